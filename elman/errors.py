@@ -1,0 +1,89 @@
+"""What goes wrong, in words a person can act on.
+
+Every error a user can cause ends here: one message that names the place and the
+fix, and the exit code the command line answers with.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+
+class ElmanError(Exception):
+    """Anything Elman refuses or fails to do; `exit_code` is what the command exits with."""
+
+    exit_code = 1
+
+
+class InputError(ElmanError, ValueError):
+    """A file, column, option or argument is wrong; the message says where and how to mend it."""
+
+    exit_code = 2
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        file: object = None,
+        row: int | None = None,
+        column: str | None = None,
+        fix: str | None = None,
+    ) -> None:
+        place = ", ".join(
+            part
+            for part in (
+                str(file) if file is not None else "",
+                f"row {row}" if row is not None else "",
+                f"column {column!r}" if column is not None else "",
+            )
+            if part
+        )
+        super().__init__((f"{place}: " if place else "") + what + (f" {fix}" if fix else ""))
+        self.file, self.row, self.column, self.fix = file, row, column, fix
+
+
+class RunFailed(ElmanError, RuntimeError):
+    """A run that started and could not be finished (diverged, disk full, …)."""
+
+
+class MissingExtra(ElmanError, ImportError):
+    """A feature needs an optional dependency; the message names the extra to install."""
+
+    exit_code = 2
+
+
+class SlowPathWarning(UserWarning):
+    """A recurrence runs on a slower backend than it could; the message gives the reason."""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """A hint that names the closest of `choices`, or all of them when none is close.
+
+    >>> nearest("hiden_size", ["hidden_size", "layers"])
+    "Did you mean 'hidden_size'?"
+    >>> nearest("zzz", ["a", "b"])
+    "Choose from 'a', 'b'."
+    """
+    known = list(choices)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    return f"Choose from {', '.join(repr(c) for c in known)}."
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional dependency or say which extra brings it.
+
+    Raises:
+        MissingExtra: `module` is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"This needs {module.split('.')[0]!r}, which is not installed. "
+            f"Install it with: pip install 'elman[{extra}]'"
+        ) from error
