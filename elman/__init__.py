@@ -1,0 +1,40 @@
+"""Elman: recurrent networks, written as equations.
+
+Public names are imported when first used, so that `import elman` costs little
+more than `import torch`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Cell": "elman.cells",
+    "explain": "elman.kernels",
+    "evaluate": "elman.tasks.pipeline",
+    "load": "elman.tasks.pipeline",
+    "resume": "elman.tasks.pipeline",
+}
+_ROOMS = ("cells", "kernels", "nn", "data", "tasks", "errors")
+
+__all__ = ["Cell", "__version__", "cells", "data", "evaluate", "explain", "load", "nn", "resume"]
+
+if TYPE_CHECKING:
+    from elman import cells, data, nn
+    from elman.cells import Cell
+    from elman.kernels import explain
+    from elman.tasks.pipeline import evaluate, load, resume
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    elif name in _ROOMS:
+        value = importlib.import_module(f"elman.{name}")
+    else:
+        raise AttributeError(f"module 'elman' has no attribute {name!r}")
+    globals()[name] = value
+    return value
