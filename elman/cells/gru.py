@@ -1,0 +1,115 @@
+"""The gated recurrent unit in both published forms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from elman.cells.base import Cell, State
+from elman.cells.init import initialise, start_open
+
+
+class GRU(Cell):
+    """Gated recurrent unit (Cho et al. 2014); the reset gate acts after the product, as in cuDNN.
+
+    r, z = σ(W x + U h + b)
+    n = tanh(W x + b + r ⊙ (U h + b))
+    h' = (1 - z) ⊙ n + z ⊙ h
+
+    The rows of `W` and `U` hold r, z, n and fit `torch.nn.GRUCell`: `W` is weight_ih with
+    bias_ih, `U` weight_hh with bias_hh.
+
+    Args:
+        reset_after: False resets the state before the product, Cho's own form; see `ChoGRU`.
+        chrono: longest dependency expected, in steps: the bias of z starts at log(uniform on
+            [1, chrono - 1]) (Tallec & Ollivier 2018). Zero by default.
+        init: how `U` starts, see `elman.cells.init`; orthogonal by default (Saxe et al. 2014).
+            "torch" is what torch.nn draws.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        reset_after: bool = True,
+        chrono: int | None = None,
+        init: str = "orthogonal",
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
+        self.state_sizes = (hidden_size,)
+        self.reset_after, self.chrono, self.init = reset_after, chrono, init
+        like: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.W = nn.Linear(input_size, 3 * hidden_size, bias, **like)
+        if reset_after:
+            self.U = nn.Linear(hidden_size, 3 * hidden_size, bias, **like)
+        else:
+            self.U = nn.Linear(hidden_size, 2 * hidden_size, bias=False, **like)
+            self.U_n = nn.Linear(hidden_size, hidden_size, bias=False, **like)
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self, generator: Generator | None = None) -> None:
+        """Input weights Glorot, recurrent weights by `init`, biases zero."""
+        initialise(self, self.init, generator)
+        if self.chrono is not None and self.W.bias is not None:
+            z = slice(self.hidden_size, 2 * self.hidden_size)
+            start_open(self.W.bias[z], None, self.chrono, generator)
+            if self.U.bias is not None:
+                self.U.bias[z] = 0
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """One step; see the class for the equation."""
+        (h,) = state
+        x_r, x_z, x_n = self.W(x).chunk(3, -1)
+        if self.reset_after:
+            h_r, h_z, h_n = self.U(h).chunk(3, -1)
+        else:
+            h_r, h_z = self.U(h).chunk(2, -1)
+        r, z = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
+        n = torch.tanh(x_n + (r * h_n if self.reset_after else self.U_n(r * h)))
+        h = (1 - z) * n + z * h
+        return h, (h,)
+
+
+class ChoGRU(GRU):
+    """Gated recurrent unit as first published (Cho et al. 2014, arXiv:1406.1078).
+
+    r, z = σ(W x + U h + b)
+    n = tanh(W x + U (r ⊙ h) + b)
+    h' = (1 - z) ⊙ n + z ⊙ h
+
+    `GRU(reset_after=False)` under its own name. The rows of `W` hold r, z, n, those of `U`
+    r, z; `U_n` multiplies the reset state. One bias, on `W`.
+
+    Args:
+        chrono, init: as for `GRU`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        chrono: int | None = None,
+        init: str = "orthogonal",
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(
+            input_size,
+            hidden_size,
+            reset_after=False,
+            chrono=chrono,
+            init=init,
+            bias=bias,
+            device=device,
+            dtype=dtype,
+        )
