@@ -1,0 +1,122 @@
+"""How sure a score is, and whether one predictor is really better than another.
+
+The percentile bootstrap (Efron 1979) over an evaluation's units. Differences
+are taken pairwise on the same resamples, because two predictors that fail on
+the same hard units differ far less than their intervals suggest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from elman.tasks.base import Evaluation
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The model against one baseline on the headline metric; positive is better for the model."""
+
+    baseline: str
+    difference: float
+    ci95: Interval
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """Intervals of the model and of each baseline, and the model against the best of them."""
+
+    model: dict[str, Interval]
+    baselines: dict[str, dict[str, Interval]]
+    comparison: Comparison | None
+
+
+def bootstrap(
+    model: Evaluation,
+    baselines: Mapping[str, Evaluation],
+    metric: str,
+    higher_is_better: bool,
+    resamples: int,
+    seed: int,
+) -> Uncertainty:
+    """95 % intervals of every metric, and of the difference to the best baseline.
+
+    With `resamples=0`, or a single unit, intervals collapse to the score itself.
+    """
+    count = len(model.units)
+    if count < 2:
+        resamples = 0
+    generator = np.random.default_rng(seed)
+    draws: dict[str, list[dict[str, float]]] = {"": [], **{name: [] for name in baselines}}
+    everyone = {"": model, **baselines}
+    for _ in range(resamples):
+        rows = generator.integers(0, count, count)
+        for name, evaluation in everyone.items():
+            draws[name].append(evaluation.score(evaluation.units.iloc[rows]))
+
+    def intervals(name: str) -> dict[str, Interval]:
+        return {
+            m: _percentiles([draw[m] for draw in draws[name]], value)
+            for m, value in everyone[name].metrics.items()
+        }
+
+    best = best_baseline(baselines, metric, higher_is_better)
+    comparison = None
+    if best is not None:
+        sign = 1.0 if higher_is_better else -1.0
+        difference = sign * (model.metrics[metric] - baselines[best].metrics[metric])
+        pairs = zip(draws[""], draws[best], strict=True)
+        spread = [sign * (ours[metric] - theirs[metric]) for ours, theirs in pairs]
+        comparison = Comparison(best, difference, _percentiles(spread, difference))
+    return Uncertainty(intervals(""), {name: intervals(name) for name in baselines}, comparison)
+
+
+def best_baseline(
+    baselines: Mapping[str, Evaluation], metric: str, higher_is_better: bool
+) -> str | None:
+    """The name of the baseline to beat, or None where there is none with a finite score."""
+    finite = {n: e.metrics[metric] for n, e in baselines.items() if np.isfinite(e.metrics[metric])}
+    if not finite:
+        return None
+    return (max if higher_is_better else min)(finite, key=lambda name: finite[name])
+
+
+def verdict(metric: str, score: float, baseline: float | None, found: Comparison | None) -> str:
+    """One sentence: is the recurrent model worth using?
+
+    >>> verdict("accuracy", 0.9, 0.8, Comparison("majority", 0.1, (0.05, 0.15)))
+    'Worth using: accuracy 0.9 beats the best baseline, majority (0.8), by 0.1 [0.05, 0.15].'
+    """
+    words = metric.replace("_", " ")
+    if found is None or baseline is None:
+        return f"Cannot tell: {words} {score:.4g}, and no baseline could be run."
+    low, high = found.ci95
+    interval = f"[{low:.3g}, {high:.3g}]"
+    if low > 0:
+        return (
+            f"Worth using: {words} {score:.4g} beats the best baseline, {found.baseline} "
+            f"({baseline:.4g}), by {found.difference:.3g} {interval}."
+        )
+    if high < 0:
+        return (
+            f"Not worth using: the baseline {found.baseline} is better, {words} {baseline:.4g} "
+            f"against {score:.4g}; difference {found.difference:.3g} {interval}."
+        )
+    return (
+        f"No clear gain: {words} {score:.4g} against {baseline:.4g} of the baseline "
+        f"{found.baseline}; the interval of the difference {interval} holds zero, so prefer the "
+        "simpler one."
+    )
+
+
+def _percentiles(values: list[float], otherwise: float) -> Interval:
+    finite = np.asarray(values, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    if not finite.size:
+        return (otherwise, otherwise)
+    low, high = np.percentile(finite, [2.5, 97.5])
+    return (float(low), float(high))

@@ -1,0 +1,372 @@
+"""From a file to a judged run: the steps that are the same for every task.
+
+Read and split, fit what is fitted on the training part, train, score beside
+baselines on the held-out part, bootstrap, write the run, render the report.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pydantic
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+import elman
+from elman.errors import ElmanError, InputError, nearest
+from elman.tasks import TASKS
+from elman.tasks import bootstrap as intervals
+from elman.tasks import rundir
+from elman.tasks.base import Evaluation, Task, TaskSettings
+from elman.tasks.model import Model
+from elman.tasks.rundir import Run
+from elman.training import Fit, fit, seed_everything, world
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What `elman.train` returns: the scores, the model, and where the run lies."""
+
+    results: dict[str, Any]
+    model: Model
+    path: Path
+
+
+def train(
+    task: str,
+    data: Any,
+    out: str | Path | None = None,
+    *,
+    valid: Any = None,
+    test: Any = None,
+    progress: bool = True,
+    **settings: Any,
+) -> Finished:
+    """Train a recurrent model on `data` and judge it; the same as `elman train`.
+
+    Args:
+        task: a name that `elman tasks` lists.
+        data: a path, several paths, a folder, or a pandas DataFrame.
+        out: the run directory; a fresh one under `runs/` when not given.
+        valid: data to choose the best model on, instead of a part of `data`.
+        test: data for the final score, instead of a part of `data`.
+        progress: whether to report on standard error while training.
+        **settings: as `elman config TASK DATA` lists them.
+
+    Returns:
+        The scores (`results.json` as a dict), the model, and the run's path.
+
+    Raises:
+        InputError: data or settings are wrong; the message says where.
+        RunFailed: training diverged for good, or the disk is full.
+    """
+    kind = task_class(task)
+    wanted = make_settings(kind, settings)
+    rank, world_size = world()
+    path = Path(out) if out is not None else rundir.fresh_path(task, data)
+    run = rundir.create(path) if rank == 0 else Run(path)
+    try:
+        seed_everything(wanted.seed)
+        made = kind.from_data(data, wanted, valid=valid, test=test)
+        if rank == 0:
+            _record(run, made, _sources(data, valid, test))
+    except BaseException:
+        if rank == 0:
+            rundir.discard(run)
+        raise
+    return _train_and_judge(made, run, rank, world_size, resume=False, progress=progress)
+
+
+def resume(run: str | Path, *, progress: bool = True) -> Finished:
+    """Go on with a run that was stopped, to the same end as if it had not been.
+
+    Raises:
+        InputError: not a run, or its data is gone or has changed.
+    """
+    opened = Run(Path(run))
+    config = opened.config()
+    if opened.finished:
+        return _finished(opened)
+    made = _from_recorded_data(opened, config)
+    rank, world_size = world()
+    return _train_and_judge(made, opened, rank, world_size, resume=True, progress=progress)
+
+
+def load(run: str | Path) -> Model:
+    """A trained model, ready to predict, generate and stream.
+
+    Raises:
+        InputError: not a run, not finished, damaged, or made by a newer Elman.
+    """
+    opened = Run(Path(run))
+    config = opened.config()
+    kind = task_class(config["task"])
+    task = kind.from_assets(make_settings(kind, config["settings"]), opened.assets())
+    return Model(task, _with_weights(task, opened), opened.path)
+
+
+def evaluate(run: str | Path, data: Any = None) -> dict[str, Any]:
+    """Score a run on new data (or again on its own test part), beside its baselines.
+
+    Baselines are fitted again on the run's training data where that is still there;
+    where it is not, `baselines` is empty and `note` says why.
+
+    Returns:
+        `task`, `metric`, `test`, `ci95`, `baselines`, `verdict`, as in `results.json`.
+    """
+    opened = Run(Path(run))
+    config = opened.config()
+    note = None
+    try:
+        task: Task = _from_recorded_data(opened, config)
+    except InputError as error:
+        if data is None:
+            raise
+        kind = task_class(config["task"])
+        task = kind.from_assets(make_settings(kind, config["settings"]), opened.assets())
+        note = f"Baselines were not run: {error}"
+    module = _with_weights(task, opened)
+    scored = task.evaluate(module, data)
+    baselines = {} if note else task.baselines(data)
+    results = judge(task, scored, baselines)
+    return results | ({"note": note} if note else {})
+
+
+def judge(
+    task: Task, evaluation: Evaluation, baselines: Mapping[str, Evaluation]
+) -> dict[str, Any]:
+    """Scores, intervals and the verdict of one evaluation, as plain data."""
+    settings: TaskSettings = task.settings
+    found = intervals.bootstrap(
+        evaluation,
+        baselines,
+        task.metric,
+        task.higher_is_better,
+        settings.resamples,
+        settings.seed,
+    )
+    best = found.comparison.baseline if found.comparison else None
+    return {
+        "task": task.name,
+        "metric": task.metric,
+        "higher_is_better": task.higher_is_better,
+        "test": _plain(evaluation.metrics),
+        "ci95": {name: list(interval) for name, interval in found.model.items()},
+        "baselines": {name: _plain(e.metrics) for name, e in baselines.items()},
+        "baselines_ci95": {
+            name: {metric: list(interval) for metric, interval in by_metric.items()}
+            for name, by_metric in found.baselines.items()
+        },
+        "verdict": intervals.verdict(
+            task.metric,
+            evaluation.metrics[task.metric],
+            baselines[best].metrics[task.metric] if best else None,
+            found.comparison,
+        ),
+    }
+
+
+def task_class(name: str) -> type[Task]:
+    """The class of a task by its name.
+
+    Raises:
+        InputError: there is no such task; the nearest name is given.
+    """
+    if name not in TASKS:
+        raise InputError(f"there is no task {name!r}.", fix=nearest(name, TASKS))
+    return TASKS[name]()
+
+
+def make_settings(kind: type[Task], given: Mapping[str, Any]) -> TaskSettings:
+    """Settings of a task from names and values, checked.
+
+    Raises:
+        InputError: an unknown name (the nearest is given) or a value out of range.
+    """
+    try:
+        return kind.Settings(**given)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise InputError(
+                f"{kind.name} has no setting {name!r}.", fix=nearest(name, kind.Settings.model_fields)
+            ) from None
+        raise InputError(f"setting {name}={first['input']!r}: {first['msg']}.") from None
+
+
+def _train_and_judge(
+    task: Task, run: Run, rank: int, world_size: int, *, resume: bool, progress: bool
+) -> Finished:
+    settings: TaskSettings = task.settings
+    seed_everything(settings.seed)
+    module = task.build().to(settings.device)
+    started = time.perf_counter()
+    fitted = fit(
+        task.objective(module),
+        task.batches(rank, world_size),
+        settings,
+        run=run.path,
+        resume=resume and run.last.exists(),
+        progress=progress,
+    )
+    if rank != 0:
+        return Finished({}, Model(task, module, run.path), run.path)
+    rundir.write_whole(run.weights, save(_contiguous(module), {"elman": elman.__version__}))
+    trained = time.perf_counter()
+    module.eval()
+    evaluation = task.evaluate(module)
+    baselines = task.baselines()
+    judged = judge(task, evaluation, baselines)
+    results = judged | _circumstances(task, module, fitted, trained - started, trained)
+    if evaluation.predictions is not None:
+        _write_predictions(run, evaluation.predictions)
+    from elman.tasks import report
+
+    run.write_json("sections", report.freeze(task.sections(module, evaluation)))
+    run.write_json("results", results)
+    report.render(run)
+    return Finished(results, Model(task, module, run.path), run.path)
+
+
+def _record(run: Run, task: Task, sources: dict[str, Any]) -> None:
+    config = rundir.config_yaml(task.name, task.settings, sources)
+    rundir.write_whole(run.config_file, config.encode())
+    for stem, value in task.assets().items():
+        run.write_json(stem, value)
+
+
+def _circumstances(
+    task: Task, module: torch.nn.Module, fitted: Fit, seconds: float, trained: float
+) -> dict[str, Any]:
+    settings: TaskSettings = task.settings
+    return {
+        "seed": settings.seed,
+        "budget": settings.budget,
+        "seconds": {"train": round(seconds, 1), "judge": round(time.perf_counter() - trained, 1)},
+        "training": {"steps": fitted.steps, "epochs": fitted.epochs, "stopped": fitted.stopped},
+        "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
+        "data": task.describe(),
+        "versions": {
+            "elman": elman.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _finished(run: Run) -> Finished:
+    return Finished(run.read_json("results"), load(run.path), run.path)
+
+
+def _with_weights(task: Task, run: Run) -> torch.nn.Module:
+    if not run.weights.exists():
+        raise InputError(
+            "this run has no trained model yet.",
+            file=run.path,
+            fix=f"Go on with: elman resume {run.path}",
+        )
+    settings: TaskSettings = task.settings
+    module = task.build()
+    try:
+        module.load_state_dict(load_file(run.weights))
+    except (SafetensorError, RuntimeError) as error:
+        raise InputError(
+            f"these weights do not fit the run's configuration: {str(error).splitlines()[0]}",
+            file=run.weights,
+            fix=f"Restore the file, or train again with: elman train {task.name} DATA",
+        ) from None
+    module.to(settings.device if settings.device != "cuda" or torch.cuda.is_available() else "cpu")
+    return module.eval()
+
+
+def _contiguous(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}
+
+
+def _sources(data: Any, valid: Any, test: Any) -> dict[str, Any]:
+    """Where the data came from and what it was, so that a later resume can be sure of it."""
+    from elman.data import fingerprint
+
+    parts = {"train": data, "valid": valid, "test": test}
+    recorded: dict[str, Any] = {}
+    for part, source in parts.items():
+        if source is None:
+            continue
+        paths = _paths(source)
+        if paths is None:
+            recorded[part] = None
+            continue
+        recorded[part] = [str(path.resolve()) for path in paths]
+        recorded[f"{part}_fingerprint"] = [fingerprint(path) for path in paths]
+    return recorded
+
+
+def _paths(source: Any) -> list[Path] | None:
+    if isinstance(source, str | Path):
+        return [Path(source)]
+    if isinstance(source, list | tuple) and all(isinstance(p, str | Path) for p in source):
+        return [Path(p) for p in source]
+    return None
+
+
+def _from_recorded_data(run: Run, config: dict[str, Any]) -> Task:
+    from elman.data import fingerprint
+
+    recorded = config.get("data") or {}
+    parts: dict[str, Any] = {}
+    for part in ("train", "valid", "test"):
+        if part not in recorded:
+            parts[part] = None
+            continue
+        if recorded[part] is None:
+            raise InputError(
+                f"the {part} data of this run was a table in memory, so it cannot be read again.",
+                file=run.config_file,
+            )
+        for name, expected in zip(recorded[part], recorded[f"{part}_fingerprint"], strict=True):
+            if not Path(name).exists():
+                raise InputError(
+                    f"the {part} data of this run is no longer there.",
+                    file=name,
+                    fix="Put it back, or train a new run.",
+                )
+            if fingerprint(Path(name)) != expected:
+                raise InputError(
+                    f"the {part} data has changed since run {run.path} began.",
+                    file=name,
+                    fix="Put the old data back, or train a new run.",
+                )
+        parts[part] = recorded[part] if len(recorded[part]) > 1 else recorded[part][0]
+    kind = task_class(config["task"])
+    settings = make_settings(kind, config["settings"])
+    seed_everything(settings.seed)
+    return kind.from_data(parts["train"], settings, valid=parts["valid"], test=parts["test"])
+
+
+def _write_predictions(run: Run, predictions: pd.DataFrame) -> None:
+    from io import BytesIO
+
+    buffer = BytesIO()
+    predictions.to_parquet(buffer, index=False)
+    rundir.write_whole(run.predictions, buffer.getvalue())
+
+
+def _plain(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """Metrics as JSON can hold them: no NaN, no infinity."""
+    return json.loads(  # type: ignore[no-any-return]
+        json.dumps({k: v if v == v and abs(v) != float("inf") else None for k, v in metrics.items()})
+    )
+
+
+__all__ = ["ElmanError", "Finished", "evaluate", "judge", "load", "resume", "train"]

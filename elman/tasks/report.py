@@ -1,0 +1,163 @@
+"""The report of a run: one self-contained HTML file, made from the run's own files.
+
+`freeze` turns a task's sections into plain data when the model is at hand;
+`render` needs only the run directory, so a report can be made again anywhere.
+"""
+
+from __future__ import annotations
+
+import html
+import inspect
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+
+from elman.cells import CELLS
+from elman.tasks import rundir
+from elman.tasks.base import Section
+from elman.tasks.rundir import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_INK, _MUTED = "#1f3a5f", "#b35c1e"
+
+
+def freeze(sections: list[Section]) -> list[dict[str, Any]]:
+    """Sections as JSON: tables as rows, figures as SVG."""
+    return [
+        {
+            "title": section.title,
+            "text": section.text,
+            "columns": [] if section.table is None else [str(c) for c in section.table.columns],
+            "rows": []
+            if section.table is None
+            else [[_cell(value) for value in row] for row in section.table.itertuples(index=False)],
+            "svg": "" if section.figure is None else svg(section.figure),
+            "preformatted": section.preformatted,
+        }
+        for section in sections
+    ]
+
+
+def render(run: Run) -> None:
+    """Write `report.html` from the other files of the run.
+
+    Raises:
+        InputError: the run was not finished or is damaged.
+    """
+    config, results = run.config(), run.read_json("results")
+    history = run.history()
+    page = _ENVIRONMENT.get_template("report.html").render(
+        run=run.path.name,
+        task=config["task"],
+        data=config.get("data") or {},
+        config=run.config_file.read_text(encoding="utf-8"),
+        results=results,
+        score_rows=score_rows(results),
+        metric=results["metric"],
+        equations=_equations(config["settings"]),
+        curves=svg(_curves(history, results["metric"])) if history else "",
+        sections=run.read_json("sections"),
+        facts=_facts(results.get("data", {})),
+    )
+    rundir.write_whole(run.report, page.encode())
+
+
+def score_rows(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Model and baselines with the headline metric and its interval, best first."""
+    metric = results["metric"]
+    rows = [
+        {
+            "name": "recurrent model",
+            "ours": True,
+            "metrics": results["test"],
+            "ci95": results["ci95"],
+        }
+    ]
+    rows += [
+        {
+            "name": name,
+            "ours": False,
+            "metrics": metrics,
+            "ci95": results.get("baselines_ci95", {}).get(name, {}),
+        }
+        for name, metrics in results["baselines"].items()
+    ]
+    worst = float("-inf") if results["higher_is_better"] else float("inf")
+
+    def order(row: dict[str, Any]) -> float:
+        value = row["metrics"].get(metric)
+        return worst if value is None else float(value)
+
+    return sorted(rows, key=order, reverse=bool(results["higher_is_better"]))
+
+
+def svg(figure: Figure) -> str:
+    """A matplotlib figure as inline SVG, the same bytes for the same figure."""
+    import matplotlib
+
+    with matplotlib.rc_context({"svg.hashsalt": "elman", "svg.fonttype": "path"}):
+        buffer = StringIO()
+        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _curves(history: list[dict[str, Any]], metric: str) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 3))
+    axes = figure.subplots()
+    trained = [(h["step"], h["loss"]) for h in history if _number(h.get("loss"))]
+    if trained:
+        axes.plot(*zip(*trained, strict=True), color=_INK, linewidth=1.2, label="training loss")
+    axes.set_xlabel("step")
+    axes.set_ylabel("training loss", color=_INK)
+    judged = [(h["step"], h[metric]) for h in history if _number(h.get(metric))]
+    if judged:
+        right = axes.twinx()
+        style = {"color": _MUTED, "linewidth": 1.2, "marker": "o", "markersize": 3}
+        right.plot(*zip(*judged, strict=True), **style)
+        right.set_ylabel(f"validation {metric.replace('_', ' ')}", color=_MUTED)
+    return figure
+
+
+def _equations(settings: dict[str, Any]) -> str:
+    """The docstring of the cell that ran, which is its equation and source."""
+    cell = CELLS.get(str(settings.get("cell", "")))
+    return inspect.getdoc(cell) or "" if cell else ""
+
+
+def _facts(data: dict[str, Any]) -> list[tuple[str, str]]:
+    def words(value: Any) -> str:
+        if isinstance(value, dict):
+            return ", ".join(f"{k}: {words(v)}" for k, v in value.items())
+        if isinstance(value, list):
+            return ", ".join(words(v) for v in value)
+        return f"{value:,}" if isinstance(value, int) else str(value)
+
+    return [(str(key).replace("_", " "), words(value)) for key, value in data.items()]
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and value == value and abs(value) != float("inf")
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _score(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _interval(bounds: list[float] | None) -> str:
+    return "" if not bounds else f"[{bounds[0]:.4g}, {bounds[1]:.4g}]"
+
+
+_ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.PackageLoader("elman.tasks", "templates"), autoescape=True
+)
+_ENVIRONMENT.filters |= {"score": _score, "interval": _interval, "escape_text": html.escape}

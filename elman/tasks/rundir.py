@@ -1,0 +1,237 @@
+"""The file format of a run, in one place.
+
+    config.yaml           what was asked: task, data, every setting with its meaning
+    model.safetensors     the best parameters
+    <asset>.json          vocabularies, scalers, labels: what the task needs besides weights
+    metrics.jsonl         one line for each report of training
+    results.json          scores beside baselines, intervals, verdict
+    predictions.parquet   predictions on the test part
+    sections.json         the task's own parts of the report
+    report.html           all of it for reading, self-contained
+    checkpoints/{last,best}
+
+Nothing in it is a pickle. Files appear whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+import elman
+from elman.errors import InputError, RunFailed
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+FORMAT = 1
+_NOT_ASSETS = {"results", "sections"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory; see the module for what is in it."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        """What was asked."""
+        return self.path / "config.yaml"
+
+    @property
+    def weights(self) -> Path:
+        """The best parameters."""
+        return self.path / "model.safetensors"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def predictions(self) -> Path:
+        """Predictions on the test part."""
+        return self.path / "predictions.parquet"
+
+    @property
+    def report(self) -> Path:
+        """The report for people."""
+        return self.path / "report.html"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint to go on from."""
+        return self.path / "checkpoints" / "last"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run got as far as its scores."""
+        return (self.path / "results.json").exists()
+
+    def config(self) -> dict[str, Any]:
+        """The configuration, checked for its format.
+
+        Raises:
+            InputError: not a run, damaged, or made by a newer Elman.
+        """
+        if not self.path.is_dir():
+            raise InputError("there is no such run.", file=self.path, fix=_runs_nearby(self.path))
+        try:
+            config = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InputError(
+                "this folder is not a run: it has no config.yaml.",
+                file=self.path,
+                fix="Name a folder that `elman train` made.",
+            ) from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"not readable as YAML ({str(error).splitlines()[0]}).", file=self.config_file
+            ) from None
+        if not isinstance(config, dict) or not {"format", "task", "settings"} <= config.keys():
+            raise InputError(
+                "not the configuration of a run: it lacks format, task or settings.",
+                file=self.config_file,
+            )
+        if not isinstance(config["format"], int) or config["format"] > FORMAT:
+            raise InputError(
+                f"this run was made by a newer Elman ({config.get('elman', 'unknown')}, run format "
+                f"{config['format']}); this is {elman.__version__}, format {FORMAT}.",
+                file=self.config_file,
+                fix="Upgrade with: pip install --upgrade elman",
+            )
+        return config
+
+    def assets(self) -> dict[str, Any]:
+        """Asset name to its JSON."""
+        return {
+            file.stem: self.read_json(file.stem)
+            for file in sorted(self.path.glob("*.json"))
+            if file.stem not in _NOT_ASSETS
+        }
+
+    def read_json(self, stem: str) -> Any:
+        """One JSON file of the run."""
+        file = self.path / f"{stem}.json"
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InputError(
+                "missing; the run was not finished.",
+                file=file,
+                fix=f"Go on with: elman resume {self.path}",
+            ) from None
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            raise InputError("damaged: not readable as JSON.", file=file) from None
+
+    def write_json(self, stem: str, value: Any) -> None:
+        """Write one JSON file of the run, whole or not at all."""
+        text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+        write_whole(self.path / f"{stem}.json", text.encode())
+
+    def history(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl."""
+        if not self.metrics.exists():
+            return []
+        return [json.loads(line) for line in self.metrics.read_text(encoding="utf-8").splitlines()]
+
+
+def create(path: Path) -> Run:
+    """Make a run directory, or refuse to write over an earlier run.
+
+    Raises:
+        InputError: the folder cannot be written, or already holds something.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise InputError(
+                "this folder is not empty, and nothing is written over.",
+                file=path,
+                fix=f"Go on with `elman resume {path}`, or choose another --out.",
+            )
+        probe = path / ".probe"
+        probe.touch()
+        probe.unlink()
+        (path / "checkpoints").mkdir()
+    except OSError as error:
+        raise InputError(
+            f"cannot write to the output folder ({error.strerror}).",
+            file=path,
+            fix="Choose another with --out.",
+        ) from None
+    return Run(path)
+
+
+def discard(run: Run) -> None:
+    """Take away a run directory in which nothing was trained."""
+    shutil.rmtree(run.path, ignore_errors=True)
+
+
+def fresh_path(task: str, data: Any) -> Path:
+    """The first unused `runs/<task>-<data>-<n>` under the current folder."""
+    first = data[0] if isinstance(data, list | tuple) and data else data
+    stem = Path(first).name.split(".")[0] if isinstance(first, str | Path) else "data"
+    number = 1
+    while (path := Path("runs") / f"{task}-{stem or 'data'}-{number}").exists():
+        number += 1
+    return path
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write a file so that it is there whole, or the one before it is.
+
+    Raises:
+        RunFailed: the disk is full or the folder cannot be written.
+    """
+    part = file.with_name(f".{file.name}.part")
+    try:
+        with part.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise RunFailed(
+            f"{file}: could not be written ({error.strerror}). What was there before is intact; "
+            "make room, then run again."
+        ) from None
+
+
+def config_yaml(
+    task: str, settings: BaseModel, data: dict[str, Any] | None = None
+) -> str:
+    """The effective configuration as YAML: each value with its meaning and default."""
+    head = {"format": FORMAT, "elman": elman.__version__, "task": task}
+    if data is not None:
+        head["data"] = data
+    lines = [yaml.safe_dump(head, sort_keys=False, allow_unicode=True).rstrip(), "settings:"]
+    for name, field in type(settings).model_fields.items():
+        value = settings.model_dump(mode="json")[name]
+        default = _flow(field.get_default(call_default_factory=True))
+        lines.append(f"  # {field.description or name} (default: {default})")
+        lines.append(f"  {name}: {_flow(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _flow(value: Any) -> str:
+    text: str = yaml.safe_dump(
+        value, default_flow_style=True, allow_unicode=True, width=10**6, sort_keys=False
+    )
+    return text.removesuffix("...\n").strip()
+
+
+def _runs_nearby(path: Path) -> str:
+    parent = path.parent
+    runs = sorted(p.parent for p in parent.glob("*/config.yaml")) if parent.is_dir() else []
+    if not runs:
+        return "Name a folder that `elman train` made."
+    return "Runs here: " + ", ".join(str(run) for run in runs[-5:]) + "."
