@@ -1,0 +1,334 @@
+"""The verbs of the `elman` command and how they end.
+
+Exit codes: 0 success, 1 a run that failed, 2 a usage or input error explained
+in a line or two, 130 interrupted. Results go to standard output, everything
+else to standard error.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from elman.cli import show
+from elman.errors import ElmanError, InputError
+
+app = typer.Typer(
+    help="Recurrent networks: from a file to a trained, judged and reusable model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="one of `elman tasks`")]
+Data = Annotated[list[Path], typer.Argument(metavar="DATA...", help="file, files or folder")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="a folder that `elman train` made")]
+AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
+Valid = Annotated[
+    list[Path] | None, typer.Option("--valid", help="data to choose the best model on")
+]
+Test = Annotated[list[Path] | None, typer.Option("--test", help="data for the final score")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="a setting; may be repeated"),
+]
+Config = Annotated[
+    Path | None, typer.Option("--config", metavar="F.yaml", help="settings from a YAML file")
+]
+Budget = Annotated[
+    str | None, typer.Option("--budget", metavar="10m", help="time to train, such as 90s, 10m, 1h")
+]
+
+
+@app.command()
+def train(
+    task: TaskName,
+    data: Data,
+    valid: Valid = None,
+    test: Test = None,
+    set_: Set = None,
+    config: Config = None,
+    budget: Budget = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="RUN", help="the run directory to make")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a model on DATA, judge it beside baselines, keep everything in RUN."""
+    from elman.tasks import pipeline
+
+    finished = pipeline.train(
+        task,
+        _one_or_many(data),
+        out,
+        valid=_one_or_many(valid),
+        test=_one_or_many(test),
+        progress=not quiet,
+        **_settings(task, set_, config, budget),
+    )
+    _finish(finished, as_json)
+
+
+@app.command()
+def resume(run: RunPath, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Go on with a run that was stopped."""
+    from elman.tasks import pipeline
+
+    _finish(pipeline.resume(run, progress=not quiet), as_json)
+
+
+@app.command()
+def evaluate(
+    run: RunPath,
+    data: Annotated[
+        list[Path] | None, typer.Argument(metavar="[DATA...]", help="the test part when not given")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a run on DATA, beside its baselines."""
+    from elman.tasks import pipeline
+
+    results = pipeline.evaluate(run, _one_or_many(data))
+    show.as_json(results) if as_json else show.results(results)
+
+
+@app.command()
+def predict(
+    run: RunPath,
+    data: Data,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="F", help="a .csv, .jsonl or .parquet file to write"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict on new DATA; CSV on standard output unless told otherwise."""
+    from elman.tasks import pipeline
+
+    writer = show.table_writer(out)
+    frame = pipeline.load(run).predict(_one_or_many(data))
+    if out is not None:
+        writer(frame)
+        show.say(f"{len(frame)} predictions in {out}")
+    elif as_json:
+        sys.stdout.write(frame.to_json(orient="records", date_format="iso", lines=True))
+    else:
+        frame.to_csv(sys.stdout, index=False)
+
+
+@app.command()
+def generate(
+    run: RunPath,
+    prompt: Annotated[str, typer.Option("--prompt", "-p", help="how the text begins")] = "",
+    length: Annotated[
+        int, typer.Option("--length", "-n", min=1, help="characters or words to add")
+    ] = 500,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="how many texts")] = 1,
+    temperature: Annotated[
+        float, typer.Option("--temperature", "-t", min=0.0, help="0 is greedy, 1 as learnt")
+    ] = 0.8,
+    top_k: Annotated[int | None, typer.Option("--top-k", min=1, help="keep the k likeliest")] = None,
+    top_p: Annotated[
+        float | None, typer.Option("--top-p", min=0.0, max=1.0, help="nucleus: keep this much mass")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="the same seed, the same text")] = 0,
+    complete: Annotated[
+        int | None,
+        typer.Option("--complete", metavar="N", min=1, help="the N likeliest ways to go on"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write new text with a run of task `generate`."""
+    from elman.tasks import pipeline
+
+    model = pipeline.load(run)
+    if complete is not None:
+        show.completion(model.complete(prompt, n=complete), as_json)
+        return
+    texts = model.generate(
+        prompt,
+        length=length,
+        samples=samples,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed,
+    )
+    if as_json:
+        show.as_json({"prompt": prompt, "samples": texts})
+    else:
+        sys.stdout.write("\n\n".join(texts) + "\n")
+
+
+@app.command()
+def report(run: RunPath, as_json: AsJson = False) -> None:
+    """Print the scores of a run and make its report.html again."""
+    from elman.tasks import report as reports
+    from elman.tasks.rundir import Run
+
+    opened = Run(run)
+    opened.config()
+    results = opened.read_json("results")
+    reports.render(opened)
+    if as_json:
+        show.as_json(results | {"report": str(opened.report)})
+    else:
+        show.results(results)
+        show.say(f"report: {opened.report}")
+
+
+@app.command()
+def config(
+    task: TaskName,
+    data: Annotated[
+        list[Path] | None, typer.Argument(metavar="[DATA...]", help="values that data decides")
+    ] = None,
+    valid: Valid = None,
+    test: Test = None,
+    set_: Set = None,
+    config_file: Config = None,
+    budget: Budget = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the effective configuration: every setting, its default and meaning."""
+    from elman.tasks import pipeline, rundir
+
+    kind = pipeline.task_class(task)
+    settings = pipeline.make_settings(kind, _settings(task, set_, config_file, budget))
+    if data:
+        read = kind.from_data(
+            _one_or_many(data), settings, valid=_one_or_many(valid), test=_one_or_many(test)
+        )
+        settings = read.settings
+    if as_json:
+        show.as_json(settings.model_dump(mode="json"))
+    else:
+        sys.stdout.write(rundir.config_yaml(task, settings))
+
+
+@app.command()
+def cells(
+    name: Annotated[str | None, typer.Argument(metavar="[CELL]", help="one cell in full")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the recurrent cells with their equations."""
+    show.cells(name, as_json)
+
+
+@app.command()
+def tasks(as_json: AsJson = False) -> None:
+    """List the tasks."""
+    from elman.tasks import TASKS
+
+    listed = {name: load().summary for name, load in TASKS.items()}
+    show.as_json(listed) if as_json else show.pairs(listed)
+
+
+@app.command()
+def check(as_json: AsJson = False) -> None:
+    """Say what is installed and which backends run here."""
+    show.check(as_json)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and exit; every ending is one clear message."""
+    try:
+        app(args=arguments, prog_name="elman")
+    except SystemExit as ending:
+        _quiet_exit(ending.code)
+    except ElmanError as error:
+        show.error(str(error))
+        _quiet_exit(error.exit_code)
+    except KeyboardInterrupt:
+        show.error("interrupted.")
+        _quiet_exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _quiet_exit(0)
+    except OSError as error:
+        show.error(_operating_system(error))
+        _quiet_exit(1)
+    except Exception as error:
+        if os.environ.get("ELMAN_DEBUG"):
+            traceback.print_exc()
+        show.error(
+            f"internal error, which is a bug in Elman: {type(error).__name__}: {error}. "
+            "Set ELMAN_DEBUG=1 for the traceback and report it, please."
+        )
+        _quiet_exit(1)
+
+
+def _quiet_exit(code: Any) -> None:
+    sys.exit(code)
+
+
+def _operating_system(error: OSError) -> str:
+    place = f"{error.filename}: " if error.filename else ""
+    if error.errno == errno.ENOSPC:
+        return f"{place}the disk is full. Make room, then go on with `elman resume RUN`."
+    return f"{place}{error.strerror or error}."
+
+
+def _finish(finished: Any, as_json: bool) -> None:
+    if not finished.results:  # a helper process of a data-parallel run
+        return
+    if as_json:
+        show.as_json(finished.results | {"run": str(finished.path)})
+    else:
+        show.results(finished.results)
+        show.sample(finished.model)
+        show.say(f"run: {finished.path}")
+        show.say(f"report: {finished.path / 'report.html'}")
+
+
+def _one_or_many(paths: list[Path] | None) -> Any:
+    if not paths:
+        return None
+    return paths[0] if len(paths) == 1 else paths
+
+
+def _settings(
+    task: str, pairs: list[str] | None, file: Path | None, budget: str | None
+) -> dict[str, Any]:
+    """Settings from a file, then from `--set`, then from `--budget`: the later one wins."""
+    import yaml
+
+    from elman.tasks import pipeline
+
+    pipeline.task_class(task)
+    settings: dict[str, Any] = {}
+    if file is not None:
+        try:
+            read = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"cannot be read ({error}).", file=file) from None
+        except yaml.YAMLError as error:
+            raise InputError(f"not YAML: {' '.join(str(error).split())}.", file=file) from None
+        read = {} if read is None else read
+        if isinstance(read, dict) and isinstance(read.get("settings"), dict):
+            read = read["settings"]
+        if not isinstance(read, dict):
+            raise InputError(
+                "expected lines of `setting: value`.", file=file, fix=f"See: elman config {task}"
+            )
+        settings |= read
+    for pair in pairs or []:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set {pair}: expected KEY=VALUE, such as --set hidden_size=256.")
+        try:
+            settings[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            settings[key.strip()] = value
+    if budget is not None:
+        settings["budget"] = budget
+    return settings

@@ -1,0 +1,180 @@
+"""How results look on a terminal: tables and plain words, colours only where there is one."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from elman.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ENDINGS = {".csv": "CSV", ".jsonl": "JSON lines", ".parquet": "Parquet"}
+_EXTRAS = {"text": "tokenizers", "series": "statsmodels", "image": "pillow"}
+
+
+def say(text: str) -> None:
+    """A line for people, on standard error."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
+
+
+def error(text: str) -> None:
+    """One message, on standard error."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print("[bold red]error:[/] ", end="")
+    console.print(text, markup=False)
+
+
+def as_json(value: Any) -> None:
+    """Print as JSON on standard output."""
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def pairs(listed: Mapping[str, str]) -> None:
+    """Names with their meanings."""
+    width = max(map(len, listed), default=0)
+    for name, meaning in listed.items():
+        sys.stdout.write(f"{name:<{width}}  {meaning}\n")
+
+
+def results(found: dict[str, Any]) -> None:
+    """The model beside its baselines, best first, and the verdict."""
+    from elman.tasks.report import score_rows
+
+    metric = found["metric"]
+    others = [name for name in found["test"] if name != metric]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    table.add_column(metric.replace("_", " "), justify="right")
+    table.add_column("95 % interval", justify="right")
+    for name in others:
+        table.add_column(name.replace("_", " "), justify="right")
+    for row in score_rows(found):
+        low_high = row["ci95"].get(metric)
+        table.add_row(
+            row["name"],
+            _number(row["metrics"].get(metric)),
+            f"{low_high[0]:.4g} – {low_high[1]:.4g}" if low_high else "",
+            *(_number(row["metrics"].get(name)) for name in others),
+            style="bold" if row["ours"] else "",
+        )
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+    console.print()
+    console.print(found["verdict"], markup=False, soft_wrap=True)
+    if "note" in found:
+        say(found["note"])
+
+
+def sample(model: Any) -> None:
+    """A taste of what a generating model writes."""
+    if hasattr(model.task, "generate"):
+        text = model.generate("", length=300, temperature=0.7, seed=0)[0]
+        sys.stdout.write(f"\nA sample at temperature 0.7:\n\n{text}\n\n")
+
+
+def completion(found: Any, as_json_: bool) -> None:
+    """The likeliest next symbols with their probabilities."""
+    if as_json_:
+        as_json(found)
+        return
+    for suggestion in found:
+        sys.stdout.write(f"{suggestion['probability']:7.1%}  {suggestion['text']!r}\n")
+
+
+def table_writer(out: Path | None) -> Callable[[pd.DataFrame], None]:
+    """A function that writes a table to `out` by its ending; checked before any work is done."""
+    if out is None:
+        return lambda _: None
+    if out.suffix not in _ENDINGS:
+        known = ", ".join(f"{ending} ({name})" for ending, name in _ENDINGS.items())
+        raise InputError(f"unknown ending {out.suffix!r}.", file=out, fix=f"Use {known}.")
+    if not out.parent.is_dir():
+        raise InputError("there is no such folder.", file=out.parent)
+
+    def write(frame: pd.DataFrame) -> None:
+        from io import BytesIO
+
+        from elman.tasks.rundir import write_whole
+
+        buffer = BytesIO()
+        if out.suffix == ".csv":
+            frame.to_csv(buffer, index=False)
+        elif out.suffix == ".jsonl":
+            frame.to_json(buffer, orient="records", lines=True, date_format="iso")
+        else:
+            frame.to_parquet(buffer, index=False)
+        write_whole(out, buffer.getvalue())
+
+    return write
+
+
+def cells(name: str | None, as_json_: bool) -> None:
+    """All cells with their first line, or one with its whole docstring."""
+    from elman.cells import CELLS
+
+    if name is not None and name not in CELLS:
+        raise InputError(f"there is no cell {name!r}.", fix=nearest(name, CELLS))
+    words = {key: inspect.getdoc(cell) or "" for key, cell in CELLS.items()}
+    if name is not None:
+        words = {name: words[name]}
+    if as_json_:
+        as_json(words)
+    elif name is not None:
+        sys.stdout.write(words[name] + "\n")
+    else:
+        pairs({key: text.splitlines()[0] for key, text in words.items()})
+
+
+def check(as_json_: bool) -> None:
+    """Versions, extras and backends."""
+    import platform
+
+    import torch
+
+    import elman
+
+    found = {
+        "elman": elman.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "extras": {extra: _version(package) for extra, package in _EXTRAS.items()},
+        "backends": {
+            "reference": "every cell",
+            "torch": "plain Elman, LSTM and GRU" + (" (cuDNN)" if torch.cuda.is_available() else ""),
+        },
+    }
+    if as_json_:
+        as_json(found)
+        return
+    extras = found.pop("extras")
+    backends = found.pop("backends")
+    pairs({key: str(value) if value is not None else "none" for key, value in found.items()})
+    for extra, version in extras.items():
+        missing = f"missing; pip install 'elman[{extra}]'"
+        sys.stdout.write(f"extra {extra}: {_EXTRAS[extra]} {version or missing}\n")
+    for backend, what in backends.items():
+        sys.stdout.write(f"backend {backend}: {what}\n")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
