@@ -1,0 +1,202 @@
+"""Every verb, run as a person would."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+import elman as package
+
+RUN_FILES = {
+    "config.yaml",
+    "model.safetensors",
+    "metrics.jsonl",
+    "results.json",
+    "predictions.parquet",
+    "report.html",
+    "checkpoints",
+}
+RESULT_KEYS = {
+    "task",
+    "metric",
+    "higher_is_better",
+    "test",
+    "ci95",
+    "baselines",
+    "verdict",
+    "seed",
+    "versions",
+    "budget",
+}
+
+
+@pytest.mark.parametrize("kind", ["generate", "classify", "forecast"])
+def test_train_leaves_a_whole_run(kind, request):
+    run: Path = request.getfixturevalue(f"{kind}_run")
+    assert {file.name for file in run.iterdir()} >= RUN_FILES
+    assert not list(run.rglob("*.pkl"))
+    assert not list(run.rglob("*.pt"))
+    assert {"last", "best"} <= {file.name for file in (run / "checkpoints").iterdir()}
+    results = json.loads((run / "results.json").read_text())
+    assert results.keys() >= RESULT_KEYS
+    assert results["task"] == kind
+    assert results["baselines"], "a score stands beside baselines"
+    low, high = results["ci95"][results["metric"]]
+    assert low <= results["test"][results["metric"]] <= high
+    assert len(pd.read_parquet(run / "predictions.parquet")) > 0
+    report = (run / "report.html").read_text()
+    assert results["verdict"].split(",")[0] in report
+    assert "http://" not in report.replace("http://www.w3.org", "").replace(
+        "http://purl.org", ""
+    ).replace("http://creativecommons.org", ""), "the report needs nothing from outside"
+
+
+def test_config_is_effective_and_can_be_used_again(elman, generate_run, text_file, tmp_path):
+    config = yaml.safe_load((generate_run / "config.yaml").read_text())
+    assert config["settings"]["hidden_size"] == 16
+    assert config["settings"]["max_steps"] == 40
+    out = tmp_path / "again"
+    done = elman(
+        "train", "generate", text_file, "--config", generate_run / "config.yaml", "--out", out, "-q"
+    )
+    assert done.returncode == 0, done.stderr
+    assert (out / "model.safetensors").read_bytes() == (
+        generate_run / "model.safetensors"
+    ).read_bytes(), "the same seed gives the same run"
+
+
+def test_train_prints_scores_beside_baselines(elman, labelled_file, tmp_path):
+    out = tmp_path / "run"
+    done = elman(
+        "train", "classify", labelled_file, "--out", out, "-s", "epochs=2", "-s", "resamples=20"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "recurrent model" in done.stdout
+    assert "majority" in done.stdout
+    assert str(out) in done.stderr
+
+
+def test_train_json(elman, labelled_file, tmp_path):
+    done = elman(
+        "train", "classify", labelled_file, "--out", tmp_path / "run", "--json", "-q",
+        "--set", "epochs=1", "--set", "resamples=10", "--budget", "20s",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["budget"] == 20.0
+
+
+def test_evaluate_on_its_own_test_part_repeats_the_score(elman, classify_run):
+    recorded = json.loads((classify_run / "results.json").read_text())
+    done = elman("evaluate", classify_run, "--json")
+    assert done.returncode == 0, done.stderr
+    again = json.loads(done.stdout)
+    assert again["test"] == recorded["test"]
+    assert again["baselines"] == recorded["baselines"]
+
+
+def test_evaluate_on_new_data(elman, classify_run, tmp_path):
+    file = tmp_path / "new.csv"
+    file.write_text("text,label\na splendid story,good\na dreadful plot,bad\nsplendid music,good\n")
+    done = elman("evaluate", classify_run, file, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["baselines"].keys() >= {"majority"}
+    assert found["test"]["accuracy"] == 1.0
+
+
+def test_predict_to_standard_output_and_to_files(elman, classify_run, tmp_path):
+    file = tmp_path / "new.csv"
+    file.write_text("text\na splendid story\na dreadful plot\n")
+    done = elman("predict", classify_run, file)
+    assert done.returncode == 0, done.stderr
+    assert "good" in done.stdout.splitlines()[1]
+    assert "bad" in done.stdout.splitlines()[2]
+    for ending in ("csv", "jsonl", "parquet"):
+        out = tmp_path / f"out.{ending}"
+        assert elman("predict", classify_run, file, "--out", out).returncode == 0
+        assert out.stat().st_size > 0
+    assert len(pd.read_parquet(tmp_path / "out.parquet")) == 2
+
+
+def test_predict_forecasts_beyond_the_end(elman, forecast_run, series_file):
+    done = elman("predict", forecast_run, series_file, "--json")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == 7
+    assert "2021-06-01" in json.dumps(rows[0]), "the day after the last of the data"
+
+
+def test_generate_is_seeded_and_begins_with_the_prompt(elman, generate_run):
+    options = ("--prompt", "the cat", "--length", 30, "--samples", 2, "--json")
+    first = json.loads(elman("generate", generate_run, *options, "--seed", 1).stdout)
+    again = json.loads(elman("generate", generate_run, *options, "--seed", 1).stdout)
+    other = json.loads(elman("generate", generate_run, *options, "--seed", 2).stdout)
+    assert first == again
+    assert first != other
+    assert len(first["samples"]) == 2
+    assert all(text.startswith("the cat") for text in first["samples"])
+
+
+def test_generate_completes_with_probabilities(elman, generate_run):
+    done = elman("generate", generate_run, "--prompt", "the ca", "--complete", 3, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert len(found) == 3
+    likely = [suggestion["probability"] for suggestion in found]
+    assert likely == sorted(likely, reverse=True)
+
+
+def test_report_is_made_again_from_the_run_alone(elman, classify_run):
+    before = (classify_run / "report.html").read_text()
+    (classify_run / "report.html").unlink()
+    done = elman("report", classify_run)
+    assert done.returncode == 0, done.stderr
+    assert (classify_run / "report.html").read_text() == before
+
+
+def test_resume_of_a_finished_run_prints_its_scores(elman, classify_run):
+    done = elman("resume", classify_run, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["task"] == "classify"
+
+
+def test_config_prints_every_setting_with_its_meaning(elman, text_file):
+    done = elman("config", "generate", text_file, "--set", "hidden_size=64")
+    assert done.returncode == 0, done.stderr
+    settings = yaml.safe_load(done.stdout)["settings"]
+    assert settings["hidden_size"] == 64
+    comments = [line for line in done.stdout.splitlines() if line.strip().startswith("#")]
+    assert len(comments) == len(settings)
+
+
+def test_cells_tasks_check(elman):
+    cells = json.loads(elman("cells", "--json").stdout)
+    assert cells.keys() >= {"lstm", "gru", "jordan", "mingru", "lru", "esn"}
+    assert "c'" in elman("cells", "lstm").stdout
+    assert json.loads(elman("tasks", "--json").stdout).keys() == {
+        "classify",
+        "forecast",
+        "generate",
+    }
+    assert json.loads(elman("check", "--json").stdout)["elman"] == package.__version__
+
+
+@pytest.mark.parametrize("kind", ["generate", "classify", "forecast"])
+def test_the_same_from_python(kind, request):
+    """`elman.load` gives a model whose stream can be put back to where it was."""
+    model = package.load(request.getfixturevalue(f"{kind}_run"))
+    inputs = {
+        "generate": ["t", "h", "e"],
+        "classify": ["a", "splendid", "film"],
+        "forecast": [[10.0], [12.0], [13.0]],
+    }[kind]
+    stream = model.stream()
+    stream.step(inputs[0])
+    kept = stream.snapshot()
+    first = [repr(stream.step(value)) for value in inputs[1:]]
+    stream.restore(kept)
+    assert [repr(stream.step(value)) for value in inputs[1:]] == first
