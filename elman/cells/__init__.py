@@ -10,16 +10,31 @@ import inspect
 from typing import Any
 
 from elman.cells.base import Cell, State
-from elman.cells.elman import Elman
+from elman.cells.elman import IRNN, Elman
+from elman.cells.esn import ESN
 from elman.cells.gru import GRU, ChoGRU
+from elman.cells.indrnn import IndRNN
+from elman.cells.jordan import Jordan
+from elman.cells.lru import LRU
 from elman.cells.lstm import LSTM
+from elman.cells.minimal import MinGRU, MinLSTM
+from elman.cells.onegate import MGU, UGRNN
 from elman.errors import InputError, nearest
 
 CELLS: dict[str, type[Cell]] = {
     "elman": Elman,
+    "irnn": IRNN,
+    "jordan": Jordan,
     "lstm": LSTM,
     "gru": GRU,
     "gru_cho": ChoGRU,
+    "mgu": MGU,
+    "ugrnn": UGRNN,
+    "indrnn": IndRNN,
+    "mingru": MinGRU,
+    "minlstm": MinLSTM,
+    "lru": LRU,
+    "esn": ESN,
 }
 
 
@@ -59,4 +74,23 @@ def options_of(name: str) -> dict[str, Any]:
     }
 
 
-__all__ = ["CELLS", "GRU", "LSTM", "Cell", "ChoGRU", "Elman", "State", "make", "options_of"]
+__all__ = [
+    "CELLS",
+    "ESN",
+    "GRU",
+    "IRNN",
+    "LRU",
+    "LSTM",
+    "MGU",
+    "UGRNN",
+    "Cell",
+    "ChoGRU",
+    "Elman",
+    "IndRNN",
+    "Jordan",
+    "MinGRU",
+    "MinLSTM",
+    "State",
+    "make",
+    "options_of",
+]

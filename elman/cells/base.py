@@ -6,12 +6,22 @@ rooms after this one, for every class that keeps to this contract.
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from elman.errors import InputError, nearest
 
 State = tuple[Tensor, ...]
+
+NONLINEARITIES: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+    "identity": lambda a: a,
+}
 
 
 def one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
@@ -24,29 +34,56 @@ def one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
 class Cell(nn.Module):
     """One time step of a recurrence.
 
-    A subclass sets `input_size`, `state_sizes` and `output_size` in its constructor and
-    writes `forward`. Linear maps of the input are `nn.Linear`s named `W...`, those of the
-    state `U...`, so that a tracer can tell what may leave the time loop.
+    A subclass writes `forward` and gives its sizes to this constructor, or sets
+    `input_size`, `state_sizes` and `output_size` itself. Linear maps of the input are
+    `nn.Linear`s named `W...`, those of the state `U...`, so that a tracer can tell what may
+    leave the time loop.
+
+    Args:
+        input_size: size of x.
+        hidden_size: size of the one state and of the output, unless they are given.
+        state_sizes: size of each state.
+        output_size: size of the output.
 
     >>> class Leaky(Cell):
-    ...     '''h' = h / 2 + W x'''
+    ...     '''A leaky sum.
+    ...
+    ...     h' = h / 2 + W x
+    ...     '''
     ...     def __init__(self, input_size, hidden_size):
-    ...         super().__init__()
-    ...         self.input_size, self.output_size = input_size, hidden_size
-    ...         self.state_sizes = (hidden_size,)
+    ...         super().__init__(input_size, hidden_size)
     ...         self.W = nn.Linear(input_size, hidden_size)
     ...     def forward(self, x, state):
     ...         h = state[0] / 2 + self.W(x)
     ...         return h, (h,)
     >>> cell = Leaky(3, 4)
     >>> output, state = cell(torch.ones(2, 3), cell.init_state(2))
-    >>> output.shape
-    torch.Size([2, 4])
+    >>> output.shape, cell.equation()
+    (torch.Size([2, 4]), "h' = h / 2 + W x")
     """
 
     input_size: int
+    hidden_size: int
     state_sizes: tuple[int, ...]
     output_size: int
+
+    def __init__(
+        self,
+        input_size: int | None = None,
+        hidden_size: int | None = None,
+        *,
+        state_sizes: tuple[int, ...] | None = None,
+        output_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        if input_size is None or hidden_size is None:
+            return
+        self.input_size, self.hidden_size = input_size, hidden_size
+        self.state_sizes = (hidden_size,) if state_sizes is None else state_sizes
+        self.output_size = hidden_size if output_size is None else output_size
+        for name in ("input_size", "hidden_size", "output_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}={getattr(self, name)} must be at least 1.")
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Take one step.
@@ -70,21 +107,28 @@ class Cell(nn.Module):
 
         Device and dtype are those of the cell's parameters unless given.
         """
-        like = next(
+        own = next(
             (t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point()), None
         )
-        if like is not None:
-            device, dtype = device or like.device, dtype or like.dtype
+        if own is not None:
+            device, dtype = device or own.device, dtype or own.dtype
         return tuple(torch.zeros(batch, n, device=device, dtype=dtype) for n in self.state_sizes)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, generator: Generator | None = None) -> None:
         """Draw the parameters anew, from `generator` or from torch's own."""
+        raise NotImplementedError(f"{type(self).__name__} has no reset_parameters()")
 
     def recurrent_weights(self) -> list[str]:
         """Names of the parameters that multiply the state: every `U*.weight`."""
+        names = [name.split(".") for name, _ in self.named_parameters()]
         return [
-            name
-            for name, _ in self.named_parameters()
-            if name.rpartition(".")[0].rpartition(".")[2].startswith("U")
-            and name.endswith(".weight")
+            ".".join(path)
+            for path in names
+            if len(path) > 1 and path[-2].startswith("U") and path[-1] == "weight"
         ]
+
+    @classmethod
+    def equation(cls) -> str:
+        """The equations of one step, as the second paragraph of the class's docstring has them."""
+        paragraphs = inspect.cleandoc(cls.__doc__ or "").split("\n\n")
+        return paragraphs[1] if len(paragraphs) > 1 else ""

@@ -21,12 +21,19 @@ class GRU(Cell):
     The rows of `W` and `U` hold r, z, n and fit `torch.nn.GRUCell`: `W` is weight_ih with
     bias_ih, `U` weight_hh with bias_hh.
 
+    Use it as the first gated cell to try: it learns long dependencies with three quarters of an
+    LSTM's parameters and one state.
+
+    Starts with `W` Glorot (2010), `U` orthogonal (Saxe et al. 2014), biases zero.
+
     Args:
         reset_after: False resets the state before the product, Cho's own form; see `ChoGRU`.
         chrono: longest dependency expected, in steps: the bias of z starts at log(uniform on
-            [1, chrono - 1]) (Tallec & Ollivier 2018). Zero by default.
-        init: how `U` starts, see `elman.cells.init`; orthogonal by default (Saxe et al. 2014).
-            "torch" is what torch.nn draws.
+            [1, chrono - 1]) (Tallec & Ollivier 2018).
+        init: how `U` starts, by a name from `elman.cells.init`; "torch" is what torch.nn draws.
+
+    >>> GRU(3, 4, chrono=50).W.bias[4:8].ge(0).all()
+    tensor(True)
     """
 
     def __init__(
@@ -41,9 +48,7 @@ class GRU(Cell):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
-        self.state_sizes = (hidden_size,)
+        super().__init__(input_size, hidden_size)
         self.reset_after, self.chrono, self.init = reset_after, chrono, init
         like: dict[str, Any] = {"device": device, "dtype": dtype}
         self.W = nn.Linear(input_size, 3 * hidden_size, bias, **like)
@@ -56,8 +61,8 @@ class GRU(Cell):
 
     @torch.no_grad()
     def reset_parameters(self, generator: Generator | None = None) -> None:
-        """Input weights Glorot, recurrent weights by `init`, biases zero."""
-        initialise(self, self.init, generator)
+        """Draw all parameters anew; see the class for their distributions."""
+        initialise(self, self.hidden_size, self.init, generator)
         if self.chrono is not None and self.W.bias is not None:
             z = slice(self.hidden_size, 2 * self.hidden_size)
             start_open(self.W.bias[z], None, self.chrono, generator)
@@ -88,8 +93,17 @@ class ChoGRU(GRU):
     `GRU(reset_after=False)` under its own name. The rows of `W` hold r, z, n, those of `U`
     r, z; `U_n` multiplies the reset state. One bias, on `W`.
 
+    Use it to repeat results of 2014 to 2017; `GRU` is the faster form and learns as well.
+
+    Starts with `W` Glorot (2010), `U` and `U_n` orthogonal (Saxe et al. 2014), biases zero.
+
     Args:
-        chrono, init: as for `GRU`.
+        chrono: longest dependency expected, in steps: the bias of z starts at log(uniform on
+            [1, chrono - 1]) (Tallec & Ollivier 2018).
+        init: how `U` and `U_n` start, by a name from `elman.cells.init`.
+
+    >>> ChoGRU(3, 4).recurrent_weights()
+    ['U.weight', 'U_n.weight']
     """
 
     def __init__(

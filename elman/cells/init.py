@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -32,29 +31,39 @@ def identity(weight: Tensor, *, gain: float = 1.0, generator: Generator | None =
 
 @torch.no_grad()
 def glorot(weight: Tensor, *, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Uniform on ±sqrt(6 / (fan in + fan out)) (Glorot & Bengio 2010)."""
+    """Uniform on ±gain sqrt(6 / (fan in + fan out)) (Glorot & Bengio 2010)."""
     return nn.init.xavier_uniform_(weight, gain, generator=generator)
-
-
-@torch.no_grad()
-def spectral(weight: Tensor, *, radius: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """A Gaussian square matrix scaled to spectral radius `radius` (Jaeger 2001, GMD report 148)."""
-    nn.init.normal_(weight, generator=generator)
-    return scale_to_radius(weight, radius)
-
-
-@torch.no_grad()
-def scale_to_radius(weight: Tensor, radius: float) -> Tensor:
-    """Scale a square matrix so that its largest eigenvalue has modulus `radius`."""
-    now = torch.linalg.eigvals(weight.double()).abs().max().item()
-    return weight.mul_(radius / now)
 
 
 @torch.no_grad()
 def uniform(tensor: Tensor, *, size: int, generator: Generator | None = None) -> Tensor:
     """Uniform on ±1/sqrt(size), `size` the hidden size: what `torch.nn`'s layers draw."""
     bound = 1 / math.sqrt(size)
-    return nn.init.uniform_(tensor, -bound, bound, generator=generator)
+    return tensor.uniform_(-bound, bound, generator=generator)
+
+
+@torch.no_grad()
+def spectral(
+    weight: Tensor,
+    *,
+    radius: float = 1.0,
+    sparsity: float = 0.0,
+    generator: Generator | None = None,
+) -> Tensor:
+    """A Gaussian square matrix scaled to spectral radius `radius` (Jaeger 2001, GMD report 148).
+
+    `sparsity` is the share of zeros. Every row keeps the same number of entries, at least
+    one: a matrix with an empty row can have no eigenvalue but zero, which nothing can scale.
+    """
+    rows, columns = weight.shape
+    if rows != columns:
+        raise InputError(f"A {rows} × {columns} matrix has no spectral radius: it must be square.")
+    weight.normal_(generator=generator)
+    if sparsity > 0:
+        kept = max(1, round((1 - sparsity) * columns))
+        order = torch.rand(weight.shape, device=weight.device, generator=generator).argsort(-1)
+        weight.mul_(order < kept)
+    return weight.mul_(radius / torch.linalg.eigvals(weight.double()).abs().max().item())
 
 
 @torch.no_grad()
@@ -71,45 +80,38 @@ def chrono(bias: Tensor, *, steps: int, generator: Generator | None = None) -> T
     input gate takes the negative of the same draw.
     """
     if steps < 3:
-        raise InputError(f"chrono needs a range of at least 3 steps, not {steps}.")
+        raise InputError(
+            f"chrono={steps} is too short: it counts the steps of the longest dependency.",
+            fix="Give 3 or more.",
+        )
     return bias.uniform_(1, steps - 1, generator=generator).log_()
-
-
-def start_open(
-    bias: Tensor, value: float | None, steps: int | None, generator: Generator | None = None
-) -> None:
-    """Fill the bias of a gate that keeps the state: chrono if `steps` is given, else `value`."""
-    if steps is not None:
-        chrono(bias, steps=steps, generator=generator)
-    elif value is not None:
-        forget(bias, value=value)
 
 
 INITIALISERS: dict[str, Callable[..., Tensor]] = {
     "orthogonal": orthogonal,
     "identity": identity,
-    "spectral": spectral,
     "glorot": glorot,
     "torch": uniform,
+    "spectral": spectral,
     "forget": forget,
     "chrono": chrono,
 }
-RECURRENT = ("orthogonal", "identity", "spectral", "glorot", "torch")
+RECURRENT = ("orthogonal", "identity", "glorot", "torch", "spectral")
 
 
-def initialise(cell: nn.Module, init: str, generator: Generator | None = None) -> None:
-    """Draw every linear map of a cell.
+@torch.no_grad()
+def initialise(cell: nn.Module, size: int, init: str, generator: Generator | None = None) -> None:
+    """Draw every linear map of a cell of hidden size `size`.
 
-    The blocks of the recurrent maps `U...` (one a gate) are drawn by the initialiser called
-    `init`, all other blocks by `glorot`, biases are zero. With `init="torch"` weights and
-    biases alike are uniform, as in `torch.nn`'s layers.
+    Each block of `size` rows (one a gate) of the recurrent maps `U...` is drawn by the
+    initialiser called `init`, of all other maps by `glorot`; biases are zero. With
+    `init="torch"` weights and biases alike are uniform, as in `torch.nn`'s layers.
 
     Raises:
         InputError: no recurrent initialiser of that name.
     """
     if init not in RECURRENT:
-        raise InputError(f"No initialiser {init!r}.", fix=nearest(init, RECURRENT))
-    size: Any = cell.hidden_size
+        raise InputError(f"init={init!r} is not known.", fix=nearest(init, RECURRENT))
     for name, linear in cell.named_children():
         if not isinstance(linear, nn.Linear):
             continue
@@ -121,4 +123,14 @@ def initialise(cell: nn.Module, init: str, generator: Generator | None = None) -
         for block in torch.split(linear.weight, size):
             draw(block, generator=generator)
         if linear.bias is not None:
-            nn.init.zeros_(linear.bias)
+            linear.bias.zero_()
+
+
+def start_open(
+    bias: Tensor, value: float | None, steps: int | None, generator: Generator | None = None
+) -> None:
+    """Fill the bias of a gate that keeps the state: `chrono` where `steps` is given, or `value`."""
+    if steps is not None:
+        chrono(bias, steps=steps, generator=generator)
+    elif value is not None:
+        forget(bias, value=value)

@@ -20,21 +20,31 @@ class LSTM(Cell):
     The rows of `W` and `U` hold the gates i, f, g, o and fit `torch.nn.LSTMCell`: `W` is
     weight_ih with bias_ih, `U` weight_hh with bias_hh. State: (h, c).
 
+    Use it for long dependencies, counting and language; it is the most tried of all cells.
+
+    Starts with `W` Glorot (2010), `U` orthogonal (Saxe et al. 2014), the bias of f at
+    `forget_bias`, all other biases and the peepholes zero.
+
     Args:
-        forget_bias: what the bias of f starts from (1: Jozefowicz et al. 2015); None leaves it
-            as `init` draws it.
+        forget_bias: what the bias of f starts from (Gers et al. 2000; 1: Jozefowicz et al.
+            2015); None leaves it as `init` draws it.
         chrono: longest dependency expected, in steps: the bias of f starts at log(uniform on
-            [1, chrono - 1]) and that of i at its negative (Tallec & Ollivier 2018). Takes the
-            place of `forget_bias`.
+            [1, chrono - 1]) and that of i at its negative (Tallec & Ollivier 2018), whatever
+            `forget_bias`.
         peepholes: the gates see the cell: p ⊙ c is added to i and f before their sigmoid, and
-            p ⊙ c' to o (Gers & Schmidhuber 2000). They start at zero.
-        coupled: f = 1 - i, so the gates are i, g, o (Greff et al. 2017, "CIFG").
+            p ⊙ c' to o (Gers & Schmidhuber 2000).
+        coupled: f = 1 - i, and the rows hold i, g, o (Greff et al. 2017, "CIFG").
         proj_size: if above 0, h' = V (o ⊙ tanh(c')) of this size (Sak et al. 2014); `V` is
             torch's weight_hr.
         layer_norm: W x and U h are normalised before they are added, and c' before its tanh
             (Ba et al. 2016); the norms carry the biases.
-        init: how `U` starts, see `elman.cells.init`; orthogonal by default (Saxe et al. 2014).
-            `init="torch", forget_bias=None` is what torch.nn draws.
+        init: how `U` starts, by a name from `elman.cells.init`; "torch" with
+            `forget_bias=None` is what torch.nn draws.
+
+    >>> LSTM(3, 1).W.bias.tolist()
+    [0.0, 1.0, 0.0, 0.0]
+    >>> LSTM(3, 8, proj_size=2).state_sizes
+    (2, 8)
     """
 
     def __init__(
@@ -53,10 +63,10 @@ class LSTM(Cell):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        self.input_size, self.hidden_size = input_size, hidden_size
-        self.output_size = proj_size or hidden_size
-        self.state_sizes = (self.output_size, hidden_size)
+        h_size = proj_size or hidden_size
+        super().__init__(
+            input_size, hidden_size, state_sizes=(h_size, hidden_size), output_size=h_size
+        )
         self.forget_bias, self.chrono, self.init = forget_bias, chrono, init
         self.peepholes, self.coupled = peepholes, coupled
         self.proj_size, self.layer_norm = proj_size, layer_norm
@@ -79,8 +89,8 @@ class LSTM(Cell):
 
     @torch.no_grad()
     def reset_parameters(self, generator: Generator | None = None) -> None:
-        """Input weights Glorot, recurrent weights by `init`, biases zero but the forget gate's."""
-        initialise(self, self.init, generator)
+        """Draw all parameters anew; see the class for their distributions."""
+        initialise(self, self.hidden_size, self.init, generator)
         if self.layer_norm:
             for norm in (self.norm_x, self.norm_h, self.norm_c):
                 norm.reset_parameters()
