@@ -1,0 +1,247 @@
+"""Which examples form a batch, in which order, and where an epoch stands.
+
+The order of an epoch follows from (seed, epoch) alone and the place in it is one number, so
+that a run can stop at any batch and go on as if it had not. In a data-parallel run every
+process makes the same global batches and takes its own slice of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from elman.data.windows import Windows
+from elman.errors import InputError
+
+__all__ = ["Batches", "Plan", "Stream", "StreamBatch", "Windows", "bucketed", "ordered", "shuffled"]
+
+Indices = NDArray[np.int64]
+Plan = Callable[[np.random.Generator], list[Indices]]
+T = TypeVar("T")
+
+
+def _checked(n: int, batch_size: int) -> None:
+    if n < 1:
+        raise InputError("There are no examples to make batches of.")
+    if batch_size < 1:
+        raise InputError(f"A batch needs at least one example, not {batch_size}.")
+
+
+def _cut(order: Indices, batch_size: int) -> list[Indices]:
+    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+
+
+def ordered(n: int, batch_size: int) -> Plan:
+    """The examples 0 to n-1 in their order, the same each epoch (for evaluation)."""
+    _checked(n, batch_size)
+    return lambda rng: _cut(np.arange(n), batch_size)
+
+
+def shuffled(n: int, batch_size: int) -> Plan:
+    """The examples 0 to n-1 in a new order each epoch; the last batch may be smaller.
+
+    >>> plan = shuffled(5, 2)
+    >>> sorted(int(i) for batch in plan(np.random.default_rng(0)) for i in batch)
+    [0, 1, 2, 3, 4]
+    """
+    _checked(n, batch_size)
+    return lambda rng: _cut(rng.permutation(n), batch_size)
+
+
+def bucketed(lengths: ArrayLike, batch_size: int, *, pool: int = 50) -> Plan:
+    """Batches of similar length, so that little is padded, in a new order each epoch.
+
+    Shuffled, cut into pools of `pool` batches, sorted by length inside each pool, cut into
+    batches, and the batches shuffled: an example meets new neighbours each epoch.
+    """
+    sizes = np.asarray(lengths)
+    _checked(len(sizes), batch_size)
+
+    def plan(rng: np.random.Generator) -> list[Indices]:
+        batches: list[Indices] = []
+        for part in _cut(rng.permutation(len(sizes)), pool * batch_size):
+            batches += _cut(part[np.argsort(sizes[part], kind="stable")], batch_size)
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+    return plan
+
+
+class _Epochs:
+    """Where an iteration stands: the epoch, and how many of its batches have been handed out."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.position = 0
+
+    def state_dict(self) -> dict[str, int]:
+        """The place to go on from: `{"epoch", "position"}`."""
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on from a place that `state_dict` gave."""
+        self.epoch, self.position = int(state["epoch"]), int(state["position"])
+
+
+def _rank(rank: int, world_size: int) -> None:
+    if not 0 <= rank < world_size:
+        raise InputError(f"Rank {rank} does not exist among {world_size} processes.")
+
+
+class Batches(_Epochs, Generic[T]):
+    """Iterate over one epoch from the current position; `collate` makes a batch of indices.
+
+    Args:
+        plan: `shuffled`, `bucketed`, `ordered`, or any function from a random generator to the
+            index arrays of an epoch's global batches.
+        collate: from this process's indices to a batch. In a data-parallel run the array is
+            empty where the last global batch has fewer examples than there are processes.
+        seed: with the number of the epoch it decides the order.
+        rank, world_size: this process, and how many share each global batch.
+
+    >>> batches = Batches(shuffled(4, 2), list, seed=0)
+    >>> len(batches), sorted(int(i) for batch in batches for i in batch)
+    (2, [0, 1, 2, 3])
+    >>> batches.state_dict()
+    {'epoch': 1, 'position': 0}
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        collate: Callable[[Indices], T],
+        *,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        super().__init__()
+        _rank(rank, world_size)
+        self.plan, self.collate, self.seed = plan, collate, seed
+        self.rank, self.world_size = rank, world_size
+        self._size = len(self._made(0))
+
+    def __len__(self) -> int:
+        """Global batches an epoch."""
+        return self._size
+
+    def __iter__(self) -> Iterator[T]:
+        made = self._made(self.epoch)
+        while self.position < len(made):
+            indices = np.array_split(made[self.position], self.world_size)[self.rank]
+            # Advanced first: what is saved while a batch is at work does not repeat it.
+            self.position += 1
+            yield self.collate(indices)
+        self.epoch, self.position = self.epoch + 1, 0
+
+    def _made(self, epoch: int) -> list[Indices]:
+        return self.plan(np.random.default_rng([self.seed, epoch]))
+
+
+@dataclass(frozen=True)
+class StreamBatch:
+    """One window of a stream: `T` steps of `B` rows that go on from the window before.
+
+    Attributes:
+        inputs: `(T, B)` int64.
+        targets: `(T, B)` int64: the token after each input.
+        reset: `(T, B)` bool: a document begins here; nothing is carried across.
+        first: the rows begin: there is no state to carry into this window.
+        context: how many leading steps have been predicted before (they are here for the
+            gradient to flow through, not to be counted again).
+    """
+
+    inputs: torch.Tensor
+    targets: torch.Tensor
+    reset: torch.Tensor
+    first: bool
+    context: int
+
+
+class Stream(_Epochs):
+    """A long text as `batch_size` rows that each run on from window to window.
+
+    The tokens are cut into equal contiguous rows (what does not fill them, fewer than
+    `batch_size` tokens, is left out). Every window predicts the next `k1` tokens of each row;
+    with `k2` larger than `k1` it also holds the `k2 - k1` steps before, as context: this is
+    truncated backpropagation through time, BPTT(k1, k2) (Williams & Peng 1990).
+
+    Args:
+        tokens: `(n,)` integers: an array or a memory-mapped file, read a window at a time.
+        batch_size: rows, of all processes together.
+        k1: steps from a window to the next.
+        k2: steps in a window; `None` is `k1`.
+        starts: positions in `tokens` where documents begin, ascending.
+        rank, world_size: this process, and how many share the rows.
+
+    >>> [b.inputs[:, 0].tolist() for b in Stream(np.arange(7), batch_size=1, k1=2, k2=3)]
+    [[0, 1], [1, 2, 3], [3, 4, 5]]
+
+    Raises:
+        InputError: fewer tokens than the rows need, or sizes that make no sense.
+    """
+
+    def __init__(
+        self,
+        tokens: NDArray[Any],
+        batch_size: int,
+        k1: int,
+        k2: int | None = None,
+        *,
+        starts: ArrayLike | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        super().__init__()
+        _rank(rank, world_size)
+        self.k1, self.k2 = k1, k1 if k2 is None else k2
+        if batch_size < 1 or k1 < 1 or self.k2 < k1:
+            raise InputError(
+                f"A stream needs batch_size >= 1 and k2 >= k1 >= 1; "
+                f"got batch_size={batch_size}, k1={k1}, k2={self.k2}."
+            )
+        if batch_size < world_size:
+            raise InputError(
+                f"{batch_size} rows cannot be shared by {world_size} processes.",
+                fix=f"Set batch_size to at least {world_size}.",
+            )
+        self.row_length = (len(tokens) - 1) // batch_size
+        if self.row_length < 1:
+            raise InputError(
+                f"{len(tokens)} tokens are too few for {batch_size} rows.",
+                fix=f"Set batch_size to at most {max(len(tokens) - 1, 1)}, or give more text.",
+            )
+        self.tokens = tokens
+        self.rows = np.array_split(np.arange(batch_size), world_size)[rank]
+        self.starts = None if starts is None else np.asarray(starts)
+
+    def __len__(self) -> int:
+        """Windows an epoch."""
+        return -(-self.row_length // self.k1)
+
+    def __iter__(self) -> Iterator[StreamBatch]:
+        while self.position < len(self):
+            self.position += 1
+            yield self._window(self.position - 1)
+        self.epoch, self.position = self.epoch + 1, 0
+
+    def _window(self, number: int) -> StreamBatch:
+        begin = number * self.k1
+        context = min(self.k2 - self.k1, begin)
+        end = min(begin + self.k1, self.row_length)
+        begin -= context
+        steps = end - begin
+        held = np.empty((steps + 1, len(self.rows)), dtype=np.int64)
+        reset = np.zeros((steps, len(self.rows)), dtype=bool)
+        for place, row in enumerate(self.rows):
+            origin = int(row) * self.row_length + begin
+            held[:, place] = self.tokens[origin : origin + steps + 1]
+            if self.starts is not None:
+                low, high = np.searchsorted(self.starts, [origin, origin + steps])
+                reset[self.starts[low:high] - origin, place] = True
+        tokens = torch.from_numpy(held)
+        return StreamBatch(tokens[:-1], tokens[1:], torch.from_numpy(reset), number == 0, context)

@@ -1,0 +1,346 @@
+"""Files as they are found: missing, gzipped, in some encoding, many in a folder.
+
+What a file is, is told by its content where that is possible: a gzip file is recognised with
+or without `.gz`, an encoding is tried on the whole file and not on its beginning.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import hashlib
+import io
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, NoReturn, cast
+
+from elman.errors import InputError, nearest
+
+Source = str | os.PathLike[str]
+
+_BLOCK = 1 << 20
+_GZIP = b"\x1f\x8b"
+# Told by their first bytes, so that the message can name them.
+_FOREIGN = {
+    b"PK\x03\x04": ("a zip archive or an Excel workbook", "Unpack it, or save it as CSV."),
+    b"\x89PNG": ("a PNG picture", "Give a table, a text, a series or an IDX file."),
+    b"\xff\xd8\xff": ("a JPEG picture", "Give a table, a text, a series or an IDX file."),
+    b"%PDF": ("a PDF document", "Save its text as a .txt file."),
+    b"SQLite format 3": ("an SQLite database", "Export the table as CSV."),
+    b"BZh": ("a bzip2 archive", "Unpack it, or compress it with gzip."),
+    b"\xfd7zXZ": ("an xz archive", "Unpack it, or compress it with gzip."),
+    b"\x28\xb5\x2f\xfd": ("a zstd archive", "Unpack it, or compress it with gzip."),
+}
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_NOT_TEXT = frozenset(range(32)) - set(b"\t\n\r\f\v\x1a\x1b")
+_UNSEEN = {"readme", "license", "licence", "changelog", "copying", "sha256sums"}
+
+
+def find(path: Source) -> Path:
+    """The path, if something is there.
+
+    Raises:
+        InputError: nothing is; the message has the nearest name in that folder.
+    """
+    found = Path(path)
+    if found.exists():
+        return found
+    folder = found.parent
+    if not folder.is_dir():
+        raise InputError("There is no such file; its folder does not exist either.", file=found)
+    raise InputError(
+        "There is no such file.", file=found, fix=_hint(found.name, os.listdir(folder))
+    )
+
+
+def _hint(name: str, names: list[str]) -> str:
+    if not names:
+        return "Its folder is empty."
+    hint = nearest(name, names)
+    # All the names of a large folder help no one.
+    return hint if hint.startswith("Did") or len(names) <= 8 else "Check the name."
+
+
+def suffix(path: Path) -> str:
+    """The ending that tells the format, in lower case: that before `.gz` where there is one.
+
+    >>> suffix(Path("a.CSV.gz")), suffix(Path("notes"))
+    ('.csv', '')
+    """
+    inner = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    return inner.suffix.lower()
+
+
+def stem(path: Path) -> str:
+    """The name without the endings that tell the format.
+
+    >>> stem(Path("names/Arabic.txt")), stem(Path("rt-polarity.pos"))
+    ('Arabic', 'rt-polarity.pos')
+    """
+    name = path.name[:-3] if path.suffix.lower() == ".gz" else path.name
+    return name[:-4] if name.lower().endswith(".txt") else name
+
+
+def listing(folder: Path) -> list[Path]:
+    """The files in a folder and those below it, in order of name."""
+    found = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+        and path.name.split(".")[0].lower() not in _UNSEEN
+    ]
+    if not found:
+        raise InputError("The folder holds no file that can be read.", file=folder)
+    return found
+
+
+def gunzip(path: Path) -> BinaryIO:
+    """Open for reading bytes, unpacked if the content is gzip.
+
+    Raises:
+        InputError: it cannot be opened, or is called `.gz` and is not gzip.
+    """
+    try:
+        raw = path.open("rb")
+    except IsADirectoryError:
+        raise InputError("This is a folder; a file is needed.", file=path) from None
+    except OSError as error:
+        raise InputError(f"The file cannot be opened ({error.strerror}).", file=path) from None
+    head = raw.read(2)
+    raw.seek(0)
+    if head == _GZIP:
+        return cast(BinaryIO, gzip.GzipFile(fileobj=raw, mode="rb"))
+    if path.suffix.lower() == ".gz" and head:
+        raw.close()
+        raise InputError(
+            "The name ends in .gz, and the content is not gzip.",
+            file=path,
+            fix="Take .gz off the name, or fetch the file again.",
+        )
+    return raw
+
+
+def blocks(path: Path, size: int = _BLOCK) -> Iterator[bytes]:
+    """The bytes of a file, unpacked, some at a time.
+
+    Raises:
+        InputError: the file cannot be read, or its gzip is cut off or damaged.
+    """
+    with gunzip(path) as file:
+        try:
+            while block := file.read(size):
+                yield block
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise _damaged(path, error) from None
+        except OSError as error:
+            raise InputError(f"The file cannot be read ({error.strerror}).", file=path) from None
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    what = "cut off" if isinstance(error, EOFError) else "damaged"
+    return InputError(f"The gzip data is {what}.", file=path, fix="Fetch the file again.")
+
+
+def encoding_of(path: Path, told: str | None = None) -> str:
+    """The encoding of a text file: as told, or found by reading the whole of it.
+
+    Found are UTF-8, UTF-16 and UTF-32 with a byte order mark, UTF-16 without, and else what
+    charset-normalizer thinks, with Windows-1252 (of which Latin-1 is nearly a part) preferred
+    where it is about as likely.
+
+    Raises:
+        InputError: there is no such encoding, the file is empty, or it is not text.
+    """
+    if told is not None:
+        try:
+            name = codecs.lookup(told).name
+        except LookupError:
+            raise InputError(
+                f"There is no encoding {told!r}.",
+                fix=nearest(told, ["utf-8", "utf-16", "latin-1", "cp1252", "ascii"]),
+            ) from None
+        return "utf-8-sig" if name == "utf-8" else name
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    found, unsure, empty, at = "utf-8", bytearray(), True, 0
+    for block in blocks(path):
+        if at == 0:
+            refuse_foreign(path, block)
+            for mark, name in _MARKS:
+                if block.startswith(mark):
+                    return name
+            if wide := _utf16(block[:4096]):
+                return wide
+        if (place := block.find(0)) >= 0:
+            _not_text(path, at + place)
+        empty = empty and not block.strip()
+        if found == "utf-8":
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError:
+                found = ""
+        if not found and len(unsure) < _BLOCK:
+            # Only lines with bytes beyond ASCII say anything about the encoding.
+            for line in block.splitlines(keepends=True):
+                if not line.isascii():
+                    unsure += line
+        at += len(block)
+    if empty:
+        raise InputError("The file is empty.", file=path)
+    if found == "utf-8":
+        try:
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            unsure += block[-64:]
+        else:
+            return found
+    return _guess(path, bytes(unsure))
+
+
+def refuse_foreign(path: Path, head: bytes) -> None:
+    """Refuse a file whose first bytes say that it is something else."""
+    for magic, (what, fix) in _FOREIGN.items():
+        if head.startswith(magic):
+            raise InputError(f"This is {what}.", file=path, fix=fix)
+
+
+def _not_text(path: Path, place: int) -> NoReturn:
+    raise InputError(
+        f"This is not a text file: byte {place + 1} has no meaning in one.",
+        file=path,
+        fix="Give CSV, TSV, JSON lines, Parquet, text, .ts, .tsf or IDX, plain or gzip.",
+    )
+
+
+def _utf16(head: bytes) -> str | None:
+    """UTF-16 without a mark: in Western text every other byte is zero."""
+    if len(head) < 4:
+        return None
+    even, odd = head[::2].count(0) / len(head[::2]), head[1::2].count(0) / len(head[1::2])
+    if odd > 0.5 and even < 0.05:
+        return "utf-16-le"
+    return "utf-16-be" if even > 0.5 and odd < 0.05 else None
+
+
+def _guess(path: Path, sample: bytes) -> str:
+    from charset_normalizer import from_bytes
+
+    if sum(byte in _NOT_TEXT for byte in sample) > 0.02 * len(sample):
+        _not_text(path, next(i for i, byte in enumerate(sample) if byte in _NOT_TEXT))
+    matches = from_bytes(sample, cp_exclusion=["cp037", "cp500", "cp1026", "cp1140", "cp273"])
+    best = matches.best()
+    try:
+        sample.decode("cp1252")
+    except UnicodeDecodeError:
+        return "latin-1" if best is None else best.encoding
+    western = [m for m in matches if "cp1252" in (m.encoding, *m.could_be_from_charset)]
+    few = sum(byte > 127 for byte in sample) < 8
+    if best is None or few or (western and western[0].chaos <= best.chaos + 0.05):
+        return "cp1252"
+    return best.encoding
+
+
+def lines(path: Path, encoding: str | None = None) -> Iterator[str]:
+    r"""The lines of a text file, each with the `\n` it ended in; memory for one at a time.
+
+    Line ends are `\n`, `\r\n` or `\r`, and nothing else is one.
+
+    Raises:
+        InputError: as `encoding_of`, or a byte is not of the encoding.
+    """
+    name = encoding_of(path, encoding)
+    with gunzip(path) as file, io.TextIOWrapper(file, encoding=name) as text:
+        try:
+            yield from text
+        except UnicodeError:
+            raise misread(path, name) from None
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise _damaged(path, error) from None
+
+
+def whole(path: Path, encoding: str | None = None) -> str:
+    r"""The text of a file, line ends as they are.
+
+    Raises:
+        InputError: as `lines`.
+    """
+    name = encoding_of(path, encoding)
+    data = b"".join(blocks(path))
+    try:
+        return data.decode(name)
+    except UnicodeError:
+        raise misread(path, name) from None
+
+
+def misread(path: Path, encoding: str) -> InputError:
+    """What to say of a file that is not in `encoding`: the first wrong byte, its line, the fix."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    at, line, place = 0, 1, 0
+    for block in [*blocks(path), b""]:
+        held = len(decoder.getstate()[0])
+        try:
+            line += decoder.decode(block, final=not block).count("\n")
+        except UnicodeDecodeError as error:
+            place = at - held + error.start
+            line += error.object[: error.start].decode(encoding, "replace").count("\n")
+            break
+        except UnicodeError:
+            break
+        at += len(block)
+    shown = "utf-8" if encoding == "utf-8-sig" else encoding
+    try:
+        found = encoding_of(path)
+    except InputError:
+        fix = ""
+    else:
+        fix = f"It reads as {found}: set encoding={found!r}, or leave it out."
+    return InputError(
+        f"Byte {place + 1} is not {shown} text.", file=path, row=line, fix=fix or None
+    )
+
+
+def given(sources: Source | Iterable[Source]) -> list[Path]:
+    """One path or several, as a list of files and folders that exist."""
+    paths = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
+    if not paths:
+        raise InputError("No file was given.")
+    return [find(path) for path in paths]
+
+
+def fingerprint(path: Source) -> str:
+    """Size and SHA-256 of what a file holds, to notice that it has changed.
+
+    Of a file above 64 MiB only 64 blocks of 1 MiB are read, spread evenly from first to last:
+    quick at any size, and an edit that keeps the size may escape it. Of a folder: of all files
+    in it.
+
+    Raises:
+        InputError: nothing is there.
+    """
+    found = find(path)
+    if found.is_dir():
+        inner = hashlib.sha256()
+        files = sorted(p for p in found.rglob("*") if p.is_file())
+        for path_in in files:
+            name = path_in.relative_to(found).as_posix()
+            inner.update(f"{name}\n{fingerprint(path_in)}\n".encode())
+        return f"{len(files)} files:{inner.hexdigest()}"
+    size = found.stat().st_size
+    digest = hashlib.sha256()
+    with found.open("rb") as file:
+        if size <= 64 * _BLOCK:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+        else:
+            for part in range(64):
+                file.seek(part * (size - _BLOCK) // 63)
+                digest.update(file.read(_BLOCK))
+    return f"{size}:{digest.hexdigest()}"

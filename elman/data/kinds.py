@@ -1,0 +1,353 @@
+"""What a column holds: found from its cells, or turned into what it is told to be.
+
+Kinds and their cells: `number` (int64 or float64, NaN where missing), `category` and `text`
+(str, None where missing), `time` (datetime64), `series` (float64 arrays `(T, C)`, NaN where a
+value is missing), `tokens` (lists of str), `image` (uint8 arrays `(H, W)`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["number", "category", "text", "time", "series", "tokens", "image"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+# How files without types write that a value is missing. In words only the empty cell is one:
+# "NA" is also Namibia.
+MISSING = frozenset(
+    ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "?", "#N/A", "-"]
+)
+# A number that begins with a zero is a name: a postcode, an account.
+_CODE = re.compile(r"[-+]?0\d+$")
+_TIMES = ("%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y")
+_CLOCKS = ("", " %H:%M", " %H:%M:%S")
+
+
+class Unfit(ValueError):
+    """A cell that is not of the kind; `place` is its position in the column."""
+
+    def __init__(self, what: str, place: int, fix: str | None = None) -> None:
+        super().__init__(what)
+        self.place, self.fix = place, fix
+
+
+def infer(values: pd.Series, typed: bool) -> tuple[pd.Series, Kind]:
+    """The column in its kind's form, and the kind.
+
+    Args:
+        values: as read.
+        typed: the source tells text from numbers (Parquet, JSON, a DataFrame), so that the
+            text "12" is text.
+    """
+    import pandas as pd
+
+    if pd.api.types.is_bool_dtype(values.dtype):
+        return _strings(values), "category"
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return _numpy_numbers(values), "number"
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return _naive(values), "time"
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return _strings(values), "category"
+    present = values.dropna()
+    if not len(present):
+        return values.astype(np.float64), "number"
+    sample = present.iloc[0]
+    if isinstance(sample, np.ndarray) and sample.dtype == np.uint8 and sample.ndim >= 2:
+        return values, "image"
+    if isinstance(sample, list | tuple | np.ndarray):
+        return _listed(values)
+    if not all(isinstance(cell, str) for cell in present):
+        import datetime
+
+        if all(isinstance(cell, bool) for cell in present):
+            return _strings(values), "category"
+        if all(isinstance(cell, datetime.date) for cell in present):
+            return pd.to_datetime(values), "time"
+        try:
+            return values.astype(np.float64), "number"
+        except (TypeError, ValueError):
+            values = _strings(values)
+    return _inferred_strings(values, typed)
+
+
+def _inferred_strings(values: pd.Series, typed: bool) -> tuple[pd.Series, Kind]:
+    import pandas as pd
+
+    filled = values.fillna("").astype(str)
+    stripped = filled.str.strip()
+    if not typed:
+        present = stripped[~stripped.isin(MISSING)]
+        if not len(present):
+            return pd.Series(np.nan, index=values.index), "number"
+        if not present.iloc[:1000].str.match(_CODE).any():
+            numbers = pd.to_numeric(present, errors="coerce")
+            if not numbers.isna().any() and not present.str.match(_CODE).any():
+                if len(present) == len(values) or numbers.dtype.kind == "f":
+                    return _numpy_numbers(numbers.reindex(values.index)), "number"
+                return numbers.reindex(values.index).astype(np.float64), "number"
+    present = stripped[stripped != ""]
+    if not len(present):
+        return pd.Series(np.nan, index=values.index), "number"
+    if present.str.startswith("[").all():
+        try:
+            return to_series(values), "series"
+        except Unfit:
+            pass
+    moments = _times(stripped)
+    if moments is not None:
+        return moments, "time"
+    if present.nunique() * 2 <= len(present) and present.str.len().max() <= 64:
+        return stripped.where(stripped != "", None).astype(object), "category"
+    return filled.astype(object), "text"
+
+
+def _listed(values: pd.Series) -> tuple[pd.Series, Kind]:
+    for cell in values.dropna():
+        if len(cell) and isinstance(cell[0], str):
+            return to_tokens(values), "tokens"
+        if len(cell):
+            break
+    try:
+        return to_series(values), "series"
+    except Unfit:
+        return to_text(values), "text"
+
+
+def convert(values: pd.Series, kind: Kind) -> pd.Series:
+    """The column as `kind`.
+
+    Raises:
+        Unfit: a cell cannot be.
+    """
+    return _CONVERTERS[kind](values)
+
+
+def to_number(values: pd.Series) -> pd.Series:
+    """Numbers; words for "missing" become NaN."""
+    import pandas as pd
+
+    if pd.api.types.is_bool_dtype(values.dtype) or pd.api.types.is_numeric_dtype(values.dtype):
+        return _numpy_numbers(values)
+    cells = values.fillna("").astype(str).str.strip()
+    cells = cells.where(~cells.isin(MISSING), "nan")
+    numbers = pd.to_numeric(cells, errors="coerce")
+    wrong = (numbers.isna() & (cells != "nan")).to_numpy()
+    if wrong.any():
+        place = int(np.argmax(wrong))
+        cell = cells.iloc[place]
+        comma = re.fullmatch(r"[-+]?[\d.]*,\d+", cell) is not None
+        raise Unfit(
+            f"{_shown(cell)} is not a number.",
+            place,
+            "Write decimals with a point." if comma else "Correct or remove it.",
+        )
+    return numbers.astype(np.float64)
+
+
+def to_category(values: pd.Series) -> pd.Series:
+    """Names: whole numbers without a point; None where missing."""
+    cells = _strings(values).map(lambda cell: cell.strip() or None, na_action="ignore")
+    return cells.astype(object).where(cells.notna(), None)
+
+
+def to_text(values: pd.Series) -> pd.Series:
+    """Strings as they are; lists and mappings as JSON."""
+    return _strings(values)
+
+
+def to_time(values: pd.Series) -> pd.Series:
+    """Moments: written dates, 8 digits (year, month, day) or seconds since 1970."""
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return _naive(values)
+    cells = _strings(values).fillna("").str.strip()
+    present = cells[cells != ""]
+    if present.str.fullmatch(r"\d{8}").all():
+        parsed = pd.to_datetime(cells.where(cells != "", None), format="%Y%m%d", errors="coerce")
+    elif present.str.fullmatch(r"-?\d+(\.\d+)?").all():
+        parsed = pd.to_datetime(pd.to_numeric(cells, errors="coerce"), unit="s")
+    else:
+        found = _times(cells)
+        parsed = (
+            pd.to_datetime(cells, format="ISO8601", errors="coerce") if found is None else found
+        )
+    wrong = (parsed.isna() & (cells != "")).to_numpy()
+    if wrong.any():
+        place = int(np.argmax(wrong))
+        raise Unfit(
+            f"{_shown(cells.iloc[place])} is not a date or a time.",
+            place,
+            "Write 2024-01-31 or 2024-01-31 12:00:00.",
+        )
+    return parsed
+
+
+def to_series(values: pd.Series) -> pd.Series:
+    """Arrays `(T, C)` from lists of numbers, lists of lists, or their JSON."""
+    import pandas as pd
+
+    cells = [_array(cell, place) for place, cell in enumerate(values)]
+    return pd.Series(_objects(cells), index=values.index)
+
+
+def to_tokens(values: pd.Series) -> pd.Series:
+    """Lists of strings, from lists or from what blanks separate."""
+    import pandas as pd
+
+    cells: list[list[str] | None] = []
+    for place, cell in enumerate(values):
+        if isinstance(cell, str):
+            cells.append(cell.split())
+        elif isinstance(cell, list | tuple | np.ndarray):
+            cells.append([str(token) for token in cell])
+        elif cell is None or cell != cell:
+            cells.append(None)
+        else:
+            raise Unfit(f"{_shown(cell)} is not a list of tokens.", place)
+    return pd.Series(_objects(cells), index=values.index)
+
+
+def to_image(values: pd.Series) -> pd.Series:
+    """Arrays of at least two axes."""
+    for place, cell in enumerate(values):
+        if not (isinstance(cell, np.ndarray) and cell.ndim >= 2):
+            raise Unfit(f"{_shown(cell)} is not an image.", place)
+    return values
+
+
+_CONVERTERS = {
+    "number": to_number,
+    "category": to_category,
+    "text": to_text,
+    "time": to_time,
+    "series": to_series,
+    "tokens": to_tokens,
+    "image": to_image,
+}
+
+
+def _array(cell: Any, place: int) -> NDArray[np.float64] | None:
+    if isinstance(cell, str):
+        text = cell.strip()
+        if not text:
+            return None
+        if not text.startswith("["):
+            cell = [None if part in MISSING else part for part in re.split(r"[,;\s]+", text)]
+        else:
+            try:
+                cell = json.loads(text.replace("NaN", "null"))
+            except ValueError:
+                raise Unfit(f"{_shown(text)} is not a list of numbers.", place) from None
+    elif cell is None or (isinstance(cell, float) and cell != cell):
+        return None
+    try:
+        array = np.array(
+            [row if isinstance(row, list | tuple | np.ndarray) else [row] for row in cell],
+            dtype=np.float64,
+        )
+    except (TypeError, ValueError):
+        ragged = len({len(row) for row in cell if isinstance(row, list | tuple)}) > 1
+        what = (
+            "The steps of this series have different numbers of values."
+            if ragged
+            else f"{_shown(cell)} is not a list of numbers."
+        )
+        raise Unfit(what, place) from None
+    if array.size == 0:
+        return np.empty((0, 1))
+    if array.ndim != 2:
+        raise Unfit("A series is a list of numbers, or of lists of numbers.", place)
+    return array
+
+
+def _objects(cells: list[Any]) -> NDArray[np.object_]:
+    held = np.empty(len(cells), dtype=object)
+    held[:] = cells
+    return held
+
+
+def _strings(values: pd.Series) -> pd.Series:
+    import pandas as pd
+
+    if pd.api.types.is_float_dtype(values.dtype):
+        present = values.dropna()
+        if len(present) and (present == present.round()).all() and np.isfinite(present).all():
+            whole = values.map(lambda x: str(int(x)), na_action="ignore")
+            return whole.astype(object).where(values.notna(), None)
+    cells = values.astype(object).map(_string, na_action="ignore")
+    return cells.astype(object).where(cells.notna(), None)
+
+
+def _string(cell: Any) -> str:
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, bool | np.bool_):
+        return "true" if cell else "false"
+    if isinstance(cell, dict | list | tuple):
+        return json.dumps(cell, ensure_ascii=False, default=str)
+    if isinstance(cell, np.ndarray):
+        return json.dumps(cell.tolist())
+    return str(cell)
+
+
+def _numpy_numbers(values: pd.Series) -> pd.Series:
+    kind = values.dtype.kind if isinstance(values.dtype, np.dtype) else ""
+    if kind == "i" or (kind == "u" and values.dtype != np.uint64):
+        return values.astype(np.int64)
+    if not kind:
+        # Nullable and Arrow types: whole numbers stay whole where nothing is missing.
+        import pandas as pd
+
+        if pd.api.types.is_integer_dtype(values.dtype) and not values.isna().any():
+            return values.astype(np.int64)
+    return values.astype(np.float64)
+
+
+def _naive(values: pd.Series) -> pd.Series:
+    zone = getattr(values.dtype, "tz", None)
+    return values.dt.tz_convert("UTC").dt.tz_localize(None) if zone is not None else values
+
+
+def _times(cells: pd.Series) -> pd.Series | None:
+    """The moments that all non-empty cells are, or None."""
+    import pandas as pd
+
+    present = cells[cells != ""]
+    if not present.iloc[:100].str.contains(r"\d[-/.]\d|\dT\d", regex=True).all():
+        return None
+    holes = cells.where(cells != "", None)
+
+    def parse(pattern: str) -> pd.Series | None:
+        try:
+            # A few cells first: a column of words is refused at little cost.
+            pd.to_datetime(present.iloc[:20], format=pattern, utc=pattern == "ISO8601")
+            parsed = pd.to_datetime(holes, format=pattern, utc=pattern == "ISO8601")
+        except (ValueError, TypeError, OverflowError):
+            return None
+        return _naive(parsed)
+
+    if present.iloc[:100].str.match(r"\d{4}-\d\d").all():
+        return parse("ISO8601")
+    found = [
+        parsed for day in _TIMES for clock in _CLOCKS if (parsed := parse(day + clock)) is not None
+    ]
+    if len(found) == 2:
+        # Day and month could each be first: the reading in which time goes forward is right.
+        forward = [parsed for parsed in found if parsed.dropna().is_monotonic_increasing]
+        return forward[0] if len(forward) == 1 else None
+    return found[0] if found else None
+
+
+def _shown(cell: Any) -> str:
+    text = repr(cell)
+    return text if len(text) <= 40 else text[:36] + "…" + text[-1]

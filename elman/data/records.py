@@ -1,0 +1,106 @@
+"""Records that carry their types: JSON lines and Parquet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from elman.data import files
+from elman.data.table import Origin, Table, build
+from elman.errors import InputError
+
+
+def read_json(
+    paths: Sequence[Path],
+    *,
+    columns: Sequence[str] | None = None,
+    types: Mapping[str, str] | None = None,
+    encoding: str | None = None,
+) -> Table:
+    """JSON lines: one object a line; keys are columns, a key that a line lacks is missing."""
+    import pandas as pd
+
+    found: list[dict[str, Any]] = []
+    origins = []
+    for path in paths:
+        numbers: list[int] = []
+        for number, record in records(path, encoding):
+            numbers.append(number)
+            found.append(record)
+        if not numbers:
+            raise InputError("The file is empty.", file=path)
+        origins.append(Origin(path, len(numbers), numbers.__getitem__))
+    names = list(dict.fromkeys(name for record in found for name in record))
+    frame = pd.DataFrame({name: _column([record.get(name) for record in found]) for name in names})
+    return build(frame, origins, typed=True, columns=columns, types=types)
+
+
+def records(path: Path, encoding: str | None = None) -> Any:
+    """The objects of a file and the lines they stand on, one at a time."""
+    for number, line in enumerate(files.lines(path, encoding), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            whole = number == 1 and line.lstrip()[:1] in "[{" and len(line.strip()) < 3
+            raise InputError(
+                f"The line is not JSON ({getattr(error, 'msg', error)}).",
+                file=path,
+                row=number,
+                fix="Write every object on a line of its own."
+                if whole
+                else "Correct or remove the line.",
+            ) from None
+        if not isinstance(record, dict):
+            raise InputError(
+                f"The line holds a {type(record).__name__}, not an object with named values.",
+                file=path,
+                row=number,
+                fix='Write {"name": value, ...} on each line.',
+            )
+        yield number, record
+
+
+def _column(cells: list[Any]) -> Any:
+    import pandas as pd
+
+    plain = all(cell is None or isinstance(cell, int | float) for cell in cells)
+    mixed = any(isinstance(cell, bool) for cell in cells)
+    return pd.Series(cells) if plain and not mixed else pd.Series(cells, dtype=object)
+
+
+def read_parquet(
+    paths: Sequence[Path],
+    *,
+    columns: Sequence[str] | None = None,
+    types: Mapping[str, str] | None = None,
+) -> Table:
+    """Parquet; a row's number is its place in the file, counted from 1."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    tables: list[Any] = []
+    origins: list[Origin] = []
+    for path in paths:
+        try:
+            table = parquet.ParquetFile(pa.BufferReader(b"".join(files.blocks(path)))).read()
+        except (pa.ArrowException, OSError) as error:
+            reason = str(error).split(".")[0]
+            raise InputError(
+                f"The file is not Parquet, or damaged ({reason}).",
+                file=path,
+                fix="Write it again.",
+            ) from None
+        if not table.num_rows:
+            raise InputError("The file has no rows.", file=path)
+        if tables and table.schema.names != tables[0].schema.names:
+            raise InputError(f"Its columns are not those of {paths[0].name}.", file=path)
+        tables.append(table)
+        origins.append(Origin(path, table.num_rows))
+    joined = (
+        tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
+    )
+    return build(joined.to_pandas(), origins, typed=True, columns=columns, types=types)

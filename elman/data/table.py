@@ -1,0 +1,198 @@
+"""A table of typed columns that knows which line of which file each of its rows came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from elman.data import kinds as kinds_of
+from elman.data.kinds import KINDS, Kind, Unfit
+from elman.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a run of rows came from: `rows` of them from `file`; `line` numbers them.
+
+    A row's number is the line of the file on which it begins, the first line being 1 (so that
+    the first row under a header is row 2); where a file has no lines (Parquet, IDX, a
+    DataFrame) it is the row itself, counted from 1.
+    """
+
+    file: Path | None
+    rows: int
+    line: Callable[[int], int] = lambda row: row + 1
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of one kind each.
+
+    Attributes:
+        frame: the cells; see `elman.data.kinds` for the form of each kind.
+        kinds: column → kind.
+        source: the file, or the first of several; None for a DataFrame.
+        meta: what a file says about itself (the headers of `.ts` and `.tsf`).
+    """
+
+    frame: pd.DataFrame
+    kinds: dict[str, Kind]
+    source: Path | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+    origins: tuple[Origin, ...] = ()
+    index: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def where(self, row: int) -> tuple[Path | None, int]:
+        """The file of a row (counted from 0), and its number there (see `Origin`)."""
+        number = int(self.index[row]) if self.index is not None else row
+        for origin in self.origins:
+            if number < origin.rows:
+                return origin.file, origin.line(number)
+            number -= origin.rows
+        return self.source, row + 1
+
+    def take(self, rows: ArrayLike) -> Table:
+        """Some of the rows, in the order given; they keep their origin."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        index = chosen if self.index is None else self.index[chosen]
+        frame = self.frame.iloc[chosen].reset_index(drop=True)
+        return Table(frame, self.kinds, self.source, self.meta, self.origins, index)
+
+    def column(self, name: str, kind: Kind | None = None) -> pd.Series:
+        """A column, turned into `kind` if it is another.
+
+        Raises:
+            InputError: there is no such column, or a cell cannot be of that kind.
+        """
+        if name not in self.kinds:
+            raise InputError(
+                f"There is no column {name!r}.", file=self.source, fix=nearest(name, self.kinds)
+            )
+        if kind is None or kind == self.kinds[name]:
+            return self.frame[name]
+        try:
+            return kinds_of.convert(self.frame[name], kind)
+        except Unfit as error:
+            raise self.refuse(str(error), error.place, name, error.fix) from None
+
+    def numbers(self, name: str, *, allow_missing: bool = False) -> NDArray[np.float64]:
+        """A column as float64, `(rows,)`.
+
+        Raises:
+            InputError: a cell is text, infinite, or missing (unless that is allowed).
+        """
+        values = self.column(name, "number").to_numpy(dtype=np.float64)
+        wrong = np.isinf(values) if allow_missing else ~np.isfinite(values)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            what = "A value is missing." if np.isnan(values[row]) else f"{values[row]} is no value."
+            raise self.refuse(what, row, name, "Fill it in, or take the row out.")
+        return values
+
+    def texts(self, name: str) -> list[str]:
+        """A column as strings.
+
+        Raises:
+            InputError: a cell is empty: there is no sequence in it.
+        """
+        cells = list(self.column(name, "text"))
+        for row, cell in enumerate(cells):
+            if cell is None or not cell.strip():
+                raise self.refuse("The text is empty.", row, name, "Take the row out.")
+        return cells
+
+    def labels(self, name: str) -> list[str]:
+        """A column as the names of classes.
+
+        Raises:
+            InputError: a cell is empty.
+        """
+        cells = list(self.column(name, "category"))
+        for row, cell in enumerate(cells):
+            if cell is None or cell != cell:
+                raise self.refuse("The label is missing.", row, name, "Fill it in.")
+        return cells
+
+    def series(self, name: str, *, allow_missing: bool = False) -> list[NDArray[np.float64]]:
+        """A column of series, arrays `(T, C)` with the same C.
+
+        Raises:
+            InputError: a series is empty, misses a value (unless that is allowed), or has
+                another number of channels than the first.
+        """
+        cells = list(self.column(name, "series"))
+        for row, cell in enumerate(cells):
+            if cell is None or len(cell) == 0:
+                raise self.refuse("The series has no values.", row, name, "Take the row out.")
+            if cell.shape[1] != cells[0].shape[1]:
+                raise self.refuse(
+                    f"The series has {cell.shape[1]} channels; the first one has "
+                    f"{cells[0].shape[1]}.",
+                    row,
+                    name,
+                )
+            wrong = np.isinf(cell) if allow_missing else ~np.isfinite(cell)
+            if wrong.any():
+                step = int(np.argmax(wrong.any(axis=1)))
+                raise self.refuse(
+                    f"Value {step + 1} of the series is missing or infinite.",
+                    row,
+                    name,
+                    "Fill it in, or take the row out.",
+                )
+        return cells
+
+    def refuse(self, what: str, row: int, column: str, fix: str | None = None) -> InputError:
+        """The error to raise about the cell in `row` (counted from 0) of `column`."""
+        file, number = self.where(row)
+        return InputError(what, file=file, row=number, column=column, fix=fix)
+
+
+def build(
+    frame: pd.DataFrame,
+    origins: Sequence[Origin],
+    *,
+    typed: bool,
+    known: Mapping[str, Kind] | None = None,
+    columns: Sequence[str] | None = None,
+    types: Mapping[str, str] | None = None,
+    meta: dict[str, Any] | None = None,
+) -> Table:
+    """Find the kind of every column of `frame` that is not known or told, and make the table."""
+    import pandas as pd
+
+    source = origins[0].file if origins else None
+    raw = Table(frame, dict.fromkeys(frame.columns, "text"), source, meta or {}, tuple(origins))
+    told = dict(types or {})
+    for name, told_kind in told.items():
+        raw.column(name)
+        if told_kind not in KINDS:
+            raise InputError(
+                f"There is no type {told_kind!r}.", column=name, fix=nearest(told_kind, KINDS)
+            )
+    chosen = list(frame.columns) if columns is None else list(columns)
+    made: dict[str, pd.Series] = {}
+    found: dict[str, Kind] = {}
+    for name in chosen:
+        values = raw.column(name)
+        kind = told.get(name, (known or {}).get(name))
+        try:
+            if kind is None:
+                made[name], found[name] = kinds_of.infer(values, typed)
+            else:
+                found[name] = kind  # type: ignore[assignment]
+                made[name] = kinds_of.convert(values, found[name])
+        except Unfit as error:
+            raise raw.refuse(str(error), error.place, name, error.fix) from None
+    return Table(pd.DataFrame(made), found, source, meta or {}, tuple(origins))
