@@ -9,7 +9,7 @@ import torch
 
 from elman.cells import Cell, make
 
-I, H, B = 3, 5, 4
+INPUT, HIDDEN, BATCH = 3, 5, 4
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("elman", {}),
@@ -67,7 +67,7 @@ def cell(variant: tuple[str, dict[str, Any]]) -> Cell:
     """A float64 cell, all its parameters random: nothing may hide behind a zero."""
     name, options = variant
     torch.manual_seed(7)
-    cell = make(name, I, H, dtype=torch.float64, **options)
+    cell = make(name, INPUT, HIDDEN, dtype=torch.float64, **options)
     with torch.no_grad():
         for parameter in cell.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.4)
@@ -78,5 +78,5 @@ def cell(variant: tuple[str, dict[str, Any]]) -> Cell:
 def step(cell: Cell) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
     """A random input and state for `cell`."""
     torch.manual_seed(8)
-    x = torch.randn(B, I, dtype=torch.float64)
-    return x, tuple(torch.randn(B, n, dtype=torch.float64) for n in cell.state_sizes)
+    x = torch.randn(BATCH, INPUT, dtype=torch.float64)
+    return x, tuple(torch.randn(BATCH, n, dtype=torch.float64) for n in cell.state_sizes)
