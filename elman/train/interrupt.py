@@ -1,0 +1,45 @@
+"""Ctrl-C: the step is finished, the state saved, and the person told how to go on."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+from elman.errors import ElmanError
+
+
+class Interrupted(ElmanError):
+    """Training was stopped by a signal; the message says how to go on."""
+
+    exit_code = 130
+
+
+class Interrupt:
+    """Inside, the first Ctrl-C (or SIGTERM) only sets `requested`; the second one kills."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Interrupt:
+        # Python lets only the main thread set handlers; elsewhere signals do what they did.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True

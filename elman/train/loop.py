@@ -1,0 +1,461 @@
+"""The training loop: `fit` takes an objective and a sampler and leaves the best model.
+
+A run is a sequence of steps, one update of the parameters each. Everything a step
+depends on (parameters, optimiser, averages, schedule, generators, sampler, carried
+state) is one tree that `_Run.state` collects and `_Run.restore` puts back; checkpoints,
+resuming and rollback are all made of these two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elman.errors import InputError, RunFailed
+from elman.train import averaging, checkpoint, distributed, schedules, seeds
+from elman.train.divergence import Watch
+from elman.train.interrupt import Interrupt, Interrupted
+from elman.train.judging import Judge
+from elman.train.objective import Objective, Sampler
+from elman.train.pace import Pace
+from elman.train.progress import Tick
+from elman.train.settings import Settings
+from elman.train.store import State, Store
+from elman.train.update import Update
+
+GOOD_EVERY = 20
+"""Steps between in-memory copies of the last good state."""
+LOG_EVERY = 50
+"""Steps between training rows in metrics.jsonl."""
+TICK_SECONDS = 0.2
+"""Between two calls of `progress`."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What came of a run."""
+
+    steps: int
+    epochs: int
+    """Finished passes over the data."""
+    seconds: float
+    """Over all sessions of the run."""
+    best: dict[str, float]
+    """Metrics of the validation whose parameters the model now has."""
+    best_step: int
+    history: list[dict[str, Any]]
+    """The rows of metrics.jsonl."""
+    stopped: str
+    """What ended it: `epochs`, `max_steps`, `budget` or `patience`."""
+
+
+def fit(
+    objective: Objective,
+    batches: Sampler,
+    settings: Settings,
+    *,
+    run: Path | None = None,
+    resume: bool = False,
+    progress: Callable[[Tick], None] | None = None,
+) -> Fit:
+    """Train `objective.model`; afterwards it holds the best parameters.
+
+    Args:
+        batches: this process's share of every global batch.
+        run: folder for `checkpoints/last`, `checkpoints/best` and `metrics.jsonl`; None
+            writes nothing.
+        resume: go on from `checkpoints/last`, or start where there is none yet. The model
+            has to be made as it was for the first session (same seed).
+        progress: called a few times a second, in the first process only.
+
+    Raises:
+        RunFailed: it diverged again and again, or a file could not be written.
+        InputError: `run` already holds a run, or a checkpoint cannot be used.
+        Interrupted: Ctrl-C; the state was saved first.
+    """
+    with Interrupt() as interrupt:
+        this = _Run(objective, batches, settings, run, progress, interrupt)
+        try:
+            this.begin(resume)
+            return this.go()
+        finally:
+            this.close()
+
+
+class _Run:
+    def __init__(
+        self,
+        objective: Objective,
+        batches: Sampler,
+        settings: Settings,
+        folder: Path | None,
+        progress: Callable[[Tick], None] | None,
+        interrupt: Interrupt,
+    ) -> None:
+        self.objective, self.batches, self.settings = objective, batches, settings
+        self.ranks = distributed.ranks()
+        self.store = Store(folder, self.ranks)
+        self.update = Update(objective, settings, self.ranks)
+        self.pace = Pace(settings, len(batches))
+        self.plateau = schedules.Plateau(settings.decay, settings.decay_after)
+        self.judge = Judge(objective.higher_is_better)
+        self.watch = Watch()
+        self.meter = _Meter(progress if self.ranks.writes else None)
+        self.interrupt, self.stop_asked = interrupt, False
+        self.iterator: Iterator[Any] = iter(())
+        self.good: State | None = None
+        self.best: State | None = None
+        self.lr = settings.lr
+        self.lr_scale = 1.0
+        self.rollbacks: list[int] = []
+        self.unseen: list[tuple[int, Tensor, Tensor, float]] = []
+
+    # From begin to end
+
+    def begin(self, resume: bool) -> None:
+        """Start afresh, or from the last checkpoint."""
+        model, last = self.update.model, self.store.last
+        seeds.seed(self.settings.seed + self.ranks.rank, deterministic=self.settings.deterministic)
+        if not self.ranks.alone:
+            distributed.same_start(model)
+        if last is None or not last.exists():
+            self.store.open(0)
+        elif resume:
+            self._resume()
+        else:
+            raise InputError(
+                "already holds a run.",
+                file=self.store.folder,
+                fix=f"Go on with: elman resume {self.store.folder}, or choose another folder.",
+            )
+        self.iterator = iter(self.batches)
+        model.train()
+
+    def go(self) -> Fit:
+        """Steps until a bound is reached."""
+        while (stopped := self._stopped()) is None:
+            moved = self._step()
+            ended = self.batches.state_dict()["epoch"] > self.pace.epoch
+            if not moved and not ended:
+                raise InputError("There are no batches to train on.")
+            if ended:
+                self._end_epoch()
+            if self.pace.look_due(ended):
+                self._validate()
+            if self.pace.save_due(at_good_state=False):
+                self._save(self.state())
+            self.meter.tick(self)
+            if self.stop_asked:
+                self._interrupted()
+        if self.pace.looked_step != self.pace.step:
+            self._validate()
+        self._save(self.state())
+        if self.best is not None:
+            self.update.model.load_state_dict(self.best["tensors"])
+        return Fit(
+            steps=self.pace.step,
+            epochs=self.pace.epoch,
+            seconds=self.pace.seconds,
+            best=dict(self.best["metrics"]) if self.best else {},
+            best_step=self.best["step"] if self.best else self.pace.step,
+            history=self.store.metrics.rows,
+            stopped=stopped,
+        )
+
+    def close(self) -> None:
+        """Let go of the files and the display, however the run ended."""
+        self.meter.tick(self, finished=True)
+        self.store.metrics.close()
+        self.update.model.eval()
+
+    def _stopped(self) -> str | None:
+        patience = self.settings.patience
+        if patience is not None and self.judge.waited >= patience:
+            return "patience"
+        return self.pace.over()
+
+    def _interrupted(self) -> None:
+        at, folder = f"Stopped at step {self.pace.step}", self.store.folder
+        if folder is None:
+            raise Interrupted(f"{at}; nothing was saved, since the run has no folder.")
+        self._save(self.state())
+        raise Interrupted(f"{at} and saved. Go on with: elman resume {folder}")
+
+    # One step
+
+    def _step(self) -> bool:
+        """One update; False where the epoch had no batch left."""
+        pace, every = self.pace, self.settings.checkpoint_every
+        mark = pace.step % GOOD_EVERY == 0 or (every is not None and pace.step % every == 0)
+        before = self._surroundings() if mark else None
+        parts = list(islice(self.iterator, self.settings.accumulate))
+        if not parts:
+            return False
+        self.lr = self._rate()
+        asked, seconds = float(self.interrupt.requested), pace.now() if self.ranks.writes else 0.0
+        loss, count, norm, (asked, pace.seconds) = self.update.gradients(parts, asked, seconds)
+        self.stop_asked = asked > 0
+        self.unseen.append((pace.step, loss, norm, count))
+        if (mark or not loss.is_cuda) and not self._sound():
+            return True
+        if before is not None and self.watch.calm:
+            # The loss has just shown that the parameters this step began with are good.
+            self.good = {**checkpoint.copy(self.update.state_dict()), **before}
+            if pace.save_due(at_good_state=True):
+                self._save(self.good)
+        self.update.apply(self.lr)
+        pace.step += 1
+        if pace.step % LOG_EVERY == 0:
+            self._log()
+        return True
+
+    def _rate(self) -> float:
+        settings = self.settings
+        shape = schedules.factor(
+            settings.schedule,
+            self.pace.fraction(),
+            step=self.pace.step,
+            epoch=self.pace.epoch,
+            warmup=settings.warmup,
+            decay=settings.decay,
+            decay_after=settings.decay_after,
+        )
+        plateau = self.plateau.scale if settings.schedule == "plateau" else 1.0
+        return settings.lr * self.lr_scale * plateau * shape
+
+    def _sound(self) -> bool:
+        """Whether all is well with the steps not looked at so far; rolls back where it is not.
+
+        Reading a number back from a GPU stalls it. There, steps are looked at some at a time.
+        """
+        unseen, self.unseen = self.unseen, []
+        if len(unseen) == 1:
+            values = [unseen[0][1].item(), unseen[0][2].item()]
+        else:
+            values = (
+                torch.stack(
+                    [x.float() for _, loss, norm, _ in unseen for x in (loss, norm)]
+                ).tolist()
+                if unseen
+                else []
+            )
+        for (step, _, _, count), loss, norm in zip(unseen, values[::2], values[1::2], strict=True):
+            trouble = self.watch.see(step, loss, norm)
+            if trouble is not None:
+                self._roll_back(step, trouble)
+                return False
+            self.meter.add(loss, norm, count)
+        return True
+
+    def _roll_back(self, step: int, trouble: str) -> None:
+        limit = self.settings.max_rollbacks
+        what = f"Diverged at step {step}: {trouble}. Last gradient norms: {self.watch.norms()}."
+        if self.good is None:
+            raise RunFailed(
+                f"{what} It was the first step: not the rate but the data or the model."
+            )
+        if len(self.rollbacks) == limit:
+            tried = f"Gave up after {limit} returns to a good state."
+            if limit > 1 and set(self.rollbacks) == {step}:
+                raise RunFailed(f"{what} {tried} It was this step each time: look at the data.")
+            raise RunFailed(f"{what} {tried} Try a lower lr than {self.settings.lr:g}.")
+        self.rollbacks.append(step)
+        self.lr_scale *= 0.5
+        self.restore(checkpoint.copy(self.good))
+        self.iterator = iter(self.batches)
+        self.meter.message = (
+            f"{what} Back to step {self.pace.step} at half the rate "
+            f"({len(self.rollbacks)} of {limit})."
+        )
+        self.store.metrics.add(
+            {"event": "rollback", "step": step, "to": self.pace.step, "what": self.meter.message}
+        )
+
+    def _log(self) -> None:
+        loss, norm = self.meter.means()
+        self.store.metrics.add(
+            {**self._where(), "loss": loss, "norm": norm, "lr": self.lr},
+        )
+
+    def _where(self) -> dict[str, Any]:
+        pace = self.pace
+        return {"step": pace.step, "epoch": pace.epoch, "seconds": round(pace.seconds, 3)}
+
+    # Epochs and validation
+
+    def _end_epoch(self) -> None:
+        self.pace.epoch += 1
+        self.update.carried = None
+        self.iterator = iter(self.batches)
+
+    def _validate(self) -> None:
+        if not self._sound():
+            return
+        pace, model = self.pace, self.update.model
+        began = pace.now()
+        model.eval()
+        with (
+            seeds.kept(),
+            torch.no_grad(),
+            averaging.applied(self.update.averaging, self.update.parameters),
+        ):
+            found = self.objective.validate() if self.ranks.writes else {}
+            found = {name: float(value) for name, value in found.items()}
+            took, pace.seconds = pace.now() - began, pace.now()
+            if not self.ranks.alone:
+                found, took, pace.seconds = distributed.from_first([found, took, pace.seconds])
+            improved = self._judge(found)
+        model.train()
+        pace.looked(took)
+        self.meter.valid = found
+        self.store.metrics.add({**self._where(), "valid": found, "best": improved})
+
+    def _judge(self, found: dict[str, float]) -> bool:
+        if not found:
+            return False
+        objective = self.objective
+        if objective.metric not in found:
+            raise RunFailed(f"validate() gave {', '.join(found)} but not {objective.metric!r}.")
+        value = found[objective.metric]
+        improved = self.judge.see(value)
+        self.plateau.see(improved)
+        self.update.averaging.validated(value, objective.higher_is_better)
+        if improved and (self.best is None or not self._worse(value)):
+            meta = {"step": self.pace.step, "metrics": found}
+            tensors = checkpoint.copy(dict(self.update.model.state_dict()))
+            self.best = {**meta, "tensors": tensors}
+            self.store.save_best(tensors, meta)
+        return improved
+
+    def _worse(self, value: float) -> bool:
+        """Whether a better one is held from before a rollback or a kill."""
+        assert self.best is not None
+        held = self.best["metrics"][self.objective.metric]
+        return bool(value < held if self.objective.higher_is_better else value > held)
+
+    # State
+
+    def state(self) -> State:
+        """Everything the next step depends on (tensors are not copied)."""
+        return {**self.update.state_dict(), **self._surroundings()}
+
+    def _surroundings(self) -> State:
+        """What changes otherwise than by an update; small, and copied."""
+        now: State = checkpoint.copy(
+            {
+                "pace": self.pace.state_dict(),
+                "plateau": self.plateau.state_dict(),
+                "judge": self.judge.state_dict(),
+                "watch": self.watch.state_dict(),
+                "meter": self.meter.state_dict(),
+                "metrics": self.store.metrics.position,
+                "buffers": dict(self.update.model.named_buffers()),
+                "own": {
+                    "generators": seeds.capture(),
+                    "sampler": self.batches.state_dict(),
+                    "carried": self.update.carried,
+                },
+            }
+        )
+        return now
+
+    def restore(self, state: State) -> None:
+        """Go back to `state`, whose tensors become ours; the clock goes on."""
+        self.update.load_state_dict(state)
+        for name, buffer in self.update.model.named_buffers():
+            buffer.copy_(state["buffers"][name])
+        self.pace.rewind(state["pace"])
+        self.plateau.load_state_dict(state["plateau"])
+        self.judge.load_state_dict(state["judge"])
+        self.watch.load_state_dict(state["watch"])
+        self.meter.load_state_dict(state["meter"])
+        own = state["own"]
+        seeds.restore(own["generators"])
+        self.batches.load_state_dict(dict(own["sampler"]))
+        self.update.carried = own["carried"]
+        self.unseen = []
+
+    def _save(self, state: State) -> None:
+        good = self.good
+        if good is not None and good["pace"]["step"] == state["pace"]["step"]:
+            good = None
+        began = self.pace.now()
+        self.store.save(state, good, {"lr_scale": self.lr_scale, "rollbacks": self.rollbacks})
+        took = self.pace.now() - began
+        self.pace.saved(took if self.ranks.alone else distributed.from_first(took))
+
+    def _resume(self) -> None:
+        state, good, run = self.store.load()
+        self.good = checkpoint.copy(good or state)
+        self.restore(state)
+        self.pace.load_state_dict(state["pace"])
+        self.lr_scale, self.rollbacks = run["lr_scale"], run["rollbacks"]
+        self.store.open(state["metrics"])
+        best = self.store.best
+        if best is not None and best.exists():
+            tensors, meta = checkpoint.load(best)
+            self.best = {**meta, "tensors": tensors}
+
+
+class _Meter:
+    """The mean loss since the last training row, and what is shown of a run."""
+
+    def __init__(self, progress: Callable[[Tick], None] | None) -> None:
+        self.progress = progress
+        self.valid: dict[str, float] = {}
+        self.message: str | None = None
+        self.loss = math.nan
+        self._sums = [0.0, 0.0, 0.0, 0.0]
+        self._terms = self._ticked = 0.0
+
+    def add(self, loss: float, norm: float, count: float) -> None:
+        """Take note of one step."""
+        sums = self._sums
+        sums[0] += loss * count
+        sums[1] += count
+        sums[2] += norm
+        sums[3] += 1
+        self._terms += count
+        self.loss = loss if self.loss != self.loss else 0.98 * self.loss + 0.02 * loss
+
+    def means(self) -> tuple[float | None, float | None]:
+        """Mean loss and mean gradient norm since the last call; None where there was no step."""
+        loss, count, norm, steps = self._sums
+        self._sums = [0.0, 0.0, 0.0, 0.0]
+        return loss / count if count else None, norm / steps if steps else None
+
+    def tick(self, run: _Run, finished: bool = False) -> None:
+        """Show where the run stands, if it is time to."""
+        pace = run.pace
+        since = pace.seconds - self._ticked
+        if self.progress is None or (since < TICK_SECONDS and not self.message and not finished):
+            return
+        tick = Tick(
+            step=pace.step,
+            epoch=pace.epoch,
+            fraction=pace.fraction(),
+            seconds=pace.seconds,
+            loss=self.loss,
+            lr=run.lr,
+            rate=self._terms / since if since > 0 else 0.0,
+            valid=self.valid,
+            message=self.message,
+            finished=finished,
+        )
+        self._terms, self._ticked, self.message = 0.0, pace.seconds, None
+        self.progress(tick)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What has to be saved."""
+        return {"sums": list(self._sums)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        self._sums = list(state["sums"])

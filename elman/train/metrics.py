@@ -1,0 +1,67 @@
+"""metrics.jsonl: one JSON object a line, only ever appended to.
+
+Training rows hold `step`, `epoch`, `seconds`, `loss` (mean since the last such row),
+`norm` (of the gradient, before clipping) and `lr`; validation rows hold `step`,
+`epoch`, `seconds`, `loss`, `valid` (metric → value) and `best`; a rollback leaves a row
+with `event`. On resume the file is cut back to where the checkpoint was written, so
+that no step is in it twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import IO, Any
+
+from elman.errors import RunFailed
+
+
+class Metrics:
+    """The rows so far, in memory and, where there is a path, in a file.
+
+    Args:
+        path: the file; None keeps the rows in memory only.
+        position: bytes of the file to keep, 0 for a new run.
+    """
+
+    def __init__(self, path: Path | None, position: int = 0) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.path = path
+        self._file: IO[bytes] | None = None
+        if path is None:
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a+b")
+            self._file.truncate(position)
+            self._file.seek(0)
+            self.rows = [json.loads(line) for line in self._file]
+        except OSError as error:
+            raise RunFailed(f"{path}: could not be written: {error.strerror}.") from error
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Append one row."""
+        self.rows.append(row)
+        if self._file is None:
+            return
+        try:
+            self._file.write(json.dumps(row).encode() + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise RunFailed(f"{self.path}: could not be written: {error.strerror}.") from error
+
+    @property
+    def position(self) -> int:
+        """Bytes written so far."""
+        return 0 if self._file is None else self._file.tell()
+
+    def sync(self) -> None:
+        """Make sure that what was written is on the disk."""
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()

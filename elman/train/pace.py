@@ -1,0 +1,133 @@
+"""Where a run stands between its start and its bounds, and what is due there.
+
+Everything bounded or spaced by steps falls at the same step in a run that was killed
+and resumed. Only a budget, and the default cadence of checkpoints, look at the clock.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from elman.train.settings import Settings
+
+LOOKS = 20
+"""Validations a run bounded by steps or time has at least."""
+LOOK_SHARE = 0.1
+"""Part of a budget that validation may take."""
+SAVE_SECONDS = 30.0
+"""Between checkpoints where no cadence in steps is set, ..."""
+SAVE_SHARE = 0.02
+"""... and the part of the time that writing them may take."""
+
+
+class Pace:
+    """Counts steps, epochs and seconds.
+
+    Args:
+        epoch_batches: batches in an epoch.
+    """
+
+    def __init__(self, settings: Settings, epoch_batches: int) -> None:
+        self.settings = settings
+        self.epoch_steps = max(1, math.ceil(epoch_batches / settings.accumulate))
+        bounds = [settings.max_steps] if settings.max_steps else []
+        if settings.epoch_bound:
+            bounds.append(settings.epoch_bound * self.epoch_steps)
+        self.total_steps = min(bounds, default=None)
+        self.step = 0
+        self.epoch = 0
+        self.looked_step = -1
+        self.seconds = 0.0
+        """Time used, over all sessions; in every process that of the first."""
+        self.looked_at = self.looking_took = 0.0
+        self.saved_at = self.saving_took = 0.0
+        self._earlier, self._started = 0.0, time.monotonic()
+
+    def now(self) -> float:
+        """Seconds used so far by this process's clock."""
+        return self._earlier + time.monotonic() - self._started
+
+    def over(self) -> str | None:
+        """The setting that ends the run here, None while there is none."""
+        settings = self.settings
+        if settings.max_steps is not None and self.step >= settings.max_steps:
+            return "max_steps"
+        if settings.epoch_bound is not None and self.epoch >= settings.epoch_bound:
+            return "epochs"
+        if settings.budget is not None and self._budget_used() >= 1:
+            return "budget"
+        return None
+
+    def fraction(self) -> float:
+        """How much of the run is over, 0 to 1, at the middle of the coming step."""
+        by_steps = (self.step + 0.5) / self.total_steps if self.total_steps else 0.0
+        by_time = self._budget_used() if self.settings.budget else 0.0
+        return min(1.0, max(by_steps, by_time))
+
+    def look_due(self, epoch_ended: bool) -> bool:
+        """Whether to validate now."""
+        settings = self.settings
+        if self.looked_step == self.step:
+            return False
+        if settings.validate_every is not None:
+            return self.step % settings.validate_every == 0
+        if settings.budget is not None:
+            since = self.seconds - self.looked_at
+            long = since >= settings.budget / LOOKS
+            cheap = self.looking_took <= LOOK_SHARE * (since + self.looking_took)
+            return cheap and (epoch_ended or long)
+        if settings.epoch_bound is None and self.total_steps:
+            every = max(1, self.total_steps // LOOKS)
+            if every < self.epoch_steps:
+                return self.step % every == 0
+        return epoch_ended
+
+    def looked(self, took: float) -> None:
+        """A validation has just ended."""
+        self.looked_step, self.looked_at, self.looking_took = self.step, self.seconds, took
+
+    def save_due(self, at_good_state: bool) -> bool:
+        """Whether to write a checkpoint now.
+
+        Best where a good state has just been copied anyway; long steps do not wait for one.
+        """
+        if self.settings.checkpoint_every is not None:
+            return (
+                at_good_state and self.step > 0 and self.step % self.settings.checkpoint_every == 0
+            )
+        wait = max(SAVE_SECONDS, self.saving_took / SAVE_SHARE)
+        return self.seconds - self.saved_at >= (wait if at_good_state else 2 * wait)
+
+    def saved(self, took: float) -> None:
+        """A checkpoint has just been written."""
+        self.saved_at, self.saving_took = self.seconds, took
+
+    def _budget_used(self) -> float:
+        """Part of the budget that is used up; the last validation is kept free."""
+        assert self.settings.budget is not None
+        return self.seconds / max(self.settings.budget - self.looking_took, 1e-9)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What has to be saved."""
+        return {
+            "step": self.step,
+            "epoch": self.epoch,
+            "looked_step": self.looked_step,
+            "seconds": self.seconds,
+            "looked_at": self.looked_at,
+            "looking_took": self.looking_took,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state, the clock included."""
+        self.rewind(state)
+        self.seconds = self.saved_at = state["seconds"]
+        self.looked_at, self.looking_took = state["looked_at"], state["looking_took"]
+        self._earlier, self._started = self.seconds, time.monotonic()
+
+    def rewind(self, state: dict[str, Any]) -> None:
+        """Go back to an earlier step of this session; the clock goes on."""
+        self.step, self.epoch = state["step"], state["epoch"]
+        self.looked_step = state["looked_step"]

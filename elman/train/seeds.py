@@ -1,0 +1,66 @@
+"""Every random generator a run draws from: seeded, saved, restored by one function each."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def seed(value: int, *, deterministic: bool = False) -> None:
+    """Seed Python's, numpy's and torch's generators (every device).
+
+    Args:
+        deterministic: also refuse operations whose result depends on the order of threads.
+
+    >>> seed(3); first = torch.rand(1)
+    >>> seed(3); bool(torch.rand(1) == first)
+    True
+    """
+    random.seed(value)
+    np.random.seed(value % 2**32)  # noqa: NPY002  (a user's code may draw from it)
+    torch.manual_seed(value)
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
+
+
+def capture() -> dict[str, Any]:
+    """The state of every generator, as tensors and plain values."""
+    numpy = np.random.get_state(legacy=False)  # noqa: NPY002
+    words = torch.from_numpy(numpy["state"]["key"].astype(np.int64))
+    state = {
+        "python": random.getstate(),
+        "numpy": (words, numpy["state"]["pos"], numpy["has_gauss"], numpy["gauss"]),
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def restore(state: dict[str, Any]) -> None:
+    """Put every generator back to where `capture` found it."""
+    random.setstate(state["python"])
+    words, position, has_gauss, gauss = state["numpy"]
+    words = words.numpy().astype(np.uint32)
+    np.random.set_state(("MT19937", words, position, has_gauss, gauss))  # noqa: NPY002
+    torch.set_rng_state(state["torch"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Whatever is drawn inside leaves no trace, so looking does not change the run."""
+    before = capture()
+    try:
+        yield
+    finally:
+        restore(before)

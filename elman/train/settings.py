@@ -1,0 +1,187 @@
+"""What a person may set about training, flat, with a default and a meaning for each.
+
+Tasks subclass `Settings` with what only they know (sizes, windows, horizons); the
+command line, `elman config` and `config.yaml` are made from the fields alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from elman.errors import InputError, nearest
+
+OptimizerName = Literal[
+    "sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "radam"
+]
+ScheduleName = Literal["constant", "linear", "cosine", "onecycle", "step", "plateau"]
+ClipName = Literal["norm", "value", "adaptive", "none"]
+AveragingName = Literal["none", "ema", "asgd"]
+
+_CLIP_AT = {"norm": 1.0, "value": 1.0, "adaptive": 0.01, "none": 0.0}
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+
+
+def seconds(text: str | float) -> float:
+    """A length of time in seconds: a number, or hours, minutes and seconds as in `1h30m`.
+
+    >>> seconds("10m"), seconds("1h30m"), seconds("45"), seconds(2.5)
+    (600.0, 5400.0, 45.0, 2.5)
+
+    Raises:
+        ValueError: it is not a length of time.
+    """
+    if isinstance(text, int | float):
+        return float(text)
+    compact = text.replace(" ", "").lower()
+    if re.fullmatch(r"\d+(\.\d+)?", compact):
+        return float(compact)
+    if re.fullmatch(r"(\d+(\.\d+)?[hms])+", compact):
+        parts = re.findall(r"(\d+(?:\.\d+)?)([hms])", compact)
+        return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    raise ValueError("write it as 90, 90s, 10m or 1h30m")
+
+
+class Settings(BaseModel):
+    """How to train. Every field is a plain value that `--set name=value` can give.
+
+    >>> Settings(budget="10m", lr=0.01).budget
+    600.0
+    """
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    seed: int = Field(0, ge=0, description="seed of every random generator")
+    deterministic: bool = Field(
+        False,
+        description="only algorithms with one answer (slower on a GPU; a CPU has them anyway)",
+    )
+    device: str = Field("auto", description="cpu, cuda, cuda:1, …; auto: a GPU where there is one")
+    precision: Literal["float32", "bf16"] = Field(
+        "float32", description="precision of the forward pass; parameters stay float32"
+    )
+
+    epochs: int | None = Field(
+        None, ge=1, description="passes over the data (10 where no other bound is set)"
+    )
+    max_steps: int | None = Field(None, ge=1, description="updates of the parameters at most")
+    budget: float | None = Field(
+        None, gt=0, description="time for training and validation: seconds, or 10m, 1h30m"
+    )
+
+    batch_size: int = Field(32, ge=1, description="sequences in a batch, over all processes")
+    accumulate: int = Field(1, ge=1, description="batches whose gradients make one update")
+
+    optimizer: OptimizerName = Field("adamw", description="rule of the update, from torch.optim")
+    lr: float = Field(1e-3, gt=0, description="learning rate at its highest")
+    momentum: float | None = Field(
+        None, ge=0, lt=1, description="momentum of sgd and rmsprop, first beta of Adam's family"
+    )
+    weight_decay: float = Field(
+        0.0, ge=0, description="decay of weight matrices (never of biases, gains, diagonals)"
+    )
+    schedule: ScheduleName = Field(
+        "constant", description="course of the rate over the run, whatever bounds the run"
+    )
+    warmup: float = Field(
+        0.0,
+        ge=0,
+        description="rise of the rate at the start: a part of the run if below 1, or steps",
+    )
+    decay: float = Field(0.5, gt=0, le=1, description="factor of the step and plateau schedules")
+    decay_after: int = Field(
+        4,
+        ge=1,
+        description="step: epochs at the full rate, then one factor an epoch; "
+        "plateau: validations without improvement before a factor",
+    )
+    clip: ClipName = Field("norm", description="how gradients are clipped")
+    clip_at: float | None = Field(
+        None, gt=0, description="threshold of clipping (norm 1, value 1, adaptive 0.01)"
+    )
+
+    averaging: AveragingName = Field(
+        "none",
+        description="averaged parameters: ema, or asgd (begun when validation stops improving)",
+    )
+    ema_decay: float = Field(0.999, ge=0, lt=1, description="weight of the past in ema")
+    asgd_after: int = Field(
+        5,
+        ge=1,
+        description="asgd begins when a validation is worse than the best before these many",
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="share of the target spread over all classes"
+    )
+
+    patience: int | None = Field(
+        None, ge=1, description="validations without improvement before the run stops"
+    )
+    validate_every: int | None = Field(
+        None, ge=1, description="steps between validations (default: each epoch, at least 20 a run)"
+    )
+    checkpoint_every: int | None = Field(
+        None, ge=1, description="steps between checkpoints (default: about every 30 seconds)"
+    )
+    max_rollbacks: int = Field(
+        3, ge=0, description="returns to the last good state, at half the rate, before giving up"
+    )
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _budget(cls, value: object) -> object:
+        return seconds(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _compatible(self) -> Self:
+        if self.momentum is not None and self.optimizer in ("adagrad", "adadelta"):
+            raise ValueError(f"{self.optimizer} has no momentum")
+        return self
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from names and values, with errors in the words of this package.
+
+        >>> Settings.of({"optimiser": "sgd"})
+        Traceback (most recent call last):
+        ...
+        elman.errors.InputError: There is no setting 'optimiser'. Did you mean 'optimizer'?
+
+        Raises:
+            InputError: an unknown name, or a value that does not fit.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise InputError(_explain(cls, error)) from None
+
+    @property
+    def clip_threshold(self) -> float:
+        """Where clipping begins: `clip_at`, or the usual value of this kind of clipping."""
+        return _CLIP_AT[self.clip] if self.clip_at is None else self.clip_at
+
+    @property
+    def epoch_bound(self) -> int | None:
+        """Epochs at most; 10 where neither steps nor time bound the run."""
+        if self.epochs is None and self.max_steps is None and self.budget is None:
+            return 10
+        return self.epochs
+
+
+def _explain(settings: type[Settings], error: ValidationError) -> str:
+    """The first complaint, with the nearest name or the choices."""
+    problem = error.errors(include_url=False)[0]
+    name = str(problem["loc"][0]) if problem["loc"] else ""
+    if problem["type"] == "extra_forbidden":
+        return f"There is no setting {name!r}. {nearest(name, settings.model_fields)}"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if not name:
+        return f"The settings do not fit together: {message}."
+    if problem["type"] == "literal_error":
+        choices = get_args(settings.model_fields[name].annotation)
+        hint = nearest(str(problem["input"]), choices)
+        return f"Setting {name} cannot be {problem['input']!r}. {hint}"
+    return f"Setting {name} cannot be {problem['input']!r}: {message[:1].lower()}{message[1:]}."

@@ -1,0 +1,124 @@
+"""One update of the parameters: gradients of a global batch, clipped; then the optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elman.train import averaging, distributed, optimisers
+from elman.train.bptt import detach
+from elman.train.clipping import CLIPPING
+from elman.train.objective import Objective
+from elman.train.settings import Settings
+
+
+class Update:
+    """The parameters, and everything that changes with them."""
+
+    def __init__(self, objective: Objective, settings: Settings, ranks: distributed.Ranks) -> None:
+        self.objective, self.ranks = objective, ranks
+        self.device = device(settings.device)
+        self.model = objective.model.to(self.device)
+        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimizer = optimisers.make(
+            settings.optimizer,
+            self.parameters,
+            lr=settings.lr,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+        )
+        self.averaging = averaging.make(
+            settings.averaging,
+            self.parameters,
+            ema_decay=settings.ema_decay,
+            asgd_after=settings.asgd_after,
+        )
+        self.carried: Any = None
+        self._clip, self._clip_at = CLIPPING[settings.clip], settings.clip_threshold
+        self._precision: AbstractContextManager[Any] = (
+            torch.autocast(self.device.type, torch.bfloat16)
+            if settings.precision == "bf16"
+            else nullcontext()
+        )
+
+    def gradients(
+        self, parts: Sequence[Any], *notes: float
+    ) -> tuple[Tensor, float, Tensor, list[float]]:
+        """Gradients of the mean loss over the global batch, clipped.
+
+        Args:
+            parts: this process's share, in one or several batches.
+            notes: numbers to add up over the processes along the way.
+
+        Returns:
+            The mean loss, the number of its terms, the norm of its gradient before clipping,
+            and the notes added up.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        total, count = self._backward(parts)
+        added = list(notes)
+        if not self.ranks.alone:
+            distributed.sum_gradients(self.parameters)
+            distributed.share_buffers(self.model)
+            shared, count, *added = distributed.sums([total.item(), count, *notes])
+            total = torch.tensor(shared, dtype=torch.float64)
+        if len(parts) > 1 or not self.ranks.alone:
+            gradients = [p.grad for p in self.parameters if p.grad is not None]
+            if gradients:
+                torch._foreach_mul_(gradients, 1.0 / (count or 1.0))
+            total = total / (count or 1.0)
+        return total, count, self._clip(self.parameters, self._clip_at), added
+
+    def _backward(self, parts: Sequence[Any]) -> tuple[Tensor, float]:
+        """Backward through every part; the mean loss of a lone batch, else the sum."""
+        lone = len(parts) == 1 and self.ranks.alone
+        losses, count = [], 0.0
+        for batch in parts:
+            with self._precision:
+                loss, terms, carried = self.objective.loss(batch, self.carried)
+            self.carried = detach(carried)
+            if lone:
+                loss = loss / (terms or 1.0)
+            if loss.requires_grad:  # not so where this process's share is empty
+                loss.backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.detach())
+            count += terms
+        return losses[0] if lone else torch.stack(losses).sum(), count
+
+    def apply(self, lr: float) -> None:
+        """Let the optimiser move the parameters at this rate."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.step()
+        self.averaging.update()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What only `apply` changes (tensors are not copied); the same in every process."""
+        return {
+            "parameters": {name: p.detach() for name, p in self.model.named_parameters()},
+            "optimizer": self.optimizer.state_dict(),
+            "averaging": self.averaging.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state; its tensors become ours."""
+        with torch.no_grad():
+            for name, p in self.model.named_parameters():
+                p.copy_(state["parameters"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.averaging.load_state_dict(state["averaging"])
+
+
+def device(name: str) -> torch.device:
+    """The device a setting names; `auto` is a GPU where there is one.
+
+    >>> device("cpu")
+    device(type='cpu')
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
