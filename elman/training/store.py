@@ -12,8 +12,8 @@ from typing import Any
 from torch import Tensor
 
 from elman.errors import InputError
-from elman.train import checkpoint, distributed
-from elman.train.metrics import Metrics
+from elman.training import checkpoint, distributed
+from elman.training.metrics import Metrics
 
 State = dict[str, Any]
 

@@ -4,13 +4,13 @@ The loop knows nothing of tasks. It is handed an `Objective` (a model, its loss,
 validation), a sampler whose position can be saved, and `Settings`.
 """
 
-from elman.train.bptt import TruncatedBPTT
-from elman.train.interrupt import Interrupted
-from elman.train.loop import Fit, fit
-from elman.train.objective import Objective, Sampler
-from elman.train.progress import Display, Tick
-from elman.train.seeds import seed
-from elman.train.settings import Settings
+from elman.training.bptt import TruncatedBPTT
+from elman.training.interrupt import Interrupted
+from elman.training.loop import Fit, fit
+from elman.training.objective import Objective, Sampler
+from elman.training.progress import Display, Tick
+from elman.training.seeds import seed
+from elman.training.settings import Settings
 
 __all__ = [
     "Display",

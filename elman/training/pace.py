@@ -10,7 +10,7 @@ import math
 import time
 from typing import Any
 
-from elman.train.settings import Settings
+from elman.training.settings import Settings
 
 LOOKS = 20
 """Validations a run bounded by steps or time has at least."""

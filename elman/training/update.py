@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elman.train import averaging, distributed, optimisers
-from elman.train.bptt import detach
-from elman.train.clipping import CLIPPING
-from elman.train.objective import Objective
-from elman.train.settings import Settings
+from elman.training import averaging, distributed, optimisers
+from elman.training.bptt import detach
+from elman.training.clipping import CLIPPING
+from elman.training.objective import Objective
+from elman.training.settings import Settings
 
 
 class Update:

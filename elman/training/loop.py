@@ -19,16 +19,16 @@ import torch
 from torch import Tensor
 
 from elman.errors import InputError, RunFailed
-from elman.train import averaging, checkpoint, distributed, schedules, seeds
-from elman.train.divergence import Watch
-from elman.train.interrupt import Interrupt, Interrupted
-from elman.train.judging import Judge
-from elman.train.objective import Objective, Sampler
-from elman.train.pace import Pace
-from elman.train.progress import Tick
-from elman.train.settings import Settings
-from elman.train.store import State, Store
-from elman.train.update import Update
+from elman.training import averaging, checkpoint, distributed, schedules, seeds
+from elman.training.divergence import Watch
+from elman.training.interrupt import Interrupt, Interrupted
+from elman.training.judging import Judge
+from elman.training.objective import Objective, Sampler
+from elman.training.pace import Pace
+from elman.training.progress import Tick
+from elman.training.settings import Settings
+from elman.training.store import State, Store
+from elman.training.update import Update
 
 GOOD_EVERY = 20
 """Steps between in-memory copies of the last good state."""
