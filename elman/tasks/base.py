@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 from pydantic import Field
 from torch import Tensor, nn
 
-from elman.train import Settings
+from elman.training import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
     from elman.data import Batches
-    from elman.train import Objective
+    from elman.training import Objective
 
 
 class TaskSettings(Settings):
