@@ -14,6 +14,7 @@ from elman.cells.elman import IRNN, Elman
 from elman.cells.esn import ESN
 from elman.cells.gru import GRU, ChoGRU
 from elman.cells.indrnn import IndRNN
+from elman.cells.init import INITIALISERS
 from elman.cells.jordan import Jordan
 from elman.cells.lru import LRU
 from elman.cells.lstm import LSTM
@@ -78,6 +79,7 @@ __all__ = [
     "CELLS",
     "ESN",
     "GRU",
+    "INITIALISERS",
     "IRNN",
     "LRU",
     "LSTM",

@@ -82,8 +82,8 @@ class UGRNN(Cell):
     A simple recurrent network with a gate between the old state and the new. The rows of `W`
     and `U` hold g, n.
 
-    Use it as a step between Elman and GRU: the paper finds it the easiest to train in shallow
-    networks, at half the parameters of an LSTM.
+    Use it as a step between Elman and GRU: one gate against vanishing gradients, at half the
+    parameters of an LSTM.
 
     Starts with `W` Glorot (2010), `U` orthogonal (Saxe et al. 2014), the bias of g at
     `forget_bias`, the others zero.
