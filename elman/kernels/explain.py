@@ -1,0 +1,63 @@
+"""What ran, said aloud: the backend of a layer and why a faster one was refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from elman.cells.base import Cell
+from elman.errors import InputError
+from elman.kernels.dispatch import BACKENDS, Choice, record, run
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How a layer ran on one input.
+
+    Attributes:
+        backend: the slowest backend that took part.
+        reason: why that one.
+        parts: the choice for every layer and direction, in the order they ran.
+    """
+
+    backend: str
+    reason: str
+    parts: tuple[Choice, ...]
+
+    def __str__(self) -> str:
+        lines = [f"backend: {self.backend} ({self.reason})"]
+        if len(self.parts) > 1:
+            lines += [
+                f"  {i}. {p.what}: {p.backend} ({p.reason})" for i, p in enumerate(self.parts)
+            ]
+        return "\n".join(lines)
+
+
+def explain(layer: nn.Module, x: Tensor, **call: Any) -> Explanation:
+    """Call `layer` on `x` once and tell which backends its recurrences took.
+
+    The layer, a cell or any model that holds some, really runs (its random masks drawn from a
+    copy of the generator), so what is told is what happens.
+
+    Args:
+        layer: a layer, a model or a bare cell.
+        x: its input.
+        call: further arguments of the call: lengths, reset, return_states, ...
+
+    >>> import torch, elman.cells
+    >>> print(explain(elman.cells.make("lstm", 2, 3), torch.zeros(4, 1, 2)))
+    backend: torch (torch has a fused kernel for it)
+    """
+    devices = [x.device] if x.device.type == "cuda" else []
+    with torch.random.fork_rng(devices), record() as parts:
+        if isinstance(layer, Cell):
+            run(layer, x, **call)
+        else:
+            layer(x, **call)
+    if not parts:
+        raise InputError(f"{type(layer).__name__} ran no recurrence of Elman's on this input.")
+    slowest = max(parts, key=lambda choice: BACKENDS.index(choice.backend))
+    return Explanation(slowest.backend, slowest.reason, tuple(parts))

@@ -1,0 +1,122 @@
+"""The oracle: any cell, one step at a time, in plain torch operations.
+
+Every other backend is held to this loop in float64. It works on nothing in place and looks
+at no value, so it is differentiable as often as the cell is and runs under vmap and jvp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from elman.cells.base import Cell, State
+from elman.kernels.sequence import Call, Hold, Result, prepare
+
+
+def scan(
+    cell: Cell,
+    x: Tensor,
+    state: Sequence[Tensor] | None = None,
+    *,
+    lengths: Tensor | Sequence[int] | None = None,
+    reset: Tensor | None = None,
+    reverse: bool = False,
+    hold: Hold | None = None,
+    return_states: bool = False,
+) -> Result:
+    """Run `cell` over `x` `(T, B, input_size)`; see `elman.kernels.sequence` for the arguments.
+
+    >>> import elman.cells
+    >>> cell = elman.cells.make("gru", 2, 3)
+    >>> scan(cell, torch.zeros(5, 1, 2), lengths=[0]).output.abs().sum()
+    tensor(0., grad_fn=<SumBackward0>)
+    """
+    return loop(
+        cell,
+        prepare(
+            cell,
+            x,
+            state,
+            lengths=lengths,
+            reset=reset,
+            reverse=reverse,
+            hold=hold,
+            return_states=return_states,
+        ),
+    )
+
+
+def loop(cell: Cell, call: Call) -> Result:
+    """`scan` for arguments already checked."""
+    steps, batch = call.x.shape[:2]
+    if steps == 0:
+        nothing = tuple(s.new_zeros(0, *s.shape) for s in call.state)
+        output = call.x.new_zeros(0, batch, cell.output_size)
+        return Result(output, call.state, nothing if call.return_states else None)
+
+    x, state, valid, begins = call.x, call.state, call.valid(), call.reset
+    if valid is not None:
+        # Zero times NaN is NaN in a backward pass, so padding must not reach the cell at all.
+        x = torch.where(valid[..., None], x, torch.zeros_like(x))
+        begins = None if begins is None else begins & valid
+    fresh = None if begins is None else cell.init_state(batch, x.device, x.dtype)
+    # Unbound once: indexing x in every step would make the backward pass quadratic in T.
+    inputs, masks = x.unbind(0), _per_step(call.hold, steps)
+
+    outputs: list[Tensor] = []
+    history: list[State] = []
+    for t in reversed(range(steps)) if call.reverse else range(steps):
+        boundary = t + 1 if call.reverse else t
+        if begins is not None and fresh is not None and boundary < steps:
+            state = _select(begins[boundary], fresh, state)
+        output, new = cell(inputs[t], state)
+        if masks is not None:
+            output, new = _held(masks[t], state, output, new)
+        if valid is not None:
+            output = torch.where(valid[t, :, None], output, torch.zeros_like(output))
+        outputs.append(output)
+        if call.return_states:
+            history.append(new if valid is None else _select(valid[t], new, _zeros(new)))
+        # A row that has ended (or, in reverse, not begun) keeps its state.
+        state = tuple(new) if valid is None else _select(valid[t], new, state)
+    if call.reverse:
+        outputs.reverse()
+        history.reverse()
+    states = (
+        tuple(torch.stack(s) for s in zip(*history, strict=True)) if call.return_states else None
+    )
+    return Result(torch.stack(outputs), state, states)
+
+
+def _select(rows: Tensor, yes: State, no: State) -> State:
+    return tuple(torch.where(rows[:, None], a, b) for a, b in zip(yes, no, strict=True))
+
+
+def _zeros(state: State) -> State:
+    return tuple(torch.zeros_like(s) for s in state)
+
+
+def _per_step(hold: Hold | None, steps: int) -> list[Hold] | None:
+    if hold is None:
+        return None
+    columns = [
+        held.bool().unbind(0) if isinstance(held, Tensor) else (held,) * steps for held in hold
+    ]
+    return [tuple(step) for step in zip(*columns, strict=True)]
+
+
+def _held(hold: Hold, old: State, output: Tensor, new: State) -> tuple[Tensor, State]:
+    kept = []
+    for held, before, after in zip(hold, old, new, strict=True):
+        if isinstance(held, Tensor):
+            kept.append(torch.where(held, before, after))
+        elif held:
+            kept.append(held * before + (1 - held) * after)
+        else:
+            kept.append(after)
+    for after, now in zip(new, kept, strict=True):
+        if output is after:
+            return now, tuple(kept)
+    return output, tuple(kept)

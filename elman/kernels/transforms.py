@@ -1,0 +1,39 @@
+"""Which of torch's transforms the code is running under.
+
+Fused recurrent kernels have no batching rule and no forward derivative, and what they do
+under `vmap` or `jvp` differs from one build of torch to the next: an error here, a slow
+loop there. Dispatch asks this module first and goes to the reference loop, which is made
+of operations that every transform knows.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.autograd import forward_ad
+
+_REASONS = {"Vmap": "vmap", "Jvp": "jvp"}
+
+
+def active() -> str | None:
+    """The transform in force that fused kernels cannot follow, or None.
+
+    `torch.func.grad` alone is none of them: it asks for one backward pass, which they have.
+
+    >>> active() is None
+    True
+    >>> torch.func.vmap(lambda t: torch.tensor(active() == "vmap"))(torch.zeros(2))
+    tensor([True, True])
+    """
+    if torch.compiler.is_compiling():
+        return None
+    for interpreter in torch._C._functorch.get_interpreter_stack() or ():
+        if interpreter.key().name in _REASONS:
+            return _REASONS[interpreter.key().name]
+    if forward_ad._current_level >= 0:
+        return "forward-mode differentiation"
+    return None
+
+
+def any_active() -> bool:
+    """Whether any of torch.func's transforms is in force, `grad` included."""
+    return bool(torch._C._functorch.get_interpreter_stack())

@@ -1,0 +1,320 @@
+"""`Recurrent`: any cell as a layer, stacked, in both directions, regularised.
+
+What a cell computes is its own affair and how it runs over time that of `elman.kernels`;
+this layer only says what each run is given: which input, which weights, which masks.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from elman.cells import make
+from elman.cells.base import Cell, State
+from elman.errors import InputError
+from elman.kernels import SequenceError
+from elman.nn.dropout import dropped_weights, locked, probability, zoneout
+from elman.nn.weights import run_with
+
+LayerState = tuple[State, ...]
+"""The state of a `Recurrent`: a cell's state for each layer and direction, forward first."""
+
+
+class Recurrent(nn.Module):
+    """A stack of recurrent layers made of one kind of cell.
+
+    Args:
+        cell: a name from `elman.cells.CELLS`, a `Cell` class or any callable
+            `(input_size, hidden_size, **options) -> Cell`, or a cell itself (one layer, one
+            direction).
+        input_size: features of the input. May be left out for a cell itself.
+        hidden_size: units of each layer. May be left out for a cell itself.
+        num_layers: layers, each reading what the one before gave out.
+        bidirectional: each layer has a second cell that runs from the end of each row, and
+            gives out both, side by side.
+        batch_first: input, output, reset and the states of every step are `(B, T, ...)`, not
+            `(T, B, ...)`. A state has no time axis and is `(B, size)` either way.
+        dropout: between layers (not after the last).
+        variational: those masks, and that of the input, are the same in every step
+            (Gal & Ghahramani 2016).
+        input_dropout: on the input.
+        recurrent_dropout: on the weights that multiply the state, one mask for each call
+            (Merity et al. 2018, "DropConnect").
+        zoneout: how likely a unit keeps its old value in a step, for all states or one rate
+            for each (Krueger et al. 2017; LSTM: `(h, c)`).
+        residual: a layer's input is added to its output where both are equally wide.
+        highway: a gate mixes them instead, y = t ⊙ f(x) + (1 - t) ⊙ x with
+            t = σ(W x + b) and b = -1 at the start (Srivastava et al. 2015).
+        options: passed to every cell, `device` and `dtype` included.
+
+    Raises:
+        InputError: options that contradict each other or fit no layer.
+
+    >>> _ = torch.manual_seed(0)
+    >>> layer = Recurrent("lstm", 3, 8, num_layers=2, bidirectional=True)
+    >>> y, state = layer(torch.ones(5, 2, 3), lengths=torch.tensor([5, 2]))
+    >>> y.shape, len(state), y[2:, 1].abs().max().item()
+    (torch.Size([5, 2, 16]), 4, 0.0)
+    """
+
+    def __init__(
+        self,
+        cell: str | Cell | Callable[..., Cell],
+        input_size: int | None = None,
+        hidden_size: int | None = None,
+        num_layers: int = 1,
+        *,
+        bidirectional: bool = False,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        variational: bool = False,
+        input_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | Sequence[float] = 0.0,
+        residual: bool = False,
+        highway: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        if num_layers < 1:
+            raise InputError(f"num_layers must be at least 1, got {num_layers}.")
+        self.num_layers, self.bidirectional, self.batch_first = (
+            num_layers,
+            bidirectional,
+            batch_first,
+        )
+        self.cells = nn.ModuleList(
+            _cells(cell, input_size, hidden_size, num_layers, bidirectional, options)
+        )
+        first = self._cell(0, 0)
+        self.input_size = first.input_size
+        self.output_size = first.output_size * self.directions
+
+        self.dropout = probability("dropout", dropout)
+        self.input_dropout = probability("input_dropout", input_dropout)
+        self.recurrent_dropout = probability("recurrent_dropout", recurrent_dropout)
+        self.zoneout = _rates(zoneout, first)
+        self.variational = variational
+        if self.dropout and num_layers == 1:
+            warnings.warn("dropout acts between layers and there is only one.", stacklevel=2)
+        if self.recurrent_dropout and not first.recurrent_weights():
+            raise InputError(
+                f"recurrent_dropout has nothing to act on: {type(first).__name__} has no weights "
+                "that multiply the state."
+            )
+
+        if residual and highway:
+            raise InputError("residual and highway are two answers to one question: choose one.")
+        self.residual, self.highway = residual, highway
+        self._joined = [self._width(layer) == self.output_size for layer in range(num_layers)]
+        if (residual or highway) and not any(self._joined):
+            raise InputError(
+                f"residual and highway connect layers whose input is as wide as their output; "
+                f"here the only layer takes {self.input_size} features and gives "
+                f"{self.output_size}."
+            )
+        like = {k: options[k] for k in ("device", "dtype") if k in options}
+        self.gates = nn.ModuleList(
+            nn.Linear(self.output_size, self.output_size, **like)
+            for joined in self._joined
+            if highway and joined
+        )
+        for gate in self.gates:
+            assert isinstance(gate, nn.Linear)
+            nn.init.constant_(gate.bias, -1.0)
+
+    @property
+    def directions(self) -> int:
+        """2 if bidirectional, else 1."""
+        return 1 + self.bidirectional
+
+    def extra_repr(self) -> str:
+        """The options that differ from their defaults, for `print`."""
+        shown = {"num_layers": 1, "bidirectional": False, "batch_first": False, "dropout": 0.0}
+        shown |= {"variational": False, "input_dropout": 0.0, "recurrent_dropout": 0.0}
+        shown |= {"residual": False, "highway": False}
+        parts = [f"{k}={getattr(self, k)}" for k, v in shown.items() if getattr(self, k) != v]
+        if any(self.zoneout):
+            parts.append(f"zoneout={self.zoneout}")
+        return ", ".join(parts)
+
+    def init_state(
+        self,
+        batch: int,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> LayerState:
+        """The state before the first step, as every cell begins."""
+        return tuple(self._at(i).init_state(batch, device, dtype) for i in range(len(self.cells)))
+
+    def forward(
+        self,
+        x: Tensor,
+        state: Sequence[State | None] | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
+        reset: Tensor | None = None,
+        *,
+        return_states: bool = False,
+    ) -> Any:
+        """Run the layers over a batch of sequences.
+
+        Args:
+            x: `(T, B, input_size)`, or `(B, T, input_size)` if `batch_first`.
+            state: what an earlier call gave back, or None to begin anew.
+            lengths: `(B,)` integers, steps of each row, zero included; None if all are whole.
+            reset: bool, laid out as `x` without its features: where a new sequence begins.
+            return_states: also give out every state after every step.
+
+        Returns:
+            The output `(T, B, output_size)` (zero beyond each row's length) and the state after
+            each row's last step: for each layer and direction a tuple of `(B, size)`. With
+            `return_states`, a third item: for each of them a tuple of `(T, B, size)`.
+
+        Raises:
+            SequenceError: a shape, type or range is wrong; the message says which.
+        """
+        x, reset = self._time_first(x, reset)
+        if lengths is not None:
+            lengths = torch.as_tensor(lengths).to(x.device)
+        if state is not None and len(state) != len(self.cells):
+            raise SequenceError(
+                f"state must hold one entry for each of {self.num_layers} layer(s) x "
+                f"{self.directions} direction(s), {len(self.cells)} in all, got {len(state)}."
+            )
+        if lengths is not None and (self.residual or self.highway):
+            x = _without_padding(x, lengths)
+
+        x = self._dropped(x, self.input_dropout)
+        final: list[State] = []
+        history: list[State | None] = []
+        gates = iter(self.gates)
+        for layer in range(self.num_layers):
+            inputs = self._dropped(x, self.dropout) if layer else x
+            outputs = []
+            for direction in range(self.directions):
+                cell = self._cell(layer, direction)
+                weights = {}
+                if self.training and self.recurrent_dropout:
+                    weights = dropped_weights(cell, self.recurrent_dropout)
+                result = run_with(
+                    cell,
+                    weights,
+                    inputs,
+                    state=None if state is None else state[len(final)],
+                    lengths=lengths,
+                    reset=reset,
+                    reverse=direction == 1,
+                    hold=zoneout(cell, self.zoneout, inputs, self.training),
+                    return_states=return_states,
+                )
+                outputs.append(result.output)
+                final.append(result.state)
+                history.append(result.states)
+            y = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
+            if self._joined[layer]:
+                if self.residual:
+                    y = y + x
+                elif self.highway:
+                    t = torch.sigmoid(next(gates)(x))
+                    y = t * y + (1 - t) * x
+            x = y
+
+        if not return_states:
+            return self._as_given(x), tuple(final)
+        states = tuple(tuple(self._as_given(s) for s in part or ()) for part in history)
+        return self._as_given(x), tuple(final), states
+
+    def _at(self, i: int) -> Cell:
+        cell = self.cells[i]
+        assert isinstance(cell, Cell)
+        return cell
+
+    def _cell(self, layer: int, direction: int) -> Cell:
+        return self._at(layer * self.directions + direction)
+
+    def _width(self, layer: int) -> int:
+        return self._cell(layer, 0).input_size
+
+    def _dropped(self, x: Tensor, p: float) -> Tensor:
+        if self.variational:
+            return locked(x, p, self.training)
+        return nn.functional.dropout(x, p, self.training)
+
+    def _as_given(self, t: Tensor) -> Tensor:
+        return t.transpose(0, 1) if self.batch_first else t
+
+    def _time_first(self, x: Tensor, reset: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        axes = "(batch, time, features)" if self.batch_first else "(time, batch, features)"
+        if x.dim() != 3:
+            raise SequenceError(f"x must be {axes}, got {x.dim()} axes: {tuple(x.shape)}.")
+        if x.shape[-1] != self.input_size:
+            raise SequenceError(
+                f"x {tuple(x.shape)} has {x.shape[-1]} features on its last axis, the layer takes "
+                f"input_size={self.input_size}."
+            )
+        weight = next((p for p in self.parameters() if p.is_floating_point()), x)
+        if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+            raise SequenceError(
+                f"x is {x.dtype} and the weights are {weight.dtype}.",
+                fix=f"Use x.to({weight.dtype}) or layer.to({x.dtype}).",
+            )
+        if reset is not None and reset.shape != x.shape[:2]:
+            raise SequenceError(
+                f"reset must be {tuple(x.shape[:2])}, laid out as x is, got {tuple(reset.shape)}."
+            )
+        if self.batch_first:
+            return x.transpose(0, 1), None if reset is None else reset.transpose(0, 1)
+        return x, reset
+
+
+def _cells(
+    cell: str | Cell | Callable[..., Cell],
+    input_size: int | None,
+    hidden_size: int | None,
+    num_layers: int,
+    bidirectional: bool,
+    options: dict[str, Any],
+) -> list[Cell]:
+    if isinstance(cell, Cell):
+        if num_layers > 1 or bidirectional or options:
+            raise InputError(
+                f"A {type(cell).__name__} already made is one layer in one direction and has its "
+                "options.",
+                fix="Give its class or name for more layers, directions or other options.",
+            )
+        for name, asked in (("input_size", input_size), ("hidden_size", hidden_size)):
+            has = getattr(cell, name, asked)
+            if asked not in (None, has):
+                raise InputError(f"{name}={asked}, but the cell given has {name}={has}.")
+        return [cell]
+    if input_size is None or hidden_size is None:
+        raise InputError("input_size and hidden_size are needed unless a cell itself is given.")
+    made: list[Cell] = []
+    for _ in range(num_layers):
+        for _ in range(1 + bidirectional):
+            if isinstance(cell, str):
+                made.append(make(cell, input_size, hidden_size, **options))
+            else:
+                made.append(cell(input_size, hidden_size, **options))
+        input_size = made[-1].output_size * (1 + bidirectional)
+    return made
+
+
+def _rates(zoneout: float | Sequence[float], cell: Cell) -> tuple[float, ...]:
+    count = len(cell.state_sizes)
+    rates = tuple(zoneout) if isinstance(zoneout, Sequence) else (zoneout,) * count
+    if len(rates) != count:
+        raise InputError(
+            f"zoneout needs one rate for each of {count} state(s) of {type(cell).__name__}, "
+            f"got {len(rates)}."
+        )
+    return tuple(probability("zoneout", rate) for rate in rates)
+
+
+def _without_padding(x: Tensor, lengths: Tensor) -> Tensor:
+    valid = torch.arange(x.shape[0], device=x.device)[:, None] < lengths
+    return torch.where(valid[..., None], x, torch.zeros_like(x))

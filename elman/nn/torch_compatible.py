@@ -1,0 +1,298 @@
+"""`RNN`, `LSTM` and `GRU`: torch.nn's own, and what torch.nn's cannot do.
+
+They are subclasses: constructor, parameters, state_dict and the ordinary call are torch's. Only
+a call torch cannot serve (lengths, reset, every state, a transform, no steps at all) goes
+layer by layer through `elman.kernels`, with the same parameters lent to our cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from elman import cells
+from elman.cells.base import Cell
+from elman.kernels import SequenceError, transforms
+from elman.kernels.dispatch import Choice, announce, forced
+from elman.nn.weights import run_with
+
+
+class _Extended(nn.RNNBase):
+    """What the three have in common: everything but the cell."""
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: Any = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        reset: Tensor | None = None,
+        return_states: bool = False,
+    ) -> Any:
+        """Run the layers; with none of the keyword arguments, exactly torch.nn's call.
+
+        Args:
+            input: `(T, B, input_size)`, `(B, T, input_size)` if `batch_first`, `(T, input_size)`
+                for one row without a batch, or a PackedSequence.
+            hx: the state before the first step as torch.nn takes it, `(layers * directions, B,
+                size)` each, also if `batch_first`; zeros if None.
+            lengths: `(B,)` integers, steps of each row, zero included, on any device.
+            reset: bool, laid out as `input` without its features: where a new sequence begins.
+            return_states: also give out every state after every step.
+
+        Returns:
+            `(output, hidden)` as torch.nn gives them, output zero beyond each row's length. With
+            `return_states` a third item, shaped as hidden with a time axis more: `(layers *
+            directions, T, B, size)` each, `(layers * directions, B, T, size)` if `batch_first`.
+            Those of a PackedSequence are padded and in the order of its rows.
+
+        Raises:
+            SequenceError: a shape, type or range is wrong; the message says which.
+        """
+        self._check(input, hx)
+        if lengths is None and reset is None and not return_states and self._fits_torch(input):
+            announce(Choice("torch", "torch.nn's own call", type(self).__name__))
+            return super().forward(input, hx)
+        call: dict[str, Any] = {"lengths": lengths, "reset": reset, "return_states": return_states}
+        if isinstance(input, PackedSequence):
+            output, hidden, states = self._run_packed(input, hx, **call)
+        elif input.dim() == 2:
+            output, hidden, states = self._run_unbatched(input, hx, **call)
+        else:
+            output, hidden, states = self._run_batched(input, hx, **call)
+        return (output, hidden, states) if return_states else (output, hidden)
+
+    def _cell(self, input_size: int) -> Cell:
+        """A cell of this layer's kind, whose weights are lent to it at each run."""
+        raise NotImplementedError
+
+    def _fits_torch(self, input: Tensor | PackedSequence) -> bool:
+        if forced() == "reference" or transforms.active() is not None:
+            return False
+        if isinstance(input, PackedSequence) or input.dim() == 2:
+            return input.data.shape[0] > 0
+        return input.shape[1 if self.batch_first else 0] > 0
+
+    def _run_batched(self, input: Tensor, hx: Any, reset: Tensor | None, **call: Any) -> Any:
+        if reset is not None and reset.shape != input.shape[:2]:
+            raise SequenceError(
+                f"reset must be {tuple(input.shape[:2])}, laid out as the input is, "
+                f"got {tuple(reset.shape)}."
+            )
+        if not self.batch_first:
+            return self._run(input, hx, reset=reset, **call)
+        reset = None if reset is None else reset.transpose(0, 1)
+        output, hidden, states = self._run(input.transpose(0, 1), hx, reset=reset, **call)
+        return output.transpose(0, 1), hidden, _each(lambda s: s.transpose(1, 2), states)
+
+    def _run_unbatched(
+        self, input: Tensor, hx: Any, lengths: Any, reset: Tensor | None, **call: Any
+    ) -> Any:
+        if lengths is not None:
+            raise SequenceError("lengths are those of a batch's rows; this input has no batch.")
+        if reset is not None:
+            if reset.shape != input.shape[:1]:
+                raise SequenceError(
+                    f"reset must be (time={input.shape[0]},) for an input without a batch, "
+                    f"got {tuple(reset.shape)}."
+                )
+            reset = reset[:, None]
+        hx = _each(lambda h: h[:, None], hx)
+        output, hidden, states = self._run(input[:, None], hx, lengths=None, reset=reset, **call)
+        return output[:, 0], _each(lambda h: h[:, 0], hidden), _each(lambda s: s[:, :, 0], states)
+
+    def _run_packed(
+        self, packed: PackedSequence, hx: Any, lengths: Any, reset: Tensor | None, **call: Any
+    ) -> Any:
+        if lengths is not None or reset is not None:
+            raise SequenceError(
+                "A PackedSequence has its own lengths and no place for resets.",
+                fix="Pass the padded tensor with lengths= and reset= instead.",
+            )
+        data, batch_sizes, order, back = packed
+        steps, batch = len(batch_sizes), int(batch_sizes[0])
+        rank = torch.arange(batch, device=data.device)
+        running = rank < batch_sizes.to(data.device)[:, None]
+        where = running.flatten().nonzero()[:, 0]
+        x = data.new_zeros(steps * batch, data.shape[1]).index_copy(0, where, data)
+        if order is not None:
+            hx = _each(lambda h: h.index_select(1, order), hx)
+        output, hidden, states = self._run(
+            x.view(steps, batch, -1), hx, lengths=running.sum(0), reset=None, **call
+        )
+        if back is not None:
+            hidden = _each(lambda h: h.index_select(1, back), hidden)
+            states = _each(lambda s: s.index_select(2, back), states)
+        kept = output.flatten(0, 1).index_select(0, where)
+        return PackedSequence(kept, batch_sizes, order, back), hidden, states
+
+    def _run(self, x: Tensor, hx: Any, *, return_states: bool, **call: Any) -> Any:
+        """Layer by layer; time first, batched, `hx` in torch.nn's form."""
+        parts = None if hx is None else hx if isinstance(hx, tuple | list) else (hx,)
+        final: list[tuple[Tensor, ...]] = []
+        history: list[tuple[Tensor, ...]] = []
+        for layer in range(self.num_layers):
+            if layer and self.dropout:
+                x = nn.functional.dropout(x, self.dropout, self.training)
+            cell = self._lent_cell(layer, x.shape[-1])
+            outputs = []
+            for direction in range(1 + self.bidirectional):
+                result = run_with(
+                    cell,
+                    self._weights(layer, direction),
+                    x,
+                    state=None if parts is None else tuple(p[len(final)] for p in parts),
+                    reverse=direction == 1,
+                    return_states=return_states,
+                    **call,
+                )
+                outputs.append(result.output)
+                final.append(result.state)
+                history.append(result.states or ())
+            x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
+        return x, self._stacked(final), self._stacked(history) if return_states else None
+
+    def _lent_cell(self, layer: int, input_size: int) -> Cell:
+        # Without weights of its own, and not registered: the state_dict stays torch's.
+        lent: dict[int, Cell] = self.__dict__.setdefault("_lent", {})
+        if layer not in lent:
+            lent[layer] = self._cell(input_size)
+        return lent[layer]
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]
+        state.pop("_lent", None)
+        return state
+
+    def _weights(self, layer: int, direction: int) -> dict[str, Tensor]:
+        end = f"_l{layer}" + ("_reverse" if direction else "")
+        names = {"W.weight": "weight_ih", "U.weight": "weight_hh"}
+        if self.bias:
+            names |= {"W.bias": "bias_ih", "U.bias": "bias_hh"}
+        if self.proj_size:
+            names["V.weight"] = "weight_hr"
+        return {ours: getattr(self, theirs + end) for ours, theirs in names.items()}
+
+    def _stacked(self, parts: list[tuple[Tensor, ...]]) -> Any:
+        stacked = tuple(torch.stack(part) for part in zip(*parts, strict=True))
+        return stacked if self.mode == "LSTM" else stacked[0]
+
+    def _check(self, input: Tensor | PackedSequence, hx: Any) -> None:
+        data = input.data if isinstance(input, PackedSequence) else input
+        name = type(self).__name__
+        if isinstance(input, PackedSequence):
+            batch: int | None = int(input.batch_sizes[0])
+        elif input.dim() not in (2, 3):
+            raise SequenceError(
+                f"{name} takes an input of 3 axes {self._axes()}, or of 2 (time, input_size) "
+                f"without a batch, got {input.dim()}: {tuple(input.shape)}."
+            )
+        else:
+            batch = None if input.dim() == 2 else input.shape[0 if self.batch_first else 1]
+        if data.shape[-1] != self.input_size:
+            raise SequenceError(
+                f"The last axis of the input {tuple(data.shape)} must be "
+                f"input_size={self.input_size}, got {data.shape[-1]}."
+            )
+        weight = self.weight_ih_l0
+        if data.dtype != weight.dtype and not torch.is_autocast_enabled(data.device.type):
+            raise SequenceError(
+                f"The input is {data.dtype}, the weights are {weight.dtype}.",
+                fix=f"Use input.to({weight.dtype}) or model.to({data.dtype}).",
+            )
+        if hx is not None:
+            self._check_state(hx, batch)
+
+    def _check_state(self, hx: Any, batch: int | None) -> None:
+        name = type(self).__name__
+        if self.mode == "LSTM":
+            if isinstance(hx, Tensor) or len(hx) != 2:
+                came = "a tensor" if isinstance(hx, Tensor) else f"{len(hx)} items"
+                raise SequenceError(f"{name} takes its state as (h_0, c_0), got {came}.")
+            sizes = {"h_0": self.proj_size or self.hidden_size, "c_0": self.hidden_size}
+        else:
+            if not isinstance(hx, Tensor):
+                raise SequenceError(f"{name} takes its state as one tensor h_0, got {type(hx)}.")
+            hx, sizes = (hx,), {"h_0": self.hidden_size}
+        rows = self.num_layers * (1 + self.bidirectional)
+        for (what, size), h in zip(sizes.items(), hx, strict=True):
+            axes = {"num_layers * directions": rows, "batch": batch, "size": size}
+            if batch is None:
+                del axes["batch"]
+            form = ", ".join(f"{axis}={n}" for axis, n in axes.items())
+            if h.dim() != len(axes):
+                raise SequenceError(
+                    f"{what} must have {len(axes)} axes ({form}) for this input, "
+                    f"got {h.dim()}: {tuple(h.shape)}."
+                )
+            for i, (axis, expected) in enumerate(axes.items()):
+                if h.shape[i] != expected:
+                    raise SequenceError(
+                        f"{what} must be ({form}): axis {i} ({axis}) is {h.shape[i]}, expected "
+                        f"{expected}. A state has this form whatever batch_first is."
+                    )
+
+    def _axes(self) -> str:
+        return "(batch, time, input_size)" if self.batch_first else "(time, batch, input_size)"
+
+
+class RNN(_Extended, nn.RNN):
+    """`torch.nn.RNN` with `lengths=`, `reset=` and `return_states=` in its call.
+
+    >>> layer = RNN(2, 3, nonlinearity="relu")
+    >>> _ = layer.load_state_dict(torch.nn.RNN(2, 3).state_dict())
+    >>> output, h_n = layer(torch.zeros(5, 1, 2), lengths=[3])
+    >>> bool((output[2] == h_n[0]).all())
+    True
+    """
+
+    def _cell(self, input_size: int) -> Cell:
+        return cells.Elman(
+            input_size,
+            self.hidden_size,
+            nonlinearity=self.nonlinearity,
+            bias=self.bias,
+            device="meta",
+        )
+
+
+class LSTM(_Extended, nn.LSTM):
+    """`torch.nn.LSTM` with `lengths=`, `reset=` and `return_states=` in its call.
+
+    >>> layer = LSTM(2, 3, num_layers=2, batch_first=True)
+    >>> with torch.no_grad():
+    ...     output, (h_n, c_n), (h, c) = layer(torch.ones(1, 5, 2), return_states=True)
+    >>> c.shape, torch.equal(c[:, :, -1], c_n), torch.equal(h[-1], output)
+    (torch.Size([2, 1, 5, 3]), True, True)
+    """
+
+    def _cell(self, input_size: int) -> Cell:
+        return cells.LSTM(
+            input_size, self.hidden_size, proj_size=self.proj_size, bias=self.bias, device="meta"
+        )
+
+
+class GRU(_Extended, nn.GRU):
+    """`torch.nn.GRU` with `lengths=`, `reset=` and `return_states=` in its call.
+
+    >>> layer = GRU(2, 3)
+    >>> reset = torch.tensor([[False], [True], [False]])
+    >>> whole, _ = layer(torch.ones(3, 1, 2), reset=reset)
+    >>> bool((whole[1:] == layer(torch.ones(2, 1, 2))[0]).all())
+    True
+    """
+
+    def _cell(self, input_size: int) -> Cell:
+        return cells.GRU(input_size, self.hidden_size, bias=self.bias, device="meta")
+
+
+def _each(f: Callable[[Tensor], Tensor], state: Any) -> Any:
+    if state is None:
+        return None
+    if isinstance(state, tuple | list):
+        return tuple(f(s) for s in state)
+    return f(state)
