@@ -19,7 +19,7 @@ from elman.errors import InputError, nearest
 def orthogonal(weight: Tensor, *, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """A random matrix with orthonormal rows or columns (Saxe et al. 2014, arXiv:1312.6120)."""
     # QR does not exist in half precision.
-    wide = torch.empty(weight.shape, dtype=torch.float64, device=weight.device)
+    wide = torch.empty_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
     return weight.copy_(nn.init.orthogonal_(wide, gain, generator=generator))
 
 
