@@ -12,6 +12,8 @@ from elman.data.files import fingerprint
 from elman.data.plain import documents, lines
 from elman.data.reading import read
 from elman.data.scaler import Scaler
+from elman.data.scanning import scan
+from elman.data.series_files import series_from_wide
 from elman.data.splitting import Duplicates, Split, duplicates, split
 from elman.data.table import Table
 from elman.data.vocabulary import Vocabulary
@@ -34,6 +36,8 @@ __all__ = [
     "lines",
     "ordered",
     "read",
+    "scan",
+    "series_from_wide",
     "shuffled",
     "split",
 ]

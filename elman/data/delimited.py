@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import functools
-import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elman.data import files
+from elman.data.kinds import numbers_in
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError
 
 if TYPE_CHECKING:
-    pass
+    import pyarrow as pa
 
 _SEPARATORS = ",;\t|"
 # A cell may be a whole document.
@@ -31,68 +32,87 @@ def read(
 ) -> Table:
     """One file, or several with the same columns."""
     import pandas as pd
+    import pyarrow as pa
 
-    frames: list[pd.DataFrame] = []
+    tables: list[Any] = []
     origins: list[Origin] = []
     for path in paths:
-        frame, origin = _read_one(path, encoding, separator)
-        if frames and list(frame.columns) != list(frames[0].columns):
-            odd = next(iter(set(frame.columns) ^ set(frames[0].columns)), "the order of columns")
+        table, origin = _read_one(path, encoding, separator)
+        if tables and table.schema.names != tables[0].schema.names:
+            odd = sorted(set(table.schema.names) ^ set(tables[0].schema.names))
             raise InputError(
-                f"Its columns are not those of {paths[0].name}: {odd!r} differs.", file=path
+                f"Its columns are not those of {paths[0].name}"
+                + (f": {odd[0]!r} is in one of them only." if odd else ": their order differs."),
+                file=path,
             )
-        frames.append(frame)
+        tables.append(table)
         origins.append(origin)
-    frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
-    return build(frame, origins, typed=False, columns=columns, types=types)
+    joined = pa.concat_tables(tables)
+    told = set(types or ())
+    cells = {
+        name: joined[name].to_pandas() if numbers is None else numbers
+        for name in joined.schema.names
+        for numbers in [None if name in told else numbers_in(joined[name])]
+    }
+    return build(pd.DataFrame(cells), origins, columns=columns, types=types)
 
 
-def _read_one(path: Path, encoding: str | None, separator: str | None) -> tuple[Any, Origin]:
+def _read_one(path: Path, encoding: str | None, separator: str | None) -> tuple[pa.Table, Origin]:
     import pyarrow as pa
     from pyarrow import csv as arrow
 
     name = files.encoding_of(path, encoding)
-    text = files.whole(path, name)
-    head = header(path, io.StringIO(text, newline=""), separator)
-    data = text.encode("utf-8")
+    head = header(path, name, separator)
+    if name in ("utf-8", "utf-8-sig", "ascii"):
+        data = b"".join(files.blocks(path))
+    else:
+        data = files.whole(path, name).encode()
     try:
-        table = arrow.read_csv(pa.BufferReader(data), **head.arrow_options(len(data)))
-    except pa.ArrowInvalid as error:
-        raise head.explain(io.StringIO(text, newline=""), error) from None
-    if not table.num_rows:
-        raise InputError(
-            "The file has a header and no rows.", file=path, fix="Give a file with data."
+        table = arrow.read_csv(
+            pa.BufferReader(data),
+            **head.options(dict.fromkeys(head.names, pa.string()), block=len(data) + 1),
         )
-    lines = functools.partial(_line, head, name)
-    return table.to_pandas(), Origin(path, table.num_rows, lines)
+    except pa.ArrowInvalid as error:
+        raise head.explain(error) from None
+    if not table.num_rows:
+        raise head.no_rows()
+    return table, Origin(path, table.num_rows, functools.partial(_line, head))
 
 
+@dataclass(frozen=True)
 class Header:
-    """The first record of a file: its columns, how they are separated, and where data begins."""
+    """The first record of a file: its columns, what separates them, the lines it takes."""
 
-    def __init__(self, path: Path, names: list[str], separator: str, lines: int) -> None:
-        self.path, self.names, self.separator, self.lines = path, names, separator, lines
+    path: Path
+    encoding: str
+    names: list[str]
+    separator: str
+    lines: int
 
-    def arrow_options(self, block: int) -> dict[str, Any]:
-        """What `pyarrow.csv` is to do: every cell as text, nothing taken for missing."""
-        import pyarrow as pa
+    def options(
+        self, types: Mapping[str, pa.DataType], *, block: int, missing: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """What `pyarrow.csv` is to do: every column of the type told, text never missing."""
         from pyarrow import csv as arrow
 
         return {
             "read_options": arrow.ReadOptions(
                 column_names=self.names,
                 skip_rows=self.lines,
-                block_size=max(min(block + 1, 1 << 30), 1 << 12),
+                block_size=min(max(block, 1 << 12), (1 << 31) - 1),
             ),
             "parse_options": arrow.ParseOptions(delimiter=self.separator, newlines_in_values=True),
             "convert_options": arrow.ConvertOptions(
-                column_types=dict.fromkeys(self.names, pa.string()), strings_can_be_null=False
+                column_types=dict(types),
+                include_columns=list(types),
+                strings_can_be_null=False,
+                null_values=sorted(missing),
             ),
         }
 
-    def records(self, text: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+    def records(self) -> Iterator[tuple[int, list[str]]]:
         """The line each record under the header begins on, and its fields."""
-        reader = csv.reader(text, delimiter=self.separator)
+        reader = csv.reader(files.raw_lines(self.path, self.encoding), delimiter=self.separator)
         begin = 1
         try:
             for fields in reader:
@@ -104,42 +124,50 @@ class Header:
                 f"The line cannot be read as CSV ({error}).", file=self.path, row=begin
             ) from None
 
-    def explain(self, text: Iterator[str], error: Exception) -> InputError:
-        """The error for a file that Arrow refused: the first record that is not as the header."""
-        for line, fields in self.records(text):
-            if len(fields) != len(self.names):
-                return InputError(
-                    f"The row has {len(fields)} fields; the header has {len(self.names)}.",
-                    file=self.path,
-                    row=line,
-                    fix="Fill or remove fields, or put quotes around one that holds "
-                    f"{self.separator!r}.",
-                )
+    def explain(self, error: Exception) -> InputError:
+        """The error for a file that Arrow refused: the first record unlike the header."""
+        for line, fields in self.records():
+            if len(fields) == len(self.names):
+                continue
+            if fields[-1].count("\n") > 1 and len(fields) < len(self.names):
+                what = "A quote that opens in this row is not closed."
+                return InputError(what, file=self.path, row=line, fix="Close or remove it.")
+            return InputError(
+                f"The row has {len(fields)} field{'s' if len(fields) > 1 else ''}; "
+                f"the header has {len(self.names)}.",
+                file=self.path,
+                row=line,
+                fix="Fill or remove fields, or put quotes around one that holds "
+                f"{self.separator!r}.",
+            )
         return InputError(f"It cannot be read as CSV ({error}).", file=self.path)
 
+    def no_rows(self) -> InputError:
+        """The error for a file that ends after its header."""
+        return InputError(
+            "The file has a header and no rows.", file=self.path, fix="Give a file with data."
+        )
 
-def header(path: Path, text: Iterator[str], separator: str | None) -> Header:
-    """Read the header; the separator is the one that it has most of."""
-    lines: list[str] = []
-    for line in text:
-        lines.append(line)
-        if line.strip():
-            break
-    if not lines or not lines[-1].strip():
+
+def header(path: Path, encoding: str, separator: str | None) -> Header:
+    """Read the header; the separator, where it is not told, is the one it has most of.
+
+    Raises:
+        InputError: the file is empty, or two columns have one name.
+    """
+    text = files.raw_lines(path, encoding)
+    first = next((line for line in text if line.strip()), None)
+    if first is None:
         raise InputError("The file is empty.", file=path)
     if separator is None:
-        suffix = files.suffix(path)
-        separator = "\t" if suffix in (".tsv", ".tab") else _sniff(lines[-1])
+        tabs = files.suffix(path) in (".tsv", ".tab")
+        bare = "".join(first.split('"')[::2])
+        separator = "\t" if tabs else max(_SEPARATORS, key=bare.count)
     elif len(separator) != 1:
         raise InputError(f"A separator is one character, not {separator!r}.")
-
-    def more() -> Iterator[str]:
-        yield from lines
-        yield from text
-
-    reader = csv.reader(more(), delimiter=separator)
-    names = [name.strip() for name in next(fields for fields in reader if fields)]
-    names = [name or f"column {place}" for place, name in enumerate(names, 1)]
+    reader = csv.reader(files.raw_lines(path, encoding), delimiter=separator)
+    fields = next(fields for fields in reader if fields)
+    names = [name.strip() or f"column {place}" for place, name in enumerate(fields, 1)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(
@@ -147,19 +175,13 @@ def header(path: Path, text: Iterator[str], separator: str | None) -> Header:
             file=path,
             row=reader.line_num,
             column=twice,
-            fix="Rename one.",
+            fix="Rename one of them.",
         )
-    return Header(path, names, separator, reader.line_num)
+    return Header(path, encoding, names, separator, reader.line_num)
 
 
-def _sniff(line: str) -> str:
-    bare = "".join(line.split('"')[::2])
-    return max(_SEPARATORS, key=bare.count)
-
-
-def _line(head: Header, encoding: str, row: int) -> int:
-    text = io.StringIO(files.whole(head.path, encoding), newline="")
-    for number, (line, _) in enumerate(head.records(text)):
+def _line(head: Header, row: int) -> int:
+    for number, (line, _) in enumerate(head.records()):
         if number == row:
             return line
-    return head.lines + row + 1
+    raise InputError("The file has changed since it was read.", file=head.path)

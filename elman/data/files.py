@@ -129,6 +129,12 @@ def gunzip(path: Path) -> BinaryIO:
     return raw
 
 
+def is_gzip(path: Path) -> bool:
+    """Whether the content is gzip, whatever the name says."""
+    with path.open("rb") as file:
+        return file.read(2) == _GZIP
+
+
 def blocks(path: Path, size: int = _BLOCK) -> Iterator[bytes]:
     """The bytes of a file, unpacked, some at a time.
 
@@ -256,12 +262,21 @@ def lines(path: Path, encoding: str | None = None) -> Iterator[str]:
     Raises:
         InputError: as `encoding_of`, or a byte is not of the encoding.
     """
-    name = encoding_of(path, encoding)
-    with gunzip(path) as file, io.TextIOWrapper(file, encoding=name) as text:
+    return _lines(path, encoding_of(path, encoding), None)
+
+
+def raw_lines(path: Path, encoding: str) -> Iterator[str]:
+    """The same for an encoding that is known, with line ends as they are."""
+    return _lines(path, encoding, "")
+
+
+def _lines(path: Path, encoding: str, newline: str | None) -> Iterator[str]:
+    file = gunzip(path)
+    with io.TextIOWrapper(file, encoding=encoding, newline=newline) as text:
         try:
             yield from text
         except UnicodeError:
-            raise misread(path, name) from None
+            raise misread(path, encoding) from None
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise _damaged(path, error) from None
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.data import files
-from elman.data.kinds import Kind
+from elman.data.kinds import Kind, objects
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError
 
@@ -56,14 +56,12 @@ def read(
         origins.append(Origin(path, len(array)))
     if names and len(names) != len(images):
         raise InputError("Some of the files have labels beside them and some do not.")
-    held = np.empty(len(images), dtype=object)
-    held[:] = images
-    frame = pd.DataFrame({"image": held})
+    frame = pd.DataFrame({"image": objects(images)})
     known: dict[str, Kind] = {"image": "image"}
     if names:
         frame["label"] = pd.Series(names, dtype=object)
         known["label"] = "category"
-    return build(frame, origins, typed=True, known=known, columns=columns, types=types)
+    return build(frame, origins, known=known, columns=columns, types=types)
 
 
 def array_of(path: Path) -> NDArray[Any]:

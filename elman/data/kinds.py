@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 Kind = Literal["number", "category", "text", "time", "series", "tokens", "image"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -26,7 +27,7 @@ MISSING = frozenset(
     ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "?", "#N/A", "-"]
 )
 # A number that begins with a zero is a name: a postcode, an account.
-_CODE = re.compile(r"[-+]?0\d+$")
+_CODE = r"^[-+]?0\d+$"
 _TIMES = ("%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y")
 _CLOCKS = ("", " %H:%M", " %H:%M:%S")
 
@@ -39,61 +40,67 @@ class Unfit(ValueError):
         self.place, self.fix = place, fix
 
 
-def infer(values: pd.Series, typed: bool) -> tuple[pd.Series, Kind]:
-    """The column in its kind's form, and the kind.
+def infer(values: pd.Series) -> tuple[pd.Series, Kind]:
+    """The column in its kind's form, and the kind. The text "12" is text (see `numbers_in`)."""
+    import datetime
 
-    Args:
-        values: as read.
-        typed: the source tells text from numbers (Parquet, JSON, a DataFrame), so that the
-            text "12" is text.
-    """
     import pandas as pd
 
     if pd.api.types.is_bool_dtype(values.dtype):
         return _strings(values), "category"
     if pd.api.types.is_numeric_dtype(values.dtype):
-        return _numpy_numbers(values), "number"
+        return _numbers(values), "number"
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return _naive(values), "time"
     if isinstance(values.dtype, pd.CategoricalDtype):
-        return _strings(values), "category"
+        return to_category(values), "category"
+    if values.dtype != object:
+        return _words(values)
     present = values.dropna()
-    if not len(present):
-        return values.astype(np.float64), "number"
-    sample = present.iloc[0]
+    sample = present.iloc[0] if len(present) else np.nan
     if isinstance(sample, np.ndarray) and sample.dtype == np.uint8 and sample.ndim >= 2:
-        return values, "image"
+        return to_image(values), "image"
     if isinstance(sample, list | tuple | np.ndarray):
         return _listed(values)
-    if not all(isinstance(cell, str) for cell in present):
-        import datetime
+    if all(isinstance(cell, bool) for cell in present) and len(present):
+        return _strings(values), "category"
+    if all(isinstance(cell, int | float) for cell in present):
+        return values.astype(np.float64), "number"
+    if all(isinstance(cell, datetime.date) for cell in present):
+        return pd.to_datetime(values), "time"
+    return _words(_strings(values))
 
-        if all(isinstance(cell, bool) for cell in present):
-            return _strings(values), "category"
-        if all(isinstance(cell, datetime.date) for cell in present):
-            return pd.to_datetime(values), "time"
+
+def numbers_in(cells: pa.ChunkedArray) -> NDArray[Any] | None:
+    """The numbers that all cells of a file without types are, or None.
+
+    Words for "missing" become NaN; a column without a hole or a point is int64.
+    """
+    import pyarrow as pa
+    from pyarrow import compute as pc
+
+    trimmed = pc.utf8_trim_whitespace(cells)
+    missing = pc.is_in(trimmed, value_set=pa.array(sorted(MISSING)))
+    present = pc.if_else(missing, pa.scalar(None, pa.string()), trimmed)
+    try:
+        numbers = pc.cast(present, pa.float64())
+        if pc.any(pc.match_substring_regex(present, _CODE)).as_py():
+            return None
+    except pa.ArrowInvalid:
+        return None
+    if not numbers.null_count:
         try:
-            return values.astype(np.float64), "number"
-        except (TypeError, ValueError):
-            values = _strings(values)
-    return _inferred_strings(values, typed)
+            return np.asarray(pc.cast(present, pa.int64()))
+        except pa.ArrowInvalid:
+            pass
+    return np.asarray(pc.fill_null(numbers, np.nan))
 
 
-def _inferred_strings(values: pd.Series, typed: bool) -> tuple[pd.Series, Kind]:
+def _words(values: pd.Series) -> tuple[pd.Series, Kind]:
     import pandas as pd
 
     filled = values.fillna("").astype(str)
     stripped = filled.str.strip()
-    if not typed:
-        present = stripped[~stripped.isin(MISSING)]
-        if not len(present):
-            return pd.Series(np.nan, index=values.index), "number"
-        if not present.iloc[:1000].str.match(_CODE).any():
-            numbers = pd.to_numeric(present, errors="coerce")
-            if not numbers.isna().any() and not present.str.match(_CODE).any():
-                if len(present) == len(values) or numbers.dtype.kind == "f":
-                    return _numpy_numbers(numbers.reindex(values.index)), "number"
-                return numbers.reindex(values.index).astype(np.float64), "number"
     present = stripped[stripped != ""]
     if not len(present):
         return pd.Series(np.nan, index=values.index), "number"
@@ -106,7 +113,7 @@ def _inferred_strings(values: pd.Series, typed: bool) -> tuple[pd.Series, Kind]:
     if moments is not None:
         return moments, "time"
     if present.nunique() * 2 <= len(present) and present.str.len().max() <= 64:
-        return stripped.where(stripped != "", None).astype(object), "category"
+        return to_category(values), "category"
     return filled.astype(object), "text"
 
 
@@ -136,7 +143,7 @@ def to_number(values: pd.Series) -> pd.Series:
     import pandas as pd
 
     if pd.api.types.is_bool_dtype(values.dtype) or pd.api.types.is_numeric_dtype(values.dtype):
-        return _numpy_numbers(values)
+        return _numbers(values)
     cells = values.fillna("").astype(str).str.strip()
     cells = cells.where(~cells.isin(MISSING), "nan")
     numbers = pd.to_numeric(cells, errors="coerce")
@@ -197,7 +204,7 @@ def to_series(values: pd.Series) -> pd.Series:
     import pandas as pd
 
     cells = [_array(cell, place) for place, cell in enumerate(values)]
-    return pd.Series(_objects(cells), index=values.index)
+    return pd.Series(objects(cells), index=values.index)
 
 
 def to_tokens(values: pd.Series) -> pd.Series:
@@ -214,7 +221,7 @@ def to_tokens(values: pd.Series) -> pd.Series:
             cells.append(None)
         else:
             raise Unfit(f"{_shown(cell)} is not a list of tokens.", place)
-    return pd.Series(_objects(cells), index=values.index)
+    return pd.Series(objects(cells), index=values.index)
 
 
 def to_image(values: pd.Series) -> pd.Series:
@@ -270,7 +277,8 @@ def _array(cell: Any, place: int) -> NDArray[np.float64] | None:
     return array
 
 
-def _objects(cells: list[Any]) -> NDArray[np.object_]:
+def objects(cells: list[Any]) -> NDArray[np.object_]:
+    """One cell each, arrays of equal shape too (which numpy would stack)."""
     held = np.empty(len(cells), dtype=object)
     held[:] = cells
     return held
@@ -300,7 +308,7 @@ def _string(cell: Any) -> str:
     return str(cell)
 
 
-def _numpy_numbers(values: pd.Series) -> pd.Series:
+def _numbers(values: pd.Series) -> pd.Series:
     kind = values.dtype.kind if isinstance(values.dtype, np.dtype) else ""
     if kind == "i" or (kind == "u" and values.dtype != np.uint64):
         return values.astype(np.int64)

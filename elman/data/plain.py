@@ -54,7 +54,7 @@ def read(
     if labels is not None:
         frame["label"] = pd.Series(names, dtype=object)
         known["label"] = "category"
-    return build(frame, origins, typed=True, known=known, columns=columns, types=types)
+    return build(frame, origins, known=known, columns=columns, types=types)
 
 
 def _lines(path: Path, encoding: str | None) -> list[tuple[int, str]]:

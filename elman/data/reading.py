@@ -14,7 +14,6 @@ from elman.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-_TABULAR = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _READERS: dict[str, Callable[..., Table]] = {
     "csv": delimited.read,
     "json": records.read_json,
@@ -67,7 +66,7 @@ def read(
         columns: the columns to keep, in that order; `None` keeps all.
         types: column → kind, where another than the one found is meant.
         encoding: of text; found when `None`.
-        separator: of CSV; found when `None`.
+        separator: of CSV; found when `None`. Text files with it are read as CSV.
         each: plain text: an example is a line that is not blank, or a whole file. `None`:
             a line, or a file where files lie in several folders.
         labels: plain text: where an example's class stands: `"file"`: the name of its file,
@@ -88,8 +87,8 @@ def read(
         frame = source.reset_index(drop=True).rename(columns=str)
         if not len(frame):
             raise InputError("The DataFrame has no rows.")
-        return build(frame, [Origin(None, len(frame))], typed=True, columns=columns, types=types)
-    kind, chosen = _one_format(files.given(source))
+        return build(frame, [Origin(None, len(frame))], columns=columns, types=types)
+    kind, chosen = one_format(files.given(source), separator)
     options: dict[str, Any] = {"columns": columns, "types": types}
     if kind in ("csv", "json", "text", "ts", "tsf"):
         options["encoding"] = encoding
@@ -100,10 +99,11 @@ def read(
     return _READERS[kind](chosen, **options)
 
 
-def _one_format(sources: list[Path]) -> tuple[str, list[Path]]:
+def one_format(sources: list[Path], separator: str | None) -> tuple[str, list[Path]]:
     """The format of the files, and the files: of a folder, those whose format is known.
 
-    A file whose name tells nothing is text (and refused later if its bytes are not).
+    A file whose name tells nothing is text (and refused later if its bytes are not); text with
+    a separator is CSV.
     """
     chosen: dict[Path, str] = {}
     for source in sources:
@@ -113,6 +113,8 @@ def _one_format(sources: list[Path]) -> tuple[str, list[Path]]:
         found = {path: format_of(path) for path in files.listing(source)}
         known = {path: kind for path, kind in found.items() if kind is not None}
         chosen |= known or dict.fromkeys(found, "text")
+    if separator is not None:
+        chosen = {path: "csv" if kind == "text" else kind for path, kind in chosen.items()}
     kinds = sorted(set(chosen.values()))
     if len(kinds) > 1:
         raise InputError(

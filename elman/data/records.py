@@ -34,7 +34,7 @@ def read_json(
         origins.append(Origin(path, len(numbers), numbers.__getitem__))
     names = list(dict.fromkeys(name for record in found for name in record))
     frame = pd.DataFrame({name: _column([record.get(name) for record in found]) for name in names})
-    return build(frame, origins, typed=True, columns=columns, types=types)
+    return build(frame, origins, columns=columns, types=types)
 
 
 def records(path: Path, encoding: str | None = None) -> Any:
@@ -88,19 +88,20 @@ def read_parquet(
         try:
             table = parquet.ParquetFile(pa.BufferReader(b"".join(files.blocks(path)))).read()
         except (pa.ArrowException, OSError) as error:
-            reason = str(error).split(".")[0]
-            raise InputError(
-                f"The file is not Parquet, or damaged ({reason}).",
-                file=path,
-                fix="Write it again.",
-            ) from None
+            raise not_parquet(path, error) from None
         if not table.num_rows:
             raise InputError("The file has no rows.", file=path)
         if tables and table.schema.names != tables[0].schema.names:
             raise InputError(f"Its columns are not those of {paths[0].name}.", file=path)
         tables.append(table)
         origins.append(Origin(path, table.num_rows))
-    joined = (
-        tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
+    joined = pa.concat_tables(tables, promote_options="permissive")
+    return build(joined.to_pandas(), origins, columns=columns, types=types)
+
+
+def not_parquet(path: Path, error: Exception) -> InputError:
+    """The error for a file that Arrow cannot read as Parquet."""
+    reason = str(error).split(".")[0]
+    return InputError(
+        f"The file is not Parquet, or damaged ({reason}).", file=path, fix="Write it again."
     )
-    return build(joined.to_pandas(), origins, typed=True, columns=columns, types=types)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.data import files
-from elman.data.kinds import Kind
+from elman.data.kinds import Kind, objects
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError, nearest
 
@@ -65,12 +66,12 @@ def read_ts(
         if names and len(names) != len(cells):
             raise InputError("Some of the files have class labels and some do not.", file=path)
         origins.append(Origin(path, len(numbers), numbers.__getitem__))
-    frame = pd.DataFrame({"series": _objects(cells)})
+    frame = pd.DataFrame({"series": objects(cells)})
     known: dict[str, Kind] = {"series": "series"}
     if names:
         frame["label"] = pd.Series(names, dtype=object)
         known["label"] = "category"
-    return build(frame, origins, typed=True, known=known, columns=columns, types=types, meta=meta)
+    return build(frame, origins, known=known, columns=columns, types=types, meta=meta)
 
 
 def read_tsf(
@@ -110,8 +111,45 @@ def read_tsf(
         if len({len(cells) for cells in held.values()}) > 1:
             raise InputError(f"Its attributes are not those of {paths[0].name}.", file=path)
         origins.append(Origin(path, len(numbers), numbers.__getitem__))
-    frame = pd.DataFrame({name: _objects(cells) for name, cells in held.items()})
-    return build(frame, origins, typed=True, known=known, columns=columns, types=types, meta=meta)
+    frame = pd.DataFrame({name: objects(cells) for name, cells in held.items()})
+    return build(frame, origins, known=known, columns=columns, types=types, meta=meta)
+
+
+def series_from_wide(table: Table) -> Table:
+    """From one series a row (as in the M4 files) to one series a cell.
+
+    The first column that is not of numbers names the series; all columns of numbers are its
+    values in order. Empty cells at the end of a row are no values (series of unequal length);
+    one between values is a missing value.
+
+    Returns:
+        The naming column (or `name`, counted from 1, where there is none) and `series`.
+
+    Raises:
+        InputError: a row has no value, or there are two columns that are not of numbers.
+    """
+    import pandas as pd
+
+    names = [name for name, kind in table.kinds.items() if kind != "number"]
+    numeric = [name for name, kind in table.kinds.items() if kind == "number"]
+    if len(names) > 1 or not numeric:
+        raise InputError(
+            "A table with one series a row has one column of names and else numbers; this one "
+            f"has {len(names)} columns that are not of numbers: {', '.join(names[:5])}.",
+            file=table.source,
+        )
+    values = table.frame[numeric].to_numpy(dtype=np.float64)
+    present = ~np.isnan(values)
+    lengths = values.shape[1] - np.argmax(present[:, ::-1], axis=1)
+    if not present.any(axis=1).all():
+        file, row = table.where(int(np.argmin(present.any(axis=1))))
+        raise InputError("The series has no values.", file=file, row=row)
+    cells = [row[:length, None].copy() for row, length in zip(values, lengths, strict=True)]
+    label = names[0] if names else "name"
+    held = table.labels(label) if names else [str(place + 1) for place in range(len(table))]
+    frame = pd.DataFrame({label: pd.Series(held, dtype=object), "series": objects(cells)})
+    kinds: dict[str, Kind] = {label: "category", "series": "series"}
+    return replace(table, frame=frame, kinds=kinds)
 
 
 _TSF_KINDS: dict[str, Kind] = {"numeric": "number", "date": "time", "string": "category"}
@@ -188,9 +226,3 @@ def _value(cell: str, path: Path, number: int, place: int) -> float:
             row=number,
             fix="Write '?' where a value is missing.",
         ) from None
-
-
-def _objects(cells: list[Any]) -> NDArray[np.object_]:
-    held = np.empty(len(cells), dtype=object)
-    held[:] = cells
-    return held

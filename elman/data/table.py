@@ -163,7 +163,6 @@ def build(
     frame: pd.DataFrame,
     origins: Sequence[Origin],
     *,
-    typed: bool,
     known: Mapping[str, Kind] | None = None,
     columns: Sequence[str] | None = None,
     types: Mapping[str, str] | None = None,
@@ -189,7 +188,7 @@ def build(
         kind = told.get(name, (known or {}).get(name))
         try:
             if kind is None:
-                made[name], found[name] = kinds_of.infer(values, typed)
+                made[name], found[name] = kinds_of.infer(values)
             else:
                 found[name] = kind  # type: ignore[assignment]
                 made[name] = kinds_of.convert(values, found[name])

@@ -1,0 +1,254 @@
+"""Tables larger than memory: Arrow record batches, one after another.
+
+CSV, JSON lines and Parquet. Memory is that of a few batches, whatever the size of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from elman.data import delimited, files, kinds, records
+from elman.data.kinds import KINDS, MISSING, Unfit
+from elman.data.reading import one_format
+from elman.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BLOCK = 4 << 20
+_ROWS = 1 << 16
+
+
+def scan(
+    source: files.Source | Sequence[files.Source],
+    *,
+    columns: Sequence[str] | None = None,
+    types: Mapping[str, str] | None = None,
+    encoding: str | None = None,
+    separator: str | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Read CSV, TSV, JSON lines or Parquet a batch at a time.
+
+    The types of columns are found in the first few megabytes of the first file (numbers as
+    float64, times as timestamps, all else as strings; JSON and Parquet have their own) and
+    hold for all of it; what does not fit them later is an error that names its row.
+
+    Args:
+        source: a file, several with the same columns, or a folder of them.
+        columns: those to read; the others cost next to nothing.
+        types: CSV: column → `"number"`, `"category"`, `"text"` or `"time"`, where another
+            than the one found is meant.
+        encoding, separator: as for `read`.
+
+    Yields:
+        `pyarrow.RecordBatch`es with one schema.
+
+    Raises:
+        InputError: as `read`.
+    """
+    kind, paths = one_format(files.given(source), separator)
+    if kind == "csv":
+        return _csv(paths, columns, types, encoding, separator)
+    if types:
+        raise InputError("types= is for CSV: the other formats tell theirs.")
+    if kind == "json":
+        return _json(paths, columns, encoding)
+    if kind == "parquet":
+        return _parquet(paths, columns)
+    raise InputError(
+        "Only CSV, TSV, JSON lines and Parquet are read in batches.",
+        file=paths[0],
+        fix="For text, use elman.data.lines; for the rest, elman.data.read.",
+    )
+
+
+def _csv(
+    paths: list[Path],
+    columns: Sequence[str] | None,
+    types: Mapping[str, str] | None,
+    encoding: str | None,
+    separator: str | None,
+) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+    from pyarrow import csv as arrow
+
+    wanted: dict[str, Any] = {}
+    for path in paths:
+        head = delimited.header(path, files.encoding_of(path, encoding), separator)
+        for name in [*(columns or ()), *(types or ()), *wanted]:
+            if name not in head.names:
+                raise _no_column(name, head.names, path)
+        if not wanted:
+            wanted = _types(head, list(columns or head.names), types or {})
+        # A shorter file is one block: its memory is that of its content.
+        options = head.options(wanted, block=_BLOCK, missing=MISSING)
+        empty = True
+        try:
+            with arrow.open_csv(_utf8(path, head.encoding), **options) as batches:
+                for batch in batches:
+                    if batch.num_rows:
+                        empty = False
+                        yield batch
+        except (pa.ArrowInvalid, UnicodeError) as error:
+            raise _misfit(head, wanted, error) from None
+        if empty:
+            raise head.no_rows()
+
+
+def _types(
+    head: delimited.Header, columns: list[str], told: Mapping[str, str]
+) -> dict[str, pa.DataType]:
+    import pyarrow as pa
+    from pyarrow import csv as arrow
+
+    strings = dict.fromkeys(columns, pa.string())
+    try:
+        with arrow.open_csv(
+            _utf8(head.path, head.encoding), **head.options(strings, block=_BLOCK)
+        ) as batches:
+            first = pa.Table.from_batches([next(iter(batches))])
+    except StopIteration:
+        raise head.no_rows() from None
+    except (pa.ArrowInvalid, UnicodeError) as error:
+        raise head.explain(error) from None
+    found: dict[str, pa.DataType] = {}
+    for name in columns:
+        kind = told.get(name)
+        if kind is None:
+            if kinds.numbers_in(first[name]) is not None:
+                kind = "number"
+            else:
+                kind = kinds.infer(first[name].to_pandas())[1]
+        elif kind not in KINDS:
+            raise InputError(f"There is no type {kind!r}.", column=name, fix=nearest(kind, KINDS))
+        iso = kind == "time" and _is_iso(first[name])
+        found[name] = (
+            pa.float64() if kind == "number" else pa.timestamp("us") if iso else pa.string()
+        )
+    return found
+
+
+def _is_iso(cells: pa.ChunkedArray) -> bool:
+    """Whether Arrow itself reads these times; others stay strings."""
+    import pyarrow as pa
+    from pyarrow import compute as pc
+
+    try:
+        pc.cast(cells, pa.timestamp("us"))
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _utf8(path: Path, encoding: str) -> Any:
+    import pyarrow as pa
+
+    stream = pa.PythonFile(files.gunzip(path), mode="r")
+    if encoding in ("utf-8", "utf-8-sig", "ascii"):
+        return stream
+    return pa.transcoding_input_stream(stream, encoding, "utf-8")
+
+
+def _misfit(
+    head: delimited.Header, wanted: Mapping[str, pa.DataType], error: Exception
+) -> InputError:
+    """Find the first row that is unlike the header or has a cell unlike its column."""
+    import pandas as pd
+    import pyarrow as pa
+
+    numeric = [name for name, dtype in wanted.items() if dtype == pa.float64()]
+    places = [(head.names.index(name), name) for name in numeric]
+    for line, fields in head.records():
+        if len(fields) != len(head.names):
+            break
+        for place, name in places:
+            try:
+                kinds.to_number(pd.Series([fields[place]], dtype=object))
+            except Unfit as unfit:
+                return InputError(
+                    f"{unfit} The column held numbers up to here.",
+                    file=head.path,
+                    row=line,
+                    column=name,
+                    fix=f"Correct it, or read the column as text: types={{{name!r}: 'text'}}.",
+                )
+    return head.explain(error)
+
+
+def _json(
+    paths: list[Path], columns: Sequence[str] | None, encoding: str | None
+) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    schema: pa.Schema | None = None
+
+    def batch(path: Path, numbers: list[int], held: list[dict[str, Any]]) -> pa.RecordBatch:
+        nonlocal schema
+        if schema is None:
+            names = list(dict.fromkeys(name for record in held for name in record))
+            for name in columns or ():
+                if name not in names:
+                    raise _no_column(name, names, path)
+            inferred = pa.Table.from_pylist(held).select(list(columns or names)).schema
+            schema = pa.schema([_widened(field) for field in inferred])
+        try:
+            return pa.RecordBatch.from_pylist(held, schema=schema)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            for number, record in zip(numbers, held, strict=True):
+                for field in schema:
+                    try:
+                        pa.array([record.get(field.name)], type=field.type)
+                    except (pa.ArrowInvalid, pa.ArrowTypeError):
+                        raise InputError(
+                            f"The value is no {field.type}, as those before it are.",
+                            file=path,
+                            row=number,
+                            column=field.name,
+                        ) from None
+            raise
+
+    for path in paths:
+        numbers: list[int] = []
+        held: list[dict[str, Any]] = []
+        for number, record in records.records(path, encoding):
+            numbers.append(number)
+            held.append(record)
+            if len(held) == _ROWS:
+                yield batch(path, numbers, held)
+                numbers, held = [], []
+        if held:
+            yield batch(path, numbers, held)
+
+
+def _widened(field: pa.Field) -> pa.Field:
+    """Whole numbers as float64: a later one may have a point."""
+    import pyarrow as pa
+
+    return field.with_type(pa.float64()) if pa.types.is_integer(field.type) else field
+
+
+def _parquet(paths: list[Path], columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    for path in paths:
+        if files.is_gzip(path):
+            raise InputError(
+                "Parquet inside gzip cannot be read in batches.",
+                file=path,
+                fix="Unpack it; Parquet is compressed in itself.",
+            )
+        try:
+            file = parquet.ParquetFile(path)
+            for name in columns or ():
+                if name not in file.schema_arrow.names:
+                    raise _no_column(name, file.schema_arrow.names, path)
+            yield from file.iter_batches(batch_size=_ROWS, columns=columns)
+        except (pa.ArrowException, OSError) as error:
+            raise records.not_parquet(path, error) from None
+
+
+def _no_column(name: str, names: Sequence[str], path: Path) -> InputError:
+    return InputError(f"There is no column {name!r}.", file=path, fix=nearest(name, names))

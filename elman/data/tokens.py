@@ -1,0 +1,176 @@
+"""Encoded text on disk: as long as the disk allows, in constant memory.
+
+A token file is an ordinary `.npy` of one axis, of the smallest unsigned integers that hold the
+vocabulary; where texts are documents, a second one (`.starts.npy`) holds where each begins.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.data.files import find
+from elman.data.vocabulary import Vocabulary
+from elman.errors import InputError, RunFailed
+
+_JOINED = 1 << 20
+
+
+def dtype_for(size: int) -> np.dtype[Any]:
+    """The smallest unsigned integers for a vocabulary of `size` symbols.
+
+    >>> dtype_for(256), dtype_for(257), dtype_for(100_000)
+    (dtype('uint8'), dtype('uint16'), dtype('uint32'))
+    """
+    return np.dtype(np.uint8 if size <= 1 << 8 else np.uint16 if size <= 1 << 16 else np.uint32)
+
+
+def encode(
+    texts: Iterable[str], vocabulary: Vocabulary, *, documents: bool = False
+) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
+    """The tokens of all texts in a row, and where documents begin: `write` in memory.
+
+    >>> v = Vocabulary.fit(["ab"], specials=["eos"])
+    >>> ids, starts = encode(["ab", "b"], v, documents=True)
+    >>> ids.tolist(), starts.tolist()
+    ([1, 2, 0, 2, 0], [0, 3])
+    """
+    pieces = list(_encoded(texts, vocabulary, documents))
+    dtype = dtype_for(len(vocabulary))
+    ids = np.concatenate([np.empty(0, dtype), *(p.astype(dtype) for p in pieces)])
+    if not documents:
+        return ids, None
+    sizes = np.array([len(p) for p in pieces], dtype=np.int64)
+    return ids, np.cumsum(sizes) - sizes
+
+
+def write(
+    texts: Iterable[str],
+    vocabulary: Vocabulary,
+    path: str | os.PathLike[str],
+    *,
+    documents: bool = False,
+) -> int:
+    """Encode texts into a token file; the number of tokens.
+
+    The file appears when it is complete, under its own name; memory is that of one text.
+
+    Args:
+        texts: strings, read once.
+        vocabulary: how they are encoded.
+        path: the file to make, `.npy`.
+        documents: each text is a document: where it begins is kept (see `starts`), and
+            `vocabulary.eos`, if there is one, is put behind it.
+
+    Raises:
+        InputError: the texts hold no token.
+        RunFailed: the file cannot be written.
+    """
+    target = Path(path)
+    total = 0
+    with _growing(target, dtype_for(len(vocabulary))) as tokens:
+        if documents:
+            with _growing(_starts_of(target), np.dtype(np.int64)) as begins:
+                for piece in _encoded(texts, vocabulary, documents):
+                    begins.append(np.array([total]))
+                    tokens.append(piece)
+                    total += len(piece)
+        else:
+            _starts_of(target).unlink(missing_ok=True)
+            for piece in _encoded(texts, vocabulary, documents):
+                tokens.append(piece)
+                total += len(piece)
+        if not total:
+            raise InputError("The texts hold no token.", file=target)
+    return total
+
+
+def open(path: str | os.PathLike[str]) -> np.memmap[Any, Any]:
+    """The tokens, `(n,)`, mapped: read from disk where they are looked at.
+
+    Raises:
+        InputError: there is no such file, or it is no token file.
+    """
+    return _mapped(find(path))
+
+
+def starts(path: str | os.PathLike[str]) -> np.memmap[Any, Any] | None:
+    """Where the documents of a token file begin, ascending; None where texts are not documents."""
+    beside = _starts_of(find(path))
+    return _mapped(beside) if beside.exists() else None
+
+
+def _mapped(path: Path) -> np.memmap[Any, Any]:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(f"This is no token file ({error}).", file=path) from None
+    if not isinstance(array, np.memmap) or array.ndim != 1 or array.dtype.kind not in "ui":
+        raise InputError("This is no token file.", file=path)
+    return array
+
+
+def _starts_of(path: Path) -> Path:
+    return path.with_suffix(".starts.npy")
+
+
+def _encoded(
+    texts: Iterable[str], vocabulary: Vocabulary, documents: bool
+) -> Iterator[NDArray[np.int64]]:
+    if documents:
+        end = [] if vocabulary.eos is None else [np.array([vocabulary.eos], dtype=np.int64)]
+        for text in texts:
+            yield np.concatenate([vocabulary.encode(text), *end])
+    elif vocabulary.unit == "characters":
+        # Where a text ends makes no difference to its characters: few calls with long texts.
+        held: list[str] = []
+        size = 0
+        for text in texts:
+            held.append(text)
+            size += len(text)
+            if size >= _JOINED:
+                yield vocabulary.encode("".join(held))
+                held, size = [], 0
+        yield vocabulary.encode("".join(held))
+    else:
+        for text in texts:
+            yield vocabulary.encode(text)
+
+
+class _Growing:
+    """A `.npy` of one axis that is written from its beginning; its length is filled in last."""
+
+    def __init__(self, file: BinaryIO, dtype: np.dtype[Any]) -> None:
+        self.file, self.dtype, self.length = file, dtype, 0
+        self.header()
+
+    def header(self) -> None:
+        # numpy leaves room in a header for the length to grow.
+        about = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.length,)}
+        np.lib.format.write_array_header_1_0(self.file, about)
+
+    def append(self, values: NDArray[Any]) -> None:
+        self.length += len(values)
+        self.file.write(values.astype(self.dtype).tobytes())
+
+
+@contextmanager
+def _growing(path: Path, dtype: np.dtype[Any]) -> Iterator[_Growing]:
+    partial = path.with_name(path.name + ".part")
+    try:
+        with partial.open("wb", buffering=1 << 20) as file:
+            array = _Growing(file, dtype)
+            yield array
+            file.seek(0)
+            array.header()
+        os.replace(partial, path)
+    except OSError as error:
+        raise RunFailed(f"{path} cannot be written ({error.strerror}).") from None
+    finally:
+        partial.unlink(missing_ok=True)
