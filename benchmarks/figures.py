@@ -43,6 +43,7 @@ class Figure:
     below: bool = field(default=True)
 
     def reached(self, score: float) -> bool:
+        """Whether `score` is as good as was to be reached."""
         return score <= self.reach if self.below else score >= self.reach
 
 
@@ -96,7 +97,7 @@ def measure(name: str, data: Path, out: Path) -> dict[str, Any]:
         "note": figure.note,
         "seconds": {**results["seconds"], "all": round(seconds, 1)},
         "parameters": results["parameters"],
-        "machine": f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads",
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "versions": results["versions"],
         "date": time.strftime("%Y-%m-%d"),
     }

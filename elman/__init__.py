@@ -17,16 +17,30 @@ _HOMES = {
     "evaluate": "elman.tasks.pipeline",
     "load": "elman.tasks.pipeline",
     "resume": "elman.tasks.pipeline",
+    "train": "elman.tasks.pipeline",
 }
-_ROOMS = ("cells", "kernels", "nn", "data", "tasks", "errors")
+_ROOMS = ("cells", "kernels", "nn", "data", "training", "tasks", "errors")
 
-__all__ = ["Cell", "__version__", "cells", "data", "evaluate", "explain", "load", "nn", "resume"]
+__all__ = [
+    "Cell",
+    "__version__",
+    "cells",
+    "data",
+    "evaluate",
+    "explain",
+    "load",
+    "nn",
+    "resume",
+    "tasks",
+    "train",
+    "training",
+]
 
 if TYPE_CHECKING:
-    from elman import cells, data, nn
+    from elman import cells, data, nn, tasks, training
     from elman.cells import Cell
     from elman.kernels import explain
-    from elman.tasks.pipeline import evaluate, load, resume
+    from elman.tasks.pipeline import evaluate, load, resume, train
 
 
 def __getattr__(name: str) -> Any:

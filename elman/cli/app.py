@@ -136,7 +136,9 @@ def generate(
     temperature: Annotated[
         float, typer.Option("--temperature", "-t", min=0.0, help="0 is greedy, 1 as learnt")
     ] = 0.8,
-    top_k: Annotated[int | None, typer.Option("--top-k", min=1, help="keep the k likeliest")] = None,
+    top_k: Annotated[
+        int | None, typer.Option("--top-k", min=1, help="keep the k likeliest")
+    ] = None,
     top_p: Annotated[
         float | None, typer.Option("--top-p", min=0.0, max=1.0, help="nucleus: keep this much mass")
     ] = None,

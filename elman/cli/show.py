@@ -143,24 +143,23 @@ def check(as_json_: bool) -> None:
 
     import elman
 
+    extras = {extra: _version(package) for extra, package in _EXTRAS.items()}
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    backends = {
+        "reference": "every cell",
+        "torch": "plain Elman, LSTM and GRU" + (" (cuDNN)" if gpu else ""),
+    }
     found = {
         "elman": elman.__version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
+        "gpu": gpu,
         "cpu": torch.backends.cpu.get_cpu_capability(),
-        "extras": {extra: _version(package) for extra, package in _EXTRAS.items()},
-        "backends": {
-            "reference": "every cell",
-            "torch": "plain Elman, LSTM and GRU" + (" (cuDNN)" if torch.cuda.is_available() else ""),
-        },
     }
     if as_json_:
-        as_json(found)
+        as_json(found | {"extras": extras, "backends": backends})
         return
-    extras = found.pop("extras")
-    backends = found.pop("backends")
     pairs({key: str(value) if value is not None else "none" for key, value in found.items()})
     for extra, version in extras.items():
         missing = f"missing; pip install 'elman[{extra}]'"

@@ -125,7 +125,7 @@ class Task(Protocol):
         """What training minimises and how it is validated."""
         ...
 
-    def batches(self, rank: int = 0, world_size: int = 1) -> Batches:
+    def batches(self, rank: int = 0, world_size: int = 1) -> Batches[Any]:
         """Training batches; this rank's rows of each global batch."""
         ...
 

@@ -14,20 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pydantic
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 import elman
 from elman.errors import ElmanError, InputError, nearest
-from elman.tasks import TASKS
+from elman.tasks import TASKS, rundir
 from elman.tasks import bootstrap as intervals
-from elman.tasks import rundir
 from elman.tasks.base import Evaluation, Task, TaskSettings
 from elman.tasks.model import Model
 from elman.tasks.rundir import Run
-from elman.training import Fit, fit, seed_everything, world
+from elman.training import Display, Fit, fit, seed
+from elman.training.distributed import Ranks, ranks
+from elman.training.update import device
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,19 +72,19 @@ def train(
     """
     kind = task_class(task)
     wanted = make_settings(kind, settings)
-    rank, world_size = world()
+    place = ranks()
     path = Path(out) if out is not None else rundir.fresh_path(task, data)
-    run = rundir.create(path) if rank == 0 else Run(path)
+    run = rundir.create(path) if place.writes else Run(path)
     try:
-        seed_everything(wanted.seed)
+        seed(wanted.seed)
         made = kind.from_data(data, wanted, valid=valid, test=test)
-        if rank == 0:
+        if place.writes:
             _record(run, made, _sources(data, valid, test))
     except BaseException:
-        if rank == 0:
+        if place.writes:
             rundir.discard(run)
         raise
-    return _train_and_judge(made, run, rank, world_size, resume=False, progress=progress)
+    return _train_and_judge(made, run, place, resume=False, progress=progress)
 
 
 def resume(run: str | Path, *, progress: bool = True) -> Finished:
@@ -98,8 +98,8 @@ def resume(run: str | Path, *, progress: bool = True) -> Finished:
     if opened.finished:
         return _finished(opened)
     made = _from_recorded_data(opened, config)
-    rank, world_size = world()
-    return _train_and_judge(made, opened, rank, world_size, resume=True, progress=progress)
+    place = ranks()
+    return _train_and_judge(made, opened, place, resume=True, progress=progress)
 
 
 def load(run: str | Path) -> Model:
@@ -191,36 +191,27 @@ def make_settings(kind: type[Task], given: Mapping[str, Any]) -> TaskSettings:
     """Settings of a task from names and values, checked.
 
     Raises:
-        InputError: an unknown name (the nearest is given) or a value out of range.
+        InputError: an unknown name (the nearest is given) or a value that does not fit.
     """
-    try:
-        return kind.Settings(**given)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise InputError(
-                f"{kind.name} has no setting {name!r}.", fix=nearest(name, kind.Settings.model_fields)
-            ) from None
-        raise InputError(f"setting {name}={first['input']!r}: {first['msg']}.") from None
+    return kind.Settings.of(given)
 
 
 def _train_and_judge(
-    task: Task, run: Run, rank: int, world_size: int, *, resume: bool, progress: bool
+    task: Task, run: Run, place: Ranks, *, resume: bool, progress: bool
 ) -> Finished:
     settings: TaskSettings = task.settings
-    seed_everything(settings.seed)
-    module = task.build().to(settings.device)
+    seed(settings.seed)
+    module = task.build()
     started = time.perf_counter()
     fitted = fit(
         task.objective(module),
-        task.batches(rank, world_size),
+        task.batches(place.rank, place.world_size),
         settings,
         run=run.path,
-        resume=resume and run.last.exists(),
-        progress=progress,
+        resume=resume,
+        progress=Display() if progress else None,
     )
-    if rank != 0:
+    if not place.writes:
         return Finished({}, Model(task, module, run.path), run.path)
     rundir.write_whole(run.weights, save(_contiguous(module), {"elman": elman.__version__}))
     trained = time.perf_counter()
@@ -286,8 +277,8 @@ def _with_weights(task: Task, run: Run) -> torch.nn.Module:
             file=run.weights,
             fix=f"Restore the file, or train again with: elman train {task.name} DATA",
         ) from None
-    module.to(settings.device if settings.device != "cuda" or torch.cuda.is_available() else "cpu")
-    return module.eval()
+    wanted = settings.device if torch.cuda.is_available() else "cpu"
+    return module.to(device(wanted)).eval()
 
 
 def _contiguous(module: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -350,7 +341,7 @@ def _from_recorded_data(run: Run, config: dict[str, Any]) -> Task:
         parts[part] = recorded[part] if len(recorded[part]) > 1 else recorded[part][0]
     kind = task_class(config["task"])
     settings = make_settings(kind, config["settings"])
-    seed_everything(settings.seed)
+    seed(settings.seed)
     return kind.from_data(parts["train"], settings, valid=parts["valid"], test=parts["test"])
 
 
@@ -365,7 +356,9 @@ def _write_predictions(run: Run, predictions: pd.DataFrame) -> None:
 def _plain(metrics: Mapping[str, float]) -> dict[str, float | None]:
     """Metrics as JSON can hold them: no NaN, no infinity."""
     return json.loads(  # type: ignore[no-any-return]
-        json.dumps({k: v if v == v and abs(v) != float("inf") else None for k, v in metrics.items()})
+        json.dumps(
+            {k: v if v == v and abs(v) != float("inf") else None for k, v in metrics.items()}
+        )
     )
 
 

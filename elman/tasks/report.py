@@ -115,17 +115,19 @@ def _curves(history: list[dict[str, Any]], metric: str) -> Figure:
         axes.plot(*zip(*trained, strict=True), color=_INK, linewidth=1.2, label="training loss")
     axes.set_xlabel("step")
     axes.set_ylabel("training loss", color=_INK)
-    judged = [(h["step"], h[metric]) for h in history if _number(h.get(metric))]
+    valid = [(h["step"], h.get("valid", {}).get(metric)) for h in history]
+    judged = [(step, value) for step, value in valid if _number(value)]
     if judged:
         right = axes.twinx()
-        style = {"color": _MUTED, "linewidth": 1.2, "marker": "o", "markersize": 3}
-        right.plot(*zip(*judged, strict=True), **style)
+        right.plot(
+            *zip(*judged, strict=True), color=_MUTED, linewidth=1.2, marker="o", markersize=3
+        )
         right.set_ylabel(f"validation {metric.replace('_', ' ')}", color=_MUTED)
     return figure
 
 
 def _equations(settings: dict[str, Any]) -> str:
-    """The docstring of the cell that ran, which is its equation and source."""
+    """The docstring of the cell that ran: its equation, source and options."""
     cell = CELLS.get(str(settings.get("cell", "")))
     return inspect.getdoc(cell) or "" if cell else ""
 

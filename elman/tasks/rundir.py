@@ -206,9 +206,7 @@ def write_whole(file: Path, content: bytes) -> None:
         ) from None
 
 
-def config_yaml(
-    task: str, settings: BaseModel, data: dict[str, Any] | None = None
-) -> str:
+def config_yaml(task: str, settings: BaseModel, data: dict[str, Any] | None = None) -> str:
     """The effective configuration as YAML: each value with its meaning and default."""
     head = {"format": FORMAT, "elman": elman.__version__, "task": task}
     if data is not None:

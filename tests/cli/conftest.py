@@ -66,7 +66,9 @@ def series_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A daily series with a week in it."""
     rng = np.random.default_rng(2)
     days = np.arange("2020-01-01", "2021-06-01", dtype="datetime64[D]")
-    values = 10 + 3 * np.sin(2 * np.pi * np.arange(len(days)) / 7) + 0.2 * rng.normal(size=len(days))
+    values = (
+        10 + 3 * np.sin(2 * np.pi * np.arange(len(days)) / 7) + 0.2 * rng.normal(size=len(days))
+    )
     file = tmp_path_factory.mktemp("series") / "sales.csv"
     rows = [f"{d},{v:.4f}" for d, v in zip(days, values, strict=True)]
     file.write_text("date,sales\n" + "\n".join(rows) + "\n")
