@@ -37,7 +37,7 @@ class _Counts:
         """From the count of each string and the number of the history it extends."""
         discounts = _discounts(counts)
         taken = discounts[np.minimum(counts, 3)]
-        totals = np.bincount(parents, counts, minlength=histories)
+        totals = np.bincount(parents, counts, minlength=histories).astype(np.float64)
         freed = np.bincount(parents, taken, minlength=histories)
         spare = np.divide(freed, totals, out=np.ones(histories), where=totals > 0)
         return cls(counts, discounts, totals, spare)

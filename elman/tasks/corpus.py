@@ -1,0 +1,267 @@
+"""Text as documents: found, cut into parts by position, and laid out as one row of tokens.
+
+Nothing here holds a whole file: a document is read a piece at a time, as often as it is
+needed, and long texts become tokens in a memory-mapped file.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+import elman.data
+from elman.data import Vocabulary, files, reading
+from elman.data.tokens import dtype_for
+from elman.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from elman.data import Table
+
+_PIECE = 1 << 20
+# Characters whose tokens are held in memory.
+_IN_MEMORY = 50_000_000
+_TABLES = {"csv", "json", "parquet"}
+# With fewer documents than this a part may begin inside one, else parts hold whole documents.
+_MANY = 20
+
+
+class Piece(NamedTuple):
+    """Some text; `begins` says that it is the beginning of a document."""
+
+    begins: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Texts one after another, from files (one document each) or from rows of a table.
+
+    >>> sonnets = Documents.of_texts(["Full many a", "glorious"])
+    >>> list(sonnets.part(5, 14))
+    [Piece(begins=True, text='many a'), Piece(begins=True, text='glo')]
+    """
+
+    sources: Sequence[str] | Sequence[Path]
+    encodings: Sequence[str | None]
+    begins: NDArray[np.int64]
+    characters: int
+    low: int = 0
+    high: int | None = None
+
+    @classmethod
+    def of_texts(cls, texts: Sequence[str]) -> Documents:
+        """Documents that are in memory already."""
+        lengths = np.array([len(text) for text in texts], dtype=np.int64)
+        begins = np.concatenate(([0], np.cumsum(lengths)[:-1]))
+        return cls(texts, [None] * len(texts), begins, int(lengths.sum()))
+
+    @classmethod
+    def of_files(cls, paths: Sequence[Path], encoding: str | None) -> Documents:
+        """One document a file.
+
+        Raises:
+            InputError: a file is empty, is not text, or not in that encoding.
+        """
+        # Told once, since finding an encoding reads the whole file.
+        encodings = [files.encoding_of(path, encoding) for path in paths]
+        lengths = [
+            sum(map(len, files.lines(path, name)))
+            for path, name in zip(paths, encodings, strict=True)
+        ]
+        begins = np.concatenate(([0], np.cumsum(lengths)[:-1])).astype(np.int64)
+        return cls(paths, encodings, begins, sum(lengths))
+
+    @property
+    def name(self) -> Path | None:
+        """The first file, for messages."""
+        source = self.sources[0]
+        return source if isinstance(source, Path) else None
+
+    @property
+    def size(self) -> int:
+        """Characters in this part."""
+        return (self.characters if self.high is None else self.high) - self.low
+
+    @property
+    def count(self) -> int:
+        """How many documents begin in this part (its first always does)."""
+        high = self.characters if self.high is None else self.high
+        return max(1, int(np.sum((self.begins > self.low) & (self.begins < high))) + 1)
+
+    def part(self, low: int, high: int) -> Documents:
+        """The characters from `low` up to `high`."""
+        return replace(self, low=low, high=high)
+
+    def __iter__(self) -> Iterator[Piece]:
+        """The pieces of this part, in order; the first begins a document."""
+        high = self.characters if self.high is None else self.high
+        first = max(0, int(np.searchsorted(self.begins, self.low, side="right")) - 1)
+        for number in range(first, len(self.sources)):
+            place = int(self.begins[number])
+            if place >= high:
+                return
+            begins = True
+            for text in self._read(number):
+                inside = text[max(0, self.low - place) : max(0, high - place)]
+                place += len(text)
+                if inside:
+                    yield Piece(begins, inside)
+                    begins = False
+                if place >= high:
+                    break
+
+    def whole(self) -> Iterator[str]:
+        """The text of each document of this part, one in memory at a time."""
+        held: list[str] = []
+        for begins, text in self:
+            if begins and held:
+                yield "".join(held)
+                held = []
+            held.append(text)
+        if held:
+            yield "".join(held)
+
+    def texts(self) -> Iterator[str]:
+        """The pieces without a word about where documents begin."""
+        for piece in self:
+            yield piece.text
+
+    def cut(self, fraction: float, whole_words: bool) -> int:
+        """The position that leaves about `fraction` of the characters before it.
+
+        Where there are many documents it is the beginning of one; otherwise, with
+        `whole_words`, it follows a blank.
+        """
+        place = int(self.characters * fraction)
+        if place in (0, self.characters):
+            return place
+        if len(self.begins) >= _MANY:
+            # A part must not be empty because one document is longer than its share.
+            nearest_begin = 1 + int(np.argmin(np.abs(self.begins[1:] - place)))
+            return int(self.begins[nearest_begin])
+        if whole_words:
+            for text in self.part(place, self.characters).texts():
+                blank = next((i for i, letter in enumerate(text) if letter.isspace()), len(text))
+                place += blank
+                if blank < len(text):
+                    break
+        return place
+
+    def _read(self, number: int) -> Iterator[str]:
+        source = self.sources[number]
+        if isinstance(source, str):
+            yield source
+            return
+        held: list[str] = []
+        size = 0
+        for line in files.lines(source, self.encodings[number]):
+            held.append(line)
+            size += len(line)
+            if size >= _PIECE:
+                yield "".join(held)
+                held, size = [], 0
+        yield "".join(held)
+
+
+def find(source: Any, column: str | None, encoding: str | None) -> Documents:
+    """The documents of `source`: text files, a folder of them, or rows of a table.
+
+    Args:
+        source: path, paths or a DataFrame.
+        column: the column of a table that holds the text; may be left out where one does.
+        encoding: of text; found when None.
+
+    Raises:
+        InputError: no such file or column, or no text in it.
+    """
+    if isinstance(source, str | os.PathLike | list | tuple):
+        paths = _files(source)
+        if column is None and any(reading.format_of(path) not in _TABLES for path in paths):
+            return Documents.of_files(paths, encoding)
+    table = elman.data.read(source, encoding=encoding)
+    return Documents.of_texts(table.texts(column or _text_column(table)))
+
+
+def _files(source: Any) -> list[Path]:
+    found: list[Path] = []
+    for path in files.given(source):
+        found += files.listing(path) if path.is_dir() else [path]
+    return found
+
+
+def _text_column(table: Table) -> str:
+    kinds = table.kinds
+    found = [name for name, kind in kinds.items() if kind == "text"]
+    found = found or [name for name, kind in kinds.items() if kind == "category"]
+    if len(found) != 1:
+        raise InputError(
+            f"{'no column' if not found else 'more than one column'} of this table holds text.",
+            file=table.source,
+            fix=f"Set text=COLUMN. {nearest('', found or kinds)}",
+        )
+    return found[0]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Documents in one row: `ids` `(N,)` and the positions where documents begin.
+
+    Each document begins with the boundary symbol, which also ends the one before.
+    """
+
+    ids: NDArray[Any]
+    starts: NDArray[np.int64]
+
+    @property
+    def predicted(self) -> int:
+        """How many of them are predicted: all but the first."""
+        return len(self.ids) - 1
+
+
+def encode(documents: Documents, vocabulary: Vocabulary, *, ended: bool) -> Tokens:
+    """Tokens of a part; those of a long one lie in a memory-mapped temporary file.
+
+    Args:
+        documents: a part of some text.
+        vocabulary: has `bos`, which is used as the boundary between documents.
+        ended: the last document ends with the part, and this is to be predicted.
+    """
+    kind = dtype_for(len(vocabulary))
+    starts: list[int] = []
+    count = 0
+    held: list[NDArray[Any]] = []
+    with tempfile.TemporaryFile() if documents.size > _IN_MEMORY else nullcontext() as file:
+        for begins, ids in _encoded(documents, vocabulary, ended):
+            if begins:
+                starts.append(count)
+            count += len(ids)
+            if file is None:
+                held.append(ids.astype(kind))
+            else:
+                file.write(ids.astype(kind).tobytes())
+        if file is None:
+            tokens: NDArray[Any] = np.concatenate([np.empty(0, kind), *held])
+        else:
+            file.flush()
+            # The file has no name and is gone when nothing maps it any more.
+            tokens = np.memmap(file, kind, mode="r", shape=(count,))
+    return Tokens(tokens, np.array(starts, np.int64))
+
+
+def _encoded(
+    documents: Documents, vocabulary: Vocabulary, ended: bool
+) -> Iterator[tuple[bool, NDArray[np.int64]]]:
+    boundary = np.array([vocabulary.bos], dtype=np.int64)
+    for begins, text in documents:
+        ids = vocabulary.encode(text)
+        yield begins, np.concatenate((boundary, ids)) if begins else ids
+    if ended:
+        yield False, boundary

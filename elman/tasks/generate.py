@@ -1,0 +1,544 @@
+"""Language models: text from a file to a model that scores and writes such text.
+
+Characters, words or subwords, one after another through a recurrence whose state is
+carried through the whole of a document.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from elman.data import Batches, Stream, StreamBatch, Vocabulary, bucketed, duplicates
+from elman.errors import InputError
+from elman.nn import Recurrent
+from elman.tasks.base import Evaluation, Section, Stepper, TaskSettings, device_of
+from elman.tasks.baselines.ngram import KneserNey
+from elman.tasks.corpus import Documents, Tokens, encode, find
+from elman.tasks.language_model import IGNORED, LanguageModel, costs, padded, short
+from elman.tasks.writing import SymbolStepper, Writer
+from elman.training import Objective, TruncatedBPTT
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ORDERS = {"characters": (1, 3, 5, 7, 9), "words": (1, 2, 3, 5), "subwords": (1, 2, 3, 5)}
+# Units of the bootstrap: this many tokens each, but at least so many blocks, and at most.
+_BLOCK, _BLOCKS, _MOST_BLOCKS = 1000, 100, 2000
+# Duplicates are looked for in memory.
+_LOOKED_AT = 20_000_000
+
+
+class GenerateSettings(TaskSettings):
+    """Settings of a language model."""
+
+    unit: Literal["characters", "words", "subwords"] = Field(
+        "characters", description="what one symbol is"
+    )
+    text: str | None = Field(
+        None, description="column of a table that holds the text, a document a row"
+    )
+    lower: bool = Field(False, description="put the text in lower case")
+    punctuation: bool | None = Field(
+        None, description="words: marks are words of their own (default: where the text needs it)"
+    )
+    vocabulary_size: int | None = Field(
+        None, ge=2, description="symbols at most (default: by unit and length of the text)"
+    )
+    min_count: int | None = Field(
+        None, ge=1, description="rarer symbols are unknown (default: 1; 2 for words of plain text)"
+    )
+
+    hidden_size: int = Field(256, ge=1, description="units in each recurrent layer")
+    num_layers: int = Field(2, ge=1, description="recurrent layers on top of each other")
+    embedding_size: int | None = Field(
+        None,
+        ge=1,
+        description="features of a symbol (default: 64 of a character, else hidden_size)",
+    )
+    tied: bool = Field(False, description="scores share the embedding's weights")
+    init_scale: float | None = Field(
+        None, gt=0, description="all parameters begin uniform in ±this (default: the cell's own)"
+    )
+    dropout: float = Field(0.2, ge=0, lt=1, description="dropout around and between layers")
+    variational: bool = Field(False, description="dropout masks stay the same in every step")
+    embedding_dropout: float = Field(0.0, ge=0, lt=1, description="dropout of whole symbols")
+    activation_penalty: float = Field(
+        0.0, ge=0, description="weight of the mean square of the output (AR, Merity et al. 2018)"
+    )
+    slowness_penalty: float = Field(
+        0.0, ge=0, description="weight of the mean square of its change in a step (TAR, the same)"
+    )
+
+    k1: int = Field(100, ge=1, description="tokens between updates, of each row")
+    k2: int | None = Field(
+        None, ge=1, description="tokens back that gradients flow (default: k1), at least k1"
+    )
+    batch_size: int = Field(50, ge=1, description="rows of text (or documents) in a batch")
+    lr: float = Field(4e-3, gt=0, description="learning rate at its highest")
+    schedule: Literal["constant", "linear", "cosine", "onecycle", "step", "plateau"] = Field(
+        "cosine", description="course of the rate over the run, whatever bounds the run"
+    )
+    precision: Literal["float32", "bf16"] = Field(
+        "bf16", description="precision of training's forward pass; scores are always in float32"
+    )
+
+
+class Generate:
+    """The task `generate`; see `elman.tasks.base.Task` for what its methods promise."""
+
+    name: ClassVar[str] = "generate"
+    summary: ClassVar[str] = "language models over characters, words or subwords; new text"
+    Settings: ClassVar[type[TaskSettings]] = GenerateSettings
+    higher_is_better = False
+
+    def __init__(
+        self,
+        settings: GenerateSettings,
+        vocabulary: Vocabulary,
+        documents: int,
+        parts: dict[str, Documents],
+        tokens: dict[str, Tokens],
+    ) -> None:
+        self.settings, self.vocabulary, self.documents = settings, vocabulary, documents
+        self._parts, self._tokens = parts, tokens
+        characters = settings.unit == "characters"
+        self.metric = "bits_per_character" if characters else "perplexity"
+
+    # Data
+
+    @classmethod
+    def from_data(
+        cls, data: Any, settings: GenerateSettings, valid: Any = None, test: Any = None
+    ) -> Self:
+        """Read text and cut it by position: the first part trains, the last one tests.
+
+        Raises:
+            InputError: no text, or too little to train on and to test with.
+        """
+        whole = find(data, settings.text, settings.encoding)
+        told = {
+            name: find(source, settings.text, settings.encoding)
+            for name, source in (("valid", valid), ("test", test))
+            if source is not None
+        }
+        parts = _parts(whole, settings, told) | told
+        settings = _decided(settings, parts["train"])
+        vocabulary = Vocabulary.fit(
+            parts["train"].texts(),
+            settings.unit,
+            size=settings.vocabulary_size,
+            min_count=settings.min_count or 1,
+            lower=settings.lower,
+            specials=("unk", "bos"),
+            punctuation=bool(settings.punctuation),
+            line_ends=settings.unit == "words" and "\n" in next(parts["train"].texts(), ""),
+        )
+        documents = parts["train"].count
+        tokens = {
+            name: encode(part, vocabulary, ended=documents > 1) for name, part in parts.items()
+        }
+        _check(tokens, whole)
+        return cls(settings, vocabulary, documents, parts, tokens)
+
+    @classmethod
+    def from_assets(cls, settings: GenerateSettings, assets: dict[str, Any]) -> Self:
+        """The task of a finished run, without its data."""
+        about = assets["vocabulary"]
+        vocabulary = Vocabulary.from_json(about)
+        return cls(settings, vocabulary, assets["corpus"]["documents"], {}, {})
+
+    def assets(self) -> dict[str, Any]:
+        """The vocabulary, and whether there were documents that end."""
+        return {
+            "vocabulary": self.vocabulary.to_json(),
+            "corpus": {"documents": self.documents},
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Sizes of the parts, of the vocabulary, and what the parts share."""
+        facts: dict[str, Any] = {
+            "unit": self.settings.unit,
+            "symbols": len(self.vocabulary),
+            "split": "by position",
+        }
+        for name, part in self._parts.items():
+            tokens = self._tokens[name]
+            facts[name] = {"documents": part.count, "tokens": tokens.predicted}
+            if name != "train":
+                unknown = int((tokens.ids == self.vocabulary.unk).sum())
+                facts[name]["unknown"] = f"{unknown / max(1, tokens.predicted):.2%}"
+        facts["duplicates"] = self._duplicates()
+        return facts
+
+    def _duplicates(self) -> str:
+        """Documents, or long lines of one document, that stand in more than one part."""
+        if sum(tokens.predicted for tokens in self._tokens.values()) > _LOOKED_AT:
+            return "not looked for in a text of this size"
+        many = self.documents > 1
+        texts = {
+            name: list(part.whole()) if many else _long_lines(part.texts())
+            for name, part in self._parts.items()
+        }
+        found = duplicates(texts)
+        what = "documents" if many else "lines of 40 characters or more"
+        return (
+            "; ".join(
+                f"{count:,} {what} of {later} are also in {earlier}"
+                for (earlier, later), count in found.counts.items()
+                if count
+            )
+            or f"no {what} in more than one part"
+        )
+
+    # Training
+
+    def build(self) -> nn.Module:
+        """The model, initialised from torch's generator."""
+        settings = self.settings
+        size = settings.embedding_size
+        assert size is not None  # decided with the data
+        recurrent = Recurrent(
+            settings.cell,
+            size,
+            settings.hidden_size,
+            settings.num_layers,
+            dropout=settings.dropout if settings.num_layers > 1 else 0.0,
+            variational=settings.variational,
+            recurrent_dropout=settings.recurrent_dropout,
+            zoneout=settings.zoneout,
+            **settings.cell_options,
+        )
+        model = LanguageModel(
+            len(self.vocabulary),
+            size,
+            recurrent,
+            dropout=settings.dropout,
+            embedding_dropout=settings.embedding_dropout,
+            variational=settings.variational,
+            tied=settings.tied,
+        )
+        if settings.init_scale is not None:
+            for parameter in model.parameters():
+                nn.init.uniform_(parameter, -settings.init_scale, settings.init_scale)
+        return model
+
+    def objective(self, model: nn.Module) -> Objective:
+        """The mean cost of a token, judged on the validation part."""
+        return _Objective(self, cast(LanguageModel, model))
+
+    def batches(self, rank: int = 0, world_size: int = 1) -> Any:
+        """Windows of rows that run through the text, or whole documents where they are short."""
+        tokens, settings = self._tokens["train"], self.settings
+        if short(tokens, settings.batch_size):
+            lengths = np.diff(tokens.starts, append=tokens.predicted)
+            return Batches(
+                bucketed(lengths, settings.batch_size),
+                lambda rows: _Whole.of(tokens, lengths, rows),
+                seed=settings.seed,
+                rank=rank,
+                world_size=world_size,
+            )
+        return Stream(
+            tokens.ids,
+            settings.batch_size,
+            settings.k1,
+            settings.k2,
+            # The state is fresh at the beginning of the text anyway.
+            starts=tokens.starts[1:],
+            rank=rank,
+            world_size=world_size,
+        )
+
+    # Scores
+
+    def evaluate(self, model: nn.Module, data: Any = None) -> Evaluation:
+        """What the test part, or `data`, costs the model, in blocks of consecutive tokens."""
+        tokens = self._to_score(data)
+        return self._evaluation(tokens, costs(cast(LanguageModel, model), tokens))
+
+    def baselines(self, data: Any = None) -> dict[str, Evaluation]:
+        """Kneser–Ney n-grams of several orders, counted in the training part."""
+        orders = _ORDERS[self.settings.unit]
+        train, tokens = self._tokens["train"], self._to_score(data)
+        counted = KneserNey.fit(train.ids, len(self.vocabulary), max(orders), train.starts)
+        nats = counted.nll(tokens.ids, tokens.starts)
+        some = "" if counted.trained_on == len(train.ids) else f" (last {counted.trained_on:,})"
+        return {
+            ("unigram" if order == 1 else f"{order}-gram Kneser-Ney") + some: self._evaluation(
+                tokens, nats[order]
+            )
+            for order in orders
+        }
+
+    def predict(self, model: nn.Module, data: Any) -> pd.DataFrame:
+        """The cost of each document of `data`: a row with its beginning, size and scores."""
+        import pandas as pd
+
+        rows = []
+        for text in self._documents(data).whole():
+            tokens = encode(Documents.of_texts([text]), self.vocabulary, ended=self.documents > 1)
+            scored = self._evaluation(tokens, costs(cast(LanguageModel, model), tokens))
+            rows.append({"text": text[:80], "tokens": tokens.predicted, **scored.metrics})
+        return pd.DataFrame(rows)
+
+    def _documents(self, data: Any) -> Documents:
+        return find(data, self.settings.text, self.settings.encoding)
+
+    def _to_score(self, data: Any) -> Tokens:
+        if data is None:
+            return self._tokens["test"]
+        return encode(self._documents(data), self.vocabulary, ended=self.documents > 1)
+
+    def _evaluation(self, tokens: Tokens, nats: NDArray[np.float64]) -> Evaluation:
+        import pandas as pd
+
+        count = len(nats)
+        size = max(1, count // _MOST_BLOCKS, min(_BLOCK, count // _BLOCKS))
+        edges = np.arange(0, count, size)
+        written = self._written()[tokens.ids[1:]]
+        units = pd.DataFrame(
+            {
+                "nll": np.add.reduceat(nats, edges),
+                "count": np.diff(edges, append=count),
+                "characters": np.add.reduceat(written, edges),
+            }
+        )
+        return Evaluation(units, self._score, units)
+
+    def _score(self, units: pd.DataFrame) -> dict[str, float]:
+        nats = float(units["nll"].sum())
+        token = nats / max(1, int(units["count"].sum()))
+        perplexity = math.exp(min(token, 700.0))
+        if self.settings.unit == "characters":
+            bits = token / math.log(2)
+            return {
+                "bits_per_character": bits,
+                "nats_per_character": token,
+                "perplexity": perplexity,
+            }
+        found = {"perplexity": perplexity}
+        if self.settings.unit == "subwords":
+            characters = max(1, int(units["characters"].sum()))
+            found["bits_per_character"] = nats / math.log(2) / characters
+        return found | {"bits_per_token": token / math.log(2), "nats_per_token": token}
+
+    def _written(self) -> NDArray[np.int64]:
+        """How many characters of text each symbol stands for; the end of a document is one."""
+        symbols = self.vocabulary.symbols
+        if self.settings.unit != "subwords":
+            return np.ones(len(symbols), np.int64)
+        special = {self.vocabulary.bos, self.vocabulary.unk}
+        return np.array([1 if i in special else _letters(s) for i, s in enumerate(symbols)])
+
+    # New text
+
+    def generate(self, model: nn.Module, prompt: str = "", **options: Any) -> list[str]:
+        """Texts that begin with `prompt`; options as for `Writer.generate`."""
+        return self._writer(model).generate(prompt, **options)
+
+    def complete(self, model: nn.Module, prompt: str, n: int = 5) -> list[dict[str, Any]]:
+        """The likeliest next words; see `Writer.complete`."""
+        return self._writer(model).complete(prompt, n)
+
+    def stepper(self, model: nn.Module) -> Stepper:
+        """A symbol in, the probability of every next symbol out."""
+        return SymbolStepper(self._writer(model))
+
+    def _writer(self, model: nn.Module) -> Writer:
+        return Writer(cast(LanguageModel, model), self.vocabulary, ends=self.documents > 1)
+
+    # Report
+
+    def sections(self, model: nn.Module, evaluation: Evaluation) -> list[Section]:
+        """Samples at several temperatures, and how the text would go on."""
+        length = 400 if self.settings.unit == "characters" else 80
+        texts = [
+            f"temperature {temperature}\n\n"
+            + self.generate(model, length=length, temperature=temperature, seed=self.settings.seed)[
+                0
+            ]
+            for temperature in (0.5, 0.8, 1.0)
+        ]
+        return [
+            Section(
+                "Samples",
+                "Text the model wrote, from nothing. The lower the temperature, the likelier and "
+                "the duller.",
+                preformatted=texts,
+            )
+        ]
+
+
+class _Objective:
+    """Cross-entropy of the next token, with the state carried from window to window."""
+
+    model: nn.Module
+    higher_is_better = False
+
+    def __init__(self, task: Generate, model: LanguageModel) -> None:
+        self.model = self.language = model
+        self.task, self.metric = task, task.metric
+
+    def loss(self, batch: StreamBatch | _Whole, carried: Any) -> tuple[Tensor, float, Any]:
+        """The summed cost of the tokens of a window, and the state for the next one."""
+        device = device_of(self.model)
+        inputs, targets = batch.inputs.to(device), batch.targets.to(device)
+        if isinstance(batch, _Whole):
+            output, _ = self.language.read(inputs, lengths=batch.lengths.to(device))
+            return *self._cost(output, targets), None
+        reset = batch.reset.to(device) if bool(batch.reset.any()) else None
+        state = None if batch.first else carried
+        steps = self._advance(batch.context)
+        if steps:
+            through = TruncatedBPTT(steps, max(steps, len(inputs)))
+            output, carried = through(
+                self.language.read, inputs, state, reset=reset, context=batch.context
+            )
+        else:
+            output, _ = self.language.read(inputs, state, reset)
+            output, carried = output[batch.context :], state
+        return *self._cost(output, targets[batch.context :]), carried
+
+    def _advance(self, context: int) -> int:
+        """Steps from the beginning of a window with `context` to that of the next.
+
+        Fewer than k1 while the context still grows, at the beginning of the text.
+        """
+        settings = self.task.settings
+        most = (settings.k2 or settings.k1) - settings.k1
+        return settings.k1 - (min(most, context + settings.k1) - context)
+
+    def _cost(self, output: Tensor, targets: Tensor) -> tuple[Tensor, float]:
+        settings = self.task.settings
+        if not targets.numel():
+            return torch.zeros((), device=output.device), 0.0
+        dropped = self.language.dropped(output)
+        scores = self.language.scores(dropped).flatten(0, 1).float()
+        total = F.cross_entropy(
+            scores,
+            targets.flatten(),
+            reduction="sum",
+            ignore_index=IGNORED,
+            label_smoothing=settings.label_smoothing,
+        )
+        count = float((targets != IGNORED).sum())
+        if settings.activation_penalty:
+            total = total + settings.activation_penalty * count * dropped.float().square().mean()
+        if settings.slowness_penalty and len(output) > 1:
+            change = output[1:].float() - output[:-1].float()
+            total = total + settings.slowness_penalty * count * change.square().mean()
+        return total, count
+
+    def validate(self) -> dict[str, float]:
+        """The scores of the validation part; nothing where there is none."""
+        tokens = self.task._tokens.get("valid")
+        if tokens is None:
+            return {}
+        return self.task._evaluation(tokens, costs(self.language, tokens)).metrics
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """A batch of whole documents: `(T, B)` inputs and targets, `(B,)` lengths."""
+
+    inputs: Tensor
+    targets: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def of(cls, tokens: Tokens, lengths: NDArray[np.int64], rows: NDArray[np.int64]) -> Self:
+        return cls(*padded(tokens, rows), torch.from_numpy(lengths[rows]))
+
+
+# What is decided from the data
+
+
+def _parts(
+    whole: Documents, settings: GenerateSettings, told: Collection[str]
+) -> dict[str, Documents]:
+    """Training, validation and test text by position; parts that are told are not cut off."""
+    valid = 0.0 if "valid" in told else settings.valid_fraction
+    test = 0.0 if "test" in told else settings.test_fraction
+    if valid + test >= 1:
+        raise InputError(
+            f"valid_fraction={valid} and test_fraction={test} leave nothing to train on."
+        )
+    words = settings.unit != "characters"
+    first, second = whole.cut(1 - valid - test, words), whole.cut(1 - test, words)
+    parts = {"train": whole.part(0, first)}
+    if valid:
+        parts["valid"] = whole.part(first, second)
+    if test:
+        parts["test"] = whole.part(second, whole.characters)
+    return parts
+
+
+def _decided(settings: GenerateSettings, train: Documents) -> GenerateSettings:
+    """The settings with everything filled in that depends on the training text."""
+    found: dict[str, Any] = {}
+    sample = next(train.texts(), "")
+    characters = train.size
+    if settings.unit == "words":
+        prepared = "<unk>" in sample
+        found["punctuation"] = _has_attached_marks(sample)
+        found["min_count"] = 1 if prepared else 2
+        found["vocabulary_size"] = None if prepared else 10_000
+    elif settings.unit == "subwords":
+        found["vocabulary_size"] = int(np.clip(characters // 500, 500, 8000))
+    found["embedding_size"] = (
+        64 if settings.unit == "characters" and not settings.tied else settings.hidden_size
+    )
+    found = {name: value for name, value in found.items() if getattr(settings, name) is None}
+    return settings.model_copy(update=found)
+
+
+def _has_attached_marks(sample: str) -> bool:
+    """Whether marks stand against words, as in plain prose, and not apart already."""
+    attached = len(re.findall(r"\w[,;!?](?=\s)", sample))
+    return attached > 0.005 * len(sample.split())
+
+
+def _check(tokens: dict[str, Tokens], where: Documents) -> None:
+    for name, part in tokens.items():
+        if part.predicted < 2:
+            raise InputError(
+                f"there is too little text: the {name} part has {part.predicted} symbols.",
+                file=where.name,
+                fix="Give more text, or other files with valid= and test=.",
+            )
+    if "test" not in tokens:
+        raise InputError(
+            "there is no text to test with.", fix="Set test_fraction above 0, or give test=."
+        )
+
+
+def _long_lines(texts: Iterator[str]) -> list[str]:
+    return [line for text in texts for line in text.splitlines() if len(line.strip()) >= 40]
+
+
+def _letters(symbol: str) -> int:
+    """Characters in a byte-level symbol: its bytes that do not continue a character."""
+    return sum(letter not in _CONTINUES for letter in symbol)
+
+
+def _continuation_bytes() -> frozenset[str]:
+    """How byte-level subwords write the bytes 0x80 to 0xBF (Radford et al. 2019)."""
+    shown = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in shown]
+    written = {byte: chr(byte) for byte in shown}
+    written |= {byte: chr(256 + place) for place, byte in enumerate(others)}
+    return frozenset(written[byte] for byte in range(0x80, 0xC0))
+
+
+_CONTINUES = _continuation_bytes()

@@ -1,0 +1,195 @@
+"""A recurrent language model, what each token costs it, and what it would write next."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from elman.nn import Recurrent
+from elman.nn.dropout import locked
+from elman.tasks.corpus import Tokens
+
+WARM_UP = 1000
+"""Tokens a row of an evaluation reads before those it is judged on."""
+
+IGNORED = -100
+"""A target that is none: padding."""
+
+_ROWS = 64
+# Scores held at once, so that a large vocabulary does not take much memory.
+_SCORES = 1 << 22
+
+
+class LanguageModel(nn.Module):
+    """Embedding, recurrence, scores of every next symbol; time comes first.
+
+    Args:
+        symbols: size of the vocabulary.
+        embedding_size: features of an embedded symbol.
+        recurrent: takes `embedding_size` features.
+        dropout: of embedded symbols and of the recurrence's output.
+        embedding_dropout: of whole symbols (Gal & Ghahramani 2016).
+        variational: the masks of `dropout` are the same in every step.
+        tied: the scores use the embedding's weights (Inan et al. 2017; Press & Wolf 2017);
+            where the recurrence's output has another size, a linear map comes between.
+    """
+
+    def __init__(
+        self,
+        symbols: int,
+        embedding_size: int,
+        recurrent: Recurrent,
+        *,
+        dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        variational: bool = False,
+        tied: bool = False,
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(symbols, embedding_size)
+        self.recurrent = recurrent
+        self.dropout, self.embedding_dropout = dropout, embedding_dropout
+        self.variational = variational
+        width = recurrent.output_size
+        between = tied and width != embedding_size
+        self.between = nn.Linear(width, embedding_size) if between else nn.Identity()
+        self.head = nn.Linear(embedding_size if tied else width, symbols)
+        # Scores of a symbol begin small, and all symbols about equally likely.
+        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        nn.init.zeros_(self.head.bias)
+        if tied:
+            self.head.weight = self.embedding.weight
+
+    def read(
+        self,
+        tokens: Tensor,
+        state: Any = None,
+        reset: Tensor | None = None,
+        lengths: Tensor | None = None,
+    ) -> tuple[Tensor, Any]:
+        """Tokens `(T, B)` to what the recurrence gives out, `(T, B, H)`, and its state."""
+        weight = self.embedding.weight
+        if self.training and self.embedding_dropout:
+            weight = weight * F.dropout(weight.new_ones(len(weight), 1), self.embedding_dropout)
+        x = self._dropped(F.embedding(tokens, weight))
+        output, state = self.recurrent(x, state, lengths=lengths, reset=reset)
+        return output, state
+
+    def scores(self, output: Tensor) -> Tensor:
+        """What `read` gave, or some of it, to unnormalised log-probabilities `(..., symbols)`."""
+        scores: Tensor = self.head(self.between(output))
+        return scores
+
+    def dropped(self, output: Tensor) -> Tensor:
+        """`read`'s output as `scores` is to have it in training."""
+        return self._dropped(output)
+
+    def forward(
+        self, tokens: Tensor, state: Any = None, reset: Tensor | None = None
+    ) -> tuple[Tensor, Any]:
+        """Tokens `(T, B)` to scores of the token after each, `(T, B, symbols)`, and the state."""
+        output, state = self.read(tokens, state, reset)
+        return self.scores(self.dropped(output)), state
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        if self.variational:
+            return locked(x, self.dropout, self.training)
+        return F.dropout(x, self.dropout, self.training)
+
+
+@torch.inference_mode()
+def costs(model: LanguageModel, tokens: Tokens, *, rows: int | None = None) -> NDArray[np.float64]:
+    """Nats that each of `tokens.ids[1:]` costs the model, `(N - 1,)`, given all before it.
+
+    Short documents are run whole, many at a time. A longer text is one sequence whose
+    state is carried to its end and reset only where a document begins; to run many
+    tokens at once it is cut into rows, and each row first reads the `WARM_UP` tokens
+    before it. `rows=1` cuts nothing, and takes longer.
+    """
+    model.eval()
+    if rows is None and short(tokens, _ROWS):
+        return _by_document(model, tokens)
+    rows = rows or min(_ROWS, max(1, tokens.predicted // (4 * WARM_UP)))
+    return _in_rows(model, tokens, rows)
+
+
+def short(tokens: Tokens, rows: int) -> bool:
+    """Whether documents are better run whole than as `rows` rows of a stream.
+
+    They are where resets in one row or another would come every few steps.
+    """
+    lengths = np.diff(tokens.starts)
+    return len(lengths) > 0 and lengths.mean() < 8 * rows and lengths.max() <= 2 * WARM_UP
+
+
+def _in_rows(model: LanguageModel, tokens: Tokens, rows: int) -> NDArray[np.float64]:
+    count, symbols = tokens.predicted, len(model.embedding.weight)
+    device = model.embedding.weight.device
+    width = math.ceil(count / rows)
+    firsts = np.arange(rows) * width
+    begins = np.zeros(len(tokens.ids), bool)
+    begins[tokens.starts] = True
+    steps = min(256, max(1, _SCORES // (rows * symbols)))
+    warm_up = min(WARM_UP, width) if rows > 1 else 0
+    windows = [(low, min(low + steps, 0)) for low in range(-warm_up, 0, steps)]
+    windows += [(low, min(low + steps, width)) for low in range(0, width, steps)]
+    found = np.zeros((rows, width))
+    state = None
+    for low, high in windows:
+        wanted = firsts + np.arange(low, high)[:, None]
+        places = np.clip(wanted, 0, count - 1)
+        inputs = torch.from_numpy(tokens.ids[places].astype(np.int64)).to(device)
+        reset = begins[places] & (places == wanted)
+        if state is None:
+            reset[0] = False
+        here = torch.from_numpy(reset).to(device) if reset.any() else None
+        output, state = model.read(inputs, state, here)
+        if low >= 0:
+            targets = torch.from_numpy(tokens.ids[places + 1].astype(np.int64)).to(device)
+            found[:, low:high] = _nats(model.scores(output), targets).T
+    return found.reshape(-1)[:count]
+
+
+def _by_document(model: LanguageModel, tokens: Tokens) -> NDArray[np.float64]:
+    device = model.embedding.weight.device
+    found = np.zeros(tokens.predicted)
+    lengths = np.diff(tokens.starts, append=tokens.predicted)
+    order = np.argsort(-lengths, kind="stable")
+    room = _SCORES // len(model.embedding.weight)
+    done = 0
+    while done < len(order):
+        chosen = order[done : done + max(1, room // max(1, int(lengths[order[done]])))]
+        done += len(chosen)
+        inputs, targets = padded(tokens, chosen)
+        if not len(inputs):
+            break
+        sizes = torch.from_numpy(lengths[chosen])
+        output, _ = model.read(inputs.to(device), lengths=sizes.to(device))
+        nats = _nats(model.scores(output), targets.to(device))
+        for column, document in enumerate(chosen):
+            first, size = tokens.starts[document], lengths[document]
+            found[first : first + size] = nats[:size, column]
+    return found
+
+
+def padded(tokens: Tokens, documents: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    """Inputs and targets `(T, B)` of whole documents; targets beyond an end are `IGNORED`."""
+    lengths = np.diff(tokens.starts, append=tokens.predicted)[documents]
+    steps = np.arange(lengths.max(initial=0))[:, None]
+    places = np.minimum(tokens.starts[documents] + steps, tokens.predicted - 1)
+    inputs = tokens.ids[places].astype(np.int64)
+    targets = np.where(steps < lengths, tokens.ids[places + 1].astype(np.int64), IGNORED)
+    return torch.from_numpy(inputs), torch.from_numpy(targets)
+
+
+def _nats(scores: Tensor, targets: Tensor) -> NDArray[np.float64]:
+    nats = F.cross_entropy(
+        scores.flatten(0, 1), targets.flatten(), reduction="none", ignore_index=IGNORED
+    )
+    return nats.view(targets.shape).double().cpu().numpy()

@@ -1,0 +1,182 @@
+"""What a language model writes: new texts, the ends of begun ones, one symbol at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from elman.data import Vocabulary
+from elman.errors import InputError
+from elman.nn import decoding
+from elman.nn import state as states
+from elman.tasks import completion
+from elman.tasks.base import device_of
+from elman.tasks.language_model import LanguageModel
+
+_SENTENCE_ENDS = {".", "!", "?", "\n"}
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A language model and its vocabulary; `ends` says that its documents come to an end."""
+
+    model: LanguageModel
+    vocabulary: Vocabulary
+    ends: bool
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 500,
+        samples: int = 1,
+        temperature: float = 0.8,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+    ) -> list[str]:
+        """Texts that begin with `prompt`, as `elman.Model.generate` gives them.
+
+        Args:
+            prompt: how the text begins; nothing: as a document begins.
+            length: symbols to add at most; a text ends earlier where its document would.
+            samples: how many texts.
+            temperature: 1 as learnt, lower is likelier text, 0 the likeliest symbol each time.
+            top_k: draw from the `k` likeliest symbols only.
+            top_p: draw from the likeliest symbols that have this probability together.
+            seed: the same seed gives the same texts.
+
+        Raises:
+            InputError: a number out of its range.
+        """
+        if samples < 1 or length < 0:
+            raise InputError(f"samples={samples} and length={length} are not possible.")
+        token, state = self._begin(prompt)
+        drawn = decoding.sample(
+            self.step,
+            token.expand(samples),
+            states.index(state, [0] * samples),
+            max_length=length,
+            eos=self.vocabulary.bos if self.ends else None,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            generator=Generator().manual_seed(seed),
+        )
+        return [self._joined(prompt, ids) for ids in drawn.lists()]
+
+    def complete(self, prompt: str, n: int = 5, *, max_length: int = 200) -> list[dict[str, Any]]:
+        """The `n` likeliest next words, and how the sentence would end with each.
+
+        Returns:
+            `text` (what to add), `probability` (that exactly this word comes next), and
+            `completed` (prompt, word and the likeliest rest of the sentence), likeliest first.
+        """
+        if n < 1:
+            raise InputError(f"n={n}: ask for one suggestion at least.")
+        token, state = self._begin(prompt)
+        step = self.step
+        with torch.inference_mode():
+            if self.vocabulary.unit == "words":
+                found = completion.next_symbols(step, token, state, n)
+            else:
+                found = completion.next_words(step, token, state, n, *self._letters_of(token))
+            suggestions = []
+            for suggestion in found:
+                rest = self._rest_of_sentence(step, token, state, suggestion.tokens, max_length)
+                suggestions.append(
+                    {
+                        "text": self.vocabulary.decode(suggestion.tokens),
+                        "probability": suggestion.probability,
+                        "completed": self._joined(prompt, [*suggestion.tokens, *rest]).rstrip(),
+                    }
+                )
+        return suggestions
+
+    def _rest_of_sentence(
+        self, step: decoding.Step, token: Tensor, state: Any, added: list[int], most: int
+    ) -> list[int]:
+        for symbol in added:
+            _, state = step(token, state)
+            token = torch.tensor([symbol], device=token.device)
+        ends = [symbol in _SENTENCE_ENDS for symbol in self._shown()]
+        return completion.finish(step, token, state, torch.tensor(ends, device=token.device), most)[
+            0
+        ]
+
+    def _letters_of(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Which symbols hold a letter, and which go on with a word, for completion."""
+        shown = self._shown()
+        opens = [any(_in_word(c) for c in text) for text in shown]
+        joins = [text[:1] != "" and _in_word(text[0]) for text in shown]
+        return torch.tensor(opens, device=like.device), torch.tensor(joins, device=like.device)
+
+    def _shown(self) -> list[str]:
+        return [self.vocabulary.decode([i]) for i in range(len(self.vocabulary))]
+
+    @torch.inference_mode()
+    def _begin(self, prompt: str) -> tuple[Tensor, Any]:
+        """The last token of boundary and prompt, `(1,)`, and the state before it."""
+        boundary = np.array([self.vocabulary.bos], np.int64)
+        ids = np.concatenate((boundary, self.vocabulary.encode(prompt)))
+        tokens = torch.from_numpy(ids).to(device_of(self.model))[:, None]
+        self.model.eval()
+        if len(tokens) == 1:
+            return tokens[-1], self.model.recurrent.init_state(1, tokens.device)
+        _, state = self.model.read(tokens[:-1])
+        return tokens[-1], state
+
+    @torch.inference_mode()
+    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """One step for decoding; what is not text (and an end where there is none) never comes."""
+        scores, state = self.model(tokens[None], state)
+        scores[..., self.vocabulary.unk] = -torch.inf
+        if not self.ends:
+            scores[..., self.vocabulary.bos] = -torch.inf
+        return scores[0], state
+
+    def _joined(self, prompt: str, ids: list[int]) -> str:
+        text = self.vocabulary.decode(ids)
+        apart = self.vocabulary.unit == "words" and prompt and not prompt[-1].isspace()
+        return prompt + (" " if apart and text[:1].strip() else "") + text
+
+
+class SymbolStepper:
+    """The model one symbol at a time; the state is nested tuples of tensors."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.model, self.vocabulary = writer.model.eval(), writer.vocabulary
+
+    @torch.inference_mode()
+    def start(self) -> Any:
+        """The state at the beginning of a document."""
+        assert self.vocabulary.bos is not None
+        return self._read(self.vocabulary.bos, None)[1]
+
+    def step(self, value: str, state: Any) -> tuple[dict[str, float], Any]:
+        """One symbol as text; the probability of each symbol after it.
+
+        Raises:
+            InputError: the text is not exactly one symbol.
+        """
+        ids = self.vocabulary.encode(value)
+        if len(ids) != 1:
+            raise InputError(
+                f"{value!r} is {len(ids)} symbols; a stream of {self.vocabulary.unit} takes one "
+                "at a time."
+            )
+        scores, state = self._read(int(ids[0]), state)
+        probabilities = scores[0, 0].softmax(-1).tolist()
+        return dict(zip(self.vocabulary.symbols, probabilities, strict=True)), state
+
+    def _read(self, symbol: int, state: Any) -> tuple[Tensor, Any]:
+        scores, state = self.model(torch.tensor([[symbol]], device=device_of(self.model)), state)
+        return scores, state
+
+
+def _in_word(letter: str) -> bool:
+    return letter.isalnum() or letter in "_'’"
