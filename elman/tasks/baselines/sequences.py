@@ -52,7 +52,8 @@ def nearest_neighbour_dtw(train: Labelled[Series], test: Sequence[Series]) -> Co
     cells = float(sum(map(len, train.inputs))) * float(sum(map(len, test)))
     if cells > MOST_CELLS:
         return None
-    return train.labels[dtw_distances(test, train.inputs).argmin(1)]
+    nearest = dtw_distances(test, train.inputs).argmin(1)
+    return np.asarray(train.labels[nearest], dtype=np.int64)
 
 
 def dtw_distances(first: Sequence[Series], second: Sequence[Series]) -> Array:

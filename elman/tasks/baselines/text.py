@@ -7,6 +7,7 @@ strongly they are regularised, as it chooses the network's best step.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 from elman.data.vocabulary import Unit
 from elman.tasks.baselines.linear import Codes, Labelled, logistic_regression
+
+Array = NDArray[np.float64]
 
 #: Weight of the learned against the mean weights, and what every count begins with: the values
 #: Wang & Manning report to be safe across data sets.
@@ -27,7 +30,8 @@ def tfidf_logistic_regression(
 
     N-grams of 1 and 2 words, or of 1 to 4 characters within words where `unit` is characters.
 
-    >>> train = Labelled(["good film", "fine film", "bad film", "poor film"], np.array([1, 1, 0, 0]))
+    >>> texts = ["good film", "fine film", "bad film", "poor film"]
+    >>> train = Labelled(texts, np.array([1, 1, 0, 0]))
     >>> none = Labelled([], np.array([], int))
     >>> tfidf_logistic_regression(train, none, ["a fine day", "a bad day"], "words").tolist()
     [1, 0]
@@ -50,10 +54,12 @@ def nb_svm(train: Labelled[str], test: Sequence[str], unit: Unit) -> Codes:
     characters), each multiplied by the log of how much likelier it is in the class than outside;
     the weights of the SVM are mixed with their mean magnitude.
 
-    >>> train = Labelled(["good film", "fine film", "bad film", "poor film"], np.array([1, 1, 0, 0]))
+    >>> texts = ["good film", "fine film", "bad film", "poor film"]
+    >>> train = Labelled(texts, np.array([1, 1, 0, 0]))
     >>> nb_svm(train, ["a fine day", "a bad day"], "words").tolist()
     [1, 0]
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.svm import LinearSVC
 
@@ -68,13 +74,15 @@ def nb_svm(train: Labelled[str], test: Sequence[str], unit: Unit) -> Codes:
         ratio = log_count_ratio(
             np.asarray(present[inside].sum(0)).ravel(), np.asarray(present[~inside].sum(0)).ravel()
         )
-        svm = LinearSVC(C=1.0).fit(present.multiply(ratio).tocsr(), inside)
+        with warnings.catch_warnings():
+            # An early end of the optimiser is an answer too; what counts is its accuracy.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            svm = LinearSVC(C=1.0).fit(present.multiply(ratio).tocsr(), inside)
         learned = svm.coef_.ravel()
         weights = (1 - MIX) * np.abs(learned).mean() + MIX * learned
         scores[:, place] = asked @ (ratio * weights) + svm.intercept_
-    if len(classes) == 2:
-        return classes[(scores[:, 0] > 0).astype(np.int64)]
-    return classes[scores.argmax(1)]
+    best = scores.argmax(1) if len(classes) > 2 else (scores[:, 0] > 0).astype(np.int64)
+    return np.asarray(classes[best], dtype=np.int64)
 
 
 def log_count_ratio(
@@ -86,7 +94,8 @@ def log_count_ratio(
     [0.47, -0.916]
     """
     p, q = inside + SMOOTHING, outside + SMOOTHING
-    return np.log((p / p.sum()) / (q / q.sum()))
+    ratio: Array = np.log((p / p.sum()) / (q / q.sum()))
+    return ratio
 
 
 def _analysis(unit: Unit) -> dict[str, object]:
