@@ -51,9 +51,13 @@ class Scaler:
             return cls(np.zeros(values.shape[1]), np.ones(values.shape[1]), kind)
         low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
         # A constant column is recognised exactly: its computed deviation may be a rounding error.
+        # All else is measured in units of its range, whose squares do not vanish or overflow.
         constant = low == high
-        shift = low if kind == "minmax" else np.nanmean(values, axis=0)
-        scale = high - low if kind == "minmax" else np.nanstd(values, axis=0)
+        spread = np.where(constant, 1.0, high - low)
+        unit = (values - low) / spread
+        shift = low if kind == "minmax" else low + np.nanmean(unit, axis=0) * spread
+        scale = spread if kind == "minmax" else np.nanstd(unit, axis=0) * spread
+        constant |= scale == 0
         return cls(np.where(constant, low, shift), np.where(constant, 1.0, scale), kind)
 
     def transform(self, array: ArrayLike) -> NDArray[Any]:

@@ -250,12 +250,14 @@ def _joined(texts: Iterable[str], size: int) -> Iterator[str]:
 
 
 def _count_characters(texts: Iterable[str], lower: bool) -> dict[str, int]:
-    totals = np.zeros(0x110000, dtype=np.int64)
+    totals = np.zeros(256, dtype=np.int64)
     for text in _joined(texts, _CHUNK):
         for start in range(0, len(text), _CHUNK):
             part = text[start : start + _CHUNK]
             part = part.lower() if lower else part
             counts = np.bincount(np.frombuffer(part.encode("utf-32-le", "surrogatepass"), "<u4"))
+            if len(counts) > len(totals):
+                totals = np.pad(totals, (0, len(counts) - len(totals)))
             totals[: len(counts)] += counts
     return {chr(code): int(totals[code]) for code in np.flatnonzero(totals)}
 
