@@ -76,6 +76,8 @@ def _read_one(path: Path, encoding: str | None, separator: str | None) -> tuple[
         raise head.explain(error) from None
     if not table.num_rows:
         raise head.no_rows()
+    if "\n" in table[-1][-1].as_py() and data.count(b'"') % 2:
+        raise head.unclosed(_line(head, table.num_rows - 1))
     return table, Origin(path, table.num_rows, functools.partial(_line, head))
 
 
@@ -126,12 +128,12 @@ class Header:
 
     def explain(self, error: Exception) -> InputError:
         """The error for a file that Arrow refused: the first record unlike the header."""
+        line = 0
         for line, fields in self.records():
             if len(fields) == len(self.names):
                 continue
             if fields[-1].count("\n") > 1 and len(fields) < len(self.names):
-                what = "A quote that opens in this row is not closed."
-                return InputError(what, file=self.path, row=line, fix="Close or remove it.")
+                return self.unclosed(line)
             return InputError(
                 f"The row has {len(fields)} field{'s' if len(fields) > 1 else ''}; "
                 f"the header has {len(self.names)}.",
@@ -140,7 +142,14 @@ class Header:
                 fix="Fill or remove fields, or put quotes around one that holds "
                 f"{self.separator!r}.",
             )
+        if not line:
+            return self.no_rows()
         return InputError(f"It cannot be read as CSV ({error}).", file=self.path)
+
+    def unclosed(self, line: int) -> InputError:
+        """The error for a quote that swallows the rest of the file."""
+        what = "A quote that opens in this row is not closed."
+        return InputError(what, file=self.path, row=line, fix="Close or remove it.")
 
     def no_rows(self) -> InputError:
         """The error for a file that ends after its header."""

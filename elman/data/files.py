@@ -40,6 +40,12 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# Not offered as a guess: of mainframes, old Macintoshes and languages that have a commoner one.
+_RARE = [
+    *("cp037", "cp273", "cp424", "cp500", "cp875", "cp1006", "cp1026", "cp1140", "hp_roman8"),
+    *("mac_cyrillic", "mac_greek", "mac_iceland", "mac_latin2", "mac_roman", "mac_turkish"),
+    *("johab", "kz1048", "ptcp154", "shift_jis_2004", "shift_jisx0213", "euc_jis_2004"),
+]
 _NOT_TEXT = frozenset(range(32)) - set(b"\t\n\r\f\v\x1a\x1b")
 _UNSEEN = {"readme", "license", "licence", "changelog", "copying", "sha256sums"}
 
@@ -241,7 +247,7 @@ def _guess(path: Path, sample: bytes) -> str:
 
     if sum(byte in _NOT_TEXT for byte in sample) > 0.02 * len(sample):
         _not_text(path, next(i for i, byte in enumerate(sample) if byte in _NOT_TEXT))
-    matches = from_bytes(sample, cp_exclusion=["cp037", "cp500", "cp1026", "cp1140", "cp273"])
+    matches = from_bytes(sample, cp_exclusion=_RARE)
     best = matches.best()
     try:
         sample.decode("cp1252")
@@ -249,9 +255,13 @@ def _guess(path: Path, sample: bytes) -> str:
         return "latin-1" if best is None else best.encoding
     western = [m for m in matches if "cp1252" in (m.encoding, *m.could_be_from_charset)]
     few = sum(byte > 127 for byte in sample) < 8
-    if best is None or few or (western and western[0].chaos <= best.chaos + 0.05):
+    if best is None or few:
         return "cp1252"
-    return best.encoding
+    # Of code pages that read equally well as some language, the commonest.
+    alike = any(
+        m.coherence >= best.coherence - 0.02 and m.chaos <= best.chaos + 0.15 for m in western
+    )
+    return "cp1252" if alike else best.encoding
 
 
 def lines(path: Path, encoding: str | None = None) -> Iterator[str]:

@@ -32,6 +32,8 @@ def read_json(
         if not numbers:
             raise InputError("The file is empty.", file=path)
         origins.append(Origin(path, len(numbers), numbers.__getitem__))
+    if not any(found):
+        raise InputError("The objects have no named values.", file=paths[0])
     names = list(dict.fromkeys(name for record in found for name in record))
     frame = pd.DataFrame({name: _column([record.get(name) for record in found]) for name in names})
     return build(frame, origins, columns=columns, types=types)
