@@ -1,0 +1,479 @@
+"""Forecasting: from series in a file to a model that forecasts any horizon, with intervals.
+
+One or many series, one or many targets, columns known ahead and the calendar. A recurrence
+reads a window of the past, segment by segment or step by step, and gives every step of the
+horizon at once: a point and quantiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from elman.data import Batches, Scaler, shuffled
+from elman.errors import InputError
+from elman.nn.segment import DirectForecaster, SegmentForecaster
+from elman.tasks import forecast_baselines, forecast_data
+from elman.tasks.base import Evaluation, Section, Stepper, TaskSettings, device_of
+from elman.tasks.forecast_baselines import Forecaster
+from elman.tasks.forecast_data import Panel, Series, read_panel
+from elman.tasks.forecast_metrics import score, window_sums
+from elman.tasks.forecast_settings import ForecastSettings, decided, sized
+from elman.tasks.forecast_tables import apart, table, times_of
+from elman.tasks.forecast_windows import (
+    Batch,
+    Ends,
+    Floats,
+    Held,
+    Origins,
+    Scale,
+    Windows,
+    blocks,
+    check_positive,
+    cut,
+    held_out_origins,
+    training_origins,
+)
+from elman.training import Objective
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_TEST_WINDOWS = 20_000
+MOST_VALIDATION_WINDOWS = 1_000
+
+
+class Forecast:
+    """The task `forecast`; see `elman.tasks.base.Task` for what its methods promise."""
+
+    name: ClassVar[str] = "forecast"
+    summary: ClassVar[str] = "the next values of one or many series, with intervals"
+    Settings: ClassVar[type[TaskSettings]] = ForecastSettings
+    higher_is_better = False
+
+    def __init__(
+        self,
+        settings: ForecastSettings,
+        about: dict[str, Any],
+        scales: dict[str, Scale],
+        panel: Panel | None = None,
+        ends: list[Ends] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.metric: str = settings.metric
+        self.targets: list[str] = about["targets"]
+        self.frequency: str | None = about["frequency"]
+        self.cycles: list[str] = about["cycles"]
+        self.columns = Scaler.from_json(about["columns"]) if about["columns"] else None
+        self._scales = scales
+        self._ends = ends or []
+        self._data: Held | None = None
+        if panel is not None:
+            self._data = self._hold(panel, [scales[s.name] for s in panel.series])
+
+    # Data
+
+    @classmethod
+    def from_data(
+        cls, data: Any, settings: ForecastSettings, valid: Any = None, test: Any = None
+    ) -> Self:
+        """Read series and cut them by time: the first rows train, the last ones test.
+
+        Raises:
+            InputError: a cell is no number, times are unsorted or repeated, or a series is too
+                short for the horizon.
+        """
+        panel = read_panel(data, settings)
+        told: dict[str, dict[str, int]] = {}
+        for part, source in (("valid", valid), ("test", test)):
+            if source is not None:
+                later = read_panel(source, settings)
+                told[part] = {s.name: len(s) for s in later.series}
+                panel = forecast_data.extend(panel, later)
+        settings = decided(settings, panel, told)
+        assert settings.horizon is not None
+        shares = (settings.valid_fraction, settings.test_fraction)
+        ends = cut(panel, settings.horizon, shares, settings.rows, told)
+        settings = sized(settings, ends)
+        scales = {}
+        for series, end in zip(panel.series, ends, strict=True):
+            if settings.log:
+                check_positive(series, panel.source)
+            train, history = series.values[: end.train], series.values[: end.valid]
+            scales[series.name] = Scale.fit(train, settings.season or 1, settings.log, history)
+        covariates = [s.known[: e.train] for s, e in zip(panel.series, ends, strict=True)]
+        timed = settings.calendar and panel.series[0].times is not None
+        rows = max(e.train for e in ends)
+        about = {
+            "targets": panel.targets,
+            "frequency": panel.frequency,
+            "cycles": forecast_data.cycles_of(panel.frequency, rows) if timed else [],
+            "columns": Scaler.fit(np.concatenate(covariates)).to_json()
+            if panel.covariates
+            else None,
+        }
+        return cls(settings, about, scales, panel, ends)
+
+    @classmethod
+    def from_assets(cls, settings: ForecastSettings, assets: dict[str, Any]) -> Self:
+        """The task of a finished run, without its data."""
+        scales = {name: Scale.from_json(about) for name, about in assets["scales"].items()}
+        return cls(settings, assets["series"], scales)
+
+    def assets(self) -> dict[str, Any]:
+        """What the series are, and the scale of each as its training part had it."""
+        return {
+            "series": {
+                "targets": self.targets,
+                "frequency": self.frequency,
+                "cycles": self.cycles,
+                "columns": self.columns.to_json() if self.columns else None,
+            },
+            "scales": {name: scale.to_json() for name, scale in self._scales.items()},
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Series, columns, what was chosen, and the sizes of the parts."""
+        s, panel = self.settings, self._here.panel
+        facts: dict[str, Any] = {
+            "series": len(panel.series),
+            "targets": panel.targets,
+            "covariates": panel.covariates or "none",
+            "calendar": self.cycles or "none",
+            "frequency": self.frequency or "not known",
+            "season": s.season,
+            "horizon": s.horizon,
+            "lookback": s.lookback,
+            "split": "by time: the first rows of each series train, the last ones test",
+        }
+        sizes = np.array([[e.train, e.valid - e.train, e.test - e.valid] for e in self._ends])
+        windows = (self._train_origins(), self._valid_origins(None), self._test_origins())
+        for part, column, found in zip(("train", "valid", "test"), sizes.T, windows, strict=True):
+            facts[part] = {"rows": int(column.sum()), "windows": found.count}
+        facts["resampled"] = blocks(windows[2], self.horizon)[1]
+        if missing := forecast_baselines.not_run():
+            facts["not_run"] = missing
+        return facts
+
+    @property
+    def horizon(self) -> int:
+        """Steps ahead."""
+        return self.settings.horizon or 1
+
+    @property
+    def lookback(self) -> int:
+        """Past values a forecast sees."""
+        return self.settings.lookback or 1
+
+    @property
+    def _season(self) -> int:
+        return self.settings.season or 1
+
+    @property
+    def _here(self) -> Held:
+        if self._data is None:
+            raise InputError("this needs the run's own data.", fix="Give data to score on.")
+        return self._data
+
+    def _hold(self, panel: Panel, scales: list[Scale], ahead: int = 0) -> Held:
+        """Series with their scales; with `ahead`, what is known that many rows further."""
+        known = [self._known(series, panel, ahead) for series in panel.series]
+        values = [series.values for series in panel.series]
+        return Held(panel, scales, Windows(values, known, scales, self.lookback, self.horizon))
+
+    def _known(self, series: Series, panel: Panel, ahead: int) -> Floats:
+        """Covariates and calendar of a series' rows and of `ahead` rows more."""
+        rows = len(series) + ahead
+        parts = [np.empty((rows, 0))]
+        if self.columns is not None:
+            if len(series.known) < rows:
+                raise InputError(
+                    f"{series} has covariates for {len(series.known) - len(series)} of the "
+                    f"{ahead} rows to forecast.",
+                    file=panel.source,
+                    fix="Add rows with the target left empty and the covariates filled in.",
+                )
+            parts.append(self.columns.transform(series.known[:rows]))
+        if self.cycles:
+            times = times_of(series, rows, self.frequency, panel)
+            parts.append(forecast_data.calendar(times, self.cycles))
+        return np.concatenate(parts, axis=1)
+
+    def _train_origins(self) -> Origins:
+        return training_origins(self._ends, self.lookback, self.horizon)
+
+    def _valid_origins(self, most: int | None) -> Origins:
+        return held_out_origins([(e.train, e.valid) for e in self._ends], self.horizon, most, None)
+
+    def _test_origins(self) -> Origins:
+        bounds = [(e.valid, e.test) for e in self._ends]
+        return held_out_origins(bounds, self.horizon, MOST_TEST_WINDOWS, self.settings.test_step)
+
+    def _to_score(self, data: Any) -> tuple[Held, Origins, list[int]]:
+        """Series, windows to score, and for each series where its history ends.
+
+        Of `data` every window is scored whose past is whole, or the last one where none is.
+        """
+        if data is None:
+            return self._here, self._test_origins(), [e.valid for e in self._ends]
+        panel = self._read(data, least=self.horizon + 1)
+        begins = [min(self.lookback, len(s) - self.horizon) for s in panel.series]
+        scales = self._scales_of(panel, begins)
+        bounds = [(b, len(s)) for s, b in zip(panel.series, begins, strict=True)]
+        step = self.settings.test_step
+        origins = held_out_origins(bounds, self.horizon, MOST_TEST_WINDOWS, step)
+        return self._hold(panel, scales), origins, begins
+
+    def _read(self, data: Any, least: int) -> Panel:
+        """Series like those of training, each with `least` rows or more."""
+        settings = self.settings
+        if settings.target is None and self.targets[0] != forecast_data.VALUE:
+            settings = settings.model_copy(update={"target": self.targets})
+        panel = read_panel(data, settings)
+        for series in panel.series:
+            if self.settings.log:
+                check_positive(series, panel.source)
+            if series.values.shape[1] != len(self.targets):
+                raise InputError(
+                    f"{series} has {series.values.shape[1]} columns of values; the model was "
+                    f"trained on {len(self.targets)}.",
+                    file=panel.source,
+                )
+            if len(series) < least:
+                raise InputError(
+                    f"{series} has {len(series)} rows; {least} are needed here.", file=panel.source
+                )
+        return panel
+
+    def _scales_of(self, panel: Panel, ends: Sequence[int]) -> list[Scale]:
+        """Of a series that was trained on, the scale it had; else from the past up to its end."""
+        return [
+            self._scales.get(s.name)
+            or Scale.fit(s.values[max(0, e - self.lookback) : e], self._season, self.settings.log)
+            for s, e in zip(panel.series, ends, strict=True)
+        ]
+
+    # Training
+
+    def build(self) -> nn.Module:
+        """The model, initialised from torch's generator."""
+        s = self.settings
+        known = 2 * len(self.cycles) + (0 if self.columns is None else len(self.columns.shift))
+        options: dict[str, Any] = {
+            "known": known,
+            "outputs": 1 + len(s.quantiles),
+            "cell": s.cell,
+            "hidden_size": s.hidden_size,
+            "num_layers": s.num_layers,
+            "dropout": s.dropout,
+            "norm": s.window_norm,
+            "recurrent_dropout": s.recurrent_dropout,
+            "zoneout": s.zoneout,
+            **s.cell_options,
+        }
+        sizes = (len(self.targets), self.lookback, self.horizon)
+        if s.model == "recurrent":
+            return DirectForecaster(*sizes, **options)
+        assert s.segment is not None
+        return SegmentForecaster(*sizes, s.segment, **options)
+
+    def objective(self, model: nn.Module) -> Objective:
+        """Point and pinball loss in standardised units, judged by the headline metric."""
+        return _Objective(self, model)
+
+    def batches(self, rank: int = 0, world_size: int = 1) -> Batches[Batch]:
+        """Windows of the training parts of all series, shuffled."""
+        origins, windows = self._train_origins(), self._here.windows
+        return Batches(
+            shuffled(origins.count, self.settings.batch_size),
+            lambda rows: windows.batch(origins.take(rows)),
+            seed=self.settings.seed,
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Metrics on the validation part, on a thousand windows spread evenly over it."""
+        origins = self._valid_origins(None).thinned(MOST_VALIDATION_WINDOWS)
+        return self._score(self._sums(self._here, origins, self._forecaster(model, self._here)))
+
+    # Scores
+
+    def evaluate(self, model: nn.Module, data: Any = None) -> Evaluation:
+        """Forecast from every origin of the test part, or of `data`, and compare."""
+        held, origins, _ = self._to_score(data)
+        forecaster = self._forecaster(model, held)
+        shown = apart(origins, self.horizon, len(self.targets))
+        return self._evaluation(held, origins, forecaster, self._table(held, shown, forecaster))
+
+    def baselines(self, data: Any = None) -> dict[str, Evaluation]:
+        """Last value, seasonal naive, drift, exponential smoothing and a linear map.
+
+        Smoothing is fitted once a series, on its history before the held-out part, and then
+        carried along it; it is left out, and `describe` says so, where statsmodels is missing.
+        The linear map needs the training part: it is left out of a model that was loaded.
+        """
+        held, origins, begins = self._to_score(data)
+        points = forecast_baselines.rules(held, begins, self._season)
+        if self._data is not None:
+            train, valid = self._train_origins(), self._valid_origins(MOST_VALIDATION_WINDOWS)
+            fitted = forecast_baselines.linear(self._data.windows, train, valid, held)
+            points["linear (ridge)"] = fitted
+        levels = np.array(self.settings.quantiles)
+        with_intervals = forecast_baselines.with_intervals
+        return {
+            name: self._evaluation(held, origins, with_intervals(rule, held, begins, levels))
+            for name, rule in points.items()
+        }
+
+    def _forecaster(self, model: nn.Module, held: Held) -> Forecaster:
+        """The model as a function from origins to points and quantiles in own units."""
+        device = device_of(model)
+
+        @torch.inference_mode()
+        def forecast(origins: Origins) -> tuple[Floats, Floats]:
+            was_training = model.training
+            model.eval()
+            batch = held.windows.batch(origins, future=False)
+            there = batch.to(device)
+            y = model(there.past, there.known).cpu().double()
+            model.train(was_training)
+            own = held.windows.own_units(y, batch).numpy()
+            # Quantiles may cross; sorting them is never worse (Chernozhukov et al. 2010).
+            return own[..., 0], np.sort(own[..., 1:], axis=-1)
+
+        return forecast
+
+    def _sums(self, held: Held, origins: Origins, forecaster: Forecaster) -> pd.DataFrame:
+        """What every window adds to every metric, a row each."""
+        import pandas as pd
+
+        levels, spread, naive = np.array(self.settings.quantiles), held.spread, held.naive
+        parts = []
+        for some in origins.chunks(self._chunk):
+            point, quantiles = forecaster(some)
+            which = some.series
+            truth = held.truth(some)
+            sums = window_sums(truth, point, quantiles, levels, spread[which], naive[which])
+            parts.append(pd.DataFrame(sums))
+        return pd.concat(parts, ignore_index=True)
+
+    @property
+    def _chunk(self) -> int:
+        """Windows forecast at once: about four million numbers, and 512 windows, at most."""
+        each = max(self.lookback, self.horizon * (1 + len(self.settings.quantiles)))
+        return max(1, min(512, 4_000_000 // (each * len(self.targets))))
+
+    def _score(self, units: pd.DataFrame) -> dict[str, float]:
+        return score(units, quantiles=bool(self.settings.quantiles))
+
+    def _evaluation(
+        self,
+        held: Held,
+        origins: Origins,
+        forecaster: Forecaster,
+        predictions: pd.DataFrame | None = None,
+    ) -> Evaluation:
+        units = self._sums(held, origins, forecaster)
+        units = units.groupby(blocks(origins, self.horizon)[0]).sum()
+        return Evaluation(units, self._score, predictions)
+
+    def _table(
+        self, held: Held, origins: Origins, forecaster: Forecaster, *, truth: bool = True
+    ) -> pd.DataFrame:
+        levels = self.settings.quantiles
+        return table(
+            held, origins, forecaster, self.frequency, levels, chunk=self._chunk, truth=truth
+        )
+
+    def predict(self, model: nn.Module, data: Any) -> pd.DataFrame:
+        """Forecasts of what follows the end of every series in `data`, a row each.
+
+        Columns: series, time (or position, counted from 1), step, target, forecast and the
+        quantiles. A series that was trained on keeps the scale it had; another is scaled by
+        the past its forecast sees. With covariates, `data` ends in rows that have them and no
+        target.
+
+        Raises:
+            InputError: a cell is no number, or covariates of the horizon are missing.
+        """
+        panel = self._read(data, least=1)
+        ends = [len(s) for s in panel.series]
+        held = self._hold(panel, self._scales_of(panel, ends), ahead=self.horizon)
+        origins = Origins(np.arange(len(ends)), np.array(ends))
+        return self._table(held, origins, self._forecaster(model, held), truth=False)
+
+    def continued(self, model: nn.Module, values: Floats, times: Any = None) -> pd.DataFrame:
+        """Forecasts of what follows `values` `(T, C)` of one series, as `predict` gives them.
+
+        Args:
+            model: the trained model.
+            values: the newest rows; as many as the lookback are seen.
+            times: of these rows, where the model reads the calendar.
+        """
+        name = next(iter(self._scales)) if len(self._scales) == 1 else ""
+        series = Series(name, values, np.empty((len(values), 0)), times)
+        panel = Panel([series], self.targets, [], self.frequency)
+        held = self._hold(panel, self._scales_of(panel, [len(values)]), ahead=self.horizon)
+        origins = Origins(np.zeros(1, dtype=np.int64), np.array([len(values)]))
+        return self._table(held, origins, self._forecaster(model, held), truth=False)
+
+    def sections(self, model: nn.Module, evaluation: Evaluation) -> list[Section]:
+        """Forecasts with intervals beside the truth, and how errors grow with the step."""
+        from elman.tasks.forecast_figures import by_step, forecasts
+
+        shown = evaluation.predictions
+        assert shown is not None
+        series = {s.name: s for s in self._here.panel.series}
+        return [forecasts(shown, series, self._season), by_step(shown, self._scales)]
+
+    def stepper(self, model: nn.Module) -> Stepper:
+        """A value in, the forecast of what follows out."""
+        from elman.tasks.forecast_stream import ForecastStepper
+
+        return ForecastStepper(self, model)
+
+
+class _Objective:
+    """Point loss and pinball loss in the model's units, validation by the headline metric."""
+
+    higher_is_better = False
+
+    def __init__(self, task: Forecast, model: nn.Module) -> None:
+        self.task, self.model = task, model
+        self.metric = task.metric
+        self.device = device_of(model)
+        self.levels = torch.tensor(task.settings.quantiles, device=self.device)
+
+    def loss(self, batch: Batch, carried: Any) -> tuple[Tensor, float, Any]:
+        """Summed over windows, steps and targets."""
+        batch = batch.to(self.device)
+        assert batch.future is not None
+        y = self.model(batch.past, batch.known)
+        total = self._point(y[..., 0], batch)
+        if len(self.levels):
+            over = batch.future.unsqueeze(-1) - y[..., 1:]
+            total = total + 2 * torch.maximum(self.levels * over, (self.levels - 1) * over).mean(-1)
+        return total.sum(), float(batch.future.numel()), None
+
+    def _point(self, point: Tensor, batch: Batch) -> Tensor:
+        assert batch.future is not None
+        error = point - batch.future
+        kind = self.task.settings.loss
+        if kind == "mse":
+            return error.square()
+        if kind == "mae":
+            return error.abs()
+        own = self.task._here.windows.own_units
+        y, truth = (own(t.unsqueeze(-1), batch).squeeze(-1) for t in (point, batch.future))
+        # Bounded below where both are near zero, where the ratio jumps.
+        size = y.abs() + truth.abs() + 1e-3 * batch.scale
+        return 2 * (y - truth).abs() / size
+
+    def validate(self) -> dict[str, float]:
+        """Metrics on windows of the validation part."""
+        return self.task.validate(self.model)

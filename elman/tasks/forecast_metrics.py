@@ -1,0 +1,130 @@
+"""How good forecasts are: errors of windows, summed so that they can be resampled.
+
+Every metric is a ratio of sums over windows, so that a bootstrap needs one row of sums for
+each thing it resamples. With y the truth, ŷ the forecast, q̂_τ the forecast of quantile τ:
+
+- `mse`, `rmse`, `mae`: in the series' own units; `scaled_mse`, `scaled_mae`: of values that
+  were standardised by the training part (the convention of the ETT benchmarks).
+- `mase`: |y - ŷ| over the mean |y_t - y_{t-m}| of the history before the held-out part, m the
+  season (Hyndman & Koehler 2006); the scale is never taken from the horizon.
+- `smape`: 200 |y - ŷ| / (|y| + |ŷ|), in %, as in the M4 competition (Makridakis et al. 2020).
+- `crps`: 2 · mean over τ of the pinball loss ρ_τ(y - q̂_τ), which tends to the continuous ranked
+  probability score as the quantiles grow dense (Gneiting & Raftery 2007, Laio & Tamea 2007);
+  in own units. `wql` is its sum over the sum of |y|, the weighted quantile loss of the M5
+  competition and GluonTS. Without quantiles both come from the point forecast.
+- `coverage`: share of values between the lowest and the highest quantile forecast.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.floating]
+
+
+def smape(truth: Floats, forecast: Floats) -> Floats:
+    """Symmetric absolute percentage errors, 0 to 200; 0 where both are 0.
+
+    >>> smape(np.array([100.0, 0.0]), np.array([50.0, 0.0])).round(2).tolist()
+    [66.67, 0.0]
+    """
+    size = np.abs(truth) + np.abs(forecast)
+    return 200 * np.abs(truth - forecast) / np.where(size == 0, 1, size)
+
+
+def naive_scale(history: Floats, season: int) -> Floats:
+    """Mean absolute seasonal difference of `history` `(T, C)`, `(C,)`: what MASE divides by.
+
+    NaN where it cannot be taken or is 0 (too short, constant). Where the history is not longer
+    than a season, one step takes the season's place.
+
+    >>> naive_scale(np.array([[1.0], [4.0], [3.0], [8.0]]), 2).tolist()
+    [3.0]
+    """
+    m = season if len(history) > season else 1
+    if len(history) <= m:
+        return np.full(history.shape[1], np.nan)
+    scale = np.abs(history[m:] - history[:-m]).mean(axis=0)
+    return np.where(scale > 0, scale, np.nan)
+
+
+def pinball(truth: Floats, quantiles: Floats, levels: Floats) -> Floats:
+    """ρ_τ(y - q̂) of `quantiles` `(..., Q)` against `truth` `(...)` (Koenker & Bassett 1978).
+
+    >>> pinball(np.array(10.0), np.array([8.0, 12.0]), np.array([0.9, 0.9])).round(3).tolist()
+    [1.8, 0.2]
+    """
+    over = truth[..., None] - quantiles
+    return np.maximum(levels * over, (levels - 1) * over)
+
+
+def window_sums(
+    truth: Floats,
+    point: Floats,
+    quantiles: Floats,
+    levels: Floats,
+    spread: Floats,
+    scale: Floats,
+) -> dict[str, Floats]:
+    """What each window adds to every metric, `(N,)` each.
+
+    Args:
+        truth, point: `(N, H, C)` in own units.
+        quantiles: `(N, H, C, Q)`, ascending; Q may be 0.
+        levels: `(Q,)`.
+        spread: `(N, C)` the training part's standard deviation.
+        scale: `(N, C)` from `naive_scale`; NaN leaves that channel out of MASE.
+    """
+    error = np.abs(truth - point)
+    scaled = error / spread[:, None]
+    relative = error / scale[:, None]
+    if len(levels):
+        crps = 2 * pinball(truth, quantiles, levels).mean(axis=-1)
+        inside = (truth >= quantiles[..., 0]) & (truth <= quantiles[..., -1])
+    else:
+        crps, inside = error, np.zeros_like(error)
+    sums = {
+        "count": np.ones_like(error),
+        "squared": error**2,
+        "absolute": error,
+        "scaled_squared": scaled**2,
+        "scaled_absolute": scaled,
+        "smape": smape(truth, point),
+        "crps": crps,
+        "inside": inside,
+        "size": np.abs(truth),
+        "mase": np.nan_to_num(relative),
+        "mase_count": np.isfinite(relative),
+    }
+    return {name: values.sum(axis=(1, 2), dtype=np.float64) for name, values in sums.items()}
+
+
+def score(units: pd.DataFrame, *, quantiles: bool = True) -> dict[str, float]:
+    """Metrics of rows of window sums."""
+    names = list(units.columns)
+    total = dict(zip(names, units.to_numpy(dtype=np.float64).sum(axis=0), strict=True))
+    n = total["count"]
+    found = {
+        "mase": _ratio(total["mase"], total["mase_count"]),
+        "smape": total["smape"] / n,
+        "mse": total["squared"] / n,
+        "rmse": float(np.sqrt(total["squared"] / n)),
+        "mae": total["absolute"] / n,
+        "scaled_mse": total["scaled_squared"] / n,
+        "scaled_mae": total["scaled_absolute"] / n,
+        "crps": total["crps"] / n,
+        "wql": _ratio(total["crps"], total["size"]),
+    }
+    if quantiles:
+        found["coverage"] = total["inside"] / n
+    return {name: float(value) for name, value in found.items()}
+
+
+def _ratio(above: float, below: float) -> float:
+    return above / below if below else float("nan")

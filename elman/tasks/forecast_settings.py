@@ -1,0 +1,141 @@
+"""What can be set about a forecast, and how what is left open follows from the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from elman.nn.window_norm import Norm
+from elman.tasks.base import TaskSettings
+from elman.tasks.forecast_data import Panel, season_of
+from elman.tasks.forecast_windows import Ends
+
+STEPS = 2_000
+Metric = Literal["mase", "smape", "mse", "rmse", "mae", "scaled_mse", "scaled_mae", "crps", "wql"]
+
+
+class ForecastSettings(TaskSettings):
+    """Settings of a forecast; what is None is chosen from the data."""
+
+    target: str | list[str] | None = Field(
+        None, description="column or columns to forecast (default: all columns of numbers)"
+    )
+    time: str | None = Field(None, description="column of times (default: the first one, if any)")
+    group: str | None = Field(None, description="column that tells several series apart")
+    covariates: list[str] = Field(
+        default_factory=list, description="columns whose future is known when a forecast is made"
+    )
+    layout: Literal["long", "wide"] | None = Field(
+        None, description="a row a moment, or a row a series (default: found)"
+    )
+    calendar: bool = Field(
+        True, description="hour, weekday and season as inputs, where the times and their span allow"
+    )
+    horizon: int | None = Field(
+        None,
+        ge=1,
+        description="steps ahead (default: one season, 10 without, less if data are few)",
+    )
+    lookback: int | None = Field(
+        None, ge=1, description="past values a forecast sees (default: from season and horizon)"
+    )
+    season: int | None = Field(
+        None,
+        ge=1,
+        description="steps in a season (default: from the times: 24 for hours, 12 months)",
+    )
+    rows: list[int] | None = Field(
+        None,
+        min_length=3,
+        max_length=3,
+        description="rows to train, validate and test on, in order",
+    )
+    test_step: int | None = Field(
+        None,
+        ge=1,
+        description="rows between forecasts of the test (default: 1, up to 20,000 of them)",
+    )
+    quantiles: list[float] = Field(
+        default_factory=lambda: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
+        description="quantiles forecast beside the point; none: []",
+    )
+    log: bool = Field(False, description="model the logarithm (positive series, errors in %)")
+    loss: Literal["mae", "mse", "smape"] = Field(
+        "mae", description="loss of the point forecast; quantiles add their pinball loss"
+    )
+    metric: Metric = Field("mase", description="headline metric")
+    model: Literal["segment", "recurrent"] = Field(
+        "segment", description="read the past by segments (SegRNN), or step by step (MQ-RNN)"
+    )
+    segment: int | None = Field(
+        None,
+        ge=1,
+        description="values in a segment (default: a season if 4 to 48, within lookback)",
+    )
+    window_norm: Norm = Field(
+        "last", description="taken out of each window: none, last, standard or revin"
+    )
+
+    cell: str = Field("gru", description="recurrent cell, a name that `elman cells` lists")
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout around and between layers")
+    batch_size: int = Field(64, ge=1, description="windows in a batch, over all processes")
+    lr: float = Field(2e-3, gt=0, description="learning rate at its highest")
+    schedule: Literal["constant", "linear", "cosine", "onecycle", "step", "plateau"] = Field(
+        "cosine", description="course of the rate over the run, whatever bounds the run"
+    )
+    warmup: float = Field(
+        0.05,
+        ge=0,
+        description="rise of the rate at the start: a part of the run if below 1, or steps",
+    )
+    weight_decay: float = Field(
+        1e-4, ge=0, description="decay of weight matrices (never of biases, gains, diagonals)"
+    )
+
+    @field_validator("quantiles")
+    @classmethod
+    def _levels(cls, value: list[float]) -> list[float]:
+        if any(not 0 < level < 1 for level in value) or sorted(set(value)) != value:
+            raise ValueError("quantiles lie between 0 and 1, ascending")
+        return value
+
+    @field_validator("covariates", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+
+def decided(
+    settings: ForecastSettings, panel: Panel, told: Mapping[str, Mapping[str, int]]
+) -> ForecastSettings:
+    """Season and horizon where they were left to the data."""
+    shortest = min(len(s) for s in panel.series)
+    season = settings.season or season_of(panel.frequency)
+    horizon = settings.horizon
+    if horizon is None and "test" in told:
+        horizon = min(told["test"].values())
+    if horizon is None:
+        horizon = max(1, min(season if season > 1 else 10, (shortest - 1) // 5))
+    return settings.model_copy(update={"season": season, "horizon": horizon})
+
+
+def sized(settings: ForecastSettings, ends: Sequence[Ends]) -> ForecastSettings:
+    """Lookback, segment and length of training where they were left to the data."""
+    season, horizon = settings.season or 1, settings.horizon or 1
+    longest = max(e.train for e in ends)
+    lookback = settings.lookback
+    if lookback is None:
+        lookback = max(2 * season, 3 * horizon)
+        lookback = max(1, min(lookback, (longest - horizon) // 2))
+    segment = settings.segment
+    if segment is None:
+        segment = season if 4 <= season <= 48 else 12
+        segment = max(1, min(segment, lookback // 2))
+    steps = settings.max_steps
+    if steps is None and settings.epochs is None and settings.budget is None:
+        steps = STEPS
+    return settings.model_copy(
+        update={"lookback": lookback, "segment": segment, "max_steps": steps}
+    )

@@ -1,0 +1,316 @@
+"""Parts in time, scales fitted on the first of them, and windows by slicing.
+
+Every series is cut by position: its first rows train, the next choose the best model, the last
+score it. A window belongs to the part that holds its whole future; its past may lie in earlier
+parts, as it does when a forecast is made in earnest. Nothing after a window's origin (the
+position of the first value to forecast) is ever among its inputs, save columns known ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from elman.data import Scaler
+from elman.errors import InputError
+from elman.tasks.forecast_metrics import naive_scale
+
+if TYPE_CHECKING:
+    from elman.tasks.forecast_data import Panel, Series
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class Ends(NamedTuple):
+    """Where the parts of one series end, as positions."""
+
+    train: int
+    valid: int
+    test: int
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Windows: which series, and the position of the first value to forecast; `(N,)` each."""
+
+    series: Ints
+    position: Ints
+
+    @property
+    def count(self) -> int:
+        """How many windows."""
+        return len(self.series)
+
+    def take(self, rows: Any) -> Origins:
+        """Some of the windows."""
+        return Origins(self.series[rows], self.position[rows])
+
+    def thinned(self, most: int) -> Origins:
+        """At most `most` of the windows, spread evenly."""
+        if self.count <= most:
+            return self
+        return self.take(np.linspace(0, self.count - 1, max(1, most)).astype(np.int64))
+
+    def chunks(self, size: int) -> Iterator[Origins]:
+        """All windows, `size` at a time."""
+        for begin in range(0, self.count, size):
+            yield self.take(slice(begin, begin + size))
+
+
+def cut(
+    panel: Panel,
+    horizon: int,
+    fractions: tuple[float, float],
+    rows: Sequence[int] | None,
+    told: dict[str, dict[str, int]],
+) -> list[Ends]:
+    """Where each series' parts end.
+
+    Args:
+        panel: the series, with what was told for validation and test already appended.
+        horizon: a part that is not told holds at least this many rows.
+        fractions: of the rows, for validation and for test.
+        rows: sizes of train, validation and test, where they are told.
+        told: `"valid"` and `"test"` to the number of rows of each series that were given apart.
+
+    Raises:
+        InputError: a series is too short; it is named, with its length and what is needed.
+    """
+    ends = []
+    for series in panel.series:
+        n = len(series)
+        if rows is not None:
+            train, valid, test = rows
+            total = train + valid + test
+            if n < total:
+                raise InputError(
+                    f"{series} has {n:,} rows, but rows={list(rows)} asks for {total:,}.",
+                    file=panel.source,
+                )
+        else:
+            given = sum(sizes.get(series.name, 0) for sizes in told.values())
+            valid, test = (
+                told[part].get(series.name, 0)
+                if part in told
+                else max(horizon, round(fraction * (n - given)))
+                for part, fraction in zip(("valid", "test"), fractions, strict=True)
+            )
+            train = n - valid - test
+        if train < horizon + 1:
+            needed = n - train + horizon + 1
+            raise InputError(
+                f"{series} has {n:,} rows, too few for a horizon of {horizon}: it needs {needed:,} "
+                f"({horizon + 1} to train on, {valid} to choose the best model, {test} to test).",
+                file=panel.source,
+                fix="Lower the horizon, give longer series, or take this one out.",
+            )
+        ends.append(Ends(train, train + valid, train + valid + test))
+    return ends
+
+
+def training_origins(ends: Sequence[Ends], lookback: int, horizon: int) -> Origins:
+    """Every window whose future ends in the training part, and whose past is whole if it can be."""
+    return _origins([(min(lookback, e.train - horizon), e.train - horizon + 1, 1) for e in ends])
+
+
+def held_out_origins(
+    bounds: Sequence[tuple[int, int]], horizon: int, most: int | None, step: int | None
+) -> Origins:
+    """Windows with their future inside `(begin, end)` of each series, `step` apart.
+
+    Without a step, 1, or as many as keep the windows to `most`.
+    """
+    counts = [max(0, end - begin - horizon + 1) for begin, end in bounds]
+    if step is None:
+        step = 1 if most is None else max(1, -(-sum(counts) // most))
+    return _origins([(begin, end - horizon + 1, step) for begin, end in bounds])
+
+
+def _origins(ranges: Sequence[tuple[int, int, int]]) -> Origins:
+    places = [np.arange(*r, dtype=np.int64) for r in ranges]
+    which = np.repeat(np.arange(len(places)), [len(p) for p in places])
+    return Origins(which, np.concatenate([*places, np.empty(0, dtype=np.int64)]))
+
+
+def blocks(origins: Origins, horizon: int, least: int = 20) -> tuple[Ints, str]:
+    """Which unit of the bootstrap each window belongs to, and what such a unit is.
+
+    Series, where there are at least `least`; else stretches of time, in all series at once: as
+    long as the horizon, because windows that overlap fail together, but short enough for ten.
+    """
+    names, unit = np.unique(origins.series, return_inverse=True)
+    if len(names) >= least:
+        return unit, "series"
+    first = np.full(int(origins.series.max()) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(first, origins.series, origins.position)
+    since = origins.position - first[origins.series]
+    length = max(1, min(horizon, (int(since.max()) + 1) // 10))
+    unit = np.unique(since // length, return_inverse=True)[1]
+    return unit, f"stretches of {length} rows in time"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What turns a series into a model's numbers and back, fitted on its training part.
+
+    Attributes:
+        scaler: of the values, or of their logarithms.
+        log: logarithms are taken first.
+        spread: `(C,)` standard deviation of the values, for the scaled metrics.
+        naive: `(C,)` what MASE divides by.
+    """
+
+    scaler: Scaler
+    log: bool
+    spread: Floats
+    naive: Floats
+
+    @classmethod
+    def fit(cls, values: Floats, season: int, log: bool, history: Floats | None = None) -> Scale:
+        """From the training part `(T, C)`; MASE is scaled by `history`, all before the test."""
+        plain = Scaler.fit(values)
+        scaler = Scaler.fit(np.log(values)) if log else plain
+        naive = naive_scale(values if history is None else history, season)
+        return cls(scaler, log, plain.scale, np.asarray(naive, dtype=np.float64))
+
+    def transform(self, values: Floats) -> Floats:
+        """Own units to the model's."""
+        return self.scaler.transform(np.log(values) if self.log else values)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        naive = [None if np.isnan(v) else float(v) for v in self.naive]
+        return {
+            "scaler": self.scaler.to_json(),
+            "log": self.log,
+            "spread": self.spread.tolist(),
+            "naive": naive,
+        }
+
+    @classmethod
+    def from_json(cls, about: dict[str, Any]) -> Scale:
+        """What `to_json` described."""
+        naive = np.array([np.nan if v is None else v for v in about["naive"]], dtype=np.float64)
+        scaler = Scaler.from_json(about["scaler"])
+        return cls(scaler, bool(about["log"]), np.asarray(about["spread"]), naive)
+
+
+def check_positive(series: Series, file: object) -> None:
+    """Refuse values whose logarithm cannot be taken."""
+    wrong = np.argwhere(series.values <= 0)
+    if len(wrong):
+        raise InputError(
+            f"value {wrong[0][0] + 1} of {series} is {series.values[tuple(wrong[0])]:g}: it has no "
+            "logarithm.",
+            file=file,
+            fix="Set log=false.",
+        )
+
+
+class Batch(NamedTuple):
+    """Windows in the model's units.
+
+    `past (B, L, C)`, `known (B, L + H, K)` or None, `future (B, H, C)` or None, and the
+    `shift` and `scale (B, 1, C)` that turn them back.
+    """
+
+    past: Tensor
+    known: Tensor | None
+    future: Tensor | None
+    shift: Tensor
+    scale: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device."""
+        return Batch(*(None if t is None else t.to(device) for t in self))  # type: ignore[arg-type]
+
+
+class Windows:
+    """Scaled series end to end, so that a batch of windows is one look-up.
+
+    A past that would begin before its series is filled with the series' first row.
+    """
+
+    def __init__(
+        self,
+        values: Sequence[Floats],
+        known: Sequence[Floats],
+        scales: Sequence[Scale],
+        lookback: int,
+        horizon: int,
+    ) -> None:
+        self.lookback, self.horizon, self.log = lookback, horizon, scales[0].log
+        scaled = [scale.transform(v) for scale, v in zip(scales, values, strict=True)]
+        self._values = torch.from_numpy(np.concatenate(scaled).astype(np.float32))
+        self._first = _offsets(values)
+        self._known = None
+        if known[0].shape[1]:
+            self._known = torch.from_numpy(np.concatenate(known).astype(np.float32))
+            self._known_first = _offsets(known)
+        self._shift, self._scale = (
+            torch.from_numpy(np.stack(parts)[:, None].astype(np.float32))
+            for parts in (
+                [s.scaler.shift for s in scales],
+                [s.scaler.scale for s in scales],
+            )
+        )
+
+    def batch(self, origins: Origins, *, future: bool = True) -> Batch:
+        """The windows at `origins`; without a future where it has not come yet."""
+        back = origins.position[:, None] + np.arange(-self.lookback, 0)
+        back = np.maximum(back, 0)
+        ahead = origins.position[:, None] + np.arange(self.horizon)
+        start = self._first[origins.series][:, None]
+        known = None
+        if self._known is not None:
+            whole = np.concatenate([back, ahead], axis=1)
+            known = self._known[whole + self._known_first[origins.series][:, None]]
+        return Batch(
+            self._values[back + start],
+            known,
+            self._values[ahead + start] if future else None,
+            self._shift[origins.series],
+            self._scale[origins.series],
+        )
+
+    def own_units(self, forecast: Tensor, batch: Batch) -> Tensor:
+        """`(B, H, C, O)` from the model's units to the series' own."""
+        values = forecast * batch.scale.unsqueeze(-1) + batch.shift.unsqueeze(-1)
+        # Bounded, so that an untrained model gives large numbers and not infinite ones.
+        return values.clamp(max=80.0).exp() if self.log else values
+
+
+def _offsets(arrays: Sequence[Floats]) -> Ints:
+    return np.concatenate([[0], np.cumsum([len(a) for a in arrays])])[:-1].astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Series at hand: their values, their scales, and windows of them."""
+
+    panel: Panel
+    scales: list[Scale]
+    windows: Windows
+
+    def truth(self, origins: Origins) -> Floats:
+        """What came: `(N, H, C)` in own units."""
+        h = self.windows.horizon
+        pairs = zip(origins.series.tolist(), origins.position.tolist(), strict=True)
+        return np.stack([self.panel.series[i].values[p : p + h] for i, p in pairs])
+
+    @property
+    def spread(self) -> Floats:
+        """`(S, C)` standard deviation of each series' training part."""
+        return np.stack([scale.spread for scale in self.scales])
+
+    @property
+    def naive(self) -> Floats:
+        """`(S, C)` what MASE divides by."""
+        return np.stack([scale.naive for scale in self.scales])
