@@ -170,21 +170,24 @@ class Classify:
         if valid is None and test is None:
             given |= labelled.parts(data) or {}
         given = {part: source for part, source in given.items() if source is not None}
-        first = labelled.read(given["train"], encoding=settings.encoding)
+        first = labelled.labels_first(given["train"])
+        table = labelled.read(given["train"], encoding=settings.encoding, first=first)
         layout = labelled.find_layout(
-            first,
+            table,
             text=settings.text,
             target=settings.target,
             columns=settings.columns,
             group=settings.group,
             time=settings.time,
+            first=first,
         )
-        parts = {"train": labelled.examples(first, layout)}
-        for part in given.keys() - {"train"}:
-            table = labelled.read(given[part], encoding=settings.encoding, first=layout.first)
-            parts[part] = labelled.examples(table, layout)
-        everything = parts["train"]
-        _refuse_one_class(everything, first, layout)
+        everything = labelled.examples(table, layout)
+        _refuse_labels(everything, table, layout)
+        parts = {"train": everything}
+        for part in ("valid", "test"):
+            if part in given:
+                other = labelled.read(given[part], encoding=settings.encoding, first=first)
+                parts[part] = labelled.examples(other, layout)
         settings = _chosen(settings, layout, everything)
         parts = _shared_out(parts, settings)
         train = parts["train"]
@@ -619,7 +622,8 @@ def _logits(model: nn.Module, batch: Batch) -> Tensor:
     return result
 
 
-def _refuse_one_class(found: Examples, table: Table, layout: Layout) -> None:
+def _refuse_labels(found: Examples, table: Table, layout: Layout) -> None:
+    """One class is nothing to tell apart, and a class for nearly every example no label."""
     names = set(found.labels or [])
     if len(names) == 1:
         raise InputError(
@@ -628,6 +632,16 @@ def _refuse_one_class(found: Examples, table: Table, layout: Layout) -> None:
             file=table.source,
             column=layout.target,
             fix="Give examples of another class, or name another column with --set target=NAME.",
+        )
+    if 2 * len(names) > len(found) and len(names) > 2:
+        raise InputError(
+            f"{len(found)} examples have {len(names)} different labels, such as "
+            f"{(found.labels or [])[0]!r}: these are not classes.",
+            file=table.source,
+            column=layout.target,
+            fix="Begin each line with its label, then a blank and the text."
+            if layout.first
+            else "Name the column of the label with --set target=NAME.",
         )
 
 

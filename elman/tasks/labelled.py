@@ -128,18 +128,23 @@ def parts(source: Any) -> dict[str, list[Path]] | None:
     return found if "train" in found and len(found) > 1 else None
 
 
-def read(source: Any, *, encoding: str | None = None, first: bool | None = None) -> Table:
-    """A table of any format; plain text in one file has its label as the first word of a line.
+def labels_first(source: Any) -> bool:
+    """Whether each line must begin with its label: plain text in one file names no class."""
+    if _is_frame(source):
+        return False
+    chosen = files.given(source)
+    return len(chosen) == 1 and _is_text(chosen[0])
+
+
+def read(source: Any, *, encoding: str | None = None, first: bool = False) -> Table:
+    """A table of any format; with `first` the first word of each line of text is its label.
 
     Args:
         source: path, paths, folder or DataFrame.
         encoding: of text files; found when None.
-        first: whether labels stand first in each line of plain text; None: where the text is
-            one file, since several name their classes by their own names.
+        first: see `labels_first`.
     """
     chosen = source if _is_frame(source) else files.given(source)
-    if first is None:
-        first = not _is_frame(chosen) and len(chosen) == 1 and _is_text(chosen[0])
     return elman_data.read(chosen, encoding=encoding, labels="first" if first else None)
 
 
@@ -151,6 +156,7 @@ def find_layout(
     columns: Sequence[str] | None = None,
     group: str | None = None,
     time: str | None = None,
+    first: bool = False,
 ) -> Layout:
     """Where sequence and label stand: as told, else by name and by what the columns hold.
 
@@ -164,7 +170,6 @@ def find_layout(
     others = [n for n in (text, group, time, *(columns or ())) if n is not None]
     target = target or _guess_target(table, others)
     free = [n for n in table.kinds if n not in (target, group, time)]
-    first = _is_text(table.source) and table.kinds.keys() == {"text", "label"}
     if text is not None:
         kind = table.kinds[text]
         return Layout(

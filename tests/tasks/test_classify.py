@@ -1,0 +1,257 @@
+"""`classify` learns what can be learnt, answers alike in every way of asking, and streams."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, f1_score
+from torchmetrics.functional.classification import multiclass_accuracy, multiclass_f1_score
+
+from elman.errors import InputError
+from elman.tasks import confusion
+from elman.tasks.classify import Classify, ClassifySettings
+from elman.training import fit
+
+SMALL = {"hidden_size": 12, "embedding_size": 12, "lr": 0.01, "batch_size": 16}
+
+
+def trained(data, **told):
+    wanted = ClassifySettings(**(SMALL | told))
+    task = Classify.from_data(data, wanted)
+    torch.manual_seed(0)
+    model = task.build()
+    fit(task.objective(model), task.batches(), task.settings)
+    return task, model.eval()
+
+
+def accuracy(task: Classify, model: torch.nn.Module) -> float:
+    return task.evaluate(model).metrics["accuracy"]
+
+
+def notices(n: int = 160) -> pd.DataFrame:
+    """Texts whose label is the later one of two words: neither counts nor neighbours tell it."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for _ in range(n):
+        first, last = rng.permutation(["rise", "fall"])
+        fill, more = (list(rng.choice(["and", "so", "then"], rng.integers(1, 4))) for _ in "ab")
+        rows.append((" ".join(["prices", *fill, first, *more, last, *fill]), f"ends in {last}"))
+    return pd.DataFrame(rows, columns=["text", "label"])
+
+
+def waves(n: int = 90) -> pd.DataFrame:
+    """Two channels of unequal length; the label is which of the two leads the other."""
+    rng = np.random.default_rng(1)
+    series, labels = [], []
+    for _ in range(n):
+        t = np.arange(rng.integers(15, 25)) * 0.7 + rng.uniform(0, 6)
+        lead = rng.choice([-1, 1])
+        series.append(np.stack([np.sin(t), np.sin(t + 1.2 * lead)], 1) * 50 + 7)
+        labels.append("first" if lead < 0 else "second")
+    return pd.DataFrame({"series": series, "label": labels})
+
+
+def test_the_order_of_words_is_learnt_where_counts_say_nothing():
+    task, model = trained(notices(), epochs=15, test_fraction=0.3)
+    assert accuracy(task, model) > 0.95
+    baselines = {name: e.metrics["accuracy"] for name, e in task.baselines().items()}
+    assert set(baselines) == {"majority", "tf-idf + logistic regression", "NB-SVM"}
+    assert max(baselines.values()) < 0.8
+
+
+def test_series_of_unequal_length_are_learnt():
+    task, model = trained(waves(), epochs=15, test_fraction=0.3)
+    assert accuracy(task, model) > 0.95
+    baselines = task.baselines()
+    assert baselines["1-nearest neighbour, DTW"].metrics["accuracy"] > 0.5
+    assert len({len(e.units) for e in baselines.values()}) == 1
+
+
+def test_rows_of_pictures_are_learnt_with_a_convolution():
+    rng = np.random.default_rng(2)
+    pictures, labels = [], []
+    for _ in range(120):
+        picture = rng.integers(0, 60, (8, 6), dtype=np.uint8)
+        upper = rng.random() < 0.5
+        picture[rng.integers(0, 3) + (0 if upper else 5), 1:5] = 255
+        pictures.append(picture)
+        labels.append("upper" if upper else "lower")
+    data = pd.DataFrame({"picture": pictures, "label": labels})
+    task, model = trained(data, epochs=12, front_channels=[4], front_kernel=3, pooling="last")
+    assert task.layout.modality == "image"
+    assert accuracy(task, model) == 1.0
+    assert set(task.baselines()) == {
+        "majority",
+        "1-nearest neighbour",
+        "logistic regression on pixels",
+    }
+
+
+def test_names_are_read_by_characters():
+    rng = np.random.default_rng(3)
+    names = ["".join(rng.choice(list("aeioukst"), 5)) + end for end in ("ov", "ez") * 60]
+    task, model = trained(
+        pd.DataFrame({"name": names, "language": ["ru", "es"] * 60}), epochs=8, text="name"
+    )
+    assert task.settings.unit == "characters"
+    assert accuracy(task, model) == 1.0
+
+
+@pytest.fixture(scope="module")
+def run() -> tuple[Classify, torch.nn.Module]:
+    return trained(notices(80), epochs=2, bidirectional=False, pooling="mean")
+
+
+def test_a_finished_run_answers_as_the_task_that_made_it(run):
+    task, model = run
+    again = Classify.from_assets(task.settings, json.loads(json.dumps(task.assets())))
+    copy = again.build()
+    copy.load_state_dict(model.state_dict())
+    asked = notices(10).drop(columns="label")
+    pd.testing.assert_frame_equal(
+        task.predict(model, asked), again.predict(copy.eval(), asked), check_exact=True
+    )
+
+
+def test_predictions_are_probabilities_of_every_class(run):
+    task, model = run
+    found = task.predict(model, notices(6))
+    assert list(found.columns) == [
+        "row", "text", "prediction", "probability", "p_ends in fall", "p_ends in rise",
+    ]  # fmt: skip
+    chances = found[["p_ends in fall", "p_ends in rise"]].to_numpy()
+    np.testing.assert_allclose(chances.sum(1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(found["probability"], chances.max(1))
+
+
+def test_an_answer_does_not_depend_on_what_stands_beside_it(run):
+    task, model = run
+    texts = pd.DataFrame({"text": ["prices rise", "", "qqq", "prices " * 30 + "fall"]})
+    together = task.predict(model, texts)["probability"]
+    alone = [task.predict(model, texts.iloc[[i]])["probability"].item() for i in range(4)]
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_scores_on_new_data_and_a_class_never_seen(run):
+    task, model = run
+    assert len(task.evaluate(model, notices(9)).units) == 9
+    odd = notices(9).replace("ends in fall", "sideways")
+    with pytest.raises(InputError, match=r"'sideways'.*not among the 2 classes"):
+        task.evaluate(model, odd)
+
+
+def test_predictions_of_plain_text_with_and_without_labels(tmp_path):
+    lines = [f"{label.split()[-1]} {text}" for text, label in notices(60).to_numpy()]
+    file = tmp_path / "labelled.txt"
+    file.write_text("\n".join(lines))
+    task, model = trained(file, epochs=1)
+    bare = tmp_path / "bare.txt"
+    bare.write_text("\n".join(line.split(" ", 1)[1] for line in lines))
+    np.testing.assert_array_equal(
+        task.predict(model, file)["probability"], task.predict(model, bare)["probability"]
+    )
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max", "attention"])
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_a_stream_says_at_each_step_what_the_whole_would(pooling, cell):
+    data = waves(12)
+    told = {"bidirectional": False, "pooling": pooling, "cell": cell, "num_layers": 2}
+    task, model = trained(data, epochs=1, test_fraction=0.2, **told)
+    stepper = task.stepper(model)
+    state = stepper.start()
+    series = data["series"][0]
+    for end in range(1, len(series) + 1):
+        chances, state = stepper.step(series[end - 1], state)
+        whole = task.predict(model, pd.DataFrame({"series": [series[:end]]}))
+        for name, chance in chances.items():
+            assert chance == pytest.approx(whole[f"p_{name}"].item(), abs=1e-5)
+
+
+def test_a_stream_of_words(run):
+    task, model = run
+    stepper = task.stepper(model)
+    chances, state = stepper.step("prices fall and", stepper.start())
+    chances, _ = stepper.step("rise", state)
+    whole = task.predict(model, pd.DataFrame({"text": ["prices fall and rise"]}))
+    assert chances["ends in rise"] == pytest.approx(whole["p_ends in rise"].item(), abs=1e-6)
+    with pytest.raises(InputError, match="nothing to read"):
+        stepper.step("", state)
+
+
+def test_what_looks_ahead_cannot_stream():
+    task, model = trained(waves(12), epochs=1, test_fraction=0.2)
+    with pytest.raises(InputError, match="bidirectional=false"):
+        task.stepper(model)
+    task, model = trained(
+        waves(12), epochs=1, test_fraction=0.2, bidirectional=False, front_channels=[4]
+    )
+    with pytest.raises(InputError, match="front_channels"):
+        task.stepper(model)
+
+
+def test_a_step_has_as_many_values_as_in_training():
+    task, model = trained(waves(12), epochs=1, test_fraction=0.2, bidirectional=False)
+    stepper = task.stepper(model)
+    with pytest.raises(InputError, match="2 values"):
+        stepper.step([1.0], stepper.start())
+
+
+def test_noise_and_word_dropout_act_in_training_only(run):
+    task, _ = run
+    told = task.settings.model_copy(update={"word_dropout": 0.5, "input_dropout": 0.5})
+    model = Classify.from_assets(told, task.assets()).build()
+    tokens = torch.full((1, 200), 3)
+    embedded = model.embedding(tokens)[0]
+    assert len(embedded.unique(dim=0)) == 2  # the word and the unknown one
+    assert (embedded == 0).all(0).float().mean() > 0.1  # the same features in every step
+    model.eval()
+    assert len(model.embedding(tokens)[0].unique(dim=0)) == 1
+
+
+def test_the_report_has_confusion_and_the_surest_mistakes(run):
+    task, model = run
+    sections = {s.title: s for s in task.sections(model, task.evaluate(model, notices(40)))}
+    table = sections["Classes"].table
+    assert table["test examples"].sum() == 40
+    worst = sections["Worst mistakes"].table
+    assert (worst["truth"] != worst["prediction"]).all()
+    assert worst["probability"].is_monotonic_decreasing
+    assert sections["Confusion matrix"].figure is not None
+
+
+def test_confusion_table_by_hand():
+    units = pd.DataFrame({"truth": [0, 0, 1, 2, 2], "prediction": [0, 1, 1, 1, 1]})
+    table = confusion.counts(units, 3)
+    assert table.tolist() == [[1, 1, 0], [0, 1, 0], [0, 2, 0]]
+    classes = confusion.class_table(table, "abc")
+    assert classes["recall"].tolist() == [0.5, 1, 0]
+    assert classes["precision"].tolist() == [1, 0.25, 0]
+    assert confusion.most_confused(table, "abc").to_numpy().tolist() == [
+        ["c", "b", 2],
+        ["a", "b", 1],
+    ]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30))
+def test_scores_are_those_of_scikit_learn_and_torchmetrics(pairs):
+    truth, guess = (list(column) for column in zip(*pairs, strict=True))
+    found = confusion.score(pd.DataFrame({"truth": truth, "prediction": guess}), 4)
+    assert found["accuracy"] == pytest.approx(accuracy_score(truth, guess))
+    assert found["macro_f1"] == pytest.approx(
+        f1_score(truth, guess, average="macro", zero_division=0)
+    )
+    a, b = torch.tensor(guess), torch.tensor(truth)
+    assert found["accuracy"] == pytest.approx(
+        multiclass_accuracy(a, b, 4, average="micro").item(), abs=1e-6
+    )
+    assert found["macro_f1"] == pytest.approx(
+        multiclass_f1_score(a, b, 4, average="macro").item(), abs=1e-6
+    )

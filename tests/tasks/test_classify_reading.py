@@ -1,0 +1,231 @@
+"""Which columns are taken for sequence and label, and what is refused, with its place."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from elman.errors import InputError
+from elman.tasks import labelled
+from elman.tasks.classify import Classify, ClassifySettings
+
+
+def layout_of(data, **told):
+    return labelled.find_layout(labelled.read(data), **told)
+
+
+def write(file: Path, text: str) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def made(data, valid=None, test=None, **settings) -> Classify:
+    return Classify.from_data(data, ClassifySettings(**settings), valid=valid, test=test)
+
+
+@pytest.fixture
+def reviews() -> pd.DataFrame:
+    n = 40
+    return pd.DataFrame(
+        {
+            "id": range(n),
+            "review": [f"film number {i} was a {'joy' if i % 2 else 'pain'}" for i in range(n)],
+            "stars": [5 if i % 2 else 1 for i in range(n)],
+            "sentiment": ["good" if i % 2 else "bad" for i in range(n)],
+        }
+    )
+
+
+def test_label_is_found_by_name_and_text_by_kind(reviews):
+    found = layout_of(reviews)
+    assert (found.modality, found.form, found.inputs, found.target) == (
+        "text",
+        "cell",
+        ("review",),
+        "sentiment",
+    )
+
+
+def test_label_is_found_by_its_few_values(reviews):
+    found = layout_of(reviews.rename(columns={"sentiment": "verdict"}))
+    assert found.target == "verdict"
+
+
+def test_columns_can_be_told(reviews):
+    found = layout_of(reviews, text="sentiment", target="stars")
+    assert (found.inputs, found.target) == (("sentiment",), "stars")
+    assert labelled.examples(labelled.read(reviews), found).labels[:2] == ["1", "5"]
+
+
+def test_a_wrong_name_is_answered_with_the_nearest(reviews):
+    with pytest.raises(InputError, match=r"'sentimant'.*'sentiment'"):
+        layout_of(reviews, target="sentimant")
+
+
+def test_what_cannot_be_guessed_is_asked_for():
+    table = pd.DataFrame({"a": [f"some text {i}" for i in range(9)], "b": np.arange(9.0) / 3})
+    with pytest.raises(InputError, match=r"which column holds the label.*a \(text\).*target=NAME"):
+        layout_of(table)
+
+
+def test_rows_of_numbers_are_series_that_may_end_early(tmp_path):
+    file = write(tmp_path / "s.csv", "label,t0,t1,t2\na,1,2,3\nb,4,5,\na,7,8,9\nb,1,1,1\n")
+    table = labelled.read(file)
+    layout = labelled.find_layout(table)
+    found = labelled.examples(table, layout)
+    assert [x[:, 0].tolist() for x in found.inputs[:2]] == [[1, 2, 3], [4, 5]]
+    assert found.labels == ["a", "b", "a", "b"]
+
+
+def test_a_hole_in_a_series_is_refused_with_row_and_column(tmp_path):
+    file = write(tmp_path / "s.csv", "label,t0,t1,t2\na,1,2,3\nb,4,,6\na,7,8,9\nb,1,1,1\n")
+    with pytest.raises(InputError, match=r"s.csv, row 3, column 't1': A value is missing"):
+        made(file)
+
+
+def test_text_in_a_column_of_numbers_is_refused_with_row_and_column(tmp_path):
+    file = write(tmp_path / "s.csv", "label,t0,t1,t2\na,1,2,3\nb,4,oops,6\na,7,8,9\nb,1,1,1\n")
+    with pytest.raises(InputError, match=r"s.csv, row 3, column 't1': 'oops' is not a number"):
+        made(file)
+
+
+def long_table() -> pd.DataFrame:
+    rows = [
+        {"walk": f"w{w}", "at": t, "x": w + t, "y": -t, "who": "ab"[w % 2]}
+        for w in range(6)
+        for t in range(3 + w)
+    ]
+    return pd.DataFrame(rows).sample(frac=1, random_state=0).reset_index(drop=True)
+
+
+def test_a_long_table_is_one_series_a_group_in_the_order_of_time():
+    table = labelled.read(long_table())
+    layout = labelled.find_layout(table, target="who", group="walk", time="at")
+    assert (layout.form, layout.inputs) == ("long", ("x", "y"))
+    found = labelled.examples(table, layout)
+    by_name = dict(zip(found.names, zip(found.inputs, found.labels, strict=True), strict=True))
+    series, label = by_name["w1"]
+    assert (series.tolist(), label) == ([[1, 0], [2, -1], [3, -2], [4, -3]], "b")
+
+
+def test_a_label_that_changes_within_a_group_is_refused():
+    table = long_table()
+    table.loc[table["walk"].eq("w2") & table["at"].eq(1), "who"] = "b"
+    with pytest.raises(InputError, match=r"column 'who': The label .* differs .* walk 'w2'"):
+        made(table, target="who", group="walk", time="at")
+
+
+def test_one_file_a_class(tmp_path):
+    for name, words in {"Red": "rose ruby", "Blue": "sky sea", "README": "not data"}.items():
+        write(tmp_path / f"{name}.txt", "".join(f"{words} {i}\n" for i in range(30)))
+    task = made(tmp_path)
+    assert task.classes == ["Blue", "Red"]
+    assert task.describe()["examples"] == {"train": 48, "test": 6, "valid": 6} or (
+        task.describe()["examples"] == {"train": 54, "test": 6}
+    )
+
+
+def test_a_folder_is_split_as_its_names_say(tmp_path):
+    line = "1 a fine film\n0 a dull film\n"
+    write(tmp_path / "sst.train.txt", line * 60)
+    write(tmp_path / "sst.dev.txt", line * 3)
+    write(tmp_path / "sst.test.txt", line * 2)
+    task = made(tmp_path)
+    assert task.describe()["examples"] == {"train": 120, "valid": 6, "test": 4}
+    assert task.classes == ["0", "1"]
+    assert "4 rows of test are also in train" in task.describe()["duplicates"]
+
+
+def test_folders_of_folders_as_imdb_has_them(tmp_path):
+    for part in ("train", "test"):
+        for label in ("pos", "neg"):
+            for i in range(4):
+                write(tmp_path / part / label / f"{i}.txt", f"{part} {label}\n{i}\n")
+    found = labelled.parts(tmp_path)
+    assert {part: len(paths) for part, paths in found.items()} == {"train": 8, "test": 8}
+    task = made(tmp_path)
+    assert task.classes == ["neg", "pos"]
+
+
+def idx(array: np.ndarray) -> bytes:
+    head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+    return gzip.compress(head + array.astype(np.uint8).tobytes())
+
+
+def test_pictures_of_mnist_form(tmp_path):
+    rng = np.random.default_rng(0)
+    for part, n in (("train", 20), ("t10k", 6)):
+        pictures = rng.integers(0, 256, (n, 4, 3))
+        (tmp_path / f"{part}-images-idx3-ubyte.gz").write_bytes(idx(pictures))
+        (tmp_path / f"{part}-labels-idx1-ubyte.gz").write_bytes(idx(np.arange(n) % 2))
+    task = made(tmp_path)
+    assert task.layout.modality == "image"
+    assert task.describe()["examples"] == {"train": 20, "test": 6}
+    brightness = np.concatenate(task._inputs("test"))
+    assert brightness.shape == (24, 3)
+    assert brightness.max() <= 1
+
+
+TS = "@problemName x\n@timeStamps false\n@univariate false\n@classLabel true a b\n@data\n"
+
+
+def test_ts_files_with_a_class_only_in_test(tmp_path):
+    write(tmp_path / "x_TRAIN.ts", TS + "1,2:3,4:a\n1,2,3:3,4,5:b\n" * 2)
+    write(tmp_path / "x_TEST.ts", TS.replace("a b", "a b c") + "1,2:3,4:a\n1:2:c\n")
+    with pytest.raises(InputError, match=r"x_TEST.ts, row 7.*'c' \(1 row\).*Add examples"):
+        made(tmp_path)
+
+
+def test_other_channels_in_test_are_refused(tmp_path):
+    train = write(tmp_path / "x_TRAIN.ts", TS + "1,2:3,4:a\n1,2,3:3,4,5:b\n" * 2)
+    test = write(tmp_path / "other.ts", TS + "1,2:a\n")
+    with pytest.raises(InputError, match=r"other.ts, row 6: This sequence has 1 values a step"):
+        made(train, test=test)
+
+
+def test_one_class_is_refused(tmp_path):
+    file = write(tmp_path / "one.csv", "text,label\n" + "some words,yes\n" * 20)
+    with pytest.raises(InputError, match=r"one.csv, column 'label': All 20 .*'yes'"):
+        made(file)
+
+
+def test_split_keeps_the_proportions_and_is_made_before_the_fit(reviews):
+    task = made(reviews, text="review", target="sentiment", test_fraction=0.25, valid_fraction=0.25)
+    for part in ("train", "valid", "test"):
+        labels = task._parts[part].labels
+        assert labels.count("good") == labels.count("bad")
+    numbers = {text.split()[2] for text in task._parts["train"].inputs}
+    assert set(task.encoder.symbols) & {str(i) for i in range(40)} == numbers
+
+
+def test_scaler_sees_the_training_part_only(tmp_path):
+    train = write(tmp_path / "a_TRAIN.ts", TS + "0,2:0,20:a\n0,2:0,20:b\n" * 4)
+    test = write(tmp_path / "a_TEST.ts", TS + "900,900:9,9:a\n")
+    task = made(train, test=test)
+    assert task.encoder.shift.tolist() == [1, 10]
+    assert task.encoder.scale.tolist() == [1, 10]
+
+
+def test_few_examples_are_not_held_out_unless_asked(reviews):
+    data = {"data": reviews, "text": "review", "target": "sentiment"}
+    assert "valid" not in made(**data).describe()["examples"]
+    assert made(**data, valid_fraction=0.1).describe()["examples"]["valid"] == 4
+
+
+def test_what_was_chosen_is_chosen_again(reviews):
+    task = made(reviews, target="sentiment", text="review")
+    again = Classify.from_data(reviews, ClassifySettings(**task.settings.model_dump()))
+    assert again.settings == task.settings
+    assert again.layout == task.layout
+    assert again.describe() == task.describe()
+
+
+def test_prose_is_not_labelled_lines(tmp_path):
+    file = write(tmp_path / "novel.txt", "".join(f"word{i} follows word\n" for i in range(30)))
+    with pytest.raises(InputError, match=r"novel.txt.*30 different labels.*Begin each line"):
+        made(file)
