@@ -96,6 +96,16 @@ def numbers_in(cells: pa.ChunkedArray) -> NDArray[Any] | None:
     return np.asarray(pc.fill_null(numbers, np.nan))
 
 
+def is_number(cell: str) -> bool:
+    """Whether a cell of a file without types is a number, or says that it is missing."""
+    cell = cell.strip()
+    try:
+        float(cell)
+    except ValueError:
+        return cell in MISSING
+    return "_" not in cell
+
+
 def _words(values: pd.Series) -> tuple[pd.Series, Kind]:
     import pandas as pd
 

@@ -5,12 +5,13 @@ CSV, JSON lines and Parquet. Memory is that of a few batches, whatever the size 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elman.data import delimited, files, kinds, records
-from elman.data.kinds import KINDS, MISSING, Unfit
+from elman.data.kinds import KINDS, MISSING
 from elman.data.reading import one_format
 from elman.errors import InputError, nearest
 
@@ -84,16 +85,16 @@ def _csv(
             wanted = _types(head, list(columns or head.names), types or {})
         # A shorter file is one block: its memory is that of its content.
         options = head.options(wanted, block=_BLOCK, missing=MISSING)
-        empty = True
+        good = 0
         try:
             with arrow.open_csv(_utf8(path, head.encoding), **options) as batches:
                 for batch in batches:
                     if batch.num_rows:
-                        empty = False
                         yield batch
+                        good += batch.num_rows
         except (pa.ArrowInvalid, UnicodeError) as error:
-            raise _misfit(head, wanted, error) from None
-        if empty:
+            raise _misfit(head, wanted, good, error) from None
+        if not good:
             raise head.no_rows()
 
 
@@ -152,23 +153,20 @@ def _utf8(path: Path, encoding: str) -> Any:
 
 
 def _misfit(
-    head: delimited.Header, wanted: Mapping[str, pa.DataType], error: Exception
+    head: delimited.Header, wanted: Mapping[str, pa.DataType], good: int, error: Exception
 ) -> InputError:
-    """Find the first row that is unlike the header or has a cell unlike its column."""
-    import pandas as pd
+    """Find the first row, after the `good` ones, with a cell that is unlike its column."""
     import pyarrow as pa
 
     numeric = [name for name, dtype in wanted.items() if dtype == pa.float64()]
     places = [(head.names.index(name), name) for name in numeric]
-    for line, fields in head.records():
+    for line, fields in itertools.islice(head.records(), good, None):
         if len(fields) != len(head.names):
             break
         for place, name in places:
-            try:
-                kinds.to_number(pd.Series([fields[place]], dtype=object))
-            except Unfit as unfit:
+            if not kinds.is_number(fields[place]):
                 return InputError(
-                    f"{unfit} The column held numbers up to here.",
+                    f"{fields[place]!r} is not a number. The column held numbers up to here.",
                     file=head.path,
                     row=line,
                     column=name,

@@ -171,7 +171,7 @@ def _parse(path: Path, encoding: str | None) -> tuple[dict[str, Any], list[tuple
                 "Data come before @data.", file=path, row=number, fix="Write a line @data."
             )
         else:
-            name, _, value = line[1:].partition(" ")
+            name, _, value = line[1:].replace("\t", " ").partition(" ")
             name, value = name.lower(), value.strip()
             if name == "attribute":
                 attribute, _, kind = value.rpartition(" ")
