@@ -47,7 +47,7 @@ _warned: set[str] = set()
 
 @contextmanager
 def use(backend: str) -> Iterator[None]:
-    """Run everything inside on `backend`: the reference, say, where cuDNN cannot differentiate twice.
+    """Run everything inside on `backend`: the reference, where cuDNN refuses a second derivative.
 
     >>> import torch, elman.cells
     >>> with use("reference"):

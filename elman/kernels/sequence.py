@@ -121,7 +121,7 @@ def _checked_state(cell: Cell, state: Sequence[Tensor] | Tensor, batch: int) -> 
     if isinstance(state, Tensor) or len(state) != len(sizes):
         came = "a tensor" if isinstance(state, Tensor) else f"{len(state)} items"
         raise SequenceError(
-            f"{type(cell).__name__} takes its state as a tuple of {len(sizes)} tensor(s), got {came}."
+            f"{type(cell).__name__} takes a tuple of {len(sizes)} state tensor(s), got {came}."
         )
     for i, (tensor, size) in enumerate(zip(state, sizes, strict=True)):
         if tuple(tensor.shape) != (batch, size):

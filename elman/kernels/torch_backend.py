@@ -269,6 +269,9 @@ def _fused(
         kernel = torch.gru
     else:
         kernel = torch.rnn_tanh if cell.nonlinearity == "tanh" else torch.rnn_relu
+    if torch.compiler.is_compiling():
+        # Compiled, the backward pass of oneDNN's kernel fails inside torch; so break the graph.
+        kernel = torch.compiler.disable(kernel)
     initial = [s[None] for s in state]
     hidden = initial if len(initial) > 1 else initial[0]
     # `train` must be set whenever a backward pass may follow: cuDNN keeps nothing otherwise.
