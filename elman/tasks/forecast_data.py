@@ -8,6 +8,7 @@ whole series (`.tsf`, `.ts`, lists in JSON). All become one `Panel`.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -267,7 +268,7 @@ def _from_long(table: Table, columns: Columns) -> Panel:
     )[:, : len(columns.covariates)]
     names = [""] * len(table) if columns.group is None else table.labels(columns.group)
     series = []
-    for name, rows in pd.Series(range(len(table))).groupby(names, sort=False):
+    for name, rows in pd.Series(range(len(table))).groupby(np.array(names), sort=False):
         index = rows.to_numpy().astype(np.int64)
         length = _observed(table, values[index], index, targets) if ahead else len(index)
         times = None
@@ -358,13 +359,16 @@ def frequency_of(times: pd.DatetimeIndex) -> str | None:
 
     if len(times) < 3:
         return None
-    found = pd.infer_freq(times[:10_000])
+    with warnings.catch_warnings():
+        # pandas 3 warns that pandas 4 will return an offset; both are understood here.
+        warnings.simplefilter("ignore")
+        found: Any = pd.infer_freq(times[:10_000])
     if found is not None:
-        return str(found)
+        return str(getattr(found, "freqstr", found))
     steps, counts = np.unique(np.diff(times.asi8), return_counts=True)
     step = pd.Timedelta(int(steps[np.argmax(counts)]), unit=times.unit)
     days = step / pd.Timedelta(days=1)
-    if days == 1 and (times.dayofweek < 5).all():
+    if days == 1 and (times.day_of_week < 5).all():
         return "B"
     if 28 <= days <= 31:
         return "MS" if (times.day == 1).all() else "ME"
@@ -401,7 +405,7 @@ def season_of(frequency: str | None) -> int:
         # A day of five minutes or more; a day of seconds would be longer than most windows.
         cycle = 86_400 if seconds >= 300 else 3600 if seconds >= 60 else 60
         return max(1, round(cycle / seconds))
-    prefix = offset.name.split("-")[0].removesuffix("S").removesuffix("E")
+    prefix = offset.rule_code.split("-")[0].removesuffix("S").removesuffix("E")
     return max(1, _SEASONS.get(prefix[:1] if prefix != "B" else "B", 1) // offset.n)
 
 
@@ -461,8 +465,8 @@ def calendar(times: pd.DatetimeIndex, cycles: Sequence[str]) -> Floats:
     seconds = np.asarray(times.hour * 3600 + times.minute * 60 + times.second, dtype=np.float64)
     place = {
         "day": seconds / CYCLES["day"],
-        "week": (np.asarray(times.dayofweek) * 86_400 + seconds) / CYCLES["week"],
-        "year": (np.asarray(times.dayofyear) - 1) / 365.2425,
+        "week": (np.asarray(times.day_of_week) * 86_400 + seconds) / CYCLES["week"],
+        "year": (np.asarray(times.day_of_year) - 1) / 365.2425,
     }
     turns = [2 * np.pi * place[name] for name in cycles]
     return np.stack([wave(turn) for turn in turns for wave in (np.sin, np.cos)], axis=1)

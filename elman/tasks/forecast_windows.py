@@ -75,7 +75,8 @@ def cut(
 
     Args:
         panel: the series, with what was told for validation and test already appended.
-        horizon: a part that is not told holds at least this many rows.
+        horizon: a part that is not told holds at least this many rows, nearly twice as many
+            where a series has ten times as many.
         fractions: of the rows, for validation and for test.
         rows: sizes of train, validation and test, where they are told.
         told: `"valid"` and `"test"` to the number of rows of each series that were given apart.
@@ -95,11 +96,13 @@ def cut(
                     file=panel.source,
                 )
         else:
+            # A single window is a poor judge: one for each place in the horizon, if rows allow.
+            least = 2 * horizon - 1 if n >= 10 * horizon else horizon
             given = sum(sizes.get(series.name, 0) for sizes in told.values())
             valid, test = (
                 told[part].get(series.name, 0)
                 if part in told
-                else max(horizon, round(fraction * (n - given)))
+                else max(least, round(fraction * (n - given)))
                 for part, fraction in zip(("valid", "test"), fractions, strict=True)
             )
             train = n - valid - test
