@@ -223,7 +223,7 @@ class Tokens:
     @property
     def predicted(self) -> int:
         """How many of them are predicted: all but the first."""
-        return len(self.ids) - 1
+        return max(0, len(self.ids) - 1)
 
 
 def encode(documents: Documents, vocabulary: Vocabulary, *, ended: bool) -> Tokens:

@@ -84,7 +84,12 @@ class GenerateSettings(TaskSettings):
     k2: int | None = Field(
         None, ge=1, description="tokens back that gradients flow (default: k1), at least k1"
     )
-    batch_size: int = Field(50, ge=1, description="rows of text (or documents) in a batch")
+    batch_size: int = Field(
+        50,
+        ge=1,
+        description="rows of text in a batch; short documents are run whole, as many at a time as "
+        "have batch_size x k1 symbols",
+    )
     lr: float = Field(4e-3, gt=0, description="learning rate at its highest")
     schedule: Literal["constant", "linear", "cosine", "onecycle", "step", "plateau"] = Field(
         "cosine", description="course of the rate over the run, whatever bounds the run"
@@ -242,9 +247,10 @@ class Generate:
         tokens, settings = self._tokens["train"], self.settings
         if short(tokens, settings.batch_size):
             lengths = np.diff(tokens.starts, append=tokens.predicted)
+            rows = max(settings.batch_size, int(settings.batch_size * settings.k1 / lengths.mean()))
             return Batches(
-                bucketed(lengths, settings.batch_size),
-                lambda rows: _Whole.of(tokens, lengths, rows),
+                bucketed(lengths, rows),
+                lambda chosen: _Whole.of(tokens, lengths, chosen),
                 seed=settings.seed,
                 rank=rank,
                 world_size=world_size,
@@ -285,36 +291,47 @@ class Generate:
         """The cost of each document of `data`: a row with its beginning, size and scores."""
         import pandas as pd
 
-        rows = []
-        for text in self._documents(data).whole():
-            tokens = encode(Documents.of_texts([text]), self.vocabulary, ended=self.documents > 1)
-            scored = self._evaluation(tokens, costs(cast(LanguageModel, model), tokens))
-            rows.append({"text": text[:80], "tokens": tokens.predicted, **scored.metrics})
+        documents = find(data, self.settings.text, self.settings.encoding)
+        tokens = encode(documents, self.vocabulary, ended=self.documents > 1)
+        units = self._units(tokens, costs(cast(LanguageModel, model), tokens), tokens.starts)
+        rows = [
+            {"text": text[:80], "tokens": int(units["count"].iloc[i])}
+            | self._score(units.iloc[i : i + 1])
+            for i, text in enumerate(documents.whole())
+        ]
         return pd.DataFrame(rows)
-
-    def _documents(self, data: Any) -> Documents:
-        return find(data, self.settings.text, self.settings.encoding)
 
     def _to_score(self, data: Any) -> Tokens:
         if data is None:
             return self._tokens["test"]
-        return encode(self._documents(data), self.vocabulary, ended=self.documents > 1)
+        documents = find(data, self.settings.text, self.settings.encoding)
+        return encode(documents, self.vocabulary, ended=self.documents > 1)
 
     def _evaluation(self, tokens: Tokens, nats: NDArray[np.float64]) -> Evaluation:
-        import pandas as pd
-
         count = len(nats)
         size = max(1, count // _MOST_BLOCKS, min(_BLOCK, count // _BLOCKS))
-        edges = np.arange(0, count, size)
-        written = self._written()[tokens.ids[1:]]
-        units = pd.DataFrame(
+        units = self._units(tokens, nats, np.arange(0, count, size))
+        return Evaluation(units, self._score, units)
+
+    def _units(
+        self, tokens: Tokens, nats: NDArray[np.float64], firsts: NDArray[np.int64]
+    ) -> pd.DataFrame:
+        """Cost and size of the tokens from each of `firsts` up to the next."""
+        import pandas as pd
+
+        targets = tokens.ids[1:]
+        counted = np.ones(len(targets), np.int64)
+        if self.documents == 1:
+            # The end of a document is nothing that a model of one document could know.
+            counted[targets == self.vocabulary.bos] = 0
+        characters = self._written()[targets]
+        return pd.DataFrame(
             {
-                "nll": np.add.reduceat(nats, edges),
-                "count": np.diff(edges, append=count),
-                "characters": np.add.reduceat(written, edges),
+                "nll": np.add.reduceat(nats * counted, firsts),
+                "count": np.add.reduceat(counted, firsts),
+                "characters": np.add.reduceat(characters * counted, firsts),
             }
         )
-        return Evaluation(units, self._score, units)
 
     def _score(self, units: pd.DataFrame) -> dict[str, float]:
         nats = float(units["nll"].sum())
@@ -389,6 +406,7 @@ class _Objective:
     def __init__(self, task: Generate, model: LanguageModel) -> None:
         self.model = self.language = model
         self.task, self.metric = task, task.metric
+        self.through = TruncatedBPTT(task.settings.k1, task.settings.k2)
 
     def loss(self, batch: StreamBatch | _Whole, carried: Any) -> tuple[Tensor, float, Any]:
         """The summed cost of the tokens of a window, and the state for the next one."""
@@ -399,25 +417,10 @@ class _Objective:
             return *self._cost(output, targets), None
         reset = batch.reset.to(device) if bool(batch.reset.any()) else None
         state = None if batch.first else carried
-        steps = self._advance(batch.context)
-        if steps:
-            through = TruncatedBPTT(steps, max(steps, len(inputs)))
-            output, carried = through(
-                self.language.read, inputs, state, reset=reset, context=batch.context
-            )
-        else:
-            output, _ = self.language.read(inputs, state, reset)
-            output, carried = output[batch.context :], state
+        output, carried = self.through(
+            self.language.read, inputs, state, reset=reset, context=batch.context
+        )
         return *self._cost(output, targets[batch.context :]), carried
-
-    def _advance(self, context: int) -> int:
-        """Steps from the beginning of a window with `context` to that of the next.
-
-        Fewer than k1 while the context still grows, at the beginning of the text.
-        """
-        settings = self.task.settings
-        most = (settings.k2 or settings.k1) - settings.k1
-        return settings.k1 - (min(most, context + settings.k1) - context)
 
     def _cost(self, output: Tensor, targets: Tensor) -> tuple[Tensor, float]:
         settings = self.task.settings

@@ -59,12 +59,11 @@ class LanguageModel(nn.Module):
         width = recurrent.output_size
         between = tied and width != embedding_size
         self.between = nn.Linear(width, embedding_size) if between else nn.Identity()
-        self.head = nn.Linear(embedding_size if tied else width, symbols)
-        # Scores of a symbol begin small, and all symbols about equally likely.
+        # One weight under one name, so that it is saved once.
+        self.head = None if tied else nn.Linear(width, symbols, bias=False)
+        self.bias = nn.Parameter(torch.zeros(symbols))
+        # Scores begin small, so that all symbols are about equally likely.
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
-        nn.init.zeros_(self.head.bias)
-        if tied:
-            self.head.weight = self.embedding.weight
 
     def read(
         self,
@@ -83,8 +82,8 @@ class LanguageModel(nn.Module):
 
     def scores(self, output: Tensor) -> Tensor:
         """What `read` gave, or some of it, to unnormalised log-probabilities `(..., symbols)`."""
-        scores: Tensor = self.head(self.between(output))
-        return scores
+        weight = self.embedding.weight if self.head is None else self.head.weight
+        return F.linear(self.between(output), weight, self.bias)
 
     def dropped(self, output: Tensor) -> Tensor:
         """`read`'s output as `scores` is to have it in training."""

@@ -157,6 +157,7 @@ class SymbolStepper:
         assert self.vocabulary.bos is not None
         return self._read(self.vocabulary.bos, None)[1]
 
+    @torch.inference_mode()
     def step(self, value: str, state: Any) -> tuple[dict[str, float], Any]:
         """One symbol as text; the probability of each symbol after it.
 
