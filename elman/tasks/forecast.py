@@ -21,6 +21,7 @@ from elman.tasks import forecast_baselines, forecast_data
 from elman.tasks.base import Evaluation, Section, Stepper, TaskSettings, device_of
 from elman.tasks.forecast_baselines import Forecaster
 from elman.tasks.forecast_data import Panel, Series, read_panel
+from elman.tasks.forecast_intervals import Calibrated
 from elman.tasks.forecast_metrics import score, window_sums
 from elman.tasks.forecast_settings import ForecastSettings, decided, sized
 from elman.tasks.forecast_tables import apart, table, times_of
@@ -277,9 +278,9 @@ class Forecast:
         }
         sizes = (len(self.targets), self.lookback, self.horizon)
         if s.model == "recurrent":
-            return DirectForecaster(*sizes, **options)
+            return Calibrated(DirectForecaster(*sizes, **options), s.quantiles)
         assert s.segment is not None
-        return SegmentForecaster(*sizes, s.segment, **options)
+        return Calibrated(SegmentForecaster(*sizes, s.segment, **options), s.quantiles)
 
     def objective(self, model: nn.Module) -> Objective:
         """Point and pinball loss in standardised units, judged by the headline metric."""
@@ -297,9 +298,20 @@ class Forecast:
         )
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Metrics on the validation part, on a thousand windows spread evenly over it."""
+        """Metrics on the validation part, by which the model's quantiles are corrected too.
+
+        On a thousand windows at most, spread evenly over it.
+        """
+        assert isinstance(model, Calibrated)
+        held = self._here
         origins = self._valid_origins(None).thinned(MOST_VALIDATION_WINDOWS)
-        return self._score(self._sums(self._here, origins, self._forecaster(model, self._here)))
+        chunks = list(origins.chunks(self._chunk))
+        forecasts = [self._forecast(model, held, some) for some in chunks]
+        futures = [held.windows.batch(some).future for some in chunks]
+        truth = torch.cat([future for future in futures if future is not None])
+        model.calibrate(torch.cat([y for y, _ in forecasts]), truth)
+        done = iter(self._finished(model, held, y, batch) for y, batch in forecasts)
+        return self._score(self._sums(held, origins, lambda some: next(done)))
 
     # Scores
 
@@ -332,21 +344,26 @@ class Forecast:
 
     def _forecaster(self, model: nn.Module, held: Held) -> Forecaster:
         """The model as a function from origins to points and quantiles in own units."""
-        device = device_of(model)
+        assert isinstance(model, Calibrated)
+        return lambda some: self._finished(model, held, *self._forecast(model, held, some))
 
-        @torch.inference_mode()
-        def forecast(origins: Origins) -> tuple[Floats, Floats]:
-            was_training = model.training
-            model.eval()
-            batch = held.windows.batch(origins, future=False)
-            there = batch.to(device)
-            y = model(there.past, there.known).cpu().double()
-            model.train(was_training)
-            own = held.windows.own_units(y, batch).numpy()
-            # Quantiles may cross; sorting them is never worse (Chernozhukov et al. 2010).
-            return own[..., 0], np.sort(own[..., 1:], axis=-1)
+    @torch.inference_mode()
+    def _forecast(self, model: Calibrated, held: Held, origins: Origins) -> tuple[Tensor, Batch]:
+        """What the model gives, in its own units, on the CPU."""
+        batch = held.windows.batch(origins, future=False)
+        there = batch.to(device_of(model))
+        was_training = model.training
+        model.eval()
+        y = model(there.past, there.known).cpu()
+        model.train(was_training)
+        return y, batch
 
-        return forecast
+    @torch.inference_mode()
+    def _finished(
+        self, model: Calibrated, held: Held, y: Tensor, batch: Batch
+    ) -> tuple[Floats, Floats]:
+        own = held.windows.own_units(model.corrected(y).double(), batch).numpy()
+        return own[..., 0], own[..., 1:]
 
     def _sums(self, held: Held, origins: Origins, forecaster: Forecaster) -> pd.DataFrame:
         """What every window adds to every metric, a row each."""

@@ -242,11 +242,7 @@ def _from_long(table: Table, columns: Columns) -> Panel:
     import pandas as pd
 
     time = columns.time or next((n for n, k in table.kinds.items() if k == "time"), None)
-    moments = None if time is None else table.column(time, "time")
-    if moments is not None and moments.isna().any():
-        raise table.refuse(
-            "the time is missing.", int(np.argmax(moments.isna())), str(time), "Fill it in."
-        )
+    moments = None if time is None else _moments(table, time)
     aside = {time, columns.group, *columns.covariates}
     if columns.target is None:
         targets = [n for n, k in table.kinds.items() if k == "number" and n not in aside]
@@ -273,12 +269,24 @@ def _from_long(table: Table, columns: Columns) -> Panel:
         length = _observed(table, values[index], index, targets) if ahead else len(index)
         times = None
         if moments is not None:
-            times = pd.DatetimeIndex(moments.iloc[index])
-            _in_order(table, times, index, str(time), str(name), columns)
+            whose = moments.iloc[index]
+            _in_order(table, pd.Index(whose), index, str(time), str(name), columns)
+            times = pd.DatetimeIndex(whose) if whose.dtype.kind == "M" else None
         series.append(Series(str(name), values[index[:length]], known[index], times))
     longest = max(series, key=len)
     frequency = None if longest.times is None else frequency_of(longest.times)
     return Panel(series, targets, list(columns.covariates), frequency, table.source)
+
+
+def _moments(table: Table, column: str) -> pd.Series:
+    """The column as times, or as the numbers it holds where those count years or steps."""
+    moments = table.column(column)
+    if table.kinds.get(column) != "number" or moments.max() > 10_000_000:
+        moments = table.column(column, "time")
+    if moments.isna().any():
+        place = int(np.argmax(moments.isna()))
+        raise table.refuse("the time is missing.", place, column, "Fill it in.")
+    return moments
 
 
 def _observed(table: Table, values: Floats, rows: NDArray[np.int64], targets: list[str]) -> int:
@@ -299,13 +307,13 @@ def _observed(table: Table, values: Floats, rows: NDArray[np.int64], targets: li
 
 def _in_order(
     table: Table,
-    times: pd.DatetimeIndex,
+    times: pd.Index[Any],
     rows: NDArray[np.int64],
     column: str,
     name: str,
     columns: Columns,
 ) -> None:
-    steps = np.diff(times.asi8)
+    steps = np.diff(times.to_numpy()).astype(np.float64)
     wrong = np.flatnonzero(steps <= 0)
     if not len(wrong):
         return

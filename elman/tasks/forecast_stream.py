@@ -103,7 +103,7 @@ class ForecastStepper:
 
         told = value.get(self.task.settings.time or "time") if isinstance(value, Mapping) else None
         if told is not None:
-            return int(pd.Timestamp(told).as_unit("us").value)
+            return _microseconds(pd.Timestamp(told))
         if last is None:
             raise InputError(
                 "the first step needs its time, because this model reads the calendar.",
@@ -111,7 +111,11 @@ class ForecastStepper:
             )
         assert self.task.frequency is not None
         after = times_after(pd.Timestamp(last, unit="us"), 1, self.task.frequency)[0]
-        return int(after.as_unit("us").value)
+        return _microseconds(after)
+
+
+def _microseconds(moment: pd.Timestamp) -> int:
+    return int(moment.to_datetime64().astype("datetime64[us]").astype(np.int64))
 
 
 def _by_target(frame: pd.DataFrame, targets: list[str], timed: bool) -> dict[str, Any]:

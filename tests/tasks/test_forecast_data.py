@@ -151,8 +151,11 @@ def test_later_values_may_not_begin_before_the_end() -> None:
 
 @pytest.mark.parametrize(
     ("alias", "season"),
-    [("h", 24), ("30min", 48), ("15min", 96), ("10min", 144), ("min", 60), ("s", 60), ("D", 7)]
-    + [("B", 5), ("W-MON", 52), ("MS", 12), ("ME", 12), ("QE-DEC", 4), ("YS-JAN", 1), ("2h", 12)],
+    [
+        *[("h", 24), ("30min", 48), ("15min", 96), ("10min", 144), ("min", 60), ("s", 60)],
+        *[("D", 7), ("B", 5), ("W-MON", 52), ("MS", 12), ("ME", 12), ("QE-DEC", 4)],
+        *[("YS-JAN", 1), ("2h", 12)],
+    ],
 )
 def test_season_and_next_times_of_a_frequency(alias: str, season: int) -> None:
     times = pd.date_range("2024-01-01", periods=40, freq=alias)

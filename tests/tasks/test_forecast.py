@@ -1,0 +1,444 @@
+"""The task forecast, whole: parts in time, learning, scores, prediction, streams."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from elman.errors import InputError
+from elman.tasks.base import Evaluation
+from elman.tasks.forecast import Forecast
+from elman.tasks.forecast_intervals import Calibrated
+from elman.tasks.forecast_settings import ForecastSettings
+from elman.tasks.forecast_windows import Origins, blocks
+from elman.training import fit, seed
+
+SMALL: dict[str, Any] = {"hidden_size": 16, "max_steps": 150, "lr": 1e-2, "dropout": 0.0}
+
+
+def settings(**given: Any) -> ForecastSettings:
+    return ForecastSettings(**(SMALL | given))
+
+
+def task_on(data: Any, valid: Any = None, test: Any = None, **given: Any) -> Forecast:
+    return Forecast.from_data(data, settings(**given), valid=valid, test=test)
+
+
+def trained(task: Forecast) -> nn.Module:
+    seed(0)
+    model = task.build()
+    fit(task.objective(model), task.batches(), task.settings, run=None)
+    return model.eval()
+
+
+def waves(n: int = 400, freq: str = "h") -> pd.DataFrame:
+    """Two cycles that do not fit into one another: no naive rule is right about them."""
+    t = np.arange(n)
+    y = 20 + 3 * np.sin(2 * np.pi * t / 7.3) + 2 * np.cos(2 * np.pi * t / 17.1)
+    return pd.DataFrame({"time": pd.date_range("2024-01-01", periods=n, freq=freq), "y": y})
+
+
+@pytest.fixture(scope="module")
+def learnt() -> tuple[Forecast, nn.Module, Evaluation]:
+    task = task_on(waves(), horizon=6, lookback=24, season=24, segment=6, calendar=False)
+    model = trained(task)
+    return task, model, task.evaluate(model)
+
+
+# Parts
+
+
+def test_parts_follow_one_another_in_time_and_nothing_is_fitted_on_later_ones() -> None:
+    frame = waves(100)
+    later = frame.copy()
+    later.loc[70:, "y"] += 1000.0
+    one, other = (
+        task_on(f, horizon=5, lookback=10, rows=[70, 15, 15], season=1) for f in (frame, later)
+    )
+    assert one.assets()["scales"][""]["scaler"] == other.assets()["scales"][""]["scaler"]
+    np.testing.assert_allclose(
+        one.assets()["scales"][""]["scaler"]["shift"], [frame["y"][:70].mean()]
+    )
+    facts = one.describe()
+    assert facts["train"] == {"rows": 70, "windows": 70 - 10 - 5 + 1}
+    assert facts["valid"] == {"rows": 15, "windows": 11}
+    assert facts["test"] == {"rows": 15, "windows": 11}
+
+
+def test_training_windows_hold_only_rows_of_the_training_part() -> None:
+    frame = pd.DataFrame({"y": np.arange(100.0)})
+    task = task_on(frame, horizon=5, lookback=10, rows=[70, 15, 15], batch_size=200)
+    scaler = task.assets()["scales"][""]["scaler"]
+    (batch,) = list(task.batches())
+    assert batch.future is not None
+    newest = batch.future.max() * scaler["scale"][0] + scaler["shift"][0]
+    assert round(float(newest)) == 69
+    # The future begins one row after the past ends.
+    gap = (batch.future[:, 0] - batch.past[:, -1]) * scaler["scale"][0]
+    torch.testing.assert_close(gap, torch.ones_like(gap), atol=1e-4, rtol=0)
+
+
+def test_no_forecast_depends_on_what_comes_after_its_origin() -> None:
+    frame = waves(120)
+    changed = frame.copy()
+    changed.loc[110:, "y"] = 1e3
+    first, second = (
+        task_on(f, horizon=5, lookback=12, rows=[80, 20, 20], segment=4) for f in (frame, changed)
+    )
+    seed(0)
+    model = first.build()
+    one, two = (t.evaluate(model).predictions for t in (first, second))
+    assert one is not None
+    assert two is not None
+    early = one["time"] < frame["time"][110]
+    pd.testing.assert_frame_equal(one[early], two[early])
+    # The window at 110 has none of the changed rows in its past.
+    at = (one["time"] >= frame["time"][110]) & (one["time"] < frame["time"][115])
+    np.testing.assert_array_equal(one[at]["forecast"], two[at]["forecast"])
+    for name, baseline in first.baselines().items():
+        other = second.baselines()[name]
+        before = slice(0, 1)  # the first block: origins whose horizon ends before row 110
+        pd.testing.assert_frame_equal(baseline.units[before], other.units[before])
+
+
+def test_told_parts_are_appended_and_their_lengths_are_kept() -> None:
+    frame = pd.DataFrame({"y": np.arange(60.0)})
+    task = task_on(
+        frame, valid=pd.DataFrame({"y": [60.0, 61.0]}), test=pd.DataFrame({"y": [62.0, 63.0]})
+    )
+    assert task.horizon == 2
+    facts = task.describe()
+    assert [facts[part]["rows"] for part in ("train", "valid", "test")] == [60, 2, 2]
+
+
+def test_defaults_follow_the_frequency_and_the_length() -> None:
+    hours = task_on(waves(2000)).settings
+    assert (hours.season, hours.horizon, hours.lookback, hours.segment) == (24, 24, 72, 24)
+    few = task_on(waves(36, "MS")).settings
+    assert (few.season, few.horizon) == (12, 7)
+    assert task_on(pd.DataFrame({"y": np.arange(200.0)})).settings.horizon == 10
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"horizon": 20}, r"series 'b' has 30 rows.*horizon of 20.*needs 61"),
+        ({"horizon": 2, "rows": [40, 5, 5]}, r"series 'b' has 30 rows.*asks for 50"),
+        (
+            {"horizon": 2, "log": True},
+            r"value 3 of series 'b' is 0: it has no logarithm.*log=false",
+        ),
+    ],
+)
+def test_series_that_do_not_fit_are_named(given: dict[str, Any], message: str) -> None:
+    y = np.ones(130)
+    y[102] = 0.0
+    frame = pd.DataFrame({"id": ["a"] * 100 + ["b"] * 30, "y": y})
+    with pytest.raises(InputError, match=message):
+        task_on(frame, group="id", target="y", **given)
+
+
+def test_settings_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValueError, match="ascending"):
+        settings(quantiles=[0.9, 0.1])
+    with pytest.raises(ValueError, match="window_norm"):
+        settings(window_norm="zscore")
+
+
+# Learning
+
+
+def test_a_learnable_series_is_learnt_and_beats_the_rules(
+    learnt: tuple[Forecast, nn.Module, Evaluation],
+) -> None:
+    task, _, evaluation = learnt
+    assert evaluation.metrics["scaled_mae"] < 0.2
+    rules = task.baselines()
+    for name in ("last value", "seasonal naive (24)", "drift"):
+        assert rules[name].metrics["mase"] > 3 * evaluation.metrics["mase"]
+    # Sums of sinusoids obey a linear recurrence: the linear map is right and says so.
+    assert rules["linear (ridge)"].metrics["mase"] < 0.1
+    assert set(evaluation.metrics) == set(rules["drift"].metrics)
+    assert len(evaluation.units) == len(rules["drift"].units)
+
+
+@pytest.mark.parametrize("loss", ["mse", "smape"])
+def test_other_losses_and_the_direct_model_learn(loss: str) -> None:
+    task = task_on(
+        waves(250), horizon=4, lookback=20, model="recurrent", loss=loss, log=loss == "mse"
+    )
+    assert task.evaluate(trained(task)).metrics["scaled_mae"] < 0.5
+    assert task.baselines()["last value"].metrics["scaled_mae"] > 0.8
+
+
+def test_what_is_known_ahead_is_used() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=300)
+    frame = pd.DataFrame({"y": 5 * x + 10, "x": x})
+    with_x = task_on(frame, target="y", covariates=["x"], horizon=3, lookback=6, window_norm="none")
+    without = task_on(frame, target="y", horizon=3, lookback=6, window_norm="none")
+    known, blind = (t.evaluate(trained(t)).metrics["scaled_mse"] for t in (with_x, without))
+    assert known < 0.1
+    assert blind > 0.5
+
+
+def test_the_calendar_is_used() -> None:
+    times = pd.date_range("2024-01-01", periods=700, freq="D")
+    y = np.where(times.day_of_week == 6, 10.0, 0.0)
+    frame = pd.DataFrame({"t": times, "y": y})
+    # Three values of the past cannot tell the day of the week.
+    given = {"horizon": 7, "lookback": 3, "window_norm": "none", "loss": "mse", "quantiles": []}
+    found, blind = (
+        (t := task_on(frame, calendar=c, **given)).evaluate(trained(t)).metrics["scaled_mse"]
+        for c in (True, False)
+    )
+    assert found < 0.1
+    assert blind > 0.4
+
+
+def test_quantiles_cover_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"y": rng.normal(size=1500)})
+    task = task_on(frame, horizon=2, lookback=8, window_norm="none", hidden_size=8, epochs=3)
+    evaluation = task.evaluate(trained(task))
+    assert evaluation.metrics["coverage"] == pytest.approx(0.8, abs=0.1)
+    # 2 · mean of the normal density at its deciles: what the true quantiles would score.
+    assert evaluation.metrics["crps"] == pytest.approx(0.617, abs=0.05)
+    noise = task.baselines()["linear (ridge)"].metrics["coverage"]
+    assert noise == pytest.approx(0.8, abs=0.1)
+
+
+def test_an_overconfident_forecaster_is_corrected() -> None:
+    class Sure(nn.Module):
+        def forward(self, past: torch.Tensor, known: object = None) -> torch.Tensor:
+            return torch.tensor([5.0, 4.9, 5.0, 5.1]).expand(len(past), 3, 2, 4)
+
+    def rows(n: int, number: int) -> torch.Tensor:
+        return 4 + 2 * torch.randn(n, 3, 2, generator=torch.Generator().manual_seed(number))
+
+    model = Calibrated(Sure(), [0.1, 0.5, 0.9])
+    y = model(torch.zeros(2000, 4, 2))
+    model.calibrate(y, rows(2000, 0))
+    _, low, middle, high = model.corrected(y).unbind(-1)
+    came = rows(2000, 1)
+    assert float((came < low).float().mean()) == pytest.approx(0.1, abs=0.02)
+    assert float((came < middle).float().mean()) == pytest.approx(0.5, abs=0.02)
+    assert float((came < high).float().mean()) == pytest.approx(0.9, abs=0.02)
+    # The point and the numbers the loss sees stay as they are.
+    torch.testing.assert_close(model.corrected(y)[..., 0], y[..., 0])
+    torch.testing.assert_close(model(torch.zeros(2000, 4, 2)), y)
+
+
+# Scores
+
+
+def test_scores_equal_those_of_the_predictions() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(5, 1, 80), "b": rng.normal(50, 9, 80)})
+    task = task_on(frame, horizon=4, lookback=8, rows=[48, 16, 16], test_step=4, season=3)
+    seed(0)
+    evaluation = task.evaluate(task.build())
+    shown = evaluation.predictions
+    assert shown is not None
+    assert len(shown) == 4 * 4 * 2
+    assert shown["value"].tolist() == frame.to_numpy()[64:80].ravel().tolist()
+    error = (shown["value"] - shown["forecast"]).abs()
+    assert evaluation.metrics["mae"] == pytest.approx(error.mean())
+    scaled = error / shown["target"].map(frame[:48].std(ddof=0))
+    assert evaluation.metrics["scaled_mse"] == pytest.approx((scaled**2).mean())
+    seasonal = frame[:64].diff(3).abs().mean()
+    assert evaluation.metrics["mase"] == pytest.approx(
+        (error / shown["target"].map(seasonal)).mean()
+    )
+    assert evaluation.units["count"].sum() == len(shown)
+
+
+def test_units_are_stretches_of_time_or_series() -> None:
+    one = Origins(np.zeros(200, dtype=np.int64), np.arange(200) + 50)
+    unit, words = blocks(one, 12)
+    assert unit.tolist() == [i // 12 for i in range(200)]
+    assert words == "stretches of 12 rows in time"
+    assert len(np.unique(blocks(Origins(one.series[:30], one.position[:30]), 12)[0])) == 10
+    many = Origins(np.repeat(np.arange(25), 2), np.tile([7, 8], 25))
+    unit, words = blocks(many, 12)
+    assert words == "series"
+    assert unit.tolist() == many.series.tolist()
+
+
+def test_rolling_origins_are_thinned_only_when_told() -> None:
+    frame = waves(300)
+    assert task_on(frame, horizon=6, rows=[200, 40, 60]).describe()["test"]["windows"] == 55
+    told = task_on(frame, horizon=6, rows=[200, 40, 60], test_step=6)
+    assert told.describe()["test"]["windows"] == 10
+
+
+# Afterwards
+
+
+def reloaded(task: Forecast, model: nn.Module) -> tuple[Forecast, nn.Module]:
+    import json
+
+    again = Forecast.from_assets(task.settings, json.loads(json.dumps(task.assets())))
+    other = again.build()
+    other.load_state_dict(model.state_dict())
+    return again, other.eval()
+
+
+def test_a_loaded_model_forecasts_and_scores_the_same(
+    learnt: tuple[Forecast, nn.Module, Evaluation],
+) -> None:
+    task, model, _ = learnt
+    again, other = reloaded(task, model)
+    frame = waves()
+    pd.testing.assert_frame_equal(task.predict(model, frame), again.predict(other, frame))
+    scored = again.evaluate(other, frame[-100:])
+    assert scored.metrics["scaled_mae"] < 0.2
+    assert "linear (ridge)" not in again.baselines(frame[-100:])
+
+
+def test_prediction_goes_on_where_the_data_ends(
+    learnt: tuple[Forecast, nn.Module, Evaluation],
+) -> None:
+    task, model, _ = learnt
+    whole = waves(420)
+    found = task.predict(model, whole[:400])
+    assert found["step"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert found["time"].tolist() == whole["time"][400:406].tolist()
+    assert np.abs(found["forecast"].to_numpy() - whole["y"][400:406].to_numpy()).max() < 2.0
+    quantiles = found.filter(like="q").to_numpy()
+    assert (np.diff(quantiles, axis=1) >= 0).all()
+    assert list(found.filter(like="q").columns[:2]) == ["q0.1", "q0.2"]
+
+
+def test_prediction_of_many_series_with_covariates() -> None:
+    n = 60
+    frame = pd.DataFrame(
+        {
+            "id": np.repeat(["a", "b"], n),
+            "y": np.concatenate([np.arange(n) % 5.0, 100 + np.arange(n) % 7.0]),
+            "x": np.tile(np.arange(n) % 2, 2),
+        }
+    )
+    given = {"group": "id", "target": "y", "covariates": ["x"], "horizon": 3, "lookback": 8}
+    task = task_on(frame, max_steps=2, **given)
+    model = trained(task)
+    with pytest.raises(InputError, match=r"series 'a' has covariates for 0 of the 3 rows"):
+        task.predict(model, frame)
+    future = pd.DataFrame({"id": ["a"] * 3 + ["new"] * 13, "y": [np.nan] * 16, "x": [0.0] * 16})
+    future.loc[3:12, "y"] = 7.0
+    data = pd.concat([frame[frame["id"] == "a"], future], ignore_index=True)
+    found = task.predict(model, data)
+    assert found["series"].tolist() == ["a"] * 3 + ["new"] * 3
+    assert found["time"].tolist() == [61, 62, 63, 11, 12, 13]
+
+
+def test_a_short_past_is_filled_with_its_first_value(
+    learnt: tuple[Forecast, nn.Module, Evaluation],
+) -> None:
+    task, model, _ = learnt
+    short = waves(410)[400:]
+    filled = pd.concat([short[:1]] * 14 + [short])["y"]
+    filled = pd.DataFrame({"y": filled.to_numpy()})
+    one = task.predict(model, short[["y"]])
+    two = task.predict(model, filled)
+    np.testing.assert_allclose(one["forecast"], two["forecast"])
+
+
+def test_the_stream_gives_what_predict_gives(
+    learnt: tuple[Forecast, nn.Module, Evaluation],
+) -> None:
+    task, model, _ = learnt
+    frame = waves(60)
+    stepper = task.stepper(model)
+    state = stepper.start()
+    for row, y in enumerate(frame["y"], 1):
+        out, state = stepper.step(y, state)
+        if row in (1, 10, 24, 60):
+            expected = task.predict(model, frame[:row])
+            np.testing.assert_allclose(out["forecast"]["y"], expected["forecast"], atol=1e-5)
+            np.testing.assert_allclose(out["q0.9"]["y"], expected["q0.9"], atol=1e-5)
+    assert sum(t.numel() for t in state) == 24 + 24 + 1
+    with pytest.raises(InputError, match="no number"):
+        stepper.step("lots", state)
+    with pytest.raises(InputError, match="there is no 'y'"):
+        stepper.step({"x": 1.0}, state)
+
+
+def test_a_stream_with_a_calendar_keeps_time() -> None:
+    frame = waves(200)
+    task = task_on(frame, horizon=3, lookback=12, max_steps=2)
+    assert task.cycles == ["day"]
+    model = trained(task)
+    stepper = task.stepper(model)
+    with pytest.raises(InputError, match="first step needs its time"):
+        stepper.step(1.0, stepper.start())
+    state = stepper.start()
+    for row in range(20):
+        value = {"y": frame["y"][row], "time": frame["time"][row]} if row == 0 else frame["y"][row]
+        out, state = stepper.step(value, state)
+    expected = task.predict(model, frame[:20])
+    np.testing.assert_allclose(out["forecast"]["y"], expected["forecast"], atol=1e-5)
+    assert out["time"] == [str(t) for t in frame["time"][20:23]]
+
+
+def test_the_report_shows_forecasts_and_errors_by_step(
+    learnt: tuple[Forecast, nn.Module, Evaluation],
+) -> None:
+    task, model, evaluation = learnt
+    pictures, steps = task.sections(model, evaluation)
+    assert pictures.figure is not None
+    (axes,) = pictures.figure.axes
+    truth = next(line for line in axes.lines if line.get_label() == "truth")
+    np.testing.assert_allclose(
+        np.asarray(truth.get_ydata(), dtype=float),
+        evaluation.predictions["value"].iloc[-6:],  # type: ignore[index]
+    )
+    assert steps.table is not None
+    assert steps.table["step"].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_without_statsmodels_the_baseline_is_reported_as_not_run(
+    learnt: tuple[Forecast, nn.Module, Evaluation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, _, _ = learnt
+    monkeypatch.setattr("elman.tasks.forecast_baselines.find_spec", lambda name: None)
+    assert "exponential smoothing" not in task.baselines()
+    assert "elman[series]" in task.describe()["not_run"]
+
+
+# Real data
+
+
+def test_m4_hourly_baseline_is_the_published_one(data_dir: Path) -> None:
+    folder = data_dir / "m4_hourly"
+    task = task_on(
+        folder / "Hourly-train.csv.gz", test=folder / "Hourly-test.csv", season=24, lookback=48
+    )
+    assert task.horizon == 48
+    held, origins, begins = task._to_score(None)
+    from elman.tasks.forecast_baselines import rules, with_intervals
+
+    rule = rules(held, begins, 24)["seasonal naive (24)"]
+    found = task._evaluation(held, origins, with_intervals(rule, held, begins, np.array([0.5])))
+    assert found.metrics["smape"] == pytest.approx(13.912, abs=1e-3)
+    assert found.metrics["mase"] == pytest.approx(1.193, abs=1e-3)
+
+
+def test_etth1_repeat_last_is_the_published_one(data_dir: Path) -> None:
+    task = task_on(
+        data_dir / "etth1" / "ETTh1.csv.gz", horizon=96, rows=[8640, 2880, 2880], lookback=96
+    )
+    held, origins, begins = task._to_score(None)
+    assert origins.count == 2785
+    from elman.tasks.forecast_baselines import rules
+
+    point = rules(held, begins, 24)["last value"]
+    found = task._evaluation(held, origins, lambda o: (p := point(o), p[..., None]))
+    assert found.metrics["scaled_mse"] == pytest.approx(1.294, abs=1e-3)
+    assert found.metrics["scaled_mae"] == pytest.approx(0.713, abs=1e-3)
