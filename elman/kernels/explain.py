@@ -31,7 +31,7 @@ class Explanation:
         lines = [f"backend: {self.backend} ({self.reason})"]
         if len(self.parts) > 1:
             lines += [
-                f"  {i}. {p.what}: {p.backend} ({p.reason})" for i, p in enumerate(self.parts)
+                f"  {i}. {p.what}: {p.backend} ({p.reason})" for i, p in enumerate(self.parts, 1)
             ]
         return "\n".join(lines)
 

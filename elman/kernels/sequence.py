@@ -112,6 +112,12 @@ def prepare(
     )
 
 
+def as_lengths(lengths: Tensor | Sequence[int]) -> Tensor:
+    """Lengths as a tensor; those of an empty batch count as integers, `torch.tensor([])` too."""
+    lengths = torch.as_tensor(lengths)
+    return lengths if lengths.numel() else lengths.long()
+
+
 def _shape(t: Tensor) -> str:
     return str(tuple(t.shape))
 
@@ -134,7 +140,7 @@ def _checked_state(cell: Cell, state: Sequence[Tensor] | Tensor, batch: int) -> 
 def _checked_lengths(
     lengths: Tensor | Sequence[int], steps: int, batch: int, device: torch.device
 ) -> Tensor:
-    lengths = torch.as_tensor(lengths)
+    lengths = as_lengths(lengths)
     if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
         raise SequenceError(f"lengths must be integers, got {lengths.dtype}.")
     if tuple(lengths.shape) != (batch,):

@@ -73,12 +73,29 @@ def _refused_cell(cell: Cell) -> str | None:
             return "torch has no kernel for a GRU that resets before the product"
     elif step is not Elman.forward:
         return f"torch has no kernel for {name}"
-    for module in cell.modules():
-        if module._forward_hooks or module._forward_pre_hooks:
-            return f"a hook on {name} would not be called"
-        if module is not cell and type(module).forward is not nn.Linear.forward:
-            return f"{name} holds a {type(module).__name__} in place of a linear map"
+    if _hooked(cell):
+        return f"a hook on {name} would not be called"
+    for part in ("W", "U", "V"):
+        linear = getattr(cell, part, None)
+        if linear is None:
+            continue
+        # A parametrised linear map will do: its weight is what the parametrisation gives.
+        if type(linear).forward is not nn.Linear.forward:
+            return f"{name} holds a {type(linear).__name__} in place of a linear map"
+        if _hooked(linear):
+            return f"a hook on {name}.{part} would not be called"
     return None
+
+
+def _hooked(module: nn.Module) -> bool:
+    return any(
+        (
+            module._forward_hooks,
+            module._forward_pre_hooks,
+            module._backward_hooks,
+            module._backward_pre_hooks,
+        )
+    )
 
 
 def _refused_options(cell: Cell, call: Call) -> str | None:
@@ -271,7 +288,7 @@ def _fused(
         kernel = torch.rnn_tanh if cell.nonlinearity == "tanh" else torch.rnn_relu
     if torch.compiler.is_compiling():
         # Compiled, the backward pass of oneDNN's kernel fails inside torch; so break the graph.
-        kernel = torch.compiler.disable(kernel)
+        kernel = torch.compiler.disable(kernel)  # type: ignore[no-untyped-call]
     initial = [s[None] for s in state]
     hidden = initial if len(initial) > 1 else initial[0]
     # `train` must be set whenever a backward pass may follow: cuDNN keeps nothing otherwise.

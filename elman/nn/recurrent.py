@@ -17,6 +17,7 @@ from elman.cells import make
 from elman.cells.base import Cell, State
 from elman.errors import InputError
 from elman.kernels import SequenceError
+from elman.kernels.sequence import as_lengths
 from elman.nn.dropout import dropped_weights, locked, probability, zoneout
 from elman.nn.weights import run_with
 
@@ -179,7 +180,7 @@ class Recurrent(nn.Module):
         """
         x, reset = self._time_first(x, reset)
         if lengths is not None:
-            lengths = torch.as_tensor(lengths).to(x.device)
+            lengths = as_lengths(lengths).to(x.device)
         if state is not None and len(state) != len(self.cells):
             raise SequenceError(
                 f"state must hold one entry for each of {self.num_layers} layer(s) x "
@@ -240,6 +241,8 @@ class Recurrent(nn.Module):
         return self._cell(layer, 0).input_size
 
     def _dropped(self, x: Tensor, p: float) -> Tensor:
+        if not p:
+            return x
         if self.variational:
             return locked(x, p, self.training)
         return nn.functional.dropout(x, p, self.training)

@@ -24,6 +24,12 @@ from elman.nn.weights import run_with
 class _Extended(nn.RNNBase):
     """What the three have in common: everything but the cell."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Without storage and, in a tuple, not registered: parameters and state_dict stay torch's.
+        later = (self.proj_size or self.hidden_size) * (1 + self.bidirectional)
+        self._cells = (self._cell(self.input_size), self._cell(later))
+
     def forward(
         self,
         input: Tensor | PackedSequence,
@@ -138,7 +144,7 @@ class _Extended(nn.RNNBase):
         for layer in range(self.num_layers):
             if layer and self.dropout:
                 x = nn.functional.dropout(x, self.dropout, self.training)
-            cell = self._lent_cell(layer, x.shape[-1])
+            cell = self._cells[min(layer, 1)]
             outputs = []
             for direction in range(1 + self.bidirectional):
                 result = run_with(
@@ -155,18 +161,6 @@ class _Extended(nn.RNNBase):
                 history.append(result.states or ())
             x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
         return x, self._stacked(final), self._stacked(history) if return_states else None
-
-    def _lent_cell(self, layer: int, input_size: int) -> Cell:
-        # Without weights of its own, and not registered: the state_dict stays torch's.
-        lent: dict[int, Cell] = self.__dict__.setdefault("_lent", {})
-        if layer not in lent:
-            lent[layer] = self._cell(input_size)
-        return lent[layer]
-
-    def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]
-        state.pop("_lent", None)
-        return state
 
     def _weights(self, layer: int, direction: int) -> dict[str, Tensor]:
         end = f"_l{layer}" + ("_reverse" if direction else "")
