@@ -1,10 +1,10 @@
 """Truncated backpropagation through time, BPTT(k1, k2) of Williams & Peng 1990.
 
-A long sequence is read in windows of k2 steps that advance by k1. The loss of a window
-is that of its last k1 steps (of all of them in the first window), so every position is
-judged once; gradients flow back through the window and no further. The state at the
-start of a window is the one the window before had after its first k1 steps, detached.
-With k2 = k1 windows do not overlap; with k1 as long as the sequence this is BPTT.
+A long sequence is read in windows. Each judges the next k1 steps and begins up to
+k2 - k1 steps before them, as its context; gradients flow back through the window, at
+most k2 steps, and no further. So every position is judged once. A window begins from
+the state that the window before had at that place, detached. With k2 = k1 windows do
+not overlap; with k1 as long as the sequence this is BPTT.
 """
 
 from __future__ import annotations
@@ -36,11 +36,14 @@ class TruncatedBPTT:
     """BPTT(k1, k2).
 
     Args:
-        k1: steps from one window to the next, and positions judged in each.
-        k2: steps of a window, at least k1; None is k1.
+        k1: steps judged in each window.
+        k2: steps of a window at most, at least k1; None is k1.
 
-    >>> list(TruncatedBPTT(2, 3).windows(6))
-    [Window(0:3, context=0), Window(2:5, context=1), Window(4:6, context=1)]
+    >>> list(TruncatedBPTT(2, 3).windows(5))
+    [Window(0:2, context=0), Window(1:4, context=1), Window(3:5, context=1)]
+
+    Raises:
+        InputError: not 1 <= k1 <= k2.
     """
 
     k1: int
@@ -53,17 +56,15 @@ class TruncatedBPTT:
             )
 
     @property
-    def length(self) -> int:
-        """Steps of a window, k2."""
-        return self.k1 if self.k2 is None else self.k2
+    def overlap(self) -> int:
+        """Steps of context a window has once there is enough past, k2 - k1."""
+        return 0 if self.k2 is None else self.k2 - self.k1
 
     def windows(self, length: int) -> Iterator[Window]:
-        """The windows of a sequence of `length` steps, in order; the last may be shorter."""
-        start, judged = 0, 0
-        while judged < length:
-            stop = min(start + self.length, length)
-            yield Window(start, stop, judged - start)
-            start, judged = start + self.k1, stop
+        """The windows of a sequence of `length` steps, in order (as `elman.data.Stream` cuts)."""
+        for judged in range(0, length, self.k1):
+            context = min(self.overlap, judged)
+            yield Window(judged - context, min(judged + self.k1, length), context)
 
     def __call__(
         self,
@@ -77,12 +78,15 @@ class TruncatedBPTT:
     ) -> tuple[Tensor, Any]:
         """Run one window.
 
+        Where windows overlap the layer is called twice, once up to where the next window
+        begins and once for the rest, and its dropout masks are drawn anew for the rest.
+
         Args:
-            layer: called as `layer(inputs, state)`, or with `reset=` too where one is given,
-                and giving `(outputs, state)`. It is called twice where windows overlap.
+            layer: called as `layer(inputs, state)`, or with `reset=` too where one is given;
+                gives `(outputs, state)`.
             inputs: time on axis `time`; at most k2 steps.
-            state: what the window before handed on; None at the start.
-            reset: where a new sequence begins, the shape of the first two axes of `inputs`.
+            state: what the window before handed on; None in the first.
+            reset: where a new sequence begins, in the shape of the first two axes of `inputs`.
             context: steps at the start that are not judged.
             time: the axis of time in inputs, reset and outputs: 0, or 1 for batch-first.
 
@@ -97,15 +101,23 @@ class TruncatedBPTT:
             return layer(part, state, reset=reset.narrow(time, start, stop - start))
 
         steps = inputs.shape[time]
-        outputs, carried = run(0, min(self.k1, steps), state)
-        if steps > self.k1:
-            rest, _ = run(self.k1, steps, carried)
-            outputs = torch.cat((outputs, rest), time)
+        # The next window judges from context + k1 on and begins min(overlap, that) before it.
+        advance = min(max(0, context + self.k1 - self.overlap), steps)
+        if advance == 0:
+            outputs, carried = run(0, steps, state)[0], state
+        else:
+            outputs, carried = run(0, advance, state)
+            if steps > advance:
+                outputs = torch.cat((outputs, run(advance, steps, carried)[0]), time)
         return outputs.narrow(time, context, steps - context), detach(carried)
 
 
 def detach(state: Any) -> Any:
-    """`state` (tensors in tuples, lists and dicts, or None) cut off from its past."""
+    """`state` (tensors in tuples, lists and dicts, or None) cut off from its past.
+
+    >>> detach([(torch.ones(1, requires_grad=True) * 2,)])
+    [(tensor([2.]),)]
+    """
     if isinstance(state, Tensor):
         return state.detach()
     if isinstance(state, dict):

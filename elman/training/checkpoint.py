@@ -152,22 +152,17 @@ def unpack(tensors: dict[str, Tensor], skeleton: Any) -> Any:
     return items if kind == "list" else tuple(items)
 
 
-def copy(tree: Any) -> Any:
-    """`tree` with every tensor cloned: nothing that happens to the original reaches it."""
+def copy(tree: Any, device: torch.device | None = None) -> Any:
+    """`tree` with every tensor cloned (onto `device`), so that nothing reaches it any more."""
     if isinstance(tree, Tensor):
-        return tree.detach().clone()
+        return tree.detach().to(device, copy=True)
     if isinstance(tree, dict):
-        return {key: copy(item) for key, item in tree.items()}
+        return {key: copy(item, device) for key, item in tree.items()}
     if isinstance(tree, list):
-        return [copy(item) for item in tree]
+        return [copy(item, device) for item in tree]
     if isinstance(tree, tuple):
-        return tuple(copy(item) for item in tree) if _holds_tensor(tree) else tree
+        return tuple(copy(item, device) for item in tree)
     return tree
-
-
-def _holds_tensor(items: tuple[Any, ...]) -> bool:
-    # The state of Python's generator is a tuple of 600 numbers: not worth walking twice.
-    return any(isinstance(item, Tensor | tuple | list | dict) for item in items)
 
 
 def _join(where: str, key: object) -> str:

@@ -1,8 +1,9 @@
 """Noticing that a run has diverged, without crying wolf.
 
-Two things count. A loss or a gradient that is not finite; and a loss far above that of
-the untrained model for many steps in a row. Single spikes do not count, and a large
-gradient alone does not either: clipping is there for it.
+A loss or a gradient that is not finite counts at once. A loss or a norm counts that is far
+above its start, when the model was untrained, for many steps in a row. Single spikes do
+not, for that is what clipping is there for; nor does what is large beside the recent past
+only, for a model that has learnt its task makes every later mistake look large.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-FACTOR = 10.0
-"""How many times the loss of the untrained model is too much ..."""
+LOSS_FACTOR = 10.0
+NORM_FACTOR = 1e4
+"""How many times the start is too much ..."""
 STREAK = 10
 """... for this many steps in a row."""
 _BASELINE = 20
@@ -31,12 +33,16 @@ class Watch:
     'the loss is nan'
     """
 
-    first: list[float] = field(default_factory=list)
-    """Losses of the first steps: the scale of an untrained model."""
-    high: int = 0
-    """Steps in a row with far too high a loss."""
+    first: list[tuple[float, float]] = field(default_factory=list)
+    """Loss and norm of the first steps: the scale of an untrained model."""
+    high_loss: int = 0
+    high_norm: int = 0
+    """Steps in a row that were far too high."""
     recent: list[tuple[int, float, float]] = field(default_factory=list)
     """Step, loss and gradient norm of the last steps."""
+
+    def __post_init__(self) -> None:
+        self._loss_limit = self._norm_limit = math.inf
 
     def see(self, step: int, loss: float, norm: float) -> str | None:
         """What is wrong after this step, None where nothing is."""
@@ -44,20 +50,28 @@ class Watch:
         if not math.isfinite(loss):
             return f"the loss is {loss}"
         if not math.isfinite(norm):
-            return f"the norm of the gradient is {norm}"
+            return f"the gradient's norm is {norm}"
         if len(self.first) < _BASELINE:
-            self.first.append(abs(loss))
+            self.first.append((abs(loss), norm))
+            if len(self.first) == _BASELINE:
+                self._set_limits()
             return None
-        limit = FACTOR * median(self.first)
-        self.high = self.high + 1 if loss > limit else 0
-        if self.high >= STREAK:
-            return f"the loss has been above {limit:.3g} for {STREAK} steps, ten times its start"
+        self.high_loss = self.high_loss + 1 if loss > self._loss_limit else 0
+        self.high_norm = self.high_norm + 1 if norm > self._norm_limit else 0
+        if self.high_loss >= STREAK:
+            return f"the loss has been above {self._loss_limit:.3g} for {STREAK} steps"
+        if self.high_norm >= STREAK:
+            return f"the gradient's norm has been above {self._norm_limit:.3g} for {STREAK} steps"
         return None
+
+    def _set_limits(self) -> None:
+        self._loss_limit = LOSS_FACTOR * median(loss for loss, _ in self.first)
+        self._norm_limit = NORM_FACTOR * median(norm for _, norm in self.first)
 
     @property
     def calm(self) -> bool:
         """Whether the last step was in order, so that its parameters are worth going back to."""
-        return self.high == 0
+        return self.high_loss == 0 and self.high_norm == 0
 
     def norms(self) -> str:
         """The last gradient norms, for the report.
@@ -70,9 +84,15 @@ class Watch:
 
     def state_dict(self) -> dict[str, Any]:
         """What has to be saved."""
-        return {"first": list(self.first), "high": self.high, "recent": list(self.recent)}
+        return {
+            "first": list(self.first),
+            "high": [self.high_loss, self.high_norm],
+            "recent": list(self.recent),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
-        self.first, self.high = list(state["first"]), state["high"]
-        self.recent = list(state["recent"])
+        self.first, self.recent = list(state["first"]), list(state["recent"])
+        self.high_loss, self.high_norm = state["high"]
+        if len(self.first) == _BASELINE:
+            self._set_limits()

@@ -8,7 +8,6 @@ resuming and rollback are all made of these two.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -23,6 +22,7 @@ from elman.training import averaging, checkpoint, distributed, schedules, seeds
 from elman.training.divergence import Watch
 from elman.training.interrupt import Interrupt, Interrupted
 from elman.training.judging import Judge
+from elman.training.meter import Meter
 from elman.training.objective import Objective, Sampler
 from elman.training.pace import Pace
 from elman.training.progress import Tick
@@ -30,12 +30,10 @@ from elman.training.settings import Settings
 from elman.training.store import State, Store
 from elman.training.update import Update
 
-GOOD_EVERY = 20
+GOOD_EVERY = 50
 """Steps between in-memory copies of the last good state."""
 LOG_EVERY = 50
 """Steps between training rows in metrics.jsonl."""
-TICK_SECONDS = 0.2
-"""Between two calls of `progress`."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +105,11 @@ class _Run:
         self.plateau = schedules.Plateau(settings.decay, settings.decay_after)
         self.judge = Judge(objective.higher_is_better)
         self.watch = Watch()
-        self.meter = _Meter(progress if self.ranks.writes else None)
+        self.meter = Meter(progress if self.ranks.writes else None)
         self.interrupt, self.stop_asked = interrupt, False
         self.iterator: Iterator[Any] = iter(())
         self.good: State | None = None
         self.best: State | None = None
-        self.lr = settings.lr
         self.lr_scale = 1.0
         self.rollbacks: list[int] = []
         self.unseen: list[tuple[int, Tensor, Tensor, float]] = []
@@ -140,23 +137,25 @@ class _Run:
 
     def go(self) -> Fit:
         """Steps until a bound is reached."""
-        while (stopped := self._stopped()) is None:
-            moved = self._step()
-            ended = self.batches.state_dict()["epoch"] > self.pace.epoch
-            if not moved and not ended:
+        idle = 0
+        while (stopped := self._stopped()) is None or not self._sound():
+            idle = 0 if self._step() else idle + 1
+            if idle > 1:  # once is the end of an epoch
                 raise InputError("There are no batches to train on.")
+            ended = self.batches.state_dict()["epoch"] > self.pace.epoch
             if ended:
                 self._end_epoch()
             if self.pace.look_due(ended):
                 self._validate()
             if self.pace.save_due(at_good_state=False):
                 self._save(self.state())
-            self.meter.tick(self)
+            self.meter.tick(self.pace)
             if self.stop_asked:
                 self._interrupted()
         if self.pace.looked_step != self.pace.step:
             self._validate()
         self._save(self.state())
+        self.meter.tick(self.pace, finished=True)
         if self.best is not None:
             self.update.model.load_state_dict(self.best["tensors"])
         return Fit(
@@ -170,8 +169,7 @@ class _Run:
         )
 
     def close(self) -> None:
-        """Let go of the files and the display, however the run ended."""
-        self.meter.tick(self, finished=True)
+        """Let go of the files, however the run ended."""
         self.store.metrics.close()
         self.update.model.eval()
 
@@ -185,6 +183,7 @@ class _Run:
         at, folder = f"Stopped at step {self.pace.step}", self.store.folder
         if folder is None:
             raise Interrupted(f"{at}; nothing was saved, since the run has no folder.")
+        self._sound()
         self._save(self.state())
         raise Interrupted(f"{at} and saved. Go on with: elman resume {folder}")
 
@@ -198,23 +197,26 @@ class _Run:
         parts = list(islice(self.iterator, self.settings.accumulate))
         if not parts:
             return False
-        self.lr = self._rate()
-        asked, seconds = float(self.interrupt.requested), pace.now() if self.ranks.writes else 0.0
-        loss, count, norm, (asked, pace.seconds) = self.update.gradients(parts, asked, seconds)
+        self.meter.lr = self._rate()
+        loss, count, norm, (asked, pace.seconds) = self.update.gradients(parts, self._notes)
         self.stop_asked = asked > 0
         self.unseen.append((pace.step, loss, norm, count))
-        if (mark or not loss.is_cuda) and not self._sound():
+        if (mark or self.update.device.type == "cpu") and not self._sound():
             return True
         if before is not None and self.watch.calm:
             # The loss has just shown that the parameters this step began with are good.
             self.good = {**checkpoint.copy(self.update.state_dict()), **before}
             if pace.save_due(at_good_state=True):
                 self._save(self.good)
-        self.update.apply(self.lr)
+        self.update.apply(self.meter.lr)
         pace.step += 1
         if pace.step % LOG_EVERY == 0:
-            self._log()
+            self.store.metrics.add({**self._where(), **self.meter.row()})
         return True
+
+    def _notes(self) -> list[float]:
+        """What the processes add up at each step: who was interrupted, and the first's clock."""
+        return [float(self.interrupt.requested), self.pace.now() if self.ranks.writes else 0.0]
 
     def _rate(self) -> float:
         settings = self.settings
@@ -236,16 +238,11 @@ class _Run:
         Reading a number back from a GPU stalls it. There, steps are looked at some at a time.
         """
         unseen, self.unseen = self.unseen, []
-        if len(unseen) == 1:
-            values = [unseen[0][1].item(), unseen[0][2].item()]
+        numbers = [x for _, loss, norm, _ in unseen for x in (loss, norm)]
+        if self.update.device.type == "cpu":
+            values = [x.item() for x in numbers]
         else:
-            values = (
-                torch.stack(
-                    [x.float() for _, loss, norm, _ in unseen for x in (loss, norm)]
-                ).tolist()
-                if unseen
-                else []
-            )
+            values = torch.stack([x.double() for x in numbers]).tolist() if numbers else []
         for (step, _, _, count), loss, norm in zip(unseen, values[::2], values[1::2], strict=True):
             trouble = self.watch.see(step, loss, norm)
             if trouble is not None:
@@ -270,19 +267,14 @@ class _Run:
         self.lr_scale *= 0.5
         self.restore(checkpoint.copy(self.good))
         self.iterator = iter(self.batches)
-        self.meter.message = (
+        message = (
             f"{what} Back to step {self.pace.step} at half the rate "
             f"({len(self.rollbacks)} of {limit})."
         )
         self.store.metrics.add(
-            {"event": "rollback", "step": step, "to": self.pace.step, "what": self.meter.message}
+            {"event": "rollback", "step": step, "to": self.pace.step, "what": message}
         )
-
-    def _log(self) -> None:
-        loss, norm = self.meter.means()
-        self.store.metrics.add(
-            {**self._where(), "loss": loss, "norm": norm, "lr": self.lr},
-        )
+        self.meter.tell(message)
 
     def _where(self) -> dict[str, Any]:
         pace = self.pace
@@ -379,7 +371,7 @@ class _Run:
         own = state["own"]
         seeds.restore(own["generators"])
         self.batches.load_state_dict(dict(own["sampler"]))
-        self.update.carried = own["carried"]
+        self.update.carried = checkpoint.copy(own["carried"], self.update.device)
         self.unseen = []
 
     def _save(self, state: State) -> None:
@@ -394,7 +386,14 @@ class _Run:
     def _resume(self) -> None:
         state, good, run = self.store.load()
         self.good = checkpoint.copy(good or state)
-        self.restore(state)
+        try:
+            self.restore(state)
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise InputError(
+                "does not fit this model and these settings.",
+                file=self.store.last,
+                fix="Resume with those the run was started with.",
+            ) from error
         self.pace.load_state_dict(state["pace"])
         self.lr_scale, self.rollbacks = run["lr_scale"], run["rollbacks"]
         self.store.open(state["metrics"])
@@ -402,60 +401,3 @@ class _Run:
         if best is not None and best.exists():
             tensors, meta = checkpoint.load(best)
             self.best = {**meta, "tensors": tensors}
-
-
-class _Meter:
-    """The mean loss since the last training row, and what is shown of a run."""
-
-    def __init__(self, progress: Callable[[Tick], None] | None) -> None:
-        self.progress = progress
-        self.valid: dict[str, float] = {}
-        self.message: str | None = None
-        self.loss = math.nan
-        self._sums = [0.0, 0.0, 0.0, 0.0]
-        self._terms = self._ticked = 0.0
-
-    def add(self, loss: float, norm: float, count: float) -> None:
-        """Take note of one step."""
-        sums = self._sums
-        sums[0] += loss * count
-        sums[1] += count
-        sums[2] += norm
-        sums[3] += 1
-        self._terms += count
-        self.loss = loss if self.loss != self.loss else 0.98 * self.loss + 0.02 * loss
-
-    def means(self) -> tuple[float | None, float | None]:
-        """Mean loss and mean gradient norm since the last call; None where there was no step."""
-        loss, count, norm, steps = self._sums
-        self._sums = [0.0, 0.0, 0.0, 0.0]
-        return loss / count if count else None, norm / steps if steps else None
-
-    def tick(self, run: _Run, finished: bool = False) -> None:
-        """Show where the run stands, if it is time to."""
-        pace = run.pace
-        since = pace.seconds - self._ticked
-        if self.progress is None or (since < TICK_SECONDS and not self.message and not finished):
-            return
-        tick = Tick(
-            step=pace.step,
-            epoch=pace.epoch,
-            fraction=pace.fraction(),
-            seconds=pace.seconds,
-            loss=self.loss,
-            lr=run.lr,
-            rate=self._terms / since if since > 0 else 0.0,
-            valid=self.valid,
-            message=self.message,
-            finished=finished,
-        )
-        self._terms, self._ticked, self.message = 0.0, pace.seconds, None
-        self.progress(tick)
-
-    def state_dict(self) -> dict[str, Any]:
-        """What has to be saved."""
-        return {"sums": list(self._sums)}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
-        self._sums = list(state["sums"])

@@ -12,8 +12,8 @@ from typing import Any
 
 from elman.training.settings import Settings
 
-LOOKS = 20
-"""Validations a run bounded by steps or time has at least."""
+LOOKS = 10
+"""Validations that a run bounded by steps or time has at least, however long its epochs."""
 LOOK_SHARE = 0.1
 """Part of a budget that validation may take."""
 SAVE_SECONDS = 30.0

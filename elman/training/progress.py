@@ -43,7 +43,7 @@ class Tick:
         parts = [
             f"{self.fraction:4.0%}",
             f"step {self.step}",
-            f"epoch {self.epoch + 1}",
+            f"epoch {self.epoch + (not self.finished)}",
             f"loss {self.loss:.4g}",
             *(f"{name} {value:.4g}" for name, value in self.valid.items()),
             f"lr {self.lr:.2g}",
@@ -94,7 +94,7 @@ class Display:
             self.task = self.bar.add_task("", total=1.0)
         self.bar.update(self.task, completed=tick.fraction, description=str(tick))
         if tick.message:
-            self.bar.console.print(tick.message)
+            self.bar.console.print(tick.message, markup=False, highlight=False)
         if tick.finished:
             self.bar.stop()
             self.bar = None

@@ -88,7 +88,7 @@ def factor(
 
     >>> factor("linear", 0.05, warmup=0.1)
     0.5
-    >>> factor("linear", 0.55, warmup=0.1)
+    >>> factor("linear", 0.75, warmup=0.5)
     0.5
     >>> factor("constant", 0.0, step=1, warmup=4)
     0.5

@@ -33,11 +33,16 @@ def seed(value: int, *, deterministic: bool = False) -> None:
 
 def capture() -> dict[str, Any]:
     """The state of every generator, as tensors and plain values."""
+    version, internal, spare = random.getstate()
     numpy = np.random.get_state(legacy=False)  # noqa: NPY002
-    words = torch.from_numpy(numpy["state"]["key"].astype(np.int64))
     state = {
-        "python": random.getstate(),
-        "numpy": (words, numpy["state"]["pos"], numpy["has_gauss"], numpy["gauss"]),
+        "python": (version, _tensor(internal), spare),
+        "numpy": (
+            _tensor(numpy["state"]["key"]),
+            int(numpy["state"]["pos"]),
+            int(numpy["has_gauss"]),
+            float(numpy["gauss"]),
+        ),
         "torch": torch.get_rng_state(),
     }
     if torch.cuda.is_available():
@@ -47,13 +52,18 @@ def capture() -> dict[str, Any]:
 
 def restore(state: dict[str, Any]) -> None:
     """Put every generator back to where `capture` found it."""
-    random.setstate(state["python"])
+    version, internal, spare = state["python"]
+    random.setstate((version, tuple(internal.tolist()), spare))
     words, position, has_gauss, gauss = state["numpy"]
     words = words.numpy().astype(np.uint32)
     np.random.set_state(("MT19937", words, position, has_gauss, gauss))  # noqa: NPY002
     torch.set_rng_state(state["torch"])
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def _tensor(words: object) -> torch.Tensor:
+    return torch.from_numpy(np.array(words, dtype=np.int64))
 
 
 @contextmanager

@@ -121,7 +121,9 @@ class Settings(BaseModel):
         None, ge=1, description="validations without improvement before the run stops"
     )
     validate_every: int | None = Field(
-        None, ge=1, description="steps between validations (default: each epoch, at least 20 a run)"
+        None,
+        ge=1,
+        description="steps between validations (default: each epoch, or each tenth of the run)",
     )
     checkpoint_every: int | None = Field(
         None, ge=1, description="steps between checkpoints (default: about every 30 seconds)"

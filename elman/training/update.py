@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from elman.errors import InputError
 from elman.training import averaging, distributed, optimisers
 from elman.training.bptt import detach
 from elman.training.clipping import CLIPPING
@@ -46,13 +47,13 @@ class Update:
         )
 
     def gradients(
-        self, parts: Sequence[Any], *notes: float
+        self, parts: Sequence[Any], notes: Callable[[], list[float]]
     ) -> tuple[Tensor, float, Tensor, list[float]]:
         """Gradients of the mean loss over the global batch, clipped.
 
         Args:
             parts: this process's share, in one or several batches.
-            notes: numbers to add up over the processes along the way.
+            notes: numbers to add up over the processes along the way, asked for last.
 
         Returns:
             The mean loss, the number of its terms, the norm of its gradient before clipping,
@@ -60,11 +61,11 @@ class Update:
         """
         self.optimizer.zero_grad(set_to_none=True)
         total, count = self._backward(parts)
-        added = list(notes)
+        added = notes()
         if not self.ranks.alone:
             distributed.sum_gradients(self.parameters)
             distributed.share_buffers(self.model)
-            shared, count, *added = distributed.sums([total.item(), count, *notes])
+            shared, count, *added = distributed.sums([total.item(), count, *added])
             total = torch.tensor(shared, dtype=torch.float64)
         if len(parts) > 1 or not self.ranks.alone:
             gradients = [p.grad for p in self.parameters if p.grad is not None]
@@ -118,7 +119,16 @@ def device(name: str) -> torch.device:
 
     >>> device("cpu")
     device(type='cpu')
+
+    Raises:
+        InputError: no such device, or no GPU here.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    try:
+        found = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"There is no device {name!r}.", fix="Choose cpu, cuda or auto.") from None
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise InputError("There is no GPU that torch can use here.", fix="Set device to auto.")
+    return found

@@ -1,0 +1,86 @@
+"""What a run has measured on its way: for the training rows, and for who is watching."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from typing import Any
+
+from elman.training.pace import Pace
+from elman.training.progress import Tick
+
+TICK_SECONDS = 0.2
+"""Between two calls of `progress`."""
+_SMOOTHING = 50
+"""Steps that the loss on display is a mean over, roughly."""
+
+
+class Meter:
+    """Means since the last training row; calls `progress` now and then (None: never)."""
+
+    def __init__(self, progress: Callable[[Tick], None] | None) -> None:
+        self.progress = progress
+        self.valid: dict[str, float] = {}
+        self.lr = 0.0
+        self._loss, self._steps, self._norms, self._counted = 0.0, 0, 0.0, 0.0
+        self._shown, self._seen = math.nan, 0
+        self._terms = self._ticked_at = 0.0
+        self._message: str | None = None
+
+    def add(self, loss: float, norm: float, count: float) -> None:
+        """Take note of one step."""
+        self._loss += loss * count
+        self._counted += count
+        self._norms += norm
+        self._steps += 1
+        self._terms += count
+        self._seen += 1
+        share = 1 / min(self._seen, _SMOOTHING)
+        self._shown = loss if self._seen == 1 else (1 - share) * self._shown + share * loss
+
+    def row(self) -> dict[str, float | None]:
+        """Mean loss and gradient norm since the last call (None without steps), and the rate."""
+        row = {
+            "loss": self._loss / self._counted if self._counted else None,
+            "norm": self._norms / self._steps if self._steps else None,
+            "lr": self.lr,
+        }
+        self._loss, self._steps, self._norms, self._counted = 0.0, 0, 0.0, 0.0
+        return row
+
+    def tell(self, message: str) -> None:
+        """Have something told at the next tick, or logged where nobody is watching."""
+        if self.progress is None:
+            logging.getLogger("elman").warning(message)
+        else:
+            self._message = message
+
+    def tick(self, pace: Pace, *, finished: bool = False) -> None:
+        """Show where the run stands, if it is time to."""
+        since = pace.seconds - self._ticked_at
+        due = since >= TICK_SECONDS or self._message is not None or finished
+        if self.progress is None or not due:
+            return
+        tick = Tick(
+            step=pace.step,
+            epoch=pace.epoch,
+            fraction=pace.fraction(),
+            seconds=pace.seconds,
+            loss=self._shown,
+            lr=self.lr,
+            rate=self._terms / since if since > 0 else 0.0,
+            valid=self.valid,
+            message=self._message,
+            finished=finished,
+        )
+        self._terms, self._ticked_at, self._message = 0.0, pace.seconds, None
+        self.progress(tick)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What has to be saved."""
+        return {"sums": (self._loss, self._steps, self._norms, self._counted)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        self._loss, self._steps, self._norms, self._counted = state["sums"]
