@@ -1,0 +1,178 @@
+"""A recurrence that writes tokens: what one-to-many and encoder-decoder have in common.
+
+A decoder is given a state to begin from and, with attention, a memory to look at. Its `step` is
+what `elman.nn.decoding` samples and searches with.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor, nn
+
+from elman.errors import InputError
+from elman.nn.attention import Attention, Memory
+from elman.nn.layout import forward_only, run, run_step
+from elman.nn.recurrent import LayerState, Recurrent
+
+DecoderState = tuple[LayerState, Tensor | None, Memory | None]
+"""The state of the recurrence, what input feeding hands on, and the memory."""
+
+
+def linear_like(recurrent: Recurrent, size: int, output: int, bias: bool = True) -> nn.Linear:
+    """A linear map on the device and of the dtype of a layer.
+
+    >>> linear_like(Recurrent("gru", 2, 3).double(), 4, 5).weight.dtype
+    torch.float64
+    """
+    like = recurrent.init_state(1)[0][0]
+    return nn.Linear(size, output, bias, device=like.device, dtype=like.dtype)
+
+
+class Decoder(nn.Module):
+    """Tokens one after another, each from those before.
+
+    h_t = recurrent(E y_{t-1})        logits_t = head(h_t)
+
+    With attention (Luong, Pham & Manning 2015; with their scores or Bahdanau's):
+
+    h_t = recurrent(E y_{t-1})        c_t = attention(h_t, memory)
+    a_t = tanh(C [c_t; h_t])          logits_t = head(a_t)
+
+    and with input feeding the recurrence reads [E y_{t-1}; a_{t-1}].
+
+    Under teacher forcing without input feeding the recurrence runs once over the whole target;
+    otherwise it goes step by step, and then a dropout mask drawn for a sequence is drawn for
+    each step.
+
+    Args:
+        embedding: tokens `(B, ...)` -> vectors, such as `nn.Embedding`.
+        recurrent: reads the vectors; with input feeding its input is larger by its output.
+        head: `recurrent.output_size` -> vocabulary, such as `nn.Linear`.
+        bos: the token that is fed first.
+        eos: the token that ends a sequence, if there is one.
+        attention: how to look at a memory; its queries are the outputs of `recurrent`.
+        input_feeding: whether a step also reads what the one before made of its memory.
+
+    >>> decoder = Decoder(nn.Embedding(7, 4), Recurrent("gru", 4, 8), nn.Linear(8, 7), bos=0)
+    >>> start = decoder.start(decoder.recurrent.init_state(2))
+    >>> decoder(torch.tensor([[3, 1, 2], [5, 5, 1]]), *start).shape
+    torch.Size([2, 3, 7])
+    """
+
+    def __init__(
+        self,
+        embedding: nn.Module,
+        recurrent: Recurrent,
+        head: nn.Module,
+        *,
+        bos: int,
+        eos: int | None = None,
+        attention: Attention | None = None,
+        input_feeding: bool = False,
+    ) -> None:
+        super().__init__()
+        forward_only(recurrent, "A decoder")
+        if input_feeding and attention is None:
+            raise InputError("Input feeding hands on what attention read.", fix="Give attention=.")
+        self.embedding, self.recurrent, self.head = embedding, recurrent, head
+        self.bos, self.eos = bos, eos
+        self.attention, self.input_feeding = attention, input_feeding
+        if attention is not None:
+            size = recurrent.output_size
+            self.C = linear_like(recurrent, attention.memory_size + size, size, bias=False)
+
+    def start(self, state: LayerState, memory: Memory | None = None) -> tuple[Tensor, DecoderState]:
+        """What to feed first: `bos` for every row, and the state before it.
+
+        Args:
+            state: where `recurrent` begins.
+            memory: what attention reads, from its `remember`.
+
+        Raises:
+            InputError: a memory and no attention, or the other way round.
+        """
+        if memory is None and self.attention is not None:
+            raise InputError("This decoder has attention and nothing to attend to: memory is None.")
+        if memory is not None and self.attention is None:
+            raise InputError("This decoder has no attention to read a memory with.")
+        like = state[0][0]
+        tokens = torch.full((len(like),), self.bos, device=like.device)
+        fed = like.new_zeros(len(like), self.recurrent.output_size) if self.input_feeding else None
+        return tokens, (state, fed, memory)
+
+    def _read(self, h: Tensor, memory: Memory | None) -> Tensor:
+        """What the head sees of the outputs of the recurrence, `(B, T, H)` or `(B, H)`."""
+        if self.attention is None or memory is None:
+            return h
+        context, _ = self.attention.attend(h, memory)
+        return torch.tanh(self.C(torch.cat((context, h), -1)))
+
+    def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """Tokens `(B,)` -> logits `(B, V)` for the next, and the new state."""
+        inner, fed, memory = state
+        x = self.embedding(tokens)
+        if fed is not None:
+            x = torch.cat((x, fed), -1)
+        h, inner = run_step(self.recurrent, x, inner)
+        read = self._read(h, memory)
+        return self.head(read), (inner, read if fed is not None else None, memory)
+
+    def forward(
+        self,
+        target: Tensor,
+        tokens: Tensor,
+        state: DecoderState,
+        *,
+        free_running: float = 0.0,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Logits `(B, T, V)` for every token of `target` `(B, T)`, from those before it.
+
+        Args:
+            target: what is to be written, without `bos`; what stands after a sequence's end
+                changes nothing before it, but must be a token.
+            tokens: what to feed first, from `start`.
+            state: the state before it, from `start`.
+            free_running: chance that a step is fed the decoder's own likeliest token and not the
+                target's: 0 is teacher forcing, between is scheduled sampling (Bengio et al.
+                2015), 1 is what generation does.
+            generator: draws those chances; one on the CPU draws the same for every device.
+        """
+        steps = target.shape[1]
+        if steps == 0:
+            return self.step(tokens, state)[0].unsqueeze(1)[:, :0]
+        if free_running == 0 and not self.input_feeding:
+            inputs = torch.cat((tokens.unsqueeze(1), target[:, :-1]), 1)
+            h, _ = run(self.recurrent, self.embedding(inputs), state[0])
+            return self.head(self._read(h, state[2]))  # type: ignore[no-any-return]
+        device = target.device if generator is None else generator.device
+        own = torch.rand(target.shape, generator=generator, device=device) < free_running
+        own = own.to(target.device)
+        outputs = []
+        for t in range(steps):
+            logits, state = self.step(tokens, state)
+            outputs.append(logits)
+            tokens = torch.where(own[:, t], logits.argmax(-1), target[:, t])
+        return torch.stack(outputs, 1)
+
+
+class StateFrom(nn.Module):
+    """tanh(W v) as the state of a recurrent layer (Cho et al. 2014; Bahdanau et al. 2015).
+
+    >>> layer = Recurrent("lstm", 3, 4, num_layers=2)
+    >>> (h, c), _ = StateFrom(5, layer)(torch.randn(2, 5))
+    >>> h.shape, c.shape
+    (torch.Size([2, 4]), torch.Size([2, 4]))
+    """
+
+    def __init__(self, size: int, recurrent: Recurrent) -> None:
+        super().__init__()
+        state = recurrent.init_state(1)
+        self.sizes = [[tensor.shape[-1] for tensor in part] for part in state]
+        self.W = linear_like(recurrent, size, sum(map(sum, self.sizes)))
+
+    def forward(self, vector: Tensor) -> LayerState:
+        """`(B, size)` -> a state of the layer, batch B."""
+        sizes = [size for part in self.sizes for size in part]
+        tensors = iter(torch.split(torch.tanh(self.W(vector)), sizes, -1))
+        return tuple(tuple(next(tensors) for _ in part) for part in self.sizes)

@@ -1,0 +1,327 @@
+"""From a model's logits to a sequence: sampling, greedy choice, beam search.
+
+All of it works on a step function `(tokens, state) -> (logits, state)`: tokens `(B,)` in, logits
+`(B, V)` for the next token out. The state is any nesting of tuples and lists of tensors whose
+first axis is the batch, None among them; a language model, a decoder with attention and a plain
+function of the last token are all steps. Put the model in evaluation mode before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypedDict, Unpack
+
+import torch
+from torch import Generator, Tensor
+
+from elman.errors import InputError
+from elman.nn.state import index
+
+State = Any
+Step = Callable[[Tensor, State], tuple[Tensor, State]]
+
+
+def with_temperature(logits: Tensor, temperature: float) -> Tensor:
+    """Logits divided by a temperature: below 1 the likely grows likelier, at 0 only the best stays.
+
+    >>> with_temperature(torch.tensor([1.0, 3.0]), 0.5)
+    tensor([-4.,  0.])
+    >>> with_temperature(torch.tensor([1.0, 3.0]), 0.0)
+    tensor([-inf, 0.])
+
+    Raises:
+        InputError: a negative temperature.
+    """
+    if temperature < 0:
+        raise InputError(f"A temperature is 0 or more, not {temperature}.")
+    best = logits.max(-1, keepdim=True)
+    if temperature == 0:
+        only = torch.full_like(logits, -torch.inf)
+        return only.scatter(-1, best.indices, 0.0)
+    # Relative to the best, so that a small temperature overflows to -inf and never to NaN.
+    return (logits - best.values) / temperature
+
+
+def keep_top_k(logits: Tensor, k: int) -> Tensor:
+    """Only the `k` largest logits stay, the others become -inf; of equals the first stays.
+
+    >>> keep_top_k(torch.tensor([1.0, 3.0, 2.0]), 2)
+    tensor([-inf, 3., 2.])
+
+    Raises:
+        InputError: `k` below 1.
+    """
+    if k < 1:
+        raise InputError(f"top_k is 1 or more, not {k}.")
+    order = logits.sort(dim=-1, descending=True, stable=True).indices
+    return logits.scatter(-1, order[..., k:], -torch.inf)
+
+
+def keep_nucleus(logits: Tensor, p: float) -> Tensor:
+    """Only the smallest set of likeliest tokens with probability `p` or more together stays.
+
+    Holtzman et al. 2020, "The curious case of neural text degeneration".
+
+    >>> keep_nucleus(torch.tensor([0.5, 0.3, 0.2]).log(), 0.7).exp()
+    tensor([0.5000, 0.3000, 0.0000])
+
+    Raises:
+        InputError: `p` not above 0 and at most 1.
+    """
+    if not 0 < p <= 1:
+        raise InputError(f"top_p is above 0 and at most 1, not {p}.")
+    if p == 1:
+        return logits
+    ranked, order = logits.sort(dim=-1, descending=True, stable=True)
+    # A token goes when those before it already have p together.
+    reached = ranked.softmax(-1).cumsum(-1) >= p
+    drop = torch.zeros_like(reached).scatter(-1, order[..., 1:], reached[..., :-1])
+    return logits.masked_fill(drop, -torch.inf)
+
+
+class SampleOptions(TypedDict, total=False):
+    """How to choose the next token; see `choose`."""
+
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+    generator: Generator | None
+
+
+def choose(
+    logits: Tensor,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draw one token a row: logits `(B, V)` -> tokens `(B,)`.
+
+    The temperature comes first, then `top_k`, then `top_p` of what is left. Temperature 0 takes
+    the likeliest. A generator on the CPU gives the same draws whatever device the logits are on.
+
+    >>> choose(torch.tensor([[0.0, 5.0], [5.0, 0.0]]), temperature=0)
+    tensor([1, 0])
+    >>> choose(torch.zeros(8, 3), top_k=2, generator=torch.Generator().manual_seed(0))
+    tensor([1, 1, 0, 1, 1, 1, 0, 0])
+
+    Raises:
+        InputError: an option out of its range.
+    """
+    logits = with_temperature(_at_least_float32(logits), temperature)
+    if top_k is not None:
+        logits = keep_top_k(logits, top_k)
+    if top_p is not None:
+        logits = keep_nucleus(logits, top_p)
+    if temperature == 0:
+        return logits.argmax(-1)
+    # One uniform a row through the cumulated probabilities, in float64: noise for every token
+    # (the Gumbel trick) would in float32 now and then choose a token of probability 1e-30.
+    cumulated = logits.double().softmax(-1).cumsum(-1)
+    total = cumulated[:, -1:]
+    device = logits.device if generator is None else generator.device
+    uniform = torch.rand(len(logits), 1, generator=generator, device=device, dtype=torch.float64)
+    point = uniform.to(logits.device) * total
+    point = point.minimum(total.nextafter(torch.zeros_like(total)))
+    return (cumulated <= point).sum(-1)
+
+
+def _at_least_float32(logits: Tensor) -> Tensor:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Drawn sequences: `tokens` `(B, T)` and `lengths` `(B,)`.
+
+    A length counts the end token; what follows the end is filled with it.
+    """
+
+    tokens: Tensor
+    lengths: Tensor
+
+    def lists(self) -> list[list[int]]:
+        """Each row up to its length.
+
+        >>> Samples(torch.tensor([[5, 1, 1], [4, 3, 1]]), torch.tensor([2, 3])).lists()
+        [[5, 1], [4, 3, 1]]
+        """
+        rows = zip(self.tokens.tolist(), self.lengths.tolist(), strict=True)
+        return [row[:length] for row, length in rows]
+
+
+@torch.no_grad()
+def sample(
+    step: Step,
+    start: Tensor,
+    state: State,
+    *,
+    max_length: int,
+    eos: int | None = None,
+    **options: Unpack[SampleOptions],
+) -> Samples:
+    """Feed a step its own draws until every row has ended.
+
+    Args:
+        step: `(tokens, state) -> (logits, state)`.
+        start: the tokens `(B,)` to feed first: a beginning mark, or the last of a prompt.
+        state: the state before `start` is fed.
+        max_length: most tokens to draw.
+        eos: the token that ends a row; None draws `max_length`.
+        **options: how to draw, see `choose`.
+
+    >>> def count(tokens, state):
+    ...     return torch.nn.functional.one_hot((tokens + 1) % 5, 5) * 100.0, state
+    >>> sample(count, torch.tensor([0, 2]), None, max_length=9, eos=4).lists()
+    [[1, 2, 3, 4], [3, 4]]
+    """
+    tokens = start
+    drawn: list[Tensor] = []
+    ended = torch.zeros_like(start, dtype=torch.bool)
+    lengths = torch.zeros_like(start)
+    for _ in range(max_length):
+        logits, state = step(tokens, state)
+        tokens = choose(logits, **options)
+        lengths += ~ended
+        if eos is not None:
+            tokens = tokens.masked_fill(ended, eos)
+            ended = tokens == eos
+        drawn.append(tokens)
+        if eos is not None and bool(ended.all()):
+            break
+    sequences = torch.stack(drawn, 1) if drawn else start.new_empty(len(start), 0)
+    return Samples(sequences, lengths)
+
+
+def greedy(
+    step: Step, start: Tensor, state: State, *, max_length: int, eos: int | None = None
+) -> Samples:
+    """Feed a step its own likeliest token until every row has ended; arguments as for `sample`.
+
+    >>> def double(tokens, state):
+    ...     return torch.nn.functional.one_hot(tokens * 2 % 7, 7).float(), state
+    >>> greedy(double, torch.tensor([1]), None, max_length=4).tokens
+    tensor([[2, 4, 1, 2]])
+    """
+    return sample(step, start, state, max_length=max_length, eos=eos, temperature=0.0)
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A sequence that beam search found.
+
+    Attributes:
+        tokens: without the start, with the end token if it ended.
+        log_probability: of the whole sequence, in nats.
+        score: `log_probability` over the length penalty; what hypotheses are ranked by.
+        ended: whether it ended by itself or `max_length` cut it.
+    """
+
+    tokens: list[int]
+    log_probability: float
+    score: float
+    ended: bool
+
+
+def length_penalty(length: int, alpha: float) -> float:
+    """((5 + length) / 6) ** alpha, by which a log-probability is divided (Wu et al. 2016, eq. 14).
+
+    >>> length_penalty(7, 0.0), length_penalty(7, 1.0)
+    (1.0, 2.0)
+    """
+    return float(((5 + length) / 6) ** alpha)
+
+
+@torch.no_grad()
+def beam_search(
+    step: Step,
+    start: Tensor,
+    state: State,
+    *,
+    beam: int,
+    max_length: int,
+    eos: int | None = None,
+    alpha: float = 0.0,
+    n_best: int = 1,
+) -> list[list[Hypothesis]]:
+    """The likeliest sequences, looked for along `beam` hypotheses at a time.
+
+    A hypothesis that ends leaves the beam and narrows it (Sutskever et al. 2014), so beam 1 is
+    greedy choice, and a beam as wide as there are sequences is exhaustive.
+
+    Args:
+        step: `(tokens, state) -> (logits, state)`; rows of the state are picked with
+            `elman.nn.state.index`.
+        start: the tokens `(B,)` to feed first.
+        state: the state before `start` is fed, batch B.
+        beam: hypotheses kept at a time.
+        max_length: most tokens in a sequence, the end token included.
+        eos: the token that ends a sequence.
+        alpha: length penalty, 0 for none; about 0.6 to 1 favours longer sequences.
+        n_best: hypotheses to return for each row, best first; at most `beam`. Fewer come back
+            where there are fewer sequences.
+
+    >>> table = torch.tensor([[0.0, 0.6, 0.4], [0.5, 0.4, 0.1], [0.98, 0.01, 0.01]]).log()
+    >>> def step(tokens, state):
+    ...     return table[tokens], state
+    >>> [best] = beam_search(step, torch.tensor([0]), None, beam=2, max_length=3, eos=0, n_best=2)
+    >>> [(h.tokens, round(h.score, 3)) for h in best]
+    [([2, 0], -0.936), ([1, 0], -1.204)]
+
+    Raises:
+        InputError: an option out of its range.
+    """
+    if not 1 <= n_best <= beam:
+        raise InputError(f"n_best={n_best} is not between 1 and beam={beam}.")
+    if alpha < 0 or max_length < 1:
+        raise InputError("alpha is 0 or more and max_length 1 or more.")
+    batch, device = len(start), start.device
+    found: list[list[Hypothesis]] = [[] for _ in range(batch)]
+    first = torch.arange(batch, device=device).unsqueeze(-1) * beam
+    rows = torch.arange(batch, device=device).repeat_interleave(beam)
+    tokens, state = start[rows], index(state, rows)
+    history = start.new_empty(batch, beam, 0)
+    # Every hypothesis of a row begins alike, so only one may be continued.
+    scores = torch.full((batch, beam), -torch.inf, device=device)
+    scores[:, 0] = 0
+    room = torch.full((batch, 1), beam, device=device)
+    for length in range(1, max_length + 1):
+        logits, state = step(tokens, state)
+        following = _at_least_float32(logits).log_softmax(-1).reshape(batch, beam, -1)
+        totals = (scores.unsqueeze(-1) + following).flatten(1)
+        scores, candidates = totals.topk(beam)
+        parents, choices = candidates // logits.shape[-1], candidates % logits.shape[-1]
+        history = history.gather(1, parents.unsqueeze(-1).expand(-1, -1, length - 1))
+        history = torch.cat((history, choices.unsqueeze(-1)), -1)
+
+        scores = scores.masked_fill(torch.arange(beam, device=device) >= room, -torch.inf)
+        live = scores.isfinite()
+        by_itself = live & (choices == (-1 if eos is None else eos))
+        leaving = live if length == max_length else by_itself
+        penalty = length_penalty(length, alpha)
+        for row, slot in leaving.nonzero().tolist():
+            total = float(scores[row, slot])
+            found[row].append(
+                Hypothesis(
+                    history[row, slot].tolist(),
+                    total,
+                    total / penalty,
+                    bool(by_itself[row, slot]),
+                )
+            )
+        scores = scores.masked_fill(leaving, -torch.inf)
+        room = room - leaving.sum(-1, keepdim=True)
+
+        # A log-probability only falls: a row is done when no hypothesis could still get among
+        # its n best, even at the largest penalty.
+        reach = (scores.amax(-1) / length_penalty(max_length, alpha)).tolist()
+        for row, hypotheses in enumerate(found):
+            hypotheses.sort(key=lambda h: -h.score)
+            if len(hypotheses) >= n_best and hypotheses[n_best - 1].score >= reach[row]:
+                scores[row] = -torch.inf
+        if not bool(scores.isfinite().any()):
+            break
+        tokens, state = choices.flatten(), index(state, (first + parents).flatten())
+    return [hypotheses[:n_best] for hypotheses in found]

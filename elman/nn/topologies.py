@@ -1,0 +1,304 @@
+"""The shapes of a sequence problem, all batch-first: what goes in, what comes out.
+
+- `OneToOne`: a vector to a vector.
+- `OneToMany`: a note, a label, a picture or nothing to a sequence.
+- `ManyToOne`: a sequence to a vector.
+- `Aligned`: a sequence to one of the same length, step by step.
+- `EncoderDecoder` (in `seq2seq`): a sequence to one of another length.
+
+Each takes an `embedding` (what a step is turned into: `nn.Embedding` for tokens, any module of
+the last axis) and a `front` (a `ConvFront1d`, `ConvFront2d`, or any module that maps `(B, T, F)`
+and lengths to another sequence and its lengths) to put before its recurrence.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+from torch import Generator, Tensor, nn
+
+from elman.errors import InputError, nearest
+from elman.nn.decoder import Decoder, DecoderState, StateFrom, linear_like
+from elman.nn.decoding import SampleOptions, Samples, sample
+from elman.nn.layout import forward_only, read, run, run_step
+from elman.nn.masking import Lengths, blank, valid_steps
+from elman.nn.pooling import MeanPooling, make_pooling
+from elman.nn.recurrent import Recurrent
+
+
+class OneToOne(nn.Module):
+    """A vector to a vector: one step of the recurrence.
+
+    Begun from nothing it is a feed-forward network; begun from the state it returned, it is the
+    next tick of a stream.
+
+    Args:
+        recurrent: the recurrent layer, taking one step.
+        head: what is made of its output.
+        embedding: turns the input into a vector.
+        front: turns a picture or window `(B, T, F)` into steps, whose mean is the vector.
+
+    >>> import torch
+    >>> model = OneToOne(Recurrent("elman", 3, 8), nn.Linear(8, 2))
+    >>> y, state = model(torch.randn(5, 3))
+    >>> y.shape
+    torch.Size([5, 2])
+    """
+
+    def __init__(
+        self,
+        recurrent: Recurrent,
+        head: nn.Module,
+        *,
+        embedding: nn.Module | None = None,
+        front: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.embedding, self.front = embedding, front
+        self.recurrent, self.head = recurrent, head
+
+    def forward(
+        self, x: Tensor, state: Any = None, lengths: Lengths | None = None
+    ) -> tuple[Tensor, Any]:
+        """`x` `(B, F)`, or `(B, T, F)` with `lengths` where there is a front -> `(B, O)`, state."""
+        x, lengths = read(x, lengths, self.embedding, self.front)
+        if self.front is not None:
+            x = MeanPooling()(x, lengths)
+        y, state = run_step(self.recurrent, x, state)
+        return self.head(y), state
+
+
+class ManyToOne(nn.Module):
+    """A sequence to a vector: the outputs of the recurrence, pooled.
+
+    Args:
+        recurrent: reads the sequence; may be bidirectional.
+        head: what is made of the pooled output.
+        embedding: turns a step into a vector.
+        front: shortens the sequence before the recurrence.
+        pooling: "last", "mean", "max" or "attention", see `elman.nn.pooling`.
+
+    >>> import torch
+    >>> model = ManyToOne(Recurrent("gru", 3, 8), nn.Linear(8, 2), pooling="mean")
+    >>> model(torch.randn(5, 7, 3), [7, 7, 2, 1, 0]).shape
+    torch.Size([5, 2])
+    """
+
+    def __init__(
+        self,
+        recurrent: Recurrent,
+        head: nn.Module,
+        *,
+        embedding: nn.Module | None = None,
+        front: nn.Module | None = None,
+        pooling: str = "last",
+    ) -> None:
+        super().__init__()
+        self.embedding, self.front = embedding, front
+        self.recurrent, self.head = recurrent, head
+        like = recurrent.init_state(1)[0][0]
+        self.pooling = make_pooling(
+            pooling,
+            recurrent.output_size,
+            bidirectional=recurrent.bidirectional,
+            device=like.device,
+            dtype=like.dtype,
+        )
+
+    def forward(self, x: Tensor, lengths: Lengths | None = None) -> Tensor:
+        """`(B, T, F)` and lengths `(B,)` -> `(B, O)`; a row of length 0 gives head(0)."""
+        x, lengths = read(x, lengths, self.embedding, self.front)
+        y, _ = run(self.recurrent, x, lengths=lengths)
+        return self.head(self.pooling(y, lengths))  # type: ignore[no-any-return]
+
+
+class Aligned(nn.Module):
+    """A sequence to one of the same length: an output for every step.
+
+    Taggers, language models and streams. With a front that strides, there are as many outputs
+    as the front leaves steps: `front.output_lengths(lengths)`.
+
+    Args:
+        recurrent: reads the sequence; bidirectional where the whole of it is there.
+        head: what is made of each output.
+        embedding: turns a step into a vector.
+        front: maps the sequence before the recurrence.
+
+    >>> import torch
+    >>> model = Aligned(Recurrent("lstm", 4, 8), nn.Linear(8, 9), embedding=nn.Embedding(9, 4))
+    >>> tokens = torch.randint(9, (2, 6))
+    >>> y, state = model(tokens[:, :5])
+    >>> y.shape
+    torch.Size([2, 5, 9])
+    >>> torch.allclose(model.step(tokens[:, 5], state)[0], model(tokens)[0][:, 5], atol=1e-6)
+    True
+    """
+
+    def __init__(
+        self,
+        recurrent: Recurrent,
+        head: nn.Module,
+        *,
+        embedding: nn.Module | None = None,
+        front: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.embedding, self.front = embedding, front
+        self.recurrent, self.head = recurrent, head
+
+    def forward(
+        self,
+        x: Tensor,
+        state: Any = None,
+        lengths: Lengths | None = None,
+        reset: Tensor | None = None,
+    ) -> tuple[Tensor, Any]:
+        """`(B, T, F)` or tokens `(B, T)` -> `(B, T, O)`, zero beyond each length, and the state.
+
+        `reset` `(B, T)` is true where a new sequence begins.
+
+        Raises:
+            InputError: `reset` with a front, which would look across it.
+        """
+        if reset is not None and self.front is not None:
+            raise InputError("A front looks across a reset; give each sequence a row of its own.")
+        x, lengths = read(x, lengths, self.embedding, self.front)
+        y, state = run(self.recurrent, x, state, lengths=lengths, reset=reset)
+        y = self.head(y)
+        if lengths is not None:
+            y = blank(y, valid_steps(lengths, y.shape[1], y.device))
+        return y, state
+
+    def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """One step, `(B, F)` or tokens `(B,)` -> `(B, O)`, state: for streams and for decoding.
+
+        Raises:
+            InputError: there is a front, or the layer is bidirectional.
+        """
+        forward_only(self.recurrent, "A step")
+        if self.front is not None:
+            raise InputError("A front needs its whole window; one step cannot go through it.")
+        x, _ = read(x, None, self.embedding, None)
+        y, state = run_step(self.recurrent, x, state)
+        return self.head(y), state
+
+
+WAYS_IN = ("state", "input", "both")
+
+
+class OneToMany(nn.Module):
+    """A condition to a sequence of tokens; without a condition, from nothing.
+
+    The condition is whatever `condition` turns into a vector: a label or a note through
+    `nn.Embedding`, the features of a picture through `nn.Linear`.
+
+    Args:
+        decoder: writes the sequence.
+        condition_size: features of the condition; None writes from nothing.
+        condition: turns what is given into the condition; None where it is a vector already.
+        into: where the condition goes. "state": tanh of a linear map of it is the first state.
+            "input": a linear map of it is read once, before the first token (Vinyals et al.
+            2015, "Show and tell"). "both".
+        front: turns a picture or sequence `(B, T, F)` into steps, whose mean goes on to
+            `condition`.
+
+    >>> import torch
+    >>> decoder = Decoder(nn.Embedding(7, 4), Recurrent("gru", 4, 8), nn.Linear(8, 7), bos=0)
+    >>> model = OneToMany(decoder, condition_size=5, condition=nn.Embedding(3, 5))
+    >>> label, target = torch.tensor([0, 2]), torch.tensor([[3, 1, 2], [5, 5, 1]])
+    >>> model(target, label).shape
+    torch.Size([2, 3, 7])
+    >>> model.generate(label, max_length=4, temperature=0).tokens.shape
+    torch.Size([2, 4])
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        *,
+        condition_size: int | None = None,
+        condition: nn.Module | None = None,
+        into: str = "state",
+        front: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        if into not in WAYS_IN:
+            raise InputError(f"into={into!r} is not known.", fix=nearest(into, WAYS_IN))
+        if condition_size is None and not (condition is None and front is None):
+            raise InputError("A condition has a size.", fix="Give condition_size=.")
+        self.decoder, self.condition, self.front = decoder, condition, front
+        self.conditioned = condition_size is not None
+        self.to_state = self.to_input = None
+        if condition_size is not None:
+            recurrent = decoder.recurrent
+            if into != "input":
+                self.to_state = StateFrom(condition_size, recurrent)
+            if into != "state":
+                self.to_input = linear_like(recurrent, condition_size, recurrent.input_size)
+
+    def start(
+        self,
+        condition: Tensor | None = None,
+        lengths: Lengths | None = None,
+        *,
+        batch: int = 1,
+    ) -> tuple[Tensor, DecoderState]:
+        """The first tokens `(B,)` and the state before them, for `step` and `elman.nn.decoding`.
+
+        Args:
+            condition: what the sequences are written from, `(B, ...)`.
+            lengths: `(B,)`, steps of the condition where there is a front.
+            batch: how many sequences to write where there is no condition.
+
+        Raises:
+            InputError: a condition where none is used, or none where one is.
+        """
+        recurrent = self.decoder.recurrent
+        if condition is None and not self.conditioned:
+            return self.decoder.start(recurrent.init_state(batch))
+        if condition is None or not self.conditioned:
+            uses = "a condition" if self.conditioned else "no condition"
+            raise InputError(f"This model writes from {uses}.")
+        if self.front is not None:
+            condition = MeanPooling()(*self.front(condition, lengths))
+        if self.condition is not None:
+            condition = self.condition(condition)
+        if self.to_state is None:
+            state = recurrent.init_state(len(condition))
+        else:
+            state = self.to_state(condition)
+        if self.to_input is not None:
+            _, state = run_step(recurrent, self.to_input(condition), state)
+        return self.decoder.start(state)
+
+    def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """Tokens `(B,)` -> logits `(B, V)` for the next, and the new state."""
+        return self.decoder.step(tokens, state)
+
+    def forward(
+        self,
+        target: Tensor,
+        condition: Tensor | None = None,
+        lengths: Lengths | None = None,
+        *,
+        free_running: float = 0.0,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Logits `(B, T, V)` for every token of `target` `(B, T)`; see `Decoder.forward`."""
+        start = self.start(condition, lengths, batch=len(target))
+        return self.decoder(  # type: ignore[no-any-return]
+            target, *start, free_running=free_running, generator=generator
+        )
+
+    def generate(
+        self,
+        condition: Tensor | None = None,
+        lengths: Lengths | None = None,
+        *,
+        batch: int = 1,
+        max_length: int,
+        **options: Unpack[SampleOptions],
+    ) -> Samples:
+        """Write freely, up to `decoder.eos`; arguments as for `start` and `decoding.sample`."""
+        start = self.start(condition, lengths, batch=batch)
+        return sample(self.step, *start, max_length=max_length, eos=self.decoder.eos, **options)
