@@ -89,6 +89,7 @@ class Forecast:
                 short for the horizon.
         """
         panel = read_panel(data, settings)
+        settings = settings.model_copy(update=panel.found)
         told: dict[str, dict[str, int]] = {}
         for part, source in (("valid", valid), ("test", test)):
             if source is not None:
@@ -99,6 +100,7 @@ class Forecast:
         assert settings.horizon is not None
         shares = (settings.valid_fraction, settings.test_fraction)
         ends = cut(panel, settings.horizon, shares, settings.rows, told)
+        _check(ends, settings.horizon, panel)
         settings = sized(settings, ends)
         scales = {}
         for series, end in zip(panel.series, ends, strict=True):
@@ -231,10 +233,7 @@ class Forecast:
 
     def _read(self, data: Any, least: int) -> Panel:
         """Series like those of training, each with `least` rows or more."""
-        settings = self.settings
-        if settings.target is None and self.targets[0] != forecast_data.VALUE:
-            settings = settings.model_copy(update={"target": self.targets})
-        panel = read_panel(data, settings)
+        panel = read_panel(data, self.settings)
         for series in panel.series:
             if self.settings.log:
                 check_positive(series, panel.source)
@@ -494,3 +493,17 @@ class _Objective:
     def validate(self) -> dict[str, float]:
         """Metrics on windows of the validation part."""
         return self.task.validate(self.model)
+
+
+def _check(ends: list[Ends], horizon: int, panel: Panel) -> None:
+    """Refuse parts in which no forecast could be scored."""
+    for name, sizes in (
+        ("validate", [e.valid - e.train for e in ends]),
+        ("test", [e.test - e.valid for e in ends]),
+    ):
+        if max(sizes) < horizon:
+            raise InputError(
+                f"{max(sizes)} rows to {name} on are too few for a horizon of {horizon}.",
+                file=panel.source,
+                fix="Lower the horizon, or give that part more rows.",
+            )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -67,17 +67,17 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """All series of a data set, with the same targets and covariates."""
+    """All series of a data set, with the same targets and covariates.
+
+    `found` holds the settings that say how it was read, so that later data are read alike.
+    """
 
     series: list[Series]
     targets: list[str]
     covariates: list[str]
     frequency: str | None
     source: object = None
-
-    def names(self) -> list[str]:
-        """The ids of the series."""
-        return [s.name for s in self.series]
+    found: dict[str, Any] = field(default_factory=dict)
 
 
 def read_panel(data: Any, columns: Columns) -> Panel:
@@ -112,13 +112,13 @@ def extend(panel: Panel, later: Panel) -> Panel:
             file=later.source,
         )
     follows = {s.name: s for s in later.series}
-    for name in follows:
-        if name not in panel.names():
-            raise InputError(
-                f"series {name!r} is not in the training data.",
-                file=later.source,
-                fix=nearest(name, panel.names()),
-            )
+    names = [s.name for s in panel.series]
+    for name in sorted(set(follows) - set(names)):
+        raise InputError(
+            f"series {name!r} is not in the training data.",
+            file=later.source,
+            fix=nearest(name, names),
+        )
     return replace(panel, series=[_joined(s, follows.get(s.name), later) for s in panel.series])
 
 
@@ -188,7 +188,8 @@ def _from_wide(table: Table, columns: Columns) -> Panel:
             )
         values = cells[row, :length, None]
         series.append(Series(name, values, np.empty((length, 0)), None))
-    return Panel(series, [VALUE], [], None, table.source)
+    found = {"layout": "wide", "group": id_column}
+    return Panel(series, [VALUE], [], None, table.source, found)
 
 
 def _from_cells(table: Table, cells: list[str], columns: Columns) -> Panel:
@@ -275,7 +276,8 @@ def _from_long(table: Table, columns: Columns) -> Panel:
         series.append(Series(str(name), values[index[:length]], known[index], times))
     longest = max(series, key=len)
     frequency = None if longest.times is None else frequency_of(longest.times)
-    return Panel(series, targets, list(columns.covariates), frequency, table.source)
+    found = {"layout": "long", "target": targets}
+    return Panel(series, targets, list(columns.covariates), frequency, table.source, found)
 
 
 def _moments(table: Table, column: str) -> pd.Series:

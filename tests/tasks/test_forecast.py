@@ -144,6 +144,23 @@ def test_series_that_do_not_fit_are_named(given: dict[str, Any], message: str) -
         task_on(frame, group="id", target="y", **given)
 
 
+def test_a_part_too_short_to_score_is_refused() -> None:
+    frame = pd.DataFrame({"y": np.arange(60.0)})
+    with pytest.raises(InputError, match="3 rows to validate on are too few for a horizon of 5"):
+        task_on(frame, horizon=5, rows=[40, 3, 10])
+    with pytest.raises(InputError, match="2 rows to test on are too few for a horizon of 5"):
+        task_on(frame, horizon=5, test=pd.DataFrame({"y": [1.0, 2.0]}))
+
+
+def test_new_data_are_read_as_the_training_data_were() -> None:
+    frame = waves(100).assign(other=0.0, when=pd.Timestamp("2020-01-01"))
+    task = task_on(frame, target="y", time="time", horizon=3, max_steps=1)
+    assert task.settings.layout == "long"
+    more = frame.assign(note=1.0)[["when", "note", "y", "time"]]
+    model = task.build()
+    pd.testing.assert_frame_equal(task.predict(model, frame), task.predict(model, more))
+
+
 def test_settings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValueError, match="ascending"):
         settings(quantiles=[0.9, 0.1])

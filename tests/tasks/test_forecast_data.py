@@ -38,7 +38,7 @@ def test_long_with_groups_and_several_targets(tmp_path: Path) -> None:
         "2024-01-03,a,3,5\n",
     )
     panel = read_panel(path, columns(group="shop"))
-    assert panel.names() == ["a", "b"]
+    assert [s.name for s in panel.series] == ["a", "b"]
     assert panel.targets == ["sold", "left"]
     assert panel.frequency == "D"
     assert panel.series[0].values.tolist() == [[1, 9], [2, 7], [3, 5]]
@@ -58,7 +58,7 @@ def test_wide_is_found_and_short_rows_end_early(tmp_path: Path) -> None:
     header = ",".join(f"V{i}" for i in range(1, 11))
     rows = ["H1,1,2,3,4,5,6,7,8,9", "H2,10,20,30,40,50,60,70,,"]
     panel = read_panel(written(tmp_path, "\n".join([header, *rows]) + "\n"), columns())
-    assert panel.names() == ["H1", "H2"]
+    assert [s.name for s in panel.series] == ["H1", "H2"]
     assert panel.targets == ["value"]
     assert [len(s) for s in panel.series] == [9, 7]
     assert panel.series[1].values.ravel().tolist() == [10, 20, 30, 40, 50, 60, 70]
@@ -80,7 +80,7 @@ def test_tsf_gives_names_times_and_frequency(tmp_path: Path) -> None:
         "demo.tsf",
     )
     panel = read_panel(path, columns())
-    assert panel.names() == ["T1", "T2"]
+    assert [s.name for s in panel.series] == ["T1", "T2"]
     assert panel.frequency == "h"
     assert panel.series[0].values.ravel().tolist() == [1, 2, 3, 4]
     assert panel.series[0].times is not None
