@@ -7,6 +7,7 @@ process makes the same global batches and takes its own slice of each.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -142,6 +143,16 @@ class Batches(_Epochs, Generic[T]):
         return self.plan(np.random.default_rng([self.seed, epoch]))
 
 
+def _mapping(tokens: NDArray[Any]) -> mmap.mmap | None:
+    """The mapping under a read-only memory-mapped array, where the system can let go of it."""
+    if not isinstance(tokens, np.memmap) or tokens.mode != "r":
+        return None
+    base: Any = tokens.base
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return base if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED") else None
+
+
 @dataclass(frozen=True)
 class StreamBatch:
     """One window of a stream: `T` steps of `B` rows that go on from the window before.
@@ -218,6 +229,7 @@ class Stream(_Epochs):
         self.tokens = tokens
         self.rows = np.array_split(np.arange(batch_size), world_size)[rank]
         self.starts = None if starts is None else np.asarray(starts)
+        self._mapping = _mapping(tokens)
 
     def __len__(self) -> int:
         """Windows an epoch."""
@@ -227,6 +239,10 @@ class Stream(_Epochs):
         while self.position < len(self):
             self.position += 1
             yield self._window(self.position - 1)
+            if self._mapping is not None and self.position % 64 == 0:
+                # Pages of the file that have been read count as this process's memory until
+                # they are let go; the system's own cache keeps them.
+                self._mapping.madvise(mmap.MADV_DONTNEED)
         self.epoch, self.position = self.epoch + 1, 0
 
     def _window(self, number: int) -> StreamBatch:

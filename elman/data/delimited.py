@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SEPARATORS = ",;\t|"
 # A cell may be a whole document.
-csv.field_size_limit(1 << 30)
+csv.field_size_limit(1 << 28)
 
 
 def read(
@@ -76,8 +76,7 @@ def _read_one(path: Path, encoding: str | None, separator: str | None) -> tuple[
         raise head.explain(error) from None
     if not table.num_rows:
         raise head.no_rows()
-    if "\n" in table[-1][-1].as_py() and data.count(b'"') % 2:
-        raise head.unclosed(_line(head, table.num_rows - 1))
+    head.check_end(table[-1][-1].as_py())
     return table, Origin(path, table.num_rows, functools.partial(_line, head))
 
 
@@ -145,6 +144,11 @@ class Header:
         if not line:
             return self.no_rows()
         return InputError(f"It cannot be read as CSV ({error}).", file=self.path)
+
+    def check_end(self, last: object) -> None:
+        """Refuse a file whose last cell is the rest of it, behind a quote that never closes."""
+        if isinstance(last, str) and "\n" in last and files.last_bytes(self.path)[-1:] != b'"':
+            raise self.unclosed(max(line for line, _ in self.records()))
 
     def unclosed(self, line: int) -> InputError:
         """The error for a quote that swallows the rest of the file."""

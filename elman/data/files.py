@@ -157,6 +157,19 @@ def blocks(path: Path, size: int = _BLOCK) -> Iterator[bytes]:
             raise InputError(f"The file cannot be read ({error.strerror}).", file=path) from None
 
 
+def last_bytes(path: Path) -> bytes:
+    """The last few bytes of a text file, without blanks and line ends."""
+    tail = b""
+    if is_gzip(path):
+        for block in blocks(path):
+            tail = (tail + block)[-256:]
+    else:
+        with path.open("rb") as file:
+            file.seek(max(path.stat().st_size - 256, 0))
+            tail = file.read()
+    return tail.replace(b"\0", b"").rstrip()
+
+
 def _damaged(path: Path, error: Exception) -> InputError:
     what = "cut off" if isinstance(error, EOFError) else "damaged"
     return InputError(f"The gzip data is {what}.", file=path, fix="Fetch the file again.")

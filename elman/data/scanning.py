@@ -6,7 +6,7 @@ CSV, JSON lines and Parquet. Memory is that of a few batches, whatever the size 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,8 @@ from elman.errors import InputError, nearest
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_BLOCK = 4 << 20
+_BLOCK = 1 << 20
+_LONGEST = 1 << 26
 _ROWS = 1 << 16
 
 
@@ -32,7 +33,7 @@ def scan(
 ) -> Iterator[pa.RecordBatch]:
     """Read CSV, TSV, JSON lines or Parquet a batch at a time.
 
-    The types of columns are found in the first few megabytes of the first file (numbers as
+    The types of columns are found in the first megabyte of the first file (numbers as
     float64, times as timestamps, all else as strings; JSON and Parquet have their own) and
     hold for all of it; what does not fit them later is an error that names its row.
 
@@ -72,9 +73,6 @@ def _csv(
     encoding: str | None,
     separator: str | None,
 ) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa
-    from pyarrow import csv as arrow
-
     wanted: dict[str, Any] = {}
     for path in paths:
         head = delimited.header(path, files.encoding_of(path, encoding), separator)
@@ -83,37 +81,48 @@ def _csv(
                 raise _no_column(name, head.names, path)
         if not wanted:
             wanted = _types(head, list(columns or head.names), types or {})
-        # A shorter file is one block: its memory is that of its content.
-        options = head.options(wanted, block=_BLOCK, missing=MISSING)
-        good = 0
+        yield from _batches(head, wanted, MISSING)
+
+
+def _batches(
+    head: delimited.Header, types: Mapping[str, pa.DataType], missing: Collection[str]
+) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+    from pyarrow import csv as arrow
+
+    block, good = _BLOCK, 0
+    while True:
+        skip = good
         try:
-            with arrow.open_csv(_utf8(path, head.encoding), **options) as batches:
+            options = head.options(types, block=block, missing=missing)
+            with arrow.open_csv(_utf8(head.path, head.encoding), **options) as batches:
                 for batch in batches:
-                    if batch.num_rows:
-                        yield batch
-                        good += batch.num_rows
+                    fresh = batch.slice(min(skip, batch.num_rows))
+                    skip -= batch.num_rows - fresh.num_rows
+                    if fresh.num_rows:
+                        good += fresh.num_rows
+                        last = fresh
+                        yield fresh
         except (pa.ArrowInvalid, UnicodeError) as error:
-            raise _misfit(head, wanted, good, error) from None
+            if "straddling" in str(error) and block < _LONGEST:
+                # A row is longer than a block: from the beginning again, with longer ones.
+                block *= 8
+                continue
+            raise _misfit(head, types, good, error) from None
         if not good:
             raise head.no_rows()
+        if head.names[-1] in types:
+            head.check_end(last[head.names[-1]][-1].as_py())
+        return
 
 
 def _types(
     head: delimited.Header, columns: list[str], told: Mapping[str, str]
 ) -> dict[str, pa.DataType]:
     import pyarrow as pa
-    from pyarrow import csv as arrow
 
     strings = dict.fromkeys(columns, pa.string())
-    try:
-        with arrow.open_csv(
-            _utf8(head.path, head.encoding), **head.options(strings, block=_BLOCK)
-        ) as batches:
-            first = pa.Table.from_batches([next(iter(batches))])
-    except StopIteration:
-        raise head.no_rows() from None
-    except (pa.ArrowInvalid, UnicodeError) as error:
-        raise head.explain(error) from None
+    first = pa.Table.from_batches([next(_batches(head, strings, ()))])
     found: dict[str, pa.DataType] = {}
     for name in columns:
         kind = told.get(name)

@@ -16,10 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.data.files import find
-from elman.data.vocabulary import Vocabulary
+from elman.data.vocabulary import Vocabulary, joined
 from elman.errors import InputError, RunFailed
-
-_JOINED = 1 << 20
 
 
 def dtype_for(size: int) -> np.dtype[Any]:
@@ -127,20 +125,15 @@ def _encoded(
         end = [] if vocabulary.eos is None else [np.array([vocabulary.eos], dtype=np.int64)]
         for text in texts:
             yield np.concatenate([vocabulary.encode(text), *end])
-    elif vocabulary.unit == "characters":
-        # Where a text ends makes no difference to its characters: few calls with long texts.
-        held: list[str] = []
-        size = 0
-        for text in texts:
-            held.append(text)
-            size += len(text)
-            if size >= _JOINED:
-                yield vocabulary.encode("".join(held))
-                held, size = [], 0
-        yield vocabulary.encode("".join(held))
-    else:
-        for text in texts:
-            yield vocabulary.encode(text)
+        return
+    # The end of a text makes no difference to characters, and to words none that a blank does
+    # not make. To subwords it does.
+    if vocabulary.unit == "characters":
+        texts = joined(texts, "")
+    elif vocabulary.unit == "words":
+        texts = joined(texts, " ")
+    for text in texts:
+        yield vocabulary.encode(text)
 
 
 class _Growing:

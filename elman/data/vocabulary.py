@@ -6,6 +6,7 @@ same call serves ten names and a file larger than memory.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -25,8 +26,8 @@ SPECIALS = {"pad": "<pad>", "unk": "<unk>", "bos": "<bos>", "eos": "<eos>"}
 
 # Distinct words counted at once. Beyond it the rarest are forgotten (lossy counting, Manku &
 # Motwani 2002), so that a file of any size is counted in constant memory.
-_COUNTED = 2_000_000
-_CHUNK = 1 << 22
+_COUNTED = 1_000_000
+_CHUNK = 1 << 20
 _WORD_OR_MARK = re.compile(r"<\w+>|\w+(?:['’]\w+)*|[^\w\s]")
 
 
@@ -68,6 +69,8 @@ class Vocabulary:
         self.unk = self._ids.get(SPECIALS["unk"])
         self.bos = self._ids.get(SPECIALS["bos"])
         self.eos = self._ids.get(SPECIALS["eos"])
+        # A line end is looked up like a word.
+        self._numbers = {**self._ids, "\n": self.eos} if line_ends else self._ids
         self._tokenizer = _load(tokenizer) if tokenizer is not None else None
         self._codes = self._code_table() if unit == "characters" else None
 
@@ -160,13 +163,12 @@ class Vocabulary:
         if self._tokenizer is not None:
             encoded = self._tokenizer.encode(text, add_special_tokens=False)
             return np.array(encoded.ids, dtype=np.int64)
-        found = [
-            self._ids.get(word, self.unk) if word != "\n" else self.eos
-            for word in self._words(text)
-        ]
-        if self.unk is None and None in found:
-            self.id(next(w for w in self._words(text) if w not in self._ids and w != "\n"))
-        return np.array(found, dtype=np.int64)
+        words = self._words(text)
+        other = itertools.repeat(-1 if self.unk is None else self.unk)
+        found = np.fromiter(map(self._numbers.get, words, other), np.int64, len(words))
+        if self.unk is None and (unseen := np.flatnonzero(found < 0)).size:
+            self.id(words[unseen[0]])
+        return found
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids`; `pad`, `bos` and `eos` are not shown (a line end is)."""
@@ -235,26 +237,25 @@ def _split(text: str, punctuation: bool) -> list[str]:
     return _WORD_OR_MARK.findall(text) if punctuation else text.split()
 
 
-def _joined(texts: Iterable[str], size: int) -> Iterator[str]:
-    """Many short texts as few long ones, so that the cost a call is paid rarely."""
+def joined(texts: Iterable[str], between: str) -> Iterator[str]:
+    """Many short texts as few long ones, so that the cost of a call is paid rarely."""
     held: list[str] = []
     total = 0
     for text in texts:
         held.append(text)
         total += len(text) + 1
-        if total >= size:
-            yield "".join(held)
+        if total >= _CHUNK:
+            yield between.join(held)
             held, total = [], 0
     if held:
-        yield "".join(held)
+        yield between.join(held)
 
 
 def _count_characters(texts: Iterable[str], lower: bool) -> dict[str, int]:
     totals = np.zeros(256, dtype=np.int64)
-    for text in _joined(texts, _CHUNK):
+    for text in joined((text.lower() for text in texts) if lower else texts, ""):
         for start in range(0, len(text), _CHUNK):
             part = text[start : start + _CHUNK]
-            part = part.lower() if lower else part
             counts = np.bincount(np.frombuffer(part.encode("utf-32-le", "surrogatepass"), "<u4"))
             if len(counts) > len(totals):
                 totals = np.pad(totals, (0, len(counts) - len(totals)))
@@ -265,7 +266,7 @@ def _count_characters(texts: Iterable[str], lower: bool) -> dict[str, int]:
 def _count_words(texts: Iterable[str], lower: bool, punctuation: bool) -> dict[str, int]:
     counts: Counter[str] = Counter()
     floor = 1
-    for text in texts:
+    for text in joined(texts, " "):
         counts.update(_split(text.lower() if lower else text, punctuation))
         while len(counts) > _COUNTED:
             counts = Counter({word: n for word, n in counts.items() if n > floor})

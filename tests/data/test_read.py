@@ -284,6 +284,7 @@ def test_empty_cells_are_named(tmp_path: Path) -> None:
         ("a,b\n1,2\n3,4,5\n", "row 3: The row has 3 fields; the header has 2."),
         ('a,b\n"x\ny",2\n3,4,5\n', "row 4: The row has 3 fields"),
         ('a,b\n1,2\n3,"open\n4,5\n6,7\n', "row 3: A quote that opens in this row is not closed."),
+        ('a,b\n1,2\n3,"open\n4,5', "row 3: A quote that opens in this row is not closed."),
         ("a,b\n", "The file has a header and no rows."),
         ("a,b", "The file has a header and no rows."),
         ("a,b,a\n1,2,3\n", "row 1, column 'a': Two columns have this name."),

@@ -79,6 +79,18 @@ def test_several_files_are_one_stream(tmp_path: Path) -> None:
     assert pa.Table.from_batches(scan(tmp_path))["x"].to_pylist() == [1, 2.5]
 
 
+def test_a_row_longer_than_a_block(tmp_path: Path) -> None:
+    texts = ["short"] * 2000 + ["long, " * 20_000, "short", "words\n" * 30_000, ""]
+    frame = pd.DataFrame({"i": range(len(texts)), "text": texts})
+    path = put(tmp_path / "a.csv", frame.to_csv(index=False))
+    table = pa.Table.from_batches(scan(path))
+    assert table["i"].to_pylist() == list(range(len(texts)))
+    assert table["text"].to_pylist() == texts
+    path = put(tmp_path / "b.csv", "i,text\n1,a\n" + '2,"open\n' + "3,b\n" * 30_000)
+    with pytest.raises(InputError, match="row 3"):
+        list(scan(path))
+
+
 def test_what_does_not_fit_later_names_its_row(tmp_path: Path) -> None:
     many = "".join(f'{i},"a\nb"\n' for i in range(3000))
     cases = {
