@@ -118,10 +118,10 @@ class SegmentForecaster(nn.Module):
             after = torch.cat([after, after[:, :, -1:].expand(-1, -1, missing, -1)], dim=2)
             future = future + self.ahead(self._cut(after))
         rows = batch * channels
-        embedded = torch.relu(self.embed(segments)).reshape(rows, self.past_segments, -1)
+        embedded = torch.relu(self.embed(segments)).flatten(0, 1)
         _, state = self.recurrent(embedded)
         each = torch.arange(rows, device=past.device).repeat_interleave(self.future_segments)
-        step = future.reshape(rows * self.future_segments, 1, -1)
+        step = future.flatten(0, 2).unsqueeze(1)
         decoded, _ = self.recurrent(step, states.index(state, each))
         y = self.head(self.dropout(decoded))
         y = y.reshape(batch, channels, self.future_segments * self.segment, self.outputs)

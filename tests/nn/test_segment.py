@@ -119,6 +119,15 @@ def test_a_level_added_to_the_past_is_added_to_the_forecast() -> None:
         torch.testing.assert_close(model(past + 5.0), model(past) + 5.0)
 
 
+def test_a_batch_without_windows_has_gradients_too() -> None:
+    # A process of a data-parallel run may be left without rows in the last batch.
+    for model in (SegmentForecaster(2, 12, 5, 4), DirectForecaster(2, 12, 5)):
+        y = model(torch.zeros(0, 12, 2))
+        assert y.shape == (0, 5, 2, 1)
+        y.sum().backward()
+        assert all(p.grad is not None and not p.grad.any() for p in model.parameters())
+
+
 def test_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InputError, match="does not fit a lookback of 4"):
         SegmentForecaster(1, 4, 2, 5)
