@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -17,10 +18,11 @@ class Interrupted(ElmanError):
 
 
 class Interrupt:
-    """Inside, the first Ctrl-C (or SIGTERM) only sets `requested`; the second one kills."""
+    """Inside, the first Ctrl-C (or SIGTERM) only sets `requested`; a later one kills."""
 
     def __init__(self) -> None:
         self.requested = False
+        self._at = 0.0
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupt:
@@ -40,6 +42,8 @@ class Interrupt:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        # torchrun passes on what the terminal has sent already: the same wish, told twice.
+        if self.requested and time.monotonic() - self._at > 1.0:
             raise KeyboardInterrupt
-        self.requested = True
+        if not self.requested:
+            self.requested, self._at = True, time.monotonic()

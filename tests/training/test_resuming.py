@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 from training_worker import train
 
 from elman.errors import InputError, RunFailed
-from elman.training import Interrupted, Settings, checkpoint, fit
+from elman.training import Interrupted, Settings, checkpoint, fit, pace
+from elman.training.interrupt import Interrupt
 
 # One run with everything that has a state, and one with the defaults.
 RICH = {
@@ -67,6 +68,12 @@ def finished(folder: Path, settings: dict) -> None:
     assert process.exitcode == 0
 
 
+def often(monkeypatch) -> None:
+    """Checkpoints by the clock come many times a second."""
+    monkeypatch.setattr(pace, "SAVE_SECONDS", 0.05)
+    monkeypatch.setattr(pace, "SAVE_SHARE", 1.0)
+
+
 def bits(folder: Path, name: str) -> dict:
     tensors, _ = checkpoint.load(folder / "checkpoints" / name)
     return tensors
@@ -87,14 +94,13 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 
 @pytest.mark.parametrize("settings", [RICH, PLAIN], ids=["rich", "plain"])
-def test_killed_at_random_moments_and_resumed(tmp_path, settings):
+def test_killed_at_random_moments_and_resumed(tmp_path, monkeypatch, settings):
     train(str(tmp_path / "whole"), **settings)
+    often(monkeypatch)
     chance = random.Random(os.urandom(8))
     kills = 0
     for _ in range(6):
         since = chance.choice(["metrics.jsonl", "checkpoints/last"])
-        if settings is PLAIN:
-            since = "metrics.jsonl"  # it is too short to write a checkpoint by the clock
         kills += killed(tmp_path / "killed", 0.002, chance.uniform(0, 0.15), settings, since)
     assert kills >= 3
     finished(tmp_path / "killed", settings)
@@ -103,14 +109,12 @@ def test_killed_at_random_moments_and_resumed(tmp_path, settings):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("trial", range(8))
-def test_killed_many_times(tmp_path, trial):
-    test_killed_at_random_moments_and_resumed(tmp_path, RICH)
+def test_killed_many_times(tmp_path, monkeypatch, trial):
+    test_killed_at_random_moments_and_resumed(tmp_path, monkeypatch, [RICH, PLAIN][trial % 2])
 
 
 def test_checkpoints_by_the_clock_change_nothing(tmp_path, monkeypatch):
     """Also with a rollback after the kill: it goes where it would have gone."""
-    from elman.training import pace
-
     # A loss spoilt for good from one step on, unless the rate has been halved often enough.
     original = training_worker.Objective.loss
 
@@ -133,8 +137,7 @@ def test_checkpoints_by_the_clock_change_nothing(tmp_path, monkeypatch):
     settings = {"max_steps": 200, "lr": 0.02, "validate_every": 30}
     train(str(tmp_path / "whole"), **settings)
     assert len([row for row in rows(tmp_path / "whole") if "event" in row]) == 2
-    monkeypatch.setattr(pace, "SAVE_SECONDS", 0.01)
-    monkeypatch.setattr(pace, "SAVE_SHARE", 1.0)
+    often(monkeypatch)
     folder = tmp_path / "stopped"
     for stop in (120, 40, 7):
 
@@ -186,8 +189,7 @@ def test_ctrl_c_in_a_run_without_a_folder():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_ctrl_c_soon_after_a_rollback(tmp_path):
-    """The state to roll back to is saved too where it is not the state itself."""
+def test_ctrl_c_saves_the_state_to_roll_back_to_as_well(tmp_path):
 
     class Stopping(training_worker.Objective):
         def loss(self, batch, carried):
@@ -218,6 +220,16 @@ def test_a_run_can_be_given_more_steps(tmp_path):
     train(str(tmp_path / "run"), max_steps=40, lr=0.02, validate_every=20)
     _, more = train(str(tmp_path / "run"), max_steps=60, lr=0.02, validate_every=20)
     assert [row["step"] for row in more.history if "valid" in row] == [20, 40, 60]
+
+
+def test_a_second_ctrl_c_does_not_wait():
+    with Interrupt() as interrupt:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)  # at once: torchrun repeating the terminal
+        assert interrupt.requested
+        time.sleep(1.1)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_a_run_is_not_written_over(tmp_path):
