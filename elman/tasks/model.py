@@ -81,7 +81,7 @@ class Stream:
         ):
             shapes = json.dumps([list(t.shape) for t in tensors])
             raise InputError(f"this snapshot is of another model: its states are {shapes}.")
-        self.state = states.unflatten(tensors, self._stepper.start())
+        self.state = states.unflatten(self._stepper.start(), tensors)
 
 
 def _generator(model: Model) -> Any:

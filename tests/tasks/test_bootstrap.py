@@ -52,7 +52,11 @@ def test_the_same_seed_gives_the_same_interval():
 
 @pytest.mark.parametrize(
     ("interval", "opening"),
-    [((0.1, 0.2), "Worth using"), ((-0.2, -0.1), "Not worth using"), ((-0.1, 0.1), "No clear gain")],
+    [
+        ((0.1, 0.2), "Worth using"),
+        ((-0.2, -0.1), "Not worth using"),
+        ((-0.1, 0.1), "No clear gain"),
+    ],
 )
 def test_verdict_follows_the_interval(interval, opening):
     sentence = verdict("macro_f1", 0.5, 0.4, Comparison("majority", 0.1, interval))
