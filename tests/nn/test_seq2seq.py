@@ -244,6 +244,33 @@ def test_parts_that_do_not_fit_are_named():
         plain.start(plain.recurrent.init_state(1), memory)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_gpu_writes_what_the_cpu_writes(shape):
+    """Lengths and generators stay on the CPU; the draws are the same."""
+    model = build(**shape)
+    source, target = torch.randint(9, (3, 5)), torch.randint(V, (3, 6))
+    lengths = torch.tensor([5, 3, 0])
+
+    def everything(device):
+        model.to(device)
+        there = source.to(device)
+        options = {"free_running": 0.5, "generator": torch.Generator().manual_seed(1)}
+        logits = model(there, target.to(device), lengths, **options)
+        seed = torch.Generator().manual_seed(2)
+        drawn = model.generate(there, lengths, max_length=9, top_p=0.9, generator=seed).lists()
+        start = model.start(there, lengths)
+        found = beam_search(model.step, *start, beam=4, max_length=9, eos=1, n_best=2)
+        return logits.cpu(), drawn, [[h.tokens for h in row] for row in found]
+
+    logits, drawn, found = everything("cpu")
+    on_gpu, drawn_on_gpu, found_on_gpu = everything("cuda")
+    torch.testing.assert_close(on_gpu, logits, rtol=0, atol=1e-9)
+    assert drawn_on_gpu == drawn
+    assert found_on_gpu == found
+
+
 def strings(generator, n, longest):
     """Digit strings (2 to 6), padded with 0, their lengths, and the same reversed with an end."""
     lengths = torch.randint(1, longest + 1, (n,), generator=generator)

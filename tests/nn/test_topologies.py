@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -274,3 +276,16 @@ def test_one_to_many_learns_a_sequence_for_each_label(into):
     written = model.generate(labels, max_length=9, temperature=0.0).lists()
     assert written == [[2, 3, 4, 5, 1], [5, 5, 5, 1], [4, 2, 4, 2, 1], [3, 1]]
     assert math.exp(-loss.item()) > 0.9
+
+
+def test_the_page_on_topologies_runs():
+    page = Path(__file__).parents[2] / "docs" / "topologies.md"
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M)
+    assert len(blocks) >= 7
+    torch.manual_seed(0)
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, str(page), "exec"), names)
+    assert names["y"].shape == (2, 25, 320)
+    assert names["lengths"] == [9, 7, 3, 1]
+    assert names["logits"].shape == (4, 7, 30)
