@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from elman.cells.base import Cell, State
-from elman.kernels.sequence import Call, Hold, Result, prepare
+from elman.kernels.sequence import Call, Hold, Result, check_step, prepare
 
 
 def scan(
@@ -72,6 +72,8 @@ def loop(cell: Cell, call: Call) -> Result:
         if begins is not None and fresh is not None and boundary < steps:
             state = _select(begins[boundary], fresh, state)
         output, new = cell(inputs[t], state)
+        if not outputs:
+            check_step(cell, call, output, new)
         if masks is not None:
             output, new = _held(masks[t], state, output, new)
         if valid is not None:

@@ -112,6 +112,32 @@ def prepare(
     )
 
 
+def check_step(cell: Cell, call: Call, output: Tensor, new: State) -> None:
+    """Refuse a step that breaks the cell's own contract, before its shapes spread or broadcast.
+
+    Raises:
+        SequenceError: the output or a state is not what the cell declares.
+    """
+    name, batch = type(cell).__name__, call.x.shape[1]
+    if not isinstance(new, tuple) or len(new) != len(cell.state_sizes):
+        came = f"{len(new)} items" if isinstance(new, tuple) else f"a {type(new).__name__}"
+        raise SequenceError(
+            f"{name}.forward must give (output, state), the state a tuple of "
+            f"{len(cell.state_sizes)} tensor(s), got {came}."
+        )
+    for what, tensor, size in [
+        (f"{name}'s output", output, cell.output_size),
+        *(
+            (f"{name}'s state[{i}]", s, n)
+            for i, (s, n) in enumerate(zip(new, cell.state_sizes, strict=True))
+        ),
+    ]:
+        if tuple(tensor.shape) != (batch, size):
+            raise SequenceError(
+                f"{what} must be (batch={batch}, size={size}) after a step, got {_shape(tensor)}."
+            )
+
+
 def as_lengths(lengths: Tensor | Sequence[int]) -> Tensor:
     """Lengths as a tensor; those of an empty batch count as integers, `torch.tensor([])` too."""
     lengths = torch.as_tensor(lengths)

@@ -14,7 +14,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call, jacfwd, jacrev, jvp, vjp, vmap
 
 from elman.cells import CELLS, Cell, make
-from elman.kernels import Result, run, use
+from elman.kernels import Result, SequenceError, run, use
 from elman.kernels.reference import scan
 
 EVERY_CELL = sorted(CELLS)
@@ -147,6 +147,31 @@ def test_an_empty_batch(name):
     assert [s.shape for s in result.state] == [(0, n) for n in cell.state_sizes]
 
 
+class Gives(Sum):
+    """A cell of the user's own that gives back what it is told."""
+
+    def __init__(self, what):
+        super().__init__()
+        self.what = what
+
+    def forward(self, x, state):
+        return self.what(x, state[0])
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        (lambda x, s: (s, s), r"state a tuple of 1 tensor\(s\), got a Tensor"),
+        (lambda x, s: (s, (s, s)), r"state a tuple of 1 tensor\(s\), got 2 items"),
+        (lambda x, s: (s[:, 0], (s,)), r"Gives's output must be \(batch=2, size=1\) .* got \(2,\)"),
+        (lambda x, s: (s, (s[:1],)), r"Gives's state\[0\] must be \(batch=2, size=1\)"),
+    ],
+)
+def test_a_cell_that_breaks_its_contract_is_told_so(what, message):
+    with pytest.raises(SequenceError, match=message):
+        scan(Gives(what), X)
+
+
 # Another oracle: torch's layers in float64.
 
 
@@ -171,6 +196,32 @@ def test_agrees_with_torch_in_float64(name, layer, options):
     result = scan(cell, x)
     torch.testing.assert_close(result.output, output)
     torch.testing.assert_close(result.state[0], (state[0] if name == "lstm" else state)[0])
+
+
+@pytest.mark.parametrize("name", EVERY_CELL)
+def test_single_precision_is_close_to_double(name, relative_error):
+    for seed in (0, 1):
+        truth = double(name, seed)
+        cell = make(name, 3, 4)
+        cell.load_state_dict(truth.state_dict())
+        x, lengths = torch.randn(33, 5, 3, dtype=torch.float64), [33, 0, 1, 20, 33]
+        got = scan(cell, x.float(), lengths=lengths)
+        expected = scan(truth, x, lengths=lengths)
+        for a, b in zip([got.output, *got.state], [expected.output, *expected.state], strict=True):
+            assert relative_error(a, b) <= 1e-5
+
+
+@pytest.mark.parametrize("size", [1e4, -1e4])
+@pytest.mark.parametrize("name", EVERY_CELL)
+def test_no_nan_for_large_inputs(name, size):
+    torch.manual_seed(0)
+    cell = make(name, 3, 4)
+    x = torch.full((5, 2, 3), size, requires_grad=True)
+    result = scan(cell, x)
+    result.output.sum().backward()
+    assert result.output.isfinite().all()
+    gradients = [p.grad for p in cell.parameters() if p.grad is not None]
+    assert all(t.isfinite().all() for t in (x.grad, *result.state, *gradients))
 
 
 # Differentiation.
