@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elman.data import files
-from elman.data.kinds import numbers_in
+from elman.data.kinds import is_number, numbers_in
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError
 
@@ -190,7 +190,20 @@ def header(path: Path, encoding: str, separator: str | None) -> Header:
             column=twice,
             fix="Rename one of them.",
         )
+    written = [name.strip() for name in fields if name.strip()]
+    if written and all(is_number(name) for name in written) and not _counted(written):
+        raise InputError(
+            "The first row holds numbers where the names of columns should stand.",
+            file=path,
+            row=reader.line_num,
+            fix="Put a row of names before it.",
+        )
     return Header(path, encoding, names, separator, reader.line_num)
+
+
+def _counted(fields: list[str]) -> bool:
+    """Whether the names of columns are 0, 1, 2, ... or 1, 2, 3, ..., as some programs write."""
+    return any(fields == [str(n) for n in range(k, k + len(fields))] for k in (0, 1))
 
 
 def _line(head: Header, row: int) -> int:

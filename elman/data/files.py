@@ -47,6 +47,8 @@ _RARE = [
     *("johab", "kz1048", "ptcp154", "shift_jis_2004", "shift_jisx0213", "euc_jis_2004"),
 ]
 _NOT_TEXT = frozenset(range(32)) - set(b"\t\n\r\f\v\x1a\x1b")
+# What programs leave beside their files.
+_MADE = {"__pycache__", "_SUCCESS", "_metadata", "_common_metadata"}
 _UNSEEN = {"readme", "license", "licence", "changelog", "copying", "sha256sums"}
 
 
@@ -60,11 +62,14 @@ def find(path: Source) -> Path:
     if found.exists():
         return found
     folder = found.parent
-    if not folder.is_dir():
-        raise InputError("There is no such file; its folder does not exist either.", file=found)
-    raise InputError(
-        "There is no such file.", file=found, fix=_hint(found.name, os.listdir(folder))
-    )
+    try:
+        names = os.listdir(folder)
+    except (NotADirectoryError, FileNotFoundError):
+        what = "There is no such file; its folder does not exist either."
+        raise InputError(what, file=found) from None
+    except OSError as error:
+        raise InputError(f"Its folder cannot be read ({error.strerror}).", file=found) from None
+    raise InputError("There is no such file.", file=found, fix=_hint(found.name, names))
 
 
 def _hint(name: str, names: list[str]) -> str:
@@ -101,12 +106,16 @@ def listing(folder: Path) -> list[Path]:
         path
         for path in sorted(folder.rglob("*"))
         if path.is_file()
-        and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+        and not any(_hidden(part) for part in path.relative_to(folder).parts)
         and path.name.split(".")[0].lower() not in _UNSEEN
     ]
     if not found:
         raise InputError("The folder holds no file that can be read.", file=folder)
     return found
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name in _MADE
 
 
 def gunzip(path: Path) -> BinaryIO:

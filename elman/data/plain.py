@@ -41,11 +41,12 @@ def read(
             raise InputError("The file is empty.", file=path)
         for number, text in found:
             if labels == "first":
-                label, _, text = text.partition(" ")
-                if not text.strip():
+                label, *rest = text.split(maxsplit=1)
+                if not rest:
                     raise InputError(
                         f"The line has a label, {label!r}, and no text.", file=path, row=number
                     )
+                text = rest[0]
             texts.append(text)
             names.append(label)
         origins.append(Origin(path, len(found), [number for number, _ in found].__getitem__))

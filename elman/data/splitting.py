@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from elman.data.kinds import Kind
 from elman.data.table import Table
 from elman.errors import InputError, nearest
 
@@ -97,7 +98,10 @@ def _values(rows: Table | int, by: str, column: str | ArrayLike | None) -> NDArr
     if isinstance(column, str):
         if isinstance(rows, int):
             raise InputError("A column's name says nothing without a table.", fix="Pass values.")
-        values = rows.column(column, None if by == "time" else "category").to_numpy()
+        # Words sort by their letters: time must be told from them first.
+        words = rows.kinds.get(column) in ("text", "category")
+        kind: Kind | None = "category" if by != "time" else "time" if words else None
+        values = rows.column(column, kind).to_numpy()
         missing = rows.frame[column].isna().to_numpy()
         if missing.any():
             file, row = rows.where(int(np.argmax(missing)))

@@ -172,6 +172,11 @@ def build(
     import pandas as pd
 
     source = origins[0].file if origins else None
+    if not frame.columns.is_unique:
+        twice = str(frame.columns[frame.columns.duplicated()][0])
+        raise InputError(
+            "Two columns have this name.", file=source, column=twice, fix="Rename one of them."
+        )
     raw = Table(frame, dict.fromkeys(frame.columns, "text"), source, meta or {}, tuple(origins))
     told = dict(types or {})
     for name, told_kind in told.items():

@@ -288,12 +288,21 @@ def test_empty_cells_are_named(tmp_path: Path) -> None:
         ("a,b\n", "The file has a header and no rows."),
         ("a,b", "The file has a header and no rows."),
         ("a,b,a\n1,2,3\n", "row 1, column 'a': Two columns have this name."),
+        ("3,5\n1,2\n", "row 1: The first row holds numbers where the names of columns"),
     ],
 )
 def test_a_broken_csv_is_explained(tmp_path: Path, content: str, expected: str) -> None:
     path = put(tmp_path / "a.csv", content)
     assert expected in refused(read, path)
     assert str(path) in refused(read, path)
+
+
+def test_columns_that_are_numbered_or_have_no_name(tmp_path: Path) -> None:
+    table = read(put(tmp_path / "a.csv", ",0,1\n5,6,7\n"))
+    assert list(table.kinds) == ["column 1", "0", "1"]
+    assert list(read(put(tmp_path / "b.csv", "0,1\n5,6\n")).kinds) == ["0", "1"]
+    twice = pd.DataFrame([[1, 2]], columns=["a", "a"])
+    assert "column 'a': Two columns have this name" in refused(read, twice)
 
 
 @pytest.mark.parametrize(
@@ -322,6 +331,7 @@ def test_folders(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     put(tmp_path / "empty" / "README.md", "notes")
     put(tmp_path / "empty" / ".hidden.csv", "a\n1\n")
+    put(tmp_path / "empty" / "__pycache__" / "a.pyc", b"\0")
     assert "holds no file that can be read" in refused(read, tmp_path / "empty")
     put(tmp_path / "mixed" / "a.csv", "a\n1\n")
     put(tmp_path / "mixed" / "b.jsonl", '{"a": 1}\n')

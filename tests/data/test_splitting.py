@@ -107,6 +107,8 @@ def test_columns_of_a_table(tmp_path: Path) -> None:
     assert by_time.test.tolist() == [1, 0]
     by_group = split(table, by="group", column="who", fractions=(0.6, 0.2, 0.2))
     assert [len(p) for p in by_group] == [6, 2, 2]
+    with pytest.raises(InputError, match="row 1, column 'who': 'a' is not a date or a time"):
+        split(table, by="time", column="who")
     with pytest.raises(InputError, match="row 10, column 'label': This cell is empty"):
         split(table, by="class", column="label")
     with pytest.raises(InputError, match="Did you mean 'label'"):
