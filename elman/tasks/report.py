@@ -110,19 +110,22 @@ def _curves(history: list[dict[str, Any]], metric: str) -> Figure:
 
     figure = Figure(figsize=(7.5, 3))
     axes = figure.subplots()
-    trained = [(h["step"], h["loss"]) for h in history if _number(h.get("loss"))]
-    if trained:
-        axes.plot(*zip(*trained, strict=True), color=_INK, linewidth=1.2, label="training loss")
     axes.set_xlabel("step")
-    axes.set_ylabel("training loss", color=_INK)
     valid = [(h["step"], h.get("valid", {}).get(metric)) for h in history]
-    judged = [(step, value) for step, value in valid if _number(value)]
-    if judged:
-        right = axes.twinx()
-        right.plot(
-            *zip(*judged, strict=True), color=_MUTED, linewidth=1.2, marker="o", markersize=3
+    curves = [
+        ("training loss", _INK, "", [(h["step"], h.get("loss")) for h in history]),
+        (f"validation {metric.replace('_', ' ')}", _MUTED, "o", valid),
+    ]
+    shown = [
+        (label, colour, marker, [(step, value) for step, value in points if _number(value)])
+        for label, colour, marker, points in curves
+    ]
+    for number, (label, colour, marker, points) in enumerate(c for c in shown if c[-1]):
+        side = axes.twinx() if number else axes
+        side.plot(
+            *zip(*points, strict=True), color=colour, linewidth=1.2, marker=marker, markersize=3
         )
-        right.set_ylabel(f"validation {metric.replace('_', ' ')}", color=_MUTED)
+        side.set_ylabel(label, color=colour)
     return figure
 
 
