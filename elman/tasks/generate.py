@@ -37,6 +37,12 @@ _ORDERS = {"characters": (1, 3, 5, 7, 9), "words": (1, 2, 3, 5), "subwords": (1,
 _BLOCK, _BLOCKS, _MOST_BLOCKS = 1000, 100, 2000
 # Duplicates are looked for in memory.
 _LOOKED_AT = 20_000_000
+# Of a large text this much is enough to choose a model by, and to score it: characters.
+_VALID_AT_MOST, _TEST_AT_MOST = 500_000, 5_000_000
+# Symbols to train on where nothing else bounds the run: some ten minutes on two cores.
+_TRAIN_ON = {"characters": 20_000_000, "words": 5_000_000, "subwords": 5_000_000}
+_CHARACTERS_A_SYMBOL = {"characters": 1.0, "words": 5.5, "subwords": 3.5}
+_EPOCHS = 20
 
 
 class GenerateSettings(TaskSettings):
@@ -481,9 +487,9 @@ def _parts(
     first, second = whole.cut(1 - valid - test, words), whole.cut(1 - test, words)
     parts = {"train": whole.part(0, first)}
     if valid:
-        parts["valid"] = whole.part(first, second)
+        parts["valid"] = whole.part(first, min(second, first + _VALID_AT_MOST))
     if test:
-        parts["test"] = whole.part(second, whole.characters)
+        parts["test"] = whole.part(second, min(whole.characters, second + _TEST_AT_MOST))
     return parts
 
 
@@ -502,6 +508,12 @@ def _decided(settings: GenerateSettings, train: Documents) -> GenerateSettings:
     found["embedding_size"] = (
         64 if settings.unit == "characters" and not settings.tied else settings.hidden_size
     )
+    if settings.max_steps is None and settings.budget is None:
+        symbols = train.size / _CHARACTERS_A_SYMBOL[settings.unit]
+        epochs = _TRAIN_ON[settings.unit] / max(1.0, symbols)
+        found["epochs"] = int(np.clip(epochs, 1, _EPOCHS))
+        if epochs < 1 and settings.epochs is None:
+            found["max_steps"] = _TRAIN_ON[settings.unit] // (settings.batch_size * settings.k1)
     found = {name: value for name, value in found.items() if getattr(settings, name) is None}
     return settings.model_copy(update=found)
 

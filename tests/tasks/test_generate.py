@@ -17,7 +17,7 @@ from elman.data import Vocabulary
 from elman.errors import InputError
 from elman.nn import Recurrent
 from elman.nn.state import detach
-from elman.tasks import corpus, language_model
+from elman.tasks import corpus, generate, language_model
 from elman.tasks.baselines.ngram import KneserNey
 from elman.tasks.corpus import Documents, Tokens, encode, find
 from elman.tasks.generate import Generate, GenerateSettings
@@ -138,6 +138,24 @@ def test_what_depends_on_the_text_is_decided(tmp_path: Path) -> None:
     assert task.settings.punctuation is False
     assert (task.settings.min_count, task.settings.vocabulary_size) == (1, None)
     assert task.vocabulary.symbols[:3] == ["<unk>", "<bos>", "<eos>"]
+
+
+def test_a_run_that_nothing_bounds_is_bounded_by_the_text(
+    book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bounds(**given: Any) -> tuple[int | None, int | None]:
+        decided = Generate.from_data(book, settings(**given)).settings
+        return decided.epochs, decided.max_steps
+
+    assert bounds() == (20, None)
+    assert bounds(epochs=3) == (3, None)
+    assert bounds(budget=5) == (None, None)
+    assert bounds(max_steps=7) == (None, 7)
+    monkeypatch.setitem(generate._TRAIN_ON, "characters", 3 * len(VERSE * 24) + 1)
+    assert bounds() == (3, None)
+    monkeypatch.setitem(generate._TRAIN_ON, "characters", 900)
+    # Less than the text once: 900 symbols in steps of 8 rows by 20.
+    assert bounds() == (1, 5)
 
 
 @pytest.mark.parametrize(
