@@ -30,6 +30,7 @@ LENGTHS = st.lists(st.integers(0, 30), min_size=1, max_size=60)
 SIZES = st.integers(1, 9)
 
 
+@settings(deadline=None, max_examples=50)
 @given(KINDS, LENGTHS, SIZES, st.integers(0, 5))
 def test_each_example_once_an_epoch(kind: str, lengths: list[int], size: int, seed: int) -> None:
     batches = batches_of(kind, lengths, size, seed)
@@ -41,6 +42,7 @@ def test_each_example_once_an_epoch(kind: str, lengths: list[int], size: int, se
     assert batches.state_dict() == {"epoch": 2, "position": 0}
 
 
+@settings(deadline=None, max_examples=50)
 @given(KINDS, LENGTHS, SIZES, st.integers(0, 5), st.integers(0, 3))
 def test_the_order_follows_from_seed_and_epoch_alone(
     kind: str, lengths: list[int], size: int, seed: int, epoch: int
@@ -53,6 +55,7 @@ def test_the_order_follows_from_seed_and_epoch_alone(
     assert list(walked) == list(jumped)
 
 
+@settings(deadline=None, max_examples=50)
 @given(KINDS, LENGTHS, SIZES, st.data())
 def test_resuming_in_mid_epoch_goes_on_identically(
     kind: str, lengths: list[int], size: int, data: st.DataObject
@@ -70,6 +73,7 @@ def test_resuming_in_mid_epoch_goes_on_identically(
     assert got == expected
 
 
+@settings(deadline=None, max_examples=50)
 @given(KINDS, LENGTHS, SIZES, st.integers(1, 5))
 def test_ranks_partition_each_global_batch(
     kind: str, lengths: list[int], size: int, world: int
@@ -140,6 +144,7 @@ def rows_of(windows: list[StreamBatch]) -> tuple[np.ndarray, np.ndarray]:
     return inputs, targets
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(2, 200), st.integers(1, 6), st.integers(1, 9), st.integers(0, 9))
 def test_rows_are_contiguous_and_targets_are_one_ahead(
     n: int, rows: int, k1: int, more: int
@@ -170,6 +175,7 @@ def test_context_repeats_the_steps_before() -> None:
     assert [w.context for w in windows] == [0, 2, 3, 3]
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(1, 12), min_size=2, max_size=12), st.integers(1, 3), st.integers(1, 5))
 def test_a_reset_stands_where_a_document_begins(sizes: list[int], rows: int, k1: int) -> None:
     starts = np.cumsum([0, *sizes[:-1]])
@@ -183,7 +189,7 @@ def test_a_reset_stands_where_a_document_begins(sizes: list[int], rows: int, k1:
     assert not any(w.reset.any() for w in Stream(np.arange(n), rows, k1))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.integers(20, 80), st.integers(2, 6), st.integers(1, 4), st.integers(1, 4))
 def test_ranks_share_the_rows_of_a_stream(n: int, rows: int, k1: int, world: int) -> None:
     if world > rows:

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -18,6 +18,7 @@ ARRAYS = hnp.arrays(
 )
 
 
+@settings(deadline=None, max_examples=50)
 @given(ARRAYS, st.sampled_from(["standard", "minmax", "none"]))
 def test_inverse_undoes_transform(array: np.ndarray, kind: str) -> None:
     scaler = Scaler.fit(array, kind)  # type: ignore[arg-type]

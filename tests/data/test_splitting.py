@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from elman.data import Split, duplicates, read, split
@@ -23,6 +23,7 @@ def check(parts: Split, n: int, fractions: tuple[float, ...]) -> None:
         assert (len(part) > 0) == (fraction > 0)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(3, 300), FRACTIONS, st.sampled_from(["random", "time"]), st.integers(0, 9))
 def test_each_row_is_in_one_part(n: int, fractions: tuple[float, ...], by: str, seed: int) -> None:
     parts = split(n, fractions=fractions, by=by, seed=seed)  # type: ignore[arg-type]
@@ -33,6 +34,7 @@ def test_each_row_is_in_one_part(n: int, fractions: tuple[float, ...], by: str, 
         assert np.concatenate(list(parts)).tolist() == list(range(n))
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(0, 20), min_size=12, max_size=80), FRACTIONS)
 def test_by_time_nothing_is_later_than_what_follows(
     times: list[int], fractions: tuple[float, ...]
@@ -51,6 +53,7 @@ def test_by_time_nothing_is_later_than_what_follows(
         assert before.max() < after.min()
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(0, 15), min_size=5, max_size=80), FRACTIONS, st.integers(0, 5))
 def test_a_group_is_in_one_part(groups: list[int], fractions: tuple[float, ...], seed: int) -> None:
     assume(len(set(groups)) >= 3)
@@ -61,6 +64,7 @@ def test_a_group_is_in_one_part(groups: list[int], fractions: tuple[float, ...],
     assert sum(map(len, held)) == len(set(groups))
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(0, 6), min_size=3, max_size=120), FRACTIONS, st.integers(0, 5))
 def test_classes_are_in_every_part_in_proportion(
     labels: list[int], fractions: tuple[float, ...], seed: int

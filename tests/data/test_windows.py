@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elman.data import Windows
 from elman.errors import InputError
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     st.lists(st.integers(0, 30), min_size=1, max_size=4),
     st.integers(1, 6),
