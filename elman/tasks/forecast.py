@@ -318,7 +318,7 @@ class Forecast:
         """Forecast from every origin of the test part, or of `data`, and compare."""
         held, origins, _ = self._to_score(data)
         forecaster = self._forecaster(model, held)
-        shown = apart(origins, self.horizon, len(self.targets))
+        shown = self._apart(origins)
         return self._evaluation(held, origins, forecaster, self._table(held, shown, forecaster))
 
     def baselines(self, data: Any = None) -> dict[str, Evaluation]:
@@ -398,6 +398,9 @@ class Forecast:
         units = units.groupby(blocks(origins, self.horizon)[0]).sum()
         return Evaluation(units, self._score, predictions)
 
+    def _apart(self, origins: Origins) -> Origins:
+        return apart(origins, self.horizon, self._season, len(self.targets))
+
     def _table(
         self, held: Held, origins: Origins, forecaster: Forecaster, *, truth: bool = True
     ) -> pd.DataFrame:
@@ -444,8 +447,17 @@ class Forecast:
 
         shown = evaluation.predictions
         assert shown is not None
-        series = {s.name: s for s in self._here.panel.series}
-        return [forecasts(shown, series, self._season), by_step(shown, self._scales)]
+        held, origins, begins = self._to_score(None)
+        origins = self._apart(origins)
+        rules = forecast_baselines.rules(held, begins, self._season)
+        name = next((n for n in rules if n.startswith("seasonal")), "last value")
+        missed = held.truth(origins) - rules[name](origins)
+        beside = np.abs(missed / held.spread[origins.series][:, None]).mean(axis=(0, 2))
+        series = {s.name: s for s in held.panel.series}
+        return [
+            forecasts(shown, series, self._season),
+            by_step(shown, self._scales, {name: beside}),
+        ]
 
     def stepper(self, model: nn.Module) -> Stepper:
         """A value in, the forecast of what follows out."""
@@ -462,18 +474,18 @@ class _Objective:
     def __init__(self, task: Forecast, model: nn.Module) -> None:
         self.task, self.model = task, model
         self.metric = task.metric
-        self.device = device_of(model)
-        self.levels = torch.tensor(task.settings.quantiles, device=self.device)
+        self.levels = torch.tensor(task.settings.quantiles)
 
     def loss(self, batch: Batch, carried: Any) -> tuple[Tensor, float, Any]:
         """Summed over windows, steps and targets."""
-        batch = batch.to(self.device)
+        batch = batch.to(device_of(self.model))
         assert batch.future is not None
         y = self.model(batch.past, batch.known)
         total = self._point(y[..., 0], batch)
         if len(self.levels):
+            levels = self.levels.to(y)
             over = batch.future.unsqueeze(-1) - y[..., 1:]
-            total = total + 2 * torch.maximum(self.levels * over, (self.levels - 1) * over).mean(-1)
+            total = total + 2 * torch.maximum(levels * over, (levels - 1) * over).mean(-1)
         return total.sum(), float(batch.future.numel()), None
 
     def _point(self, point: Tensor, batch: Batch) -> Tensor:

@@ -69,7 +69,8 @@ class Series:
 class Panel:
     """All series of a data set, with the same targets and covariates.
 
-    `found` holds the settings that say how it was read, so that later data are read alike.
+    `found` holds the settings that say how it was read, so that later data are read alike;
+    `horizon` is the one that a `.tsf` file asks for.
     """
 
     series: list[Series]
@@ -78,6 +79,7 @@ class Panel:
     frequency: str | None
     source: object = None
     found: dict[str, Any] = field(default_factory=dict)
+    horizon: int | None = None
 
 
 def read_panel(data: Any, columns: Columns) -> Panel:
@@ -214,7 +216,9 @@ def _from_cells(table: Table, cells: list[str], columns: Columns) -> Panel:
     ]
     channels = arrays[0].shape[1]
     targets = [VALUE] if channels == 1 else [f"{VALUE} {i + 1}" for i in range(channels)]
-    return Panel(series, targets, [], frequency, table.source)
+    horizon = str(table.meta.get("horizon", ""))
+    asked = int(horizon) if horizon.isdigit() and int(horizon) else None
+    return Panel(series, targets, [], frequency, table.source, horizon=asked)
 
 
 def _cell_names(table: Table, columns: Columns) -> list[str]:

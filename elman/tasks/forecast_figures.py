@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from elman.tasks.forecast_data import Series
-    from elman.tasks.forecast_windows import Scale
+    from elman.tasks.forecast_windows import Floats, Scale
 
 MOST_PANELS = 4
-_INK, _MODEL = "#444444", "#1f3a5f"
+_INK, _MODEL, _MUTED = "#444444", "#1f3a5f", "#b35c1e"
 
 
 def forecasts(predictions: pd.DataFrame, series: Mapping[str, Series], season: int) -> Section:
@@ -53,7 +53,7 @@ def forecasts(predictions: pd.DataFrame, series: Mapping[str, Series], season: i
                 )
         axes.set_title(", ".join(part for part in (name, target) if part), fontsize=9, loc="left")
         axes.tick_params(labelsize=8)
-    panels[0].legend(fontsize=8, frameon=False)
+    panels[0].legend(fontsize=8, frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
     figure.tight_layout()
     text = "The last forecasts of the test part."
     if len(levels) > 1:
@@ -72,8 +72,16 @@ def _past(series: Series, target: int, time: Any, rows: int) -> tuple[Any, Any]:
     return np.arange(begin + 1, end + 1), series.values[begin:end, target]
 
 
-def by_step(predictions: pd.DataFrame, scales: Mapping[str, Scale]) -> Section:
-    """Mean absolute error at each step ahead, in standard deviations of the training part."""
+def by_step(
+    predictions: pd.DataFrame, scales: Mapping[str, Scale], beside: Mapping[str, Floats]
+) -> Section:
+    """Mean absolute error at each step ahead, in standard deviations of the training part.
+
+    Args:
+        predictions: rows as `Forecast.evaluate` gives them.
+        scales: of each series, by name.
+        beside: baselines to draw, a name and errors `(H,)` each.
+    """
     import pandas as pd
     from matplotlib.figure import Figure
 
@@ -86,15 +94,20 @@ def by_step(predictions: pd.DataFrame, scales: Mapping[str, Scale]) -> Section:
     mean = error.groupby(predictions["step"]).mean()
     figure = Figure(figsize=(7.5, 2.4))
     axes = figure.subplots()
-    axes.plot(mean.index, mean, color=_MODEL, linewidth=1.4, marker="o", markersize=2)
+    axes.plot(mean.index, mean, color=_MODEL, linewidth=1.4, label="recurrent model")
+    for name, line in beside.items():
+        axes.plot(mean.index, line, color=_MUTED, linewidth=1.0, linestyle="--", label=name)
+    axes.legend(fontsize=8, frameon=False)
     axes.set_xlabel("steps ahead")
     axes.set_ylabel("absolute error / sd")
     axes.set_ylim(bottom=0)
     steps = np.unique(np.linspace(1, len(mean), min(8, len(mean))).astype(int))
-    table = pd.DataFrame({"step": steps, "absolute error / sd": mean.loc[steps].to_numpy()})
+    columns = {"recurrent model": mean.to_numpy(), **beside}
+    table = pd.DataFrame({"step": steps} | {n: line[steps - 1] for n, line in columns.items()})
     return Section(
         "Error by step",
-        "Over the forecasts in predictions.parquet, which do not overlap.",
+        "Mean absolute error in standard deviations of the training part, over the forecasts in "
+        "predictions.parquet, which do not overlap.",
         table=table,
         figure=figure,
     )

@@ -36,7 +36,7 @@ class ForecastSettings(TaskSettings):
     horizon: int | None = Field(
         None,
         ge=1,
-        description="steps ahead (default: one season, 10 without, less if data are few)",
+        description="steps ahead (default: as long as the test data given, else one season, 10 without)",
     )
     lookback: int | None = Field(
         None, ge=1, description="past values a forecast sees (default: from season and horizon)"
@@ -116,6 +116,7 @@ def decided(
     horizon = settings.horizon
     if horizon is None and "test" in told:
         horizon = min(told["test"].values())
+    horizon = horizon or panel.horizon
     if horizon is None:
         horizon = max(1, min(season if season > 1 else 10, (shortest - 1) // 5))
     return settings.model_copy(update={"season": season, "horizon": horizon})

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 MOST_ROWS = 200_000
 
 
-def apart(origins: Origins, horizon: int, targets: int) -> Origins:
-    """Windows that do not overlap, thinned evenly where the table would grow too long."""
+def apart(origins: Origins, horizon: int, season: int, targets: int) -> Origins:
+    """Windows that do not overlap, thinned evenly where the table would grow too long.
+
+    Not a whole number of seasons apart: forecasts begin in every part of the season.
+    """
+    gap = horizon + (season > 1 and horizon % season == 0)
     first: Ints = np.full(int(origins.series.max()) + 1, np.iinfo(np.int64).max)
     np.minimum.at(first, origins.series, origins.position)
     since = origins.position - first[origins.series]
-    kept = origins.take(np.flatnonzero(since % horizon == 0))
+    kept = origins.take(np.flatnonzero(since % gap == 0))
     return kept.thinned(MOST_ROWS // (horizon * targets))
 
 

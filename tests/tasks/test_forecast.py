@@ -418,6 +418,9 @@ def test_the_report_shows_forecasts_and_errors_by_step(
     )
     assert steps.table is not None
     assert steps.table["step"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert list(steps.table.columns[1:]) == ["recurrent model", "seasonal naive (24)"]
+    ours, theirs = steps.table["recurrent model"], steps.table["seasonal naive (24)"]
+    assert (ours < theirs).all()
 
 
 def test_without_statsmodels_the_baseline_is_reported_as_not_run(

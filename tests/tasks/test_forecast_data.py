@@ -82,6 +82,7 @@ def test_tsf_gives_names_times_and_frequency(tmp_path: Path) -> None:
     panel = read_panel(path, columns())
     assert [s.name for s in panel.series] == ["T1", "T2"]
     assert panel.frequency == "h"
+    assert panel.horizon == 2
     assert panel.series[0].values.ravel().tolist() == [1, 2, 3, 4]
     assert panel.series[0].times is not None
     assert str(panel.series[0].times[-1]) == "2024-01-02 01:00:00"
