@@ -27,6 +27,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_INTERRUPTED = 130
+
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="one of `elman tasks`")]
 Data = Annotated[list[Path], typer.Argument(metavar="DATA...", help="file, files or folder")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="a folder that `elman train` made")]
@@ -246,19 +248,20 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(args=arguments, prog_name="elman")
     except SystemExit as ending:
-        _quiet_exit(ending.code)
+        sys.exit(ending.code)
     except ElmanError as error:
-        show.error(str(error))
-        _quiet_exit(error.exit_code)
+        told = show.say if error.exit_code == _INTERRUPTED else show.error
+        told(str(error))
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         show.error("interrupted.")
-        _quiet_exit(130)
+        sys.exit(_INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _quiet_exit(0)
+        sys.exit(0)
     except OSError as error:
         show.error(_operating_system(error))
-        _quiet_exit(1)
+        sys.exit(1)
     except Exception as error:
         if os.environ.get("ELMAN_DEBUG"):
             traceback.print_exc()
@@ -266,11 +269,7 @@ def main(arguments: list[str] | None = None) -> None:
             f"internal error, which is a bug in Elman: {type(error).__name__}: {error}. "
             "Set ELMAN_DEBUG=1 for the traceback and report it, please."
         )
-        _quiet_exit(1)
-
-
-def _quiet_exit(code: Any) -> None:
-    sys.exit(code)
+        sys.exit(1)
 
 
 def _operating_system(error: OSError) -> str:

@@ -25,8 +25,8 @@ from elman.tasks import bootstrap as intervals
 from elman.tasks.base import Evaluation, Task, TaskSettings
 from elman.tasks.model import Model
 from elman.tasks.rundir import Run
-from elman.training import Display, Fit, fit, seed
-from elman.training.distributed import Ranks, ranks
+from elman.training import Display, Fit, Interrupted, fit, seed
+from elman.training.distributed import Ranks, from_first, ranks
 from elman.training.update import device
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ def train(
     wanted = make_settings(kind, settings)
     place = ranks()
     path = Path(out) if out is not None else rundir.fresh_path(task, data)
+    if not place.alone:
+        path = Path(from_first(str(path)))
     run = rundir.create(path) if place.writes else Run(path)
     try:
         seed(wanted.seed)
@@ -214,20 +216,32 @@ def _train_and_judge(
     if not place.writes:
         return Finished({}, Model(task, module, run.path), run.path)
     rundir.write_whole(run.weights, save(_contiguous(module), {"elman": elman.__version__}))
-    trained = time.perf_counter()
-    module.eval()
-    evaluation = task.evaluate(module)
-    baselines = task.baselines()
-    judged = judge(task, evaluation, baselines)
-    results = judged | _circumstances(task, module, fitted, trained - started, trained)
-    if evaluation.predictions is not None:
-        _write_predictions(run, evaluation.predictions)
+    try:
+        results = _judge_and_report(task, module, run, fitted, time.perf_counter() - started)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"Stopped after training, before the scores. Go on with: elman resume {run.path}"
+        ) from None
+    return Finished(results, Model(task, module, run.path), run.path)
+
+
+def _judge_and_report(
+    task: Task, module: torch.nn.Module, run: Run, fitted: Fit, training_seconds: float
+) -> dict[str, Any]:
     from elman.tasks import report
 
+    began = time.perf_counter()
+    module.eval()
+    evaluation = task.evaluate(module)
+    results = judge(task, evaluation, task.baselines())
+    if evaluation.predictions is not None:
+        _write_predictions(run, evaluation.predictions)
     run.write_json("sections", report.freeze(task.sections(module, evaluation)))
+    seconds = {"train": training_seconds, "judge": time.perf_counter() - began}
+    results |= _circumstances(task, module, fitted, seconds)
     run.write_json("results", results)
     report.render(run)
-    return Finished(results, Model(task, module, run.path), run.path)
+    return results
 
 
 def _record(run: Run, task: Task, sources: dict[str, Any]) -> None:
@@ -238,13 +252,13 @@ def _record(run: Run, task: Task, sources: dict[str, Any]) -> None:
 
 
 def _circumstances(
-    task: Task, module: torch.nn.Module, fitted: Fit, seconds: float, trained: float
+    task: Task, module: torch.nn.Module, fitted: Fit, seconds: Mapping[str, float]
 ) -> dict[str, Any]:
     settings: TaskSettings = task.settings
     return {
         "seed": settings.seed,
         "budget": settings.budget,
-        "seconds": {"train": round(seconds, 1), "judge": round(time.perf_counter() - trained, 1)},
+        "seconds": {phase: round(took, 1) for phase, took in seconds.items()},
         "training": {"steps": fitted.steps, "epochs": fitted.epochs, "stopped": fitted.stopped},
         "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
         "data": task.describe(),
