@@ -36,7 +36,7 @@ class ForecastSettings(TaskSettings):
     horizon: int | None = Field(
         None,
         ge=1,
-        description="steps ahead (default: as long as the test data given, else one season, 10 without)",
+        description="steps ahead (default: as many as the test data given, a season, 10 without)",
     )
     lookback: int | None = Field(
         None, ge=1, description="past values a forecast sees (default: from season and horizon)"
