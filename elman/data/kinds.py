@@ -161,11 +161,11 @@ def to_number(values: pd.Series) -> pd.Series:
     if wrong.any():
         place = int(np.argmax(wrong))
         cell = cells.iloc[place]
-        comma = re.fullmatch(r"[-+]?[\d.]*,\d+", cell) is not None
+        comma = re.fullmatch(r"[-+]?[\d.]*(,\d+)+(\.\d+)?", cell) is not None
         raise Unfit(
             f"{_shown(cell)} is not a number.",
             place,
-            "Write decimals with a point." if comma else "Correct or remove it.",
+            "Write decimals with a point, and no commas." if comma else "Correct or remove it.",
         )
     return numbers.astype(np.float64)
 

@@ -212,7 +212,9 @@ class Duplicates:
 
     def __str__(self) -> str:
         lines = [
-            f"{n} rows of {later} are also in {earlier}, such as {self.examples[earlier, later][0]}"
+            f"{n} {'rows' if n > 1 else 'row'} of {later} {'are' if n > 1 else 'is'} "
+            f"also in {earlier}, "
+            f"such as {self.examples[earlier, later][0]}"
             for (earlier, later), n in self.counts.items()
             if n
         ]

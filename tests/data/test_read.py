@@ -231,8 +231,9 @@ def test_text_or_nan_among_numbers_names_file_row_and_column(tmp_path: Path) -> 
     assert refused(table.numbers, "x") == (
         f"{path}, row 6, column 'x': 'four' is not a number. Correct or remove it."
     )
-    assert "row 6, column 'y': '5,5' is not a number. Write decimals with a point." in refused(
-        table.numbers, "y"
+    assert (
+        "row 6, column 'y': '5,5' is not a number. Write decimals with a point, and no commas."
+        in refused(table.numbers, "y")
     )
     assert "row 6, column 'x'" in refused(read, path, types={"x": "number"})
     numeric = read(put(tmp_path / "b.csv", "x,y\n1,2\n2,\n3,inf\n"))

@@ -144,6 +144,7 @@ def test_duplicates_are_counted_and_shown() -> None:
     assert found.examples == {("train", "test"): ["'one'"]}
     assert str(found) == "2 rows of test are also in train, such as 'one'"
     assert found
+    assert "1 row of b is also in a" in str(duplicates({"a": ["x"], "b": ["x"]}))
     assert not duplicates({"train": ["a"], "test": ["b"]})
 
 
