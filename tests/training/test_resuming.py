@@ -34,6 +34,8 @@ RICH = {
     "checkpoint_every": 3,
     "clip": "adaptive",
     "warmup": 30,
+    "decay": 0.8,
+    "wobble": 0.5,
 }
 PLAIN = {"epochs": 15, "lr": 0.02, "schedule": "cosine", "averaging": "ema"}
 
@@ -41,20 +43,19 @@ PLAIN = {"epochs": 15, "lr": 0.02, "schedule": "cosine", "averaging": "ema"}
 context = multiprocessing.get_context("fork")
 
 
-def killed(folder: Path, wait: float, after: float, settings: dict, since: str) -> bool:
-    """Start a process on the run, kill -9 it `after` seconds on; whether it was still at it.
+def killed(folder: Path, at: int, settings: dict, later: float) -> bool:
+    """Start a process on the run and kill -9 it, `later` seconds after `at` batches in all.
 
-    `since`: from when it has written its first line of metrics, or its first checkpoint.
+    Whether it was still at it.
     """
-    process = context.Process(target=train, args=(str(folder), wait), kwargs=settings)
-    mark = folder / since
-    before = mark.stat().st_mtime_ns if mark.exists() else None
+    pulse = context.Value("i", 0)
+    process = context.Process(
+        target=train, args=(str(folder),), kwargs={**settings, "pulse": pulse}
+    )
     process.start()
-    while process.is_alive():
-        if mark.exists() and mark.stat().st_mtime_ns != before:
-            time.sleep(after)
-            break
-        time.sleep(0.002)
+    while process.is_alive() and pulse.value < at:
+        time.sleep(0.001)
+    time.sleep(later)
     alive = process.is_alive()
     process.kill()
     process.join()
@@ -98,11 +99,9 @@ def test_killed_at_random_moments_and_resumed(tmp_path, monkeypatch, settings):
     train(str(tmp_path / "whole"), **settings)
     often(monkeypatch)
     chance = random.Random(os.urandom(8))
-    kills = 0
-    for _ in range(6):
-        since = chance.choice(["metrics.jsonl", "checkpoints/last"])
-        kills += killed(tmp_path / "killed", 0.002, chance.uniform(0, 0.15), settings, since)
-    assert kills >= 3
+    moments = sorted(chance.sample(range(225 * settings.get("accumulate", 1)), 6))
+    kills = [killed(tmp_path / "killed", at, settings, chance.uniform(0, 0.01)) for at in moments]
+    assert sum(kills) >= 4
     finished(tmp_path / "killed", settings)
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 

@@ -79,14 +79,18 @@ class Objective:
         noise: bool = True,
         dtype: torch.dtype = torch.float32,
         wait: float = 0.0,
+        wobble: float = 0.0,
+        pulse: Any = None,
     ) -> None:
         self.model: nn.Module = Model(dropout, dtype)
-        self.noise, self.wait = noise, wait
+        self.noise, self.wait, self.wobble, self.pulse = noise, wait, wobble, pulse
         self.held_out = Rows(dtype).whole[:40]
 
     def loss(self, batch: Any, carried: Any) -> tuple[torch.Tensor, float, Any]:
         x, y = batch
         time.sleep(self.wait)
+        if self.pulse is not None:
+            self.pulse.value = int(self.model.seen)
         if self.noise:
             x = x + 0.01 * float(np.random.randn())  # noqa: NPY002
             x = -x if random.random() < 0.2 else x
@@ -95,14 +99,28 @@ class Objective:
 
     def validate(self) -> dict[str, float]:
         prediction, _ = self.model(self.held_out[:-1])
-        return {"mse": float((prediction - self.held_out[1:]).square().mean())}
+        wobble = 1 + self.wobble * float(self.model.seen.sin())
+        return {"mse": wobble * float((prediction - self.held_out[1:]).square().mean())}
 
 
-def train(folder: str | None, wait: float = 0.0, resume: bool = True, **settings: Any):
-    """One session of a run, the same in every process."""
+def train(
+    folder: str | None,
+    wait: float = 0.0,
+    resume: bool = True,
+    wobble: float = 0.0,
+    pulse: Any = None,
+    **settings: Any,
+):
+    """One session of a run, the same in every process.
+
+    Args:
+        wait: seconds a loss takes longer, without another result.
+        wobble: how much validation goes up and down, so that what hangs on it does.
+        pulse: shared with the process that watches: batches so far.
+    """
     torch.set_num_threads(1)
     seed(3)
-    objective = Objective(wait=wait)
+    objective = Objective(wait=wait, wobble=wobble, pulse=pulse)
     fitted = fit(
         objective,
         Rows(),
