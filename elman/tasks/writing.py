@@ -82,7 +82,9 @@ class Writer:
         step = self.step
         with torch.inference_mode():
             if self.vocabulary.unit == "words":
-                found = completion.next_symbols(step, token, state, n)
+                found = completion.next_symbols(step, token, state, n + 1)
+                # That the text may end here is no suggestion.
+                found = [s for s in found if s.tokens != [self.vocabulary.bos]][:n]
             else:
                 found = completion.next_words(step, token, state, n, *self._letters_of(token))
             suggestions = []

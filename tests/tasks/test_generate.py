@@ -519,6 +519,15 @@ def test_suggestions_of_words_are_the_likeliest_symbols(book: Path) -> None:
     assert found[0]["completed"].startswith(f"the cat {best[0]}")
 
 
+def test_that_a_document_may_end_is_no_suggestion() -> None:
+    task, model = made(pd.DataFrame({"text": ["red", "green", "blue"] * 20}), unit="words")
+    with torch.no_grad():
+        model.bias[task.vocabulary.bos] = 5.0
+    found = task.complete(model, "red", n=3)
+    assert {s["text"] for s in found} == {"red", "green", "blue"}
+    assert sum(s["probability"] for s in found) < 0.1
+
+
 def test_a_stream_gives_the_distribution_of_the_whole_text(writer: Any) -> None:
     task, model = writer
     stepper = task.stepper(model)
