@@ -126,6 +126,12 @@ def test_the_column_of_a_table_is_found_or_asked_for() -> None:
         find(two, "sad", None)
 
 
+def test_lines_may_be_documents(book: Path) -> None:
+    book.write_text("Ada\n\nGrace\nMary\n")
+    assert list(find(book, None, None).whole()) == ["Ada\n\nGrace\nMary\n"]
+    assert list(find(book, "text", None).whole()) == ["Ada", "Grace", "Mary"]
+
+
 def test_what_depends_on_the_text_is_decided(tmp_path: Path) -> None:
     path = tmp_path / "prose.txt"
     path.write_text("Oh, what a day, what a lovely day! I said so, did I not? " * 30)
