@@ -688,7 +688,7 @@ def _shared_out(parts: dict[str, Examples], settings: ClassifySettings) -> dict[
     for part, chosen in (("valid", rows.valid), ("test", rows.test)):
         if len(chosen):
             made[part] = train.take(chosen)
-    return made
+    return {part: made[part] for part in ("train", "valid", "test") if part in made}
 
 
 def _fitted(
