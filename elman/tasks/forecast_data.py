@@ -386,6 +386,8 @@ def frequency_of(times: pd.DatetimeIndex) -> str | None:
         return "B"
     if 28 <= days <= 31:
         return "MS" if (times.day == 1).all() else "ME"
+    if days == int(days):
+        return f"{int(days)}D"
     return str(pd.tseries.frequencies.to_offset(step).freqstr)
 
 
@@ -419,6 +421,8 @@ def season_of(frequency: str | None) -> int:
         # A day of five minutes or more; a day of seconds would be longer than most windows.
         cycle = 86_400 if seconds >= 300 else 3600 if seconds >= 60 else 60
         return max(1, round(cycle / seconds))
+    if frequency == "7D":
+        return _SEASONS["W"]
     prefix = offset.rule_code.split("-")[0].removesuffix("S").removesuffix("E")
     return max(1, _SEASONS.get(prefix[:1] if prefix != "B" else "B", 1) // offset.n)
 

@@ -171,6 +171,10 @@ def test_a_holiday_does_not_hide_business_days() -> None:
     assert frequency_of(times) == "B"
     hours = pd.date_range("2024-01-01", periods=100, freq="h").delete([5, 40])
     assert frequency_of(hours) == "h"
+    days = pd.date_range("2024-01-01", periods=100, freq="D").delete([5, 40])
+    assert season_of(frequency_of(days)) == 7
+    weeks = pd.date_range("2024-01-01", periods=100, freq="7D").delete([5, 40])
+    assert season_of(frequency_of(weeks)) == 52
 
 
 def test_calendar_says_where_a_moment_lies_in_its_cycles() -> None:
