@@ -95,10 +95,10 @@ class TruncatedBPTT:
         """
 
         def run(start: int, stop: int, state: Any) -> tuple[Tensor, Any]:
-            part = inputs.narrow(time, start, stop - start)
+            part = _part(inputs, time, start, stop)
             if reset is None:
                 return layer(part, state)
-            return layer(part, state, reset=reset.narrow(time, start, stop - start))
+            return layer(part, state, reset=_part(reset, time, start, stop))
 
         steps = inputs.shape[time]
         # The next window judges from context + k1 on and begins min(overlap, that) before it.
@@ -109,7 +109,13 @@ class TruncatedBPTT:
             outputs, carried = run(0, advance, state)
             if steps > advance:
                 outputs = torch.cat((outputs, run(advance, steps, carried)[0]), time)
-        return outputs.narrow(time, context, steps - context), detach(carried)
+        return _part(outputs, time, context, steps), detach(carried)
+
+
+def _part(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
+    # The whole is no slice: a slice has a backward pass of its own.
+    whole = start == 0 and stop == x.shape[axis]
+    return x if whole else x.narrow(axis, start, stop - start)
 
 
 def detach(state: Any) -> Any:

@@ -198,9 +198,9 @@ class _Run:
         if not parts:
             return False
         self.meter.lr = self._rate()
-        loss, count, norm, (asked, pace.seconds) = self.update.gradients(parts, self._notes)
+        total, count, norm, (asked, pace.seconds) = self.update.gradients(parts, self._notes)
         self.stop_asked = asked > 0
-        self.unseen.append((pace.step, loss, norm, count))
+        self.unseen.append((pace.step, total, norm, count))
         if (mark or self.update.device.type == "cpu") and not self._sound():
             return True
         if before is not None and self.watch.calm:
@@ -238,12 +238,13 @@ class _Run:
         Reading a number back from a GPU stalls it. There, steps are looked at some at a time.
         """
         unseen, self.unseen = self.unseen, []
-        numbers = [x for _, loss, norm, _ in unseen for x in (loss, norm)]
+        numbers = [x for _, total, norm, _ in unseen for x in (total, norm)]
         if self.update.device.type == "cpu":
             values = [x.item() for x in numbers]
         else:
             values = torch.stack([x.double() for x in numbers]).tolist() if numbers else []
-        for (step, _, _, count), loss, norm in zip(unseen, values[::2], values[1::2], strict=True):
+        for (step, _, _, count), total, norm in zip(unseen, values[::2], values[1::2], strict=True):
+            loss = total / (count or 1.0)
             trouble = self.watch.see(step, loss, norm)
             if trouble is not None:
                 self._roll_back(step, trouble)

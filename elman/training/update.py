@@ -56,8 +56,8 @@ class Update:
             notes: numbers to add up over the processes along the way, asked for last.
 
         Returns:
-            The mean loss, the number of its terms, the norm of its gradient before clipping,
-            and the notes added up.
+            The sum of the losses, the number of its terms, the norm of the gradient of their
+            mean before clipping, and the notes added up.
         """
         self.optimizer.zero_grad(set_to_none=True)
         total, count = self._backward(parts)
@@ -71,24 +71,26 @@ class Update:
             gradients = [p.grad for p in self.parameters if p.grad is not None]
             if gradients:
                 torch._foreach_mul_(gradients, 1.0 / (count or 1.0))
-            total = total / (count or 1.0)
         return total, count, self._clip(self.parameters, self._clip_at), added
 
     def _backward(self, parts: Sequence[Any]) -> tuple[Tensor, float]:
-        """Backward through every part; the mean loss of a lone batch, else the sum."""
+        """Gradients of the summed loss of all parts; of the mean at once where there is one.
+
+        Returns:
+            The sum of the losses, and the number of their terms.
+        """
         lone = len(parts) == 1 and self.ranks.alone
         losses, count = [], 0.0
         for batch in parts:
             with self._precision:
                 loss, terms, carried = self.objective.loss(batch, self.carried)
             self.carried = detach(carried)
-            if lone:
-                loss = loss / (terms or 1.0)
             if loss.requires_grad:  # not so where this process's share is empty
-                loss.backward()  # type: ignore[no-untyped-call]
+                weight = torch.full_like(loss, 1.0 / (terms or 1.0)) if lone else None
+                loss.backward(weight)  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
             count += terms
-        return losses[0] if lone else torch.stack(losses).sum(), count
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum(), count
 
     def apply(self, lr: float) -> None:
         """Let the optimiser move the parameters at this rate."""
