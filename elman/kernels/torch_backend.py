@@ -172,7 +172,7 @@ class _Cuts:
 
 
 def _packs(call: Call, cuts: _Cuts) -> bool:
-    if call.reset is not None or transforms.any_active():
+    if cuts.begins or transforms.any_active():
         # Packed kernels read the batch sizes from memory, which tensors in a transform lack.
         return False
     return cuts.average < (math.inf if call.x.is_cuda else PACK_BELOW)

@@ -122,6 +122,7 @@ def test_no_nan_for_large_inputs(name, size):
         ([40, 20, 0], None, "_in_pieces"),
         ([3, 2, 1], None, "_packed"),
         ([40, 40, 40], (13, 2), "_in_pieces"),
+        ([3, 2, 1], (13, 2), "_packed"),  # a reset in the padding is none
     ],
 )
 def test_how_rows_are_run(lengths, reset, expected, monkeypatch):
@@ -295,6 +296,8 @@ def test_what_is_refused_for_one_reason_is_not_for_its_neighbours():
         {"hold": (None, 0.0)},
         {"reset": torch.zeros(6, 2, dtype=torch.bool)},
         {"lengths": [1, 2]},
+        # Resets that no row lives to see cut nothing.
+        {"lengths": [1, 1], "reset": torch.arange(6)[:, None].expand(6, 2) > 0},
     ):
         assert choose(LSTM(3, 5), x, **call).backend == "torch"
     assert choose(GRU(3, 5), x, return_states=True).backend == "torch"
