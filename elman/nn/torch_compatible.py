@@ -276,7 +276,7 @@ class GRU(_Extended, nn.GRU):
     >>> layer = GRU(2, 3)
     >>> reset = torch.tensor([[False], [True], [False]])
     >>> whole, _ = layer(torch.ones(3, 1, 2), reset=reset)
-    >>> bool((whole[1:] == layer(torch.ones(2, 1, 2))[0]).all())
+    >>> torch.allclose(whole[1:], layer(torch.ones(2, 1, 2))[0], atol=1e-6)
     True
     """
 
