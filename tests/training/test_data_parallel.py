@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
         [*command, "--nproc-per-node", "2", script, "data-parallel", folder],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env={**os.environ, "PYTHONPATH": str(script.parents[2]), "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr[-3000:]

@@ -5,10 +5,10 @@ import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ from elman.training.interrupt import Interrupt
 
 # One run with everything that has a state, and one with the defaults.
 RICH = {
-    "max_steps": 220,
+    "max_steps": 130,
     "lr": 0.02,
     "optimizer": "nadam",
     "averaging": "asgd",
@@ -31,9 +31,9 @@ RICH = {
     "decay_after": 1,
     "accumulate": 2,
     "validate_every": 11,
-    "checkpoint_every": 3,
+    "checkpoint_every": 5,
     "clip": "adaptive",
-    "warmup": 30,
+    "warmup": 15,
     "decay": 0.8,
     "wobble": 0.5,
 }
@@ -99,7 +99,7 @@ def test_killed_at_random_moments_and_resumed(tmp_path, monkeypatch, settings):
     train(str(tmp_path / "whole"), **settings)
     often(monkeypatch)
     chance = random.Random(os.urandom(8))
-    moments = sorted(chance.sample(range(225 * settings.get("accumulate", 1)), 6))
+    moments = sorted(chance.sample(range(220), 6))
     kills = [killed(tmp_path / "killed", at, settings, chance.uniform(0, 0.01)) for at in moments]
     assert sum(kills) >= 4
     finished(tmp_path / "killed", settings)
@@ -154,25 +154,28 @@ def test_checkpoints_by_the_clock_change_nothing(tmp_path, monkeypatch):
     assert_same_run(tmp_path / "whole", folder)
 
 
+def until_interrupted(folder: str, told: Any, settings: dict) -> None:
+    try:
+        train(folder, wait=0.005, **settings)
+    except Interrupted as error:
+        told.send(str(error))
+        sys.exit(error.exit_code)
+
+
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     settings = {"max_steps": 300, "lr": 0.02}
     train(str(tmp_path / "whole"), **settings)
-    script = Path(training_worker.__file__)
     folder = tmp_path / "stopped"
-    process = subprocess.Popen(
-        [sys.executable, script, "train", folder, json.dumps({**settings, "wait": 0.005})],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(script.parents[2])},
-    )
+    receive, send = context.Pipe()
+    process = context.Process(target=until_interrupted, args=(str(folder), send, settings))
+    process.start()
     while not (folder / "metrics.jsonl").exists() or not (folder / "metrics.jsonl").stat().st_size:
         time.sleep(0.01)
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=30)
-    assert process.returncode == 1  # Python's own, for an exception; the command exits with 130
-    assert Interrupted.exit_code == 130
-    assert f"and saved. Go on with: elman resume {folder}" in told
+        assert process.is_alive()
+    os.kill(process.pid, signal.SIGINT)
+    process.join()
+    assert process.exitcode == 130
+    assert f"and saved. Go on with: elman resume {folder}" in receive.recv()
     train(str(folder), **settings)
     assert_same_run(tmp_path / "whole", folder)
 
