@@ -2,22 +2,27 @@
 
 Both take `(B, T, F)` with lengths and give `(B, ceil(T / stride), F')` with the lengths mapped.
 Steps beyond a length are blanked before every layer, so they are the same zeros as those outside
-the sequence, and padding never changes a valid output.
+the sequence, and padding never changes a valid output. A norm sees the valid steps alone, of one
+sequence alone: answers do not depend on the batch, in training as afterwards.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from elman.errors import InputError
+from elman.errors import InputError, nearest
 from elman.nn.masking import Lengths, blank, valid_steps
 
 Pair = int | tuple[int, int]
+FrontNorm = Literal["none", "instance"]
+_A = TypeVar("_A")
 
 
 def _pair(value: Pair) -> tuple[int, int]:
@@ -33,40 +38,110 @@ def _sides(kernel: int) -> tuple[int, int]:
     return (kernel - 1) // 2, kernel // 2
 
 
+def _each(value: _A | list[_A], name: str, layers: int) -> list[_A]:
+    """One value for all layers, or a list with one a layer."""
+    values = value if isinstance(value, list) else [value] * layers
+    if len(values) != layers:
+        raise InputError(f"{name} has {len(values)} entries for {layers} layers: {values}.")
+    return values
+
+
+class InstanceNorm(nn.Module):
+    """Each channel of each sequence at mean 0 and variance 1 over its valid steps; gain, bias.
+
+    Ulyanov et al. 2016, "Instance normalization". What is left of a channel is when it is high,
+    not how high; of a single step nothing is left, so strides should leave several.
+
+    >>> norm = InstanceNorm(1)
+    >>> norm(torch.tensor([[[1.0, 3.0, 9.0]]]), torch.tensor([2])).tolist()[0][0][:2]
+    [-0.9999949932098389, 0.9999949932098389]
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels, device=device, dtype=dtype))
+        self.bias = nn.Parameter(torch.empty(channels, device=device, dtype=dtype))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Gains one, biases zero."""
+        nn.init.ones_(self.weight)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """`(B, C, T, ...)`, lengths `(B,)` -> the same shape; beyond a length it means nothing."""
+        over = tuple(range(2, x.dim()))
+        valid = _blank_time(x, lengths)
+        steps = torch.tensor([x.shape[2]], device=x.device) if lengths is None else lengths
+        count = (steps * math.prod(x.shape[3:])).clamp(min=1).view(-1, *[1] * (x.dim() - 1))
+        mean = valid.sum(over, keepdim=True) / count
+        apart = _blank_time(valid - mean, lengths)
+        spread = (apart.square().sum(over, keepdim=True) / count + 1e-5).sqrt()
+        shape = (1, -1) + (1,) * len(over)
+        return apart / spread * self.weight.view(shape) + self.bias.view(shape)
+
+
 class ConvFront(nn.Module):
-    """What the two fronts share: layers of convolution and ReLU, and the lengths through them."""
+    """What the two fronts share: layers of convolution, norm and ReLU; the lengths through them."""
 
     output_size: int
     layers: nn.ModuleList
 
-    def __init__(self, time_stride: int) -> None:
+    def __init__(
+        self,
+        channels: Sequence[int],
+        time_strides: Sequence[int],
+        norm: FrontNorm,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
         super().__init__()
-        self.time_stride = time_stride
+        if norm not in get_args(FrontNorm):
+            raise InputError(f"norm={norm!r} is not known.", fix=nearest(norm, get_args(FrontNorm)))
+        self.time_strides = list(time_strides)
+        self.norms: nn.ModuleList | None = None
+        if norm == "instance":
+            self.norms = nn.ModuleList(
+                InstanceNorm(size, device=device, dtype=dtype) for size in channels
+            )
 
     def reset_parameters(self) -> None:
-        """Weights as He et al. 2015 for ReLU, biases zero."""
-        for parameter in self.parameters():
-            if parameter.dim() == 1:
-                nn.init.zeros_(parameter)
-            else:
-                nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+        """Weights as He et al. 2015 for ReLU, biases zero; norms as if they had seen nothing."""
+        for layer in self.layers:
+            assert isinstance(layer, nn.Conv1d | nn.Conv2d)
+            assert layer.bias is not None
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+        for norm in self.norms or ():
+            assert isinstance(norm, InstanceNorm)
+            norm.reset_parameters()
 
     def output_lengths(self, lengths: Lengths) -> Tensor:
         """How long rows of these lengths come out: ceil(n / stride), layer after layer."""
         lengths = torch.as_tensor(lengths)
-        for _ in self.layers:
-            lengths = (lengths + self.time_stride - 1) // self.time_stride
+        for stride in self.time_strides:
+            lengths = (lengths + stride - 1) // stride
         return lengths
 
     def _run(
-        self, x: Tensor, lengths: Lengths | None, pad: Sequence[int]
+        self, x: Tensor, lengths: Lengths | None, pads: Sequence[Sequence[int]]
     ) -> tuple[Tensor, Tensor | None]:
         """Layers over `x` with time at axis 2; every layer sees zeros beyond the lengths."""
         at = None if lengths is None else torch.as_tensor(lengths, device=x.device)
-        for layer in self.layers:
-            x = F.relu(layer(F.pad(_blank_time(x, at), list(pad))))
-            at = None if at is None else (at + self.time_stride - 1) // self.time_stride
-        return _blank_time(x, at), at
+        x = _blank_time(x, at)
+        for i, (layer, stride) in enumerate(zip(self.layers, self.time_strides, strict=True)):
+            x = layer(F.pad(x, list(pads[i])))
+            at = None if at is None else (at + stride - 1) // stride
+            if self.norms is not None:
+                x = self.norms[i](x, at)
+            x = _blank_time(F.relu(x), at)
+        return x, at
 
 
 def _blank_time(x: Tensor, lengths: Tensor | None) -> Tensor:
@@ -82,13 +157,20 @@ class ConvFront1d(ConvFront):
     Args:
         input_size: features of a step.
         channels: features after the layer, or after each of several layers.
-        kernel_size: steps a layer sees.
-        stride: steps a layer moves on.
+        kernel_size: steps a layer sees; a list has one for each layer.
+        stride: steps a layer moves on; a list has one for each layer.
+        norm: "instance" puts an `InstanceNorm` between convolution and ReLU; "none" nothing.
+
+    Raises:
+        InputError: a list of another length than there are layers; an unknown norm.
 
     >>> front = ConvFront1d(3, [8, 16], kernel_size=5, stride=2)
     >>> y, lengths = front(torch.randn(2, 10, 3), torch.tensor([10, 5]))
     >>> y.shape, lengths, front.output_size
     (torch.Size([2, 3, 16]), tensor([3, 2]), 16)
+    >>> front = ConvFront1d(3, [8, 16], kernel_size=[8, 5], stride=[2, 1], norm="instance")
+    >>> front(torch.randn(2, 10, 3), [10, 5])[1]
+    tensor([5, 3])
     """
 
     def __init__(
@@ -96,17 +178,23 @@ class ConvFront1d(ConvFront):
         input_size: int,
         channels: int | Sequence[int],
         *,
-        kernel_size: int = 3,
-        stride: int = 2,
+        kernel_size: int | list[int] = 3,
+        stride: int | list[int] = 2,
+        norm: FrontNorm = "none",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(stride)
-        self.input_size, self.kernel_size = input_size, kernel_size
-        sizes = [input_size, *_widths(channels)]
+        widths = _widths(channels)
+        strides = _each(stride, "stride", len(widths))
+        super().__init__(widths, strides, norm, device, dtype)
+        self.input_size = input_size
+        self.kernel_sizes = _each(kernel_size, "kernel_size", len(widths))
+        sizes = [input_size, *widths]
         self.layers = nn.ModuleList(
-            nn.Conv1d(before, after, kernel_size, stride, device=device, dtype=dtype)
-            for before, after in pairwise(sizes)
+            nn.Conv1d(before, after, kernel, step, device=device, dtype=dtype)
+            for (before, after), kernel, step in zip(
+                pairwise(sizes), self.kernel_sizes, strides, strict=True
+            )
         )
         self.output_size = sizes[-1]
         self.reset_parameters()
@@ -120,7 +208,9 @@ class ConvFront1d(ConvFront):
         if x.shape[1] == 0:
             at = None if lengths is None else self.output_lengths(lengths)
             return x.new_zeros(len(x), 0, self.output_size), at
-        y, at = self._run(x.transpose(1, 2), lengths, _sides(self.kernel_size))
+        y, at = self._run(
+            x.transpose(1, 2), lengths, [_sides(kernel) for kernel in self.kernel_sizes]
+        )
         return y.transpose(1, 2), at
 
 
@@ -135,8 +225,13 @@ class ConvFront2d(ConvFront):
         input_size: features of a step (frequencies of a spectrum, width of a picture).
         channels: channels after the layer, or after each of several layers.
         in_channels: channels of the input; with 1 the input is `(B, T, F)` or `(B, T, F, 1)`.
-        kernel_size: what a layer sees, one number or (time, features).
-        stride: how far a layer moves on, one number or (time, features).
+        kernel_size: what a layer sees, one number or (time, features); a list has one of them
+            for each layer.
+        stride: how far a layer moves on, likewise.
+        norm: as in `ConvFront1d`; each channel over time and features.
+
+    Raises:
+        InputError: a list of another length than there are layers; an unknown norm.
 
     >>> front = ConvFront2d(28, 4, kernel_size=(3, 5), stride=(1, 2))
     >>> y, lengths = front(torch.randn(2, 28, 28), [28, 14])
@@ -150,30 +245,29 @@ class ConvFront2d(ConvFront):
         channels: int | Sequence[int],
         *,
         in_channels: int = 1,
-        kernel_size: Pair = 3,
-        stride: Pair = 2,
+        kernel_size: Pair | list[Pair] = 3,
+        stride: Pair | list[Pair] = 2,
+        norm: FrontNorm = "none",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        time_stride, feature_stride = _pair(stride)
-        super().__init__(time_stride)
+        widths = _widths(channels)
+        steps: list[Pair] = _each(stride, "stride", len(widths))
+        strides = [_pair(step) for step in steps]
+        super().__init__(widths, [time for time, _ in strides], norm, device, dtype)
         self.input_size, self.in_channels = input_size, in_channels
-        self.kernel_size = _pair(kernel_size)
-        sizes = [in_channels, *_widths(channels)]
+        kernels: list[Pair] = _each(kernel_size, "kernel_size", len(widths))
+        self.kernel_sizes = [_pair(kernel) for kernel in kernels]
+        sizes = [in_channels, *widths]
         self.layers = nn.ModuleList(
-            nn.Conv2d(
-                before,
-                after,
-                self.kernel_size,
-                (time_stride, feature_stride),
-                device=device,
-                dtype=dtype,
+            nn.Conv2d(before, after, kernel, step, device=device, dtype=dtype)
+            for (before, after), kernel, step in zip(
+                pairwise(sizes), self.kernel_sizes, strides, strict=True
             )
-            for before, after in pairwise(sizes)
         )
         features = input_size
-        for _ in self.layers:
-            features = (features + feature_stride - 1) // feature_stride
+        for _, step in strides:
+            features = (features + step - 1) // step
         self.output_size = sizes[-1] * features
         self.reset_parameters()
 
@@ -191,6 +285,6 @@ class ConvFront2d(ConvFront):
             at = None if lengths is None else self.output_lengths(lengths)
             return x.new_zeros(len(x), 0, self.output_size), at
         # F.pad counts from the last axis: features first, then time.
-        pad = (*_sides(self.kernel_size[1]), *_sides(self.kernel_size[0]))
-        y, at = self._run(x.permute(0, 3, 1, 2), lengths, pad)
+        pads = [(*_sides(width), *_sides(steps)) for steps, width in self.kernel_sizes]
+        y, at = self._run(x.permute(0, 3, 1, 2), lengths, pads)
         return y.permute(0, 2, 1, 3).flatten(2), at

@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -25,7 +25,7 @@ from elman.data import Batches, Scaler, Vocabulary, bucketed, duplicates, split
 from elman.data.vocabulary import Unit
 from elman.errors import InputError
 from elman.nn import Recurrent
-from elman.nn.conv import ConvFront1d, ConvFront2d
+from elman.nn.conv import ConvFront1d, ConvFront2d, FrontNorm
 from elman.nn.dropout import locked
 from elman.nn.pooling import AttentionPooling
 from elman.nn.topologies import ManyToOne
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from elman.data import Table
 
 Codes = NDArray[np.int64]
+Size = Annotated[int, Field(ge=1)]
 
 #: Below so many training examples none are held out for validation unless it is asked for: a
 #: handful cannot tell a good step from a lucky one, and training needs them.
@@ -118,8 +119,25 @@ class ClassifySettings(TaskSettings):
     front_channels: list[int] = Field(
         default_factory=list, description="channels of each convolution before the recurrence"
     )
-    front_kernel: int = Field(5, ge=1, description="steps that each convolution sees")
-    front_stride: int = Field(2, ge=1, description="steps that each convolution moves on")
+    front_kernel: Size | list[Size] = Field(
+        5, description="steps that each convolution sees; a list has one number for each"
+    )
+    front_stride: Size | list[Size] = Field(
+        2, description="steps that each convolution moves on; a list has one number for each"
+    )
+    front_norm: FrontNorm = Field(
+        "none", description="after each convolution: instance scales each channel of a sequence"
+    )
+
+    @model_validator(mode="after")
+    def _one_for_each_convolution(self) -> Self:
+        for name in ("front_kernel", "front_stride"):
+            told = getattr(self, name)
+            if isinstance(told, list) and len(told) != len(self.front_channels):
+                raise ValueError(
+                    f"{name} has {len(told)} entries, front_channels {len(self.front_channels)}"
+                )
+        return self
 
 
 @dataclass(frozen=True)
@@ -253,15 +271,20 @@ class Classify:
             embedding = NoisyInput(settings.noise, settings.input_dropout)
         front: ConvFront1d | ConvFront2d | None = None
         if settings.front_channels:
+            channels, norm = settings.front_channels, settings.front_norm
             kernel, stride = settings.front_kernel, settings.front_stride
             if self.layout.modality == "image":
+                strides = stride if isinstance(stride, list) else [stride] * len(channels)
                 front = ConvFront2d(
-                    size, settings.front_channels, kernel_size=kernel, stride=(1, stride)
+                    size,
+                    channels,
+                    # mypy: a list of int is not a list of int | tuple.
+                    kernel_size=[*kernel] if isinstance(kernel, list) else kernel,
+                    stride=[(1, step) for step in strides],
+                    norm=norm,
                 )
             else:
-                front = ConvFront1d(
-                    size, settings.front_channels, kernel_size=kernel, stride=stride
-                )
+                front = ConvFront1d(size, channels, kernel_size=kernel, stride=stride, norm=norm)
             size = front.output_size
         recurrent = Recurrent(
             settings.cell,

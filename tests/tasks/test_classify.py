@@ -93,6 +93,18 @@ def test_rows_of_pictures_are_learnt_with_a_convolution():
     }
 
 
+def test_series_are_learnt_through_normalised_convolutions():
+    front = {"front_channels": [8, 12], "front_kernel": [5, 3], "front_stride": [2, 1]}
+    task, model = trained(waves(), epochs=15, test_fraction=0.3, **front, front_norm="instance")
+    assert [layer.weight.shape[2] for layer in model.front.layers] == [5, 3]
+    assert accuracy(task, model) > 0.95
+
+
+def test_a_list_of_kernels_has_one_for_each_convolution():
+    with pytest.raises(InputError, match="front_kernel has 3 entries, front_channels 2"):
+        ClassifySettings.of({"front_channels": [8, 8], "front_kernel": [8, 5, 3]})
+
+
 def test_names_are_read_by_characters():
     rng = np.random.default_rng(3)
     names = ["".join(rng.choice(list("aeioukst"), 5)) + end for end in ("ov", "ez") * 60]
