@@ -169,7 +169,8 @@ class _Run:
         )
 
     def close(self) -> None:
-        """Let go of the files, however the run ended."""
+        """Let go of the display and the files, however the run ended."""
+        self.meter.close(self.pace)
         self.store.metrics.close()
         self.update.model.eval()
 

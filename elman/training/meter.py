@@ -27,6 +27,7 @@ class Meter:
         self._shown, self._seen = math.nan, 0
         self._terms = self._ticked_at = 0.0
         self._message: str | None = None
+        self._showing = False
 
     def add(self, loss: float, norm: float, count: float) -> None:
         """Take note of one step."""
@@ -75,7 +76,13 @@ class Meter:
             finished=finished,
         )
         self._terms, self._ticked_at, self._message = 0.0, pace.seconds, None
+        self._showing = not finished
         self.progress(tick)
+
+    def close(self, pace: Pace) -> None:
+        """Tell whoever is shown a run that it is over, also where it failed."""
+        if self._showing:
+            self.tick(pace, finished=True)
 
     def state_dict(self) -> dict[str, Any]:
         """What has to be saved."""

@@ -1,6 +1,8 @@
 import io
 import math
 
+import pytest
+
 from elman.training import Display, Settings, Tick, fit
 from elman.training import progress as module
 
@@ -58,3 +60,14 @@ def test_a_run_shows_itself(line, draws, capsys):
     assert "100%  step 30  epoch 3" in shown.err
     fit(line(), draws(), Settings(epochs=3))
     assert capsys.readouterr().err == ""
+
+
+def test_a_run_that_fails_lets_go_of_the_terminal(line, draws):
+    def broken(call):
+        if call == 300:
+            raise ConnectionError
+
+    ticks = []
+    with pytest.raises(ConnectionError):
+        fit(line(spoil=broken), draws(), Settings(epochs=1000), progress=ticks.append)
+    assert [tick.finished for tick in ticks] == [False] * (len(ticks) - 1) + [True]
