@@ -1,6 +1,6 @@
 """Peak memory beside the size of the file: it must not grow with it.
 
-    python benchmarks/memory.py                    # 200 MB and 2,000 MB, about ten minutes
+    python benchmarks/memory.py                    # 200 MB and 2,000 MB: some ten minutes
     python benchmarks/memory.py --megabytes 50 200
 
 For each size a text and a CSV are generated (and removed again). In a process of its own, so
