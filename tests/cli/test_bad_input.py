@@ -129,7 +129,7 @@ def test_unknown_setting_names_the_nearest(elman, tmp_path):
 
 def test_setting_out_of_range(elman, tmp_path):
     file = write(tmp_path, "reviews.csv", REVIEWS)
-    refused(elman("train", "classify", file, "-s", "hidden_size=-3"), "hidden_size=-3")
+    refused(elman("train", "classify", file, "-s", "hidden_size=-3"), "hidden_size", "-3")
     refused(elman("train", "classify", file, "-s", "hidden_size"), "KEY=VALUE")
     refused(elman("train", "classify", file, "--budget", "soon"), "budget", "soon")
 
