@@ -110,11 +110,11 @@ class Forecast:
             scales[series.name] = Scale.fit(train, settings.season or 1, settings.log, history)
         covariates = [s.known[: e.train] for s, e in zip(panel.series, ends, strict=True)]
         timed = settings.calendar and panel.series[0].times is not None
-        rows = max(e.train for e in ends)
+        rows, lookback = max(e.train for e in ends), settings.lookback or 1
         about = {
             "targets": panel.targets,
             "frequency": panel.frequency,
-            "cycles": forecast_data.cycles_of(panel.frequency, rows) if timed else [],
+            "cycles": forecast_data.cycles_of(panel.frequency, rows, lookback) if timed else [],
             "columns": Scaler.fit(np.concatenate(covariates)).to_json()
             if panel.covariates
             else None,
@@ -297,9 +297,10 @@ class Forecast:
         )
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Metrics on the validation part, by which the model's quantiles are corrected too.
+        """Headline metric, CRPS and coverage on the validation part.
 
-        On a thousand windows at most, spread evenly over it.
+        On a thousand windows at most, spread evenly over it; the model's quantiles are corrected
+        by what they missed there.
         """
         assert isinstance(model, Calibrated)
         held = self._here
@@ -310,7 +311,8 @@ class Forecast:
         truth = torch.cat([future for future in futures if future is not None])
         model.calibrate(torch.cat([y for y, _ in forecasts]), truth)
         done = iter(self._finished(model, held, y, batch) for y, batch in forecasts)
-        return self._score(self._sums(held, origins, lambda some: next(done)))
+        found = self._score(self._sums(held, origins, lambda some: next(done)))
+        return {k: v for k, v in found.items() if k in (self.metric, "crps", "coverage")}
 
     # Scores
 

@@ -459,11 +459,13 @@ def times_after(last: Any, periods: int, frequency: str) -> pd.DatetimeIndex:
 CYCLES = {"day": 86_400.0, "week": 604_800.0, "year": 31_556_952.0}
 
 
-def cycles_of(frequency: str | None, rows: int) -> list[str]:
+def cycles_of(frequency: str | None, rows: int, lookback: int) -> list[str]:
     """The cycles worth a feature: longer than two steps, and seen twice in `rows` rows.
 
-    >>> cycles_of("h", 8640), cycles_of("MS", 120), cycles_of(None, 100)
-    (['day', 'week'], ['year'], [])
+    Not those that every window of `lookback` rows holds twice: it can see where it stands.
+
+    >>> cycles_of("h", 8640, 72), cycles_of("MS", 120, 12), cycles_of(None, 100, 10)
+    (['week'], ['year'], [])
     """
     import pandas as pd
 
@@ -472,7 +474,9 @@ def cycles_of(frequency: str | None, rows: int) -> list[str]:
     span = _steps(pd.Timestamp("2001-01-01"), 8, frequency)
     step = float((span[-1] - span[0]).total_seconds()) / 7
     return [
-        name for name, length in CYCLES.items() if step * 2.5 < length and rows * step >= 2 * length
+        name
+        for name, length in CYCLES.items()
+        if step * 2.5 < length and lookback * step < 2 * length <= rows * step
     ]
 
 

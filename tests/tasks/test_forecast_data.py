@@ -187,7 +187,9 @@ def test_calendar_says_where_a_moment_lies_in_its_cycles() -> None:
 
 
 def test_cycles_that_were_not_seen_twice_are_left_out() -> None:
-    assert cycles_of("h", 24 * 7) == ["day"]
-    assert cycles_of("D", 800) == ["week", "year"]
-    assert cycles_of("D", 700) == ["week"]
-    assert cycles_of("YS", 100) == []
+    assert cycles_of("h", 24 * 7, 10) == ["day"]
+    assert cycles_of("D", 800, 10) == ["week", "year"]
+    assert cycles_of("D", 700, 10) == ["week"]
+    assert cycles_of("YS", 100, 10) == []
+    # Nor those a window sees for itself.
+    assert cycles_of("D", 800, 14) == ["year"]
