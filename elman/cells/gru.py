@@ -63,6 +63,11 @@ class GRU(Cell):
     def reset_parameters(self, generator: Generator | None = None) -> None:
         """Draw all parameters anew; see the class for their distributions."""
         initialise(self, self.hidden_size, self.init, generator)
+        self.reset_special(generator)
+
+    @torch.no_grad()
+    def reset_special(self, generator: Generator | None = None) -> None:
+        """Draw anew only what `init` has no say in: the bias of z, if `chrono` is given."""
         if self.chrono is not None and self.W.bias is not None:
             z = slice(self.hidden_size, 2 * self.hidden_size)
             start_open(self.W.bias[z], None, self.chrono, generator)

@@ -58,6 +58,8 @@ def spectral(
     rows, columns = weight.shape
     if rows != columns:
         raise InputError(f"A {rows} × {columns} matrix has no spectral radius: it must be square.")
+    if weight.is_meta:
+        return weight  # no values, so no eigenvalues
     weight.normal_(generator=generator)
     if sparsity > 0:
         kept = max(1, round((1 - sparsity) * columns))

@@ -91,6 +91,11 @@ class LSTM(Cell):
     def reset_parameters(self, generator: Generator | None = None) -> None:
         """Draw all parameters anew; see the class for their distributions."""
         initialise(self, self.hidden_size, self.init, generator)
+        self.reset_special(generator)
+
+    @torch.no_grad()
+    def reset_special(self, generator: Generator | None = None) -> None:
+        """Draw anew only what `init` has no say in: norms, peepholes, the biases of i and f."""
         if self.layer_norm:
             for norm in (self.norm_x, self.norm_h, self.norm_c):
                 norm.reset_parameters()

@@ -3,12 +3,19 @@
 They are subclasses: constructor, parameters, state_dict and the ordinary call are torch's. Only
 a call torch cannot serve (lengths, reset, every state, a transform, no steps at all) goes
 layer by layer through `elman.kernels`, with the same parameters lent to our cells.
+
+The constructors take the options of our cells too. Those that say where weights start leave
+all of that as it is. Those that change the equation leave torch behind: parameters are then
+the cell's, under torch's names where torch has them, and every call goes through
+`elman.kernels`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from operator import methodcaller
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,19 +23,91 @@ from torch.nn.utils.rnn import PackedSequence
 
 from elman import cells
 from elman.cells.base import Cell
+from elman.errors import InputError, nearest
 from elman.kernels import SequenceError, transforms
 from elman.kernels.dispatch import Choice, announce, forced
-from elman.nn.weights import run_with
+from elman.nn.weights import lend, run_with
+
+_ARGUMENTS = (
+    "input_size",
+    "hidden_size",
+    "num_layers",
+    "bias",
+    "batch_first",
+    "dropout",
+    "bidirectional",
+    "device",
+    "dtype",
+)
+"""Of torch.nn's constructors, what all three have."""
+
+_START = ("forget_bias", "chrono", "init")
+"""Options that say where weights start. All others change the equation."""
+
+_NAMES = {
+    "W.weight": "weight_ih",
+    "U.weight": "weight_hh",
+    "W.bias": "bias_ih",
+    "U.bias": "bias_hh",
+    "V.weight": "weight_hr",
+}
+"""What torch calls the parameters of our cells, in its order."""
 
 
 class _Extended(nn.RNNBase):
     """What the three have in common: everything but the cell."""
 
+    _also: ClassVar[tuple[str, ...]] = ()
+    """Further arguments of torch's constructor."""
+
+    _defaults: ClassVar[dict[str, Any]]
+    """The options of the cell that the constructor takes; the defaults make it torch's."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        known = (*_ARGUMENTS, *self._also, *self._defaults)
+        for name in kwargs:
+            if name not in known and name != "proj_size":  # of which torch says more itself
+                raise InputError(
+                    f"{type(self).__name__} has no option {name!r}.", fix=nearest(name, known)
+                )
+        self._options = {n: kwargs.pop(n, default) for n, default in self._defaults.items()}
+        self._asked = {n: v for n, v in self._options.items() if v != self._defaults[n]}
+        self._altered = any(name not in _START for name in self._asked)
         super().__init__(*args, **kwargs)
+        for name in ("forget_bias", "chrono"):
+            if name in self._asked and not self.bias:
+                raise InputError(f"{name} is where a bias starts, and bias=False leaves none.")
         # Without storage and, in a tuple, not registered: parameters and state_dict stay torch's.
         later = (self.proj_size or self.hidden_size) * (1 + self.bidirectional)
         self._cells = (self._cell(self.input_size), self._cell(later))
+        own = dict(self._cells[0].named_parameters())
+        self._names = {ours: theirs for ours, theirs in _NAMES.items() if ours in own}
+        self._names |= {n: n.replace(".", "_") for n in own if n not in _NAMES}
+        if self._altered:
+            self._replace_parameters()
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters anew: as torch.nn does, but for what the options say."""
+        if not hasattr(self, "_cells"):
+            return  # torch's constructor asks for this while there is nothing to draw yet
+        by_torch = self._options["init"] == "torch"
+        if by_torch:
+            super().reset_parameters()
+        if not self._asked:
+            return
+        start = methodcaller("reset_special" if by_torch else "reset_parameters")
+        for layer, direction in self._runs():
+            lend(self._cells[min(layer, 1)], self._weights(layer, direction), start)
+
+    def flatten_parameters(self) -> None:
+        """Lay the weights out for cuDNN, if it is torch's equation that they belong to."""
+        if not self._altered:
+            super().flatten_parameters()
+
+    def extra_repr(self) -> str:
+        """The arguments that differ from their defaults, for `print`."""
+        return ", ".join([super().extra_repr(), *(f"{n}={v!r}" for n, v in self._asked.items())])
 
     def forward(
         self,
@@ -76,8 +155,28 @@ class _Extended(nn.RNNBase):
         """A cell of this layer's kind, whose weights are lent to it at each run."""
         raise NotImplementedError
 
+    def _runs(self) -> Iterator[tuple[int, int]]:
+        """Layers and directions, in the order in which they run."""
+        return itertools.product(range(self.num_layers), range(1 + self.bidirectional))
+
+    def _replace_parameters(self) -> None:
+        """The cell's parameters in place of those that torch's constructor has made."""
+        like = self.get_parameter("weight_ih_l0")
+        for name in self._flat_weights_names:
+            delattr(self, name)
+        self._all_weights = []
+        for layer, direction in self._runs():
+            shaped = dict(self._cells[min(layer, 1)].named_parameters())
+            end = _end(layer, direction)
+            for ours, theirs in self._names.items():
+                empty = torch.empty_like(shaped[ours], device=like.device, dtype=like.dtype)
+                self.register_parameter(theirs + end, nn.Parameter(empty))
+            self._all_weights.append([theirs + end for theirs in self._names.values()])
+        self._flat_weights_names = list(itertools.chain(*self._all_weights))
+        self._init_flat_weights()
+
     def _fits_torch(self, input: Tensor | PackedSequence) -> bool:
-        if forced() == "reference" or transforms.active() is not None:
+        if self._altered or forced() == "reference" or transforms.active() is not None:
             return False
         if isinstance(input, PackedSequence) or input.dim() == 2:
             return input.data.shape[0] > 0
@@ -163,13 +262,8 @@ class _Extended(nn.RNNBase):
         return x, self._stacked(final), self._stacked(history) if return_states else None
 
     def _weights(self, layer: int, direction: int) -> dict[str, Tensor]:
-        end = f"_l{layer}" + ("_reverse" if direction else "")
-        names = {"W.weight": "weight_ih", "U.weight": "weight_hh"}
-        if self.bias:
-            names |= {"W.bias": "bias_ih", "U.bias": "bias_hh"}
-        if self.proj_size:
-            names["V.weight"] = "weight_hr"
-        return {ours: getattr(self, theirs + end) for ours, theirs in names.items()}
+        end = _end(layer, direction)
+        return {ours: getattr(self, theirs + end) for ours, theirs in self._names.items()}
 
     def _stacked(self, parts: list[tuple[Tensor, ...]]) -> Any:
         stacked = tuple(torch.stack(part) for part in zip(*parts, strict=True))
@@ -237,12 +331,24 @@ class _Extended(nn.RNNBase):
 class RNN(_Extended, nn.RNN):
     """`torch.nn.RNN` with `lengths=`, `reset=` and `return_states=` in its call.
 
+    Takes torch.nn's arguments and, by keyword:
+
+    Args:
+        init: how weights start, by a name that `elman.cells.Elman` knows; "torch" draws
+            torch.nn's.
+
+    Raises:
+        InputError: no such option; the message names the nearest.
+
     >>> layer = RNN(2, 3, nonlinearity="relu")
     >>> _ = layer.load_state_dict(torch.nn.RNN(2, 3).state_dict())
     >>> output, h_n = layer(torch.zeros(5, 1, 2), lengths=[3])
     >>> bool((output[2] == h_n[0]).all())
     True
     """
+
+    _also = ("nonlinearity",)
+    _defaults: ClassVar[dict[str, Any]] = {"init": "torch"}
 
     def _cell(self, input_size: int) -> Cell:
         return cells.Elman(
@@ -251,11 +357,38 @@ class RNN(_Extended, nn.RNN):
             nonlinearity=self.nonlinearity,
             bias=self.bias,
             device="meta",
+            **self._options,
         )
 
 
 class LSTM(_Extended, nn.LSTM):
     """`torch.nn.LSTM` with `lengths=`, `reset=` and `return_states=` in its call.
+
+    Takes torch.nn's arguments and, by keyword, the options of `elman.cells.LSTM`. The first
+    three say where weights start, and the layer remains torch.nn's. With one of the others it
+    computes another equation, by `elman.kernels`: parameters that torch.nn has too keep their
+    names (their rows are the gates the cell has: i, g, o if `coupled`); others are called as
+    in the cell, with torch's ending: `p_i_l0`, `norm_x_weight_l0_reverse`.
+
+    Args:
+        forget_bias: what the bias of f starts from, the two biases together; None leaves it
+            as drawn.
+        chrono: longest dependency expected, in steps: the biases of f and i start so as to
+            remember up to that long, whatever `forget_bias`.
+        init: how weights start, by a name that the cell knows; "torch" draws torch.nn's.
+        peepholes: the gates see the cell.
+        coupled: f = 1 - i.
+        layer_norm: W x and U h are normalised before they are added, and c' before its tanh.
+
+    Raises:
+        InputError: no such option (the message names the nearest), or one that says where a
+            bias starts with `bias=False`.
+
+    >>> layer = LSTM(2, 3, forget_bias=1.0)
+    >>> (layer.bias_ih_l0 + layer.bias_hh_l0)[3:6].tolist()
+    [1.0, 1.0, 1.0]
+    >>> [name for name, _ in LSTM(2, 3, coupled=True, peepholes=True).named_parameters()]
+    ['weight_ih_l0', 'weight_hh_l0', 'bias_ih_l0', 'bias_hh_l0', 'p_i_l0', 'p_o_l0']
 
     >>> layer = LSTM(2, 3, num_layers=2, batch_first=True)
     >>> with torch.no_grad():
@@ -264,15 +397,47 @@ class LSTM(_Extended, nn.LSTM):
     (torch.Size([2, 1, 5, 3]), True, True)
     """
 
+    _also = ("proj_size",)
+    _defaults: ClassVar[dict[str, Any]] = {
+        "forget_bias": None,
+        "chrono": None,
+        "init": "torch",
+        "peepholes": False,
+        "coupled": False,
+        "layer_norm": False,
+    }
+
     def _cell(self, input_size: int) -> Cell:
         return cells.LSTM(
-            input_size, self.hidden_size, proj_size=self.proj_size, bias=self.bias, device="meta"
+            input_size,
+            self.hidden_size,
+            proj_size=self.proj_size,
+            bias=self.bias,
+            device="meta",
+            **self._options,
         )
 
 
 class GRU(_Extended, nn.GRU):
     """`torch.nn.GRU` with `lengths=`, `reset=` and `return_states=` in its call.
 
+    Takes torch.nn's arguments and, by keyword, the options of `elman.cells.GRU`. The first two
+    say where weights start, and the layer remains torch.nn's.
+
+    Args:
+        chrono: longest dependency expected, in steps: the bias of z starts so as to remember
+            up to that long.
+        init: how weights start, by a name that the cell knows; "torch" draws torch.nn's.
+        reset_after: False resets the state before the product, Cho's own form, which runs
+            by `elman.kernels`. Its weight_hh has the rows of r and z, `U_n_weight_l0` (and so
+            on) those of n; it has no bias_hh.
+
+    Raises:
+        InputError: no such option (the message names the nearest), or `chrono` with
+            `bias=False`.
+
+    >>> GRU(2, 3, reset_after=False)
+    GRU(2, 3, reset_after=False)
     >>> layer = GRU(2, 3)
     >>> reset = torch.tensor([[False], [True], [False]])
     >>> whole, _ = layer(torch.ones(3, 1, 2), reset=reset)
@@ -280,8 +445,17 @@ class GRU(_Extended, nn.GRU):
     True
     """
 
+    _defaults: ClassVar[dict[str, Any]] = {"chrono": None, "init": "torch", "reset_after": True}
+
     def _cell(self, input_size: int) -> Cell:
-        return cells.GRU(input_size, self.hidden_size, bias=self.bias, device="meta")
+        return cells.GRU(
+            input_size, self.hidden_size, bias=self.bias, device="meta", **self._options
+        )
+
+
+def _end(layer: int, direction: int) -> str:
+    """How torch ends the names of a layer's parameters."""
+    return f"_l{layer}" + ("_reverse" if direction else "")
 
 
 def _each(f: Callable[[Tensor], Tensor], state: Any) -> Any:
