@@ -19,11 +19,14 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Comparison:
-    """The model against one baseline on the headline metric; positive is better for the model."""
+    """The model against one baseline on the headline metric; positive is better for the model.
+
+    The interval is None where there was nothing to resample.
+    """
 
     baseline: str
     difference: float
-    ci95: Interval
+    ci95: Interval | None
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ def bootstrap(
         difference = sign * (model.metrics[metric] - baselines[best].metrics[metric])
         pairs = zip(draws[""], draws[best], strict=True)
         spread = [sign * (ours[metric] - theirs[metric]) for ours, theirs in pairs]
-        comparison = Comparison(best, difference, _percentiles(spread, difference))
+        interval = _percentiles(spread, difference) if resamples else None
+        comparison = Comparison(best, difference, interval)
     return Uncertainty(intervals(""), {name: intervals(name) for name in baselines}, comparison)
 
 
@@ -94,6 +98,11 @@ def verdict(metric: str, score: float, baseline: float | None, found: Comparison
     words = metric.replace("_", " ")
     if found is None or baseline is None:
         return f"Cannot tell: {words} {score:.4g}, and no baseline could be run."
+    if found.ci95 is None:
+        return (
+            f"Cannot tell how surely: {words} {score:.4g} against {baseline:.4g} of the best "
+            f"baseline, {found.baseline}, with nothing to resample."
+        )
     low, high = found.ci95
     interval = f"[{low:.3g}, {high:.3g}]"
     if low > 0:

@@ -63,3 +63,10 @@ def test_verdict_follows_the_interval(interval, opening):
     assert sentence.startswith(opening)
     assert "majority" in sentence
     assert sentence.count(". ") == 0, "one sentence"
+
+
+def test_one_unit_says_nothing_about_how_sure_a_difference_is():
+    found = bootstrap(mean_of([1.0]), {"last": mean_of([9.0])}, "error", False, 100, seed=0)
+    assert found.model["error"] == (1.0, 1.0)
+    assert found.comparison == Comparison("last", 8.0, None)
+    assert verdict("error", 1.0, 9.0, found.comparison).startswith("Cannot tell how surely")
