@@ -101,11 +101,12 @@ def stem(path: Path) -> str:
 
 
 def listing(folder: Path) -> list[Path]:
-    """The files in a folder and those below it, in order of name."""
+    """The files in a folder and those below it, in order of name; empty ones hold nothing."""
     found = [
         path
         for path in sorted(folder.rglob("*"))
         if path.is_file()
+        and path.stat().st_size
         and not any(_hidden(part) for part in path.relative_to(folder).parts)
         and path.name.split(".")[0].lower() not in _UNSEEN
     ]
