@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
+LIBRARY := asyncio email http json logging
 
-.PHONY: setup demo test test-all lint docs bench clean
+.PHONY: setup demo test test-all lint docs clean
 
 setup: $(VENV)/.ready
 
@@ -14,9 +15,13 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
 	touch $@
 
+# A character model on the source text of Python's own standard library.
 demo: setup
 	rm -rf $(DEMO)
-	$(BIN)/python benchmarks/demo.py $(DEMO)
+	$(BIN)/elman train generate \
+	    $$($(BIN)/python -c "import os; print(*(os.path.join(os.path.dirname(os.__file__), name) for name in '$(LIBRARY)'.split()))") \
+	    --out $(DEMO) --budget 100s --set valid_fraction=0.02 \
+	    --set num_layers=1 --set dropout=0.1 --set k1=64 --set batch_size=32
 
 test: setup
 	$(BIN)/python -m pytest -n 2 -m 'not slow and not gpu'
