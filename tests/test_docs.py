@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,3 +32,12 @@ def test_readme_example_runs(tmp_path, monkeypatch, capsys):
     names: dict[str, object] = {"__name__": "readme"}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/figures.md"])
+def test_figures_are_those_that_were_measured(page):
+    kept = json.loads((ROOT / "benchmarks" / "figures.json").read_text(encoding="utf-8"))
+    assert kept
+    command = [sys.executable, str(ROOT / "benchmarks" / "figures.py"), "--table"]
+    table = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert table.strip() in (ROOT / page).read_text(encoding="utf-8")

@@ -93,7 +93,10 @@ def classify_run(
 ) -> Path:
     """A finished run of task `classify`."""
     out = tmp_path_factory.mktemp("runs") / "classify"
-    done = elman("train", "classify", labelled_file, "--out", out, "-s", "epochs=8", *SMALL)
+    done = elman(
+        "train", "classify", labelled_file, "--out", out,
+        "-s", "epochs=8", "-s", "bidirectional=false", *SMALL,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return out
 
