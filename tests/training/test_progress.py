@@ -62,7 +62,9 @@ def test_a_run_shows_itself(line, draws, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_run_that_fails_lets_go_of_the_terminal(line, draws):
+def test_a_run_that_fails_lets_go_of_the_terminal(line, draws, monkeypatch):
+    monkeypatch.setattr("elman.training.meter.TICK_SECONDS", 0.0)
+
     def broken(call):
         if call == 300:
             raise ConnectionError
