@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
@@ -74,7 +75,7 @@ class Stream:
         try:
             found = load_tensors(snapshot)
             tensors = [found[str(i)] for i in range(len(like))]
-        except Exception as error:  # safetensors raises its own, KeyError where one is missing
+        except (SafetensorError, KeyError) as error:
             raise InputError(f"this snapshot cannot be restored: {error}.") from None
         if len(found) != len(like) or any(
             a.shape != b.shape or a.dtype != b.dtype for a, b in zip(tensors, like, strict=True)

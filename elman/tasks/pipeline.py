@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 import elman
-from elman.errors import ElmanError, InputError, nearest
+from elman.errors import InputError, nearest
 from elman.tasks import TASKS, rundir
 from elman.tasks import bootstrap as intervals
 from elman.tasks.base import Evaluation, Task, TaskSettings
@@ -374,6 +374,3 @@ def _plain(metrics: Mapping[str, float]) -> dict[str, float | None]:
             {k: v if v == v and abs(v) != float("inf") else None for k, v in metrics.items()}
         )
     )
-
-
-__all__ = ["ElmanError", "Finished", "evaluate", "judge", "load", "resume", "train"]

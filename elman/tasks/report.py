@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import html
 import inspect
 from io import StringIO
 from typing import TYPE_CHECKING, Any
@@ -165,4 +164,4 @@ def _interval(bounds: list[float] | None) -> str:
 _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.PackageLoader("elman.tasks", "templates"), autoescape=True
 )
-_ENVIRONMENT.filters |= {"score": _score, "interval": _interval, "escape_text": html.escape}
+_ENVIRONMENT.filters |= {"score": _score, "interval": _interval}

@@ -16,7 +16,6 @@ Nothing in it is a pickle. Files appear whole or not at all.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 import elman
-from elman.errors import InputError, RunFailed
+from elman.errors import InputError
+from elman.training import checkpoint
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -191,19 +191,7 @@ def write_whole(file: Path, content: bytes) -> None:
     Raises:
         RunFailed: the disk is full or the folder cannot be written.
     """
-    part = file.with_name(f".{file.name}.part")
-    try:
-        with part.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(file)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise RunFailed(
-            f"{file}: could not be written ({error.strerror}). What was there before is intact; "
-            "make room, then run again."
-        ) from None
+    checkpoint.write_whole(file, lambda stream: stream.write(content))
 
 
 def config_yaml(task: str, settings: BaseModel, data: dict[str, Any] | None = None) -> str:

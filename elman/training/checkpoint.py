@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -38,7 +39,16 @@ _DTYPES = {
 
 
 def save(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
-    """Write `tensors` and `meta` (JSON values) to `path`; the file is there whole or not at all.
+    """Write `tensors` and `meta` (JSON values) to `path`, whole or not at all.
+
+    Raises:
+        RunFailed: it could not be written (disk full, no right to); the old file is intact.
+    """
+    write_whole(path, lambda file: _write(file, tensors, meta), "checkpoint")
+
+
+def write_whole(path: Path, write: Callable[[IO[bytes]], object], what: str = "file") -> None:
+    """Let `write` fill a file that is there whole or not at all.
 
     The old file stays until the new one is safely on the disk: written beside it, synced,
     renamed over it, the folder synced.
@@ -53,7 +63,7 @@ def save(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("wb") as file:
-                _write(file, tensors, meta)
+                write(file)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -66,7 +76,7 @@ def save(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        kept = " The checkpoint before it is intact." if path.exists() else ""
+        kept = f" The {what} before it is intact." if path.exists() else ""
         raise RunFailed(f"{path}: could not be written: {error.strerror}.{kept}") from error
 
 
@@ -169,7 +179,7 @@ def _join(where: str, key: object) -> str:
     return f"{where}/{key}" if where else str(key)
 
 
-def _write(file: Any, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
+def _write(file: IO[bytes], tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
     text = json.dumps({"version": VERSION, "meta": meta})
     header: dict[str, Any] = {"__metadata__": {"format": "pt", _KEY: text}}
     # Widest first, so that every tensor is aligned to its own size.
