@@ -205,6 +205,7 @@ FIGURES: dict[str, Figure] = {
             "dropout": 0.5,
             "batch_size": 64,
             "epochs": 200,
+            "members": 10,
         },
     ),
     "mnist": Figure(
@@ -238,6 +239,7 @@ FIGURES: dict[str, Figure] = {
             "averaging": "ema",
             "ema_decay": 0.998,
             "valid_fraction": 0.0,
+            "members": 5,
         },
     ),
     "sst2": Figure(

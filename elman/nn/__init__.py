@@ -4,6 +4,7 @@ from elman.nn import state
 from elman.nn.attention import AdditiveAttention, MultiplicativeAttention
 from elman.nn.conv import ConvFront1d, ConvFront2d
 from elman.nn.dropout import LockedDropout
+from elman.nn.ensemble import Ensemble
 from elman.nn.pooling import AttentionPooling, LastPooling, MaxPooling, MeanPooling
 from elman.nn.recurrent import Recurrent
 from elman.nn.segment import DirectForecaster, SegmentForecaster
@@ -23,6 +24,7 @@ __all__ = [
     "ConvFront2d",
     "DirectForecaster",
     "EncoderDecoder",
+    "Ensemble",
     "LastPooling",
     "LockedDropout",
     "ManyToOne",

@@ -27,6 +27,7 @@ from elman.errors import InputError
 from elman.nn import Recurrent
 from elman.nn.conv import ConvFront1d, ConvFront2d, FrontNorm
 from elman.nn.dropout import locked
+from elman.nn.ensemble import Ensemble
 from elman.nn.pooling import AttentionPooling
 from elman.nn.topologies import ManyToOne
 from elman.tasks import confusion, labelled
@@ -110,6 +111,9 @@ class ClassifySettings(TaskSettings):
         0.0, ge=0, description="series: deviation of the noise added in training, after scaling"
     )
 
+    members: int = Field(
+        1, ge=1, description="networks trained side by side, whose probabilities are averaged"
+    )
     bidirectional: bool = Field(
         True, description="read forwards and backwards; false for models that are to stream"
     )
@@ -260,7 +264,12 @@ class Classify:
         }
 
     def build(self) -> nn.Module:
-        """The model: embedding, front, recurrence, pooling, linear map."""
+        """The model: embedding, front, recurrence, pooling, linear map; or several of them."""
+        if self.settings.members == 1:
+            return self._member()
+        return Ensemble(self._member() for _ in range(self.settings.members))
+
+    def _member(self) -> ManyToOne:
         settings: ClassifySettings = self.settings
         size = self.channels
         embedding: nn.Module
@@ -357,12 +366,14 @@ class Classify:
             shown.append(Section("Worst mistakes", text, mistakes))
         return shown
 
-    def stepper(self, model: nn.Module) -> ClassifyStepper:
+    def stepper(self, model: nn.Module) -> ClassifyStepper | SteppersAveraged:
         """The class probabilities so far, one step at a time.
 
         Raises:
             InputError: the model reads backwards or has a convolution before its recurrence.
         """
+        if isinstance(model, Ensemble):
+            return SteppersAveraged([ClassifyStepper(self, m) for m in model.members])
         return ClassifyStepper(self, model)
 
     def _evaluation(
@@ -515,13 +526,17 @@ class _Objective:
         if not len(batch.classes):
             return torch.zeros((), device=device_of(self.model)), 0.0, None
         logits = _logits(self.model, batch)
+        classes, members = batch.classes.to(logits.device), 1
+        if logits.dim() == 3:
+            members = logits.shape[1]
+            logits, classes = logits.flatten(0, 1), classes.repeat_interleave(members)
         total = F.cross_entropy(
             logits,
-            batch.classes.to(logits.device),
+            classes,
             reduction="sum",
             label_smoothing=self.task.settings.label_smoothing,
         )
-        return total, float(len(batch.classes)), None
+        return total / members, float(len(batch.classes)), None
 
     def validate(self) -> dict[str, float]:
         """Accuracy and loss; nothing where no example is held out."""
@@ -637,6 +652,24 @@ class ClassifyStepper:
         elif self.kind == "attention":
             result = result / pooled[1]
         return result
+
+
+class SteppersAveraged:
+    """The members of an ensemble, each with its own state; their probabilities averaged."""
+
+    def __init__(self, steppers: list[ClassifyStepper]) -> None:
+        self.steppers = steppers
+
+    def start(self) -> Any:
+        """The state before the first step: one a member."""
+        return tuple(stepper.start() for stepper in self.steppers)
+
+    def step(self, value: Any, state: Any) -> tuple[dict[str, float], Any]:
+        """As `ClassifyStepper.step`."""
+        pairs = [s.step(value, part) for s, part in zip(self.steppers, state, strict=True)]
+        chances = [found for found, _ in pairs]
+        mean = {name: sum(c[name] for c in chances) / len(chances) for name in chances[0]}
+        return mean, tuple(part for _, part in pairs)
 
 
 def _logits(model: nn.Module, batch: Batch) -> Tensor:

@@ -197,6 +197,39 @@ def test_a_stream_of_words(run):
         stepper.step("", state)
 
 
+def test_an_ensemble_is_the_mean_of_its_members_whole_and_streamed():
+    data = waves(12)
+    told = {"bidirectional": False, "members": 3, "test_fraction": 0.2}
+    task, model = trained(data, epochs=1, **told)
+    series = data["series"][0]
+    asked = task._encode([series])
+    each = [task._chances(member, asked)[0] for member in model.members]
+    assert np.ptp(each, axis=0).max() > 1e-4, "members should differ"
+    np.testing.assert_allclose(task._chances(model, asked)[0], np.mean(each, 0), rtol=1e-5)
+    stepper = task.stepper(model)
+    state = stepper.start()
+    for step in series:
+        chances, state = stepper.step(step, state)
+    np.testing.assert_allclose(
+        [chances[name] for name in task.classes], np.mean(each, 0), rtol=1e-4
+    )
+
+
+def test_members_train_as_they_would_alone():
+    """The loss is the mean over members, so each one's gradient is its own, over their number."""
+    task = Classify.from_data(waves(12), ClassifySettings(**SMALL, members=2, test_fraction=0.2))
+    torch.manual_seed(0)
+    model = task.build().train()
+    batch = next(iter(task.batches()))
+    model.members[0].eval(), model.members[1].eval()
+    task.objective(model).loss(batch, None)[0].backward()
+    together = [p.grad.clone() for p in model.members[0].parameters()]
+    model.zero_grad()
+    task.objective(model.members[0]).loss(batch, None)[0].backward()
+    for p, g in zip(model.members[0].parameters(), together, strict=True):
+        torch.testing.assert_close(g, p.grad / 2)
+
+
 def test_what_looks_ahead_cannot_stream():
     task, model = trained(waves(12), epochs=1, test_fraction=0.2)
     with pytest.raises(InputError, match="bidirectional=false"):
