@@ -202,6 +202,8 @@ FIGURES: dict[str, Figure] = {
             "front_stride": 63,
             "front_norm": "instance",
             "noise": 0.3,
+            "mixup": 1.0,
+            "shift": 3,
             "dropout": 0.5,
             "batch_size": 64,
             "epochs": 200,

@@ -110,6 +110,14 @@ class ClassifySettings(TaskSettings):
     noise: float = Field(
         0.0, ge=0, description="series: deviation of the noise added in training, after scaling"
     )
+    shift: float = Field(
+        0.0, ge=0, description="series: deviation, in steps, by which training slides it in time"
+    )
+    mixup: float = Field(
+        0.0,
+        ge=0,
+        description="series: training on mixtures of two, in shares from Beta(mixup, mixup)",
+    )
 
     members: int = Field(
         1, ge=1, description="networks trained side by side, whose probabilities are averaged"
@@ -525,18 +533,28 @@ class _Objective:
         """The summed cross-entropy and the number of examples."""
         if not len(batch.classes):
             return torch.zeros((), device=device_of(self.model)), 0.0, None
-        logits = _logits(self.model, batch)
-        classes, members = batch.classes.to(logits.device), 1
+        settings = self.task.settings
+        altered = self.model.training and self.task.layout.modality != "text"
+        if altered and settings.shift:
+            batch = _slid(batch, settings.shift)
+        if altered and settings.mixup:
+            mixed, others, share = _mixed(batch, settings.mixup)
+            logits = _logits(self.model, mixed)
+            total = share * self._cross_entropy(logits, batch.classes)
+            total = total + (1 - share) * self._cross_entropy(logits, others)
+        else:
+            total = self._cross_entropy(_logits(self.model, batch), batch.classes)
+        return total, float(len(batch.classes)), None
+
+    def _cross_entropy(self, logits: Tensor, classes: Tensor) -> Tensor:
+        """Summed over examples; of an ensemble's members `(B, members, C)` the mean."""
+        classes, members = classes.to(logits.device), 1
         if logits.dim() == 3:
             members = logits.shape[1]
             logits, classes = logits.flatten(0, 1), classes.repeat_interleave(members)
-        total = F.cross_entropy(
-            logits,
-            classes,
-            reduction="sum",
-            label_smoothing=self.task.settings.label_smoothing,
-        )
-        return total / members, float(len(batch.classes)), None
+        smoothing = self.task.settings.label_smoothing
+        total = F.cross_entropy(logits, classes, reduction="sum", label_smoothing=smoothing)
+        return total / members
 
     def validate(self) -> dict[str, float]:
         """Accuracy and loss; nothing where no example is held out."""
@@ -670,6 +688,35 @@ class SteppersAveraged:
         chances = [found for found, _ in pairs]
         mean = {name: sum(c[name] for c in chances) / len(chances) for name in chances[0]}
         return mean, tuple(part for _, part in pairs)
+
+
+def _slid(batch: Batch, deviation: float) -> Batch:
+    """Each series moved in time by whole steps; what comes in at an end is its last value there."""
+    steps = torch.arange(batch.inputs.shape[1])
+    by = (deviation * torch.randn(len(batch.classes))).round().long()
+    last = (batch.lengths - 1).clamp(min=0)[:, None]
+    source = torch.minimum((steps + by[:, None]).clamp(min=0), last)
+    # Padding stays where it is.
+    source = torch.where(steps <= last, source, steps)
+    index = source[..., None].expand_as(batch.inputs)
+    return Batch(batch.inputs.gather(1, index), batch.lengths, batch.classes)
+
+
+def _mixed(batch: Batch, spread: float) -> tuple[Batch, Tensor, float]:
+    """Each series mixed with another of its batch (Zhang et al. 2018, "mixup").
+
+    Returns:
+        The mixtures, as long as the longer of the two; the classes of the others; the share of
+        the first.
+    """
+    share = float(torch.distributions.Beta(spread, spread).sample())
+    other = torch.randperm(len(batch.classes))
+    mixed = Batch(
+        share * batch.inputs + (1 - share) * batch.inputs[other],
+        torch.maximum(batch.lengths, batch.lengths[other]),
+        batch.classes,
+    )
+    return mixed, batch.classes[other], share
 
 
 def _logits(model: nn.Module, batch: Batch) -> Tensor:

@@ -10,6 +10,7 @@ process and every function here does nothing.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 from collections.abc import Sequence
@@ -48,7 +49,14 @@ def ranks() -> Ranks:
             return Ranks()
         # gloo carries CPU tensors, nccl those of GPUs; both at once where there are GPUs.
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        # A process that ends with the group's threads still running may be aborted.
+        atexit.register(_leave)
     return Ranks(dist.get_rank(), dist.get_world_size())
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def same_start(model: nn.Module) -> None:

@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_f1_score
 
 from elman.errors import InputError
-from elman.tasks import confusion
+from elman.tasks import classify, confusion
 from elman.tasks.classify import Classify, ClassifySettings
 from elman.training import fit
 
@@ -213,6 +213,40 @@ def test_an_ensemble_is_the_mean_of_its_members_whole_and_streamed():
     np.testing.assert_allclose(
         [chances[name] for name in task.classes], np.mean(each, 0), rtol=1e-4
     )
+
+
+def test_a_series_slides_within_its_length():
+    inputs = torch.arange(1.0, 9.0).repeat(40, 1)[..., None]
+    lengths = torch.arange(40) % 8 + 1
+    inputs[torch.arange(8) >= lengths[:, None]] = 0
+    torch.manual_seed(0)
+    batch = classify._slid(classify.Batch(inputs, lengths, torch.zeros(40)), 2.0)
+    by = set()
+    for row, n in enumerate(lengths.tolist()):
+        told = batch.inputs[row, :, 0]
+        assert not told[n:].any()
+        fits = [
+            k
+            for k in range(-9, 10)
+            if told[:n].tolist() == [min(max(t + 1 + k, 1), n) for t in range(n)]
+        ]
+        assert fits
+        by |= set(fits) if len(fits) == 1 else set()
+    assert min(by) < 0 < max(by)
+
+
+def test_mixtures_are_of_two_series_and_both_their_classes():
+    batch = next(iter(Classify.from_data(waves(12), ClassifySettings(**SMALL)).batches()))
+    torch.manual_seed(3)
+    mixed, others, share = classify._mixed(batch, 0.5)
+    assert 0 < share < 1
+    for row in range(len(batch.classes)):
+        rest = (mixed.inputs[row] - share * batch.inputs[row]) / (1 - share)
+        found = [
+            i for i, x in enumerate(batch.inputs) if torch.allclose(x, rest, rtol=1e-3, atol=1e-4)
+        ]
+        assert [int(batch.classes[i]) for i in found] == [int(others[row])]
+        assert mixed.lengths[row] == max(batch.lengths[row], batch.lengths[found[0]])
 
 
 def test_members_train_as_they_would_alone():
