@@ -2,8 +2,9 @@
 
 Both take `(B, T, F)` with lengths and give `(B, ceil(T / stride), F')` with the lengths mapped.
 Steps beyond a length are blanked before every layer, so they are the same zeros as those outside
-the sequence, and padding never changes a valid output. A norm sees the valid steps alone, of one
-sequence alone: answers do not depend on the batch, in training as afterwards.
+the sequence, and padding never changes a valid output. A norm sees the valid steps alone: the
+instance norm those of one sequence, so that answers never depend on the batch; the batch norm
+those of the whole batch in training, and afterwards what it has seen of them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from elman.errors import InputError, nearest
 from elman.nn.masking import Lengths, blank, valid_steps
 
 Pair = int | tuple[int, int]
-FrontNorm = Literal["none", "instance"]
+FrontNorm = Literal["none", "instance", "batch"]
 _A = TypeVar("_A")
 
 
@@ -87,6 +88,38 @@ class InstanceNorm(nn.Module):
         return apart / spread * self.weight.view(shape) + self.bias.view(shape)
 
 
+class BatchNorm(nn.BatchNorm1d):
+    """Each channel at mean 0 and variance 1 over all valid steps of a batch; gain, bias.
+
+    Ioffe & Szegedy 2015, "Batch normalization". In evaluation the running mean and variance
+    stand in for the batch's, and a sequence is answered the same whatever comes with it.
+
+    >>> norm = BatchNorm(1)
+    >>> x = torch.tensor([[[1.0, 3.0, 9.0]], [[5.0, 7.0, 9.0]]])
+    >>> norm(x, torch.tensor([2, 2]))[:, 0, :2].mean().abs().item() < 1e-6
+    True
+    """
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """`(B, C, T, ...)`, lengths `(B,)` -> the same shape; beyond a length it means nothing."""
+        steps = x.movedim(1, -1)
+        if lengths is None:
+            return self._normed(steps.reshape(-1, x.shape[1])).view_as(steps).movedim(-1, 1)
+        valid = valid_steps(lengths, x.shape[2])
+        seen = steps[valid]
+        normed = self._normed(seen.reshape(-1, x.shape[1])).view_as(seen)
+        return torch.zeros_like(steps).index_put((valid,), normed).movedim(-1, 1)
+
+    def _normed(self, rows: Tensor) -> Tensor:
+        if not len(rows):
+            return rows
+        if len(rows) > 1:
+            return super().forward(rows)
+        # A single step has no variance: what was seen before stands in.
+        given = (self.running_mean, self.running_var, self.weight, self.bias)
+        return F.batch_norm(rows, *given, False, 0.0, self.eps)
+
+
 class ConvFront(nn.Module):
     """What the two fronts share: layers of convolution, norm and ReLU; the lengths through them."""
 
@@ -106,10 +139,9 @@ class ConvFront(nn.Module):
             raise InputError(f"norm={norm!r} is not known.", fix=nearest(norm, get_args(FrontNorm)))
         self.time_strides = list(time_strides)
         self.norms: nn.ModuleList | None = None
-        if norm == "instance":
-            self.norms = nn.ModuleList(
-                InstanceNorm(size, device=device, dtype=dtype) for size in channels
-            )
+        if norm != "none":
+            make = InstanceNorm if norm == "instance" else BatchNorm
+            self.norms = nn.ModuleList(make(size, device=device, dtype=dtype) for size in channels)
 
     def reset_parameters(self) -> None:
         """Weights as He et al. 2015 for ReLU, biases zero; norms as if they had seen nothing."""
@@ -119,7 +151,7 @@ class ConvFront(nn.Module):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
         for norm in self.norms or ():
-            assert isinstance(norm, InstanceNorm)
+            assert isinstance(norm, InstanceNorm | BatchNorm)
             norm.reset_parameters()
 
     def output_lengths(self, lengths: Lengths) -> Tensor:
@@ -159,7 +191,8 @@ class ConvFront1d(ConvFront):
         channels: features after the layer, or after each of several layers.
         kernel_size: steps a layer sees; a list has one for each layer.
         stride: steps a layer moves on; a list has one for each layer.
-        norm: "instance" puts an `InstanceNorm` between convolution and ReLU; "none" nothing.
+        norm: "instance" puts an `InstanceNorm` between convolution and ReLU, "batch" a
+            `BatchNorm`, "none" nothing.
 
     Raises:
         InputError: a list of another length than there are layers; an unknown norm.

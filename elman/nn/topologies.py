@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
+import torch
 from torch import Generator, Tensor, nn
 
 from elman.errors import InputError, nearest
@@ -77,6 +78,9 @@ class ManyToOne(nn.Module):
         embedding: turns a step into a vector.
         front: shortens the sequence before the recurrence.
         pooling: "last", "mean", "max" or "attention", see `elman.nn.pooling`.
+        skip: the mean of what the recurrence reads goes to the head beside what it gives out, as
+            the two branches of LSTM-FCN do (Karim et al. 2018). The head takes
+            `recurrent.output_size + recurrent.input_size` features then.
 
     >>> import torch
     >>> model = ManyToOne(Recurrent("gru", 3, 8), nn.Linear(8, 2), pooling="mean")
@@ -92,10 +96,11 @@ class ManyToOne(nn.Module):
         embedding: nn.Module | None = None,
         front: nn.Module | None = None,
         pooling: str = "last",
+        skip: bool = False,
     ) -> None:
         super().__init__()
         self.embedding, self.front = embedding, front
-        self.recurrent, self.head = recurrent, head
+        self.recurrent, self.head, self.skip = recurrent, head, skip
         like = recurrent.init_state(1)[0][0]
         self.pooling = make_pooling(
             pooling,
@@ -109,7 +114,10 @@ class ManyToOne(nn.Module):
         """`(B, T, F)` and lengths `(B,)` -> `(B, O)`; a row of length 0 gives head(0)."""
         x, lengths = read(x, lengths, self.embedding, self.front)
         y, _ = run(self.recurrent, x, lengths=lengths)
-        return self.head(self.pooling(y, lengths))  # type: ignore[no-any-return]
+        pooled = self.pooling(y, lengths)
+        if self.skip:
+            pooled = torch.cat([pooled, MeanPooling()(x, lengths)], -1)
+        return self.head(pooled)  # type: ignore[no-any-return]
 
 
 class Aligned(nn.Module):

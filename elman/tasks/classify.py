@@ -138,7 +138,12 @@ class ClassifySettings(TaskSettings):
         2, description="steps that each convolution moves on; a list has one number for each"
     )
     front_norm: FrontNorm = Field(
-        "none", description="after each convolution: instance scales each channel of a sequence"
+        "none",
+        description="after each convolution: instance scales each channel of a sequence, batch "
+        "those of a batch",
+    )
+    skip: bool = Field(
+        False, description="the mean of what the recurrence reads joins what it gives out"
     )
 
     @model_validator(mode="after")
@@ -316,11 +321,15 @@ class Classify:
             zoneout=settings.zoneout,
             **settings.cell_options,
         )
-        head = nn.Sequential(
-            nn.Dropout(settings.dropout), nn.Linear(recurrent.output_size, len(self.classes))
-        )
+        features = recurrent.output_size + (size if settings.skip else 0)
+        head = nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(features, len(self.classes)))
         return ManyToOne(
-            recurrent, head, embedding=embedding, front=front, pooling=settings.pooling
+            recurrent,
+            head,
+            embedding=embedding,
+            front=front,
+            pooling=settings.pooling,
+            skip=settings.skip,
         )
 
     def objective(self, model: nn.Module) -> _Objective:
@@ -590,6 +599,11 @@ class ClassifyStepper:
             raise InputError(
                 "This model has a convolution, which looks ahead, so it cannot stream.",
                 fix="Train it without front_channels.",
+            )
+        if settings.skip:
+            raise InputError(
+                "This model pools what it reads too, which a stream does not keep.",
+                fix="Train it without skip.",
             )
         self.task, self.model = task, model
         self.kind = settings.pooling

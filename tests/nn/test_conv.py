@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elman.errors import InputError
-from elman.nn.conv import ConvFront1d, ConvFront2d, InstanceNorm
+from elman.nn.conv import BatchNorm, ConvFront1d, ConvFront2d, InstanceNorm
 
 
 def test_one_layer_is_the_convolution_it_says():
@@ -47,7 +47,7 @@ def moved(front):
     stride=st.integers(1, 3),
     extra=st.integers(0, 5),
     junk=st.sampled_from([0.0, 7.0, math.nan]),
-    norm=st.sampled_from(["none", "instance"]),
+    norm=st.sampled_from(["none", "instance", "batch"]),
 )
 def test_padding_never_changes_a_valid_output(
     two, lengths, layers, kernel, stride, extra, junk, norm
@@ -55,6 +55,8 @@ def test_padding_never_changes_a_valid_output(
     torch.manual_seed(kernel)
     kind = ConvFront2d if two else ConvFront1d
     front = moved(kind(3, [4] * layers, kernel_size=kernel, stride=stride, norm=norm).double())
+    front(torch.randn(5, 20, 3, dtype=torch.float64))
+    front.eval()
     x = torch.randn(len(lengths), max(lengths) + extra, 3, dtype=torch.float64)
     for row, length in enumerate(lengths):
         x[row, length:] = junk
@@ -72,7 +74,7 @@ def test_padding_never_changes_a_valid_output(
         assert (y[row, expected:] == 0).all()
 
 
-@pytest.mark.parametrize("norm", ["none", "instance"])
+@pytest.mark.parametrize("norm", ["none", "instance", "batch"])
 def test_padding_gets_no_gradient(norm):
     torch.manual_seed(0)
     front = moved(ConvFront1d(2, [3, 3], stride=1, norm=norm))
@@ -82,7 +84,7 @@ def test_padding_gets_no_gradient(norm):
     assert (x.grad[1, :3] != 0).any()
 
 
-@pytest.mark.parametrize("norm", ["none", "instance"])
+@pytest.mark.parametrize("norm", ["none", "instance", "batch"])
 @pytest.mark.parametrize("kind", [ConvFront1d, ConvFront2d])
 def test_padding_changes_no_gradient(kind, norm):
 
@@ -124,6 +126,28 @@ def test_the_norm_of_a_picture_is_that_of_torch():
     torch.testing.assert_close(norm(x), reference(x))
 
 
+def test_the_batch_norm_is_torch_s_over_the_valid_steps():
+    torch.manual_seed(0)
+    ours, torchs = BatchNorm(3), torch.nn.BatchNorm1d(3)
+    for norm in (ours, torchs):
+        torch.nn.init.constant_(norm.weight, 1.5)
+    x = torch.randn(2, 3, 5, requires_grad=True)
+    y = ours(x, torch.tensor([5, 2]))
+    valid = torch.cat([x[0].T, x[1, :, :2].T])
+    expected = torchs(valid)
+    torch.testing.assert_close(torch.cat([y[0].T, y[1, :, :2].T]), expected)
+    torch.testing.assert_close(ours.running_var, torchs.running_var)
+    picture = torch.randn(2, 3, 5, 4)
+    two = torch.nn.BatchNorm2d(3)
+    torch.testing.assert_close(BatchNorm(3)(picture), two(picture))
+
+
+def test_a_single_step_is_normed_by_what_was_seen():
+    norm = BatchNorm(2)
+    norm.running_mean += 3
+    assert norm(torch.full((1, 2, 1), 3.0)).tolist() == [[[0.0], [0.0]]]
+
+
 def test_each_layer_may_have_its_own_kernel_and_stride():
     front = ConvFront1d(2, [3, 4], kernel_size=[5, 3], stride=[3, 1])
     assert [tuple(layer.weight.shape) for layer in front.layers] == [(3, 2, 5), (4, 3, 3)]
@@ -161,7 +185,7 @@ def test_colour_channels_and_sizes():
 
 
 @pytest.mark.parametrize("kind", [ConvFront1d, ConvFront2d])
-@pytest.mark.parametrize("norm", ["none", "instance"])
+@pytest.mark.parametrize("norm", ["none", "instance", "batch"])
 def test_empty_batch_and_no_steps(kind, norm):
     front = kind(3, [4, 5], norm=norm)
     assert front(torch.zeros(0, 6, 3))[0].shape == (0, 2, front.output_size)

@@ -273,6 +273,10 @@ def test_what_looks_ahead_cannot_stream():
     )
     with pytest.raises(InputError, match="front_channels"):
         task.stepper(model)
+    told = {"bidirectional": False, "skip": True}
+    task, model = trained(waves(12), epochs=1, test_fraction=0.2, **told)
+    with pytest.raises(InputError, match="skip"):
+        task.stepper(model)
 
 
 def test_a_step_has_as_many_values_as_in_training():
