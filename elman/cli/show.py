@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ENDINGS = {".csv": "CSV", ".jsonl": "JSON lines", ".parquet": "Parquet"}
-_EXTRAS = {"text": "tokenizers", "series": "statsmodels", "image": "pillow"}
+_EXTRAS = {
+    "text": "tokenizers",
+    "series": "statsmodels",
+    "image": "pillow",
+    "compiler": "ziglang",
+}
 
 
 def say(text: str) -> None:
@@ -135,6 +140,16 @@ def cells(name: str | None, as_json_: bool) -> None:
         pairs({key: text.splitlines()[0] for key, text in words.items()})
 
 
+def kernels() -> str:
+    """Whether kernels are compiled here, for which instructions, by what, kept where."""
+    from elman.kernels import build, cpu
+
+    target = cpu.best_target()
+    if target is None:
+        return "no kernels are made for this processor"
+    return "; ".join([f"{target.name} kernels", *build.describe().splitlines()])
+
+
 def check(as_json_: bool) -> None:
     """Versions, extras and backends."""
     import platform
@@ -148,6 +163,7 @@ def check(as_json_: bool) -> None:
     backends = {
         "reference": "every cell",
         "torch": "plain Elman, LSTM and GRU" + (" (cuDNN)" if gpu else ""),
+        "cpu": kernels(),
     }
     found = {
         "elman": elman.__version__,

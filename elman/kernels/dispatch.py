@@ -1,8 +1,8 @@
 """Which backend runs a call, and why: decided in one place, never silently.
 
-A backend is a module with `refusal(cell, call) -> str | None` and `run(cell, call) -> Result`.
-They are asked in order, fastest first; the reference refuses nothing. Whenever it is taken
-although nobody asked for it, one `SlowPathWarning` a process says so for each reason.
+A backend is a module that says why it cannot serve a call, or runs it. They are asked in order,
+fastest first; the reference refuses nothing. Whenever it is taken although nobody asked for it,
+one `SlowPathWarning` a process says so for each reason.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from elman.cells.base import Cell
 from elman.errors import InputError, SlowPathWarning, nearest
-from elman.kernels import reference, torch_backend
+from elman.kernels import cpu, reference, torch_backend
 from elman.kernels.sequence import Call, Hold, Result, prepare
 
-BACKENDS = ("torch", "reference")
-"""Fastest first."""
+BACKENDS = ("cpu", "torch", "reference")
+"""Fastest first: kernels compiled for the cell, torch's own, the plain loop."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,16 @@ class Choice:
     """The backend one run takes.
 
     Attributes:
-        backend: "torch" or "reference".
-        reason: why this one; for the reference, why every faster one was refused.
+        backend: "cpu", "torch" or "reference".
+        reason: why this one; for the reference, why a faster one was refused.
         what: the cell it was chosen for.
+        program: the compiled kernels, where they are taken.
     """
 
     backend: str
     reason: str
     what: str = ""
+    program: cpu.Program | None = field(default=None, compare=False, repr=False)
 
 
 _forced: ContextVar[str | None] = ContextVar("elman_backend", default=None)
@@ -93,9 +95,7 @@ def choose(
 
     >>> import torch, elman.cells
     >>> choose(elman.cells.make("lstm", 2, 3), torch.zeros(4, 1, 2)).backend
-    'torch'
-    >>> choose(elman.cells.make("lstm", 2, 3, peepholes=True), torch.zeros(4, 1, 2)).reason
-    'torch has no kernel for an LSTM with peepholes'
+    'cpu'
     """
     call = prepare(
         cell,
@@ -129,7 +129,7 @@ def run(
         x: `(T, B, input_size)`.
         state: before the first step, `(B, size)` each; the cell's `init_state` if None.
         lengths, reset, reverse, hold, return_states: see `elman.kernels.sequence`.
-        backend: "reference" or "torch" to insist on one; inside `use` that one is meant.
+        backend: "reference", "torch" or "cpu" to insist on one; inside `use` that one is meant.
 
     Raises:
         SequenceError: an argument does not fit the cell or the others.
@@ -152,9 +152,11 @@ def run(
     )
     choice = _choose(cell, call, backend)
     announce(choice, quiet=call.x.shape[0] == 0)
-    if choice.backend == "torch":
-        return torch_backend.run(cell, call)
-    return reference.loop(cell, call)
+    if choice.program is not None:
+        return cpu.run(cell, call, choice.program)
+    return (
+        torch_backend.run(cell, call) if choice.backend == "torch" else reference.loop(cell, call)
+    )
 
 
 def forced() -> str | None:
@@ -192,16 +194,25 @@ def _callers_level() -> int:
     return level + 1
 
 
-def _choose(cell: Cell, call: Call, backend: str | None) -> Choice:
+def _choose(cell: Cell, call: Call, asked: str | None) -> Choice:
     name = type(cell).__name__
-    wanted = backend or _forced.get()
+    wanted = asked or _forced.get()
     if wanted is not None and wanted not in BACKENDS:
         raise InputError(f"No backend is called {wanted!r}.", fix=nearest(wanted, BACKENDS))
     if wanted == "reference":
         return Choice("reference", _ASKED, name)
-    refused = torch_backend.refusal(cell, call)
-    if refused is None:
-        return Choice("torch", _ASKED if wanted else "torch has a fused kernel for it", name)
-    if wanted == "torch":
-        raise InputError(f"The torch backend cannot run this {name}: {refused}.")
-    return Choice("reference", refused, name)
+    refused = {}
+    if wanted != "torch":
+        found = cpu.find(cell, call)
+        if isinstance(found, cpu.Program):
+            return Choice("cpu", _ASKED if wanted else "a kernel was compiled for it", name, found)
+        refused["cpu"] = found
+    if wanted != "cpu":
+        reason = torch_backend.refusal(cell, call)
+        if reason is None:
+            return Choice("torch", _ASKED if wanted else "torch has a fused kernel for it", name)
+        refused["torch"] = reason
+    if wanted:
+        raise InputError(f"The {wanted} backend cannot run this {name}: {refused[wanted]}.")
+    # On its own device a kernel's reason says most; elsewhere torch's does.
+    return Choice("reference", refused["cpu" if call.x.device.type == "cpu" else "torch"], name)

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from elman.cells.base import Cell
 from elman.errors import InputError
+from elman.kernels.cpu import Program
 from elman.kernels.dispatch import BACKENDS, Choice, record, run
+from elman.kernels.listing import listing
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,28 @@ class Explanation:
         backend: the slowest backend that took part.
         reason: why that one.
         parts: the choice for every layer and direction, in the order they ran.
+
+    `plan` and `source` are texts, empty where nothing compiled ran.
     """
 
     backend: str
     reason: str
     parts: tuple[Choice, ...]
+
+    @property
+    def plan(self) -> str:
+        """What the compiled kernels do, step by step; one part after another."""
+        return "\n\n".join(listing(p.plans) for p in self._programs())
+
+    @property
+    def source(self) -> str:
+        """The C of the compiled kernels."""
+        return "\n\n".join(p.source for p in self._programs())
+
+    def _programs(self) -> list[Program]:
+        """Each different program once."""
+        found = {p.program.source: p.program for p in self.parts if p.program is not None}
+        return list(found.values())
 
     def __str__(self) -> str:
         lines = [f"backend: {self.backend} ({self.reason})"]
@@ -49,7 +68,7 @@ def explain(layer: nn.Module, x: Tensor, **call: Any) -> Explanation:
 
     >>> import torch, elman.cells
     >>> print(explain(elman.cells.make("lstm", 2, 3), torch.zeros(4, 1, 2)))
-    backend: torch (torch has a fused kernel for it)
+    backend: cpu (a kernel was compiled for it)
     """
     devices = [x.device] if x.device.type == "cuda" else []
     with torch.random.fork_rng(devices), record() as parts:
