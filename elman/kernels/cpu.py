@@ -29,6 +29,7 @@ from elman.kernels import build, reference, transforms
 from elman.kernels.emit import TARGETS, Target, cell_source, products_source
 from elman.kernels.graph import Matrix, Node
 from elman.kernels.plan import Kind, Plans, make_plans
+from elman.kernels.rows import Layout, layout_of
 from elman.kernels.sequence import Call, Result
 from elman.kernels.trace import Holds, Untraceable, trace
 
@@ -123,7 +124,7 @@ def run(cell: Cell, call: Call, program: Program) -> Result:
         return reference.loop(cell, call)
     traced = program.plans.traced
     prepared = traced.prepare([_tensor(cell, name) for name in traced.names])
-    layout = _layout(call)
+    layout = layout_of(call)
     width = call.x.shape[2]
     x = layout.gathered(call.x.reshape(-1, width))
     states, fresh = call.state, _fresh(cell, call)
@@ -258,116 +259,6 @@ def _pool() -> tuple[int, int]:
     return 0, 0
 
 
-# --- layouts: where the rows of each step lie ---------------------------------------------------
-
-
-@dataclass
-class _Layout:
-    """Sequence arrays hold rows `(step, rank)`; `first` and `count` say where and how many.
-
-    Attributes:
-        steps, batch: of the tensors given.
-        rows: of a sequence array.
-        first, count: for each step; `int64`.
-        index: the flat position `t * batch + b` of each row; None if they are in order.
-        order: the batch row of each rank; None if they are in order.
-        reset: for each row, whether it begins anew; None if none does.
-        lengths: sorted, for sharing rows out.
-        reverse: whether steps run from the end.
-    """
-
-    steps: int
-    batch: int
-    rows: int
-    first: Tensor
-    count: Tensor
-    index: Tensor | None
-    order: Tensor | None
-    reset: Tensor | None
-    lengths: list[int] | None
-    reverse: bool
-
-    def gathered(self, rows: Tensor) -> Tensor:
-        """`(T * B, n)` to the rows of a sequence array."""
-        rows = rows if self.index is None else rows.index_select(0, self.index)
-        return rows.contiguous()
-
-    def scattered(self, rows: Tensor) -> Tensor:
-        """The rows of a sequence array to `(T, B, n)`, zero beyond lengths."""
-        if self.index is not None:
-            whole = rows.new_zeros(self.steps * self.batch, rows.shape[1])
-            rows = whole.index_copy(0, self.index, rows)
-        return rows.view(self.steps, self.batch, -1)
-
-    def sorted(self, state: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """A state with its rows by rank."""
-        if self.order is None:
-            return tuple(s.contiguous() for s in state)
-        return tuple(s.index_select(0, self.order) for s in state)
-
-    def unsorted(self, state: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """A state by rank with its rows as given."""
-        if self.order is None:
-            return tuple(state)
-        back = torch.empty_like(self.order)
-        back[self.order] = torch.arange(self.batch)
-        return tuple(s.index_select(0, back) for s in state)
-
-    def split(self, threads: int) -> Any:
-        """Where each thread's rows begin: equal shares of all steps."""
-        bounds = [self.batch * t // threads for t in range(threads + 1)]
-        if self.lengths is not None and threads > 1:
-            share, done, t = sum(self.lengths) / threads, 0, 1
-            for rank, length in enumerate(self.lengths):
-                while t < threads and done >= share * t:
-                    bounds[t] = rank
-                    t += 1
-                done += length
-            bounds[t:threads] = [self.batch] * (threads - t)
-        return (ctypes.c_long * len(bounds))(*bounds)
-
-    def previous(self) -> Tensor:
-        """For each row after those of the first step, the row of the step before."""
-        lengths = self.count.tolist()
-        starts = self.first.tolist()
-        parts = [torch.arange(a, a + n) for a, n in zip(starts, lengths[1:], strict=False)]
-        return torch.cat(parts) if parts else torch.empty(0, dtype=torch.long)
-
-
-@lru_cache(maxsize=64)
-def _whole(steps: int, batch: int, reverse: bool) -> tuple[Tensor, Tensor]:
-    first = torch.arange(steps) * batch
-    return (first.flip(0).contiguous() if reverse else first), torch.full((steps,), batch)
-
-
-def _layout(call: Call) -> _Layout:
-    steps, batch = call.x.shape[:2]
-    reset = call.reset
-    if reset is not None:
-        valid = call.valid()
-        reset = reset if valid is None else reset & valid
-        if call.reverse:
-            # Seen from the far end, the boundary before t + 1 comes before t.
-            reset = torch.cat([reset[1:], torch.zeros_like(reset[:1])])
-        reset = reset.reshape(-1).to(torch.uint8).contiguous()
-    if call.lengths is None:
-        first, count = _whole(steps, batch, call.reverse)
-        rows = steps * batch
-        return _Layout(steps, batch, rows, first, count, None, None, reset, None, call.reverse)
-    lengths, order = call.lengths.long().sort(descending=True, stable=True)
-    longest = int(lengths[0])
-    count = (lengths[None, :] > torch.arange(longest)[:, None]).sum(1)
-    first = torch.cat([count.new_zeros(1), count.cumsum(0)[:-1]]) if longest else count
-    step, rank = (torch.arange(batch)[None, :] < count[:, None]).nonzero(as_tuple=True)
-    time = lengths[rank] - 1 - step if call.reverse else step
-    index = time * batch + order[rank]
-    if reset is not None:
-        reset = reset.index_select(0, index)
-    return _Layout(
-        steps, batch, len(index), first, count, index, order, reset, lengths.tolist(), call.reverse
-    )
-
-
 # --- running ------------------------------------------------------------------------------------
 
 
@@ -376,7 +267,7 @@ class _Job:
     """One run: the program, where rows lie, what is wanted."""
 
     program: Program
-    layout: _Layout
+    layout: Layout
     return_states: bool
     states: int
     resets: bool
@@ -760,13 +651,6 @@ def _operand(job: _Job, arrays: dict[str, Any], v: Node) -> list[tuple[slice, Te
     else:
         old = torch.cat([start, past[:-b]])
     if layout.reset is not None:
-        rank = _ranks(layout)
+        rank = layout.ranks()
         old = torch.where(layout.reset.bool()[:, None], arrays[f"fresh{i}"][rank], old)
     return [(everything, old[:, columns])]
-
-
-def _ranks(layout: _Layout) -> Tensor:
-    """The rank of each row of the sequence arrays."""
-    if layout.index is None:
-        return torch.arange(layout.batch).repeat(layout.steps)
-    return torch.cat([torch.arange(n) for n in layout.count.tolist()])

@@ -161,12 +161,6 @@ def _if(G: Graph, condition: Node, a: Node) -> Node:
 def _extremum(op: str) -> Rule:
     def rule(G: Graph, y: Node, g: Node) -> tuple[Node | None, ...]:
         a, b = y.args
-        if "const" in (a.op, b.op):
-            # torch.clamp: the bound itself still passes the gradient on.
-            free, bound = (a, b) if b.op == "const" else (b, a)
-            ends = (free, bound) if op == "minimum" else (bound, free)
-            passed = _if(G, G.pointwise("le", *ends), g)
-            return (passed, None) if free is a else (None, passed)
         half = G.mul(g, G.const(0.5))
         tied = G.pointwise("eq", a, b)
         first = G.pointwise("lt", *((a, b) if op == "minimum" else (b, a)))
@@ -180,6 +174,8 @@ def _power(G: Graph, y: Node, g: Node) -> tuple[Node | None, ...]:
     a, b = y.args
     zero, one = G.const(0.0), G.const(1.0)
     base: Node | None
+    if b.op == "const" and b.value == 0:
+        return None, None
     if b.op == "const":
         base = G.mul(g, G.mul(b, G.pointwise("pow", a, G.const(b.value - 1.0))))
         return base, None

@@ -145,14 +145,11 @@ def _decompositions() -> Any:
             aten.addcdiv,
             aten.addcmul,
             aten.gelu,
-            aten.hardsigmoid,
-            aten.hardswish,
-            aten.hardtanh,
+            aten.glu,
             aten.lerp,
             aten.logaddexp,
             aten.mish,
             aten.silu,
-            aten.std,
             aten.threshold,
         ]
     )
@@ -176,6 +173,8 @@ class _Reader:
         """The whole program."""
         self._read_placeholders()
         for node in self.program.graph.nodes:
+            if _changes_in_place(node):
+                self._check_in_place(node)
             if node.op == "call_function" and self._of_rows(node) and _used(node):
                 self.graph.line = _line(node)
                 self.values[node] = self._call(node)
@@ -210,6 +209,17 @@ class _Reader:
             if node.width not in (0, size):
                 raise Untraceable(f"an output or state is {node.width} wide and not {size}")
 
+    def _check_in_place(self, node: fx.Node) -> None:
+        """Only a value of the step's own may be changed, and only if nothing else is a view of it.
+
+        The tracer puts the result in the place of what was changed, but not in that of its views.
+        """
+        changed = node.args[0]
+        assert isinstance(changed, fx.Node)
+        own = changed in self.values and changed.op == "call_function"
+        if not own or _is_view(changed) or any(_is_view(user) for user in changed.users):
+            raise Untraceable(f"{_name(node)} changes a tensor in place{_at(node)}")
+
     def _of_rows(self, node: fx.Node) -> bool:
         """Whether a value differs from row to row."""
         return any(a in self.values for a in node.all_input_nodes)
@@ -223,7 +233,8 @@ class _Reader:
             if not isinstance(parts, list) or index >= len(parts) or parts[index] is None:
                 raise Untraceable(f"a result of {_name(whole)} has no kernel{_at(whole)}")
             return parts[index]
-        rule = _RULES.get(_name(node))
+        name = _name(node)
+        rule = _RULES.get(name[:-1] if _changes_in_place(node) else name)
         if rule is None:
             raise Untraceable(f"{_name(node)} has no kernel{_at(node)}")
         try:
@@ -247,11 +258,15 @@ class _Reader:
         return self._parameter(value)
 
     def _parameter(self, value: fx.Node) -> Node:
+        if value.target is torch.ops.aten.expand.default and self.batch in self.shape(value):
+            return self._expanded(value)
         meta = (
             value.meta["val"] if "val" in value.meta else getattr(self.program, str(value.target))
         )
         if value.target in (torch.ops.aten.full.default, torch.ops.aten.scalar_tensor.default):
             return self.graph.const(float(value.args[-1]))  # type: ignore[arg-type]
+        if value.target in (torch.ops.aten.zeros.default, torch.ops.aten.ones.default):
+            return self.graph.const(float(value.target is torch.ops.aten.ones.default))
         if not meta.is_floating_point() and meta.dim() == 0 and value.op == "get_attr":
             return self.graph.const(float(getattr(self.program, str(value.target))))
         shape = list(meta.shape)
@@ -267,6 +282,17 @@ class _Reader:
         if len(shape) == 1:
             return self.graph.leaf("vector", index, shape[0])
         raise _Unsupported(f"a parameter of shape {tuple(meta.shape)} goes with a row")
+
+    def _expanded(self, value: fx.Node) -> Node:
+        """A parameter spread out over rows is that parameter."""
+        found, shape = self._row(value.args[0]), self.shape(value)
+        if len(shape) != 2 or shape[0] != self.batch:
+            raise _Unsupported(f"a parameter of shape {shape} goes with a row")
+        return (
+            found
+            if found.width == shape[1] or not found.width
+            else self.graph.vector_of(self.graph.number_of(found), shape[1])
+        )
 
     def matrix(self, value: Any) -> tuple[Matrix, tuple[int, int]]:
         """A parameter that multiplies rows; a transposed one is known by what it transposes."""
@@ -303,6 +329,17 @@ def _name(node: fx.Node) -> str:
     if isinstance(target, torch._ops.OpOverload):
         return target._overloadpacket._qualified_op_name.partition("::")[2]
     return str(getattr(target, "__name__", target))
+
+
+def _changes_in_place(node: fx.Node) -> bool:
+    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+
+
+def _is_view(node: fx.Node) -> bool:
+    return isinstance(node.target, torch._ops.OpOverload) and any(
+        a.alias_info is not None and not a.alias_info.is_write
+        for a in node.target._schema.arguments
+    )
 
 
 def _used(node: fx.Node) -> bool:
@@ -418,6 +455,8 @@ def _pointwise(name: str, make: Callable[..., Node]) -> None:
         rows = [reader._row(a) for a in args]
         result = make(reader.graph, *rows)
         shape = reader.shape(node)
+        if not shape and result.is_uniform:
+            return result
         if len(shape) != 2 and not (len(shape) == 1 and shape[0] == reader.batch):
             raise _Unsupported(f"a value of shape {shape} is no row")
         return result
@@ -453,6 +492,15 @@ def _c(G: Graph, value: float) -> Node:
     return G.const(value)
 
 
+def _at_least(G: Graph, a: Node, bound: Node) -> Node:
+    """A clamp, whose bound itself still passes the gradient on; a maximum would halve it."""
+    return G.pointwise("where", G.pointwise("lt", a, bound), bound, a)
+
+
+def _at_most(G: Graph, a: Node, bound: Node) -> Node:
+    return G.pointwise("where", G.pointwise("lt", bound, a), bound, a)
+
+
 _MADE: dict[str, Callable[..., Node]] = {
     "sign": lambda G, a: G.pointwise("sign", a),
     "sgn": lambda G, a: G.pointwise("sign", a),
@@ -476,8 +524,12 @@ _MADE: dict[str, Callable[..., Node]] = {
     "logical_or": lambda G, a, b: G.pointwise("or", a, b),
     "bitwise_or": lambda G, a, b: G.pointwise("or", a, b),
     "where": lambda G, c, a, b: G.pointwise("where", c, a, b),
-    "clamp_min": lambda G, a, b: G.pointwise("maximum", a, b),
-    "clamp_max": lambda G, a, b: G.pointwise("minimum", a, b),
+    "clamp_min": lambda G, a, b: _at_least(G, a, b),
+    "clamp_max": lambda G, a, b: _at_most(G, a, b),
+    "masked_fill": lambda G, a, c, b: G.pointwise("where", c, b, a),
+    "_prelu_kernel": lambda G, a, b: G.pointwise(
+        "where", G.pointwise("lt", _c(G, 0.0), a), a, G.mul(b, a)
+    ),
     "log_sigmoid": lambda G, a: G.pointwise("neg", G.pointwise("softplus", G.pointwise("neg", a))),
 }
 for _op, _make in _MADE.items():
@@ -509,22 +561,46 @@ def _rsub(reader: _Reader, node: fx.Node, a: Any, b: Any, alpha: float = 1) -> N
 
 @_rule("div")
 def _div(reader: _Reader, node: fx.Node, a: Any, b: Any, *, rounding_mode: Any = None) -> Node:
-    quotient = reader.graph.pointwise("div", reader._row(a), reader._row(b))
-    if rounding_mode is None:
-        return quotient
-    if rounding_mode == "floor":
-        return reader.graph.pointwise("floor", quotient)
-    raise _Unsupported(f"rounding_mode={rounding_mode!r}")
+    if rounding_mode is not None:
+        # Not the rounded quotient: torch goes by the remainder.
+        raise _Unsupported(f"rounding_mode={rounding_mode!r}")
+    return reader.graph.pointwise("div", reader._row(a), reader._row(b))
 
 
 @_rule("clamp")
 def _clamp(reader: _Reader, node: fx.Node, a: Any, low: Any = None, high: Any = None) -> Node:
     value = reader._row(a)
     if low is not None:
-        value = reader.graph.pointwise("maximum", value, reader._row(low))
+        value = _at_least(reader.graph, value, reader._row(low))
     if high is not None:
-        value = reader.graph.pointwise("minimum", value, reader._row(high))
+        value = _at_most(reader.graph, value, reader._row(high))
     return value
+
+
+def _between(G: Graph, a: Node, low: float, high: float) -> Node:
+    """Bounds that pass no gradient on."""
+    below = G.pointwise("where", G.pointwise("le", _c(G, high), a), _c(G, high), a)
+    return G.pointwise("where", G.pointwise("le", a, _c(G, low)), _c(G, low), below)
+
+
+@_rule("hardtanh")
+def _hardtanh(reader: _Reader, node: fx.Node, a: Any, low: float = -1, high: float = 1) -> Node:
+    return _between(reader.graph, reader._row(a), low, high)
+
+
+@_rule("hardsigmoid")
+def _hardsigmoid(reader: _Reader, node: fx.Node, a: Any) -> Node:
+    G = reader.graph
+    within = _between(G, G.pointwise("add", reader._row(a), _c(G, 3.0)), 0, 6)
+    return G.pointwise("div", within, _c(G, 6.0))
+
+
+@_rule("hardswish")
+def _hardswish(reader: _Reader, node: fx.Node, a: Any) -> Node:
+    G, value = reader.graph, reader._row(a)
+    bent = G.mul(value, G.pointwise("add", G.pointwise("div", value, _c(G, 6.0)), _c(G, 0.5)))
+    below = G.pointwise("where", G.pointwise("le", value, _c(G, -3.0)), _c(G, 0.0), bent)
+    return G.pointwise("where", G.pointwise("le", _c(G, 3.0), value), value, below)
 
 
 @_rule("softplus")
@@ -553,7 +629,7 @@ def _elu(
     if _name(node) == "celu":
         inside = 1 / alpha
     # The branch not taken is kept finite, so that its gradient is 0 and not 0 · ∞.
-    below = G.pointwise("minimum", value, G.const(0.0))
+    below = _at_most(G, value, G.const(0.0))
     below = G.mul(G.pointwise("expm1", G.mul(below, G.const(inside))), G.const(alpha * scale))
     positive = G.pointwise("lt", G.const(0.0), value)
     return G.pointwise("where", positive, G.mul(value, G.const(scale)), below)
@@ -667,11 +743,11 @@ def _detach(reader: _Reader, node: fx.Node, a: Any) -> Node:
 @_rule("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
 def _filled(reader: _Reader, node: fx.Node, a: Any, *args: Any, **_: Any) -> Node:
     shape = reader.shape(node)
-    if len(shape) != 2 or shape[0] not in (reader.batch, 1):
+    if shape and (len(shape) != 2 or shape[0] not in (reader.batch, 1)):
         raise _Unsupported(f"a value of shape {shape} is no row")
     name = _name(node)
-    value = float(args[-1]) if "full" in name else float("ones" in name)
-    return reader.graph.vector_of(reader.graph.const(value), shape[1])
+    value = reader.graph.const(float(args[-1]) if "full" in name else float("ones" in name))
+    return reader.graph.vector_of(value, shape[1]) if shape else value
 
 
 def _over(reader: _Reader, node: fx.Node, dims: Any) -> None:
@@ -712,7 +788,14 @@ def _amax(reader: _Reader, node: fx.Node, a: Any, dims: Any = (), keep: bool = F
     return G.pointwise("neg", G.reduce("amax", G.pointwise("neg", value)))
 
 
-@_rule("var", "var_mean")
+def _root(G: Graph, value: Node) -> Node:
+    """A square root whose gradient at 0 is 0, as that of a norm and of a deviation."""
+    zero = G.pointwise("eq", value, G.const(0.0))
+    root = G.pointwise("sqrt", G.pointwise("where", zero, G.const(1.0), value))
+    return G.pointwise("where", zero, G.const(0.0), root)
+
+
+@_rule("var", "var_mean", "std", "std_mean")
 def _var(
     reader: _Reader,
     node: fx.Node,
@@ -730,7 +813,9 @@ def _var(
         "sub", G.width_of(value), G.const(1.0 if correction is None else correction)
     )
     variance = G.pointwise("div", G.reduce("sum", G.mul(apart, apart)), count)
-    return [variance, mean] if _name(node) == "var_mean" else variance
+    name = _name(node)
+    spread = _root(G, variance) if name.startswith("std") else variance
+    return [spread, mean] if name.endswith("mean") else spread
 
 
 @_rule("linalg_vector_norm")
@@ -748,7 +833,7 @@ def _norm(
     if order == 1:
         return G.reduce("sum", G.pointwise("abs", value))
     if order == 2:
-        return G.pointwise("sqrt", G.reduce("sum", G.mul(value, value)))
+        return _root(G, G.reduce("sum", G.mul(value, value)))
     raise _Unsupported(f"a norm of order {order}")
 
 
@@ -778,7 +863,7 @@ def _layer_norm(
     if _name(node) == "native_layer_norm":
         value = G.pointwise("sub", value, mean_of(G, value))
     if eps is None:
-        eps = torch.finfo(torch.float32).eps
+        eps = torch.finfo(node.meta["val"][0].dtype).eps
     spread = mean_of(G, G.mul(value, value))
     scale = G.pointwise("reciprocal", G.pointwise("sqrt", G.pointwise("add", spread, G.const(eps))))
     value = G.mul(value, scale)

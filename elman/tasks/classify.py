@@ -322,7 +322,8 @@ class Classify:
             **settings.cell_options,
         )
         features = recurrent.output_size + (size if settings.skip else 0)
-        head = nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(features, len(self.classes)))
+        dropout = FirstDropout(settings.dropout, recurrent.output_size)
+        head = nn.Sequential(dropout, nn.Linear(features, len(self.classes)))
         return ManyToOne(
             recurrent,
             head,
@@ -513,6 +514,22 @@ class TokenEmbedding(nn.Module):
             dropped = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
             tokens = tokens.masked_fill(dropped & (tokens != self.pad), self.unk)
         return locked(self.table(tokens), self.dropout, self.training, time_axis=1)
+
+
+class FirstDropout(nn.Dropout):
+    """Dropout of the first `size` features: what the recurrence gave out, not what went round it.
+
+    As in LSTM-FCN (Karim et al. 2018): a recurrence learns dozens of examples by heart at once,
+    and the convolutions beside it would be left with nothing to learn.
+    """
+
+    def __init__(self, p: float, size: int) -> None:
+        super().__init__(p)
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, F)` -> `(B, F)`."""
+        return torch.cat([super().forward(x[:, : self.size]), x[:, self.size :]], 1)
 
 
 class NoisyInput(nn.Module):

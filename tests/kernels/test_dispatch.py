@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import warnings
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from elman.cells import GRU, LSTM, make
+from elman.cells import GRU, LSTM, Cell, make
 from elman.errors import InputError, SlowPathWarning
 from elman.kernels import SequenceError, choose, explain, record, run, use
 from elman.nn import Recurrent
@@ -18,15 +19,33 @@ from elman.nn import Recurrent
 X = torch.randn(6, 2, 3)
 
 
+class Running(Cell):
+    """A sum along each row, which no kernel has."""
+
+    def forward(self, x, state):
+        h = (x + state[0]).cumsum(-1)
+        return h, (h,)
+
+
+class Branching(Cell):
+    """What it does hangs on a value."""
+
+    def forward(self, x, state):
+        h = x if state[0].sum() > 0 else -x
+        return h, (h,)
+
+
 def test_a_slow_path_is_announced_once_for_each_reason(fresh_warnings):
-    slow, other = make("mgu", 3, 5), LSTM(3, 5, peepholes=True)
-    with pytest.warns(SlowPathWarning, match="MGU runs on the reference loop") as caught:
+    slow, other = Running(3, 3), Branching(3, 3)
+    with pytest.warns(SlowPathWarning, match="Running runs on the reference loop") as caught:
         run(slow, X)
     assert caught[0].filename == __file__
+    line = r"cumsum has no kernel \(test_dispatch.py:\d+: h = \(x \+ state\[0\]\).cumsum\(-1\)\)"
+    assert re.search(line, str(caught[0].message))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run(slow, X)
-    with pytest.warns(SlowPathWarning, match="torch has no kernel for an LSTM with peepholes"):
+    with pytest.warns(SlowPathWarning, match=r"test_dispatch.py:\d+: h = x if state\[0\].sum"):
         run(other, X)
 
 
@@ -34,16 +53,21 @@ def test_nothing_is_said_where_nothing_is_slow(fresh_warnings):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run(GRU(3, 5), X)
-        run(make("mgu", 3, 5), X[:0])
-        run(make("mgu", 3, 5), X, backend="reference")
+        run(make("mgu", 3, 5), X)
+        run(Running(3, 3), X[:0])
+        run(Running(3, 3), X, backend="reference")
         with use("reference"):
             run(LSTM(3, 5), X)
 
 
 def test_a_process_that_ignores_nothing_sees_the_warning():
     code = (
-        "import torch, elman.nn\n"
-        "layer = elman.nn.Recurrent('mgu', 3, 5)\n"
+        "import torch, elman, elman.nn\n"
+        "class Running(elman.Cell):\n"
+        "    def forward(self, x, state):\n"
+        "        h = (x + state[0]).cumsum(-1)\n"
+        "        return h, (h,)\n"
+        "layer = elman.nn.Recurrent(Running(3, 3))\n"
         "for _ in range(3): layer(torch.zeros(2, 1, 3))\n"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -54,13 +78,19 @@ def test_a_backend_can_be_insisted_on():
     cell = LSTM(3, 5)
     with record() as ran:
         run(cell, X)
+        run(cell, X, backend="torch")
         run(cell, X, backend="reference")
         with use("reference"):
             run(cell, X)
             run(cell, X, backend="torch")
-    assert [c.backend for c in ran] == ["torch", "reference", "reference", "torch"]
+            run(cell, X, backend="cpu")
+    wanted = ["cpu", "torch", "reference", "reference", "torch", "cpu"]
+    assert [c.backend for c in ran] == wanted
+    assert [c.reason for c in ran] == ["a kernel was compiled for it"] + ["asked for"] * 5
     with pytest.raises(InputError, match="cannot run this LSTM: torch's kernels have no zoneout"):
         run(cell, X, hold=(0.5, 0.5), backend="torch")
+    with pytest.raises(InputError, match="The cpu backend cannot run this Running: cumsum has no"):
+        run(Running(3, 3), X, backend="cpu")
     with pytest.raises(InputError, match="Did you mean 'torch'"):
         run(cell, X, backend="toch")
     with pytest.raises(InputError, match="Did you mean 'reference'"), use("referense"):
@@ -73,6 +103,8 @@ def test_what_is_chosen_is_what_runs():
         (LSTM(3, 5), {"return_states": True}),
         (GRU(3, 5), {"return_states": True}),
         (make("mgu", 3, 5), {}),
+        (Running(3, 3), {}),
+        (LSTM(3, 5), {"backend": "torch"}),
     ]:
         with record() as ran:
             run(cell, X, **call)
@@ -80,17 +112,27 @@ def test_what_is_chosen_is_what_runs():
 
 
 def test_explaining_a_stack_names_its_slowest_part():
-    model = nn.ModuleDict({"a": Recurrent("lstm", 3, 4), "b": Recurrent("mgu", 4, 4)})
+    model = nn.ModuleDict({"a": Recurrent("lstm", 3, 4), "b": Recurrent(Branching(4, 4))})
     model.forward = lambda x: model["b"](model["a"](x)[0])
     explained = explain(model, X)
     assert explained.backend == "reference"
-    assert explained.reason == "torch has no kernel for MGU"
-    assert [p.backend for p in explained.parts] == ["torch", "reference"]
+    assert explained.reason == explained.parts[1].reason
+    assert [p.backend for p in explained.parts] == ["cpu", "reference"]
     assert str(explained).splitlines() == [
-        "backend: reference (torch has no kernel for MGU)",
-        "  1. LSTM: torch (torch has a fused kernel for it)",
-        "  2. MGU: reference (torch has no kernel for MGU)",
+        f"backend: reference ({explained.reason})",
+        "  1. LSTM: cpu (a kernel was compiled for it)",
+        f"  2. Branching: reference ({explained.reason})",
     ]
+
+
+def test_explaining_shows_what_compiled_kernels_do():
+    layer = Recurrent("mgu", 3, 4, 2)
+    explained = explain(layer, X)
+    assert "for each row:" in explained.plan
+    assert "sigmoid" in explained.plan
+    assert "v_tanh" in explained.source
+    with use("reference"):
+        assert explain(layer, X).plan == explain(layer, X).source == ""
 
 
 def test_explaining_changes_nothing_and_hides_nothing():
@@ -100,7 +142,8 @@ def test_explaining_changes_nothing_and_hides_nothing():
     first, _ = layer(X)
     torch.manual_seed(0)
     assert torch.equal(first, layer(X)[0])
-    assert explain(layer, X, return_states=True).backend == "reference"
+    assert explain(layer, X, return_states=True).backend == "cpu"
+    assert explain(Recurrent(Running(3, 3)), X).backend == "reference"
     with pytest.raises(InputError, match="Linear ran no recurrence"):
         explain(nn.Linear(3, 3), X)
 

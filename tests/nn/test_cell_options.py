@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pack_sequence
 import elman.nn
 from elman.cells import options_of
 from elman.errors import InputError, SlowPathWarning
-from elman.kernels import dispatch, explain, reference
+from elman.kernels import dispatch, explain, reference, use
 from elman.nn import torch_compatible
 
 THEIRS = {elman.nn.RNN: nn.RNN, elman.nn.LSTM: nn.LSTM, elman.nn.GRU: nn.GRU}
@@ -169,12 +169,16 @@ def test_state_dicts_copies_and_moves(cls, options):
 
 def test_what_runs_a_changed_equation_is_said(monkeypatch):
     layer, x = elman.nn.LSTM(3, 5, peepholes=True), torch.randn(4, 2, 3)
-    monkeypatch.setattr(dispatch, "_warned", set())
-    with pytest.warns(SlowPathWarning, match="torch has no kernel for an LSTM with peepholes"):
+    assert explain(layer, x).backend == "cpu"
+    with use("torch"), pytest.raises(InputError, match="no kernel for an LSTM with peepholes"):
         layer(x)
+    # Half precision has neither a compiled kernel nor, with peepholes, one of torch's.
+    monkeypatch.setattr(dispatch, "_warned", set())
+    with pytest.warns(SlowPathWarning, match="float32 and float64, not torch.bfloat16"):
+        layer.bfloat16()(x.bfloat16())
     explained = explain(elman.nn.GRU(3, 5, 2, reset_after=False), x)
-    assert explained.backend == "reference"
-    assert explained.reason == "torch has no kernel for a GRU that resets before the product"
+    assert explained.backend == "cpu"
+    assert explained.reason == "a kernel was compiled for it"
     assert len(explained.parts) == 2
 
 

@@ -17,7 +17,7 @@ from torch.func import functional_call, grad, jvp, vmap
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence
 
 import elman.nn
-from elman.errors import SlowPathWarning
+from elman.errors import InputError, SlowPathWarning
 from elman.kernels import SequenceError, dispatch, explain, record, use
 
 PAIRS = {
@@ -224,14 +224,15 @@ def test_lengths_are_each_row_run_alone(kind, batch_first):
         assert_same(mine, [s[:, 0] for s in tensors(state)])
 
 
+@pytest.mark.parametrize("backend", ["cpu", "torch"])
 @pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
-def test_lengths_are_packing(kind):
+def test_lengths_are_packing(kind, backend):
     a, b = pair(kind, num_layers=2, bidirectional=True)
     x = drawn(9, 3, 3)
     theirs, state = b(pack_padded_sequence(x, [4, 9, 2], enforce_sorted=False))
-    with record() as ran:
+    with record() as ran, use(backend):
         output, hidden = a(x, lengths=[4, 9, 2])
-    assert {c.backend for c in ran} == {"torch"}
+    assert {c.backend for c in ran} == {backend}
     padded, _ = nn.utils.rnn.pad_packed_sequence(theirs)
     assert_same([output, *tensors(hidden)], [padded, *tensors(state)])
 
@@ -326,11 +327,15 @@ def test_vmap_jvp_and_gradients_of_each_example(kind):
 def test_what_ran_is_explained():
     layer, x = elman.nn.LSTM(3, 5, 2), torch.randn(40, 2, 3)
     assert str(explain(layer, x)) == "backend: torch (torch.nn's own call)"
-    assert explain(layer, x, lengths=[40, 12]).backend == "torch"
-    explained = explain(layer, x, return_states=True)
-    assert explained.backend == "reference"
-    assert explained.reason == "torch's LSTM does not give out the cell state of every step"
+    explained = explain(layer, x, lengths=[40, 12])
+    assert explained.backend == "cpu"
+    assert explained.reason == "a kernel was compiled for it"
     assert len(explained.parts) == 2
+    assert explain(layer, x, return_states=True).backend == "cpu"
+    with use("torch"):
+        assert explain(layer, x, lengths=[40, 12]).backend == "torch"
+        with pytest.raises(InputError, match="does not give out the cell state of every step"):
+            layer(x, return_states=True)
 
 
 def test_the_slow_path_is_never_silent(monkeypatch):
@@ -343,7 +348,7 @@ def test_the_slow_path_is_never_silent(monkeypatch):
         for _ in range(2):
             vmap(lambda x: layer(x)[0])(x)
     assert [w.category for w in caught] == [SlowPathWarning]
-    assert "torch's kernels do not follow vmap" in str(caught[0].message)
+    assert "compiled kernels do not follow vmap" in str(caught[0].message)
     assert caught[0].filename == __file__
 
 

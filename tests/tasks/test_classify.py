@@ -249,6 +249,13 @@ def test_mixtures_are_of_two_series_and_both_their_classes():
         assert mixed.lengths[row] == max(batch.lengths[row], batch.lengths[found[0]])
 
 
+def test_dropout_spares_what_goes_round_the_recurrence():
+    torch.manual_seed(0)
+    y = classify.FirstDropout(0.5, 40)(torch.ones(5, 60))
+    assert set(y[:, :40].unique().tolist()) == {0.0, 2.0}
+    assert y[:, 40:].eq(1).all()
+
+
 def test_members_train_as_they_would_alone():
     """The loss is the mean over members, so each one's gradient is its own, over their number."""
     task = Classify.from_data(waves(12), ClassifySettings(**SMALL, members=2, test_fraction=0.2))

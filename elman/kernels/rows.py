@@ -1,0 +1,133 @@
+"""Where the rows of each step lie in a compiled kernel's arrays.
+
+A kernel knows no padding and no direction. Rows are sorted by length, longest first, and those of
+one step put side by side, step after step: time follows the sum of the lengths. Whole sequences
+need not be moved for that, and a reversed one is read from its end.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elman.kernels.sequence import Call
+
+
+@dataclass
+class Layout:
+    """Sequence arrays hold rows `(step, rank)`; `first` and `count` say where and how many.
+
+    Attributes:
+        steps, batch: of the tensors given.
+        rows: of a sequence array.
+        first, count: for each step; `int64`.
+        index: the flat position `t * batch + b` of each row; None if they are in order.
+        order: the batch row of each rank; None if they are in order.
+        reset: for each row, whether it begins anew; None if none does.
+        lengths: sorted, for sharing rows out.
+        reverse: whether steps run from the end.
+    """
+
+    steps: int
+    batch: int
+    rows: int
+    first: Tensor
+    count: Tensor
+    index: Tensor | None
+    order: Tensor | None
+    reset: Tensor | None
+    lengths: list[int] | None
+    reverse: bool
+
+    def gathered(self, rows: Tensor) -> Tensor:
+        """`(T * B, n)` to the rows of a sequence array."""
+        rows = rows if self.index is None else rows.index_select(0, self.index)
+        return rows.contiguous()
+
+    def scattered(self, rows: Tensor) -> Tensor:
+        """The rows of a sequence array to `(T, B, n)`, zero beyond lengths."""
+        if self.index is not None:
+            whole = rows.new_zeros(self.steps * self.batch, rows.shape[1])
+            rows = whole.index_copy(0, self.index, rows)
+        return rows.view(self.steps, self.batch, -1)
+
+    def sorted(self, state: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """A state with its rows by rank."""
+        if self.order is None:
+            return tuple(s.contiguous() for s in state)
+        return tuple(s.index_select(0, self.order) for s in state)
+
+    def unsorted(self, state: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """A state by rank with its rows as given."""
+        if self.order is None:
+            return tuple(state)
+        back = torch.empty_like(self.order)
+        back[self.order] = torch.arange(self.batch)
+        return tuple(s.index_select(0, back) for s in state)
+
+    def split(self, threads: int) -> Any:
+        """Where each thread's rows begin: equal shares of all steps."""
+        bounds = [self.batch * t // threads for t in range(threads + 1)]
+        if self.lengths is not None and threads > 1:
+            share, done, t = sum(self.lengths) / threads, 0, 1
+            for rank, length in enumerate(self.lengths):
+                while t < threads and done >= share * t:
+                    bounds[t] = rank
+                    t += 1
+                done += length
+            bounds[t:threads] = [self.batch] * (threads - t)
+        return (ctypes.c_long * len(bounds))(*bounds)
+
+    def previous(self) -> Tensor:
+        """For each row after those of the first step, the row of the step before."""
+        lengths = self.count.tolist()
+        starts = self.first.tolist()
+        parts = [torch.arange(a, a + n) for a, n in zip(starts, lengths[1:], strict=False)]
+        return torch.cat(parts) if parts else torch.empty(0, dtype=torch.long)
+
+    def ranks(self) -> Tensor:
+        """The rank of each row."""
+        if self.index is None:
+            return torch.arange(self.batch).repeat(self.steps)
+        return torch.cat([torch.arange(n) for n in self.count.tolist()])
+
+
+@lru_cache(maxsize=64)
+def _whole(steps: int, batch: int, reverse: bool) -> tuple[Tensor, Tensor]:
+    first = torch.arange(steps) * batch
+    return (first.flip(0).contiguous() if reverse else first), torch.full((steps,), batch)
+
+
+def layout_of(call: Call) -> Layout:
+    """Where the rows of a call lie."""
+    steps, batch = call.x.shape[:2]
+    reset = call.reset
+    if reset is not None:
+        valid = call.valid()
+        reset = reset if valid is None else reset & valid
+        if call.reverse:
+            # Seen from the far end, the boundary before t + 1 comes before t.
+            reset = torch.cat([reset[1:], torch.zeros_like(reset[:1])])
+        reset = reset.reshape(-1).to(torch.uint8).contiguous()
+    if call.lengths is None:
+        first, count = _whole(steps, batch, call.reverse)
+        rows = steps * batch
+        return Layout(steps, batch, rows, first, count, None, None, reset, None, call.reverse)
+    lengths, order = call.lengths.long().sort(descending=True, stable=True)
+    longest = int(lengths[0])
+    count = (lengths[None, :] > torch.arange(longest)[:, None]).sum(1)
+    first = torch.cat([count.new_zeros(1), count.cumsum(0)[:-1]]) if longest else count
+    step, rank = (torch.arange(batch)[None, :] < count[:, None]).nonzero(as_tuple=True)
+    time = lengths[rank] - 1 - step if call.reverse else step
+    index = time * batch + order[rank]
+    if reset is not None:
+        reset = reset.index_select(0, index)
+    return Layout(
+        steps, batch, len(index), first, count, index, order, reset, lengths.tolist(), call.reverse
+    )
