@@ -343,10 +343,10 @@ class _Function:
         self.names = outside | sums
 
     def _compute(self, node: Node) -> None:
-        args = ", ".join(self._value(a) for a in node.args)
         if node.op == "number_of":
             expression = f"splat({self._first_of(node.args[0])})"
         else:
+            args = ", ".join(self._value(a) for a in node.args)
             expression = f"v_{node.op}({args})"
         self._say(f"const vec {self._name(node)} = {expression};")
 

@@ -526,7 +526,8 @@ class _Planner:
         if wanted:
             if not self.stores.get(arg):
                 self._store(arg, self._room("t", arg))
-            self.places.setdefault(arg, self.stores[arg][0])
+            if arg.op != "cat":
+                self.places.setdefault(arg, self.stores[arg][0])
 
     def _store(self, node: Node, place: Place) -> None:
         if node.op == "cat" and not self._is_given(node):
