@@ -622,13 +622,13 @@ def _grad_parameters(
 def _operand(job: _Job, arrays: dict[str, Any], v: Node) -> list[tuple[slice, Tensor]]:
     """What a matrix multiplied, row by row of the sequence arrays: in pieces."""
     plans, layout = job.program.plans, job.layout
+    if v in plans.operands:
+        return [(slice(0, layout.rows), arrays[f"operand{plans.operands.index(v)}"])]
     root = v.args[0] if v.op == "slice" else v
     columns = slice(v.value[0], v.value[0] + v.width) if v.op == "slice" else slice(None)
     everything = slice(0, layout.rows)
     if root.op == "x":
         return [(everything, arrays["x"][:, columns])]
-    if root in plans.operands:
-        return [(everything, arrays[f"operand{plans.operands.index(root)}"][:, columns])]
     if root is plans.traced.output:
         return [(everything, arrays["y"][:, columns])]
     if root in plans.traced.states:

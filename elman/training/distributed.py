@@ -11,6 +11,7 @@ process and every function here does nothing.
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 from collections.abc import Sequence
@@ -55,8 +56,10 @@ def ranks() -> Ranks:
 
 
 def _leave() -> None:
+    """End the group's threads while there is an interpreter for them to end in."""
     if dist.is_initialized():
         dist.destroy_process_group()
+        gc.collect()
 
 
 def same_start(model: nn.Module) -> None:
