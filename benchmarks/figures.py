@@ -200,7 +200,7 @@ FIGURES: dict[str, Figure] = {
         settings={
             "hidden_size": 8,
             "pooling": "mean",
-            "skip": True,
+            "front_beside": True,
             "front_channels": [128, 256, 128],
             "front_kernel": [8, 5, 3],
             "front_stride": 1,

@@ -132,6 +132,8 @@ def _program(
     except Exception as error:
         # Whatever a user's forward raises on tensors without values: the reference can run it.
         line = _line_of_error(error, cell)
+        if "DataDependent" in type(error).__name__:
+            raise Untraceable(f"what is done depends on a tensor's value{line}") from error
         told = str(error).strip().splitlines()
         raise Untraceable(f"{told[0] if told else type(error).__name__}{line}") from error
 
@@ -173,6 +175,8 @@ class _Reader:
         """The whole program."""
         self._read_placeholders()
         for node in self.program.graph.nodes:
+            if _is_random(node):
+                raise Untraceable(f"{_name(node)} draws random numbers{_at(node)}")
             if _changes_in_place(node):
                 self._check_in_place(node)
             if node.op == "call_function" and self._of_rows(node) and _used(node):
@@ -333,6 +337,14 @@ def _name(node: fx.Node) -> str:
 
 def _changes_in_place(node: fx.Node) -> bool:
     return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+
+
+def _is_random(node: fx.Node) -> bool:
+    """Whether it would have to be drawn anew in each step, also where it depends on no row."""
+    return (
+        isinstance(node.target, torch._ops.OpOverload)
+        and torch.Tag.nondeterministic_seeded in node.target.tags
+    )
 
 
 def _is_view(node: fx.Node) -> bool:

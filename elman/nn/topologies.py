@@ -78,9 +78,9 @@ class ManyToOne(nn.Module):
         embedding: turns a step into a vector.
         front: shortens the sequence before the recurrence.
         pooling: "last", "mean", "max" or "attention", see `elman.nn.pooling`.
-        skip: the mean of what the recurrence reads goes to the head beside what it gives out, as
-            the two branches of LSTM-FCN do (Karim et al. 2018). The head takes
-            `recurrent.output_size + recurrent.input_size` features then.
+        beside: reads what the recurrence reads, as a front would; the mean of what it gives out
+            goes to the head beside the recurrence's (the two branches of LSTM-FCN, Karim et al.
+            2018). The head takes the features of both.
 
     >>> import torch
     >>> model = ManyToOne(Recurrent("gru", 3, 8), nn.Linear(8, 2), pooling="mean")
@@ -96,11 +96,11 @@ class ManyToOne(nn.Module):
         embedding: nn.Module | None = None,
         front: nn.Module | None = None,
         pooling: str = "last",
-        skip: bool = False,
+        beside: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.embedding, self.front = embedding, front
-        self.recurrent, self.head, self.skip = recurrent, head, skip
+        self.recurrent, self.head, self.beside = recurrent, head, beside
         like = recurrent.init_state(1)[0][0]
         self.pooling = make_pooling(
             pooling,
@@ -115,8 +115,8 @@ class ManyToOne(nn.Module):
         x, lengths = read(x, lengths, self.embedding, self.front)
         y, _ = run(self.recurrent, x, lengths=lengths)
         pooled = self.pooling(y, lengths)
-        if self.skip:
-            pooled = torch.cat([pooled, MeanPooling()(x, lengths)], -1)
+        if self.beside is not None:
+            pooled = torch.cat([pooled, MeanPooling()(*self.beside(x, lengths))], -1)
         return self.head(pooled)  # type: ignore[no-any-return]
 
 

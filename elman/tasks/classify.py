@@ -142,8 +142,8 @@ class ClassifySettings(TaskSettings):
         description="after each convolution: instance scales each channel of a sequence, batch "
         "those of a batch",
     )
-    skip: bool = Field(
-        False, description="the mean of what the recurrence reads joins what it gives out"
+    front_beside: bool = Field(
+        False, description="the convolutions read beside the recurrence, not before it"
     )
 
     @model_validator(mode="after")
@@ -307,7 +307,7 @@ class Classify:
                 )
             else:
                 front = ConvFront1d(size, channels, kernel_size=kernel, stride=stride, norm=norm)
-            size = front.output_size
+            size = size if settings.front_beside else front.output_size
         recurrent = Recurrent(
             settings.cell,
             size,
@@ -321,16 +321,17 @@ class Classify:
             zoneout=settings.zoneout,
             **settings.cell_options,
         )
-        features = recurrent.output_size + (size if settings.skip else 0)
+        beside = front if settings.front_beside else None
+        features = recurrent.output_size + (beside.output_size if beside is not None else 0)
         dropout = FirstDropout(settings.dropout, recurrent.output_size)
         head = nn.Sequential(dropout, nn.Linear(features, len(self.classes)))
         return ManyToOne(
             recurrent,
             head,
             embedding=embedding,
-            front=front,
+            front=None if settings.front_beside else front,
             pooling=settings.pooling,
-            skip=settings.skip,
+            beside=beside,
         )
 
     def objective(self, model: nn.Module) -> _Objective:
@@ -517,10 +518,10 @@ class TokenEmbedding(nn.Module):
 
 
 class FirstDropout(nn.Dropout):
-    """Dropout of the first `size` features: what the recurrence gave out, not what went round it.
+    """Dropout of the first `size` features: what the recurrence gave out, not what stood beside it.
 
     As in LSTM-FCN (Karim et al. 2018): a recurrence learns dozens of examples by heart at once,
-    and the convolutions beside it would be left with nothing to learn.
+    and convolutions beside it would be left with nothing to learn.
     """
 
     def __init__(self, p: float, size: int) -> None:
@@ -616,11 +617,6 @@ class ClassifyStepper:
             raise InputError(
                 "This model has a convolution, which looks ahead, so it cannot stream.",
                 fix="Train it without front_channels.",
-            )
-        if settings.skip:
-            raise InputError(
-                "This model pools what it reads too, which a stream does not keep.",
-                fix="Train it without skip.",
             )
         self.task, self.model = task, model
         self.kind = settings.pooling

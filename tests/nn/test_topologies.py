@@ -67,16 +67,16 @@ def test_one_to_one_sees_a_picture_through_a_front():
     two=st.sampled_from([None, 1, 2]),
     lengths=st.lists(st.integers(0, 6), min_size=1, max_size=3),
     extra=st.integers(0, 3),
-    skip=st.booleans(),
+    beside=st.booleans(),
 )
-def test_many_to_one_is_the_same_row_by_row(pooling, bidirectional, two, lengths, extra, skip):
+def test_many_to_one_is_the_same_row_by_row(pooling, bidirectional, two, lengths, extra, beside):
     torch.manual_seed(1)
     model = ManyToOne(
         Recurrent("gru", 3, 4, bidirectional=bidirectional),
-        nn.Linear((8 if bidirectional else 4) + 3 * skip, 2),
+        nn.Linear((8 if bidirectional else 4) + 5 * beside, 2),
         front=front_or_none(two),
         pooling=pooling,
-        skip=skip,
+        beside=ConvFront1d(3, 5, stride=2) if beside else None,
     ).double()
     x = torch.randn(len(lengths), max(lengths) + extra, 3).double()
     together = model(x, torch.tensor(lengths))

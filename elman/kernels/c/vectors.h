@@ -69,7 +69,7 @@ INLINE vec total(vec a) {
 }
 
 #define EACH(f) \
-    vec y; \
+    vec y = a; \
     for (int i = 0; i < V; i++) y[i] = f(a[i]); \
     return y;
 
@@ -111,7 +111,7 @@ INLINE vec v_floor(vec a) { EACH(F(floor)) }
 INLINE vec v_ceil(vec a) { EACH(F(ceil)) }
 INLINE vec v_round(vec a) { EACH(F(rint)) }
 INLINE vec v_pow(vec a, vec b) {
-    vec y;
+    vec y = a;
     for (int i = 0; i < V; i++) y[i] = F(pow)(a[i], b[i]);
     return y;
 }
