@@ -103,9 +103,11 @@ def find(cell: Cell, call: Call) -> Program | str:
                 dtypes.add(t.dtype)
         options.append(type(module))
         # What else may be changed between two calls and changes what is computed.
-        options += [
-            (k, v) for k, v in module.__dict__.items() if type(v) in (int, float, bool, str)
-        ]
+        for name, value in module.__dict__.items():
+            if type(value) in (int, float, bool, str):
+                options.append((name, value))
+            elif isinstance(value, tuple | Tensor) or callable(value):
+                options.append((name, id(value), getattr(value, "_version", 0)))
     if dtypes - {dtype}:
         return "compiled kernels want input, state and parameters of one dtype"
     holds: Holds = tuple(

@@ -1,0 +1,206 @@
+"""Cells that nobody wrote: random step functions of what kernels know, held to the reference."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from elman.cells import Cell
+from elman.kernels import build
+
+UNARY: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "relu": torch.relu,
+    "softplus": F.softplus,
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "elu": F.elu,
+    "abs": torch.abs,
+    "neg": torch.neg,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "bounded exp": lambda a: torch.exp(-a.abs()),
+    "log": lambda a: torch.log1p(a.abs()),
+    "root": lambda a: (a * a + 0.5).sqrt(),
+    "square": lambda a: a * a,
+    "clamp": lambda a: a.clamp(-0.7, 0.9),
+    "erf": torch.erf,
+    "atan": torch.atan,
+    "half": lambda a: 0.5 * a,
+    "one minus": lambda a: 1 - a,
+}
+BINARY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / (1 + b * b),
+    "max": torch.maximum,
+    "min": torch.minimum,
+    "where": lambda a, b: torch.where(a > b, a, 0.5 * b),
+    "mix": lambda a, b: torch.sigmoid(a) * a + (1 - torch.sigmoid(a)) * b,
+}
+ROWS: dict[str, Callable[[Tensor], Tensor]] = {
+    "softmax": lambda a: a.softmax(-1),
+    "layer norm": lambda a: F.layer_norm(a, a.shape[-1:], eps=0.1),
+    "rms norm": lambda a: F.rms_norm(a, a.shape[-1:], eps=0.1),
+    "mean": lambda a: a - a.mean(-1, keepdim=True),
+    "largest": lambda a: a * a.amax(-1, keepdim=True).sigmoid(),
+    "norm": lambda a: a / (1 + a.norm(dim=-1, keepdim=True)),
+    "gate of the sum": lambda a: a * a.sum(-1, keepdim=True).sigmoid(),
+}
+Operation = tuple[str, str, int, int]
+
+
+class Drawn(Cell):
+    """A step made of drawn operations on a list of values, each of which may be used again.
+
+    Values have the width of the first state; wider ones are cut where they are made.
+    """
+
+    def __init__(self, sizes: tuple[int, int], states: int, operations: list[Operation]) -> None:
+        inputs, n = sizes
+        super().__init__(inputs, n, state_sizes=(n,) * states)
+        self.operations = operations
+        self.maps = nn.ModuleList()
+        self.gains = nn.ParameterList()
+        self.first = nn.Linear(inputs, n)
+        for kind, _, _, _ in operations:
+            widths = {"product": (n, n), "product of a cat": (2 * n, n), "gates": (n, 2 * n)}
+            if kind in widths:
+                self.maps.append(nn.Linear(*widths[kind]))
+            elif kind == "input":
+                self.maps.append(nn.Linear(inputs, n, bias=False))
+            elif kind == "gain":
+                self.gains.append(nn.Parameter(torch.randn(n)))
+
+    def forward(self, x: Tensor, state: Any) -> Any:
+        values = [self.first(x), *state]
+        maps, gains = iter(self.maps), iter(self.gains)
+        for kind, name, i, j in self.operations:
+            a, b = values[i % len(values)], values[j % len(values)]
+            if kind == "unary":
+                values.append(UNARY[name](a))
+            elif kind == "binary":
+                values.append(BINARY[name](a, b))
+            elif kind == "rows":
+                values.append(ROWS[name](a))
+            elif kind == "product":
+                values.append(next(maps)(a))
+            elif kind == "product of a cat":
+                values.append(next(maps)(torch.cat([a, b], -1)))
+            elif kind == "gates":
+                values += next(maps)(a).chunk(2, -1)
+            elif kind == "input":
+                values.append(next(maps)(x) + a)
+            elif kind == "gain":
+                values.append(next(gains) * a)
+            else:
+                half = a.shape[1] // 2
+                values.append(torch.cat([b[:, half:], a[:, :half]], -1))
+        # Squashed, so that a drawn recurrence stays where single precision can follow it.
+        new = tuple(torch.tanh(values[-1 - k]) for k in range(len(state)))
+        return values[-1] + values[-2], new
+
+
+def operations() -> st.SearchStrategy[list[Operation]]:
+    index = st.integers(0, 20)
+    single = st.one_of(
+        *(
+            st.tuples(st.just(kind), st.sampled_from(sorted(names)), index, index)
+            for kind, names in (("unary", UNARY), ("binary", BINARY), ("binary", BINARY))
+        ),
+        st.tuples(st.just("rows"), st.sampled_from(sorted(ROWS)), index, index),
+        st.tuples(st.sampled_from(["input", "gain", "turn"]), st.just(""), index, index),
+    )
+    product = st.tuples(
+        st.sampled_from(["product", "product of a cat", "gates"]), st.just(""), index, index
+    )
+    few = st.lists(single, max_size=3)
+    # Up to two products, the second of which may depend on the first.
+    return st.builds(
+        lambda a, p, b, q, c: [*a, *p, *b, *q, *c],
+        few,
+        st.lists(product, max_size=1),
+        few,
+        st.lists(product, max_size=1),
+        st.lists(single, min_size=2, max_size=4),
+    )
+
+
+def check(
+    with_gradients: Any,
+    relative_error: Any,
+    drawn: list[Operation],
+    states: int,
+    n: int,
+    seed: int,
+) -> None:
+    """Within the contract, or within ten times what the reference itself loses."""
+    torch.manual_seed(seed)
+    cell = Drawn((3, n), states, drawn)
+    truth = copy.deepcopy(cell).double()
+    steps, batch = 4, 3
+    x, state = torch.randn(steps, batch, 3), [torch.randn(batch, n) for _ in range(states)]
+    whole = x.double(), [s.double() for s in state]
+    together = {
+        "lengths": [4, 0, 3],
+        "reset": torch.rand(steps, batch) < 0.3,
+        "reverse": bool(seed % 2),
+        "return_states": True,
+    }
+    for call in ({}, together):
+        true = with_gradients(truth, *whole, "reference", seed, **call)
+        got = with_gradients(cell, x, state, "cpu", seed, **call)
+        theirs = with_gradients(cell, x, state, "reference", seed, **call)
+        for part, bound in ((0, 1e-5), (1, 1e-4)):
+            for results in zip(got[part], theirs[part], true[part], strict=True):
+                a, b, c = (t.detach() for t in results)
+                # Differences of equal numbers leave rounding alone, which says nothing.
+                small = float(c.abs().max()) < 1e-6
+                ours = float((a - c).norm()) if small else relative_error(a, c)
+                reference = float((b - c).norm()) if small else relative_error(b, c)
+                assert ours <= max(bound, 10 * reference), (part, call)
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "FLAGS", tuple("-O1" if f == "-O3" else f for f in build.FLAGS))
+
+
+ARGUMENTS = (operations(), st.integers(1, 3), st.sampled_from([1, 2, 5, 17]), st.integers(0, 99))
+COMMON: dict[str, Any] = {
+    "deadline": None,
+    "derandomize": True,
+    "database": None,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+}
+
+
+# What hypothesis found, kept.
+
+
+def test_a_product_of_part_of_a_product(with_gradients, relative_error):
+    drawn = [("gates", "", 0, 0), ("product", "", 4, 0), ("unary", "abs", 0, 0)]
+    check(with_gradients, relative_error, drawn, 3, 5, 0)
+
+
+@settings(max_examples=80, **COMMON)
+@given(*ARGUMENTS)
+def test_random_cells(with_gradients, relative_error, drawn, states, n, seed):
+    check(with_gradients, relative_error, drawn, states, n, seed)
+
+
+@pytest.mark.slow
+@settings(max_examples=500, **(COMMON | {"derandomize": False}))
+@given(*ARGUMENTS)
+def test_many_random_cells(with_gradients, relative_error, drawn, states, n, seed):
+    check(with_gradients, relative_error, drawn, states, n, seed)

@@ -1,0 +1,253 @@
+"""Kernels for other instruction sets, without a warning of the compiler's, under its sanitizers."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from elman.cells import CELLS, make
+from elman.errors import ElmanError
+from elman.kernels import build, cpu
+from elman.kernels.emit import TARGETS, cell_source, products_source
+from elman.kernels.plan import make_plans
+from elman.kernels.trace import trace
+
+EVERYTHING = {"peepholes": True, "coupled": True, "layer_norm": True, "proj_size": 3}
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{name: (name, {}) for name in CELLS},
+    "lstm with everything": ("lstm", EVERYTHING),
+    "jordan decaying": ("jordan", {"decay": 0.5, "output_size": 3}),
+    "mingru positive": ("mingru", {"positive": True}),
+    "minlstm unscaled": ("minlstm", {"scaled": False}),
+    "indrnn bounded": ("indrnn", {"bound": 0.4}),
+    "esn leaking": ("esn", {"leak": 0.3, "output_size": 3}),
+}
+DTYPES = {"single": torch.float32, "double": torch.float64}
+
+
+def compiler() -> tuple[str, ...]:
+    try:
+        found = build.find_compiler()
+    except ElmanError as error:
+        pytest.skip(str(error))
+    if found is None:
+        pytest.skip("no C compiler on this machine")
+    return found.command
+
+
+def missing(target: str) -> str | None:
+    """Why this machine cannot run a target's kernels."""
+    if platform.machine() != TARGETS[target].machine:
+        return f"{target} is for {TARGETS[target].machine}, this is {platform.machine()}"
+    has = torch.backends.cpu.get_cpu_capability()
+    needed = {"avx512": ("AVX512",), "avx2": ("AVX512", "AVX2")}
+    if target in needed and has not in needed[target]:
+        return f"this processor has {has} and no {target}"
+    return None
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru_cho", "minlstm", "lru", "lstm with everything"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_instruction_set_keeps_the_contract(
+    target, name, monkeypatch, held_to_the_reference, with_gradients, relative_error
+):
+    compiler()
+    reason = missing(target)
+    if reason:
+        pytest.skip(reason)
+    monkeypatch.setattr(cpu, "best_target", lambda: TARGETS[target])
+    kind, options = VARIANTS[name]
+    for sizes, steps, batch in (((3, 5), 1, 1), ((7, 33), 6, 5), ((9, 17), 6, 14)):
+        torch.manual_seed(0)
+        cell = make(kind, *sizes, **options)
+        x = torch.randn(steps, batch, sizes[0])
+        state = [torch.randn(batch, n) * 0.5 for n in cell.state_sizes]
+        together = {
+            "lengths": torch.tensor([steps, 0, 1, *[steps - 1] * batch])[:batch],
+            "reset": torch.rand(steps, batch) < 0.3,
+            "reverse": True,
+            "return_states": True,
+        }
+        for call in ({}, together):
+            held_to_the_reference(cell, x, state, **call)
+        assert cpu_target_of(cell) == {target}
+    whole, doubled = cell.double(), (x.double(), [s.double() for s in state])
+    got = with_gradients(whole, *doubled, "cpu", **together)
+    truth = with_gradients(whole, *doubled, "reference", **together)
+    for a, b in zip([*got[0], *got[1]], [*truth[0], *truth[1]], strict=True):
+        assert relative_error(a, b) <= 1e-12
+
+
+def cpu_target_of(cell: Any) -> set[str]:
+    """For which instruction sets kernels of this very cell were made."""
+    from elman.kernels import choose
+
+    program = choose(cell, torch.zeros(2, 1, cell.input_size), backend="cpu").program
+    assert program is not None
+    return {program.target.name}
+
+
+# What the compiler says.
+
+
+def says(source: str, flags: tuple[str, ...], folder: Path) -> str:
+    """What the compiler has to say of a source."""
+    file = folder / "kernel.c"
+    file.write_text(source, encoding="utf-8")
+    strict = ("-O1", "-std=gnu11", "-fPIC", "-Wall", "-Wextra", "-Werror", "-c", "-o", os.devnull)
+    done = subprocess.run(
+        [*compiler(), *strict, *flags, str(file)], capture_output=True, text=True, check=False
+    )
+    return done.stderr if done.returncode else ""
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_source_compiles_without_a_warning(name, tmp_path):
+    kind, options = VARIANTS[name]
+    cell = make(kind, 3, 5, **options)
+    target = cpu.best_target()
+    if target is None:
+        pytest.skip(f"no kernels are made for {platform.machine()} processors yet")
+    masks = ("mask",) * len(cell.state_sizes) if name in ("lstm", "gru") else None
+    for holds in {None, masks}:
+        plans = make_plans(trace(cell, holds), cell.state_sizes)
+        assert says(cell_source(plans, target, False), target.flags, tmp_path) == ""
+
+
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_target_compiles_without_a_warning(target, double, tmp_path):
+    wanted = TARGETS[target]
+    if platform.machine() != wanted.machine:
+        pytest.skip(f"{target} is for {wanted.machine}, this is {platform.machine()}")
+    cell = make("lstm", 3, 5, **EVERYTHING)
+    source = cell_source(make_plans(trace(cell), cell.state_sizes), wanted, double)
+    assert says(source, wanted.flags, tmp_path) == ""
+    assert says(products_source(wanted, double), wanted.flags, tmp_path) == ""
+
+
+def test_every_target_has_a_source():
+    cell = make("gru", 3, 5)
+    for target in TARGETS.values():
+        for double in (False, True):
+            source = cell_source(make_plans(trace(cell), cell.state_sizes), target, double)
+            assert f"#define V {target.vector // (8 if double else 4)}\n" in source
+
+
+def test_no_size_is_written_into_a_source():
+    """So that one library serves all sizes of a cell."""
+    sources = set()
+    for sizes in ((3, 5), (7, 33), (40, 12)):
+        cell = make("lstm", *sizes, peepholes=True)
+        target = TARGETS["avx512"]
+        sources.add(cell_source(make_plans(trace(cell), cell.state_sizes), target, False))
+    assert len(sources) == 1
+
+
+# Memory and undefined behaviour.
+
+SANITIZED = """
+import sys
+import torch
+from elman.cells import make
+from elman.kernels import build, run
+
+build.FLAGS = tuple(f for f in build.FLAGS if f != "-O3") + (
+    "-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+)
+if sys.argv[1] == "control":
+    numbers = torch.zeros(5)
+    library = build.load("void f(float *p, long n) { for (long i = 0; i <= n; i++) p[i] = 1; }")
+    import ctypes
+    library.f(ctypes.c_void_p(numbers.data_ptr()), ctypes.c_long(5))
+    sys.exit(0)
+cells = eval(sys.argv[1])
+for threads in (1, 2):
+    torch.set_num_threads(threads)
+    for name, options in cells:
+        for sizes, steps, batch in (((1, 2), 1, 1), ((3, 5), 4, 3), ((7, 33), 20, 9)):
+            torch.manual_seed(0)
+            dtypes = (torch.float32, torch.float64) if name in ("lstm", "lru") else (torch.float32,)
+            for dtype in dtypes:
+                cell = make(name, *sizes, dtype=dtype, **options)
+                x = torch.randn(steps, batch, sizes[0], dtype=dtype, requires_grad=True)
+                lengths = torch.randint(0, steps + 1, (batch,))
+                reset = torch.rand(steps, batch) < 0.3
+                masks = tuple(torch.rand(steps, batch, n) < 0.3 for n in cell.state_sizes)
+                together = dict(lengths=lengths, reset=reset, return_states=True)
+                for call in (
+                    {}, dict(return_states=True, reverse=True), dict(reset=reset), together,
+                    dict(together, reverse=True), dict(together, hold=masks),
+                ):
+                    if "hold" in call and name not in ("lstm", "gru"):
+                        continue
+                    result = run(cell, x, backend="cpu", **call)
+                    parts = [result.output, *result.state, *(result.states or ())]
+                    sum(p.square().sum() for p in parts).backward()
+                    with torch.no_grad():
+                        run(cell, x, backend="cpu", **call)
+print("through")
+"""
+
+
+def sanitized(what: str, cache: Path) -> subprocess.CompletedProcess[str]:
+    command = compiler()
+    if platform.system() != "Linux":
+        pytest.skip(f"no way to preload a sanitizer on {platform.system()}")
+    found = subprocess.run(
+        [*command, "-print-file-name=libasan.so"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    if not os.path.isabs(found):
+        pytest.skip(f"{command[0]} has no libasan.so")
+    cache.mkdir(mode=0o700, exist_ok=True)
+    environment = os.environ | {
+        "LD_PRELOAD": found,
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "ELMAN_CACHE": str(cache),
+    }
+    return subprocess.run(
+        [sys.executable, "-c", SANITIZED, what],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def test_the_sanitizer_would_notice(tmp_path):
+    done = sanitized("control", tmp_path / "cache")
+    assert done.returncode != 0
+    assert "heap-buffer-overflow" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("mgu",),
+        *(
+            pytest.param(names, marks=pytest.mark.slow)
+            for names in (
+                ("lstm", "gru"),
+                ("lstm with everything", "lru", "gru_cho", "jordan"),
+                ("elman", "irnn", "ugrnn", "indrnn", "mingru", "minlstm", "esn"),
+            )
+        ),
+    ],
+    ids=lambda names: names[0],
+)
+def test_nothing_is_read_or_written_out_of_bounds(names, tmp_path):
+    cells = [VARIANTS[name] for name in names]
+    done = sanitized(repr(cells), tmp_path / "cache")
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "through" in done.stdout
+    assert "runtime error" not in done.stderr
