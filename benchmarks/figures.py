@@ -46,6 +46,21 @@ class Figure:
 
 PTB = ["ptb/ptb.train.txt.gz", "ptb/ptb.valid.txt", "ptb/ptb.test.txt"]
 
+ZAREMBA = {
+    "unit": "words",
+    "hidden_size": 200,
+    "num_layers": 2,
+    "batch_size": 20,
+    "k1": 20,
+    "init_scale": 0.1,
+    # The paper's loss is a sum over 20 steps: rate 1 and norm 5 of it are these of a mean.
+    "optimizer": "sgd",
+    "lr": 20.0,
+    "clip_at": 0.25,
+    "schedule": "step",
+    "decay": 0.5,
+}
+
 TEXT = {
     "cell": "lstm",
     "embedding_size": 100,
@@ -78,23 +93,7 @@ FIGURES: dict[str, Figure] = {
         metric="perplexity",
         reach=115,
         note="words, 2×200 LSTM without regularisation, trained as in Zaremba et al. 2014",
-        settings={
-            "unit": "words",
-            "hidden_size": 200,
-            "num_layers": 2,
-            "dropout": 0.0,
-            "batch_size": 20,
-            "k1": 20,
-            "init_scale": 0.1,
-            # The paper's loss is a sum over 20 steps: rate 1 and norm 5 of it are these of a mean.
-            "optimizer": "sgd",
-            "lr": 20.0,
-            "clip_at": 0.25,
-            "schedule": "step",
-            "decay": 0.5,
-            "decay_after": 4,
-            "epochs": 13,
-        },
+        settings={**ZAREMBA, "dropout": 0.0, "decay_after": 4, "epochs": 13},
     ),
     "ptb-dropout": Figure(
         "generate",
@@ -102,23 +101,7 @@ FIGURES: dict[str, Figure] = {
         metric="perplexity",
         reach=105,
         note="words, the same 2×200 LSTM with dropout and tied weights",
-        settings={
-            "unit": "words",
-            "hidden_size": 200,
-            "num_layers": 2,
-            "tied": True,
-            "dropout": 0.2,
-            "batch_size": 20,
-            "k1": 20,
-            "init_scale": 0.1,
-            "optimizer": "sgd",
-            "lr": 20.0,
-            "clip_at": 0.25,
-            "schedule": "step",
-            "decay": 0.5,
-            "decay_after": 5,
-            "epochs": 10,
-        },
+        settings={**ZAREMBA, "tied": True, "dropout": 0.2, "decay_after": 5, "epochs": 10},
     ),
     "etth1": Figure(
         "forecast",

@@ -67,7 +67,7 @@ def derive(
         elif node.op == "affine":
             _through_affine(graph, node, grad, pieces, found)
         elif node.op == "slice":
-            _piece(graph, pieces, node.args[0], node.value[0], grad)
+            pieces[node.args[0]].append((node.value[0], grad))
         elif node.op == "cat":
             at = 0
             for part in node.args:
@@ -106,13 +106,7 @@ def _send(graph: Graph, pieces: dict[Node, list[tuple[int, Node]]], to: Node, g:
         g = graph.reduce("sum", g)
     elif g.width == 0:
         g = graph.vector_of(g, to.width)
-    _piece(graph, pieces, to, 0, g)
-
-
-def _piece(
-    graph: Graph, pieces: dict[Node, list[tuple[int, Node]]], to: Node, start: int, g: Node
-) -> None:
-    pieces[to].append((start, g))
+    pieces[to].append((0, g))
 
 
 def _whole(graph: Graph, node: Node, pieces: list[tuple[int, Node]]) -> Node:

@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-ROW_LEAVES = ("x", "state", "mask", "grad_output", "grad_state")
-"""What a step is given for each row."""
-LEAVES = (*ROW_LEAVES, "vector", "number", "const", "width")
-"""What is not computed: also a parameter's vector or number, a constant, how wide a node is."""
+UNIFORM = ("vector", "number", "const", "width")
+"""The same for every row: a parameter's vector or number, a constant, how wide a node is."""
+LEAVES = ("x", "state", "mask", "grad_output", "grad_state", *UNIFORM)
+"""What is given and not computed."""
 REDUCTIONS = ("sum", "amax")
 
 UNARY: dict[str, Callable[[float], float]] = {
@@ -122,7 +122,7 @@ class Node:
     def is_uniform(self) -> bool:
         """Whether it is the same for every row."""
         root = self.args[0] if self.op == "slice" else self
-        return root.op in ("vector", "number", "const", "width")
+        return root.op in UNIFORM
 
 
 @dataclass
@@ -167,7 +167,8 @@ class Graph:
         width = max(a.width for a in args)
         if any(a.width == 1 for a in args) and width > 1:
             args = tuple(self.number_of(a) if a.width == 1 else a for a in args)
-        assert all(a.width in (0, width) for a in args), [a.width for a in args]
+        if any(a.width not in (0, width) for a in args):
+            raise ValueError(f"{op} of vectors of {[a.width for a in args]} numbers")
         return self._node(op, tuple(args), width)
 
     def add(self, *nodes: Node) -> Node:
@@ -188,7 +189,8 @@ class Graph:
 
     def number_of(self, node: Node) -> Node:
         """A vector of one as a single number."""
-        assert node.width == 1
+        if node.width != 1:
+            raise ValueError(f"a vector of {node.width} is no single number")
         return self._node("number_of", (node,), 0)
 
     def vector_of(self, node: Node, width: int) -> Node:
@@ -197,7 +199,8 @@ class Graph:
 
     def slice(self, node: Node, start: int, width: int) -> Node:
         """`width` numbers of a vector from `start` on."""
-        assert 0 <= start <= start + width <= node.width, (start, width, node.width)
+        if not 0 <= start <= start + width <= node.width:
+            raise ValueError(f"{width} numbers from {start} of a vector of {node.width}")
         if width == node.width:
             return node
         if node.op == "slice":

@@ -75,7 +75,7 @@ def loop(cell: Cell, call: Call) -> Result:
         if not outputs:
             check_step(cell, call, output, new)
         if masks is not None:
-            output, new = _held(masks[t], state, output, new)
+            output, new = held(masks[t], state, output, new)
         if valid is not None:
             output = torch.where(valid[t, :, None], output, torch.zeros_like(output))
         outputs.append(output)
@@ -109,13 +109,14 @@ def _per_step(hold: Hold | None, steps: int) -> list[Hold] | None:
     return [tuple(step) for step in zip(*columns, strict=True)]
 
 
-def _held(hold: Hold, old: State, output: Tensor, new: State) -> tuple[Tensor, State]:
+def held(hold: Hold, old: State, output: Tensor, new: State) -> tuple[Tensor, State]:
+    """Zoneout of one step, `hold` with masks `(B, size)`; an output that is a state follows it."""
     kept = []
-    for held, before, after in zip(hold, old, new, strict=True):
-        if isinstance(held, Tensor):
-            kept.append(torch.where(held, before, after))
-        elif held:
-            kept.append(held * before + (1 - held) * after)
+    for how, before, after in zip(hold, old, new, strict=True):
+        if isinstance(how, Tensor):
+            kept.append(torch.where(how, before, after))
+        elif how:
+            kept.append(how * before + (1 - how) * after)
         else:
             kept.append(after)
     for after, now in zip(new, kept, strict=True):

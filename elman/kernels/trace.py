@@ -1,9 +1,10 @@
 """From a cell to the graph of its step: `forward` is run once on tensors without values.
 
-torch's tracer writes down the aten operations; here each is turned into nodes of
-`elman.kernels.graph`. What depends on parameters alone (a transposed weight, a gate's bound, the
-complex diagonal of an LRU) is no part of a step: it is kept as a small torch program, run once a
-call under autograd, and its results are what kernels know as matrices, vectors and numbers.
+torch's tracer writes down the aten operations; each is turned into nodes of
+`elman.kernels.graph` by a rule of `elman.kernels.aten`. What depends on parameters alone (a
+transposed weight, a gate's bound, the complex diagonal of an LRU) is no part of a step: it is kept
+as a small torch program, run once a call under autograd, and its results are what kernels know as
+matrices, vectors and numbers.
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, fx
 from torch.func import functional_call
 
 from elman.cells.base import Cell
+from elman.kernels.aten import RULES, Unsupported, name_of
 from elman.kernels.graph import Graph, Matrix, Node
+from elman.kernels.reference import held
+from elman.kernels.sequence import Hold
 
-Holds = tuple[str | float | None, ...]
+Holds = tuple[Literal["mask"] | float | None, ...]
 """For each state how it is held: "mask", a probability, or None."""
 
 
@@ -66,30 +70,13 @@ def trace(cell: Cell, holds: Holds | None = None) -> Traced:
 
     def step(parameters: list[Tensor], x: Tensor, state: Any, masks: Any) -> Any:
         output, new = functional_call(cell, dict(zip(names, parameters, strict=True)), (x, state))
-        return held(kept, masks, state, output, tuple(new))
+        hold: Hold = tuple(
+            mask != 0 if how == "mask" else how for how, mask in zip(kept, masks, strict=True)
+        )
+        return held(hold, state, output, tuple(new))
 
     program = _program(step, cell, [named[n] for n in names], batch, dtype, kept)
     return _Reader(cell, program, batch, names, kept).read()
-
-
-def held(
-    holds: Holds, masks: Sequence[Tensor | None], old: Any, output: Tensor, new: tuple[Tensor, ...]
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Zoneout of one step; an output that is one of the new states follows it."""
-    kept: list[Tensor] = []
-    for how, mask, before, after in zip(holds, masks, old, new, strict=True):
-        if how == "mask":
-            assert mask is not None
-            kept.append(torch.where(mask != 0, before, after))
-        elif how:
-            assert isinstance(how, float)
-            kept.append(how * before + (1 - how) * after)
-        else:
-            kept.append(after)
-    for after, now in zip(new, kept, strict=True):
-        if output is after:
-            return now, tuple(kept)
-    return output, tuple(kept)
 
 
 def _batch_for(cell: Cell) -> int:
@@ -176,14 +163,14 @@ class _Reader:
         self._read_placeholders()
         for node in self.program.graph.nodes:
             if _is_random(node):
-                raise Untraceable(f"{_name(node)} draws random numbers{_at(node)}")
+                raise Untraceable(f"{name_of(node)} draws random numbers{_at(node)}")
             if _changes_in_place(node):
                 self._check_in_place(node)
             if node.op == "call_function" and self._of_rows(node) and _used(node):
                 self.graph.line = _line(node)
                 self.values[node] = self._call(node)
         (results,) = next(n for n in self.program.graph.nodes if n.op == "output").args
-        output, *states = (self._row(n) for n in results)
+        output, *states = (self.row(n) for n in results)
         self._check(output, states)
         return Traced(
             self.graph,
@@ -222,7 +209,7 @@ class _Reader:
         assert isinstance(changed, fx.Node)
         own = changed in self.values and changed.op == "call_function"
         if not own or _is_view(changed) or any(_is_view(user) for user in changed.users):
-            raise Untraceable(f"{_name(node)} changes a tensor in place{_at(node)}")
+            raise Untraceable(f"{name_of(node)} changes a tensor in place{_at(node)}")
 
     def _of_rows(self, node: fx.Node) -> bool:
         """Whether a value differs from row to row."""
@@ -235,29 +222,31 @@ class _Reader:
             assert isinstance(index, int)
             parts = self.values[whole]
             if not isinstance(parts, list) or index >= len(parts) or parts[index] is None:
-                raise Untraceable(f"a result of {_name(whole)} has no kernel{_at(whole)}")
+                raise Untraceable(f"a result of {name_of(whole)} has no kernel{_at(whole)}")
             return parts[index]
-        name = _name(node)
-        rule = _RULES.get(name[:-1] if _changes_in_place(node) else name)
+        name = name_of(node)
+        rule = RULES.get(name[:-1] if _changes_in_place(node) else name)
         if rule is None:
-            raise Untraceable(f"{_name(node)} has no kernel{_at(node)}")
+            raise Untraceable(f"{name_of(node)} has no kernel{_at(node)}")
         try:
             return rule(self, node, *node.args, **node.kwargs)
-        except _Unsupported as error:
-            raise Untraceable(f"{_name(node)}: {error}{_at(node)}") from None
-        except (TypeError, AssertionError) as error:
+        except Unsupported as error:
+            raise Untraceable(f"{name_of(node)}: {error}{_at(node)}") from None
+        except (TypeError, ValueError) as error:
             raise Untraceable(
-                f"{_name(node)} is called in a way without a kernel{_at(node)}"
+                f"{name_of(node)} is called in a way without a kernel{_at(node)}"
             ) from error
 
-    def _row(self, value: Any) -> Node:
+    def row(self, value: Any) -> Node:
         """A value of each row: computed, a constant, or a parameter."""
         if isinstance(value, bool | int | float):
             return self.graph.const(float(value))
-        assert isinstance(value, fx.Node), value
+        if not isinstance(value, fx.Node):
+            raise Unsupported(f"{value!r} is no value of a row")
         if value in self.values:
             found = self.values[value]
-            assert isinstance(found, Node)
+            if not isinstance(found, Node):
+                raise Unsupported("several values at once")
             return found
         return self._parameter(value)
 
@@ -275,9 +264,9 @@ class _Reader:
             return self.graph.const(float(getattr(self.program, str(value.target))))
         shape = list(meta.shape)
         if not meta.is_floating_point():
-            raise _Unsupported(f"a parameter of {meta.dtype}")
+            raise Unsupported(f"a parameter of {meta.dtype}")
         if self.batch in shape:
-            raise _Unsupported("a constant with one entry for each row")
+            raise Unsupported("a constant with one entry for each row")
         while len(shape) > 1 and shape[0] == 1:
             shape = shape[1:]
         index = self.prepared.setdefault(value, len(self.prepared))
@@ -285,13 +274,13 @@ class _Reader:
             return self.graph.leaf("number", index, 0)
         if len(shape) == 1:
             return self.graph.leaf("vector", index, shape[0])
-        raise _Unsupported(f"a parameter of shape {tuple(meta.shape)} goes with a row")
+        raise Unsupported(f"a parameter of shape {tuple(meta.shape)} goes with a row")
 
     def _expanded(self, value: fx.Node) -> Node:
         """A parameter spread out over rows is that parameter."""
-        found, shape = self._row(value.args[0]), self.shape(value)
+        found, shape = self.row(value.args[0]), self.shape(value)
         if len(shape) != 2 or shape[0] != self.batch:
-            raise _Unsupported(f"a parameter of shape {shape} goes with a row")
+            raise Unsupported(f"a parameter of shape {shape} goes with a row")
         return (
             found
             if found.width == shape[1] or not found.width
@@ -301,7 +290,7 @@ class _Reader:
     def matrix(self, value: Any) -> tuple[Matrix, tuple[int, int]]:
         """A parameter that multiplies rows; a transposed one is known by what it transposes."""
         if not isinstance(value, fx.Node) or value in self.values:
-            raise _Unsupported("a product of two things that differ from row to row")
+            raise Unsupported("a product of two things that differ from row to row")
         transposed = False
         rows, columns = value.meta["val"].shape
         while value.target in (torch.ops.aten.t.default, torch.ops.aten.numpy_T.default):
@@ -321,18 +310,7 @@ class _Reader:
         """Refuse what reaches across rows."""
         dims = len(self.shape(node.args[0]))
         if dims != 2 or axis % dims != 1:
-            raise _Unsupported("it reaches across rows")
-
-
-class _Unsupported(Exception):
-    """An argument that a rule does not take."""
-
-
-def _name(node: fx.Node) -> str:
-    target = node.target
-    if isinstance(target, torch._ops.OpOverload):
-        return target._overloadpacket._qualified_op_name.partition("::")[2]
-    return str(getattr(target, "__name__", target))
+            raise Unsupported("it reaches across rows")
 
 
 def _changes_in_place(node: fx.Node) -> bool:
@@ -443,444 +421,3 @@ def _ancestors(nodes: Any) -> set[fx.Node]:
             found.add(node)
             pending += node.all_input_nodes
     return found
-
-
-# --- aten, operation by operation ----------------------------------------------------------
-
-Rule = Callable[..., Any]
-_RULES: dict[str, Rule] = {}
-
-
-def _rule(*names: str) -> Callable[[Rule], Rule]:
-    def register(rule: Rule) -> Rule:
-        for name in names:
-            _RULES[name] = rule
-        return rule
-
-    return register
-
-
-def _pointwise(name: str, make: Callable[..., Node]) -> None:
-    """A rule for an operation that takes row values only."""
-
-    def rule(reader: _Reader, node: fx.Node, *args: Any) -> Node:
-        rows = [reader._row(a) for a in args]
-        result = make(reader.graph, *rows)
-        shape = reader.shape(node)
-        if not shape and result.is_uniform:
-            return result
-        if len(shape) != 2 and not (len(shape) == 1 and shape[0] == reader.batch):
-            raise _Unsupported(f"a value of shape {shape} is no row")
-        return result
-
-    _RULES[name] = rule
-
-
-def _plain(op: str) -> Callable[..., Node]:
-    return lambda G, *args: G.pointwise(op, *args)
-
-
-for _op in (
-    *("neg", "exp", "expm1", "log", "log1p", "tanh", "sigmoid", "sqrt", "reciprocal", "abs"),
-    *(
-        "sin",
-        "cos",
-        "atan",
-        "erf",
-        "floor",
-        "ceil",
-        "round",
-        "maximum",
-        "minimum",
-        "eq",
-        "lt",
-        "le",
-    ),
-):
-    _pointwise(_op, _plain(_op))
-
-
-def _c(G: Graph, value: float) -> Node:
-    return G.const(value)
-
-
-def _at_least(G: Graph, a: Node, bound: Node) -> Node:
-    """A clamp, whose bound itself still passes the gradient on; a maximum would halve it."""
-    return G.pointwise("where", G.pointwise("lt", a, bound), bound, a)
-
-
-def _at_most(G: Graph, a: Node, bound: Node) -> Node:
-    return G.pointwise("where", G.pointwise("lt", bound, a), bound, a)
-
-
-_MADE: dict[str, Callable[..., Node]] = {
-    "sign": lambda G, a: G.pointwise("sign", a),
-    "sgn": lambda G, a: G.pointwise("sign", a),
-    "relu": lambda G, a: G.pointwise("relu", a),
-    "rsqrt": lambda G, a: G.pointwise("reciprocal", G.pointwise("sqrt", a)),
-    "square": lambda G, a: G.mul(a, a),
-    "exp2": lambda G, a: G.pointwise("exp", G.mul(a, _c(G, 0.6931471805599453))),
-    "log2": lambda G, a: G.mul(G.pointwise("log", a), _c(G, 1.4426950408889634)),
-    "log10": lambda G, a: G.mul(G.pointwise("log", a), _c(G, 0.4342944819032518)),
-    "tan": lambda G, a: G.pointwise("div", G.pointwise("sin", a), G.pointwise("cos", a)),
-    "erfc": lambda G, a: G.pointwise("sub", _c(G, 1.0), G.pointwise("erf", a)),
-    "pow": lambda G, a, b: G.pointwise("pow", a, b),
-    "mul": lambda G, a, b: G.mul(a, b),
-    "gt": lambda G, a, b: G.pointwise("lt", b, a),
-    "ge": lambda G, a, b: G.pointwise("le", b, a),
-    "ne": lambda G, a, b: G.pointwise("not", G.pointwise("eq", a, b)),
-    "logical_not": lambda G, a: G.pointwise("not", a),
-    "bitwise_not": lambda G, a: G.pointwise("not", a),
-    "logical_and": lambda G, a, b: G.pointwise("and", a, b),
-    "bitwise_and": lambda G, a, b: G.pointwise("and", a, b),
-    "logical_or": lambda G, a, b: G.pointwise("or", a, b),
-    "bitwise_or": lambda G, a, b: G.pointwise("or", a, b),
-    "where": lambda G, c, a, b: G.pointwise("where", c, a, b),
-    "clamp_min": lambda G, a, b: _at_least(G, a, b),
-    "clamp_max": lambda G, a, b: _at_most(G, a, b),
-    "masked_fill": lambda G, a, c, b: G.pointwise("where", c, b, a),
-    "_prelu_kernel": lambda G, a, b: G.pointwise(
-        "where", G.pointwise("lt", _c(G, 0.0), a), a, G.mul(b, a)
-    ),
-    "log_sigmoid": lambda G, a: G.pointwise("neg", G.pointwise("softplus", G.pointwise("neg", a))),
-}
-for _op, _make in _MADE.items():
-    _pointwise(_op, _make)
-
-
-@_rule("add")
-def _add(reader: _Reader, node: fx.Node, a: Any, b: Any, *, alpha: float = 1) -> Node:
-    first, second = reader._row(a), reader._row(b)
-    G = reader.graph
-    if alpha == 1 and first.op == second.op == "affine" and len(a.users) == len(b.users) == 1:
-        return G.merge(first, second)
-    return G.add(first, second if alpha == 1 else G.mul(second, G.const(alpha)))
-
-
-@_rule("sub")
-def _sub(reader: _Reader, node: fx.Node, a: Any, b: Any, *, alpha: float = 1) -> Node:
-    G, second = reader.graph, reader._row(b)
-    return G.pointwise(
-        "sub", reader._row(a), second if alpha == 1 else G.mul(second, G.const(alpha))
-    )
-
-
-@_rule("rsub")
-def _rsub(reader: _Reader, node: fx.Node, a: Any, b: Any, alpha: float = 1) -> Node:
-    found: Node = _sub(reader, node, b, a, alpha=alpha)
-    return found
-
-
-@_rule("div")
-def _div(reader: _Reader, node: fx.Node, a: Any, b: Any, *, rounding_mode: Any = None) -> Node:
-    if rounding_mode is not None:
-        # Not the rounded quotient: torch goes by the remainder.
-        raise _Unsupported(f"rounding_mode={rounding_mode!r}")
-    return reader.graph.pointwise("div", reader._row(a), reader._row(b))
-
-
-@_rule("clamp")
-def _clamp(reader: _Reader, node: fx.Node, a: Any, low: Any = None, high: Any = None) -> Node:
-    value = reader._row(a)
-    if low is not None:
-        value = _at_least(reader.graph, value, reader._row(low))
-    if high is not None:
-        value = _at_most(reader.graph, value, reader._row(high))
-    return value
-
-
-def _between(G: Graph, a: Node, low: float, high: float) -> Node:
-    """Bounds that pass no gradient on."""
-    below = G.pointwise("where", G.pointwise("le", _c(G, high), a), _c(G, high), a)
-    return G.pointwise("where", G.pointwise("le", a, _c(G, low)), _c(G, low), below)
-
-
-@_rule("hardtanh")
-def _hardtanh(reader: _Reader, node: fx.Node, a: Any, low: float = -1, high: float = 1) -> Node:
-    return _between(reader.graph, reader._row(a), low, high)
-
-
-@_rule("hardsigmoid")
-def _hardsigmoid(reader: _Reader, node: fx.Node, a: Any) -> Node:
-    G = reader.graph
-    within = _between(G, G.pointwise("add", reader._row(a), _c(G, 3.0)), 0, 6)
-    return G.pointwise("div", within, _c(G, 6.0))
-
-
-@_rule("hardswish")
-def _hardswish(reader: _Reader, node: fx.Node, a: Any) -> Node:
-    G, value = reader.graph, reader._row(a)
-    bent = G.mul(value, G.pointwise("add", G.pointwise("div", value, _c(G, 6.0)), _c(G, 0.5)))
-    below = G.pointwise("where", G.pointwise("le", value, _c(G, -3.0)), _c(G, 0.0), bent)
-    return G.pointwise("where", G.pointwise("le", _c(G, 3.0), value), value, below)
-
-
-@_rule("softplus")
-def _softplus(
-    reader: _Reader, node: fx.Node, a: Any, beta: float = 1, threshold: float = 20
-) -> Node:
-    G = reader.graph
-    if beta == 1:
-        return G.pointwise("softplus", reader._row(a))
-    scaled = G.pointwise("softplus", G.mul(reader._row(a), G.const(beta)))
-    return G.pointwise("div", scaled, G.const(beta))
-
-
-@_rule("log_sigmoid_forward")
-def _log_sigmoid_forward(reader: _Reader, node: fx.Node, a: Any) -> list[Node | None]:
-    G = reader.graph
-    softplus = G.pointwise("softplus", G.pointwise("neg", reader._row(a)))
-    return [G.pointwise("neg", softplus), None]
-
-
-@_rule("elu", "celu")
-def _elu(
-    reader: _Reader, node: fx.Node, a: Any, alpha: float = 1, scale: float = 1, inside: float = 1
-) -> Node:
-    G, value = reader.graph, reader._row(a)
-    if _name(node) == "celu":
-        inside = 1 / alpha
-    # The branch not taken is kept finite, so that its gradient is 0 and not 0 · ∞.
-    below = _at_most(G, value, G.const(0.0))
-    below = G.mul(G.pointwise("expm1", G.mul(below, G.const(inside))), G.const(alpha * scale))
-    positive = G.pointwise("lt", G.const(0.0), value)
-    return G.pointwise("where", positive, G.mul(value, G.const(scale)), below)
-
-
-@_rule("leaky_relu")
-def _leaky_relu(reader: _Reader, node: fx.Node, a: Any, slope: float = 0.01) -> Node:
-    G, value = reader.graph, reader._row(a)
-    positive = G.pointwise("lt", G.const(0.0), value)
-    return G.pointwise("where", positive, value, G.mul(value, G.const(slope)))
-
-
-@_rule("mm", "matmul")
-def _mm(reader: _Reader, node: fx.Node, a: Any, b: Any) -> Node:
-    matrix, (_, columns) = reader.matrix(b)
-    return reader.graph.affine([(reader._row(a), matrix)], columns)
-
-
-@_rule("addmm")
-def _addmm(
-    reader: _Reader, node: fx.Node, bias: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1
-) -> Node:
-    product: Node = _mm(reader, node, a, b)
-    added = reader._row(bias)
-    G = reader.graph
-    if beta == alpha == 1 and added.op == "vector":
-        return G.affine(
-            zip(product.args, product.value[0], strict=True), product.width, [added.value]
-        )
-    return G.add(G.mul(added, G.const(beta)), G.mul(product, G.const(alpha)))
-
-
-@_rule("split", "split_with_sizes")
-def _split(reader: _Reader, node: fx.Node, a: Any, sizes: Any, dim: int = 0) -> list[Node]:
-    reader.by_columns(node, dim)
-    value, parts, at = reader._row(a), [], 0
-    if isinstance(sizes, int):
-        sizes = [min(sizes, value.width - k) for k in range(0, value.width, sizes)]
-    for size in sizes:
-        parts.append(reader.graph.slice(value, at, size))
-        at += size
-    return parts
-
-
-@_rule("slice")
-def _slice(
-    reader: _Reader,
-    node: fx.Node,
-    a: Any,
-    dim: int = 0,
-    start: Any = None,
-    end: Any = None,
-    step: int = 1,
-) -> Node:
-    value = reader._row(a)
-    if dim == 0 and len(reader.shape(node)) == 2 and reader.shape(node) == reader.shape(a):
-        return value
-    reader.by_columns(node, dim)
-    begin, stop, stride = slice(start, end, step).indices(value.width)
-    if stride != 1:
-        raise _Unsupported("a slice with a step")
-    return reader.graph.slice(value, begin, stop - begin)
-
-
-@_rule("select")
-def _select(reader: _Reader, node: fx.Node, a: Any, dim: int, index: int) -> Node:
-    reader.by_columns(node, dim)
-    value = reader._row(a)
-    return reader.graph.number_of(reader.graph.slice(value, index % value.width, 1))
-
-
-@_rule("cat")
-def _cat(reader: _Reader, node: fx.Node, parts: Any, dim: int = 0) -> Node:
-    if dim % 2 != 1 or len(reader.shape(node)) != 2:
-        raise _Unsupported("it reaches across rows")
-    G = reader.graph
-    rows = [G.vector_of(reader._row(p), width) for p in parts if (width := reader.shape(p)[1])]
-    return G.cat(rows)
-
-
-@_rule("unsqueeze", "squeeze", "expand", "view", "reshape", "_unsafe_view", "expand_as")
-def _reshaped(reader: _Reader, node: fx.Node, a: Any, *_: Any, **__: Any) -> Node:
-    """Only what leaves a row a row: the same numbers, or a single one spread out."""
-    value, shape, rows = reader._row(a), reader.shape(node), reader.batch
-    if shape in ((rows,), (rows, 1)) and value.width in (0, 1):
-        return value if value.width == 0 else reader.graph.number_of(value)
-    if len(shape) == 2 and shape[0] in (rows, 1):
-        if value.width == shape[1]:
-            return value
-        if value.width in (0, 1):
-            number = value if value.width == 0 else reader.graph.number_of(value)
-            return reader.graph.vector_of(number, shape[1])
-    raise _Unsupported(f"a value of shape {shape} is no row")
-
-
-@_rule("clone", "alias", "contiguous", "lift_fresh_copy", "_to_copy", "to")
-def _same(reader: _Reader, node: fx.Node, a: Any, *_: Any, **options: Any) -> Node:
-    wanted: torch.dtype | None = options.get("dtype")
-    if wanted is not None and not wanted.is_floating_point:
-        raise _Unsupported(f"a cast to {wanted}")
-    if wanted in (torch.float16, torch.bfloat16):
-        raise _Unsupported(f"a cast to {wanted}")
-    return reader._row(a)
-
-
-@_rule("detach")
-def _detach(reader: _Reader, node: fx.Node, a: Any) -> Node:
-    return reader.graph.pointwise("detach", reader._row(a))
-
-
-@_rule("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
-def _filled(reader: _Reader, node: fx.Node, a: Any, *args: Any, **_: Any) -> Node:
-    shape = reader.shape(node)
-    if shape and (len(shape) != 2 or shape[0] not in (reader.batch, 1)):
-        raise _Unsupported(f"a value of shape {shape} is no row")
-    name = _name(node)
-    value = reader.graph.const(float(args[-1]) if "full" in name else float("ones" in name))
-    return reader.graph.vector_of(value, shape[1]) if shape else value
-
-
-def _over(reader: _Reader, node: fx.Node, dims: Any) -> None:
-    """Refuse a reduction that is not over the numbers of a row."""
-    if dims is None:
-        raise _Unsupported("it reaches across rows")
-    for dim in [dims] if isinstance(dims, int) else dims or [0]:
-        reader.by_columns(node, dim)
-
-
-@_rule("sum")
-def _sum(
-    reader: _Reader, node: fx.Node, a: Any, dims: Any = None, keep: bool = False, **_: Any
-) -> Node:
-    _over(reader, node, dims)
-    return reader.graph.reduce("sum", reader._row(a))
-
-
-def mean_of(G: Graph, value: Node) -> Node:
-    """The mean of a row's numbers."""
-    return G.pointwise("div", G.reduce("sum", value), G.width_of(value))
-
-
-@_rule("mean")
-def _mean(
-    reader: _Reader, node: fx.Node, a: Any, dims: Any = None, keep: bool = False, **_: Any
-) -> Node:
-    _over(reader, node, dims)
-    return mean_of(reader.graph, reader._row(a))
-
-
-@_rule("amax", "amin")
-def _amax(reader: _Reader, node: fx.Node, a: Any, dims: Any = (), keep: bool = False) -> Node:
-    _over(reader, node, dims)
-    G, value = reader.graph, reader._row(a)
-    if _name(node) == "amax":
-        return G.reduce("amax", value)
-    return G.pointwise("neg", G.reduce("amax", G.pointwise("neg", value)))
-
-
-def _root(G: Graph, value: Node) -> Node:
-    """A square root whose gradient at 0 is 0, as that of a norm and of a deviation."""
-    zero = G.pointwise("eq", value, G.const(0.0))
-    root = G.pointwise("sqrt", G.pointwise("where", zero, G.const(1.0), value))
-    return G.pointwise("where", zero, G.const(0.0), root)
-
-
-@_rule("var", "var_mean", "std", "std_mean")
-def _var(
-    reader: _Reader,
-    node: fx.Node,
-    a: Any,
-    dims: Any = None,
-    *,
-    correction: Any = None,
-    keepdim: bool = False,
-) -> Any:
-    _over(reader, node, dims)
-    G, value = reader.graph, reader._row(a)
-    mean = mean_of(G, value)
-    apart = G.pointwise("sub", value, mean)
-    count = G.pointwise(
-        "sub", G.width_of(value), G.const(1.0 if correction is None else correction)
-    )
-    variance = G.pointwise("div", G.reduce("sum", G.mul(apart, apart)), count)
-    name = _name(node)
-    spread = _root(G, variance) if name.startswith("std") else variance
-    return [spread, mean] if name.endswith("mean") else spread
-
-
-@_rule("linalg_vector_norm")
-def _norm(
-    reader: _Reader,
-    node: fx.Node,
-    a: Any,
-    order: float = 2,
-    dims: Any = None,
-    keep: bool = False,
-    **_: Any,
-) -> Node:
-    _over(reader, node, dims)
-    G, value = reader.graph, reader._row(a)
-    if order == 1:
-        return G.reduce("sum", G.pointwise("abs", value))
-    if order == 2:
-        return _root(G, G.reduce("sum", G.mul(value, value)))
-    raise _Unsupported(f"a norm of order {order}")
-
-
-@_rule("_softmax", "_log_softmax", "logsumexp")
-def _softmax(reader: _Reader, node: fx.Node, a: Any, dim: Any, *_: Any) -> Node:
-    _over(reader, node, dim)
-    G, value = reader.graph, reader._row(a)
-    # What is subtracted cancels, in the gradient too.
-    top = G.pointwise("detach", G.reduce("amax", value))
-    apart = G.pointwise("sub", value, top)
-    e = G.pointwise("exp", apart)
-    total = G.reduce("sum", e)
-    if _name(node) == "_softmax":
-        return G.pointwise("div", e, total)
-    log = G.pointwise("log", total)
-    return G.pointwise("sub", apart, log) if _name(node) == "_log_softmax" else G.add(log, top)
-
-
-@_rule("native_layer_norm", "_fused_rms_norm")
-def _layer_norm(
-    reader: _Reader, node: fx.Node, a: Any, shape: Any, weight: Any = None, *rest: Any
-) -> list[Node | None]:
-    G, value = reader.graph, reader._row(a)
-    if list(shape) != [value.width]:
-        raise _Unsupported("it normalises more than a row")
-    bias, eps = rest if len(rest) == 2 else (None, rest[0])
-    if _name(node) == "native_layer_norm":
-        value = G.pointwise("sub", value, mean_of(G, value))
-    if eps is None:
-        eps = torch.finfo(node.meta["val"][0].dtype).eps
-    spread = mean_of(G, G.mul(value, value))
-    scale = G.pointwise("reciprocal", G.pointwise("sqrt", G.pointwise("add", spread, G.const(eps))))
-    value = G.mul(value, scale)
-    if weight is not None:
-        value = G.mul(value, reader._row(weight))
-    if bias is not None:
-        value = G.add(value, reader._row(bias))
-    return [value, None, None]
