@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from elman.cells.base import Cell
-from elman.errors import InputError, SlowPathWarning
+from elman.errors import InputError, SlowPathWarning, nearest
 from elman.kernels import build, reference, transforms
 from elman.kernels.emit import TARGETS, Target, cell_source, products_source
 from elman.kernels.graph import Matrix, Node
@@ -236,6 +236,8 @@ def _make(cell: Cell, holds: Holds, double: bool) -> Program | str:
 def best_target() -> Target | None:
     """The best instruction set that this processor has and a kernel can be made for."""
     asked = os.environ.get("ELMAN_TARGET")
+    if asked and asked not in TARGETS:
+        raise InputError(f"ELMAN_TARGET={asked!r} is not known.", fix=nearest(asked, TARGETS))
     if asked:
         return TARGETS[asked]
     machine = platform.machine().lower()
