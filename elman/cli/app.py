@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from elman.cli import show
+from elman.cli.bench import bench
 from elman.errors import ElmanError, InputError
 
 app = typer.Typer(
@@ -241,6 +242,9 @@ def tasks(as_json: AsJson = False) -> None:
 def check(as_json: AsJson = False) -> None:
     """Say what is installed and which backends run here."""
     show.check(as_json)
+
+
+app.command()(bench)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,0 +1,69 @@
+"""What a kernel costs besides time: the wait before the first, and memory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+
+from elman.bench import worker
+from elman.bench.goals import goal
+from elman.bench.layers import text
+from elman.bench.measure import Settings, Spread
+from elman.bench.report import OF_PEER, Note, Row
+
+
+def first_use(settings: Settings, threads: int) -> Iterator[Row]:
+    """The first call, forward and backward, of a cell never seen; and in the next process."""
+    tries = 1 if settings.quick else 5
+    found: dict[str, list[float]] = {"built": [], "cached": []}
+    backend = ""
+    for _ in range(tries):
+        with tempfile.TemporaryDirectory() as folder:
+            for seconds in found.values():
+                told = worker.job("first_use", {"ELMAN_CACHE": folder}, on=threads)
+                seconds.append(told["seconds"])
+                backend = told["backend"]
+    for what, seconds in found.items():
+        spread = Spread.of(seconds)
+        yield Row(
+            "first_use",
+            f"first call of a new cell, {what}",
+            "10,4,16,16",
+            threads,
+            spread.median,
+            "s",
+            spread.low,
+            spread.high,
+            goal=goal(f"first use, {what}"),
+            backend=backend,
+        )
+
+
+def memory(settings: Settings, threads: int) -> Iterator[Row | Note]:
+    """The peak of training an LSTM, less what a process has that took two steps of it."""
+    shape = (20, 2, 8, 8) if settings.quick else (1000, 32, 256, 256)
+    peaks = {}
+    for whose in ("ours", "torch"):
+        whole, short = (
+            worker.job("memory", whose=whose, shape=shape, steps=steps, on=threads)
+            for steps in (shape[0], 2)
+        )
+        if "peak" not in whole:
+            yield Note("memory", "not measured: /proc/self/status has no VmHWM on this system")
+            return
+        peaks[whose] = float(whole["peak"] - short["peak"])
+        if whose == "ours":
+            backend = whole["backend"]
+    yield Row(
+        "memory",
+        "LSTM training, peak",
+        text(shape),
+        threads,
+        peaks["ours"] / max(peaks["torch"], 1.0),
+        OF_PEER,
+        peer="torch.nn.LSTM",
+        ours=peaks["ours"],
+        theirs=peaks["torch"],
+        goal=goal("memory"),
+        backend=backend,
+    )

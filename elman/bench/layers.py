@@ -1,0 +1,238 @@
+"""Layers against torch.nn's: whole rows, rows of unequal length, bfloat16."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+import elman.nn
+from elman.bench import machine, worker
+from elman.bench.goals import goal
+from elman.bench.measure import PASSES, Settings, Step, Timed, compare, step_of
+from elman.bench.report import Note, Row
+
+Shape = tuple[int, int, int, int]
+
+SHAPES: tuple[Shape, ...] = (
+    (100, 1, 64, 64),
+    (100, 1, 128, 128),
+    (100, 32, 64, 64),
+    (100, 32, 128, 128),
+    (100, 32, 256, 256),
+    (100, 64, 512, 512),
+    (500, 16, 128, 128),
+    (35, 20, 200, 200),
+    (35, 20, 650, 650),
+    (1000, 8, 32, 32),
+    (784, 32, 1, 100),
+)
+"""T, B, I, H: language models, pixels one at a time, streams, and what is usual."""
+
+QUICK: tuple[Shape, ...] = ((5, 2, 3, 8), (4, 1, 8, 8))
+LAST_STEP: Shape = (300, 32, 128, 128)
+KINDS = {"LSTM": 4, "GRU": 3, "RNN": 1}
+"""Products of a step, each of size H (I + H)."""
+
+
+def text(shape: tuple[int, ...]) -> str:
+    """How a shape reads.
+
+    >>> text((100, 32, 128, 128))
+    '100,32,128,128'
+    """
+    return ",".join(map(str, shape))
+
+
+def layers(settings: Settings, threads: int) -> Iterator[Row | Note]:
+    """LSTM, GRU and RNN on whole rows, inference and training; and with denormals flushed."""
+    yield from _whole_rows(settings, threads)
+    if settings.flush_denormal:
+        yield from worker.rows("flushed", rounds=settings.rounds, quick=settings.quick, on=threads)
+
+
+def flushed(settings: Settings, threads: int) -> Iterator[Row]:
+    """The same where torch flushes denormals, which it does in threads started afterwards."""
+    torch.set_flush_denormal(True)
+    for row in _whole_rows(settings, threads):
+        yield replace(row, peer=f"{row.peer}, denormals flushed")
+
+
+def _whole_rows(settings: Settings, threads: int) -> Iterator[Row]:
+    for kind in KINDS:
+        for work in PASSES:
+            rows = [
+                _layer(settings, threads, kind, work, shape)
+                for shape in (QUICK if settings.quick else SHAPES)
+            ]
+            yield from rows
+            yield from _summary(rows, f"{kind} {work}", threads)
+    shape = QUICK[0] if settings.quick else LAST_STEP
+    yield _layer(settings, threads, "LSTM", "training", shape, last_step=True)
+
+
+def _layer(
+    settings: Settings, threads: int, kind: str, work: str, shape: Shape, last_step: bool = False
+) -> Row:
+    steps, batch, inputs, hidden = shape
+    ours, theirs = _pair(kind, inputs, hidden)
+    x, cotangent = _data(shape)
+    if last_step:
+        cotangent[:-1] = 0
+    timed = compare(
+        settings,
+        {"ours": _step(work, ours, x, cotangent), "peer": _step(work, theirs, x, cotangent)},
+    )
+    operations = 2.0 * PASSES[work] * KINDS[kind] * steps * batch * hidden * (inputs + hidden)
+    return row_of(
+        timed,
+        "layers",
+        f"{kind} {work}" + (", loss on the last step" if last_step else ""),
+        text(shape),
+        threads,
+        peer=f"torch.nn.{kind}",
+        goal_of=None if last_step else f"{kind} {work}, worst",
+        share=machine.share(operations, timed.median("ours"), threads),
+    )
+
+
+def row_of(
+    timed: Timed,
+    group: str,
+    work: str,
+    shape: str,
+    threads: int,
+    *,
+    peer: str,
+    name: str = "peer",
+    goal_of: str | None = None,
+    share: float | None = None,
+    units: int = 1,
+) -> Row:
+    """How many times as fast as contender `name` ours is; a call is so many `units` of work."""
+    ratio = timed.ratio(name, "ours")
+    return Row(
+        group,
+        work,
+        shape,
+        threads,
+        ratio.median,
+        low=ratio.low,
+        high=ratio.high,
+        peer=peer,
+        ours=timed.median("ours") / units,
+        theirs=timed.median(name) / units,
+        goal=None if goal_of is None else goal(goal_of, threads),
+        share=share,
+        backend=timed.backend,
+        difference=timed.difference.get(name),
+    )
+
+
+def _summary(rows: list[Row], work: str, threads: int) -> Iterator[Row]:
+    worst = min(rows, key=lambda row: row.value)
+    mean = math.exp(sum(math.log(row.value) for row in rows) / len(rows))
+    for what, value, shape in (
+        ("geometric mean", mean, f"{len(rows)} shapes"),
+        ("worst", worst.value, worst.shape),
+    ):
+        kind = f"{work}, {what}"
+        yield Row(
+            "layers", kind, shape, threads, value, peer=rows[0].peer, goal=goal(kind, threads)
+        )
+
+
+def lengths(settings: Settings, threads: int) -> Iterator[Row]:
+    """Half of a batch is padding: lengths against packed sequences, and against all of it."""
+    shape = QUICK[0] if settings.quick else (100, 32, 128, 128)
+    steps, batch, inputs, hidden = shape
+    ours, theirs = _pair("LSTM", inputs, hidden)
+    x, cotangent = _data(shape)
+    order = torch.randperm(batch, generator=torch.Generator().manual_seed(0))
+    ends = (torch.arange(1, batch + 1) * steps).div(batch, rounding_mode="floor")[order]
+    cotangent *= (torch.arange(steps)[:, None] < ends)[..., None]
+
+    def packed() -> Tensor:
+        given = pack_padded_sequence(x, ends, enforce_sorted=False)
+        y: Tensor = pad_packed_sequence(theirs(given)[0], total_length=steps)[0]
+        return y
+
+    def own() -> Tensor:
+        y: Tensor = ours(x, lengths=ends)[0]
+        return y
+
+    for work in PASSES:
+        ran = {
+            "ours": step_of(work, own, ours, x, cotangent),
+            "packed": step_of(work, packed, theirs, x, cotangent),
+        }
+        # What torch computes in the padding is no error of either: not compared.
+        timed = compare(settings, ran, {"padded": _step(work, theirs, x, cotangent)})
+        for name in ("packed", "padded"):
+            yield row_of(
+                timed,
+                "lengths",
+                f"half-filled LSTM {work}",
+                text(shape),
+                threads,
+                peer=f"torch.nn.LSTM, {name}",
+                name=name,
+                goal_of=f"half-filled {work}, {name}",
+            )
+
+
+def bf16(settings: Settings, threads: int) -> Iterator[Row]:
+    """LSTM inference with weights and input in bfloat16, against torch in both precisions."""
+    for hidden in (8,) if settings.quick else (128, 256, 512):
+        shape = (5, 2, hidden, hidden) if settings.quick else (100, 32, hidden, hidden)
+        ours, single = _pair("LSTM", hidden, hidden)
+        _, half = _pair("LSTM", hidden, hidden)
+        half.load_state_dict(single.state_dict())
+        ours, half = ours.bfloat16(), half.bfloat16()
+        x = _data(shape)[0].detach()
+        low = x.bfloat16()
+        timed = compare(
+            settings,
+            {
+                "ours": _step("inference", ours, low, low),
+                "single": _step("inference", single, x, x),
+                "half": _step("inference", half, low, low),
+            },
+        )
+        for name, peer in (("single", "torch.nn.LSTM, float32"), ("half", "torch.nn.LSTM, bf16")):
+            yield row_of(
+                timed,
+                "bf16",
+                "LSTM inference in bf16",
+                text(shape),
+                threads,
+                peer=peer,
+                name=name,
+                goal_of="bf16 inference" if name == "single" else None,
+            )
+
+
+def _pair(kind: str, inputs: int, hidden: int) -> tuple[nn.Module, nn.Module]:
+    """Ours and torch's, with the same weights."""
+    torch.manual_seed(0)
+    theirs: Any = getattr(nn, kind)(inputs, hidden)
+    ours: Any = getattr(elman.nn, kind)(inputs, hidden)
+    ours.load_state_dict(theirs.state_dict())
+    return ours, theirs
+
+
+def _data(shape: Shape) -> tuple[Tensor, Tensor]:
+    """An input that wants its gradient, and the gradient of the output."""
+    steps, batch, inputs, hidden = shape
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(steps, batch, inputs, generator=generator, requires_grad=True)
+    return x, torch.randn(steps, batch, hidden, generator=generator)
+
+
+def _step(work: str, layer: nn.Module, x: Tensor, cotangent: Tensor) -> Step:
+    return step_of(work, lambda: layer(x)[0], layer, x, cotangent)

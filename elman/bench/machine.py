@@ -1,0 +1,205 @@
+"""What the machine is and what it can do: the names and the limits beside every figure."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import elman
+from elman.bench.measure import Settings
+from elman.bench.report import Note, Row
+from elman.errors import ElmanError
+from elman.kernels import build
+from elman.kernels.cpu import best_target
+
+GROUP = "limits"
+
+SOURCE = """
+typedef float vec __attribute__((vector_size(VECTOR)));
+enum { LANES = VECTOR / 4, STREAMS = 8 };
+
+/* CHAINS * LANES multiply-adds a turn, none of which waits for another. */
+float multiply_add(long turns, float by, float plus) {
+    vec sum[CHAINS] = {0}, all = {0};
+    vec b = all + by, p = all + plus;
+    for (long t = 0; t < turns; t++)
+        #pragma GCC unroll 12
+        for (int c = 0; c < CHAINS; c++) sum[c] = sum[c] * b + p;
+    for (int c = 0; c < CHAINS; c++) all += sum[c];
+    return all[0];
+}
+
+/* Reads `count` numbers, a multiple of STREAMS * LANES, as often as told. */
+float read_all(const float *from, long count, long times) {
+    vec sum[STREAMS] = {0}, all = {0};
+    for (long t = 0; t < times; t++)
+        for (long i = 0; i < count; i += STREAMS * LANES)
+            #pragma GCC unroll 8
+            for (int s = 0; s < STREAMS; s++) sum[s] += *(const vec *)(from + i + s * LANES);
+    for (int s = 0; s < STREAMS; s++) all += sum[s];
+    return all[0];
+}
+"""
+
+CHAINS = 12
+"""More than a processor has in flight (latency times units), fewer than it has registers."""
+
+BLOCK = 8 * 16
+"""Numbers that a turn of `read_all` takes at most."""
+
+TRIES = 5
+
+
+def describe() -> dict[str, Any]:
+    """The machine in names, and what ran on it in versions."""
+    target = best_target()
+    try:
+        compiler = build.find_compiler()
+    except ElmanError:
+        compiler = None
+    return {
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "target": target.name if target else "no",
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "caches": {f"L{level}": size for level, size in _caches().items()},
+        "compiler": compiler.version if compiler else None,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "elman": elman.__version__,
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def measure(settings: Settings, threads: int) -> Iterator[Row | Note]:
+    """The multiply-add rate, and how fast each memory is read."""
+    try:
+        rate = multiply_add_rate(threads, 1e-2 if settings.quick else 0.1)
+        yield Row(GROUP, "multiply-adds, float32", "", threads, rate / 1e9, "GFLOP/s")
+        for place, size in _places(settings.quick).items():
+            speed = read_rate(threads, size, 1e-2 if settings.quick else 0.1)
+            shape = f"{size / 1e6:.3g} MB a thread"
+            yield Row(GROUP, f"reading {place}", shape, threads, speed / 1e9, "GB/s")
+    except ElmanError as error:
+        yield Note(GROUP, f"not measured: {error}")
+
+
+@functools.cache
+def multiply_add_rate(threads: int, seconds: float = 0.1) -> float:
+    """Floating-point operations a second (two for a multiply-add) of so many cores.
+
+    Raises:
+        ElmanError: nothing can be compiled here.
+    """
+    program, vector = _program()
+    half = ctypes.c_float(0.5)
+    return _rate(
+        threads,
+        lambda turns, _: program.multiply_add(turns, half, half),
+        2.0 * CHAINS * vector / 4,
+        seconds,
+    )
+
+
+def read_rate(threads: int, size: int, seconds: float = 0.1) -> float:
+    """Bytes a second read from `size` bytes a thread, over and over.
+
+    Raises:
+        ElmanError: nothing can be compiled here.
+    """
+    program, _ = _program()
+    count = max(1, size // (4 * BLOCK)) * BLOCK
+    held = [torch.ones(count) for _ in range(threads)]
+    pointers = [ctypes.c_void_p(tensor.data_ptr()) for tensor in held]
+    return _rate(
+        threads,
+        lambda turns, me: program.read_all(pointers[me], ctypes.c_long(count), turns),
+        4.0 * count,
+        seconds,
+    )
+
+
+def share(operations: float, seconds: float, threads: int) -> float | None:
+    """Of the multiply-add rate, what `operations` in `seconds` used; None where unknown."""
+    try:
+        return operations / seconds / multiply_add_rate(threads)
+    except ElmanError:
+        return None
+
+
+def _program() -> tuple[ctypes.CDLL, int]:
+    target = best_target()
+    if target is None:
+        raise build.NoCompiler("no kernels are made for this processor.")
+    source = f"#define VECTOR {target.vector}\n#define CHAINS {CHAINS}\n{SOURCE}"
+    return build.load(source, target.flags), target.vector
+
+
+def _rate(
+    threads: int, work: Callable[[ctypes.c_long, int], object], each: float, seconds: float
+) -> float:
+    """Units a second, `each` a turn, on so many threads: the best of a few tries."""
+    turns = 1
+    while (took := _together(1, work, turns)) < seconds / 10:
+        turns *= 4
+    turns = max(1, int(turns * seconds / took))
+    return max(each * turns * threads / _together(threads, work, turns) for _ in range(TRIES))
+
+
+def _together(threads: int, work: Callable[[ctypes.c_long, int], object], turns: int) -> float:
+    """Seconds for `turns` of work on every thread; C runs outside the interpreter's lock."""
+    workers = [
+        threading.Thread(target=work, args=(ctypes.c_long(turns), me)) for me in range(threads)
+    ]
+    start = time.perf_counter()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return time.perf_counter() - start
+
+
+def _places(quick: bool) -> dict[str, int]:
+    """Bytes a thread reads so as to find them in each cache or in none."""
+    caches = _caches()
+    second, third = caches.get(2, 1 << 20), caches.get(3, 0)
+    places = {"L2": second // 2}
+    if third > 4 * second:
+        places["L3"] = max(2 * second, third // 8)
+    places["memory"] = min(max(4 * third, 64 << 20), 256 << 20)
+    return {name: min(size, 1 << 20) for name, size in places.items()} if quick else places
+
+
+def _caches() -> dict[int, int]:
+    """Bytes of each level that holds data, as Linux tells; empty elsewhere."""
+    found = {}
+    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        try:
+            kind = (index / "type").read_text().strip()
+            level = int((index / "level").read_text())
+            size = (index / "size").read_text().strip()
+        except OSError:
+            continue
+        if kind != "Instruction":
+            found[level] = int(size.rstrip("KM")) * (1 << (20 if size.endswith("M") else 10))
+    return found
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

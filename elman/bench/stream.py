@@ -1,0 +1,64 @@
+"""One step at a time from Python, as a model on a live stream runs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import elman.nn
+from elman.bench.layers import row_of
+from elman.bench.measure import Settings, compare
+from elman.bench.report import Note, Row
+
+STEPS = 200
+
+
+def stream(settings: Settings, threads: int) -> Iterator[Row | Note]:
+    """LSTM and GRU against torch's cells called one step after another."""
+    if not hasattr(elman.nn.LSTM, "stream"):
+        yield Note("stream", "not measured: layers have no stream() yet")
+        return
+    steps = 3 if settings.quick else STEPS
+    for kind in ("LSTM", "GRU"):
+        for hidden in (8,) if settings.quick else (64, 128, 256, 512):
+            torch.manual_seed(0)
+            layer: Any = getattr(elman.nn, kind)(hidden, hidden)
+            cell: Any = getattr(nn, f"{kind}Cell")(hidden, hidden)
+            cell.load_state_dict({n.removesuffix("_l0"): p for n, p in layer.named_parameters()})
+            xs = torch.randn(steps, 1, hidden)
+            timed = compare(
+                settings,
+                {
+                    "ours": functools.partial(_ours, layer, xs),
+                    "peer": functools.partial(_theirs, cell, xs),
+                },
+            )
+            yield row_of(
+                timed,
+                "stream",
+                f"{kind}, one step",
+                f"B=1, H={hidden}",
+                threads,
+                peer=f"torch.nn.{kind}Cell",
+                goal_of=f"step, {hidden}",
+                units=steps,
+            )
+
+
+def _ours(layer: Any, xs: Tensor) -> list[Tensor]:
+    opened = layer.stream(batch=1)
+    for x in xs:
+        y = opened.step(x)
+    return [y]
+
+
+def _theirs(cell: nn.Module, xs: Tensor) -> list[Tensor]:
+    with torch.no_grad():
+        state = None
+        for x in xs:
+            state = cell(x, state)
+    return [state[0] if isinstance(state, tuple) else state]  # type: ignore[list-item]

@@ -1,0 +1,130 @@
+"""Work that needs a process of its own: a first call, a peak of memory, flushed denormals.
+
+    python -m elman.bench.worker JOB '{"argument": value}'
+
+It prints a line of JSON for each result.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from elman.bench.measure import Settings
+from elman.bench.report import Row
+from elman.errors import RunFailed
+
+
+def job(name: str, environment: dict[str, str] | None = None, **arguments: Any) -> dict[str, Any]:
+    """The one result of a job.
+
+    Raises:
+        RunFailed: the process ended badly; the message has its last line.
+    """
+    (result,) = _results(name, environment or {}, arguments)
+    return result
+
+
+def rows(name: str, **arguments: Any) -> Iterator[Row]:
+    """The rows of a job, as it finds them.
+
+    Raises:
+        RunFailed: the process ended badly; the message has its last line.
+    """
+    return map(Row.from_json, _results(name, {}, arguments))
+
+
+def _results(
+    name: str, environment: dict[str, str], arguments: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    command = [sys.executable, "-P", "-m", "elman.bench.worker", name, json.dumps(arguments)]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env=os.environ | environment,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            yield from map(json.loads, process.stdout)
+            said = process.stderr.read().strip()
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        last = said.splitlines()[-1] if said else f"exit status {process.returncode}"
+        raise RunFailed(f"The process for {name} failed: {last}")
+
+
+def _first_use(on: int) -> Iterator[dict[str, Any]]:
+    from elman.bench.own_cells import Odd
+    from elman.kernels import record, run
+
+    torch.set_num_threads(on)
+    x, cell = torch.randn(10, 4, 16, requires_grad=True), Odd(16, 16)
+    start = time.perf_counter()
+    with record() as choices:
+        torch.autograd.grad(run(cell, x).output.sum(), [x, *cell.parameters()])
+    yield {"seconds": time.perf_counter() - start, "backend": choices[0].backend}
+
+
+def _memory(
+    whose: str, shape: tuple[int, int, int, int], steps: int, on: int
+) -> Iterator[dict[str, Any]]:
+    from torch import nn
+
+    import elman.nn
+    from elman.kernels import record
+
+    torch.set_num_threads(on)
+    _, batch, inputs, hidden = shape
+    layer = (elman.nn if whose == "ours" else nn).LSTM(inputs, hidden)
+    x = torch.randn(shape[0], batch, inputs)
+    cotangent = torch.randn(shape[0], batch, hidden)
+    with record() as choices:
+        y, _ = layer(x[:steps])
+        y.backward(cotangent[:steps])
+    found: dict[str, Any] = {"backend": "+".join(sorted({c.backend for c in choices}))}
+    status = Path("/proc/self/status")  # ru_maxrss begins with that of the parent
+    if status.exists():
+        for line in status.read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM"):
+                found["peak"] = 1024 * int(line.split()[1])
+    yield found
+
+
+def _flushed(rounds: int, quick: bool, on: int) -> Iterator[dict[str, Any]]:
+    from elman.bench.layers import flushed
+
+    torch.set_flush_denormal(True)  # before the pool starts: its threads inherit it
+    torch.set_num_threads(on)
+    for row in flushed(Settings(rounds=rounds, quick=quick), on):
+        yield row.to_json()
+
+
+JOBS: dict[str, Callable[..., Iterator[dict[str, Any]]]] = {
+    "first_use": _first_use,
+    "memory": _memory,
+    "flushed": _flushed,
+}
+
+
+def main() -> None:
+    """Do the job that the command line names."""
+    for result in JOBS[sys.argv[1]](**json.loads(sys.argv[2])):
+        print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""`elman bench`, run as a person would, on sizes that take no time."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from elman.bench import GROUPS
+
+ROOT = Path(__file__).parents[2]
+QUICK = ("--quick", "--rounds", "1", "--threads", "1")
+ROW = {
+    "group": str,
+    "work": str,
+    "shape": str,
+    "threads": int,
+    "value": float | None,
+    "unit": str,
+    "low": float | None,
+    "high": float | None,
+    "peer": str,
+    "ours": float | None,
+    "theirs": float | None,
+    "goal": dict | None,
+    "share": float | None,
+    "backend": str,
+    "difference": float | None,
+    "reached": bool | None,
+}
+
+
+def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "elman", "bench", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env=os.environ | {"NO_COLOR": "1"},
+    )
+
+
+def checked(report: dict) -> dict:
+    assert report.keys() == {
+        "format", "machine", "settings", "interrupted", "failures", "rows", "notes",
+    }  # fmt: skip
+    assert report["machine"].keys() >= {
+        "cpu", "cores", "target", "compiler", "torch", "python", "elman", "date",
+    }  # fmt: skip
+    assert str(ROOT) not in json.dumps(report), "no path of the machine"
+    for row in report["rows"]:
+        assert row.keys() == ROW.keys()
+        for key, kind in ROW.items():
+            assert isinstance(row[key], kind), (key, row[key])
+    assert all(note.keys() == {"group", "text"} for note in report["notes"])
+    return report
+
+
+def test_json_file_and_picture(tmp_path):
+    kept, drawn = tmp_path / "b.json", tmp_path / "b.png"
+    done = bench(
+        *QUICK, "--only", "cells", "--only", "lengths", "--json", "--out", kept, "--picture", drawn
+    )
+    assert done.returncode == 0, done.stderr
+    report = checked(json.loads(done.stdout))
+    assert report == json.loads(kept.read_text())
+    assert report["settings"]["quick"]
+    assert report["settings"]["threads"] == [1]
+    assert not report["failures"]
+    assert {row["group"] for row in report["rows"]} == {"cells", "lengths"}
+    assert {row["backend"] for row in report["rows"]} == {"cpu"}
+    assert drawn.read_bytes().startswith(b"\x89PNG")
+    assert "odd cell training" in done.stderr, "rows are told as they come"
+
+
+@pytest.mark.parametrize("group", [g for g in GROUPS if g not in ("cells", "lengths")])
+def test_every_group_leaves_rows_or_says_why_not(group):
+    done = bench(*QUICK, "--only", group, "--json", "--quiet")
+    assert done.returncode == 0, done.stderr
+    report = checked(json.loads(done.stdout))
+    assert report["rows"] or report["notes"]
+    assert not report["failures"]
+    assert done.stderr == ""
+
+
+def test_flushed_denormals_stand_beside():
+    done = bench(*QUICK, "--only", "layers", "--flush-denormal", "--json")
+    assert done.returncode == 0, done.stderr
+    peers = [row["peer"] for row in json.loads(done.stdout)["rows"]]
+    flushed = [peer for peer in peers if peer.endswith("denormals flushed")]
+    assert len(flushed) == len(peers) / 2
+
+
+def test_a_table_for_people():
+    done = bench(*QUICK, "--only", "scan")
+    assert done.returncode == 0, done.stderr
+    assert "minLSTM training" in done.stdout
+    assert "kernels, torch" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--only", "layer"), "Did you mean 'layers'?"),
+        (("--only", "zzz"), "Choose from 'limits'"),
+        (("--out", "figures.csv"), "Use .json."),
+        (("--picture", "figures.pdf"), "Use .svg or .png."),
+        (("--out", "no_such_folder/b.json"), "no such folder"),
+    ],
+)
+def test_refused_before_anything_is_measured(arguments, expected):
+    done = bench(*QUICK, *arguments)
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not done.stdout
+
+
+def test_ctrl_c_ends_with_what_there_is(tmp_path):
+    kept = tmp_path / "b.json"
+    command = [
+        sys.executable, "-m", "elman", "bench", "--quick", "--rounds", "1000000", "--threads", "1",
+        "--only", "limits", "--only", "lengths", "--out", str(kept),
+    ]  # fmt: skip
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("limits: reading memory"):
+                break
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert stderr.splitlines()[-1] == "Stopped: these are the figures there were."
+    assert "reading memory" in stdout
+    report = checked(json.loads(kept.read_text()))
+    assert report["interrupted"]
+    assert {row["group"] for row in report["rows"]} == {"limits"}
+
+
+def test_the_page_has_the_figures_that_were_measured():
+    command = [sys.executable, str(ROOT / "benchmarks" / "kernels.py"), "--table"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    _, _, rest = page.partition("<!-- bench -->\n")
+    between, end, _ = rest.partition("<!-- /bench -->\n")
+    assert end
+    assert between.strip() == done.stdout.strip()
