@@ -239,9 +239,23 @@ def tasks(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def check(as_json: AsJson = False) -> None:
-    """Say what is installed and which backends run here."""
-    show.check(as_json)
+def check(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[FOLDER]", help="where --build puts them")
+    ] = None,
+    build: Annotated[
+        bool,
+        typer.Option("--build", help="build the kernels of all cells, for a wheel to carry"),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is installed and which backends run here; or build kernels ahead of time."""
+    if build:
+        show.build_kernels(folder, as_json)
+    elif folder is not None:
+        raise InputError("A folder is for built kernels.", fix="Add --build.")
+    else:
+        show.check(as_json)
 
 
 app.command()(bench)

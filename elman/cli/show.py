@@ -147,7 +147,27 @@ def kernels() -> str:
     target = cpu.best_target()
     if target is None:
         return "no kernels are made for this processor"
-    return "; ".join([f"{target.name} kernels", *build.describe().splitlines()])
+    found = [f"{target.name} kernels", *build.describe().splitlines()]
+    if not cpu._pool()[0]:
+        found.insert(1, "torch's thread pool was not found, so they run on one thread")
+    return "; ".join(found)
+
+
+def build_kernels(folder: Path | None, as_json_: bool) -> None:
+    """Build the kernels of all built-in cells, for a wheel to carry."""
+    from rich.progress import track
+
+    from elman.kernels import ahead, build
+
+    folder = folder or build.PREBUILT
+    wanted = ahead.sources()
+    console = Console(stderr=True)
+    built = track(ahead.build_all(folder, wanted), "kernels", len(wanted), console=console)
+    size = sum(path.stat().st_size for path in built)
+    if as_json_:
+        as_json({"folder": str(folder), "kernels": len(wanted), "bytes": size})
+    else:
+        say(f"{len(wanted)} kernels in {folder} ({size / 1e6:.1f} MB)")
 
 
 def check(as_json_: bool) -> None:

@@ -328,9 +328,11 @@ def _packaged(source: str, flags: tuple[str, ...]) -> Path | None:
     path = PREBUILT / prebuilt_name(source, flags)
     if not path.is_file():
         return None
-    # Whoever owns this module already runs code here: an administrator who is not root, say.
-    owners = {os.geteuid(), _root(), Path(__file__).stat().st_uid}
-    return path if _read(path, owners) is not None else None
+    # Whoever owns this module already runs code here, an administrator who is not root, say; and
+    # whoever may write to it: pip leaves that to a group where the umask does.
+    own = Path(__file__).stat()
+    owners = {os.geteuid(), _root(), own.st_uid}
+    return path if _read(path, owners, _OTHERS & ~own.st_mode) is not None else None
 
 
 def _digest(*parts: str) -> str:
@@ -368,13 +370,13 @@ def _sum(library: bytes) -> bytes:
     return hashlib.sha256(library).hexdigest().encode()
 
 
-def _read(path: Path, owners: set[int]) -> bytes | None:
-    """A file's bytes, if it is there and nobody but `owners` could have written it."""
+def _read(path: Path, owners: set[int], closed: int = _OTHERS) -> bytes | None:
+    """A file's bytes, if one of `owners` has it and nobody of `closed` may write to it."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
             info = os.fstat(file.fileno())
             ours = stat.S_ISREG(info.st_mode) and info.st_uid in owners
-            return file.read() if ours and not info.st_mode & _OTHERS else None
+            return file.read() if ours and not info.st_mode & closed else None
     except OSError:
         return None
 

@@ -629,6 +629,22 @@ def test_a_packaged_library_others_can_write_is_left_alone(fake, tmp_path):
     assert compilations(gcc) == 1
 
 
+def test_a_packaged_library_is_trusted_as_far_as_the_package_around_it(tmp_path, monkeypatch):
+    """pip leaves every file of a package to its group where the umask does."""
+    path = build.build_into(build.PREBUILT, SOURCE)
+    module = tmp_path / "build.py"
+    module.write_text("")
+    monkeypatch.setattr(build, "__file__", str(module))
+    for library, own, trusted in (
+        (0o775, 0o664, True),
+        (0o777, 0o664, False),
+        (0o775, 0o644, False),
+    ):
+        path.chmod(library)
+        module.chmod(own)
+        assert (build.build(SOURCE) == path) == trusted
+
+
 def test_a_packaged_library_that_does_not_load_is_built_instead_and_only_once(fake, tmp_path):
     gcc = fake("gcc")
     build.build_into(build.PREBUILT, SOURCE).write_bytes(b"of another machine")
