@@ -27,11 +27,6 @@ class Group:
     measure: Measure
     every_thread_count: bool = True
 
-    @property
-    def summary(self) -> str:
-        """What it measures, in a line."""
-        return (self.measure.__doc__ or "").strip().partition("\n")[0]
-
 
 GROUPS: dict[str, Group] = {
     "limits": Group(machine.measure),

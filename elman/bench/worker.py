@@ -1,8 +1,6 @@
 """Work that needs a process of its own: a first call, a peak of memory, flushed denormals.
 
-    python -m elman.bench.worker JOB '{"argument": value}'
-
-It prints a line of JSON for each result.
+The process prints a line of JSON for each result.
 """
 
 from __future__ import annotations
@@ -45,7 +43,8 @@ def rows(name: str, **arguments: Any) -> Iterator[Row]:
 def _results(
     name: str, environment: dict[str, str], arguments: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    command = [sys.executable, "-P", "-m", "elman.bench.worker", name, json.dumps(arguments)]
+    code = "from elman.bench.worker import main; main()"
+    command = [sys.executable, "-P", "-c", code, name, json.dumps(arguments)]
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -92,9 +91,10 @@ def _memory(
     layer = (elman.nn if whose == "ours" else nn).LSTM(inputs, hidden)
     x = torch.randn(shape[0], batch, inputs)
     cotangent = torch.randn(shape[0], batch, hidden)
+    given = x[:steps].requires_grad_()
     with record() as choices:
-        y, _ = layer(x[:steps])
-        y.backward(cotangent[:steps])
+        y, _ = layer(given)
+        torch.autograd.grad(y, [given, *layer.parameters()], cotangent[:steps])
     found: dict[str, Any] = {"backend": "+".join(sorted({c.backend for c in choices}))}
     status = Path("/proc/self/status")  # ru_maxrss begins with that of the parent
     if status.exists():
@@ -121,10 +121,6 @@ JOBS: dict[str, Callable[..., Iterator[dict[str, Any]]]] = {
 
 
 def main() -> None:
-    """Do the job that the command line names."""
+    """In the process: do the job that the command line names, with its arguments as JSON."""
     for result in JOBS[sys.argv[1]](**json.loads(sys.argv[2])):
         print(json.dumps(result), flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -109,8 +109,22 @@ def test_pictures(kind, begins):
     assert picture(dataclasses.replace(REPORT, rows=[]), kind).startswith(begins)
 
 
-def test_groups(monkeypatch):
-    assert all(group.summary.endswith(".") for group in GROUPS.values())
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_group_leaves_rows_or_says_why_not(group):
+    told = []
+    report = run([group], Settings(rounds=1, quick=True), [1], told.append)
+    assert not report.failures
+    assert told == report.rows or report.notes
+    assert report.groups() == [group]
+
+
+def test_flushed_denormals_stand_beside():
+    rows = run(["layers"], Settings(rounds=1, quick=True, flush_denormal=True), [1]).rows
+    flushed = [row for row in rows if row.peer.endswith("denormals flushed")]
+    assert len(flushed) == len(rows) / 2
+
+
+def test_a_group_that_breaks_off_and_ctrl_c_lose_nothing(monkeypatch):
     with pytest.raises(InputError, match="'lengths'"):
         run(["length"])
 

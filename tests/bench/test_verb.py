@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from elman.bench import GROUPS
-
 ROOT = Path(__file__).parents[2]
 QUICK = ("--quick", "--rounds", "1", "--threads", "1")
 ROW = {
@@ -76,24 +74,6 @@ def test_json_file_and_picture(tmp_path):
     assert {row["backend"] for row in report["rows"]} == {"cpu"}
     assert drawn.read_bytes().startswith(b"\x89PNG")
     assert "odd cell training" in done.stderr, "rows are told as they come"
-
-
-@pytest.mark.parametrize("group", [g for g in GROUPS if g not in ("cells", "lengths")])
-def test_every_group_leaves_rows_or_says_why_not(group):
-    done = bench(*QUICK, "--only", group, "--json", "--quiet")
-    assert done.returncode == 0, done.stderr
-    report = checked(json.loads(done.stdout))
-    assert report["rows"] or report["notes"]
-    assert not report["failures"]
-    assert done.stderr == ""
-
-
-def test_flushed_denormals_stand_beside():
-    done = bench(*QUICK, "--only", "layers", "--flush-denormal", "--json")
-    assert done.returncode == 0, done.stderr
-    peers = [row["peer"] for row in json.loads(done.stdout)["rows"]]
-    flushed = [peer for peer in peers if peer.endswith("denormals flushed")]
-    assert len(flushed) == len(peers) / 2
 
 
 def test_a_table_for_people():
