@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -51,19 +50,13 @@ def text(shape: tuple[int, ...]) -> str:
 
 def layers(settings: Settings, threads: int) -> Iterator[Row | Note]:
     """LSTM, GRU and RNN on whole rows, inference and training; and with denormals flushed."""
-    yield from _whole_rows(settings, threads)
+    yield from whole_rows(settings, threads)
     if settings.flush_denormal:
         yield from worker.rows("flushed", rounds=settings.rounds, quick=settings.quick, on=threads)
 
 
-def flushed(settings: Settings, threads: int) -> Iterator[Row]:
-    """The same where torch flushes denormals, which it does in threads started afterwards."""
-    torch.set_flush_denormal(True)
-    for row in _whole_rows(settings, threads):
-        yield replace(row, peer=f"{row.peer}, denormals flushed")
-
-
-def _whole_rows(settings: Settings, threads: int) -> Iterator[Row]:
+def whole_rows(settings: Settings, threads: int) -> Iterator[Row]:
+    """The same in this process, whatever it does with denormals."""
     for kind in KINDS:
         for work in PASSES:
             rows = [

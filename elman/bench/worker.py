@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,12 +106,12 @@ def _memory(
 
 
 def _flushed(rounds: int, quick: bool, on: int) -> Iterator[dict[str, Any]]:
-    from elman.bench.layers import flushed
+    from elman.bench.layers import whole_rows
 
     torch.set_flush_denormal(True)  # before the pool starts: its threads inherit it
     torch.set_num_threads(on)
-    for row in flushed(Settings(rounds=rounds, quick=quick), on):
-        yield row.to_json()
+    for row in whole_rows(Settings(rounds=rounds, quick=quick), on):
+        yield replace(row, peer=f"{row.peer}, denormals flushed").to_json()
 
 
 JOBS: dict[str, Callable[..., Iterator[dict[str, Any]]]] = {

@@ -114,7 +114,7 @@ def test_every_group_leaves_rows_or_says_why_not(group):
     told = []
     report = run([group], Settings(rounds=1, quick=True), [1], told.append)
     assert not report.failures
-    assert told == report.rows or report.notes
+    assert len(told) == len(report.rows) + len(report.notes) > 0
     assert report.groups() == [group]
 
 
