@@ -171,9 +171,11 @@ def check(
                 assert ours <= max(bound, 10 * reference), (part, call)
 
 
-@pytest.fixture(autouse=True)
-def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "FLAGS", tuple("-O1" if f == "-O3" else f for f in build.FLAGS))
+@pytest.fixture
+def compiled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels of this level of optimisation: most of the time goes into compiling."""
+    flags = tuple(request.param if f == "-O3" else f for f in build.FLAGS)
+    monkeypatch.setattr(build, "FLAGS", flags)
 
 
 ARGUMENTS = (operations(), st.integers(1, 3), st.sampled_from([1, 2, 5, 17]), st.integers(0, 99))
@@ -193,14 +195,17 @@ def test_a_product_of_part_of_a_product(with_gradients, relative_error):
     check(with_gradients, relative_error, drawn, 3, 5, 0)
 
 
-@settings(max_examples=80, **COMMON)
+# About one in four draws has the kernel of one before it.
+@pytest.mark.parametrize("compiled", ["-O0"], indirect=True)
+@settings(max_examples=280, **COMMON)
 @given(*ARGUMENTS)
-def test_random_cells(with_gradients, relative_error, drawn, states, n, seed):
+def test_random_cells(compiled, with_gradients, relative_error, drawn, states, n, seed):
     check(with_gradients, relative_error, drawn, states, n, seed)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("compiled", ["-O1"], indirect=True)
 @settings(max_examples=500, **(COMMON | {"derandomize": False}))
 @given(*ARGUMENTS)
-def test_many_random_cells(with_gradients, relative_error, drawn, states, n, seed):
+def test_many_random_cells(compiled, with_gradients, relative_error, drawn, states, n, seed):
     check(with_gradients, relative_error, drawn, states, n, seed)

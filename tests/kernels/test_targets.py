@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,9 @@ import pytest
 import torch
 
 from elman.cells import CELLS, make
-from elman.errors import ElmanError
-from elman.kernels import build, cpu
-from elman.kernels.emit import TARGETS, cell_source, products_source
+from elman.errors import ElmanError, InputError
+from elman.kernels import ahead, build, cpu, run
+from elman.kernels.emit import TARGETS, Target, cell_source, products_source
 from elman.kernels.plan import make_plans
 from elman.kernels.trace import trace
 
@@ -42,9 +44,18 @@ def compiler() -> tuple[str, ...]:
     return found.command
 
 
+def compiler_for(target: Target) -> tuple[str, ...]:
+    """This machine's, or zig as a cross compiler for another kind of processor."""
+    if target in ahead.targets():
+        return compiler()
+    if importlib.util.find_spec("ziglang") is None:
+        pytest.skip(f"{target.name} is for {target.machine}, and ziglang is not installed")
+    return (sys.executable, "-P", "-m", "ziglang", "cc", "-target", f"{target.machine}-linux-gnu")
+
+
 def missing(target: str) -> str | None:
     """Why this machine cannot run a target's kernels."""
-    if platform.machine() != TARGETS[target].machine:
+    if TARGETS[target] not in ahead.targets():
         return f"{target} is for {TARGETS[target].machine}, this is {platform.machine()}"
     has = torch.backends.cpu.get_cpu_capability()
     needed = {"avx512": ("AVX512",), "avx2": ("AVX512", "AVX2")}
@@ -97,13 +108,17 @@ def cpu_target_of(cell: Any) -> set[str]:
 # What the compiler says.
 
 
-def says(source: str, flags: tuple[str, ...], folder: Path) -> str:
+def says(source: str, target: Target, folder: Path) -> str:
     """What the compiler has to say of a source."""
     file = folder / "kernel.c"
     file.write_text(source, encoding="utf-8")
-    strict = ("-O1", "-std=gnu11", "-fPIC", "-Wall", "-Wextra", "-Werror", "-c", "-o", os.devnull)
+    strict = ("-O1", "-std=gnu11", "-fPIC", "-Wall", "-Wextra", "-Werror", "-c")
     done = subprocess.run(
-        [*compiler(), *strict, *flags, str(file)], capture_output=True, text=True, check=False
+        [*compiler_for(target), *strict, *target.flags, str(file), "-o", str(folder / "kernel.o")],
+        env=os.environ | {"ZIG_GLOBAL_CACHE_DIR": str(build.cache_folder() / "zig")},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return done.stderr if done.returncode else ""
 
@@ -118,19 +133,26 @@ def test_the_source_compiles_without_a_warning(name, tmp_path):
     masks = ("mask",) * len(cell.state_sizes) if name in ("lstm", "gru") else None
     for holds in {None, masks}:
         plans = make_plans(trace(cell, holds), cell.state_sizes)
-        assert says(cell_source(plans, target, False), target.flags, tmp_path) == ""
+        assert says(cell_source(plans, target, False), target, tmp_path) == ""
+
+
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_cell_compiles_for_neon(name, double, tmp_path):
+    kind, options = VARIANTS[name]
+    cell = make(kind, 3, 5, **options)
+    source = cell_source(make_plans(trace(cell), cell.state_sizes), TARGETS["neon"], double)
+    assert says(source, TARGETS["neon"], tmp_path) == ""
 
 
 @pytest.mark.parametrize("double", [False, True])
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_target_compiles_without_a_warning(target, double, tmp_path):
     wanted = TARGETS[target]
-    if platform.machine() != wanted.machine:
-        pytest.skip(f"{target} is for {wanted.machine}, this is {platform.machine()}")
     cell = make("lstm", 3, 5, **EVERYTHING)
     source = cell_source(make_plans(trace(cell), cell.state_sizes), wanted, double)
-    assert says(source, wanted.flags, tmp_path) == ""
-    assert says(products_source(wanted, double), wanted.flags, tmp_path) == ""
+    assert says(source, wanted, tmp_path) == ""
+    assert says(products_source(wanted, double), wanted, tmp_path) == ""
 
 
 def test_every_target_has_a_source():
@@ -141,14 +163,32 @@ def test_every_target_has_a_source():
             assert f"#define V {target.vector // (8 if double else 4)}\n" in source
 
 
-def test_no_size_is_written_into_a_source():
-    """So that one library serves all sizes of a cell."""
+BY_ADDRESS = pytest.mark.xfail(reason="plan.py orders what a layer norm keeps by its address")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=BY_ADDRESS if "everything" in n else ()) for n in VARIANTS],
+)
+def test_no_size_is_written_into_a_source(name):
+    """So that one library serves all sizes of a cell, those that happen to agree too."""
+    kind, options = VARIANTS[name]
     sources = set()
-    for sizes in ((3, 5), (7, 33), (40, 12)):
-        cell = make("lstm", *sizes, peepholes=True)
-        target = TARGETS["avx512"]
-        sources.add(cell_source(make_plans(trace(cell), cell.state_sizes), target, False))
+    for inputs, units in ((3, 5), (7, 33), (5, 5), (10, 5), (1, 3), (8, 4)):
+        sizes = {"output_size", "proj_size"}
+        for size in {3, inputs, units} if options.keys() & sizes else {3}:
+            more = dict.fromkeys(sizes & options.keys(), size)
+            cell = make(kind, inputs, units, **options | more)
+            plans = make_plans(trace(cell), cell.state_sizes)
+            sources.add(cell_source(plans, TARGETS["avx512"], False))
     assert len(sources) == 1
+
+
+def test_an_unknown_target_is_told_the_nearest(monkeypatch):
+    monkeypatch.setenv("ELMAN_TARGET", "avx521")
+    cpu.best_target.cache_clear()
+    with pytest.raises(InputError, match=r"ELMAN_TARGET='avx521'.*Did you mean 'avx512'"):
+        run(make("mgu", 2, 3), torch.zeros(2, 1, 2))
 
 
 # Memory and undefined behaviour.
@@ -157,48 +197,78 @@ SANITIZED = """
 import sys
 import torch
 from elman.cells import make
-from elman.kernels import build, run
+from elman.kernels import build, record, run
 
+what, level = sys.argv[1:]
 build.FLAGS = tuple(f for f in build.FLAGS if f != "-O3") + (
-    "-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined",
+    level, "-g1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined",
     "-fno-sanitize-recover=all",
 )
-if sys.argv[1] == "control":
+if what == "control":
     numbers = torch.zeros(5)
     library = build.load("void f(float *p, long n) { for (long i = 0; i <= n; i++) p[i] = 1; }")
     import ctypes
     library.f(ctypes.c_void_p(numbers.data_ptr()), ctypes.c_long(5))
     sys.exit(0)
-cells = eval(sys.argv[1])
-for threads in (1, 2):
-    torch.set_num_threads(threads)
-    for name, options in cells:
-        for sizes, steps, batch in (((1, 2), 1, 1), ((3, 5), 4, 3), ((7, 33), 20, 9)):
+
+
+def as_they_come(rows, columns, dtype):
+    return torch.randn(rows, columns, dtype=dtype)
+
+
+def turned(rows, columns, dtype):
+    return torch.randn(columns, rows, dtype=dtype).t()
+
+
+def with_gaps(rows, columns, dtype):
+    return torch.randn(2 * rows, 3 * columns + 1, dtype=dtype)[1::2, 1::3]
+
+
+def expanded(rows, columns, dtype):
+    return torch.randn(1, 1, dtype=dtype).expand(rows, columns)
+
+
+def run_it(cell, lie, steps, batch, dtype):
+    wide = lambda width: lie(steps * batch, width, dtype).unflatten(0, (steps, batch))
+    x = wide(cell.input_size).detach().requires_grad_()
+    state = tuple(lie(batch, n, dtype).detach().requires_grad_() for n in cell.state_sizes)
+    lengths = torch.randint(0, steps + 1, (batch,))
+    reset = wide(1)[..., 0] < -0.5
+    masks = tuple(wide(n) < -0.5 for n in cell.state_sizes)
+    together = dict(lengths=lengths, reset=reset, return_states=True)
+    for call in (
+        {}, dict(return_states=True, reverse=True), dict(reset=reset), together,
+        dict(together, reverse=True), dict(together, hold=masks),
+    ):
+        if "hold" in call and name not in ("lstm", "gru"):
+            continue
+        with record() as ran:
+            result = run(cell, x, state, backend="cpu", **call)
+        assert ran[0].backend == "cpu"
+        parts = [result.output, *result.state, *(result.states or ())]
+        loss = sum(p.sum() if lie is expanded else p.square().sum() for p in parts)
+        loss.backward()  # the cotangents of a sum are one number, expanded
+        with torch.no_grad():
+            run(cell, x, state, backend="cpu", **call)
+
+
+grid = [((3, 5), 4, 3, 1), ((7, 33), 20, 9, 2)]
+if level != "-O0":
+    grid = [(*point[:3], threads) for point in (((1, 2), 1, 1), *grid) for threads in (1, 2)]
+for name, options in eval(what):
+    for sizes, steps, batch, threads in grid:
+        dtypes = (torch.float32, torch.float64) if name in ("lstm", "lru") else (torch.float32,)
+        for dtype in dtypes:
+            torch.set_num_threads(threads)
             torch.manual_seed(0)
-            dtypes = (torch.float32, torch.float64) if name in ("lstm", "lru") else (torch.float32,)
-            for dtype in dtypes:
-                cell = make(name, *sizes, dtype=dtype, **options)
-                x = torch.randn(steps, batch, sizes[0], dtype=dtype, requires_grad=True)
-                lengths = torch.randint(0, steps + 1, (batch,))
-                reset = torch.rand(steps, batch) < 0.3
-                masks = tuple(torch.rand(steps, batch, n) < 0.3 for n in cell.state_sizes)
-                together = dict(lengths=lengths, reset=reset, return_states=True)
-                for call in (
-                    {}, dict(return_states=True, reverse=True), dict(reset=reset), together,
-                    dict(together, reverse=True), dict(together, hold=masks),
-                ):
-                    if "hold" in call and name not in ("lstm", "gru"):
-                        continue
-                    result = run(cell, x, backend="cpu", **call)
-                    parts = [result.output, *result.state, *(result.states or ())]
-                    sum(p.square().sum() for p in parts).backward()
-                    with torch.no_grad():
-                        run(cell, x, backend="cpu", **call)
+            cell = make(name, *sizes, dtype=dtype, **options)
+            for lie in (as_they_come, turned, with_gaps, expanded):
+                run_it(cell, lie, steps, batch, dtype)
 print("through")
 """
 
 
-def sanitized(what: str, cache: Path) -> subprocess.CompletedProcess[str]:
+def sanitized(what: str, level: str, cache: Path) -> subprocess.CompletedProcess[str]:
     command = compiler()
     if platform.system() != "Linux":
         pytest.skip(f"no way to preload a sanitizer on {platform.system()}")
@@ -215,7 +285,7 @@ def sanitized(what: str, cache: Path) -> subprocess.CompletedProcess[str]:
         "ELMAN_CACHE": str(cache),
     }
     return subprocess.run(
-        [sys.executable, "-c", SANITIZED, what],
+        [sys.executable, "-c", SANITIZED, what, level],
         env=environment,
         capture_output=True,
         text=True,
@@ -225,29 +295,33 @@ def sanitized(what: str, cache: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_sanitizer_would_notice(tmp_path):
-    done = sanitized("control", tmp_path / "cache")
+    done = sanitized("control", "-O0", tmp_path / "cache")
     assert done.returncode != 0
     assert "heap-buffer-overflow" in done.stderr
 
 
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("mgu",),
-        *(
-            pytest.param(names, marks=pytest.mark.slow)
-            for names in (
-                ("lstm", "gru"),
-                ("lstm with everything", "lru", "gru_cho", "jordan"),
-                ("elman", "irnn", "ugrnn", "indrnn", "mingru", "minlstm", "esn"),
-            )
-        ),
-    ],
-    ids=lambda names: names[0],
-)
-def test_nothing_is_read_or_written_out_of_bounds(names, tmp_path):
-    cells = [VARIANTS[name] for name in names]
-    done = sanitized(repr(cells), tmp_path / "cache")
+def check_sanitized(names: Iterable[str], level: str, cache: Path) -> None:
+    done = sanitized(repr([VARIANTS[name] for name in names]), level, cache)
     assert done.returncode == 0, done.stderr[-4000:]
     assert "through" in done.stdout
     assert "runtime error" not in done.stderr
+
+
+def test_nothing_is_read_or_written_out_of_bounds(tmp_path):
+    """Every cell, however its tensors lie in memory; not optimised, which compiles ten times as
+    fast."""
+    check_sanitized(VARIANTS, "-O0", tmp_path / "cache")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("lstm", "gru", "mgu"),
+        ("lstm with everything", "lru", "gru_cho", "jordan"),
+        ("elman", "irnn", "ugrnn", "indrnn", "mingru", "minlstm", "esn"),
+    ],
+    ids=lambda names: names[0],
+)
+def test_nor_is_it_when_optimised(names, tmp_path):
+    check_sanitized(names, "-O1", tmp_path / "cache")
