@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from typing import Any, Self
 
 import torch
 from torch import Generator, Tensor, nn
 
+from elman.cells.structure import Handle
 from elman.errors import InputError, nearest
 
 State = tuple[Tensor, ...]
@@ -66,6 +68,18 @@ class Cell(nn.Module):
     hidden_size: int
     state_sizes: tuple[int, ...]
     output_size: int
+    _handle: Handle
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        """Make an empty cell; here and not in the constructor, without which copies are made."""
+        cell = super().__new__(cls)
+        cell.__dict__["_handle"] = Handle(cell)
+        return cell
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        del state["_handle"]
+        return state
 
     def __init__(
         self,

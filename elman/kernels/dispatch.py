@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from torch import Tensor
 from elman.cells import LSTM
 from elman.cells.base import Cell
 from elman.errors import InputError, SlowPathWarning, nearest
-from elman.kernels import cpu, reference, torch_backend
+from elman.kernels import cpu, ops, reference, torch_backend, transforms
 from elman.kernels.sequence import Call, Hold, Result, prepare
 
 BACKENDS = ("cpu", "torch", "reference")
@@ -142,6 +142,18 @@ def run(
     >>> result.output[2:].abs().max().item(), bool((result.output[1] == result.state[0]).all())
     (0.0, True)
     """
+    if transforms.capturing(x):
+        return ops.run(
+            cell,
+            x,
+            state,
+            lengths=lengths,
+            reset=reset,
+            reverse=reverse,
+            hold=hold,
+            return_states=return_states,
+            backend=backend,
+        )
     call = prepare(
         cell,
         x,
@@ -154,11 +166,42 @@ def run(
     )
     choice = _choose(cell, call, backend)
     announce(choice, quiet=call.x.shape[0] == 0)
+    if not torch.is_autocast_enabled(call.x.device.type):
+        return _carry_out(cell, call, choice)
+    if choice.backend == "torch":
+        result = _carry_out(cell, call, choice)
+    else:
+        with torch.autocast(call.x.device.type, enabled=False):
+            result = _carry_out(cell, _in_kernel_dtype(cell, call), choice)
+    return result if call.x.dtype == torch.float64 else _lowered(result)
+
+
+def _carry_out(cell: Cell, call: Call, choice: Choice) -> Result:
     if choice.program is not None:
         return cpu.run(cell, call, choice.program)
     return (
         torch_backend.run(cell, call) if choice.backend == "torch" else reference.loop(cell, call)
     )
+
+
+def kernel_dtype(cell: Cell, x: Tensor) -> torch.dtype:
+    """In which precision a cell runs under autocast: its parameters' own."""
+    for parameter in cell.parameters():
+        if parameter.is_floating_point():
+            return parameter.dtype
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
+
+
+def _in_kernel_dtype(cell: Cell, call: Call) -> Call:
+    dtype = kernel_dtype(cell, call.x)
+    return replace(call, x=call.x.to(dtype), state=tuple(s.to(dtype) for s in call.state))
+
+
+def _lowered(result: Result) -> Result:
+    """What came out in autocast's dtype, as torch.nn.LSTM gives it."""
+    dtype = torch.get_autocast_dtype(result.output.device.type)
+    states = None if result.states is None else tuple(s.to(dtype) for s in result.states)
+    return Result(result.output.to(dtype), tuple(s.to(dtype) for s in result.state), states)
 
 
 def forced() -> str | None:
@@ -213,6 +256,14 @@ def _better_by_torch(cell: Cell, call: Call) -> bool:
     )
 
 
+def _found(cell: Cell, call: Call) -> cpu.Program | str:
+    device = call.x.device.type
+    if not torch.is_autocast_enabled(device):
+        return cpu.find(cell, call)
+    with torch.autocast(device, enabled=False):
+        return cpu.find(cell, _in_kernel_dtype(cell, call))
+
+
 def _choose(cell: Cell, call: Call, asked: str | None) -> Choice:
     name = type(cell).__name__
     wanted = asked or _forced.get()
@@ -224,7 +275,7 @@ def _choose(cell: Cell, call: Call, asked: str | None) -> Choice:
     if wanted is None and _better_by_torch(cell, call):
         return Choice("torch", "torch's kernel is the faster one for so large an LSTM", name)
     if wanted != "torch":
-        found = cpu.find(cell, call)
+        found = _found(cell, call)
         if isinstance(found, cpu.Program):
             return Choice("cpu", _ASKED if wanted else "a kernel was compiled for it", name, found)
         refused["cpu"] = found

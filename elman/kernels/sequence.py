@@ -81,8 +81,11 @@ def prepare(
     reverse: bool = False,
     hold: Hold | None = None,
     return_states: bool = False,
+    begin: bool = True,
 ) -> Call:
     """Check what a run was asked for and fill in what was left out.
+
+    Without `begin` a state left out stays so: an empty tuple.
 
     Raises:
         SequenceError: something has the wrong shape, size, type or range; the message names
@@ -97,10 +100,10 @@ def prepare(
         raise SequenceError(
             f"x has {width} features (its last axis), the cell takes input_size={cell.input_size}."
         )
-    if state is None:
-        state = cell.init_state(batch, x.device, x.dtype)
-    else:
+    if state is not None:
         state = _checked_state(cell, state, batch)
+    else:
+        state = cell.init_state(batch, x.device, x.dtype) if begin else ()
     return Call(
         x=x,
         state=state,
@@ -171,8 +174,8 @@ def _checked_lengths(
         raise SequenceError(f"lengths must be integers, got {lengths.dtype}.")
     if tuple(lengths.shape) != (batch,):
         raise SequenceError(f"lengths must be (batch={batch},), got {_shape(lengths)}.")
-    # A transformed tensor has no single value to look at.
-    if batch and transforms.active() is None:
+    # A transformed tensor has no single value to look at, and one of a graph none yet.
+    if not transforms.capturing(lengths) and batch and transforms.active() is None:
         low, high = (int(v) for v in torch.aminmax(lengths))
         if low < 0 or high > steps:
             wrong = low if low < 0 else high

@@ -9,6 +9,7 @@ of operations that every transform knows.
 from __future__ import annotations
 
 import torch
+from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 _REASONS = {"Vmap": "vmap", "Jvp": "jvp"}
@@ -32,6 +33,23 @@ def active() -> str | None:
     if forward_ad._current_level >= 0:
         return "forward-mode differentiation"
     return None
+
+
+def capturing(x: Tensor) -> bool:
+    """Whether a graph is being written down, or `x` has no values: under `torch.compile`,
+    `torch.export`, a fake tensor's or any other dispatch mode.
+
+    >>> capturing(torch.zeros(1))
+    False
+    >>> with torch._subclasses.FakeTensorMode():
+    ...     capturing(torch.zeros(1))
+    True
+    """
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
+        return True
+    if type(x) in (Tensor, nn.Parameter):
+        return False
+    return torch._C._dispatch_keys(x).has(torch._C.DispatchKey.Python)
 
 
 def any_active() -> bool:

@@ -1,8 +1,11 @@
 """`RNN`, `LSTM` and `GRU`: torch.nn's own, and what torch.nn's cannot do.
 
-They are subclasses: constructor, parameters, state_dict and the ordinary call are torch's. Only
-a call torch cannot serve (lengths, reset, every state, a transform, no steps at all) goes
+Constructor, parameters, state_dict and the ordinary call are torch's. Only a call torch cannot
+serve (lengths, reset, every state, a transform, a graph being captured, no steps at all) goes
 layer by layer through `elman.kernels`, with the same parameters lent to our cells.
+
+They derive from `torch.nn.RNNBase` and borrow the rest from `torch.nn.LSTM` and its kin, because
+`torch.compile` refuses whatever is an instance of those three.
 
 The constructors take the options of our cells too. Those that say where weights start leave
 all of that as it is. Those that change the equation leave torch behind: parameters are then
@@ -57,6 +60,9 @@ _NAMES = {
 class _Extended(nn.RNNBase):
     """What the three have in common: everything but the cell."""
 
+    _torch: ClassVar[type[nn.RNNBase]]
+    """torch's own layer."""
+
     _also: ClassVar[tuple[str, ...]] = ()
     """Further arguments of torch's constructor."""
 
@@ -73,7 +79,7 @@ class _Extended(nn.RNNBase):
         self._options = {n: kwargs.pop(n, default) for n, default in self._defaults.items()}
         self._asked = {n: v for n, v in self._options.items() if v != self._defaults[n]}
         self._altered = any(name not in _START for name in self._asked)
-        super().__init__(*args, **kwargs)
+        super().__init__(*self._for_base(args, kwargs), **kwargs)
         for name in ("forget_bias", "chrono"):
             if name in self._asked and not self.bias:
                 raise InputError(f"{name} is where a bias starts, and bias=False leaves none.")
@@ -141,7 +147,7 @@ class _Extended(nn.RNNBase):
         self._check(input, hx)
         if lengths is None and reset is None and not return_states and self._fits_torch(input):
             announce(Choice("torch", "torch.nn's own call", type(self).__name__))
-            return super().forward(input, hx)
+            return self._torch.forward(self, input, hx)
         call: dict[str, Any] = {"lengths": lengths, "reset": reset, "return_states": return_states}
         if isinstance(input, PackedSequence):
             output, hidden, states = self._run_packed(input, hx, **call)
@@ -154,6 +160,12 @@ class _Extended(nn.RNNBase):
     def _cell(self, input_size: int) -> Cell:
         """A cell of this layer's kind, whose weights are lent to it at each run."""
         raise NotImplementedError
+
+    def _for_base(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """The positional arguments of `nn.RNNBase`: its mode, then those of torch's layer."""
+        if "proj_size" in kwargs and "proj_size" not in self._also:
+            raise InputError("proj_size is for an LSTM.")
+        return (self._torch.__name__, *args)
 
     def _runs(self) -> Iterator[tuple[int, int]]:
         """Layers and directions, in the order in which they run."""
@@ -176,11 +188,13 @@ class _Extended(nn.RNNBase):
         self._init_flat_weights()
 
     def _fits_torch(self, input: Tensor | PackedSequence) -> bool:
-        if self._altered or forced() == "reference" or transforms.active() is not None:
+        data = input.data if isinstance(input, PackedSequence) else input
+        if self._altered or transforms.capturing(data):
             return False
-        if isinstance(input, PackedSequence) or input.dim() == 2:
-            return input.data.shape[0] > 0
-        return input.shape[1 if self.batch_first else 0] > 0
+        if forced() == "reference" or transforms.active() is not None:
+            return False
+        whole = self.batch_first and data.dim() == 3 and data is input
+        return data.shape[1 if whole else 0] > 0
 
     def _run_batched(self, input: Tensor, hx: Any, reset: Tensor | None, **call: Any) -> Any:
         if reset is not None and reset.shape != input.shape[:2]:
@@ -328,7 +342,7 @@ class _Extended(nn.RNNBase):
         return "(batch, time, input_size)" if self.batch_first else "(time, batch, input_size)"
 
 
-class RNN(_Extended, nn.RNN):
+class RNN(_Extended):
     """`torch.nn.RNN` with `lengths=`, `reset=` and `return_states=` in its call.
 
     Takes torch.nn's arguments and, by keyword:
@@ -347,8 +361,20 @@ class RNN(_Extended, nn.RNN):
     True
     """
 
+    _torch = nn.RNN
     _also = ("nonlinearity",)
     _defaults: ClassVar[dict[str, Any]] = {"init": "torch"}
+
+    def _for_base(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        named = kwargs.pop("nonlinearity", "tanh")
+        self.nonlinearity = args[3] if len(args) > 3 else named
+        if self.nonlinearity not in ("tanh", "relu"):
+            raise InputError(
+                f"nonlinearity={self.nonlinearity!r} is not known.",
+                fix=nearest(self.nonlinearity, ("tanh", "relu")),
+            )
+        _, *rest = super()._for_base((*args[:3], *args[4:]), kwargs)
+        return (f"RNN_{self.nonlinearity.upper()}", *rest)
 
     def _cell(self, input_size: int) -> Cell:
         return cells.Elman(
@@ -361,7 +387,7 @@ class RNN(_Extended, nn.RNN):
         )
 
 
-class LSTM(_Extended, nn.LSTM):
+class LSTM(_Extended):
     """`torch.nn.LSTM` with `lengths=`, `reset=` and `return_states=` in its call.
 
     Takes torch.nn's arguments and, by keyword, the options of `elman.cells.LSTM`. The first
@@ -397,6 +423,10 @@ class LSTM(_Extended, nn.LSTM):
     (torch.Size([2, 1, 5, 3]), True, True)
     """
 
+    _torch = nn.LSTM
+    check_forward_args: Any = nn.LSTM.check_forward_args
+    get_expected_cell_size: Any = nn.LSTM.get_expected_cell_size
+    permute_hidden: Any = nn.LSTM.permute_hidden
     _also = ("proj_size",)
     _defaults: ClassVar[dict[str, Any]] = {
         "forget_bias": None,
@@ -418,7 +448,7 @@ class LSTM(_Extended, nn.LSTM):
         )
 
 
-class GRU(_Extended, nn.GRU):
+class GRU(_Extended):
     """`torch.nn.GRU` with `lengths=`, `reset=` and `return_states=` in its call.
 
     Takes torch.nn's arguments and, by keyword, the options of `elman.cells.GRU`. The first two
@@ -445,6 +475,7 @@ class GRU(_Extended, nn.GRU):
     True
     """
 
+    _torch = nn.GRU
     _defaults: ClassVar[dict[str, Any]] = {"chrono": None, "init": "torch", "reset_after": True}
 
     def _cell(self, input_size: int) -> Cell:

