@@ -38,4 +38,4 @@ docs: setup
 	$(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) site dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) site dist build elman/kernels/prebuilt .mypy_cache .ruff_cache .pytest_cache .hypothesis

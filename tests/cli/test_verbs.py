@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 import elman as package
+from elman.cli import show
+from elman.kernels import cpu
 
 RUN_FILES = {
     "config.yaml",
@@ -183,6 +185,12 @@ def test_cells_tasks_check(elman):
         "generate",
     }
     assert json.loads(elman("check", "--json").stdout)["elman"] == package.__version__
+
+
+def test_check_says_when_kernels_have_one_thread(monkeypatch):
+    assert "one thread" not in show.kernels()
+    monkeypatch.setattr(cpu, "_pool", lambda: (0, 0))
+    assert "thread pool was not found" in show.kernels()
 
 
 @pytest.mark.parametrize("kind", ["generate", "classify", "forecast"])
