@@ -142,7 +142,8 @@ def run(
     >>> result.output[2:].abs().max().item(), bool((result.output[1] == result.state[0]).all())
     (0.0, True)
     """
-    if transforms.capturing(x):
+    capturing = transforms.capturing(x)
+    if capturing and not transforms.any_active():
         return ops.run(
             cell,
             x,
@@ -164,6 +165,9 @@ def run(
         hold=hold,
         return_states=return_states,
     )
+    if capturing:
+        _announce_in_graph(type(cell).__name__)
+        return reference.loop(cell, call)
     choice = _choose(cell, call, backend)
     announce(choice, quiet=call.x.shape[0] == 0)
     if not torch.is_autocast_enabled(call.x.device.type):
@@ -174,6 +178,11 @@ def run(
         with torch.autocast(call.x.device.type, enabled=False):
             result = _carry_out(cell, _in_kernel_dtype(cell, call), choice)
     return result if call.x.dtype == torch.float64 else _lowered(result)
+
+
+@transforms.constant
+def _announce_in_graph(name: str) -> None:
+    announce(Choice("reference", "in a graph no kernel follows torch.func", name))
 
 
 def _carry_out(cell: Cell, call: Call, choice: Choice) -> Result:

@@ -16,12 +16,13 @@ written over meanwhile, but takes those that the backward pass is given. Where i
 
 from __future__ import annotations
 
+import threading
 import types
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 import torch
@@ -31,9 +32,8 @@ from torch.utils import _pytree
 from elman.cells import structure
 from elman.cells.base import Cell
 from elman.errors import InputError, SlowPathWarning
+from elman.kernels import transforms
 from elman.kernels.sequence import Hold, Result, prepare
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _MASKED = -1.0
 """Stands in `rates` for a mask in place of a probability."""
@@ -120,23 +120,21 @@ def register(module: nn.Module) -> list[str]:
     return named
 
 
-_constant: Callable[[_Function], _Function] = torch._dynamo.assume_constant_result
-
 # A tracer calls these while it captures and takes what they return for a constant. Their argument
 # is a tuple because a handle in one is compared and not identified.
 
 
-@_constant
+@transforms.constant
 def _tensors(handle: tuple[structure.Handle]) -> tuple[str, ...]:
     return structure.tensors(_alive(handle[0]))
 
 
-@_constant
+@transforms.constant
 def _options(handle: tuple[structure.Handle]) -> tuple[str, ...]:
     return structure.options(_alive(handle[0]))
 
 
-@_constant
+@transforms.constant
 def _name(handle_and_values: tuple[Any, ...]) -> str:
     """The cell's name; the values of its options are there for the tracer to guard them."""
     return _known_as(_alive(handle_and_values[0]))
@@ -179,7 +177,7 @@ class _Twin:
             places.append((next(g for g in groups if last in g), last))
         return cls(twin, places)
 
-    def fill(self, tensors: Sequence[Tensor | None]) -> None:
+    def fill(self, tensors: Sequence[Tensor]) -> None:
         """Put tensors where they belong."""
         for (group, name), tensor in zip(self.places, tensors, strict=True):
             group[name] = tensor
@@ -207,10 +205,12 @@ def _hollow(module: nn.Module, done: dict[int, nn.Module]) -> nn.Module:
 
 @dataclass
 class _Known:
-    """A cell by name: a twin to copy, and those that nobody is using."""
+    """A cell by name: its twin, with tensors without values while nobody uses it."""
 
-    model: _Twin
-    idle: list[_Twin] = field(default_factory=list)
+    twin: _Twin
+    hollow: list[Tensor]
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    busy: bool = False
 
 
 _cells: dict[str, _Known] = {}
@@ -221,9 +221,9 @@ def _known_as(cell: Cell) -> str:
     name = structure.name_of(cell, _FORWARD + _BACKWARD)
     if name not in _cells:
         twin = _Twin.of(cell)
-        shapes = [group[key].shape for group, key in twin.places]
-        twin.fill([torch.empty(shape, device="meta") for shape in shapes])
-        _cells[name] = _Known(twin)
+        hollow = [torch.empty(group[key].shape, device="meta") for group, key in twin.places]
+        twin.fill(hollow)
+        _cells[name] = _Known(twin, hollow)
     return name
 
 
@@ -240,18 +240,24 @@ def _find(name: str) -> _Known:
 
 @contextmanager
 def _cell(name: str, tensors: Sequence[Tensor]) -> Iterator[Cell]:
-    """The cell of that name with these tensors, for one user at a time."""
+    """The cell of that name with these tensors, for one thread at a time.
+
+    One twin for all, because kernels are made for a cell and making them is no work for threads.
+    """
     known = _find(name)
-    try:
-        twin = known.idle.pop()
-    except IndexError:
-        twin = _Twin.of(known.model.cell)
-    twin.fill(tensors)
-    try:
-        yield twin.cell
-    finally:
-        twin.fill([None] * len(tensors))
-        known.idle.append(twin)
+    with known.lock:
+        if known.busy:  # a hook inside the cell runs a layer of the same form
+            twin = _Twin.of(known.twin.cell)
+            twin.fill(tensors)
+            yield twin.cell
+            return
+        known.busy = True
+        known.twin.fill(tensors)
+        try:
+            yield known.twin.cell
+        finally:
+            known.twin.fill(known.hollow)
+            known.busy = False
 
 
 # --- the operators --------------------------------------------------------------------------------
@@ -342,7 +348,7 @@ def _sequence_backward(
 @_sequence.register_fake
 def _(*arguments: Any) -> list[Tensor]:
     args = _Arguments(*arguments)
-    cell = _find(args.cell).model.cell
+    cell = _find(args.cell).twin.cell
     steps, batch = args.x.shape[:2]
     sizes = cell.state_sizes
     shapes = [(steps, batch, cell.output_size), *((batch, n) for n in sizes)]

@@ -8,9 +8,21 @@ of operations that every transform knows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def constant(function: _Function) -> _Function:
+    """`torch.compiler.assume_constant_result`, which would import the whole compiler now."""
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
 
 _REASONS = {"Vmap": "vmap", "Jvp": "jvp"}
 
@@ -52,6 +64,7 @@ def capturing(x: Tensor) -> bool:
     return torch._C._dispatch_keys(x).has(torch._C.DispatchKey.Python)
 
 
+@constant
 def any_active() -> bool:
-    """Whether any of torch.func's transforms is in force, `grad` included."""
+    """Whether any of torch.func's transforms is in force, `grad` included; in a graph too."""
     return bool(torch._C._functorch.get_interpreter_stack())

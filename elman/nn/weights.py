@@ -37,7 +37,7 @@ def run_with(cell: Cell, weights: dict[str, Tensor], x: Tensor, **call: Any) -> 
     """`elman.kernels.run`, the named parameters of `cell` replaced by `weights`."""
     if not weights:
         return run(cell, x, **call)
-    if transforms.capturing(x):
+    if transforms.capturing(x) and not transforms.any_active():
         return ops.run(cell, x, weights=weights, **call)
     result: Result = lend(cell, weights, run, x, **call)
     return result

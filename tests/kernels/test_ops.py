@@ -7,6 +7,7 @@ import gc
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -427,7 +428,7 @@ def test_an_exported_program_in_another_process(tmp_path: Path):
     )
     error, value = said.stdout.splitlines()
     assert "a cell GRU that this process does not know. Make a layer of the same GRU" in error
-    assert float(value) == pytest.approx(float(model(*call).sum()), rel=1e-5)
+    assert float(value) == pytest.approx(model(*call).sum().item(), rel=1e-5)
 
 
 def test_an_unknown_cell():
@@ -515,6 +516,74 @@ def test_gradients_of_torch_func(name, fresh_warnings):
     assert [w.category for w in caught] == [SlowPathWarning] * (name == "mgu")
     x.requires_grad_()
     torch.testing.assert_close(slope, torch.autograd.grad(layer(x)[0].square().sum(), x)[0])
+
+
+@pytest.mark.parametrize("transform", ["vmap", "grad", "jvp"])
+def test_transforms_in_a_graph_are_the_references_and_aloud(transform, fresh_warnings):
+    layer, x = Recurrent("mgu", 3, 5), torch.randn(T, B, 3)
+
+    def function(x: Tensor) -> Tensor:
+        if transform == "vmap":
+            return torch.func.vmap(lambda v: layer(v)[0])(x[None])
+        if transform == "grad":
+            return torch.func.grad(lambda v: layer(v)[0].sum())(x)
+        return torch.func.jvp(lambda v: layer(v)[0], (x,), (x,))[1]
+
+    compiled = torch.compile(function, backend="aot_eager", fullgraph=True)
+    with pytest.warns(SlowPathWarning, match="in a graph no kernel follows"):
+        got = compiled(x)
+    torch.testing.assert_close(got, function(x))
+
+
+# Memory, threads, imports.
+
+
+def test_what_the_backward_pass_does_not_find_it_makes_again():
+    layer, x = Recurrent("lstm", 3, 5), torch.randn(T, B, 3)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+
+    def offloaded(x: Tensor) -> Any:
+        with torch.autograd.graph.saved_tensors_hooks(torch.clone, lambda t: t):
+            return compiled(x)
+
+    torch.testing.assert_close(results(layer, offloaded, x, {}), results(layer, layer, x, {}))
+
+
+def test_checkpointing_inside_a_graph():
+    layer, x = Recurrent("lstm", 3, 5), torch.randn(T, B, 3)
+
+    @torch.compile(fullgraph=True, backend="aot_eager")
+    def checkpointed(x: Tensor) -> Any:
+        return torch.utils.checkpoint.checkpoint(layer, x, use_reentrant=False)
+
+    torch.testing.assert_close(results(layer, checkpointed, x, {}), results(layer, layer, x, {}))
+
+
+def test_threads_share_a_graph():
+    layer, x = Recurrent("lstm", 3, 5), torch.randn(T, B, 3)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+
+    def slope(function: Any) -> Tensor:
+        inputs = x.clone().requires_grad_()
+        return torch.autograd.grad(function(inputs)[0].sum(), inputs)[0]
+
+    wanted = slope(layer)
+    slope(compiled)
+    with ThreadPoolExecutor(4) as pool:
+        for got in pool.map(lambda _: slope(compiled), range(40)):
+            torch.testing.assert_close(got, wanted)
+
+
+def test_a_fake_tensor_needs_no_kernel():
+    layer = Recurrent("lstm", 3, 5)
+    with torch._subclasses.FakeTensorMode(allow_non_fake_inputs=True), record() as ran:
+        assert layer(torch.empty(T, B, 3))[0].shape == (T, B, 5)
+    assert not ran
+
+
+def test_the_compiler_is_not_imported_with_the_layers():
+    code = "import sys, elman.nn; assert 'torch._dynamo' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # Gradients that add up, hooks, copies, files.
