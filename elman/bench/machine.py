@@ -19,7 +19,7 @@ from elman.bench.measure import Settings
 from elman.bench.report import Note, Row
 from elman.errors import ElmanError
 from elman.kernels import build
-from elman.kernels.cpu import best_target
+from elman.kernels.program import best_target
 
 GROUP = "limits"
 

@@ -121,11 +121,11 @@ class Cell(nn.Module):
 
         Device and dtype are those of the cell's parameters unless given.
         """
-        own = next(
-            (t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point()), None
-        )
-        if own is not None:
-            device, dtype = device or own.device, dtype or own.dtype
+        if device is None or dtype is None:
+            tensors = (*self.parameters(), *self.buffers())
+            own = next((t for t in tensors if t.is_floating_point()), None)
+            if own is not None:
+                device, dtype = device or own.device, dtype or own.dtype
         return tuple(torch.zeros(batch, n, device=device, dtype=dtype) for n in self.state_sizes)
 
     def reset_parameters(self, generator: Generator | None = None) -> None:

@@ -142,13 +142,13 @@ def cells(name: str | None, as_json_: bool) -> None:
 
 def kernels() -> str:
     """Whether kernels are compiled here, for which instructions, by what, kept where."""
-    from elman.kernels import build, cpu
+    from elman.kernels import build, program
 
-    target = cpu.best_target()
+    target = program.best_target()
     if target is None:
         return "no kernels are made for this processor"
     found = [f"{target.name} kernels", *build.describe().splitlines()]
-    if not cpu._pool()[0]:
+    if not program.pool()[0]:
         found.insert(1, "torch's thread pool was not found, so they run on one thread")
     return "; ".join(found)
 

@@ -9,51 +9,54 @@ products after the loop.
 from __future__ import annotations
 
 import ctypes
+import math
 import os
-import platform
-import threading
+import struct
 import warnings
-import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from elman.cells.base import Cell
-from elman.errors import InputError, SlowPathWarning, nearest
-from elman.kernels import build, reference, transforms
-from elman.kernels.emit import TARGETS, Target, cell_source, products_source
-from elman.kernels.graph import Matrix, Node
-from elman.kernels.plan import Kind, Plans, make_plans
+from elman.errors import SlowPathWarning
+from elman.kernels import packing, reference
+from elman.kernels.graph import Node
+from elman.kernels.memory import Lease, huge, scratch
+from elman.kernels.plan import Kind
+from elman.kernels.program import Program, Weights, find, pool, tensors_of, threads_at_most
 from elman.kernels.rows import Layout, layout_of
 from elman.kernels.sequence import Call, Result
-from elman.kernels.trace import Holds, Untraceable, trace
+
+__all__ = ["Program", "find", "flush_denormal", "run", "training_memory"]
 
 FEW_ROWS = 4
 """A thread with fewer rows than this computes products of the input in one piece, before the loop:
 a tile of few rows wastes the processor."""
 
+BY_UNITS = 3
+"""Up to so many rows threads share out units and not rows: each then reads only its part of the
+matrices, which for so few rows is what takes the time."""
+
+WORTH_MEETING = 8192
+"""Numbers in the matrices that a step reads from which it pays to share them: waiting for one
+another takes as long as reading half of them."""
+
+LARGE_MATRIX = 1 << 20
+"""Bytes from which a product of the input is made in one piece: beside the recurrent one its matrix
+would not stay in the cache."""
+
 flush_denormal = True
 """Whether numbers too small for full precision count as zero inside kernels. Backward passes over
 long sequences are full of them, and each costs a hundred ordinary operations."""
 
-_OWN_PROCESS = os.getpid()
-
-
-class _Args(ctypes.Structure):
-    """`Args` of step.h."""
-
-    _fields_ = [
-        *((name, ctypes.c_long) for name in ("begin", "end", "batch", "threads", "room")),
-        *((name, ctypes.c_void_p) for name in ("first", "count", "split", "d")),
-        *((name, ctypes.c_void_p) for name in ("arrays", "panels", "early", "vectors", "reset")),
-        *((name, ctypes.c_void_p) for name in ("scratch", "product", "parallel", "thread")),
-        ("flush", ctypes.c_long),
-    ]
+training_memory: int | None = None
+"""Bytes that one call may keep for its backward pass; beyond them it keeps states now and then and
+computes the rest again. A quarter of the machine's memory if None."""
 
 
 class _Large(ctypes.Structure):
@@ -66,79 +69,49 @@ class _Large(ctypes.Structure):
         ("G", ctypes.c_void_p),
         ("ldg", ctypes.c_long),
         ("C", ctypes.c_void_p),
-        ("add", ctypes.c_long),
-        *((name, ctypes.c_void_p) for name in ("room", "parallel", "thread")),
+        ("init", ctypes.c_void_p),
+        ("ldi", ctypes.c_long),
+        *((name, ctypes.c_void_p) for name in ("room", "parallel", "thread", "team")),
         ("flush", ctypes.c_long),
     ]
 
 
-# --- what can run ----------------------------------------------------------------------------
+def run(
+    cell: Cell,
+    call: Call,
+    program: Program,
+    weights: Weights | None = None,
+    segment: int | None = None,
+) -> Result:
+    """Run a call with the kernels that `find` gave for it.
 
-
-def find(cell: Cell, call: Call) -> Program | str:
-    """The kernels for this call, or why there are none; built at a cell's first call."""
-    transform = transforms.active()
-    if transform is not None:
-        return f"compiled kernels do not follow {transform}"
-    if transforms.any_active():
-        return "compiled kernels do not follow torch.func.grad"
-    if call.x.device.type != "cpu":
-        return f"compiled kernels run on the CPU, not on {call.x.device.type!r}"
-    if torch.is_autocast_enabled("cpu"):
-        return "compiled kernels do not follow autocast"
-    dtype = call.x.dtype
-    if dtype not in (torch.float32, torch.float64):
-        return f"compiled kernels take float32 and float64, not {dtype}"
-    shapes: list[Any] = []
-    options: list[Any] = []
-    dtypes = {s.dtype for s in call.state}
-    for module in cell.modules():
-        if _hooked(module):
-            return f"a hook on {type(module).__name__} would not be called"
-        for name, t in (*module._parameters.items(), *module._buffers.items()):
-            shapes.append((name, None if t is None else t.shape))
-            if t is not None:
-                dtypes.add(t.dtype)
-        options.append(type(module))
-        # What else may be changed between two calls and changes what is computed.
-        for name, value in module.__dict__.items():
-            if type(value) in (int, float, bool, str):
-                options.append((name, value))
-            elif isinstance(value, tuple | Tensor) or callable(value):
-                options.append((name, id(value), getattr(value, "_version", 0)))
-    if dtypes - {dtype}:
-        return "compiled kernels want input, state and parameters of one dtype"
-    holds: Holds = tuple(
-        "mask" if isinstance(h, Tensor) else (float(h) if h else None) for h in call.hold or ()
-    ) or (None,) * len(cell.state_sizes)
-    key = (holds, dtype, tuple(shapes), tuple(options))
-    known = _programs.setdefault(cell, {})
-    if key not in known:
-        known[key] = _make(cell, holds, dtype == torch.float64)
-    return known[key]
-
-
-def run(cell: Cell, call: Call, program: Program) -> Result:
-    """Run a call with the kernels that `find` gave for it."""
-    if call.x.shape[0] == 0 or not _steps_taken(call):
+    Args:
+        cell, call, weights: what `find` was asked about.
+        program: its answer.
+        segment: steps between states that are kept for the backward pass, which computes the
+            rest again; None keeps everything while `training_memory` allows it.
+    """
+    x = call.x
+    if x.shape[0] == 0 or not _steps_taken(call):
         return reference.loop(cell, call)
-    traced = program.plans.traced
-    prepared = traced.prepare([_tensor(cell, name) for name in traced.names])
+    prepared = program.plans.traced.prepare(tensors_of(cell, program, weights))
     layout = layout_of(call)
-    width = call.x.shape[2]
-    x = layout.gathered(call.x.reshape(-1, width))
-    states, fresh = call.state, _fresh(cell, call)
+    x = layout.gathered(x.reshape(-1, x.shape[2]))
+    states, fresh = layout.sorted(call.state), layout.sorted(_fresh(cell, call))
     masks = [
         layout.gathered(h.reshape(-1, h.shape[2]).to(x.dtype)) if isinstance(h, Tensor) else None
         for h in call.hold or ()
     ]
-    states, fresh = layout.sorted(states), layout.sorted(fresh)
     job = _Job(program, layout, call.return_states, len(states), bool(fresh), masks)
     given = (x, *states, *fresh, *prepared)
     if torch.is_grad_enabled() and any(t.requires_grad for t in given):
-        results = _Sequence.apply(job, *given)  # type: ignore[no-untyped-call]
+        segment = _segment(job, x, segment)
+        if segment is None:
+            results = _Sequence.apply(job, *given)  # type: ignore[no-untyped-call]
+        else:
+            results = _Segmented.apply(job, segment, *given)  # type: ignore[no-untyped-call]
     else:
-        results, _ = _forward(job, "infer", *given)
+        results = _forward(job, "infer", *given)[0]
     y, *rest = results
     final = layout.unsorted(rest[: len(states)])
     output = layout.scattered(y)
@@ -159,106 +132,33 @@ def _steps_taken(call: Call) -> int:
     return call.x.shape[0] * call.x.shape[1]
 
 
-def _hooked(module: nn.Module) -> bool:
-    return bool(
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-    )
-
-
-def _tensor(cell: Cell, name: str) -> Tensor:
-    """A parameter or buffer by its dotted name."""
-    found: Any = cell
-    for part in name.split("."):
-        found = getattr(found, part)
-    tensor: Tensor = found
-    return tensor
-
-
 def _fresh(cell: Cell, call: Call) -> tuple[Tensor, ...]:
     if call.reset is None:
         return ()
     return cell.init_state(call.x.shape[1], call.x.device, call.x.dtype)
 
 
-# --- programs: a cell's kernels, built once ----------------------------------------------------
-
-
-@dataclass
-class Program:
-    """The built kernels of one cell.
-
-    Attributes:
-        plans: what they do.
-        source: their C.
-        target: for which instruction set.
-        library, products: the loaded libraries.
-        sizes: the table of sizes.
-    """
-
-    plans: Plans
-    source: str
-    target: Target
-    library: ctypes.CDLL
-    products: ctypes.CDLL
-    sizes: Any
-    room: dict[tuple[str, int], int]
-
-
-_programs: weakref.WeakKeyDictionary[Cell, dict[Any, Program | str]] = weakref.WeakKeyDictionary()
-
-
-def _make(cell: Cell, holds: Holds, double: bool) -> Program | str:
-    target = best_target()
-    if target is None:
-        return f"no kernels are made for {platform.machine()} processors yet"
-    try:
-        plans = make_plans(trace(cell, holds), cell.state_sizes)
-        source = cell_source(plans, target, double)
-        library = build.load(source, target.flags)
-        products = build.load(products_source(target, double), target.flags)
-    except Untraceable as error:
-        return str(error)
-    except (InputError, build.BuildError) as error:
-        return str(error).splitlines()[0]
-    for kind in plans.plans:
-        getattr(library, f"{kind}_room").restype = ctypes.c_long
-    values = list(plans.sizes.values.values())
-    sizes = (ctypes.c_long * len(values))(*values)
-    return Program(plans, source, target, library, products, sizes, {})
-
-
-@lru_cache(maxsize=1)
-def best_target() -> Target | None:
-    """The best instruction set that this processor has and a kernel can be made for."""
-    asked = os.environ.get("ELMAN_TARGET")
-    if asked and asked not in TARGETS:
-        raise InputError(f"ELMAN_TARGET={asked!r} is not known.", fix=nearest(asked, TARGETS))
-    if asked:
-        return TARGETS[asked]
-    machine = platform.machine().lower()
-    if machine in ("arm64", "aarch64"):
-        return TARGETS["neon"]
-    if machine not in ("x86_64", "amd64"):
+def _segment(job: _Job, x: Tensor, asked: int | None) -> int | None:
+    """Steps a segment, or None for a whole sequence in one piece."""
+    steps = len(job.layout.first)
+    if job.return_states:
         return None
-    has = torch.backends.cpu.get_cpu_capability()
-    return TARGETS["avx512" if has == "AVX512" else "avx2" if has == "AVX2" else "sse"]
+    kept, state = job.program.plans.kept_widths
+    if asked is None:
+        allowed = _training_memory() if training_memory is None else training_memory
+        if job.layout.rows * kept * x.element_size() <= allowed:
+            return None
+        # What is least together: states at every boundary, and all of one segment.
+        asked = max(1, math.isqrt(steps * max(state, 1) // max(kept, 1)))
+    return asked if asked < steps else None
 
 
 @lru_cache(maxsize=1)
-def _pool() -> tuple[int, int]:
-    """The addresses of torch's own OpenMP pool: how to run in it, and who a thread is."""
-    for name in (None, "libgomp.so.1", "libomp.so", "libiomp5.so", "libomp.dylib"):
-        try:
-            library = ctypes.CDLL(name)
-            parallel = ctypes.cast(library.GOMP_parallel, ctypes.c_void_p).value
-            thread = ctypes.cast(library.omp_get_thread_num, ctypes.c_void_p).value
-        except (OSError, AttributeError):
-            continue
-        return parallel or 0, thread or 0
-    return 0, 0
+def _training_memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    except (AttributeError, ValueError, OSError):
+        return 4 << 30
 
 
 # --- running ------------------------------------------------------------------------------------
@@ -281,77 +181,65 @@ class _Job:
         m = n * (1 + self.resets)
         return given[0], given[1 : 1 + n], given[1 + n : 1 + m], given[1 + m :]
 
-
-_local = threading.local()
-
-
-def _scratch(numbers: int, like: Tensor) -> Tensor:
-    """This thread's scratch memory, grown when it must."""
-    name = "double" if like.dtype == torch.float64 else "single"
-    held = getattr(_local, name, None)
-    if held is None or len(held) < numbers:
-        held = torch.empty(numbers + numbers // 4 + 64, dtype=like.dtype)
-        setattr(_local, name, held)
-    return held
+    def part(self, begin: int, end: int) -> tuple[_Job, slice]:
+        """The steps from `begin` to `end` as a run of their own, and which rows they are."""
+        layout, rows = self.layout.part(begin, end)
+        masks = [None if m is None else m[rows] for m in self.masks]
+        return replace(self, layout=layout, masks=masks), rows
 
 
-def _pointers(tensors: Sequence[Tensor | None]) -> Any:
-    return (ctypes.c_void_p * max(1, len(tensors)))(
-        *(None if t is None else t.data_ptr() for t in tensors)
-    )
-
-
-def _threads(job: _Job) -> int:
-    if os.getpid() != _OWN_PROCESS or not _pool()[0]:
-        # After a fork the pool's threads are gone and it would wait for them for ever.
-        return 1
-    work = job.layout.rows * sum(s for s in job.program.plans.sizes.values.values())
-    if work < 20_000:
-        return 1
-    return max(1, min(torch.get_num_threads(), job.layout.batch))
-
-
-def _panel(program: Program, matrix: Matrix, parameter: Tensor) -> Tensor:
-    """A matrix packed for products."""
-    p = parameter.t() if matrix.transposed else parameter
-    depth, width = p.shape
-    vector = program.target.vector // p.element_size()
-    packed = p.new_empty(depth * (-(-width // vector) * vector))
-    program.products.pack(
-        ctypes.c_long(depth),
-        ctypes.c_long(width),
-        ctypes.c_void_p(p.data_ptr()),
-        ctypes.c_long(p.stride(0)),
-        ctypes.c_long(p.stride(1)),
-        ctypes.c_void_p(packed.data_ptr()),
-    )
-    return packed
+def _split(job: _Job, kind: Kind) -> tuple[int, bool]:
+    """Over how many threads, and whether they share out units and not rows."""
+    threads, program, batch = threads_at_most(), job.program, job.layout.batch
+    if job.layout.rows * program.work < 20_000:
+        return 1, False
+    if threads > 1 and batch <= BY_UNITS and program.groups[kind] is not None and not job.resets:
+        return (threads, True) if program.read[kind] > WORTH_MEETING else (1, False)
+    return max(1, min(threads, batch)), False
 
 
 def _early(
-    job: _Job, kind: Kind, x: Tensor, prepared: Sequence[Tensor], threads: int
+    job: _Job, kind: Kind, x: Tensor, prepared: Sequence[Tensor], threads: int, by_units: bool
 ) -> list[Tensor | None]:
     """Products of the input made before the loop, for each panel, where that is faster."""
     program, layout = job.program, job.layout
     plan = program.plans.plans[kind]
     early: list[Tensor | None] = [None] * len(plan.matrices)
-    rows = layout.batch / threads
+    rows = layout.batch if by_units else layout.batch / threads
+    if kind == "backward" or layout.rows < 2 * FEW_ROWS:
+        return early
     for phase in plan.phases:
         for product in phase.products:
             if product.source.array != "x" or product.source.offset != "0":
                 continue
             p = prepared[product.matrix.index]
             p = p.t() if product.matrix.transposed else p
-            big = p.numel() * p.element_size() > 1 << 20
-            if p.shape[0] < 8 or (rows >= FEW_ROWS and not big):
+            depth, width = p.shape
+            large = p.numel() * p.element_size() > LARGE_MATRIX
+            if depth < 8 or (rows >= FEW_ROWS and not large):
                 continue
             k = plan.matrices.index(product.matrix)
-            if product.biases:
-                bias = torch.stack([prepared[b] for b in product.biases]).sum(0)
-                early[k] = torch.addmm(bias, x, p)
-            else:
-                early[k] = torch.mm(x, p)
+            made = scratch(f"early {k}", layout.rows * width, x)[: layout.rows * width]
+            bias = None
+            for b in product.biases:
+                bias = prepared[b] if bias is None else bias + prepared[b]
+            packed = _packed(program, p, width, kind, f"early panel {k}")
+            made = made.view(layout.rows, width)
+            _large(program, "by_rows", layout.rows, depth, width, x, packed, width, made, bias)
+            early[k] = made
     return early
+
+
+def _packed(program: Program, p: Tensor, group: int, kind: Kind, name: str) -> Tensor:
+    """A matrix packed; in training it will be another one at the next call."""
+    if kind == "infer":
+        return packing.kept(program, p, group)
+    return packing.once(program, p, group, name)
+
+
+@lru_cache(maxsize=256)
+def _longs(n: int) -> struct.Struct:
+    return struct.Struct(f"{n}q")
 
 
 def _call(
@@ -359,48 +247,62 @@ def _call(
 ) -> None:
     program, layout = job.program, job.layout
     plan = program.plans.plans[kind]
-    threads = _threads(job)
+    threads, by_units = _split(job, kind)
     prepared = [p.detach() for p in prepared]
-    panels = [_panel(program, m, prepared[m.index]) for m in plan.matrices]
-    early = _early(job, kind, x, prepared, threads) if kind != "backward" else []
-    vectors = [p.contiguous() for p in prepared]
-    split = layout.split(threads)
-    most = max(b - a for a, b in pairwise(split))
-    room = program.room.get((kind, most))
-    if room is None:
-        room = getattr(program.library, f"{kind}_room")(program.sizes, ctypes.c_long(most))
-        program.room[kind, most] = room
-    scratch = _scratch(room * threads, x)
-    tables = [_pointers([arrays.get(name) for name in plan.arrays]), _pointers(panels)]
-    tables += [_pointers([*early, *[None] * (len(panels) - len(early))]), _pointers(vectors)]
-    parallel, thread = _pool() if threads > 1 else (0, 0)
-    args = _Args(
+    groups = program.groups[kind] if by_units else None
+    early = _early(job, kind, x, prepared, threads, by_units)
+    panels = []
+    for k, matrix in enumerate(plan.matrices):
+        p = prepared[matrix.index]
+        p = p.t() if matrix.transposed else p
+        group = groups[k] if groups else p.shape[1]
+        known = early[k] is not None
+        panels.append(None if known else _packed(program, p, group, kind, f"panel {k}"))
+    # Matrices among them are not read, and need not be put in order.
+    vectors = [p if p.dim() > 1 else p.contiguous() for p in prepared]
+    split = layout.split(1 if by_units else threads)
+    room = program.room(kind, max(b - a for a, b in pairwise(split)))
+    space = scratch("room", room * threads, x)
+    parallel, thread, team = pool() if threads > 1 else (0, 0, 0)
+    tensors = [*[arrays.get(name) for name in plan.arrays], *panels, *early, *vectors]
+    table = [0 if t is None else t.data_ptr() for t in tensors]
+    args = (
         0,
         len(layout.first),
         layout.batch,
         threads,
+        by_units,
         room,
+        flush_denormal,
         layout.first.data_ptr(),
         layout.count.data_ptr(),
         ctypes.addressof(split),
         ctypes.addressof(program.sizes),
-        *(ctypes.addressof(t) for t in tables),
-        None if layout.reset is None else layout.reset.data_ptr(),
-        scratch.data_ptr(),
-        ctypes.cast(program.products.product, ctypes.c_void_p).value,
+        0 if layout.reset is None else layout.reset.data_ptr(),
+        space.data_ptr(),
+        program.product,
         parallel,
         thread,
-        int(flush_denormal),
+        team,
     )
-    getattr(program.library, kind)(ctypes.byref(args))
+    program.functions[kind](_longs(len(args) + len(table)).pack(*args, *table))
 
 
-def _forward(job: _Job, kind: Kind, *given: Tensor) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
-    """Outputs `(y, final..., histories...)` and every array, for the backward pass."""
+def _forward(
+    job: _Job, kind: Kind, *given: Tensor, y: Tensor | None = None
+) -> tuple[tuple[Tensor, ...], dict[str, Any], list[Lease]]:
+    """Outputs `(y, final..., histories...)`, every array, for the backward pass, and leases."""
     x, states, fresh, prepared = job.parts(given)
     plans, layout = job.program.plans, job.layout
-    arrays: dict[str, Tensor | None] = {"x": x}
-    arrays["y"] = y = x.new_empty(layout.rows, plans.traced.output.width or 1)
+    leases: list[Lease] = []
+
+    def leased(width: int) -> Tensor:
+        leases.append(Lease(layout.rows * width, x))
+        return leases[-1].rows(layout.rows, width)
+
+    if y is None:
+        y = huge(x.new_empty(layout.rows, plans.traced.output.width or 1))
+    arrays: dict[str, Tensor | None] = {"x": x, "y": y}
     finals, histories = [], []
     for i, state in enumerate(states):
         arrays[f"state{i}"] = state
@@ -408,17 +310,23 @@ def _forward(job: _Job, kind: Kind, *given: Tensor) -> tuple[tuple[Tensor, ...],
         arrays[f"mask{i}"] = job.masks[i] if job.masks else None
         arrays[f"final{i}"] = final = torch.empty_like(state)
         finals.append(final)
-        if i != plans.state_is_output and (kind == "train" or job.return_states):
+        if i == plans.state_is_output:
+            continue
+        if job.return_states:
             arrays[f"history{i}"] = history = x.new_empty(layout.rows, state.shape[1])
             histories.append(history)
+        elif kind == "train":
+            arrays[f"history{i}"] = leased(state.shape[1])
     if kind == "train":
         for k, node in enumerate(plans.operands):
-            arrays[f"operand{k}"] = x.new_empty(layout.rows, node.width)
+            arrays[f"operand{k}"] = leased(node.width)
         if plans.saved:
-            width = sum(max(n.width, 1) for n in plans.saved)
-            arrays["saved"] = x.new_empty(layout.rows, width)
+            arrays["saved"] = leased(sum(max(n.width, 1) for n in plans.saved))
     _call(job, kind, arrays, x, prepared)
-    return (y, *finals, *(histories if job.return_states else ())), arrays
+    return (y, *finals, *histories), arrays, leases
+
+
+_LEASED = ("operand", "saved")
 
 
 class _Sequence(torch.autograd.Function):
@@ -426,26 +334,86 @@ class _Sequence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, job: _Job, *given: Tensor) -> tuple[Tensor, ...]:
-        results, arrays = _forward(job, "train", *given)
+        results, arrays, ctx.leases = _forward(job, "train", *given)
         ctx.job = job
-        names = [n for n in arrays if arrays[n] is not None]
-        ctx.names = names
-        ctx.prepared = len(job.parts(given)[3])
+        # What is nobody else's needs no watching over; the lease says how long it lasts.
+        own = _LEASED if job.return_states else (*_LEASED, "history")
+        ctx.own = {n: t for n, t in arrays.items() if n.startswith(own)}
+        ctx.names = [n for n, t in arrays.items() if t is not None and n not in ctx.own]
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*(arrays[n] for n in names), *job.parts(given)[3])
+        ctx.save_for_backward(*(arrays[n] for n in ctx.names), *job.parts(given)[3])
         return results
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         job: _Job = ctx.job
         tensors = ctx.saved_tensors
-        arrays = dict(zip(ctx.names, tensors, strict=False))
+        arrays = dict(zip(ctx.names, tensors, strict=False)) | ctx.own
         prepared = tensors[len(ctx.names) :]
         if torch.is_grad_enabled():
             # create_graph=True: a kernel has no second derivative, the same step in torch has.
             return (None, *_replayed(job, arrays, prepared, grads))
         with torch.no_grad():
             return (None, *_backward(job, arrays, prepared, grads, ctx.needs_input_grad[1:]))
+
+
+class _Segmented(torch.autograd.Function):
+    """The same in segments of time: states between them are kept and the rest computed again."""
+
+    @staticmethod
+    def forward(ctx: Any, job: _Job, segment: int, *given: Tensor) -> tuple[Tensor, ...]:
+        x, states, fresh, prepared = job.parts(given)
+        steps = len(job.layout.first)
+        ctx.job, ctx.bounds = job, [*range(0, steps, segment), steps]
+        y = huge(x.new_empty(job.layout.rows, job.program.plans.traced.output.width or 1))
+        kept = []
+        for begin, end in pairwise(ctx.bounds):
+            part, rows = job.part(begin, end)
+            kept += states
+            (_, *states), *_ = _forward(
+                part, "infer", x[rows], *states, *fresh, *prepared, y=y[rows]
+            )
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*given, *kept)
+        return (y, *states)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        job: _Job = ctx.job
+        n = job.states
+        tensors = ctx.saved_tensors
+        inputs = len(ctx.needs_input_grad) - 2
+        given, kept = tensors[:inputs], tensors[inputs:]
+        x, states, fresh, prepared = job.parts(given)
+        if torch.is_grad_enabled():
+            arrays: dict[str, Any] = {"x": x}
+            arrays |= {f"state{i}": s for i, s in enumerate(states)}
+            arrays |= {f"fresh{i}": s for i, s in enumerate(fresh)}
+            return (None, None, *_replayed(job, arrays, prepared, grads))
+        needed = ctx.needs_input_grad[2:]
+        with torch.no_grad():
+            gy, *later = grads
+            gx = torch.empty_like(x) if needed[0] else None
+            total: list[Tensor | None] = []
+            for k in reversed(range(len(ctx.bounds) - 1)):
+                part, rows = job.part(ctx.bounds[k], ctx.bounds[k + 1])
+                own = (x[rows], *kept[k * n : k * n + n], *fresh, *prepared)
+                _, arrays, leases = _forward(part, "train", *own)
+                incoming = (None if gy is None else gy[rows], *later)
+                found = _backward(part, arrays, prepared, incoming, needed)
+                del leases
+                if gx is not None and found[0] is not None:
+                    gx[rows] = found[0]
+                later = found[1 : 1 + n]
+                rest = found[1 + n :]
+                total = (
+                    rest if not total else [_plus(a, b) for a, b in zip(total, rest, strict=True)]
+                )
+        return (None, None, gx, *later, *total)
+
+
+def _plus(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    return b if a is None else a if b is None else a.add_(b)
 
 
 def _backward(
@@ -470,11 +438,12 @@ def _backward(
             arrays[f"ghistory{i}"] = None if g is None else g.contiguous()
         arrays[f"gstate{i}"] = torch.empty_like(state)
         arrays[f"gfresh{i}"] = torch.zeros_like(state) if job.resets else None
-    for k, node in enumerate(plans.flows):
-        arrays[f"flow{k}"] = x.new_empty(layout.rows, node.width)
+    leases = [Lease(layout.rows * node.width, x) for node in plans.flows]
+    for k, (node, lease) in enumerate(zip(plans.flows, leases, strict=True)):
+        arrays[f"flow{k}"] = lease.rows(layout.rows, node.width)
     if plans.gradients.x is not None:
-        arrays["gx"] = torch.empty_like(x)
-    threads = _threads(job)
+        arrays["gx"] = huge(torch.empty_like(x))
+    threads, _ = _split(job, "backward")
     for k, node in enumerate(plans.sums):
         arrays[f"sum{k}"] = x.new_zeros(threads, max(node.width, 1))
     _call(job, "backward", arrays, x, prepared)
@@ -559,19 +528,21 @@ def _large(
     g: Tensor,
     ldg: int,
     into: Tensor,
-    add: bool,
+    init: Tensor | None,
 ) -> Tensor:
     """A product over all rows: `by_rows` or `of_rows` of products.c."""
-    threads = torch.get_num_threads() if rows * depth * width > 200_000 else 1
-    threads = threads if os.getpid() == _OWN_PROCESS and _pool()[0] else 1
-    parallel, thread = _pool() if threads > 1 else (0, 0)
-    tile = 256 * program.target.vector // a.element_size() * program.target.panel
-    room = _scratch(tile * threads, a)
+    threads = threads_at_most() if rows * depth * width > 200_000 else 1
+    parallel, thread, team = pool() if threads > 1 else (0, 0, 0)
+    panel = program.target.vector // a.element_size() * program.target.panel
+    room = scratch("packed", threads * 256 * (panel + 64 * program.target.rows), a)
     if a.stride(1) != 1:
         a = a.contiguous()
     args = _Large(threads, rows, depth, width, a.data_ptr(), a.stride(0), g.data_ptr(), ldg)
-    args.C, args.add, args.room = into.data_ptr(), int(add), room.data_ptr()
-    args.parallel, args.thread, args.flush = parallel, thread, int(flush_denormal)
+    args.C, args.room = into.data_ptr(), room.data_ptr()
+    if init is not None:
+        args.init, args.ldi = init.data_ptr(), into.stride(0) if init.dim() == 2 else 0
+    args.parallel, args.thread, args.team = parallel, thread, team
+    args.flush = int(flush_denormal)
     getattr(program.products, name)(ctypes.byref(args))
     return into
 
@@ -582,9 +553,11 @@ def _grad_x(job: _Job, arrays: dict[str, Any], prepared: Sequence[Tensor]) -> Te
     for node, matrix in plans.gradients.x_products:
         flow = _flow(job, arrays, node)
         depth, width = prepared[matrix.index].shape[:: -1 if matrix.transposed else 1]
-        packed = _panel(job.program, matrix, prepared[matrix.index])
-        into = flow.new_empty(len(flow), width) if grad is None else grad
-        call = (len(flow), depth, width, flow, packed, width, into, grad is not None)
+        p = prepared[matrix.index]
+        p = p.t() if matrix.transposed else p
+        packed = packing.once(job.program, p, width, "panel of x")
+        into = huge(flow.new_empty(len(flow), width)) if grad is None else grad
+        call = (len(flow), depth, width, flow, packed, width, into, grad)
         grad = _large(job.program, "by_rows", *call)
     return torch.zeros_like(arrays["x"]) if grad is None else grad
 
@@ -600,10 +573,7 @@ def _grad_parameters(
         flow = _flow(job, arrays, g)
         for rows, values in _operand(job, arrays, v):
             left, right = (flow[rows], values) if matrix.transposed else (values, flow[rows])
-            total = grads[matrix.index]
-            into = flow.new_empty(left.shape[1], right.shape[1]) if total is None else total
-            call = (len(left), *into.shape, left, right, right.stride(0), into, total is not None)
-            grads[matrix.index] = _large(job.program, "of_rows", *call)
+            grads[matrix.index] = _of_rows(job.program, left, right, grads[matrix.index])
     for leaf, start, g in plans.gradients.uniforms:
         if not needed[leaf.value]:
             continue
@@ -619,6 +589,19 @@ def _grad_parameters(
         torch.zeros_like(p) if g is None and wanted else g
         for g, p, wanted in zip(grads, prepared, needed, strict=True)
     ]
+
+
+def _of_rows(program: Program, left: Tensor, right: Tensor, total: Tensor | None) -> Tensor:
+    """`total + left.T @ right`, in place if there is a total."""
+    if right.shape[1] < 8 < left.shape[1]:
+        # The columns of the right are computed a whole vector at a time.
+        turned = left.new_empty(right.shape[1], left.shape[1])
+        call = (len(left), *turned.shape, right, left, left.stride(0), turned, None)
+        found = _large(program, "of_rows", *call).t()
+        return found.contiguous() if total is None else total.add_(found)
+    into = left.new_empty(left.shape[1], right.shape[1]) if total is None else total
+    call = (len(left), *into.shape, left, right, right.stride(0), into, total)
+    return _large(program, "of_rows", *call)
 
 
 def _operand(job: _Job, arrays: dict[str, Any], v: Node) -> list[tuple[slice, Tensor]]:

@@ -94,7 +94,8 @@ class _Function:
         kind = self.plan.kind
         return "\n".join(
             [
-                f"static void {kind}_rows(const Args *a, const long me)",
+                f"static void {kind}_rows(const Args *a, MAYBE const long me,",
+                f"{'':{len(kind) + 18}}MAYBE const long team, MAYBE Gate *gate)",
                 "{",
                 *_without_idle([*declarations, *body]),
                 "}",
@@ -121,21 +122,46 @@ class _Function:
     # --- declarations -----------------------------------------------------------------------
 
     def _declare(self) -> None:
-        self._say("const long lo = a->split[me], hi = a->split[me + 1], rows = hi - lo;")
+        self._say("const long lo = a->by_units ? 0 : a->split[me];")
+        self._say("const long hi = a->by_units ? a->batch : a->split[me + 1], rows = hi - lo;")
         self._say("if (rows <= 0) return;")
+        self._say("MAYBE const long mine = team > 1 ? me : 0; /* share of the units */")
         self._say("const long *const d = a->d;")
         self._declare_sizes()
+        for name in self.sizes.values:
+            if name.startswith("n"):
+                self._say(
+                    f"MAYBE const long from_{name} = share_of({name}, me * (team > 1), team);"
+                )
+                end = f"share_of({name}, me * (team > 1) + 1, team)"
+                self._say(f"MAYBE const long to_{name} = {end};")
         for k, name in enumerate(self.plan.arrays):
-            self._say(f"MAYBE T *const {name}_ = a->arrays[{k}];")
-        self._say("T *room = a->scratch + me * a->room;")
+            self._say(f"MAYBE T *const {name}_ = a->table[{k}];")
+        panels = len(self.plan.arrays)
+        for k in range(len(self.plan.matrices)):
+            self._say(f"MAYBE const T *const panel{k} = a->table[{panels + k}];")
+        early = panels + len(self.plan.matrices)
+        for k in range(len(self.plan.matrices)):
+            self._say(f"MAYBE const T *const early{k} = a->table[{early + k}];")
+        vectors = early + len(self.plan.matrices)
+        self._say(f"MAYBE T *const *const vectors = a->table + {vectors};")
+        self._say("T *room = a->scratch + (a->by_units ? 0 : me * a->room);")
         for name, size in self.plan.scratch.items():
-            self._say(f"const long ld_{name} = padded({size});")
-            self._say(f"T *const {name} = take(&room, rows * ld_{name});")
-        for name, biases in self._biases().items():
-            self._say(f"T *const bias_{name} = take(&room, ld_{name});")
-            terms = " + ".join(f"a->vectors[{b}][j]" for b in biases)
-            size = self.plan.scratch[name]
-            self._say(f"for (long j = 0; j < {size}; j++) bias_{name}[j] = {terms};")
+            # What the input alone makes may lie elsewhere, and is looked for in each step.
+            kind, own = ("long", "own_") if name in self._from_input() else ("const long", "")
+            self._say(f"{kind} ld_{name} = padded({size});")
+            self._say(f"T *const {own}{name} = take(&room, rows * ld_{name});")
+        biases = self._biases()
+        for name in biases:
+            self._say(f"T *const bias_{name} = take(&room, padded({self.plan.scratch[name]}));")
+        if biases:
+            self._say("if (mine == 0) {")
+            for name, indices in biases.items():
+                terms = " + ".join(f"vectors[{b}][j]" for b in indices)
+                size = self.plan.scratch[name]
+                self._say(f"    for (long j = 0; j < {size}; j++) bias_{name}[j] = {terms};")
+            self._say("}")
+            self._say("meet(gate);")
         for i in self.states:
             width = self._width(i)
             self._say(f"T *const begun{i} = take(&room, rows * {width});")
@@ -163,6 +189,12 @@ class _Function:
                     found[product.out.array] = product.biases
         return found
 
+    def _from_input(self) -> set[str]:
+        """Arrays of products of the input alone: read where they were made before the loop."""
+        products = [p for phase in self.plan.phases for p in phase.products]
+        names = {p.out.array for p in products}
+        return names - {p.out.array for p in products if p.source.array != "x" or p.adds}
+
     def _width(self, i: int) -> str:
         return self.sizes.of_leaf("state", i, self.plans.traced.states[i].width)
 
@@ -176,7 +208,7 @@ class _Function:
 
     def _forward_body(self) -> None:
         for i in self.states:
-            self._say(f"never_ran(a, lo, hi, state{i}_, final{i}_, {self._width(i)});")
+            self._say(f"never_ran(a, lo, hi, state{i}_, final{i}_, {self._range(i)});")
         self._say("for (long s = a->begin; s < a->end; s++) {")
         self.depth += 1
         self._step_head()
@@ -193,7 +225,7 @@ class _Function:
             self._phase(phase)
         for i in self.states:
             new = "y" if i == self.plans.state_is_output else f"new{i}"
-            self._say(f"ended(a, s, lo, n, {new}, final{i}_, {self._width(i)});")
+            self._say(f"ended(a, s, lo, n, {new}, final{i}_, {self._range(i)});")
         self.depth -= 1
         self._say("}")
 
@@ -207,10 +239,9 @@ class _Function:
             width = self._width(i)
             if i != self.plans.state_is_output:
                 self._say(f"MAYBE const T *const new{i} = history{i}_ + at * {width};")
-            self._say(f"enters(a, s, lo, n, gfinal{i}_, carry{i}, {width});")
-            self._say(
-                f"if (ghistory{i}_) plus(n * {width}, ghistory{i}_ + at * {width}, carry{i});"
-            )
+            self._say(f"enters(a, s, lo, n, gfinal{i}_, carry{i}, {self._range(i)});")
+            given = f"ghistory{i}_ + at * {width}, carry{i}"
+            self._say(f"if (ghistory{i}_) plus(n, {self._range(i)}, {given});")
         self._say(f"MAYBE const T *const y = y_ + at * {self._output_width()};")
         self._sequence_pointers()
         for phase in self.plan.phases:
@@ -218,14 +249,14 @@ class _Function:
         for i, gradient in enumerate(self.plans.gradients.states):
             width = self._width(i)
             if gradient is None:
-                self._say(f"memset(back{i}, 0, n * {width} * sizeof(T));")
+                self._say(f"clear(n, {self._range(i)}, back{i});")
             self._say(f"if (a->reset) to_fresh(a, at, lo, n, back{i}, gfresh{i}_, {width});")
             self._say(f"swap(&carry{i}, &back{i});")
         self.depth -= 1
         self._say("}")
         for i in self.states:
-            width = self._width(i)
-            self._say(f"to_start(a, lo, hi, carry{i}, gfinal{i}_, gstate{i}_, {width});")
+            pointers = f"carry{i}, gfinal{i}_, gstate{i}_"
+            self._say(f"to_start(a, lo, hi, {pointers}, {self._range(i)});")
 
     def _step_head(self) -> None:
         self._say("const long n = running(a, s, lo, hi);")
@@ -263,6 +294,11 @@ class _Function:
         for name, width in wanted:
             self._say(f"MAYBE T *const {name} = {name}_ + at * {width};")
 
+    def _range(self, i: int) -> str:
+        """How wide a state is, and which of its units are the thread's own."""
+        width = self._width(i)
+        return f"{width}, from_{width}, to_{width}"
+
     def _output_width(self) -> str:
         return self.sizes.of(self.plans.traced.output)
 
@@ -271,37 +307,54 @@ class _Function:
     def _phase(self, phase: Phase) -> None:
         for product in phase.products:
             self._product(product)
-        if not any(v.numbers or v.loops or v.number_stores for v in phase.levels):
-            return
-        self._say("for (long r = 0; r < n; r++) {")
-        self.depth += 1
-        self.names = {}
-        for level in phase.levels:
-            self._level(level)
-        self.depth -= 1
-        self._say("}")
+        if any(v.numbers or v.loops or v.number_stores or v.number_uniforms for v in phase.levels):
+            self._say("for (long r = 0; r < n; r++) {")
+            self.depth += 1
+            self.names = {}
+            for level in phase.levels:
+                self._level(level)
+            self.depth -= 1
+            self._say("}")
+        if phase.meets:
+            self._say("meet(gate);")
 
     def _product(self, p: Product) -> None:
-        panel = self.plan.matrices.index(p.matrix)
-        name = p.out.array
-        if p.adds:
-            init, ldi = name, f"ld_{name}"
-        elif p.biases:
-            init, ldi = f"bias_{name}", "0"
+        panel, name = self.plan.matrices.index(p.matrix), p.out.array
+        of_input = p.source.array == "x" and p.source.offset == "0"
+        bias = f"bias_{name}" if p.biases else "0"
+        if name in self._from_input():
+            before = f"(T *)early{panel} + at * {p.width}"
+            self._say(f"T *const {name} = early{panel} ? {before} : own_{name};")
+            self._say(f"ld_{name} = early{panel} ? {p.width} : padded({p.width});")
+            self._say(f"if (!early{panel})")
+            self._say(f"    {self._multiply(p, panel, bias, '0')}")
+        elif of_input and not p.adds:
+            self._say(f"const T *init_{name} = early{panel} + at * {p.width};")
+            self._say(f"long ldi_{name} = {p.width};")
+            self._say(f"if (!early{panel}) {{")
+            self._say(f"    {self._multiply(p, panel, bias, '0')}")
+            self._say(f"    init_{name} = {name}, ldi_{name} = ld_{name};")
+            self._say("}")
+        elif p.adds and self._second(p):
+            self._say(self._multiply(p, panel, f"init_{name}", f"ldi_{name}"))
         else:
-            init, ldi = "0", "0"
+            init, ldi = (name, f"ld_{name}") if p.adds else (bias, "0")
+            self._say(self._multiply(p, panel, init, ldi))
+
+    def _second(self, p: Product) -> bool:
+        """Whether a product adds to one of the input, which may have been made before the loop."""
+        of_it = [q for h in self.plan.phases for q in h.products if q.out.array == p.out.array]
+        first = of_it[0].source
+        return of_it[1] is p and first.array == "x" and first.offset == "0"
+
+    def _multiply(self, p: Product, panel: int, init: str, ldi: str) -> str:
         source = p.source.array + ("" if p.source.offset == "0" else f" + {p.source.offset}")
-        call = (
-            f"a->product(n, {p.depth}, {p.width}, {source}, {p.source.stride}, "
-            f"a->panels[{panel}], {init}, {ldi}, {name}, ld_{name});"
+        name = p.out.array
+        group = self.plan.group(p)
+        return (
+            f"multiply(a, n, {p.depth}, {p.width}, {group}, mine, team, {source}, "
+            f"{p.source.stride}, panel{panel}, {init}, {ldi}, {name}, ld_{name});"
         )
-        if p.source.array == "x":
-            early = f"a->early[{panel}]"
-            self._say(f"if ({early})")
-            self._say(f"    copy_rows(n, {p.width}, {early} + at * {p.width}, {name}, ld_{name});")
-            self._say("else")
-            call = "    " + call
-        self._say(call)
 
     def _level(self, level: Level) -> None:
         for node in level.numbers:
@@ -317,7 +370,7 @@ class _Function:
         outside = dict(self.names)
         for node in loop.sums:
             self._say(f"vec {self._name(node)} = splat({_start(node)});")
-        self._say(f"for (long j = 0; j < {loop.width}; j += V) {{")
+        self._say(f"for (long j = from_{loop.width}; j < to_{loop.width}; j += V) {{")
         self.depth += 1
         self._say(f"const long k = {loop.width} - j;")
         for node in loop.nodes:
@@ -359,7 +412,7 @@ class _Function:
         if node.op == "width":
             return f"splat((T){self.sizes.of(node.args[0])})"
         if node.op == "number":
-            return f"splat(a->vectors[{node.value}][0])"
+            return f"splat(vectors[{node.value}][0])"
         if node.op == "spread":
             return self._value(node.args[0])
         name = self._name(node)
@@ -368,7 +421,7 @@ class _Function:
             start = node.value[0] if node.op == "slice" else 0
             offset = self.sizes.number(f"vector {root.value} from {start}", start)
             begin = "" if offset == "0" else f" + {offset}"
-            self._say(f"const vec {name} = load(a->vectors[{root.value}]{begin} + j, k);")
+            self._say(f"const vec {name} = load(vectors[{root.value}]{begin} + j, k);")
             return name
         address = self._address(place_of(node, self.plan.places, self.sizes))
         if node.width == 0:
@@ -384,7 +437,7 @@ class _Function:
         root = node.args[0] if node.op == "slice" else node
         start = node.value[0] if node.op == "slice" else 0
         offset = self.sizes.number(f"vector {root.value} from {start}", start)
-        return f"a->vectors[{root.value}][{offset}]"
+        return f"vectors[{root.value}][{offset}]"
 
     def _name(self, node: Node) -> str:
         if node not in self.names:

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from elman.cells.base import Cell
 from elman.errors import InputError
-from elman.kernels.cpu import Program
 from elman.kernels.dispatch import BACKENDS, Choice, record, run
 from elman.kernels.listing import listing
+from elman.kernels.program import Program
 
 
 @dataclass(frozen=True)

@@ -100,10 +100,15 @@ class Level:
 
 @dataclass
 class Phase:
-    """Products, then levels row by row."""
+    """Products, then levels row by row.
+
+    Attributes:
+        meets: whether threads that share out units wait for one another after it.
+    """
 
     products: list[Product] = field(default_factory=list)
     levels: list[Level] = field(default_factory=list)
+    meets: bool = False
 
 
 @dataclass
@@ -117,6 +122,8 @@ class Plan:
         scratch: what each thread has for itself: name → size of a row ("1" for a number).
         places: where a node lies that is not computed where it is used.
         matrices: which are multiplied by, in the order of the kernel's table of panels.
+        groups: for each array of a product: how wide the parts are that are read of it, if threads
+            can share out units; None if they cannot.
     """
 
     kind: Kind
@@ -125,6 +132,11 @@ class Plan:
     scratch: dict[str, str]
     places: dict[Node, Place]
     matrices: list[Matrix]
+    groups: dict[str, str] | None
+
+    def group(self, product: Product) -> str:
+        """The size of the parts in which the columns of a product go to threads."""
+        return (self.groups or {}).get(product.out.array, product.width)
 
 
 @dataclass
@@ -152,6 +164,13 @@ class Plans:
     operands: list[Node]
     flows: list[Node]
     sums: list[Node]
+
+    @property
+    def kept_widths(self) -> tuple[int, int]:
+        """Numbers a row of a step that the backward pass needs kept, and those of the states."""
+        states = [s.width for s in self.traced.states]
+        own = [w for i, w in enumerate(states) if i != self.state_is_output]
+        return sum(n.width or 1 for n in (*self.saved, *self.operands)) + sum(own), sum(states)
 
 
 class Sizes:
@@ -298,7 +317,7 @@ def _kept(forward: list[Node], roots: list[Node], there: set[Node]) -> list[Node
         if sources is None or any(shared[s] <= max(s.width, 1) for s in sources):
             kept[node] = None
         else:
-            kept |= dict.fromkeys(sources)
+            kept |= {n: None for n in forward if n in sources}
     return list(kept)
 
 
@@ -472,7 +491,51 @@ class _Planner:
             if number == 0 or number in self.breaks:
                 phases.append(Phase(products.get(number, [])))
             phases[-1].levels.append(level)
-        return Plan(self.kind, phases, self.arrays, self.scratch, self.places, list(self.matrices))
+        for phase, following in zip(phases, [*phases[1:], phases[0]], strict=True):
+            phase.meets = self._waits_for_others(phase, following)
+        groups = self._groups(phases)
+        matrices = list(self.matrices)
+        return Plan(self.kind, phases, self.arrays, self.scratch, self.places, matrices, groups)
+
+    def _waits_for_others(self, phase: Phase, following: Phase) -> bool:
+        """A product reads what all threads have written, and what is read may be written anew."""
+        reads = any(p.source.array != "x" for p in following.products)
+        return reads or any(p.source.array in self.scratch for p in phase.products)
+
+    def _groups(self, phases: list[Phase]) -> dict[str, str] | None:
+        """How threads can share out units: if each of them reads what it has computed itself.
+
+        Nothing may be summed over units, and what a product gives must be read in parts of one
+        width that follow each other.
+        """
+        read: dict[str, dict[tuple[int, str], None]] = {}
+        whole: dict[str, int] = {}
+        for phase in phases:
+            (level, *more) = phase.levels
+            if more or level.numbers or level.number_stores or level.number_uniforms:
+                return None
+            for loop in level.loops.values():
+                if loop.sums:
+                    return None
+                values = [a for node in loop.nodes for a in node.args]
+                values += [node for node, _ in (*loop.stores, *loop.uniforms)]
+                for value in values:
+                    root = value.args[0] if value.op == "slice" else value
+                    if value.op == "slice" and root.op == "grad_state":
+                        return None
+                    if root.op == "affine" and self.places[root].array in self.scratch:
+                        array = self.places[root].array
+                        whole[array] = root.width
+                        start = value.value[0] if value.op == "slice" else 0
+                        read.setdefault(array, {})[start, self.sizes.of(value)] = None
+        groups = {}
+        for array, parts in read.items():
+            ((width, *others),) = [list(dict.fromkeys(w for _, w in parts))]
+            size = self.sizes.values[width]
+            if others or whole[array] % size or any(start % size for start, _ in parts):
+                return None
+            groups[array] = width
+        return groups
 
     def _needed(self, wanted: list[Node]) -> list[Node]:
         """Nodes to compute, each after its arguments: stops at what is given."""

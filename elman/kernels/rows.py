@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -84,6 +84,24 @@ class Layout:
             bounds[t:threads] = [self.batch] * (threads - t)
         return (ctypes.c_long * len(bounds))(*bounds)
 
+    def part(self, begin: int, end: int) -> tuple[Layout, slice]:
+        """The steps from `begin` to `end` as a layout of their own, and which rows they are."""
+        first, count = self.first[begin:end], self.count[begin:end]
+        low = int(first.min())
+        rows = slice(low, low + int(count.sum()))
+        lengths = self.lengths and [min(max(n - begin, 0), end - begin) for n in self.lengths]
+        layout = replace(
+            self,
+            steps=end - begin,
+            rows=rows.stop - low,
+            first=first - low,
+            count=count,
+            index=None if self.index is None else self.index[rows],
+            reset=None if self.reset is None else self.reset[rows],
+            lengths=lengths,
+        )
+        return layout, rows
+
     def previous(self) -> Tensor:
         """For each row after those of the first step, the row of the step before."""
         lengths = self.count.tolist()
@@ -99,7 +117,8 @@ class Layout:
 
 
 @lru_cache(maxsize=64)
-def _whole(steps: int, batch: int, reverse: bool) -> tuple[Tensor, Tensor]:
+def whole(steps: int, batch: int, reverse: bool) -> tuple[Tensor, Tensor]:
+    """First row and number of rows of each step, where all rows are whole."""
     first = torch.arange(steps) * batch
     return (first.flip(0).contiguous() if reverse else first), torch.full((steps,), batch)
 
@@ -116,7 +135,7 @@ def layout_of(call: Call) -> Layout:
             reset = torch.cat([reset[1:], torch.zeros_like(reset[:1])])
         reset = reset.reshape(-1).to(torch.uint8).contiguous()
     if call.lengths is None:
-        first, count = _whole(steps, batch, call.reverse)
+        first, count = whole(steps, batch, call.reverse)
         rows = steps * batch
         return Layout(steps, batch, rows, first, count, None, None, reset, None, call.reverse)
     lengths, order = call.lengths.long().sort(descending=True, stable=True)

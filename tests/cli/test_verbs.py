@@ -11,7 +11,7 @@ import yaml
 
 import elman as package
 from elman.cli import show
-from elman.kernels import cpu
+from elman.kernels import program
 
 RUN_FILES = {
     "config.yaml",
@@ -189,7 +189,7 @@ def test_cells_tasks_check(elman):
 
 def test_check_says_when_kernels_have_one_thread(monkeypatch):
     assert "one thread" not in show.kernels()
-    monkeypatch.setattr(cpu, "_pool", lambda: (0, 0))
+    monkeypatch.setattr(program, "pool", lambda: (0, 0, 0))
     assert "thread pool was not found" in show.kernels()
 
 

@@ -15,7 +15,7 @@ import pytest
 from elman.cells import CELLS, options_of
 from elman.cli import main
 from elman.errors import ElmanError, InputError
-from elman.kernels import ahead, build, cpu
+from elman.kernels import ahead, build, program
 from elman.kernels.emit import TARGETS
 
 ROOT = Path(__file__).parents[2]
@@ -170,8 +170,8 @@ def used(installed: Path, *cells: str, **more: str) -> tuple[set[str], str]:
 
 def test_a_wheel_with_kernels_needs_no_compiler(tmp_path):
     build_one = (
-        "from elman.kernels import ahead, build, cpu; "
-        "wanted = ahead.sources(['mgu'], [cpu.best_target()]); "
+        "from elman.kernels import ahead, build, program; "
+        "wanted = ahead.sources(['mgu'], [program.best_target()]); "
         "print(*ahead.build_all(build.PREBUILT, wanted))"
     )
     installed = made_into_a_wheel(tmp_path, "-c", build_one)
@@ -193,7 +193,7 @@ def test_a_wheel_without_kernels_says_once_that_it_has_no_compiler(tmp_path):
 @pytest.mark.slow
 def test_a_wheel_with_all_kernels_runs_every_cell_on_them(tmp_path):
     installed = made_into_a_wheel(tmp_path, "-m", "elman", "check", "--build")
-    best = cpu.best_target()
+    best = program.best_target()
     assert best is not None
     for target in list(TARGETS)[list(TARGETS).index(best.name) :]:
         if TARGETS[target] in ahead.targets():

@@ -16,7 +16,7 @@ import torch
 
 from elman.cells import CELLS, make
 from elman.errors import ElmanError, InputError
-from elman.kernels import ahead, build, cpu, run
+from elman.kernels import ahead, build, program, run
 from elman.kernels.emit import TARGETS, Target, cell_source, products_source
 from elman.kernels.plan import make_plans
 from elman.kernels.trace import trace
@@ -73,7 +73,7 @@ def test_every_instruction_set_keeps_the_contract(
     reason = missing(target)
     if reason:
         pytest.skip(reason)
-    monkeypatch.setattr(cpu, "best_target", lambda: TARGETS[target])
+    monkeypatch.setattr(program, "best_target", lambda: TARGETS[target])
     kind, options = VARIANTS[name]
     for sizes, steps, batch in (((3, 5), 1, 1), ((7, 33), 6, 5), ((9, 17), 6, 14)):
         torch.manual_seed(0)
@@ -127,7 +127,7 @@ def says(source: str, target: Target, folder: Path) -> str:
 def test_the_source_compiles_without_a_warning(name, tmp_path):
     kind, options = VARIANTS[name]
     cell = make(kind, 3, 5, **options)
-    target = cpu.best_target()
+    target = program.best_target()
     if target is None:
         pytest.skip(f"no kernels are made for {platform.machine()} processors yet")
     masks = ("mask",) * len(cell.state_sizes) if name in ("lstm", "gru") else None
@@ -186,7 +186,7 @@ def test_no_size_is_written_into_a_source(name):
 
 def test_an_unknown_target_is_told_the_nearest(monkeypatch):
     monkeypatch.setenv("ELMAN_TARGET", "avx521")
-    cpu.best_target.cache_clear()
+    program.best_target.cache_clear()
     with pytest.raises(InputError, match=r"ELMAN_TARGET='avx521'.*Did you mean 'avx512'"):
         run(make("mgu", 2, 3), torch.zeros(2, 1, 2))
 

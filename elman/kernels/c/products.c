@@ -6,22 +6,64 @@
  * rows. T, I, V, DOUBLE, R and W come before this file.
  */
 
-/* The matrix has element (k, j) at p[k * sk + j * sj]. */
-void pack(long K, long N, const T *p, long sk, long sj, T *out) {
-    for (long j = 0; j < N; j += W * V) {
-        long left = N - j, wide = (left < W * V ? (left + V - 1) / V : W) * V;
-        for (long k = 0; k < K; k++, out += wide) {
-            const T *row = p + k * sk + j * sj;
-            if (sj == 1 && left >= wide) memcpy(out, row, wide * sizeof(T));
-            else
-                for (long i = 0; i < wide; i++) out[i] = i < left ? row[i * sj] : 0;
-        }
+/* A panel of K rows, `wide` numbers each, of which the matrix has the first `left`. */
+static void pack_panel(long K, const T *p, long sk, long sj, T *out, long wide, long left) {
+    if (sj == 1 && left >= wide) {
+        for (long k = 0; k < K; k++) memcpy(out + k * wide, p + k * sk, wide * sizeof(T));
+        return;
     }
+    long k = 0;
+    if (sk == 1) /* transposed: square pieces, read along their columns and written along rows */
+        for (; k + V <= K; k += V)
+            for (long i = 0; i < wide; i += V) {
+                T square[V][V];
+                for (long c = 0; c < V; c++)
+                    if (i + c < left) memcpy(square[c], p + (i + c) * sj + k, sizeof square[c]);
+                    else memset(square[c], 0, sizeof square[c]);
+                for (long r = 0; r < V; r++)
+                    for (long c = 0; c < V; c++) out[(k + r) * wide + i + c] = square[c][r];
+            }
+    for (; k < K; k++)
+        for (long i = 0; i < wide; i++) out[k * wide + i] = i < left ? p[k * sk + i * sj] : 0;
 }
 
-/* The element of A at (r, k) is A[r * lda + k * sk]. */
+/* The matrix has element (k, j) at p[k * sk + j * sj]. Its columns are packed `group` at a time,
+ * each group beginning at a panel of its own. */
+void pack(long K, long N, long group, const T *p, long sk, long sj, T *out) {
+    for (long g = 0; g < N; g += group)
+        for (long j = 0; j < group; j += W * V) {
+            long left = group - j, wide = (left < W * V ? (left + V - 1) / V : W) * V;
+            pack_panel(K, p + (g + j) * sj, sk, sj, out, wide, left);
+            out += K * wide;
+        }
+}
+
+/* A sum that changes when a number does, for weights written to behind a cache's back. */
+unsigned long summed(long rows, long columns, const T *p, long stride) {
+    enum { LANES = 32 };
+    unsigned long s[LANES] = {0};
+    for (long r = 0; r < rows; r++, p += stride) {
+        long j = 0;
+        for (; j + LANES * 8 / (long)sizeof(T) <= columns; j += LANES * 8 / (long)sizeof(T)) {
+            unsigned long words[LANES];
+            memcpy(words, p + j, sizeof words);
+            for (int i = 0; i < LANES; i++) s[i] = (s[i] ^ words[i]) * 0x9E3779B97F4A7C15ul + 1;
+        }
+        for (; j < columns; j++) {
+            unsigned long word = 0;
+            memcpy(&word, p + j, sizeof(T));
+            s[j % LANES] = (s[j % LANES] ^ word) * 0x9E3779B97F4A7C15ul + 1;
+        }
+    }
+    unsigned long all = 0;
+    for (int i = 0; i < LANES; i++) all = (all ^ (s[i] >> 29) ^ s[i]) * 0xBF58476D1CE4E5B9ul;
+    return all;
+}
+
+/* The element of A at (r, k) is A[r * lda + k * sk]; rows of the panel are `step` apart. */
 INLINE void tile(const int rows, const int vectors, long K, const T *A, long lda, const long sk,
-                 const T *panel, const T *init, long ldi, T *C, long ldc, long columns) {
+                 const T *panel, long step, const T *init, long ldi, T *C, long ldc,
+                 long columns) {
     vec acc[R][W];
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++)
@@ -36,11 +78,11 @@ INLINE void tile(const int rows, const int vectors, long K, const T *A, long lda
 #pragma GCC unroll 16
             for (int w = 0; w < vectors; w++) odd[r][w] = splat(0);
         long k = 0;
-        for (; k + 1 < K; k += 2, panel += 2 * vectors * V) {
+        for (; k + 1 < K; k += 2, panel += 2 * step) {
 #pragma GCC unroll 16
             for (int w = 0; w < vectors; w++) {
                 vec b = *(const uvec *)(panel + w * V);
-                vec c = *(const uvec *)(panel + (vectors + w) * V);
+                vec c = *(const uvec *)(panel + step + w * V);
 #pragma GCC unroll 16
                 for (int r = 0; r < rows; r++) {
                     acc[r][w] += A[r * lda + k * sk] * b;
@@ -59,7 +101,7 @@ INLINE void tile(const int rows, const int vectors, long K, const T *A, long lda
 #pragma GCC unroll 16
             for (int w = 0; w < vectors; w++) acc[r][w] += odd[r][w];
     } else {
-        for (long k = 0; k < K; k++, panel += vectors * V) {
+        for (long k = 0; k < K; k++, panel += step) {
             vec b[W];
 #pragma GCC unroll 16
             for (int w = 0; w < vectors; w++) b[w] = *(const uvec *)(panel + w * V);
@@ -79,14 +121,14 @@ INLINE void tile(const int rows, const int vectors, long K, const T *A, long lda
 
 #define TILE(r, w) \
     static __attribute__((noinline)) void tile_##r##_##w( \
-        long K, const T *A, long lda, const T *panel, const T *init, long ldi, T *C, long ldc, \
-        long columns) { \
-        tile(r, w, K, A, lda, 1, panel, init, ldi, C, ldc, columns); \
+        long K, const T *A, long lda, const T *panel, long step, const T *init, long ldi, T *C, \
+        long ldc, long columns) { \
+        tile(r, w, K, A, lda, 1, panel, step, init, ldi, C, ldc, columns); \
     } \
     static __attribute__((noinline)) void down_##r##_##w( \
-        long K, const T *A, long sk, const T *panel, const T *init, long ldi, T *C, long ldc, \
-        long columns) { \
-        tile(r, w, K, A, 1, sk, panel, init, ldi, C, ldc, columns); \
+        long K, const T *A, long sk, const T *panel, long step, const T *init, long ldi, T *C, \
+        long ldc, long columns) { \
+        tile(r, w, K, A, 1, sk, panel, step, init, ldi, C, ldc, columns); \
     }
 #if W == 4
 #define ROW(r) TILE(r, 1) TILE(r, 2) TILE(r, 3) TILE(r, 4)
@@ -97,24 +139,28 @@ INLINE void tile(const int rows, const int vectors, long K, const T *A, long lda
 #endif
 ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6)
 
-typedef void (*Tile)(long, const T *, long, const T *, const T *, long, T *, long, long);
+typedef void (*Tile)(long, const T *, long, const T *, long, const T *, long, T *, long, long);
 #define ALL(f) {NAMES(f, 1), NAMES(f, 2), NAMES(f, 3), NAMES(f, 4), NAMES(f, 5), NAMES(f, 6)}
 static const Tile tiles[R][W] = ALL(tile), downs[R][W] = ALL(down);
 
-/* C = init + A @ matrix. init has rows ldi apart (0: the same for all), or is NULL for zeros;
- * it may be C itself. */
-void product(long rows, long K, long N, const T *A, long lda, const T *packed, const T *init,
-             long ldi, T *C, long ldc) {
+/* C = init + A @ matrix for the columns from `lo` (a whole number of vectors) to `hi`. init has
+ * rows ldi apart (0: the same for all), or is NULL for zeros; it may be C itself. */
+void product(long rows, long K, long N, long lo, long hi, const T *A, long lda, const T *packed,
+             const T *init, long ldi, T *C, long ldc) {
     long blocks = (rows + R - 1) / R;
-    for (long j = 0; j < N; j += W * V) {
-        long left = N - j, vectors = left >= W * V ? W : (left + V - 1) / V;
+    for (long j = lo; j < hi;) {
+        long first = j / (W * V) * (W * V), past = first + W * V < hi ? first + W * V : hi;
+        long left = N - first, step = (left >= W * V ? W : (left + V - 1) / V) * V;
+        long vectors = (past - j + V - 1) / V;
+        const T *panel = packed + first * K + (j - first);
         for (long b = 0, r = 0; b < blocks; b++) {
             long here = (rows - r + blocks - b - 1) / (blocks - b); /* blocks of like height */
-            tiles[here - 1][vectors - 1](K, A + r * lda, lda, packed, init ? init + r * ldi + j : 0,
-                                         ldi, C + r * ldc + j, ldc, left);
+            tiles[here - 1][vectors - 1](K, A + r * lda, lda, panel, step,
+                                         init ? init + r * ldi + j : 0, ldi, C + r * ldc + j, ldc,
+                                         past - j);
             r += here;
         }
-        packed += K * vectors * V;
+        j = past;
     }
 }
 
@@ -127,65 +173,89 @@ typedef struct {
     const T *G; /* packed in `by_rows`, as it is in `of_rows` */
     long ldg;
     T *C;
-    long add;     /* whether C holds something already */
-    T *room;      /* of_rows: CHUNK * W * V numbers a thread */
+    const T *init; /* what C begins from: C itself, a row for all, or NULL for zeros */
+    long ldi;
+    T *room;      /* of_rows: CHUNK * (W * V + STRIPS * R) numbers a thread */
     void (*parallel)(void (*)(void *), void *, unsigned, unsigned);
     int (*thread)(void);
+    int (*team)(void);
     long flush;
 } Large;
 
-enum { CHUNK = 256 }; /* rows of A and G that stay in the second cache */
+/* Rows of A and G, and strips of R columns of A, that stay in the second cache together. */
+enum { CHUNK = 256, STRIPS = 64 };
 
-/* C (rows, N) = A (rows, K) @ the packed matrix. */
-static void by_rows_part(void *p) {
-    const Large *a = p;
-    long me = a->threads > 1 ? a->thread() : 0;
+/* C (rows, N) = init + A (rows, K) @ the packed matrix. */
+static void by_rows_part(const Large *a, long me) {
     long lo = a->rows * me / a->threads, hi = a->rows * (me + 1) / a->threads;
     for (long r = lo; r < hi; r += CHUNK) {
         long here = hi - r < CHUNK ? hi - r : CHUNK;
         T *C = a->C + r * a->N;
-        product(here, a->K, a->N, a->A + r * a->lda, a->lda, a->G, a->add ? C : 0, a->N, C, a->N);
+        product(here, a->K, a->N, 0, a->N, a->A + r * a->lda, a->lda, a->G,
+                a->init ? a->init + r * a->ldi : 0, a->ldi, C, a->N);
     }
 }
 
-/* C (K, N) = A.T @ G for A (rows, K), G (rows, N): columns of C are shared out by panels. */
-static void of_rows_part(void *p) {
-    const Large *a = p;
-    long me = a->threads > 1 ? a->thread() : 0, panels = (a->N + W * V - 1) / (W * V);
-    T *packed = a->room + me * CHUNK * W * V;
-    for (long q = panels * me / a->threads; q < panels * (me + 1) / a->threads; q++) {
-        long j = q * W * V, left = a->N - j, vectors = left >= W * V ? W : (left + V - 1) / V;
-        for (long r = 0; r < a->rows; r += CHUNK) {
+/* A's columns from k to `end`, in strips of R side by side. */
+static void pack_strips(const Large *a, long r, long depth, long k, long end, T *strip) {
+    for (; k < end; k += R, strip += CHUNK * R) {
+        const T *A = a->A + r * a->lda + k;
+        long here = end - k < R ? end - k : R;
+        if (here == R)
+            for (long i = 0; i < depth; i++) memcpy(strip + i * R, A + i * a->lda, R * sizeof(T));
+        else
+            for (long i = 0; i < depth; i++)
+                for (long c = 0; c < here; c++) strip[i * R + c] = A[i * a->lda + c];
+    }
+}
+
+/* C (K, N) = init + A.T @ G for A (rows, K), G (rows, N). Threads share out the longer side of C:
+ * whole strips of its rows, or vectors of its columns. */
+static void of_rows_part(const Large *a, long me) {
+    long strips = (a->K + R - 1) / R, vectors = (a->N + V - 1) / V, n = a->threads;
+    long by_strips = a->K >= a->N;
+    long top = by_strips ? strips * me / n * R : 0;
+    long end = by_strips && me + 1 < n ? strips * (me + 1) / n * R : a->K;
+    long from = by_strips ? 0 : vectors * me / n;
+    long own = (by_strips ? vectors : vectors * (me + 1) / n) - from, panels = (own + W - 1) / W;
+    T *panel = a->room + me * CHUNK * (W * V + STRIPS * R), *packed = panel + CHUNK * W * V;
+    for (long r = 0; r < a->rows; r += CHUNK)
+        for (long low = top; low < end; low += STRIPS * R) {
             long depth = a->rows - r < CHUNK ? a->rows - r : CHUNK;
-            pack(depth, left < W * V ? left : W * V, a->G + r * a->ldg + j, a->ldg, 1, packed);
-            for (long k = 0; k < a->K; k += R) {
-                long here = a->K - k < R ? a->K - k : R;
-                T *C = a->C + k * a->N + j;
-                downs[here - 1][vectors - 1](depth, a->A + r * a->lda + k, a->lda, packed,
-                                             r || a->add ? C : 0, a->N, C, a->N, left);
+            long high = end - low < STRIPS * R ? end : low + STRIPS * R;
+            pack_strips(a, r, depth, low, high, packed);
+            for (long q = 0; q < panels; q++) { /* of like width */
+                long j = (from + own * q / panels) * V, left = a->N - j;
+                long wide = own * (q + 1) / panels - own * q / panels;
+                pack_panel(depth, a->G + r * a->ldg + j, a->ldg, 1, panel, wide * V, left);
+                for (long k = low; k < high; k += R) {
+                    long here = high - k < R ? high - k : R;
+                    T *C = a->C + k * a->N + j;
+                    downs[here - 1][wide - 1](depth, packed + (k - low) * CHUNK, R, panel, wide * V,
+                                              r || a->init ? C : 0, a->N, C, a->N,
+                                              left < wide * V ? left : wide * V);
+                }
             }
         }
-    }
 }
 
-static void by_rows_flushed(void *p) {
-    unsigned long old = ((const Large *)p)->flush ? flushing() : 0;
-    by_rows_part(p);
-    if (((const Large *)p)->flush) flushed(old);
+typedef struct { const Large *a; void (*part)(const Large *, long); } Share;
+
+/* The shares of one thread; the pool may have given fewer threads than were asked for. */
+static void in_pool(void *p) {
+    const Share *share = p;
+    const Large *a = share->a;
+    unsigned long old = a->flush ? flushing() : 0;
+    long team = a->threads > 1 ? a->team() : 1;
+    for (long me = team > 1 ? a->thread() : 0; me < a->threads; me += team) share->part(a, me);
+    if (a->flush) flushed(old);
 }
 
-static void of_rows_flushed(void *p) {
-    unsigned long old = ((const Large *)p)->flush ? flushing() : 0;
-    of_rows_part(p);
-    if (((const Large *)p)->flush) flushed(old);
+static void share_out(const Large *a, void (*part)(const Large *, long)) {
+    Share share = {a, part};
+    if (a->threads > 1) a->parallel(in_pool, &share, (unsigned)a->threads, 0);
+    else in_pool(&share);
 }
 
-void by_rows(Large *a) {
-    if (a->threads > 1) a->parallel(by_rows_flushed, a, (unsigned)a->threads, 0);
-    else by_rows_flushed(a);
-}
-
-void of_rows(Large *a) {
-    if (a->threads > 1) a->parallel(of_rows_flushed, a, (unsigned)a->threads, 0);
-    else of_rows_flushed(a);
-}
+void by_rows(const Large *a) { share_out(a, by_rows_part); }
+void of_rows(const Large *a) { share_out(a, of_rows_part); }

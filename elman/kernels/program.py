@@ -1,0 +1,306 @@
+"""A cell's kernels: for which calls there are some, built once, and found again at every call.
+
+Looking them up must cost next to nothing, and yet notice whatever could change what a cell
+computes: its options, its tensors' shapes and types, a hook.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils import stateless
+
+from elman.cells.base import Cell
+from elman.errors import InputError, nearest
+from elman.kernels import build, transforms
+from elman.kernels.emit import TARGETS, Target, cell_source, products_source
+from elman.kernels.plan import Kind, Plans, make_plans
+from elman.kernels.sequence import Call
+from elman.kernels.trace import Holds, Untraceable, trace
+
+Weights = Mapping[str, Tensor]
+"""Tensors that stand in for a cell's own, by name."""
+
+
+@dataclass
+class Program:
+    """The built kernels of one cell.
+
+    Attributes:
+        plans: what they do.
+        source: their C.
+        target: for which instruction set.
+        double: whether numbers are float64, not float32.
+        library, products: the loaded libraries.
+        sizes: the table of sizes.
+        work: all sizes together, a measure of what one row of one step takes.
+        groups: for each plan and each of its matrices how wide the groups of columns are that go to
+            threads; None where threads cannot share out units.
+        read: for each plan how many numbers of matrices a step reads.
+        functions: the library's, by plan.
+        product: the address of the product of packed matrices.
+        rooms: numbers of scratch memory for so many rows, as far as asked for.
+    """
+
+    plans: Plans
+    source: str
+    target: Target
+    double: bool
+    library: ctypes.CDLL
+    products: ctypes.CDLL
+    sizes: Any
+    work: int
+    groups: dict[Kind, list[int] | None]
+    read: dict[Kind, int]
+    functions: dict[Kind, Callable[[bytes], None]]
+    product: int
+    rooms: dict[tuple[Kind, int], int] = field(default_factory=dict)
+
+    def room(self, kind: Kind, rows: int) -> int:
+        """How many numbers of scratch memory a thread needs for so many rows."""
+        if (kind, rows) not in self.rooms:
+            asked = getattr(self.library, f"{kind}_room")
+            self.rooms[kind, rows] = asked(self.sizes, ctypes.c_long(rows))
+        return self.rooms[kind, rows]
+
+
+def find(cell: Cell, call: Call, weights: Weights | None = None) -> Program | str:
+    """The kernels for this call, or why there are none; built at a cell's first call."""
+    transform = transforms.active() or ("torch.func.grad" if transforms.any_active() else None)
+    if transform is not None:
+        return f"compiled kernels do not follow {transform}"
+    dtype = call.x.dtype
+    if call.x.device.type != "cpu":
+        return f"compiled kernels run on the CPU, not on {call.x.device.type!r}"
+    if torch.is_autocast_enabled("cpu"):
+        return "compiled kernels do not follow autocast"
+    if dtype not in (torch.float32, torch.float64):
+        return f"compiled kernels take float32 and float64, not {dtype}"
+    known = _known.get(cell)
+    if known is None or not known.holds_still():
+        known = _known[cell] = _Known(cell, {} if known is None else known.programs)
+    if (hooked := known.hooked()) is not None:
+        return f"a hook on {hooked} would not be called"
+    tensors = known.tensors(weights)
+    for t in (*tensors, *call.state):
+        if t is not None and t.dtype is not dtype and (t.is_floating_point() or t.is_complex()):
+            return "compiled kernels want input, state and parameters of one dtype"
+    if call.hold is None:
+        holds: Holds = (None,) * len(cell.state_sizes)
+    else:
+        holds = tuple(
+            "mask" if isinstance(h, Tensor) else (float(h) if h else None) for h in call.hold
+        )
+    key = (holds, dtype, known.options, *[None if t is None else t.shape for t in tensors])
+    found = known.programs.get(key)
+    if found is None:
+        with lent(cell, weights):
+            found = known.programs[key] = _make(cell, holds, dtype == torch.float64)
+    return found
+
+
+def tensors_of(cell: Cell, program: Program, weights: Weights | None) -> list[Tensor]:
+    """The tensors that a program is prepared from, in its order; call `find` first."""
+    known = _known[cell]
+    named = dict(zip(known.names, known.tensors(weights), strict=True))
+    return [t for n in program.plans.traced.names if (t := named[n]) is not None]
+
+
+class _Known:
+    """What is known of one cell, and whether it still is what it was.
+
+    Attributes:
+        programs: found or refused so far, by what makes them differ.
+        options: of all that is no tensor, what may change what is computed.
+        names: of all parameters and buffers.
+    """
+
+    def __init__(self, cell: Cell, programs: dict[Any, Program | str]) -> None:
+        self.programs = programs
+        self._modules = [m.__dict__ for m in cell.modules()]
+        self._kinds = [type(m).__name__ for m in cell.modules()]
+        self._kept = self._values()
+        self._ids = list(map(id, self._kept))
+        self.names: list[str] = []
+        self._slots: list[tuple[dict[str, Tensor | None], str]] = []
+        options: list[Any] = []
+        self._versions: list[tuple[Tensor, int]] = []
+        for prefix, module in cell.named_modules():
+            for tensors in (module._parameters, module._buffers):
+                for name in tensors:
+                    self.names.append(f"{prefix}.{name}" if prefix else name)
+                    self._slots.append((tensors, name))
+            options.append(type(module))
+            for name, value in module.__dict__.items():
+                if type(value) in (int, float, bool, str):
+                    options.append((name, value))
+                elif isinstance(value, Tensor):
+                    version = 0 if value.is_inference() else value._version
+                    self._versions.append((value, version))
+                    options.append((name, id(value), version))
+                elif isinstance(value, tuple) or callable(value):
+                    options.append((name, id(value)))
+        self.options = tuple(options)
+
+    def _values(self) -> list[Any]:
+        found: list[Any] = []
+        for module in self._modules:
+            found += module.values()
+            found += module["_modules"].values()
+            found += module["_parameters"]
+            found += module["_buffers"]
+        return found
+
+    def holds_still(self) -> bool:
+        """Whether nothing was set anew since."""
+        if list(map(id, self._values())) != self._ids:
+            return False
+        return all(t.is_inference() or t._version == version for t, version in self._versions)
+
+    def hooked(self) -> str | None:
+        """A module whose hooks a kernel would pass over."""
+        for module, kind in zip(self._modules, self._kinds, strict=True):
+            if (
+                module["_forward_hooks"]
+                or module["_forward_pre_hooks"]
+                or module["_backward_hooks"]
+                or module["_backward_pre_hooks"]
+            ):
+                return kind
+        return None
+
+    def tensors(self, weights: Weights | None) -> list[Tensor | None]:
+        """Parameters and buffers as they are now, by `names`."""
+        if not weights:
+            return [tensors[name] for tensors, name in self._slots]
+        return [
+            weights[whole] if whole in weights else tensors[name]
+            for whole, (tensors, name) in zip(self.names, self._slots, strict=True)
+        ]
+
+
+_known: weakref.WeakKeyDictionary[Cell, _Known] = weakref.WeakKeyDictionary()
+
+
+def lent(cell: Cell, weights: Weights | None) -> AbstractContextManager[None]:
+    """The cell with these tensors in the place of its own, as long as the context lasts."""
+    found: AbstractContextManager[None] = stateless._reparametrize_module(cell, dict(weights or {}))
+    return found
+
+
+def _make(cell: Cell, holds: Holds, double: bool) -> Program | str:
+    target = best_target()
+    if target is None:
+        return f"no kernels are made for {platform.machine()} processors yet"
+    try:
+        plans = make_plans(trace(cell, holds), cell.state_sizes)
+        source = cell_source(plans, target, double)
+        library = build.load(source, target.flags)
+        products = build.load(products_source(target, double), target.flags)
+    except Untraceable as error:
+        return str(error)
+    except (InputError, build.BuildError) as error:
+        return str(error).splitlines()[0]
+    functions: dict[Kind, Any] = {kind: getattr(library, kind) for kind in plans.plans}
+    for kind, function in functions.items():
+        getattr(library, f"{kind}_room").restype = ctypes.c_long
+        function.argtypes, function.restype = [ctypes.c_char_p], None
+    products.summed.restype = ctypes.c_ulong
+    values = list(plans.sizes.values.values())
+    sizes = (ctypes.c_long * len(values))(*values)
+    return Program(
+        plans,
+        source,
+        target,
+        double,
+        library,
+        products,
+        sizes,
+        work=sum(values),
+        groups={kind: _groups(plans, kind) for kind in plans.plans},
+        read={kind: _read(plans, kind) for kind in plans.plans},
+        functions=functions,
+        product=ctypes.cast(products.product, ctypes.c_void_p).value or 0,
+    )
+
+
+def _groups(plans: Plans, kind: Kind) -> list[int] | None:
+    plan = plans.plans[kind]
+    if plan.groups is None:
+        return None
+    found: dict[int, int] = {}
+    for phase in plan.phases:
+        for product in phase.products:
+            group = plans.sizes.values[plan.group(product)]
+            if found.setdefault(plan.matrices.index(product.matrix), group) != group:
+                return None
+    return [found[k] for k in range(len(plan.matrices))]
+
+
+def _read(plans: Plans, kind: Kind) -> int:
+    products = [p for phase in plans.plans[kind].phases for p in phase.products]
+    values = plans.sizes.values
+    return sum(values[p.depth] * values[p.width] for p in products if p.source.array != "x")
+
+
+@lru_cache(maxsize=1)
+def best_target() -> Target | None:
+    """The best instruction set that this processor has and a kernel can be made for.
+
+    Raises:
+        InputError: ELMAN_TARGET names none.
+    """
+    asked = os.environ.get("ELMAN_TARGET")
+    if asked and asked not in TARGETS:
+        raise InputError(f"ELMAN_TARGET={asked!r} is not known.", fix=nearest(asked, TARGETS))
+    if asked:
+        return TARGETS[asked]
+    machine = platform.machine().lower()
+    if machine in ("arm64", "aarch64"):
+        return TARGETS["neon"]
+    if machine not in ("x86_64", "amd64"):
+        return None
+    has = torch.backends.cpu.get_cpu_capability()
+    return TARGETS["avx512" if has == "AVX512" else "avx2" if has == "AVX2" else "sse"]
+
+
+@lru_cache(maxsize=1)
+def pool() -> tuple[int, int, int]:
+    """Torch's own OpenMP pool, as addresses: how to run in it, which thread one is, of how many."""
+    for name in (None, "libgomp.so.1", "libomp.so", "libiomp5.so", "libomp.dylib"):
+        try:
+            library = ctypes.CDLL(name)
+            names = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
+            found = [ctypes.cast(library[n], ctypes.c_void_p).value or 0 for n in names]
+        except (OSError, AttributeError):
+            continue
+        return found[0], found[1], found[2]
+    return 0, 0, 0
+
+
+_forked = False
+
+
+def _after_fork() -> None:
+    global _forked
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def threads_at_most() -> int:
+    """How many threads a kernel may take."""
+    # After a fork the pool's threads are gone and it would wait for them for ever.
+    return 1 if _forked or not pool()[0] else torch.get_num_threads()
