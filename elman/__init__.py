@@ -17,6 +17,7 @@ _HOMES = {
     "evaluate": "elman.tasks.pipeline",
     "load": "elman.tasks.pipeline",
     "resume": "elman.tasks.pipeline",
+    "stream": "elman.nn.stream",
     "train": "elman.tasks.pipeline",
 }
 _ROOMS = ("cells", "kernels", "nn", "data", "training", "tasks", "errors")
@@ -31,6 +32,7 @@ __all__ = [
     "load",
     "nn",
     "resume",
+    "stream",
     "tasks",
     "train",
     "training",
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from elman import cells, data, nn, tasks, training
     from elman.cells import Cell
     from elman.kernels import explain
+    from elman.nn.stream import stream
     from elman.tasks.pipeline import evaluate, load, resume, train
 
 

@@ -6,6 +6,7 @@ The process prints a line of JSON for each result.
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -89,7 +90,11 @@ def _memory(
 
     torch.set_num_threads(on)
     _, batch, inputs, hidden = shape
-    layer = (elman.nn if whose == "ours" else nn).LSTM(inputs, hidden)
+    if whose == "torch":
+        layer: nn.Module = nn.LSTM(inputs, hidden)
+    else:
+        segment = math.isqrt(steps) if whose == "in segments" else None
+        layer = elman.nn.LSTM(inputs, hidden, segment=segment)
     x = torch.randn(shape[0], batch, inputs)
     cotangent = torch.randn(shape[0], batch, hidden)
     given = x[:steps].requires_grad_()

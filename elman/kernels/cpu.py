@@ -28,7 +28,7 @@ from elman.kernels import packing, reference
 from elman.kernels.graph import Node
 from elman.kernels.memory import Lease, huge, scratch
 from elman.kernels.plan import Kind
-from elman.kernels.program import Program, Weights, find, pool, tensors_of, threads_at_most
+from elman.kernels.program import Program, Weights, find, lent, pool, tensors_of, threads_at_most
 from elman.kernels.rows import Layout, layout_of
 from elman.kernels.sequence import Call, Result
 
@@ -93,7 +93,8 @@ def run(
     """
     x = call.x
     if x.shape[0] == 0 or not _steps_taken(call):
-        return reference.loop(cell, call)
+        with lent(cell, weights):
+            return reference.loop(cell, call)
     prepared = program.plans.traced.prepare(tensors_of(cell, program, weights))
     layout = layout_of(call)
     x = layout.gathered(x.reshape(-1, x.shape[2]))

@@ -10,17 +10,17 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from elman.cells import LSTM
 from elman.cells.base import Cell
 from elman.errors import InputError, SlowPathWarning, nearest
 from elman.kernels import cpu, ops, reference, torch_backend, transforms
+from elman.kernels.program import Weights, lent
 from elman.kernels.sequence import Call, Hold, Result, prepare
 
 BACKENDS = ("cpu", "torch", "reference")
@@ -123,6 +123,8 @@ def run(
     hold: Hold | None = None,
     return_states: bool = False,
     backend: str | None = None,
+    weights: Weights | None = None,
+    segment: int | None = None,
 ) -> Result:
     """Run `cell` over `x` on the fastest backend that serves the call.
 
@@ -132,6 +134,9 @@ def run(
         state: before the first step, `(B, size)` each; the cell's `init_state` if None.
         lengths, reset, reverse, hold, return_states: see `elman.kernels.sequence`.
         backend: "reference", "torch" or "cpu" to insist on one; inside `use` that one is meant.
+        weights: tensors in the place of the cell's parameters of these names.
+        segment: steps between the states that a compiled kernel keeps for its backward pass,
+            which computes the rest again; None keeps all, as long as there is memory for it.
 
     Raises:
         SequenceError: an argument does not fit the cell or the others.
@@ -154,6 +159,7 @@ def run(
             hold=hold,
             return_states=return_states,
             backend=backend,
+            weights=dict(weights or {}),
         )
     call = prepare(
         cell,
@@ -166,8 +172,21 @@ def run(
         return_states=return_states,
     )
     if capturing:
-        _announce_in_graph(type(cell).__name__)
-        return reference.loop(cell, call)
+        with lent(cell, weights) if weights else nullcontext():
+            _announce_in_graph(type(cell).__name__)
+            return reference.loop(cell, call)
+    wanted = backend or _forced.get()
+    if wanted in (None, "cpu"):
+        # The common case, without putting anything in the place of anything.
+        found = cpu.find(cell, call, weights)
+        if isinstance(found, cpu.Program):
+            announce(_compiled(cell, found, wanted), quiet=call.x.shape[0] == 0)
+            return cpu.run(cell, call, found, weights, segment)
+    with lent(cell, weights) if weights else nullcontext():
+        return _run(cell, call, backend)
+
+
+def _run(cell: Cell, call: Call, backend: str | None) -> Result:
     choice = _choose(cell, call, backend)
     announce(choice, quiet=call.x.shape[0] == 0)
     if not torch.is_autocast_enabled(call.x.device.type):
@@ -248,29 +267,17 @@ def _callers_level() -> int:
     return level + 1
 
 
-LARGE_LSTM = 512
-"""Units from which oneDNN's LSTM is faster than ours on whole rows. Inference, two threads: 256
-units, T=100, B=32: ours 1.1 times as fast; 512, B=64: 0.85; 650, T=35, B=20: 0.81."""
-
-
-def _better_by_torch(cell: Cell, call: Call) -> bool:
-    return (
-        isinstance(cell, LSTM)
-        and cell.hidden_size >= LARGE_LSTM
-        and call.x.device.type == "cpu"
-        and call.x.dtype == torch.float32
-        and call.lengths is None
-        and call.reset is None
-        and torch_backend.refusal(cell, call) is None
-    )
-
-
 def _found(cell: Cell, call: Call) -> cpu.Program | str:
     device = call.x.device.type
     if not torch.is_autocast_enabled(device):
         return cpu.find(cell, call)
     with torch.autocast(device, enabled=False):
         return cpu.find(cell, _in_kernel_dtype(cell, call))
+
+
+def _compiled(cell: Cell, program: cpu.Program, wanted: str | None) -> Choice:
+    reason = _ASKED if wanted else "a kernel was compiled for it"
+    return Choice("cpu", reason, type(cell).__name__, program)
 
 
 def _choose(cell: Cell, call: Call, asked: str | None) -> Choice:
@@ -281,12 +288,10 @@ def _choose(cell: Cell, call: Call, asked: str | None) -> Choice:
     if wanted == "reference":
         return Choice("reference", _ASKED, name)
     refused = {}
-    if wanted is None and _better_by_torch(cell, call):
-        return Choice("torch", "torch's kernel is the faster one for so large an LSTM", name)
     if wanted != "torch":
         found = _found(cell, call)
         if isinstance(found, cpu.Program):
-            return Choice("cpu", _ASKED if wanted else "a kernel was compiled for it", name, found)
+            return _compiled(cell, found, wanted)
         refused["cpu"] = found
     if wanted != "cpu":
         reason = torch_backend.refusal(cell, call)

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from elman.cells import make
 from elman.cells.base import Cell, State
 from elman.errors import InputError
-from elman.kernels import SequenceError
+from elman.kernels import SequenceError, run
 from elman.kernels.sequence import as_lengths
 from elman.nn.dropout import dropped_weights, locked, probability, zoneout
-from elman.nn.weights import run_with
+from elman.nn.stream import Join, LayerStream, mixed_by
 
 LayerState = tuple[State, ...]
 """The state of a `Recurrent`: a cell's state for each layer and direction, forward first."""
@@ -50,6 +50,9 @@ class Recurrent(nn.Module):
         residual: a layer's input is added to its output where both are equally wide.
         highway: a gate mixes them instead, y = t ⊙ f(x) + (1 - t) ⊙ x with
             t = σ(W x + b) and b = -1 at the start (Srivastava et al. 2015).
+        segment: in training, steps between the states that are kept; those between are computed
+            again in the backward pass. T steps in segments of √T take memory for 2 √T of them and
+            a third more time. None keeps all while they fit a quarter of the memory.
         options: passed to every cell, `device` and `dtype` included.
 
     Raises:
@@ -78,11 +81,15 @@ class Recurrent(nn.Module):
         zoneout: float | Sequence[float] = 0.0,
         residual: bool = False,
         highway: bool = False,
+        segment: int | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
         if num_layers < 1:
             raise InputError(f"num_layers must be at least 1, got {num_layers}.")
+        if segment is not None and segment < 1:
+            raise InputError(f"segment must be at least 1 step, got {segment}.")
+        self.segment = segment
         self.num_layers, self.bidirectional, self.batch_first = (
             num_layers,
             bidirectional,
@@ -181,11 +188,8 @@ class Recurrent(nn.Module):
         x, reset = self._time_first(x, reset)
         if lengths is not None:
             lengths = as_lengths(lengths).to(x.device)
-        if state is not None and len(state) != len(self.cells):
-            raise SequenceError(
-                f"state must hold one entry for each of {self.num_layers} layer(s) x "
-                f"{self.directions} direction(s), {len(self.cells)} in all, got {len(state)}."
-            )
+        if state is not None:
+            state = self._whole_state(state)
         if lengths is not None and (self.residual or self.highway):
             x = _without_padding(x, lengths)
 
@@ -198,12 +202,11 @@ class Recurrent(nn.Module):
             outputs = []
             for direction in range(self.directions):
                 cell = self._cell(layer, direction)
-                weights = {}
+                weights = None
                 if self.training and self.recurrent_dropout:
                     weights = dropped_weights(cell, self.recurrent_dropout)
-                result = run_with(
+                result = run(
                     cell,
-                    weights,
                     inputs,
                     state=None if state is None else state[len(final)],
                     lengths=lengths,
@@ -211,6 +214,8 @@ class Recurrent(nn.Module):
                     reverse=direction == 1,
                     hold=zoneout(cell, self.zoneout, inputs, self.training),
                     return_states=return_states,
+                    weights=weights,
+                    segment=self.segment,
                 )
                 outputs.append(result.output)
                 final.append(result.state)
@@ -228,6 +233,49 @@ class Recurrent(nn.Module):
             return self._as_given(x), tuple(final)
         states = tuple(tuple(self._as_given(s) for s in part or ()) for part in history)
         return self._as_given(x), tuple(final), states
+
+    def stream(self, batch: int = 1) -> LayerStream:
+        """The layer step by step, as in evaluation: `step`, `chunk`, `state`, `snapshot`, `restore`.
+
+        It keeps the weights it began with and nothing for gradients, see `elman.nn.stream`.
+
+        Args:
+            batch: rows that go side by side.
+
+        Raises:
+            InputError: the layer is bidirectional, or there is no row.
+
+        >>> layer = Recurrent("lstm", 3, 8, num_layers=2, residual=True)
+        >>> stream = layer.stream()
+        >>> x = torch.randn(5, 1, 3)
+        >>> y = torch.stack([stream.step(row) for row in x])
+        >>> torch.allclose(y, layer(x)[0], atol=1e-6), stream.backend
+        (True, 'cpu')
+        """
+        gates = iter(self.gates)
+        joins: list[Join | None] = [None] * self.num_layers
+        for layer in range(self.num_layers):
+            if self._joined[layer] and self.residual:
+                joins[layer] = torch.add
+            elif self._joined[layer] and self.highway:
+                joins[layer] = mixed_by(next(gates))
+        return LayerStream(
+            self,
+            [(self._at(i), None) for i in range(len(self.cells))],
+            batch,
+            pack=tuple,
+            unpack=self._whole_state,
+            hold=self.zoneout,
+            joins=joins,
+        )
+
+    def _whole_state(self, state: Sequence[State | None]) -> Sequence[State | None]:
+        if len(state) != len(self.cells):
+            raise SequenceError(
+                f"state must hold one entry for each of {self.num_layers} layer(s) x "
+                f"{self.directions} direction(s), {len(self.cells)} in all, got {len(state)}."
+            )
+        return state
 
     def _at(self, i: int) -> Cell:
         cell = self.cells[i]

@@ -25,6 +25,7 @@ from elman.nn.layout import forward_only, read, run, run_step
 from elman.nn.masking import Lengths, blank, valid_steps
 from elman.nn.pooling import MeanPooling, make_pooling
 from elman.nn.recurrent import Recurrent
+from elman.nn.stream import ModelStream
 
 
 class OneToOne(nn.Module):
@@ -67,6 +68,14 @@ class OneToOne(nn.Module):
             x = MeanPooling()(x, lengths)
         y, state = run_step(self.recurrent, x, state)
         return self.head(y), state
+
+    def stream(self, batch: int = 1) -> ModelStream:
+        """The model on a stream of vectors, each from the state of the one before.
+
+        Raises:
+            InputError: there is a front, or a part cannot stream; see `elman.stream`.
+        """
+        return _streamed(self, batch)
 
 
 class ManyToOne(nn.Module):
@@ -189,6 +198,28 @@ class Aligned(nn.Module):
         x, _ = read(x, None, self.embedding, None)
         y, state = run_step(self.recurrent, x, state)
         return self.head(y), state
+
+    def stream(self, batch: int = 1) -> ModelStream:
+        """The model step by step in constant memory, without gradients: see `elman.nn.stream`.
+
+        Raises:
+            InputError: there is a front, the layer is bidirectional, or a part cannot stream.
+
+        >>> import torch
+        >>> model = Aligned(Recurrent("gru", 4, 8), nn.Linear(8, 9), embedding=nn.Embedding(9, 4))
+        >>> stream, tokens = model.stream(), torch.tensor([[3, 1, 4]])
+        >>> y = stream.chunk(tokens)
+        >>> torch.allclose(y, model(tokens)[0], atol=1e-6), stream.step(tokens[:, 0]).shape
+        (True, torch.Size([1, 9]))
+        """
+        return _streamed(self, batch)
+
+
+def _streamed(model: OneToOne | Aligned, batch: int) -> ModelStream:
+    if model.front is not None:
+        raise InputError("A front needs its whole window, so this model cannot stream.")
+    parts = [("embedding", model.embedding), ("recurrent", model.recurrent), ("head", model.head)]
+    return ModelStream([(n, p) for n, p in parts if p is not None], batch, batch_first=True)
 
 
 WAYS_IN = ("state", "input", "both")

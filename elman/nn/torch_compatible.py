@@ -1,8 +1,7 @@
 """`RNN`, `LSTM` and `GRU`: torch.nn's own, and what torch.nn's cannot do.
 
-Constructor, parameters, state_dict and the ordinary call are torch's. Only a call torch cannot
-serve (lengths, reset, every state, a transform, a graph being captured, no steps at all) goes
-layer by layer through `elman.kernels`, with the same parameters lent to our cells.
+Constructor, parameters and state_dict are torch's. On a CPU a call goes layer by layer through
+`elman.kernels`, the parameters lent to our cells; elsewhere torch's own call serves what it can.
 
 They derive from `torch.nn.RNNBase` and borrow the rest from `torch.nn.LSTM` and its kin, because
 `torch.compile` refuses whatever is an instance of those three.
@@ -27,9 +26,10 @@ from torch.nn.utils.rnn import PackedSequence
 from elman import cells
 from elman.cells.base import Cell
 from elman.errors import InputError, nearest
-from elman.kernels import SequenceError, transforms
+from elman.kernels import SequenceError, run, transforms
 from elman.kernels.dispatch import Choice, announce, forced
-from elman.nn.weights import lend, run_with
+from elman.kernels.program import lent
+from elman.nn.stream import LayerStream
 
 _ARGUMENTS = (
     "input_size",
@@ -70,12 +70,15 @@ class _Extended(nn.RNNBase):
     """The options of the cell that the constructor takes; the defaults make it torch's."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        known = (*_ARGUMENTS, *self._also, *self._defaults)
+        known = (*_ARGUMENTS, *self._also, *self._defaults, "segment")
         for name in kwargs:
             if name not in known and name != "proj_size":  # of which torch says more itself
                 raise InputError(
                     f"{type(self).__name__} has no option {name!r}.", fix=nearest(name, known)
                 )
+        self.segment: int | None = kwargs.pop("segment", None)
+        if self.segment is not None and self.segment < 1:
+            raise InputError(f"segment must be at least 1 step, got {self.segment}.")
         self._options = {n: kwargs.pop(n, default) for n, default in self._defaults.items()}
         self._asked = {n: v for n, v in self._options.items() if v != self._defaults[n]}
         self._altered = any(name not in _START for name in self._asked)
@@ -104,7 +107,9 @@ class _Extended(nn.RNNBase):
             return
         start = methodcaller("reset_special" if by_torch else "reset_parameters")
         for layer, direction in self._runs():
-            lend(self._cells[min(layer, 1)], self._weights(layer, direction), start)
+            cell = self._cells[min(layer, 1)]
+            with lent(cell, self._weights(layer, direction)):
+                start(cell)
 
     def flatten_parameters(self) -> None:
         """Lay the weights out for cuDNN, if it is torch's equation that they belong to."""
@@ -157,6 +162,37 @@ class _Extended(nn.RNNBase):
             output, hidden, states = self._run_batched(input, hx, **call)
         return (output, hidden, states) if return_states else (output, hidden)
 
+    def stream(self, batch: int = 1) -> LayerStream:
+        """The layer step by step, as in evaluation: `step`, `chunk`, `state`, `snapshot`, `restore`.
+
+        It keeps the weights it began with and nothing for gradients, see `elman.nn.stream`.
+
+        Args:
+            batch: rows that go side by side.
+
+        Raises:
+            InputError: the layer is bidirectional, or there is no row.
+
+        >>> stream = LSTM(3, 8).stream(batch=2)
+        >>> y = stream.step(torch.ones(2, 3))
+        >>> h, c = stream.state
+        >>> y.shape, c.shape, torch.equal(h[0], y)
+        (torch.Size([2, 8]), torch.Size([1, 2, 8]), True)
+        """
+
+        def by_layer(hx: Any) -> list[tuple[Tensor, ...]]:
+            self._check_state(hx, batch)
+            parts = (hx,) if isinstance(hx, Tensor) else hx
+            return [tuple(part[layer] for part in parts) for layer in range(self.num_layers)]
+
+        return LayerStream(
+            self,
+            [(self._cells[min(k, 1)], self._weights(k, 0)) for k in range(self.num_layers)],
+            batch,
+            pack=self._stacked,
+            unpack=by_layer,
+        )
+
     def _cell(self, input_size: int) -> Cell:
         """A cell of this layer's kind, whose weights are lent to it at each run."""
         raise NotImplementedError
@@ -193,8 +229,16 @@ class _Extended(nn.RNNBase):
             return False
         if forced() == "reference" or transforms.active() is not None:
             return False
+        if forced() != "torch" and self._compiles(data):
+            return False
         whole = self.batch_first and data.dim() == 3 and data is input
         return data.shape[1 if whole else 0] > 0
+
+    @staticmethod
+    def _compiles(data: Tensor) -> bool:
+        """Whether this is work for kernels compiled for the cell, as far as the input tells."""
+        plain = data.dtype in (torch.float32, torch.float64)
+        return data.device.type == "cpu" and plain and not torch.is_autocast_enabled("cpu")
 
     def _run_batched(self, input: Tensor, hx: Any, reset: Tensor | None, **call: Any) -> Any:
         if reset is not None and reset.shape != input.shape[:2]:
@@ -260,10 +304,11 @@ class _Extended(nn.RNNBase):
             cell = self._cells[min(layer, 1)]
             outputs = []
             for direction in range(1 + self.bidirectional):
-                result = run_with(
+                result = run(
                     cell,
-                    self._weights(layer, direction),
                     x,
+                    weights=self._weights(layer, direction),
+                    segment=self.segment,
                     state=None if parts is None else tuple(p[len(final)] for p in parts),
                     reverse=direction == 1,
                     return_states=return_states,
@@ -280,7 +325,10 @@ class _Extended(nn.RNNBase):
         return {ours: getattr(self, theirs + end) for ours, theirs in self._names.items()}
 
     def _stacked(self, parts: list[tuple[Tensor, ...]]) -> Any:
-        stacked = tuple(torch.stack(part) for part in zip(*parts, strict=True))
+        stacked = tuple(
+            torch.stack(part) if len(part) > 1 else part[0][None]
+            for part in zip(*parts, strict=True)
+        )
         return stacked if self.mode == "LSTM" else stacked[0]
 
     def _check(self, input: Tensor | PackedSequence, hx: Any) -> None:

@@ -14,7 +14,6 @@ from torch import nn
 from elman.cells import GRU, LSTM, Cell, make
 from elman.errors import InputError, SlowPathWarning
 from elman.kernels import SequenceError, choose, explain, record, run, use
-from elman.kernels.dispatch import LARGE_LSTM
 from elman.nn import Recurrent
 
 X = torch.randn(6, 2, 3)
@@ -188,13 +187,3 @@ def test_a_wrong_argument_is_named_with_what_was_expected(call, message):
     # Code written against torch catches one or the other.
     assert isinstance(raised.value, ValueError)
     assert isinstance(raised.value, RuntimeError)
-
-
-def test_a_large_lstm_is_left_to_torch_where_torch_is_faster():
-    large, x = make("lstm", 3, LARGE_LSTM), torch.zeros(2, 1, 3)
-    assert choose(large, x).backend == "torch"
-    assert choose(large, x, lengths=[1]).backend == "cpu"
-    assert choose(large, x, backend="cpu").backend == "cpu"
-    assert choose(large.double(), x.double()).backend == "cpu"
-    peepholes = make("lstm", 3, LARGE_LSTM, peepholes=True)
-    assert choose(peepholes, x).backend == "cpu"

@@ -1,0 +1,403 @@
+"""Layers and models on a stream: one step after another, in constant memory.
+
+A stream keeps the state and the weights that it began with; nothing is kept for gradients. It is
+its layer in evaluation, whatever the layer's `training` says: no dropout, and of zoneout the
+expectation. For training, and for whole sequences, there is the layer itself.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import activation
+
+from elman.cells.base import Cell, State
+from elman.errors import InputError
+from elman.kernels import SequenceError
+from elman.kernels.program import Weights
+from elman.kernels.sequence import Hold
+from elman.kernels.stream import CellStream
+from elman.nn.dropout import LockedDropout
+
+Join = Callable[[Tensor, Tensor], Tensor]
+"""What is made of a layer's output and its input."""
+
+_ALONG = (nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.GLU)
+_ACROSS = (nn.MultiheadAttention, nn.Softmax2d)
+_ELEMENTWISE = tuple(
+    kind
+    for kind in (getattr(nn, name) for name in activation.__all__)
+    if kind not in (*_ALONG, *_ACROSS, nn.PReLU)
+)
+_PLAIN = (nn.Linear, nn.Embedding, nn.Identity, nn.Dropout, nn.AlphaDropout, LockedDropout)
+
+
+class Stream:
+    """What every stream has.
+
+    Attributes:
+        batch: rows that go side by side.
+        batch_first: whether a chunk is `(batch, T, ...)` and not `(T, batch, ...)`.
+        backend: "cpu", or "reference" if any cell runs on it; `reason` says why.
+        step: `(batch, input_size)` -> `(batch, output_size)`: one more input, the output after it.
+    """
+
+    batch: int
+    batch_first: bool
+    backend: str
+    reason: str
+    step: Callable[[Tensor], Tensor]
+
+    def chunk(self, x: Tensor) -> Tensor:
+        """The outputs for T more inputs at once, none included: both laid out as in a call.
+
+        Raises:
+            SequenceError: `x` does not fit.
+        """
+        if x.dim() < 2 or x.shape[0 if self.batch_first else 1] != self.batch:
+            rows = f"batch={self.batch}"
+            axes = f"({rows}, T, ...)" if self.batch_first else f"(T, {rows}, ...)"
+            raise SequenceError(f"A chunk takes x {axes}, got {tuple(x.shape)}.")
+        if self.batch_first:
+            return self._chunk(x.transpose(0, 1)).transpose(0, 1)
+        return self._chunk(x)
+
+    @property
+    def state(self) -> Any:
+        """The state after the last step, as the layer's call takes and gives it: a copy.
+
+        That of a model with several layers is a tuple of theirs. None begins anew.
+        """
+        return self._get()
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        if state is None:
+            self.reset()
+        else:
+            self._set(state)
+
+    def reset(self, rows: Tensor | Sequence[int] | None = None) -> None:
+        """Begin anew, in all rows of the batch or in these (numbers, or a bool mask over it).
+
+        Raises:
+            InputError: a row that there is not.
+        """
+        if rows is not None:
+            chosen = torch.as_tensor(rows)
+            if chosen.dtype == torch.bool and len(chosen) == self.batch:
+                chosen = chosen.nonzero()[:, 0]
+            rows = [int(row) for row in chosen.tolist()]
+            if chosen.dtype == torch.bool or any(not 0 <= row < self.batch for row in rows):
+                raise InputError(f"Rows are 0 to {self.batch - 1}, got {chosen.tolist()}.")
+        self._reset(rows)
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """The state as named tensors, copied: what `safetensors.torch.save` takes."""
+        return dict(self._named())
+
+    def restore(self, snapshot: Mapping[str, Tensor]) -> None:
+        """Go on from a snapshot of this stream or of another of the same layer or model.
+
+        Raises:
+            InputError: it is of something else; nothing has changed then.
+        """
+        for name, own in (mine := self.snapshot()).items():
+            came = snapshot.get(name)
+            if came is None or came.shape != own.shape or came.dtype != own.dtype:
+                what = "nothing" if came is None else f"{tuple(came.shape)} of {came.dtype}"
+                raise InputError(
+                    f"This snapshot is of another stream: {name} is {tuple(own.shape)} of "
+                    f"{own.dtype} here, got {what}."
+                )
+        if len(snapshot) != len(mine):
+            more = ", ".join(sorted(set(snapshot) - set(mine)))
+            raise InputError(f"This snapshot is of another stream: here is no {more}.")
+        self._take(snapshot)
+
+    def _chunk(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def _get(self) -> Any:
+        raise NotImplementedError
+
+    def _set(self, state: Any) -> None:
+        raise NotImplementedError
+
+    def _reset(self, rows: list[int] | None) -> None:
+        raise NotImplementedError
+
+    def _named(self) -> Iterator[tuple[str, Tensor]]:
+        raise NotImplementedError
+
+    def _take(self, snapshot: Mapping[str, Tensor]) -> None:
+        raise NotImplementedError
+
+
+def mixed_by(gate: nn.Module) -> Join:
+    """A highway: y and x mixed by a gate of x, which is copied."""
+    own = copy.deepcopy(gate).requires_grad_(False)
+
+    def join(y: Tensor, x: Tensor) -> Tensor:
+        t = torch.sigmoid(own(x))
+        return t * y + (1 - t) * x
+
+    return join
+
+
+class LayerStream(Stream):
+    """A stack of cells on a stream; `layer.stream()` makes one.
+
+    Args:
+        layer: whose it is: of its device, dtype and layout.
+        cells: one for each of its layers, with the weights lent to it if they are not its own.
+        batch: rows that go side by side.
+        pack: the cells' states as the layer gives them.
+        unpack: the other way; None in the place of one that begins anew.
+        hold: zoneout's rates.
+        joins: for each layer what joins its output and its input, if anything does.
+
+    Raises:
+        InputError: the layer is bidirectional, or there is no row.
+    """
+
+    def __init__(
+        self,
+        layer: Any,
+        cells: Iterable[tuple[Cell, Weights | None]],
+        batch: int,
+        *,
+        pack: Callable[[list[State]], Any],
+        unpack: Callable[[Any], Sequence[State | None]],
+        hold: Hold | None = None,
+        joins: Sequence[Join | None] = (),
+    ) -> None:
+        if layer.bidirectional:
+            raise InputError(
+                "A stream has no end to read backwards from; a bidirectional layer needs the "
+                "whole sequence.",
+                fix="Use bidirectional=False.",
+            )
+        floating = (p for p in layer.parameters() if p.is_floating_point())
+        like = next(floating, torch.empty(0))
+        self.batch, self.batch_first = batch, layer.batch_first
+        self._cells = [CellStream(cell, batch, like, weights, hold) for cell, weights in cells]
+        slow = [cell for cell in self._cells if cell.backend == "reference"]
+        self.backend, self.reason = (s := (slow or self._cells)[0]).backend, s.reason
+        self._joins = list(joins) or [None] * len(self._cells)
+        self._pack, self._unpack = pack, unpack
+        alone = len(self._cells) == 1 and self._joins[0] is None
+        # Bound past this class: a call more would show.
+        self.step = self._cells[0].step if alone else self._step
+
+    def _step(self, x: Tensor) -> Tensor:
+        x = x.detach()
+        for cell, join in zip(self._cells, self._joins, strict=True):
+            y = cell.step(x)
+            x = y if join is None else join(y, x)
+        return x
+
+    def _chunk(self, x: Tensor) -> Tensor:
+        x = x.detach()
+        for cell, join in zip(self._cells, self._joins, strict=True):
+            y = cell.chunk(x)
+            x = y if join is None else join(y, x)
+        return x
+
+    def _get(self) -> Any:
+        return self._pack([cell.state for cell in self._cells])
+
+    def _set(self, state: Any) -> None:
+        given = self._unpack(state)
+        for cell, part in zip(self._cells, given, strict=True):
+            if part is not None:
+                cell.check(part)
+        for cell, part in zip(self._cells, given, strict=True):
+            if part is None:
+                cell.reset()
+            else:
+                cell.state = part
+
+    def _reset(self, rows: list[int] | None) -> None:
+        for cell in self._cells:
+            cell.reset(rows)
+
+    def _named(self) -> Iterator[tuple[str, Tensor]]:
+        for k, cell in enumerate(self._cells):
+            for i, tensor in enumerate(cell.state):
+                yield f"layer{k}.state{i}", tensor
+
+    def _take(self, snapshot: Mapping[str, Tensor]) -> None:
+        for k, cell in enumerate(self._cells):
+            cell.state = tuple(snapshot[f"layer{k}.state{i}"] for i in range(len(cell.state)))
+
+
+class ModelStream(Stream):
+    """Parts one after another on a stream: `elman.stream` makes one.
+
+    Args:
+        parts: by name; recurrent layers, and modules that act on each step by itself.
+        batch: rows that go side by side.
+        batch_first: as the model has it; None takes it from the layers.
+
+    Raises:
+        InputError: a part cannot stream, or layers differ in layout; the message names it.
+    """
+
+    def __init__(
+        self, parts: Iterable[tuple[str, nn.Module]], batch: int, batch_first: bool | None = None
+    ) -> None:
+        self.batch = batch
+        self._parts = [(n, _opened(n, m, batch)) for n, m in _leaves(parts)]
+        self._streams = [(n, p) for n, p in self._parts if not isinstance(p, nn.Module)]
+        layouts = {bool(s.batch_first) for _, s in self._streams}
+        if batch_first is None and len(layouts) > 1:
+            raise InputError("Some layers of this model are batch_first and some are not.")
+        self.batch_first = layouts == {True} if batch_first is None else batch_first
+        slow = [s for _, s in self._streams if s.backend == "reference"]
+        self.backend = "reference" if slow else "cpu"
+        self.reason = slow[0].reason if slow else "every cell has a kernel"
+        self.step = self._step
+
+    def _step(self, x: Tensor) -> Tensor:
+        if x.dim() < 1 or x.shape[0] != self.batch:
+            raise SequenceError(f"A step takes x (batch={self.batch}, ...), got {tuple(x.shape)}.")
+        x = x.detach()
+        for name, part in self._parts:
+            x = _through(name, part, x) if isinstance(part, nn.Module) else part.step(x)
+        return x
+
+    def _chunk(self, x: Tensor) -> Tensor:
+        x, steps = x.detach(), x.shape[0]
+        for name, part in self._parts:
+            if isinstance(part, nn.Module):
+                x = _through(name, part, x.flatten(0, 1)).unflatten(0, (steps, self.batch))
+            elif part.batch_first:
+                x = part.chunk(x.transpose(0, 1)).transpose(0, 1)
+            else:
+                x = part.chunk(x)
+        return x
+
+    def _get(self) -> Any:
+        states = tuple(s.state for _, s in self._streams)
+        return states[0] if len(states) == 1 else states
+
+    def _set(self, state: Any) -> None:
+        given = (state,) if len(self._streams) == 1 else state
+        if len(given) != len(self._streams):
+            raise SequenceError(
+                f"The state of this model is a tuple of {len(self._streams)}, got {len(given)}."
+            )
+        for (_, stream), part in zip(self._streams, given, strict=True):
+            stream.state = part
+
+    def _reset(self, rows: list[int] | None) -> None:
+        for _, stream in self._streams:
+            stream.reset(rows)
+
+    def _named(self) -> Iterator[tuple[str, Tensor]]:
+        for name, stream in self._streams:
+            for key, tensor in stream.snapshot().items():
+                yield f"{name}.{key}", tensor
+
+    def _take(self, snapshot: Mapping[str, Tensor]) -> None:
+        for name, stream in self._streams:
+            stream.restore({k: snapshot[f"{name}.{k}"] for k in stream.snapshot()})
+
+
+def stream(model: Any, batch: int = 1) -> Any:
+    """`model` on a stream: its own `stream()` if it has one, or a chain of parts that stream.
+
+    A chain is an `nn.Sequential` of recurrent layers, of which the output goes on, and of modules
+    that act on each step by itself: `nn.Linear`, `nn.Embedding`, `nn.LayerNorm`, activations,
+    dropout, and others of your own that have a method `stream(batch)`. The numbers are those of
+    the whole sequence in evaluation mode, see docs/kernels.md.
+
+    Args:
+        model: a layer, `elman.nn.Aligned` or `OneToOne`, an `nn.Sequential`, or what
+            `elman.load` gives.
+        batch: rows that go side by side.
+
+    Returns:
+        A `Stream` with `step`, `chunk`, `state`, `reset`, `snapshot` and `restore`.
+
+    Raises:
+        InputError: a part of the model cannot stream; the message names it.
+
+    >>> import elman
+    >>> model = nn.Sequential(nn.Embedding(9, 4), elman.nn.GRU(4, 8))
+    >>> stream = elman.stream(model)
+    >>> stream.step(torch.tensor([3])).shape
+    torch.Size([1, 8])
+    >>> saved = stream.snapshot()
+    >>> y = stream.step(torch.tensor([5]))
+    >>> stream.restore(saved)
+    >>> torch.equal(stream.step(torch.tensor([5])), y)
+    True
+    """
+    if callable(getattr(model, "stream", None)):
+        return _own_stream(type(model).__name__, model, batch)
+    if isinstance(model, nn.Module):
+        return ModelStream([("", model)], batch)
+    raise InputError(f"A {type(model).__name__} has no stream; a layer or a model has.")
+
+
+def _own_stream(name: str, model: Any, batch: int) -> Any:
+    if "batch" in inspect.signature(model.stream).parameters:
+        return model.stream(batch=batch)
+    if batch != 1:
+        raise InputError(f"The stream of {name} has one row, not batch={batch}.")
+    return model.stream()
+
+
+def _leaves(parts: Iterable[tuple[str, nn.Module]]) -> Iterator[tuple[str, nn.Module]]:
+    for name, part in parts:
+        if _is(part, nn.Sequential) and not hasattr(part, "stream"):
+            yield from _leaves(
+                (f"{name}.{k}" if name else k, child) for k, child in part.named_children()
+            )
+        else:
+            yield name, part
+
+
+def _is(part: nn.Module, kind: type[nn.Module]) -> bool:
+    return isinstance(part, kind) and type(part).forward is kind.forward
+
+
+def _opened(name: str, part: nn.Module, batch: int) -> Any:
+    """The stream of a part that has one, or a copy of a part that acts on each step by itself."""
+    if callable(getattr(part, "stream", None)):
+        return _own_stream(name, part, batch)
+    if not _stepwise(part):
+        raise InputError(
+            f"{f'Part {name!r}, a' if name else 'A'} {type(part).__name__}, cannot stream: it is "
+            "not known to act on each step by itself.",
+            fix="Give it a method stream(batch), or keep it out; a Cell goes into Recurrent(cell).",
+        )
+    return copy.deepcopy(part).eval().requires_grad_(False)
+
+
+def _stepwise(part: Any) -> bool:
+    if any(_is(part, kind) for kind in _ALONG):
+        return bool(part.dim == -1)
+    if _is(part, nn.LayerNorm) or _is(part, nn.RMSNorm):
+        return len(part.normalized_shape) == 1
+    if _is(part, nn.PReLU):
+        return bool(part.num_parameters == 1)
+    return any(_is(part, kind) for kind in (*_PLAIN, *_ELEMENTWISE))
+
+
+def _through(name: str, part: nn.Module, x: Tensor) -> Tensor:
+    try:
+        y: Tensor = part(x)
+    except (RuntimeError, IndexError) as error:
+        raise SequenceError(
+            f"Part {name!r}, a {type(part).__name__}, cannot read {tuple(x.shape)} of {x.dtype}: "
+            f"{error}"
+        ) from error
+    return y
