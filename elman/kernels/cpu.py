@@ -73,6 +73,7 @@ class _Large(ctypes.Structure):
         ("ldi", ctypes.c_long),
         *((name, ctypes.c_void_p) for name in ("room", "parallel", "thread", "team")),
         ("flush", ctypes.c_long),
+        ("product", ctypes.c_void_p),
     ]
 
 
@@ -91,12 +92,38 @@ def run(
         segment: steps between states that are kept for the backward pass, which computes the
             rest again; None keeps everything while `training_memory` allows it.
     """
-    x = call.x
-    if x.shape[0] == 0 or not _steps_taken(call):
+    if call.x.shape[0] == 0 or not _steps_taken(call):
         with lent(cell, weights):
             return reference.loop(cell, call)
-    prepared = program.plans.traced.prepare(tensors_of(cell, program, weights))
-    layout = layout_of(call)
+    tensors = tensors_of(cell, program, weights)
+    if program.half:
+        return _in_halves(cell, call, program, tensors, segment)
+    prepared = program.plans.traced.prepare(tensors)
+    return _run(cell, call, program, prepared, segment)
+
+
+def _in_halves(
+    cell: Cell, call: Call, program: Program, tensors: list[Tensor], segment: int | None
+) -> Result:
+    """bfloat16: in and out; matrices too where nothing is differentiated, the rest in float32."""
+    given = (call.x, *call.state, *tensors)
+    if torch.is_grad_enabled() and any(t.requires_grad for t in given):
+        tensors = [t.float() for t in tensors]
+        program = replace(program, half=False, product=program.product32)
+    prepared = [t if t.dim() > 1 else t.float() for t in program.plans.traced.prepare(tensors)]
+    wide = replace(call, x=call.x.float(), state=tuple(s.float() for s in call.state))
+    output, state, states = _run(cell, wide, program, prepared, segment)
+    return Result(
+        output.bfloat16(),
+        tuple(s.bfloat16() for s in state),
+        None if states is None else tuple(s.bfloat16() for s in states),
+    )
+
+
+def _run(
+    cell: Cell, call: Call, program: Program, prepared: Sequence[Tensor], segment: int | None
+) -> Result:
+    x, layout = call.x, layout_of(call)
     x = layout.gathered(x.reshape(-1, x.shape[2]))
     states, fresh = layout.sorted(call.state), layout.sorted(_fresh(cell, call))
     masks = [
@@ -285,6 +312,7 @@ def _call(
         parallel,
         thread,
         team,
+        program.half,
     )
     program.functions[kind](_longs(len(args) + len(table)).pack(*args, *table))
 
@@ -543,7 +571,7 @@ def _large(
     if init is not None:
         args.init, args.ldi = init.data_ptr(), into.stride(0) if init.dim() == 2 else 0
     args.parallel, args.thread, args.team = parallel, thread, team
-    args.flush = int(flush_denormal)
+    args.flush, args.product = int(flush_denormal), program.product
     getattr(program.products, name)(ctypes.byref(args))
     return into
 

@@ -54,14 +54,16 @@ def kept(program: Program, p: Tensor, group: int) -> Tensor:
 
 def _size(program: Program, p: Tensor, group: int) -> int:
     depth, width = p.shape
-    vector = program.target.vector // p.element_size()
+    if program.half:
+        depth += depth % 2  # two rows at a time
+    vector = program.lanes
     return depth * (width // group) * (-(-group // vector) * vector)
 
 
 def _packed(program: Program, p: Tensor, group: int, packed: Tensor) -> Tensor:
     depth, width = p.shape
     long = ctypes.c_long
-    program.products.pack(
+    (program.products.pack16 if program.half else program.products.pack)(
         long(depth),
         long(width),
         long(group),
@@ -77,11 +79,11 @@ def _sum(program: Program, p: Tensor) -> int:
     rows = p if p.stride(1) == 1 else p.t()
     if rows.stride(1) != 1:
         rows = p.contiguous()
-    long = ctypes.c_long
+    long, size = ctypes.c_long, p.element_size()
     total: int = program.products.summed(
         long(rows.shape[0]),
-        long(rows.shape[1]),
+        long(rows.shape[1] * size),
         ctypes.c_void_p(rows.data_ptr()),
-        long(rows.stride(0)),
+        long(rows.stride(0) * size),
     )
     return total

@@ -41,6 +41,7 @@ class Program:
         source: their C.
         target: for which instruction set.
         double: whether numbers are float64, not float32.
+        half: whether matrices are bfloat16; everything else is float32 even so.
         library, products: the loaded libraries.
         sizes: the table of sizes.
         work: all sizes together, a measure of what one row of one step takes.
@@ -48,7 +49,8 @@ class Program:
             threads; None where threads cannot share out units.
         read: for each plan how many numbers of matrices a step reads.
         functions: the library's, by plan.
-        product: the address of the product of packed matrices.
+        product, product32: the address of the product of packed matrices, and of that in float32
+            where matrices are bfloat16.
         rooms: numbers of scratch memory for so many rows, as far as asked for.
     """
 
@@ -56,6 +58,7 @@ class Program:
     source: str
     target: Target
     double: bool
+    half: bool
     library: ctypes.CDLL
     products: ctypes.CDLL
     sizes: Any
@@ -64,7 +67,13 @@ class Program:
     read: dict[Kind, int]
     functions: dict[Kind, Callable[[bytes], None]]
     product: int
+    product32: int
     rooms: dict[tuple[Kind, int], int] = field(default_factory=dict)
+
+    @property
+    def lanes(self) -> int:
+        """Numbers in a register."""
+        return self.target.vector // (8 if self.double else 4)
 
     def room(self, kind: Kind, rows: int) -> int:
         """How many numbers of scratch memory a thread needs for so many rows."""
@@ -84,8 +93,8 @@ def find(cell: Cell, call: Call, weights: Weights | None = None) -> Program | st
         return f"compiled kernels run on the CPU, not on {call.x.device.type!r}"
     if torch.is_autocast_enabled("cpu"):
         return "compiled kernels do not follow autocast"
-    if dtype not in (torch.float32, torch.float64):
-        return f"compiled kernels take float32 and float64, not {dtype}"
+    if dtype not in (torch.float32, torch.float64, torch.bfloat16):
+        return f"compiled kernels take float32, float64 and bfloat16, not {dtype}"
     known = _known.get(cell)
     if known is None or not known.holds_still():
         known = _known[cell] = _Known(cell, {} if known is None else known.programs)
@@ -104,8 +113,13 @@ def find(cell: Cell, call: Call, weights: Weights | None = None) -> Program | st
     key = (holds, dtype, known.options, *[None if t is None else t.shape for t in tensors])
     found = known.programs.get(key)
     if found is None:
-        with lent(cell, weights):
-            found = known.programs[key] = _make(cell, holds, dtype == torch.float64)
+        given = dict(weights or {})
+        if dtype == torch.bfloat16:
+            # The step is the same in any precision, and said to the tracer in that of its sums.
+            named = zip(known.names, tensors, strict=True)
+            given = {n: t.float() for n, t in named if t is not None and t.dtype is dtype}
+        with lent(cell, given):
+            found = known.programs[key] = _make(cell, holds, dtype)
     return found
 
 
@@ -198,7 +212,8 @@ def lent(cell: Cell, weights: Weights | None) -> AbstractContextManager[None]:
     return found
 
 
-def _make(cell: Cell, holds: Holds, double: bool) -> Program | str:
+def _make(cell: Cell, holds: Holds, dtype: torch.dtype) -> Program | str:
+    double, half = dtype == torch.float64, dtype == torch.bfloat16
     target = best_target()
     if target is None:
         return f"no kernels are made for {platform.machine()} processors yet"
@@ -223,6 +238,7 @@ def _make(cell: Cell, holds: Holds, double: bool) -> Program | str:
         source,
         target,
         double,
+        half,
         library,
         products,
         sizes,
@@ -230,7 +246,8 @@ def _make(cell: Cell, holds: Holds, double: bool) -> Program | str:
         groups={kind: _groups(plans, kind) for kind in plans.plans},
         read={kind: _read(plans, kind) for kind in plans.plans},
         functions=functions,
-        product=ctypes.cast(products.product, ctypes.c_void_p).value or 0,
+        product=_address(products.product16 if half else products.product),
+        product32=_address(products.product),
     )
 
 
@@ -304,3 +321,7 @@ def threads_at_most() -> int:
     """How many threads a kernel may take."""
     # After a fork the pool's threads are gone and it would wait for them for ever.
     return 1 if _forked or not pool()[0] else torch.get_num_threads()
+
+
+def _address(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0

@@ -235,9 +235,10 @@ class Recurrent(nn.Module):
         return self._as_given(x), tuple(final), states
 
     def stream(self, batch: int = 1) -> LayerStream:
-        """The layer step by step, as in evaluation: `step`, `chunk`, `state`, `snapshot`, `restore`.
+        """The layer step by step, in constant memory, as in evaluation mode.
 
-        It keeps the weights it began with and nothing for gradients, see `elman.nn.stream`.
+        A stream keeps the weights it began with, and nothing for gradients; `elman.nn.stream`
+        says what it can.
 
         Args:
             batch: rows that go side by side.

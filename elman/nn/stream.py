@@ -52,6 +52,7 @@ class Stream:
     backend: str
     reason: str
     step: Callable[[Tensor], Tensor]
+    _reads: tuple[int, torch.dtype] | None = None
 
     def chunk(self, x: Tensor) -> Tensor:
         """The outputs for T more inputs at once, none included: both laid out as in a call.
@@ -59,10 +60,14 @@ class Stream:
         Raises:
             SequenceError: `x` does not fit.
         """
-        if x.dim() < 2 or x.shape[0 if self.batch_first else 1] != self.batch:
-            rows = f"batch={self.batch}"
-            axes = f"({rows}, T, ...)" if self.batch_first else f"(T, {rows}, ...)"
-            raise SequenceError(f"A chunk takes x {axes}, got {tuple(x.shape)}.")
+        fits = x.dim() > 1 and x.shape[0 if self.batch_first else 1] == self.batch
+        if not fits or self._reads not in (None, (*x.shape[2:], x.dtype)):
+            rows = f"batch={self.batch}, T" if self.batch_first else f"T, batch={self.batch}"
+            wide = "..." if self._reads is None else f"input_size={self._reads[0]}"
+            of = "" if self._reads is None else f" of {self._reads[1]}"
+            raise SequenceError(
+                f"A chunk takes x ({rows}, {wide}){of}, got {tuple(x.shape)} of {x.dtype}."
+            )
         if self.batch_first:
             return self._chunk(x.transpose(0, 1)).transpose(0, 1)
         return self._chunk(x)
@@ -186,9 +191,11 @@ class LayerStream(Stream):
         floating = (p for p in layer.parameters() if p.is_floating_point())
         like = next(floating, torch.empty(0))
         self.batch, self.batch_first = batch, layer.batch_first
+        self._reads = layer.input_size, like.dtype
         self._cells = [CellStream(cell, batch, like, weights, hold) for cell, weights in cells]
         slow = [cell for cell in self._cells if cell.backend == "reference"]
-        self.backend, self.reason = (s := (slow or self._cells)[0]).backend, s.reason
+        told = (slow or self._cells)[0]
+        self.backend, self.reason = told.backend, told.reason
         self._joins = list(joins) or [None] * len(self._cells)
         self._pack, self._unpack = pack, unpack
         alone = len(self._cells) == 1 and self._joins[0] is None
@@ -229,12 +236,12 @@ class LayerStream(Stream):
 
     def _named(self) -> Iterator[tuple[str, Tensor]]:
         for k, cell in enumerate(self._cells):
-            for i, tensor in enumerate(cell.state):
+            for i, tensor in enumerate(cell.kept()):
                 yield f"layer{k}.state{i}", tensor
 
     def _take(self, snapshot: Mapping[str, Tensor]) -> None:
         for k, cell in enumerate(self._cells):
-            cell.state = tuple(snapshot[f"layer{k}.state{i}"] for i in range(len(cell.state)))
+            cell.state = tuple(snapshot[f"layer{k}.state{i}"] for i in range(len(cell.kept())))
 
 
 class ModelStream(Stream):
@@ -276,7 +283,8 @@ class ModelStream(Stream):
         x, steps = x.detach(), x.shape[0]
         for name, part in self._parts:
             if isinstance(part, nn.Module):
-                x = _through(name, part, x.flatten(0, 1)).unflatten(0, (steps, self.batch))
+                y = _through(name, part, x.flatten(0, 1))
+                x = y.view(steps, self.batch, *y.shape[1:])
             elif part.batch_first:
                 x = part.chunk(x.transpose(0, 1)).transpose(0, 1)
             else:

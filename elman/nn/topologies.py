@@ -200,7 +200,7 @@ class Aligned(nn.Module):
         return self.head(y), state
 
     def stream(self, batch: int = 1) -> ModelStream:
-        """The model step by step in constant memory, without gradients: see `elman.nn.stream`.
+        """The model step by step in constant memory, without gradients; see `elman.stream`.
 
         Raises:
             InputError: there is a front, the layer is bidirectional, or a part cannot stream.

@@ -163,9 +163,10 @@ class _Extended(nn.RNNBase):
         return (output, hidden, states) if return_states else (output, hidden)
 
     def stream(self, batch: int = 1) -> LayerStream:
-        """The layer step by step, as in evaluation: `step`, `chunk`, `state`, `snapshot`, `restore`.
+        """The layer step by step, in constant memory, as in evaluation mode.
 
-        It keeps the weights it began with and nothing for gradients, see `elman.nn.stream`.
+        A stream keeps the weights it began with, and nothing for gradients; `elman.nn.stream`
+        says what it can.
 
         Args:
             batch: rows that go side by side.
@@ -237,7 +238,7 @@ class _Extended(nn.RNNBase):
     @staticmethod
     def _compiles(data: Tensor) -> bool:
         """Whether this is work for kernels compiled for the cell, as far as the input tells."""
-        plain = data.dtype in (torch.float32, torch.float64)
+        plain = data.dtype in (torch.float32, torch.float64, torch.bfloat16)
         return data.device.type == "cpu" and plain and not torch.is_autocast_enabled("cpu")
 
     def _run_batched(self, input: Tensor, hx: Any, reset: Tensor | None, **call: Any) -> Any:

@@ -30,6 +30,7 @@ typedef struct {
     void (*parallel)(void (*)(void *), void *, unsigned, unsigned); /* GOMP_parallel */
     int (*thread)(void);                                            /* omp_get_thread_num */
     int (*team)(void);                                              /* omp_get_num_threads */
+    long half; /* whether packed matrices are bfloat16, two rows at a time */
     T *table[]; /* sequence arrays, packed matrices, for each of them what it makes of the input
                  * if that was done before, parameters that are vectors or numbers */
 } Args;
@@ -100,8 +101,9 @@ INLINE void multiply(const Args *a, long n, long K, long N, long group, long me,
         return;
     }
     long lo = share_of(group, me, team), hi = share_of(group, me + 1, team);
+    long depth = a->half ? (K + 1) / 2 : K;
     for (long g = 0; g < N; g += group)
-        a->product(n, K, group, lo, hi, A, lda, packed + g / group * padded(group) * K,
+        a->product(n, K, group, lo, hi, A, lda, packed + g / group * padded(group) * depth,
                    init ? init + g : 0, ldi, C + g, ldc);
 }
 
