@@ -109,7 +109,7 @@ def _in_halves(
     given = (call.x, *call.state, *tensors)
     if torch.is_grad_enabled() and any(t.requires_grad for t in given):
         tensors = [t.float() for t in tensors]
-        program = replace(program, half=False, product=program.product32)
+        program = program.wide()
     prepared = [t if t.dim() > 1 else t.float() for t in program.plans.traced.prepare(tensors)]
     wide = replace(call, x=call.x.float(), state=tuple(s.float() for s in call.state))
     output, state, states = _run(cell, wide, program, prepared, segment)

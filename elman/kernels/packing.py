@@ -6,7 +6,6 @@ Whoever writes to a weight is noticed, also past torch's own count of changes (a
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from collections import OrderedDict
 from typing import Any
@@ -62,16 +61,7 @@ def _size(program: Program, p: Tensor, group: int) -> int:
 
 def _packed(program: Program, p: Tensor, group: int, packed: Tensor) -> Tensor:
     depth, width = p.shape
-    long = ctypes.c_long
-    (program.products.pack16 if program.half else program.products.pack)(
-        long(depth),
-        long(width),
-        long(group),
-        ctypes.c_void_p(p.data_ptr()),
-        long(p.stride(0)),
-        long(p.stride(1)),
-        ctypes.c_void_p(packed.data_ptr()),
-    )
+    program.pack(depth, width, group, p.data_ptr(), *p.stride(), packed.data_ptr())
     return packed
 
 
@@ -79,11 +69,8 @@ def _sum(program: Program, p: Tensor) -> int:
     rows = p if p.stride(1) == 1 else p.t()
     if rows.stride(1) != 1:
         rows = p.contiguous()
-    long, size = ctypes.c_long, p.element_size()
-    total: int = program.products.summed(
-        long(rows.shape[0]),
-        long(rows.shape[1] * size),
-        ctypes.c_void_p(rows.data_ptr()),
-        long(rows.stride(0) * size),
-    )
+    height, width = rows.shape
+    size = p.element_size()
+    summed = program.products.summed
+    total: int = summed(height, width * size, rows.data_ptr(), rows.stride(0) * size)
     return total

@@ -12,7 +12,7 @@ import platform
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -49,8 +49,8 @@ class Program:
             threads; None where threads cannot share out units.
         read: for each plan how many numbers of matrices a step reads.
         functions: the library's, by plan.
-        product, product32: the address of the product of packed matrices, and of that in float32
-            where matrices are bfloat16.
+        pack: the function that packs a matrix for it.
+        product: the address of the product of what it has packed.
         rooms: numbers of scratch memory for so many rows, as far as asked for.
     """
 
@@ -66,14 +66,19 @@ class Program:
     groups: dict[Kind, list[int] | None]
     read: dict[Kind, int]
     functions: dict[Kind, Callable[[bytes], None]]
+    pack: Callable[..., None]
     product: int
-    product32: int
     rooms: dict[tuple[Kind, int], int] = field(default_factory=dict)
 
     @property
     def lanes(self) -> int:
         """Numbers in a register."""
         return self.target.vector // (8 if self.double else 4)
+
+    def wide(self) -> Program:
+        """The same with matrices in float32."""
+        product = _address(self.products.product)
+        return replace(self, half=False, pack=self.products.pack, product=product)
 
     def room(self, kind: Kind, rows: int) -> int:
         """How many numbers of scratch memory a thread needs for so many rows."""
@@ -230,7 +235,11 @@ def _make(cell: Cell, holds: Holds, dtype: torch.dtype) -> Program | str:
     for kind, function in functions.items():
         getattr(library, f"{kind}_room").restype = ctypes.c_long
         function.argtypes, function.restype = [ctypes.c_char_p], None
-    products.summed.restype = ctypes.c_ulong
+    long, pointer = ctypes.c_long, ctypes.c_void_p
+    products.summed.argtypes, products.summed.restype = [long, long, pointer, long], ctypes.c_ulong
+    packs = [products.pack, products.pack16] if half else [products.pack]
+    for pack in packs:
+        pack.argtypes, pack.restype = [long, long, long, pointer, long, long, pointer], None
     values = list(plans.sizes.values.values())
     sizes = (ctypes.c_long * len(values))(*values)
     return Program(
@@ -246,8 +255,8 @@ def _make(cell: Cell, holds: Holds, dtype: torch.dtype) -> Program | str:
         groups={kind: _groups(plans, kind) for kind in plans.plans},
         read={kind: _read(plans, kind) for kind in plans.plans},
         functions=functions,
+        pack=packs[-1],
         product=_address(products.product16 if half else products.product),
-        product32=_address(products.product),
     )
 
 
