@@ -182,7 +182,7 @@ class CellStream:
         if self._dtype is torch.bfloat16:  # which only matrices are, to a kernel
             self._fresh = tuple(s.float() for s in self._fresh)
             self._state = tuple(s.float() for s in self._state)
-            prepared = [p if p.dim() > 1 else p.float() for p in prepared]
+            prepared = tuple(p if p.dim() > 1 else p.float() for p in prepared)
         numbers = self._like.float() if self._dtype is torch.bfloat16 else self._like
         self._empty = numbers.new_empty
         plan, groups = program.plans.plans["infer"], program.groups["infer"]
