@@ -72,7 +72,6 @@ class CellStream:
         self._like = like.new_empty(1, batch, cell.input_size)
         self._shape, self._dtype = self._like.shape[1:], like.dtype
         self._run, self._steps = self._by_reference, 0
-        self._empty, self._size = like.new_empty, (batch, cell.output_size)
         call = prepare(cell, self._like, self._state, hold=hold)
         self._hold, asked = call.hold, forced()
         with torch.autocast(like.device.type, enabled=False):
@@ -95,7 +94,7 @@ class CellStream:
             raise self._wrong(x, f"(batch={self._shape[0]}, input_size={self._shape[1]})")
         if self._steps != 1 or not x.is_contiguous() or not x.is_cpu:
             return self._run(x, 1)
-        y = self._empty(self._size)
+        y = torch.empty_like(self._output)  # in half the time of new_empty, which would show
         args = self._args
         args[self._x], args[self._y] = x.data_ptr(), y.data_ptr()
         self._function(self._address)
@@ -184,7 +183,7 @@ class CellStream:
             self._state = tuple(s.float() for s in self._state)
             prepared = tuple(p if p.dim() > 1 else p.float() for p in prepared)
         numbers = self._like.float() if self._dtype is torch.bfloat16 else self._like
-        self._empty = numbers.new_empty
+        self._output = numbers.new_empty(batch, program.plans.traced.output.width or 1)
         plan, groups = program.plans.plans["infer"], program.groups["infer"]
         size = sum(prepared[m.index].numel() for m in plan.matrices)
         threads = threads_at_most() if groups and size > WORTH_SHARING else 1
@@ -230,7 +229,7 @@ class CellStream:
     def _by_kernel(self, x: Tensor, steps: int) -> Tensor:
         if steps != self._args[1]:
             self._lay_out(steps)
-        y = self._empty((len(x), self._size[1]))
+        y = self._output.new_empty(len(x), self._output.shape[1])
         x = self._on_device(x).to(y.dtype).contiguous()
         self._args[self._x], self._args[self._y] = x.data_ptr(), y.data_ptr()
         self._function(self._address)
