@@ -662,7 +662,7 @@ def hooked() -> Cell:
     [
         (hooked(), torch.float32, "a hook on Linear would not be called"),
         (made("lstm", dtype=WHOLE), torch.float32, "one dtype"),
-        (made("lstm", dtype=torch.bfloat16), torch.bfloat16, "float32 and float64, not"),
+        (made("lstm", dtype=torch.float16), torch.float16, "float64 and bfloat16, not"),
     ],
 )
 def test_refusals_name_their_reason(cell, dtype, reason):

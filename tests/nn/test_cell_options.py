@@ -172,10 +172,10 @@ def test_what_runs_a_changed_equation_is_said(monkeypatch):
     assert explain(layer, x).backend == "cpu"
     with use("torch"), pytest.raises(InputError, match="no kernel for an LSTM with peepholes"):
         layer(x)
-    # Half precision has neither a compiled kernel nor, with peepholes, one of torch's.
+    # float16 has neither a compiled kernel nor, with peepholes, one of torch's.
     monkeypatch.setattr(dispatch, "_warned", set())
-    with pytest.warns(SlowPathWarning, match="float32 and float64, not torch.bfloat16"):
-        layer.bfloat16()(x.bfloat16())
+    with pytest.warns(SlowPathWarning, match="float64 and bfloat16, not torch.float16"):
+        layer.half()(x.half())
     explained = explain(elman.nn.GRU(3, 5, 2, reset_after=False), x)
     assert explained.backend == "cpu"
     assert explained.reason == "a kernel was compiled for it"
