@@ -8,6 +8,8 @@ those that it began with.
 from __future__ import annotations
 
 import ctypes
+import os
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +29,20 @@ from elman.kernels.sequence import Hold, SequenceError, prepare
 WORTH_SHARING = 100_000
 """Numbers in a cell's matrices from which a step is worth all threads: to wake them takes as long
 as to read half of that."""
+
+
+_open: weakref.WeakSet[CellStream] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """In a child the pool's threads are gone, and a step would wait for them for ever."""
+    for stream in _open:
+        if stream.backend == "cpu":
+            stream._args[3] = 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class CellStream:
@@ -85,6 +101,7 @@ class CellStream:
         else:
             self.backend, self.reason = "reference", found
             self._weights = _copied(cell, weights)
+        _open.add(self)
         choice = Choice(self.backend, self.reason, type(cell).__name__)
         announce(choice, quiet=asked == "reference")
 

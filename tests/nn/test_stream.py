@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import os
 from typing import Any
 
 import pytest
@@ -644,3 +645,25 @@ def test_what_does_not_fit_a_model_is_told():
         stream.chunk(torch.zeros(7, 1, dtype=torch.long))
     with pytest.raises(SequenceError, match="a tuple of 2, got 1"):
         stream.state = (None,)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_stream_that_shares_units_goes_on_after_a_fork():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        stream = elman.nn.LSTM(200, 300).stream()
+        x = torch.randn(4, 1, 200)
+        stream.step(x[0])
+        kept = stream.snapshot()
+        truth = stream.chunk(x)
+        read, write = os.pipe()
+        if (child := os.fork()) == 0:
+            stream.restore(kept)
+            os.write(write, stream.chunk(x).numpy().tobytes())
+            os._exit(0)
+        os.waitpid(child, 0)
+        found = torch.frombuffer(bytearray(os.read(read, 1 << 16)), dtype=torch.float32)
+        assert torch.equal(found.view(truth.shape), truth)
+    finally:
+        torch.set_num_threads(threads)

@@ -96,7 +96,7 @@ INLINE void plus(long n, long width, long lo, long hi, const T *from, T *to) {
 INLINE void multiply(const Args *a, long n, long K, long N, long group, long me, long team,
                      const T *A, long lda, const T *packed, const T *init, long ldi, T *C,
                      long ldc) {
-    if (team == 1) {
+    if (!a->by_units) {
         a->product(n, K, N, 0, N, A, lda, packed, init, ldi, C, ldc);
         return;
     }
