@@ -14,6 +14,7 @@ from pathlib import Path
 
 from elman.cells import CELLS, options_of
 from elman.cells.init import INITIALISERS, RECURRENT
+from elman.kernels.catalogue import SPEEDS, entry
 
 FOLDER = Path(__file__).with_name("cells")
 
@@ -34,6 +35,7 @@ def page(name: str) -> str:
             joined(summary),
             f"```text\n{equation}\n```",
             *map(joined, rest),
+            f"Runs on {entry(name).runs_on()}.",
             "## Options",
             "\n".join(["| option | default | meaning |", "|---|---|---|", *rows]),
             "## Example",
@@ -90,7 +92,11 @@ def index() -> str:
     rows = []
     for name, cls in CELLS.items():
         summary = joined(inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0])
-        rows.append(f"| `{name}` | [{cls.__name__}]({name}.md) | {summary} |")
+        known = entry(name)
+        rows.append(
+            f"| `{name}` | [{cls.__name__}]({name}.md) | {summary} "
+            f"| {', '.join(known.backends)} | {known.speed} |"
+        )
     return "\n".join(
         [
             "# Cells",
@@ -99,9 +105,16 @@ def index() -> str:
             "Each page gives its equation, its source, its options and when to use it. "
             "How parameters start is told in [initialisers](initialisers.md).",
             "",
-            "| name | class | what it is |",
-            "|---|---|---|",
+            "| name | class | what it is | backends | speed |",
+            "|---|---|---|---|---|",
             *rows,
+            "",
+            "`elman cells` prints this, with equations. Backends and speed are those of a cell's "
+            "default options. Classes of speed, fastest first:",
+            "",
+            "| speed | meaning |",
+            "|---|---|",
+            *(f"| {speed} | {meaning} |" for speed, meaning in SPEEDS.items()),
             "",
         ]
     )

@@ -7,6 +7,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,20 +125,23 @@ def table_writer(out: Path | None) -> Callable[[pd.DataFrame], None]:
 
 
 def cells(name: str | None, as_json_: bool) -> None:
-    """All cells with their first line, or one with its whole docstring."""
+    """All cells with equation, paper, backends and speed; or one with its whole docstring too."""
     from elman.cells import CELLS
+    from elman.kernels.catalogue import entry
 
     if name is not None and name not in CELLS:
         raise InputError(f"there is no cell {name!r}.", fix=nearest(name, CELLS))
-    words = {key: inspect.getdoc(cell) or "" for key, cell in CELLS.items()}
-    if name is not None:
-        words = {name: words[name]}
+    found = {key: entry(key) for key in ([name] if name else CELLS)}
+    words = {key: inspect.getdoc(CELLS[key]) or "" for key in found}
     if as_json_:
-        as_json(words)
+        as_json({key: asdict(one) | {"text": words[key]} for key, one in found.items()})
     elif name is not None:
-        sys.stdout.write(words[name] + "\n")
+        sys.stdout.write(f"{words[name]}\n\nRuns on {found[name].runs_on()}.\n")
     else:
-        pairs({key: text.splitlines()[0] for key, text in words.items()})
+        for key, one in found.items():
+            lines = (*one.equation.splitlines(), one.runs_on())
+            sys.stdout.write(f"{key}: {one.summary}\n")
+            sys.stdout.write("".join(f"    {line}\n" for line in lines) + "\n")
 
 
 def kernels() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 import elman as package
+from elman.cells import CELLS
 from elman.cli import show
 from elman.kernels import program
 
@@ -175,10 +177,40 @@ def test_config_prints_every_setting_with_its_meaning(elman, text_file):
     assert len(comments) == len(settings)
 
 
-def test_cells_tasks_check(elman):
+def test_cells_lists_equation_source_backends_and_speed(elman):
     cells = json.loads(elman("cells", "--json").stdout)
-    assert cells.keys() >= {"lstm", "gru", "jordan", "mingru", "lru", "esn"}
-    assert "c'" in elman("cells", "lstm").stdout
+    assert cells.keys() == CELLS.keys()
+    for name, cell in cells.items():
+        assert "=" in cell["equation"]
+        assert re.search(r"\d{4}", cell["source"]), name
+        assert cell["backends"][0] == "cpu"
+        assert cell["backends"][-1] == "reference"
+    assert {name for name, cell in cells.items() if "torch" in cell["backends"]} == {
+        "elman",
+        "irnn",
+        "lstm",
+        "gru",
+    }
+    assert cells["lstm"]["leaves_torch"] == ["peepholes", "coupled", "layer_norm"]
+    assert cells["gru"]["leaves_torch"] == ["reset_after=False"]
+    speeds = {name: cell["speed"] for name, cell in cells.items()}
+    assert speeds["mingru"] == speeds["indrnn"] == "pointwise"
+    assert speeds["lstm"] == speeds["gru"] == "one product"
+    assert speeds["gru_cho"] == speeds["jordan"] == "several products"
+
+    listed = elman("cells").stdout
+    told = elman("cells", "--help").stdout
+    for name, cell in cells.items():
+        assert f"{name}: {cell['summary']}" in listed
+        assert all(line in listed for line in cell["equation"].splitlines())
+        assert cell["speed"] in told
+    assert "cpu, torch (not with peepholes, coupled, layer_norm), reference; one product" in listed
+    one = elman("cells", "gru_cho").stdout
+    assert "n = tanh" in one
+    assert "Runs on cpu, reference; several products." in one
+
+
+def test_tasks_check(elman):
     assert json.loads(elman("tasks", "--json").stdout).keys() == {
         "classify",
         "forecast",
