@@ -63,13 +63,14 @@ def trace(cell: Cell, holds: Holds | None = None) -> Traced:
         Untraceable: with the reason and the line of the cell.
     """
     batch = _batch_for(cell)
-    named = {**dict(cell.named_parameters()), **dict(cell.named_buffers())}
+    named = _tensors(cell)
     names = tuple(n for n, t in named.items() if t.is_floating_point())
     dtype = next((named[n].dtype for n in names), torch.float32)
     kept = tuple(holds or (None,) * len(cell.state_sizes))
 
     def step(parameters: list[Tensor], x: Tensor, state: Any, masks: Any) -> Any:
-        output, new = functional_call(cell, dict(zip(names, parameters, strict=True)), (x, state))
+        given = dict(zip(names, parameters, strict=True))
+        output, new = functional_call(cell, given, (x, state), tie_weights=False)
         hold: Hold = tuple(
             mask != 0 if how == "mask" else how for how, mask in zip(kept, masks, strict=True)
         )
@@ -77,6 +78,20 @@ def trace(cell: Cell, holds: Holds | None = None) -> Traced:
 
     program = _program(step, cell, [named[n] for n in names], batch, dtype, kept)
     return _Reader(cell, program, batch, names, kept).read()
+
+
+def _tensors(cell: Cell) -> dict[str, Tensor]:
+    """Parameters, then buffers: of a shared module once, a shared tensor under all its names."""
+    kinds = [
+        {
+            f"{prefix}.{name}" if prefix else name: tensor
+            for prefix, module in cell.named_modules()
+            for name, tensor in getattr(module, kind).items()
+            if tensor is not None
+        }
+        for kind in ("_parameters", "_buffers")
+    ]
+    return kinds[0] | kinds[1]
 
 
 def _batch_for(cell: Cell) -> int:

@@ -697,3 +697,26 @@ def test_the_machine_compiles():
         for name in VARIANTS:
             run(made(name), torch.randn(2, 1, 3))
     assert {choice.backend for choice in ran} == {"cpu"}
+
+
+class Shares(Cell):
+    """h' = tanh(A x + B h + W h): A and B one module, W's weight that of A."""
+
+    def __init__(self) -> None:
+        super().__init__(5, 5)
+        self.A = self.B = nn.Linear(5, 5)
+        self.W = nn.Linear(5, 5, bias=False)
+        self.W.weight = self.A.weight
+
+    def forward(self, x, state):
+        (h,) = state
+        y = torch.tanh(self.A(x) + self.B(h) + self.W(h))
+        return y, (y,)
+
+
+def test_what_is_shared_within_a_cell_gets_the_gradients_of_all_its_uses(held_to_the_reference):
+    torch.manual_seed(0)
+    cell = Shares()
+    x, state = drawn(cell, 6, 3)
+    held_to_the_reference(cell, x, state)
+    held_to_the_reference(cell, x, state, lengths=[6, 0, 4])
