@@ -7,11 +7,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from elman.cells import CELLS
+
 ROOT = Path(__file__).parents[1]
-TUTORIALS = [*sorted((ROOT / "docs" / "tutorials").glob("*.md")), ROOT / "docs" / "kernels.md"]
+DOCS = ROOT / "docs"
+TUTORIALS = [*sorted((DOCS / "tutorials").glob("*.md")), DOCS / "kernels.md", DOCS / "numerics.md"]
 
 
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
@@ -20,8 +24,9 @@ def test_tutorial_runs(page, tmp_path, monkeypatch, capsys):
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M)
     assert blocks
     names: dict[str, object] = {"__name__": "tutorial"}
-    for block in blocks:
-        exec(compile(block, str(page), "exec"), names)
+    with mock.patch.dict(CELLS):  # a page may put in a cell of its own
+        for block in blocks:
+            exec(compile(block, str(page), "exec"), names)
 
 
 def test_readme_example_runs(tmp_path, monkeypatch, capsys):
@@ -41,3 +46,17 @@ def test_figures_are_those_that_were_measured(page):
     command = [sys.executable, str(ROOT / "benchmarks" / "figures.py"), "--table"]
     table = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
     assert table.strip() in (ROOT / page).read_text(encoding="utf-8")
+
+
+def test_numerics_are_those_that_were_measured():
+    kept = json.loads((ROOT / "benchmarks" / "numerics.json").read_text(encoding="utf-8"))
+    command = [sys.executable, str(ROOT / "benchmarks" / "numerics.py"), "--table"]
+    table = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert table.strip() in (DOCS / "numerics.md").read_text(encoding="utf-8")
+    assert kept["cells"].keys() >= CELLS.keys()
+    for name, found in kept["cells"].items():
+        for target in kept["targets"]:
+            single, double = found[f"{target} float32"], found[f"{target} float64"]
+            assert single["values"] <= 1e-5, (name, target)
+            assert single["gradients"] <= 1e-4, (name, target)
+            assert max(double.values()) <= 1e-12, (name, target)
