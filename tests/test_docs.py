@@ -10,8 +10,10 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+import torch
 
-from elman.cells import CELLS
+from elman.cells import CELLS, make
+from elman.kernels import explain
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -27,6 +29,15 @@ def test_tutorial_runs(page, tmp_path, monkeypatch, capsys):
     with mock.patch.dict(CELLS):  # a page may put in a cell of its own
         for block in blocks:
             exec(compile(block, str(page), "exec"), names)
+
+
+def test_the_c_on_the_page_is_the_c_that_is_made():
+    source = explain(make("gru_cho", 3, 4), torch.zeros(20, 2, 3)).source
+    made = {line.strip() for line in source.splitlines()}
+    page = (DOCS / "kernels.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```c\n(.*?)^```", page, re.S | re.M)
+    for line in shown.splitlines():
+        assert line.strip() in made | {"…"}
 
 
 def test_readme_example_runs(tmp_path, monkeypatch, capsys):
