@@ -29,8 +29,10 @@ enum { LANES = VECTOR / 4, STREAMS = 8 };
 
 /* CHAINS * LANES multiply-adds a turn, none of which waits for another. */
 float multiply_add(long turns, float by, float plus) {
-    vec sum[CHAINS] = {0}, all = {0};
+    vec sum[CHAINS], all = {0};
     vec b = all + by, p = all + plus;
+    /* From different numbers, or a compiler makes one chain of all. */
+    for (int c = 0; c < CHAINS; c++) sum[c] = all + (float)c;
     for (long t = 0; t < turns; t++)
         #pragma GCC unroll 12
         for (int c = 0; c < CHAINS; c++) sum[c] = sum[c] * b + p;

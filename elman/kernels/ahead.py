@@ -22,7 +22,7 @@ import torch
 from elman.cells import CELLS, make, options_of
 from elman.errors import InputError
 from elman.kernels import build
-from elman.kernels.emit import TARGETS, Target, cell_source, products_source
+from elman.kernels.emit import TARGETS, Target, cell_source, halves_source, products_source
 from elman.kernels.plan import make_plans
 from elman.kernels.trace import trace
 
@@ -82,6 +82,7 @@ def sources(
         double = dtype == torch.float64
         for target in wanted:
             found[products_source(target, double), target.flags] = None
+            found[halves_source(target), target.flags] = None
         for name in cells:
             for options in variants(name):
                 cell = make(name, 3, 5, dtype=dtype, **options)

@@ -66,6 +66,11 @@ def products_source(target: Target, double: bool) -> str:
     return prelude(target, double) + _text("products.c")
 
 
+def halves_source(target: Target) -> str:
+    """The source of packing and products where matrices are bfloat16."""
+    return prelude(target, double=False) + _text("halves.c")
+
+
 def cell_source(plans: Plans, target: Target, double: bool) -> str:
     """The source of a cell's three functions."""
     functions = [_Function(plans, plan).text() for plan in plans.plans.values()]

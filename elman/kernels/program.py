@@ -11,6 +11,7 @@ import os
 import platform
 import weakref
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -23,7 +24,7 @@ from torch.nn.utils import stateless
 from elman.cells.base import Cell
 from elman.errors import InputError, nearest
 from elman.kernels import build, transforms
-from elman.kernels.emit import TARGETS, Target, cell_source, products_source
+from elman.kernels.emit import TARGETS, Target, cell_source, halves_source, products_source
 from elman.kernels.plan import Kind, Plans, make_plans
 from elman.kernels.sequence import Call
 from elman.kernels.trace import Holds, Untraceable, trace
@@ -223,10 +224,14 @@ def _make(cell: Cell, holds: Holds, dtype: torch.dtype) -> Program | str:
     if target is None:
         return f"no kernels are made for {platform.machine()} processors yet"
     try:
-        plans = make_plans(trace(cell, holds), cell.state_sizes)
-        source = cell_source(plans, target, double)
-        library = build.load(source, target.flags)
-        products = build.load(products_source(target, double), target.flags)
+        with ThreadPoolExecutor(1) as beside:
+            # What all cells share, while this one is traced and compiled.
+            shared = beside.submit(build.load, products_source(target, double), target.flags)
+            plans = make_plans(trace(cell, holds), cell.state_sizes)
+            source = cell_source(plans, target, double)
+            library = build.load(source, target.flags)
+            products = shared.result()
+        own = build.load(halves_source(target), target.flags) if half else products
     except Untraceable as error:
         return str(error)
     except (InputError, build.BuildError) as error:
@@ -237,9 +242,9 @@ def _make(cell: Cell, holds: Holds, dtype: torch.dtype) -> Program | str:
         function.argtypes, function.restype = [ctypes.c_char_p], None
     long, pointer = ctypes.c_long, ctypes.c_void_p
     products.summed.argtypes, products.summed.restype = [long, long, pointer, long], ctypes.c_ulong
-    packs = [products.pack, products.pack16] if half else [products.pack]
-    for pack in packs:
-        pack.argtypes, pack.restype = [long, long, long, pointer, long, long, pointer], None
+    pack, product = (own.pack16, own.product16) if half else (own.pack, own.product)
+    for packs in (products.pack, pack):
+        packs.argtypes, packs.restype = [long, long, long, pointer, long, long, pointer], None
     values = list(plans.sizes.values.values())
     sizes = (ctypes.c_long * len(values))(*values)
     return Program(
@@ -255,8 +260,8 @@ def _make(cell: Cell, holds: Holds, dtype: torch.dtype) -> Program | str:
         groups={kind: _groups(plans, kind) for kind in plans.plans},
         read={kind: _read(plans, kind) for kind in plans.plans},
         functions=functions,
-        pack=packs[-1],
-        product=_address(products.product16 if half else products.product),
+        pack=pack,
+        product=_address(product),
     )
 
 
