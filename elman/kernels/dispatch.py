@@ -20,7 +20,7 @@ from torch import Tensor
 from elman.cells.base import Cell
 from elman.errors import InputError, SlowPathWarning, nearest
 from elman.kernels import cpu, ops, reference, torch_backend, transforms
-from elman.kernels.program import Weights, lent
+from elman.kernels.program import Program, Weights, find, lent
 from elman.kernels.sequence import Call, Hold, Result, prepare
 
 BACKENDS = ("cpu", "torch", "reference")
@@ -41,7 +41,7 @@ class Choice:
     backend: str
     reason: str
     what: str = ""
-    program: cpu.Program | None = field(default=None, compare=False, repr=False)
+    program: Program | None = field(default=None, compare=False, repr=False)
 
 
 _forced: ContextVar[str | None] = ContextVar("elman_backend", default=None)
@@ -178,8 +178,8 @@ def run(
     wanted = backend or _forced.get()
     if wanted in (None, "cpu"):
         # The common case, without putting anything in the place of anything.
-        found = cpu.find(cell, call, weights)
-        if isinstance(found, cpu.Program):
+        found = find(cell, call, weights)
+        if isinstance(found, Program):
             announce(_compiled(cell, found, wanted), quiet=call.x.shape[0] == 0)
             return cpu.run(cell, call, found, weights, segment)
     with lent(cell, weights) if weights else nullcontext():
@@ -267,15 +267,15 @@ def _callers_level() -> int:
     return level + 1
 
 
-def _found(cell: Cell, call: Call) -> cpu.Program | str:
+def _found(cell: Cell, call: Call) -> Program | str:
     device = call.x.device.type
     if not torch.is_autocast_enabled(device):
-        return cpu.find(cell, call)
+        return find(cell, call)
     with torch.autocast(device, enabled=False):
-        return cpu.find(cell, _in_kernel_dtype(cell, call))
+        return find(cell, _in_kernel_dtype(cell, call))
 
 
-def _compiled(cell: Cell, program: cpu.Program, wanted: str | None) -> Choice:
+def _compiled(cell: Cell, program: Program, wanted: str | None) -> Choice:
     reason = _ASKED if wanted else "a kernel was compiled for it"
     return Choice("cpu", reason, type(cell).__name__, program)
 
@@ -290,7 +290,7 @@ def _choose(cell: Cell, call: Call, asked: str | None) -> Choice:
     refused = {}
     if wanted != "torch":
         found = _found(cell, call)
-        if isinstance(found, cpu.Program):
+        if isinstance(found, Program):
             return _compiled(cell, found, wanted)
         refused["cpu"] = found
     if wanted != "cpu":

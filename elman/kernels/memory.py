@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from collections import defaultdict
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +17,9 @@ from torch import Tensor
 
 LARGE = 4 << 20
 """Bytes from which huge pages are asked for."""
+
+SMALL = 16 << 10
+"""Numbers up to which torch's own memory is as good."""
 
 KEPT = 512 << 20
 """Bytes kept for further use at most; what comes back beyond that is freed."""
@@ -27,40 +31,55 @@ _ADVICE = 14  # MADV_HUGEPAGE, on Linux
 class Lease:
     """A flat tensor, given back when this object goes."""
 
-    __slots__ = ("flat",)
+    __slots__ = ("flat", "size")
 
     def __init__(self, numbers: int, like: Tensor) -> None:
-        self.flat = _taken(numbers, like.dtype)
+        self.size = _rounded(numbers)
+        self.flat = _taken(self.size, like.dtype)
 
     def rows(self, rows: int, width: int) -> Tensor:
         """Its beginning as a matrix."""
-        return self.flat[: rows * width].view(rows, width)
+        return self.flat.as_strided((rows, width), (width, 1))
 
     def __del__(self) -> None:
-        _given_back(self.flat)
+        if self.size > SMALL:
+            _given_back(self.size, self.flat)
 
 
 _lock = threading.Lock()
-_free: list[Tensor] = []
+_free: defaultdict[tuple[int, torch.dtype], list[Tensor]] = defaultdict(list)
+_bytes = 0
+
+
+def _rounded(numbers: int) -> int:
+    """A size in steps of an eighth, so that sequences of like length share memory."""
+    step = 1 << max(numbers.bit_length() - 4, 0)
+    return -(-numbers // step) * step
 
 
 def _taken(numbers: int, dtype: torch.dtype) -> Tensor:
-    with _lock:
-        fitting = [
-            i for i, t in enumerate(_free) if t.dtype is dtype and numbers <= len(t) <= 2 * numbers
-        ]
-        if fitting:
-            return _free.pop(min(fitting, key=lambda i: len(_free[i])))
+    global _bytes
+    if numbers > SMALL:
+        with _lock:
+            if fitting := _free.get((numbers, dtype)):
+                found = fitting.pop()
+                _bytes -= found.nbytes
+                return found
     return huge(torch.empty(numbers, dtype=dtype))
 
 
-def _given_back(flat: Tensor) -> None:
+def _given_back(numbers: int, flat: Tensor) -> None:
+    global _bytes
     # Not waiting: a collection of garbage may come while this very thread holds the lock.
     if flat.nbytes <= KEPT and _lock.acquire(blocking=False):
         try:
-            _free.append(flat)
-            while sum(t.nbytes for t in _free) > KEPT:
-                _free.pop(0)
+            while _bytes + flat.nbytes > KEPT:
+                oldest = next(key for key, kept in _free.items() if kept)
+                _bytes -= _free[oldest].pop(0).nbytes
+            # The last used goes to the end, to be the last that is freed.
+            kept = _free.pop((numbers, flat.dtype), [])
+            _free[numbers, flat.dtype] = [*kept, flat]
+            _bytes += flat.nbytes
         finally:
             _lock.release()
 
@@ -87,16 +106,22 @@ def _advise() -> Any:
         return None
 
 
-_local = threading.local()
+class _Scratch(threading.local):
+    def __init__(self) -> None:
+        self.held: dict[tuple[str, torch.dtype], tuple[int, Tensor]] = {}
+
+
+_scratch = _Scratch()
 
 
 def scratch(name: str, numbers: int, like: Tensor) -> Tensor:
     """This thread's scratch memory of that name, grown when it must."""
-    held: dict[tuple[str, torch.dtype], Tensor] = _local.__dict__.setdefault("held", {})
     key = (name, like.dtype)
-    found = held.get(key)
-    if found is None or len(found) < numbers:
-        found = huge(torch.empty(numbers + numbers // 4 + 64, dtype=like.dtype))
-        if found.nbytes <= KEPT // 4:
-            held[key] = found
+    held = _scratch.held.get(key)
+    if held is not None and numbers <= held[0]:
+        return held[1]
+    size = numbers + numbers // 4 + 64
+    found = huge(torch.empty(size, dtype=like.dtype))
+    if found.nbytes <= KEPT // 4:
+        _scratch.held[key] = size, found
     return found

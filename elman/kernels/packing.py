@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Any
 
 from torch import Tensor
@@ -22,27 +23,30 @@ _lock = threading.Lock()
 _known: OrderedDict[tuple[Any, ...], tuple[int, Tensor]] = OrderedDict()
 
 
-def once(program: Program, p: Tensor, group: int, name: str) -> Tensor:
+def once(program: Program, p: Tensor, transposed: bool, group: int, name: str) -> Tensor:
     """`p` packed as by `kept`, into this thread's scratch memory of that name."""
-    return _packed(program, p, group, scratch(name, _size(program, p, group), p))
+    room = scratch(name, _size(program, p, transposed, group), p)
+    return _packed(program, p, transposed, group, room)
 
 
-def kept(program: Program, p: Tensor, group: int) -> Tensor:
-    """`p` `(depth, width)` packed, its columns `group` at a time, or what was kept of it.
+def kept(program: Program, p: Tensor, transposed: bool, group: int) -> Tensor:
+    """A matrix packed, its columns `group` at a time, or what was kept of it.
 
     Args:
         program: whose products will read it.
         p: a matrix, in any layout.
+        transposed: whether `p.T` is meant.
         group: a divisor of its width.
     """
-    key = (p.data_ptr(), p.shape, p.stride(), p.dtype, group, program.target.name)
+    key = (p.data_ptr(), p.shape, p.stride(), p.dtype, transposed, group, program.target.name)
     total = _sum(program, p)
-    with _lock:
-        found = _known.get(key)
-        if found is not None and found[0] == total:
+    found = _known.get(key)
+    if found is not None and found[0] == total:
+        with suppress(KeyError):  # another thread may just have let it go
             _known.move_to_end(key)
-            return found[1]
-    packed = _packed(program, p, group, huge(p.new_empty(_size(program, p, group))))
+        return found[1]
+    room = huge(p.new_empty(_size(program, p, transposed, group)))
+    packed = _packed(program, p, transposed, group, room)
     with _lock:
         _known[key] = (total, packed)
         _known.move_to_end(key)
@@ -51,26 +55,29 @@ def kept(program: Program, p: Tensor, group: int) -> Tensor:
     return packed
 
 
-def _size(program: Program, p: Tensor, group: int) -> int:
-    depth, width = p.shape
+def _size(program: Program, p: Tensor, transposed: bool, group: int) -> int:
+    width, depth = p.shape if transposed else p.shape[::-1]
     if program.half:
         depth += depth % 2  # two rows at a time
     vector = program.lanes
     return depth * (width // group) * (-(-group // vector) * vector)
 
 
-def _packed(program: Program, p: Tensor, group: int, packed: Tensor) -> Tensor:
-    depth, width = p.shape
-    program.pack(depth, width, group, p.data_ptr(), *p.stride(), packed.data_ptr())
+def _packed(program: Program, p: Tensor, transposed: bool, group: int, packed: Tensor) -> Tensor:
+    (depth, width), (down, across) = p.shape, p.stride()
+    if transposed:
+        depth, width, down, across = width, depth, across, down
+    program.pack(depth, width, group, p.data_ptr(), down, across, packed.data_ptr())
     return packed
 
 
 def _sum(program: Program, p: Tensor) -> int:
-    rows = p if p.stride(1) == 1 else p.t()
-    if rows.stride(1) != 1:
-        rows = p.contiguous()
-    height, width = rows.shape
+    (height, width), (down, across) = p.shape, p.stride()
+    if across != 1 and down == 1:
+        height, width, down = width, height, across
+    elif across != 1:
+        p = p.contiguous()
+        down = width
     size = p.element_size()
-    summed = program.products.summed
-    total: int = summed(height, width * size, rows.data_ptr(), rows.stride(0) * size)
+    total: int = program.products.summed(height, width * size, p.data_ptr(), down * size)
     return total

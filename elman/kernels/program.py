@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import torch
@@ -53,6 +54,7 @@ class Program:
         pack: the function that packs a matrix for it.
         product: the address of the product of what it has packed.
         rooms: numbers of scratch memory for so many rows, as far as asked for.
+        frames: what `elman.kernels.launch` has worked out for some sizes.
     """
 
     plans: Plans
@@ -70,6 +72,7 @@ class Program:
     pack: Callable[..., None]
     product: int
     rooms: dict[tuple[Kind, int], int] = field(default_factory=dict)
+    frames: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def lanes(self) -> int:
@@ -79,7 +82,7 @@ class Program:
     def wide(self) -> Program:
         """The same with matrices in float32."""
         product = _address(self.products.product)
-        return replace(self, half=False, pack=self.products.pack, product=product)
+        return replace(self, half=False, pack=self.products.pack, product=product, frames={})
 
     def room(self, kind: Kind, rows: int) -> int:
         """How many numbers of scratch memory a thread needs for so many rows."""
@@ -91,8 +94,7 @@ class Program:
 
 def find(cell: Cell, call: Call, weights: Weights | None = None) -> Program | str:
     """The kernels for this call, or why there are none; built at a cell's first call."""
-    transform = transforms.active() or ("torch.func.grad" if transforms.any_active() else None)
-    if transform is not None:
+    if (transform := transforms.in_force()) is not None:
         return f"compiled kernels do not follow {transform}"
     dtype = call.x.dtype
     if call.x.device.type != "cpu":
@@ -110,9 +112,8 @@ def find(cell: Cell, call: Call, weights: Weights | None = None) -> Program | st
     for t in (*tensors, *call.state):
         if t is not None and t.dtype is not dtype and (t.is_floating_point() or t.is_complex()):
             return "compiled kernels want input, state and parameters of one dtype"
-    if call.hold is None:
-        holds: Holds = (None,) * len(cell.state_sizes)
-    else:
+    holds: Holds | None = None
+    if call.hold is not None:
         holds = tuple(
             "mask" if isinstance(h, Tensor) else (float(h) if h else None) for h in call.hold
         )
@@ -132,8 +133,11 @@ def find(cell: Cell, call: Call, weights: Weights | None = None) -> Program | st
 def tensors_of(cell: Cell, program: Program, weights: Weights | None) -> list[Tensor]:
     """The tensors that a program is prepared from, in its order; call `find` first."""
     known = _known[cell]
-    named = dict(zip(known.names, known.tensors(weights), strict=True))
-    return [t for n in program.plans.traced.names if (t := named[n]) is not None]
+    tensors = known.tensors(weights)
+    if (places := known.places.get(id(program))) is None:
+        places = [known.names.index(n) for n in program.plans.traced.names]
+        known.places[id(program)] = places
+    return [t for k in places if (t := tensors[k]) is not None]
 
 
 class _Known:
@@ -143,13 +147,24 @@ class _Known:
         programs: found or refused so far, by what makes them differ.
         options: of all that is no tensor, what may change what is computed.
         names: of all parameters and buffers.
+        places: for a program, by its identity, which of those it is prepared from.
     """
 
     def __init__(self, cell: Cell, programs: dict[Any, Program | str]) -> None:
         self.programs = programs
-        self._modules = [m.__dict__ for m in cell.modules()]
-        self._kinds = [type(m).__name__ for m in cell.modules()]
-        self._kept = self._values()
+        self.places: dict[int, list[int]] = {}
+        modules = [m.__dict__ for m in cell.modules()]
+        self._parts = [
+            part
+            for m in modules
+            for part in (m.values(), m["_modules"].values(), m["_parameters"], m["_buffers"])
+        ]
+        self._hooks = [
+            (m[hooks], type(module).__name__)
+            for m, module in zip(modules, cell.modules(), strict=True)
+            for hooks in _HOOKS
+        ]
+        self._kept = [value for part in self._parts for value in part]
         self._ids = list(map(id, self._kept))
         self.names: list[str] = []
         self._slots: list[tuple[dict[str, Tensor | None], str]] = []
@@ -172,30 +187,16 @@ class _Known:
                     options.append((name, id(value)))
         self.options = tuple(options)
 
-    def _values(self) -> list[Any]:
-        found: list[Any] = []
-        for module in self._modules:
-            found += module.values()
-            found += module["_modules"].values()
-            found += module["_parameters"]
-            found += module["_buffers"]
-        return found
-
     def holds_still(self) -> bool:
         """Whether nothing was set anew since."""
-        if list(map(id, self._values())) != self._ids:
+        if list(map(id, chain.from_iterable(self._parts))) != self._ids:
             return False
-        return all(t.is_inference() or t._version == version for t, version in self._versions)
+        return all([t.is_inference() or t._version == version for t, version in self._versions])
 
     def hooked(self) -> str | None:
         """A module whose hooks a kernel would pass over."""
-        for module, kind in zip(self._modules, self._kinds, strict=True):
-            if (
-                module["_forward_hooks"]
-                or module["_forward_pre_hooks"]
-                or module["_backward_hooks"]
-                or module["_backward_pre_hooks"]
-            ):
+        for hooks, kind in self._hooks:
+            if hooks:
                 return kind
         return None
 
@@ -209,6 +210,8 @@ class _Known:
         ]
 
 
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
 _known: weakref.WeakKeyDictionary[Cell, _Known] = weakref.WeakKeyDictionary()
 
 
@@ -218,7 +221,7 @@ def lent(cell: Cell, weights: Weights | None) -> AbstractContextManager[None]:
     return found
 
 
-def _make(cell: Cell, holds: Holds, dtype: torch.dtype) -> Program | str:
+def _make(cell: Cell, holds: Holds | None, dtype: torch.dtype) -> Program | str:
     double, half = dtype == torch.float64, dtype == torch.bfloat16
     target = best_target()
     if target is None:
@@ -241,6 +244,8 @@ def _make(cell: Cell, holds: Holds, dtype: torch.dtype) -> Program | str:
         getattr(library, f"{kind}_room").restype = ctypes.c_long
         function.argtypes, function.restype = [ctypes.c_char_p], None
     long, pointer = ctypes.c_long, ctypes.c_void_p
+    for large in (products.by_rows, products.of_rows):
+        large.argtypes, large.restype = [ctypes.c_char_p], None
     products.summed.argtypes, products.summed.restype = [long, long, pointer, long], ctypes.c_ulong
     pack, product = (own.pack16, own.product16) if half else (own.pack, own.product)
     for packs in (products.pack, pack):

@@ -45,10 +45,15 @@ class Layout:
     lengths: list[int] | None
     reverse: bool
 
-    def gathered(self, rows: Tensor) -> Tensor:
-        """`(T * B, n)` to the rows of a sequence array."""
-        rows = rows if self.index is None else rows.index_select(0, self.index)
-        return rows.contiguous()
+    @property
+    def taken(self) -> int:
+        """Steps that any row takes."""
+        return self.first.shape[0]
+
+    def gathered(self, whole: Tensor) -> Tensor:
+        """`(T, B, n)` to the rows of a sequence array."""
+        rows = whole.reshape(-1, whole.shape[2])
+        return rows.contiguous() if self.index is None else rows.index_select(0, self.index)
 
     def scattered(self, rows: Tensor) -> Tensor:
         """The rows of a sequence array to `(T, B, n)`, zero beyond lengths."""

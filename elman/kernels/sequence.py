@@ -63,6 +63,8 @@ class Call:
     reverse: bool
     hold: Hold | None
     return_states: bool
+    at_rest: bool = False
+    """Whether the state is zero because none was given."""
 
     def valid(self) -> Tensor | None:
         """`(T, B)`, true at positions within each row's length; None when all are."""
@@ -100,6 +102,7 @@ def prepare(
         raise SequenceError(
             f"x has {width} features (its last axis), the cell takes input_size={cell.input_size}."
         )
+    at_rest = state is None and type(cell).init_state is Cell.init_state
     if state is not None:
         state = _checked_state(cell, state, batch)
     else:
@@ -112,6 +115,7 @@ def prepare(
         reverse=reverse,
         hold=None if hold is None else _checked_hold(cell, hold, steps, batch),
         return_states=return_states,
+        at_rest=at_rest,
     )
 
 

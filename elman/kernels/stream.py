@@ -18,7 +18,7 @@ from torch import Tensor
 
 from elman.cells.base import Cell, State
 from elman.errors import InputError
-from elman.kernels import cpu, packing
+from elman.kernels import launch, packing
 from elman.kernels.dispatch import Choice, announce, forced
 from elman.kernels.memory import Lease
 from elman.kernels.program import Program, Weights, find, lent, pool, tensors_of, threads_at_most
@@ -207,9 +207,8 @@ class CellStream:
         panels = []
         for k, matrix in enumerate(plan.matrices):
             p = prepared[matrix.index]
-            p = p.t() if matrix.transposed else p
-            group = groups[k] if groups and threads > 1 else p.shape[1]
-            panels.append(packing.kept(program, p, group))
+            group = groups[k] if groups and threads > 1 else p.shape[0 if matrix.transposed else 1]
+            panels.append(packing.kept(program, p, matrix.transposed, group))
         # Of what is packed nothing else is read.
         packed = {matrix.index for matrix in plan.matrices}
         vectors = [None if k in packed else _own(p) for k, p in enumerate(prepared)]
@@ -221,7 +220,7 @@ class CellStream:
         table = [0 if t is None else t.data_ptr() for t in (*tensors, *vectors)]
         split = (ctypes.c_long * 2)(0, batch)
         head = (
-            *(0, 1, batch, threads, threads > 1, len(lease.flat), cpu.flush_denormal, 0, 0),
+            *(0, 1, batch, threads, threads > 1, lease.size, launch.flush_denormal, 0, 0),
             *(ctypes.addressof(split), ctypes.addressof(program.sizes), 0),
             *(lease.flat.data_ptr(), program.product),
             *(pool() if threads > 1 else (0, 0, 0)),

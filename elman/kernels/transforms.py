@@ -64,6 +64,13 @@ def capturing(x: Tensor) -> bool:
     return torch._C._dispatch_keys(x).has(torch._C.DispatchKey.Python)
 
 
+def in_force() -> str | None:
+    """Any transform at all, by its name: the one asked for most often, which must be quick."""
+    if forward_ad._current_level < 0 and not torch._C._functorch.get_interpreter_stack():
+        return None
+    return active() or "torch.func.grad"
+
+
 @constant
 def any_active() -> bool:
     """Whether any of torch.func's transforms is in force, `grad` included; in a graph too."""

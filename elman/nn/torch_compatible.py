@@ -322,12 +322,15 @@ class _Extended(nn.RNNBase):
         return x, self._stacked(final), self._stacked(history) if return_states else None
 
     def _weights(self, layer: int, direction: int) -> dict[str, Tensor]:
-        end = _end(layer, direction)
-        return {ours: getattr(self, theirs + end) for ours, theirs in self._names.items()}
+        own, end = self._parameters, _end(layer, direction)
+        return {
+            ours: found if (found := own.get(theirs + end)) is not None else getattr(self, theirs + end)
+            for ours, theirs in self._names.items()
+        }
 
     def _stacked(self, parts: list[tuple[Tensor, ...]]) -> Any:
         stacked = tuple(
-            torch.stack(part) if len(part) > 1 else part[0][None]
+            torch.stack(part) if len(part) > 1 else part[0].unsqueeze(0)
             for part in zip(*parts, strict=True)
         )
         return stacked if self.mode == "LSTM" else stacked[0]

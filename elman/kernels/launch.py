@@ -1,0 +1,309 @@
+"""How a kernel is started: who does which share, what is packed for it, and the call itself.
+
+Everything that hangs on sizes alone is worked out once for each (`Frame`): a short sequence takes
+less time than that.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+from torch import Tensor
+
+from elman.kernels import packing
+from elman.kernels.graph import Matrix
+from elman.kernels.memory import scratch
+from elman.kernels.plan import Kind
+from elman.kernels.program import Program, pool, threads_at_most
+from elman.kernels.rows import Layout
+
+FEW_ROWS = 4
+"""A thread with fewer rows than this computes products of the input in one piece, before the loop:
+a tile of few rows wastes the processor."""
+
+BY_UNITS = 3
+"""Up to so many rows threads share out units and not rows: each then reads only its part of the
+matrices, which for so few rows is what takes the time."""
+
+WORTH_MEETING = 8192
+"""Numbers in the matrices that a step reads from which it pays to share them: waiting for one
+another takes as long as reading half of them."""
+
+LARGE_MATRIX = 1 << 20
+"""Bytes from which a product of the input is made in one piece: beside the recurrent one its matrix
+would not stay in the cache."""
+
+flush_denormal = True
+"""Whether numbers too small for full precision count as zero inside kernels. Backward passes over
+long sequences are full of them, and each costs a hundred ordinary operations."""
+
+_FRAMES = 512
+"""Sizes that a program remembers at most."""
+
+
+@dataclass
+class Job:
+    """One run of a cell.
+
+    Attributes:
+        program: its kernels.
+        layout: where rows lie.
+        return_states: whether every state is wanted.
+        states: how many there are.
+        resets: whether some rows begin anew within.
+        at_rest: whether the first state is known to be zero.
+        masks: for each state where it is held, or None; or none at all.
+    """
+
+    program: Program
+    layout: Layout
+    return_states: bool
+    states: int
+    resets: bool
+    at_rest: bool
+    masks: list[Tensor | None]
+
+    def parts(self, given: Sequence[Tensor]) -> tuple[Any, ...]:
+        """x, states, fresh states, prepared parameters."""
+        n = self.states
+        m = n * (1 + self.resets)
+        return given[0], given[1 : 1 + n], given[1 + n : 1 + m], given[1 + m :]
+
+    def part(self, begin: int, end: int) -> tuple[Job, slice]:
+        """The steps from `begin` to `end` as a run of their own, and which rows they are."""
+        layout, rows = self.layout.part(begin, end)
+        masks = [None if m is None else m[rows] for m in self.masks]
+        at_rest = self.at_rest and begin == 0
+        return replace(self, layout=layout, masks=masks, at_rest=at_rest), rows
+
+
+@dataclass(frozen=True)
+class Early:
+    """A product of the input that is made before the loop.
+
+    Attributes:
+        depth, width: of its matrix.
+        biases: prepared vectors added to it.
+    """
+
+    depth: int
+    width: int
+    biases: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What the calls of a kernel on one layout have in common.
+
+    Attributes:
+        threads: how many there are.
+        by_units: whether they share out units, and not rows.
+        split: where each thread's rows begin.
+        room: numbers of scratch memory a thread.
+        panels: for each matrix in the kernel's order: which, packed how wide, and whether its
+            product is made early instead.
+    """
+
+    threads: int
+    by_units: bool
+    split: Any
+    room: int
+    panels: tuple[tuple[Matrix, int, Early | None], ...]
+
+
+def frame_of(job: Job, kind: Kind) -> Frame:
+    """How a kernel of `job` is called."""
+    layout, known = job.layout, job.program.frames
+    if layout.lengths is not None:
+        return _frame(job, kind)
+    key = (kind, layout.steps, layout.batch, job.resets, threads_at_most())
+    found = known.get(key)
+    if found is None:
+        if len(known) >= _FRAMES:
+            known.clear()
+        found = known[key] = _frame(job, kind)
+    return found
+
+
+def _frame(job: Job, kind: Kind) -> Frame:
+    program, layout = job.program, job.layout
+    plan = program.plans.plans[kind]
+    threads, by_units = _split(job, kind)
+    split = layout.split(1 if by_units else threads)
+    early: list[Early | None] = [None] * len(plan.matrices)
+    if kind != "backward" and layout.rows >= 2 * FEW_ROWS:
+        rows = layout.batch if by_units else layout.batch / threads
+        early = _early(program, kind, rows)
+    values = program.plans.sizes.values
+    widths = {p.matrix: values[p.width] for phase in plan.phases for p in phase.products}
+    groups = program.groups[kind] if by_units else None
+    panels = tuple(
+        (matrix, groups[k] if groups else widths[matrix], early[k])
+        for k, matrix in enumerate(plan.matrices)
+    )
+    room = program.room(kind, max(b - a for a, b in pairwise(split)))
+    return Frame(threads, by_units, split, room, panels)
+
+
+def _split(job: Job, kind: Kind) -> tuple[int, bool]:
+    """Over how many threads, and whether they share out units and not rows."""
+    threads, program, batch = threads_at_most(), job.program, job.layout.batch
+    if job.layout.rows * program.work < 20_000:
+        return 1, False
+    if threads > 1 and batch <= BY_UNITS and program.groups[kind] is not None and not job.resets:
+        return (threads, True) if program.read[kind] > WORTH_MEETING else (1, False)
+    return max(1, min(threads, batch)), False
+
+
+def _early(program: Program, kind: Kind, rows: float) -> list[Early | None]:
+    """For each matrix its product made before the loop, where that is faster."""
+    plan, values = program.plans.plans[kind], program.plans.sizes.values
+    early: list[Early | None] = [None] * len(plan.matrices)
+    size = 8 if program.double else 2 if program.half else 4
+    for phase in plan.phases:
+        for product in phase.products:
+            depth, width = values[product.depth], values[product.width]
+            large = depth * width * size > LARGE_MATRIX
+            whole = product.source.array == "x" and product.source.offset == "0"
+            if whole and depth >= 8 and (rows < FEW_ROWS or large):
+                made = Early(depth, width, tuple(product.biases))
+                early[plan.matrices.index(product.matrix)] = made
+    return early
+
+
+def call(
+    job: Job, kind: Kind, arrays: dict[str, Tensor | None], x: Tensor, prepared: Sequence[Tensor]
+) -> None:
+    """Run one of a cell's kernels over all steps."""
+    program, layout = job.program, job.layout
+    frame = frame_of(job, kind)
+    threads = frame.threads
+    panels: list[Tensor | None] = []
+    early: list[Tensor | None] = []
+    for k, (matrix, group, made) in enumerate(frame.panels):
+        p = prepared[matrix.index]
+        packed = _packed(program, p, matrix.transposed, group, kind, k, made is not None)
+        panels.append(None if made else packed)
+        early.append(_ahead(job, made, x, packed, prepared, k) if made else None)
+    # Matrices among them are not read, and need not be put in order.
+    vectors = [p if p.dim() > 1 else p.contiguous() for p in prepared]
+    space = scratch("room", frame.room * threads, x)
+    get = arrays.get
+    tensors = [*map(get, program.plans.plans[kind].arrays), *panels, *early, *vectors]
+    program.functions[kind](
+        _longs(18 + len(tensors)).pack(
+            0,
+            layout.taken,
+            layout.batch,
+            threads,
+            frame.by_units,
+            frame.room,
+            flush_denormal,
+            layout.first.data_ptr(),
+            layout.count.data_ptr(),
+            ctypes.addressof(frame.split),
+            ctypes.addressof(program.sizes),
+            0 if layout.reset is None else layout.reset.data_ptr(),
+            space.data_ptr(),
+            program.product,
+            *(pool() if threads > 1 else (0, 0, 0)),
+            program.half,
+            *[0 if t is None else t.data_ptr() for t in tensors],
+        )
+    )
+
+
+@lru_cache(maxsize=256)
+def _longs(n: int) -> struct.Struct:
+    return struct.Struct(f"{n}q")
+
+
+def _packed(
+    program: Program, p: Tensor, transposed: bool, group: int, kind: Kind, k: int, early: bool
+) -> Tensor:
+    """A matrix packed; in training it will be another one at the next call."""
+    if early:
+        group = p.shape[0 if transposed else 1]
+    if kind == "infer":
+        return packing.kept(program, p, transposed, group)
+    return packing.once(program, p, transposed, group, f"panel {k}")
+
+
+def _ahead(
+    job: Job, early: Early, x: Tensor, packed: Tensor, prepared: Sequence[Tensor], k: int
+) -> Tensor:
+    rows, width = job.layout.rows, early.width
+    bias = None
+    for b in early.biases:
+        bias = prepared[b] if bias is None else bias + prepared[b]
+    made = scratch(f"early {k}", rows * width, x)
+    return by_rows(job.program, rows, early.depth, width, x, packed, made, bias)
+
+
+def by_rows(
+    program: Program,
+    rows: int,
+    depth: int,
+    width: int,
+    a: Tensor,
+    packed: Tensor,
+    into: Tensor,
+    init: Tensor | None = None,
+) -> Tensor:
+    """`into = init + a @ packed` for all rows, `init` being a row for all, `into` or nothing."""
+    _large(program.products.by_rows, program, rows, depth, width, a, packed, width, into, init)
+    return into
+
+
+def of_rows(program: Program, a: Tensor, g: Tensor, into: Tensor, init: Tensor | None) -> Tensor:
+    """`into = init + a.T @ g`, summed over all rows; `init` is `into` or nothing."""
+    depth, width = into.shape
+    _large(
+        program.products.of_rows, program, a.shape[0], depth, width, a, g, g.stride(0), into, init
+    )
+    return into
+
+
+def _large(
+    function: Any,
+    program: Program,
+    rows: int,
+    depth: int,
+    width: int,
+    a: Tensor,
+    g: Tensor,
+    ldg: int,
+    into: Tensor,
+    init: Tensor | None,
+) -> None:
+    """A product of products.c, from its `Large`."""
+    threads = threads_at_most() if rows * depth * width > 200_000 else 1
+    panel = program.lanes * program.target.panel
+    room = scratch("packed", threads * 256 * (panel + 64 * program.target.rows), a)
+    if a.stride(1) != 1:
+        a = a.contiguous()
+    function(
+        _longs(17).pack(
+            threads,
+            rows,
+            depth,
+            width,
+            a.data_ptr(),
+            a.stride(0),
+            g.data_ptr(),
+            ldg,
+            into.data_ptr(),
+            0 if init is None else init.data_ptr(),
+            width if init is not None and init.dim() == 2 else 0,
+            room.data_ptr(),
+            *(pool() if threads > 1 else (0, 0, 0)),
+            flush_denormal,
+            program.product,
+        )
+    )
