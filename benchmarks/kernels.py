@@ -1,7 +1,7 @@
 """The figures of docs/benchmarks.md.
 
     python benchmarks/kernels.py            # measure, keep, draw, fill the page
-    python benchmarks/kernels.py --page     # fill the page from what was kept
+    python benchmarks/kernels.py --page     # draw and fill the page from what was kept
     python benchmarks/kernels.py --table    # print that
 
 Measuring is `elman bench --flush-denormal`; further options are passed on to it. What it finds is
@@ -14,7 +14,7 @@ import json
 import sys
 from pathlib import Path
 
-from elman.bench import Report, markdown
+from elman.bench import Report, markdown, picture
 from elman.cli import main as command
 
 RESULTS = Path(__file__).with_name("kernels.json")
@@ -27,13 +27,18 @@ def text() -> str:
     """What stands between the markers."""
     if not RESULTS.exists():
         return "Not measured yet."
-    measured = markdown(Report.from_json(json.loads(RESULTS.read_text(encoding="utf-8"))))
-    drawn = f"![Ratios with quartiles]({PICTURE.name})\n\n" if PICTURE.exists() else ""
-    return drawn + measured
+    return f"![Every ratio, with what was to be reached]({PICTURE.name})\n\n{markdown(kept())}"
+
+
+def kept() -> Report:
+    """What was measured last."""
+    return Report.from_json(json.loads(RESULTS.read_text(encoding="utf-8")))
 
 
 def fill() -> None:
-    """Put it there."""
+    """Draw the picture and put it there."""
+    if RESULTS.exists():
+        PICTURE.write_bytes(picture(kept()))
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     PAGE.write_text(f"{before}{BEGIN}\n{text()}\n\n{END}{after}", encoding="utf-8")
@@ -46,9 +51,8 @@ def main() -> None:
     elif asked == ["--page"]:
         fill()
     else:
-        given = ["bench", "--flush-denormal", "--out", RESULTS, "--picture", PICTURE, *asked]
         try:
-            command([str(argument) for argument in given])
+            command(["bench", "--flush-denormal", "--out", str(RESULTS), *asked])
         finally:
             if RESULTS.exists():
                 fill()

@@ -55,14 +55,8 @@ OPTIONS: list[tuple[str, dict[str, Any]]] = [
 ]
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
-SHAPES = [  # steps, rows, input size, hidden size
-    (0, 3, 3, 5),
-    (4, 0, 3, 5),
-    (1, 1, 3, 5),
-    (8, 1, 7, 33),
-    (6, 5, 7, 33),
-    (5, 5, 5, 5),
-]
+# Steps, rows, input size, hidden size.
+SHAPES = [(0, 3, 3, 5), (4, 0, 3, 5), (1, 1, 3, 5), (8, 1, 7, 33), (6, 5, 7, 33), (5, 5, 5, 5)]
 SEEDS = (0, 1)
 CONTRACT = {"values": 1e-5, "gradients": 1e-4}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import statistics
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 import elman.nn
 from elman.bench import machine, worker
 from elman.bench.goals import goal
-from elman.bench.measure import PASSES, Settings, Step, Timed, compare, step_of
+from elman.bench.measure import PASSES, Settings, Step, Timed, compare, operations, step_of
 from elman.bench.report import Note, Row
 
 Shape = tuple[int, int, int, int]
@@ -35,8 +35,7 @@ SHAPES: tuple[Shape, ...] = (
 
 QUICK: tuple[Shape, ...] = ((5, 2, 3, 8), (4, 1, 8, 8))
 LAST_STEP: Shape = (300, 32, 128, 128)
-KINDS = {"LSTM": 4, "GRU": 3, "RNN": 1}
-"""Products of a step, each of size H (I + H)."""
+KINDS = ("LSTM", "GRU", "RNN")
 
 
 def text(shape: tuple[int, ...]) -> str:
@@ -74,14 +73,13 @@ def _layer(
 ) -> Row:
     steps, batch, inputs, hidden = shape
     ours, theirs = _pair(kind, inputs, hidden)
-    x, cotangent = _data(shape)
+    x, cotangent = data(shape)
     if last_step:
         cotangent[:-1] = 0
     timed = compare(
         settings,
         {"ours": _step(work, ours, x, cotangent), "peer": _step(work, theirs, x, cotangent)},
     )
-    operations = 2.0 * PASSES[work] * KINDS[kind] * steps * batch * hidden * (inputs + hidden)
     return row_of(
         timed,
         "layers",
@@ -90,7 +88,7 @@ def _layer(
         threads,
         peer=f"torch.nn.{kind}",
         goal_of=None if last_step else f"{kind} {work}, worst",
-        share=machine.share(operations, timed.median("ours"), threads),
+        operations=operations(work, theirs, steps * batch),
     )
 
 
@@ -104,11 +102,24 @@ def row_of(
     peer: str,
     name: str = "peer",
     goal_of: str | None = None,
-    share: float | None = None,
+    operations: float | None = None,
+    half: bool = False,
     units: int = 1,
 ) -> Row:
-    """How many times as fast as contender `name` ours is; a call is so many `units` of work."""
+    """How many times as fast as contender `name` ours is.
+
+    Args:
+        timed: what was measured.
+        group, work, shape, threads, peer: as a `Row` has them.
+        name: who the peer is in `timed`.
+        goal_of: the kind of work whose goal it is.
+        operations: those of the products of ours in a call, where they are known.
+        half: whether these are of bfloat16.
+        units: how much work a call is; times are of one.
+    """
     ratio = timed.ratio(name, "ours")
+    ours, theirs = timed.median("ours"), timed.median(name)
+    least = None if operations is None else machine.least_seconds(operations, threads, half)
     return Row(
         group,
         work,
@@ -118,10 +129,11 @@ def row_of(
         low=ratio.low,
         high=ratio.high,
         peer=peer,
-        ours=timed.median("ours") / units,
-        theirs=timed.median(name) / units,
+        ours=ours / units,
+        theirs=theirs / units,
         goal=None if goal_of is None else goal(goal_of, threads),
-        share=share,
+        share=None if least is None else least / ours,
+        allowed=None if least is None else theirs / least,
         backend=timed.backend,
         difference=timed.difference.get(name),
     )
@@ -129,14 +141,23 @@ def row_of(
 
 def _summary(rows: list[Row], work: str, threads: int) -> Iterator[Row]:
     worst = min(rows, key=lambda row: row.value)
-    mean = math.exp(sum(math.log(row.value) for row in rows) / len(rows))
-    for what, value, shape in (
-        ("geometric mean", mean, f"{len(rows)} shapes"),
-        ("worst", worst.value, worst.shape),
+    mean = statistics.geometric_mean([row.value for row in rows])
+    allowed = [row.allowed for row in rows if row.allowed is not None]
+    most = statistics.geometric_mean(allowed) if allowed else None
+    for what, shape, value, allowed_here in (
+        ("geometric mean", f"{len(rows)} shapes", mean, most),
+        ("worst", worst.shape, worst.value, worst.allowed),
     ):
         kind = f"{work}, {what}"
         yield Row(
-            "layers", kind, shape, threads, value, peer=rows[0].peer, goal=goal(kind, threads)
+            "layers",
+            kind,
+            shape,
+            threads,
+            value,
+            peer=rows[0].peer,
+            goal=goal(kind, threads),
+            allowed=allowed_here,
         )
 
 
@@ -145,7 +166,7 @@ def lengths(settings: Settings, threads: int) -> Iterator[Row]:
     shape = QUICK[0] if settings.quick else (100, 32, 128, 128)
     steps, batch, inputs, hidden = shape
     ours, theirs = _pair("LSTM", inputs, hidden)
-    x, cotangent = _data(shape)
+    x, cotangent = data(shape)
     order = torch.randperm(batch, generator=torch.Generator().manual_seed(0))
     ends = (torch.arange(1, batch + 1) * steps).div(batch, rounding_mode="floor")[order]
     cotangent *= (torch.arange(steps)[:, None] < ends)[..., None]
@@ -176,6 +197,7 @@ def lengths(settings: Settings, threads: int) -> Iterator[Row]:
                 peer=f"torch.nn.LSTM, {name}",
                 name=name,
                 goal_of=f"half-filled {work}, {name}",
+                operations=operations(work, theirs, int(ends.sum())),
             )
 
 
@@ -187,7 +209,7 @@ def bf16(settings: Settings, threads: int) -> Iterator[Row]:
         _, half = _pair("LSTM", hidden, hidden)
         half.load_state_dict(single.state_dict())
         ours, half = ours.bfloat16(), half.bfloat16()
-        x = _data(shape)[0].detach()
+        x = data(shape)[0].detach()
         low = x.bfloat16()
         timed = compare(
             settings,
@@ -207,6 +229,8 @@ def bf16(settings: Settings, threads: int) -> Iterator[Row]:
                 peer=peer,
                 name=name,
                 goal_of="bf16 inference" if name == "single" else None,
+                operations=operations("inference", single, shape[0] * shape[1]),
+                half=True,
             )
 
 
@@ -219,7 +243,7 @@ def _pair(kind: str, inputs: int, hidden: int) -> tuple[nn.Module, nn.Module]:
     return ours, theirs
 
 
-def _data(shape: Shape) -> tuple[Tensor, Tensor]:
+def data(shape: Shape) -> tuple[Tensor, Tensor]:
     """An input that wants its gradient, and the gradient of the output."""
     steps, batch, inputs, hidden = shape
     generator = torch.Generator().manual_seed(1)

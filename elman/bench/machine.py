@@ -40,6 +40,25 @@ float multiply_add(long turns, float by, float plus) {
     return all[0];
 }
 
+#if defined(__x86_64__) && VECTOR == 64
+#include <immintrin.h>
+int has_dots(void) { return __builtin_cpu_supports("avx512bf16") != 0; }
+
+/* DOTS * LANES dot products of two pairs a turn, each two multiply-adds. */
+__attribute__((target("avx512bf16"))) float dot(long turns, int one, int other) {
+    __m512 sum[DOTS], all = {0};
+    __m512bh a = (__m512bh)_mm512_set1_epi32(one), b = (__m512bh)_mm512_set1_epi32(other);
+    for (int c = 0; c < DOTS; c++) sum[c] = all + (float)c;
+    for (long t = 0; t < turns; t++)
+        #pragma GCC unroll 24
+        for (int c = 0; c < DOTS; c++) sum[c] = _mm512_dpbf16_ps(sum[c], a, b);
+    for (int c = 0; c < DOTS; c++) all += sum[c];
+    return all[0];
+}
+#else
+int has_dots(void) { return 0; }
+#endif
+
 /* Reads `count` numbers, a multiple of STREAMS * LANES, as often as told. */
 float read_all(const float *from, long count, long times) {
     vec sum[STREAMS] = {0}, all = {0};
@@ -55,10 +74,18 @@ float read_all(const float *from, long count, long times) {
 CHAINS = 12
 """More than a processor has in flight (latency times units), fewer than it has registers."""
 
+DOTS = 24
+"""The same where registers have 64 bytes: there are 32 of them."""
+
 BLOCK = 8 * 16
 """Numbers that a turn of `read_all` takes at most."""
 
+ONES, OPPOSITES = 0x3F803F80, 0x3F80BF80
+"""Pairs of bfloat16: (1, 1) and (1, -1), whose dot product leaves a sum as it is."""
+
 TRIES = 5
+SECONDS = 0.1
+"""How long a try takes."""
 
 
 def describe() -> dict[str, Any]:
@@ -84,12 +111,17 @@ def describe() -> dict[str, Any]:
 
 
 def measure(settings: Settings, threads: int) -> Iterator[Row | Note]:
-    """The multiply-add rate, and how fast each memory is read."""
+    """The rates of multiply-adds and of dot products, and how fast each memory is read."""
     try:
-        rate = multiply_add_rate(threads, 1e-2 if settings.quick else 0.1)
-        yield Row(GROUP, "multiply-adds, float32", "", threads, rate / 1e9, "GFLOP/s")
+        rates = {
+            "multiply-adds, float32": multiply_add_rate(threads),
+            "dot products, bfloat16": dot_rate(threads),
+        }
+        for work, rate in rates.items():
+            if rate is not None:
+                yield Row(GROUP, work, "", threads, rate / 1e9, "GFLOP/s")
         for place, size in _places(settings.quick).items():
-            speed = read_rate(threads, size, 1e-2 if settings.quick else 0.1)
+            speed = read_rate(threads, size, 1e-2 if settings.quick else SECONDS)
             shape = f"{size / 1e6:.3g} MB a thread"
             yield Row(GROUP, f"reading {place}", shape, threads, speed / 1e9, "GB/s")
     except ElmanError as error:
@@ -97,8 +129,8 @@ def measure(settings: Settings, threads: int) -> Iterator[Row | Note]:
 
 
 @functools.cache
-def multiply_add_rate(threads: int, seconds: float = 0.1) -> float:
-    """Floating-point operations a second (two for a multiply-add) of so many cores.
+def multiply_add_rate(threads: int) -> float:
+    """Floating-point operations a second (two for a multiply-add) of so many cores, measured once.
 
     Raises:
         ElmanError: nothing can be compiled here.
@@ -109,11 +141,30 @@ def multiply_add_rate(threads: int, seconds: float = 0.1) -> float:
         threads,
         lambda turns, _: program.multiply_add(turns, half, half),
         2.0 * CHAINS * vector / 4,
-        seconds,
+        SECONDS,
     )
 
 
-def read_rate(threads: int, size: int, seconds: float = 0.1) -> float:
+@functools.cache
+def dot_rate(threads: int) -> float | None:
+    """The same of dot products of bfloat16 pairs; None where no kernel could use such.
+
+    Raises:
+        ElmanError: nothing can be compiled here.
+    """
+    program, vector = _program()
+    if not program.has_dots():
+        return None
+    ones, opposites = ctypes.c_int(ONES), ctypes.c_int(OPPOSITES)
+    return _rate(
+        threads,
+        lambda turns, _: program.dot(turns, ones, opposites),
+        4.0 * DOTS * vector / 4,
+        SECONDS,
+    )
+
+
+def read_rate(threads: int, size: int, seconds: float = SECONDS) -> float:
     """Bytes a second read from `size` bytes a thread, over and over.
 
     Raises:
@@ -131,10 +182,11 @@ def read_rate(threads: int, size: int, seconds: float = 0.1) -> float:
     )
 
 
-def share(operations: float, seconds: float, threads: int) -> float | None:
-    """Of the multiply-add rate, what `operations` in `seconds` used; None where unknown."""
+def least_seconds(operations: float, threads: int, half: bool = False) -> float | None:
+    """What `operations` take at the full rate, of bfloat16 pairs for `half`; None where unknown."""
     try:
-        return operations / seconds / multiply_add_rate(threads)
+        rate = dot_rate(threads) if half else None
+        return operations / (rate or multiply_add_rate(threads))
     except ElmanError:
         return None
 
@@ -143,7 +195,8 @@ def _program() -> tuple[ctypes.CDLL, int]:
     target = best_target()
     if target is None:
         raise build.NoCompiler("no kernels are made for this processor.")
-    source = f"#define VECTOR {target.vector}\n#define CHAINS {CHAINS}\n{SOURCE}"
+    told = {"VECTOR": target.vector, "CHAINS": CHAINS, "DOTS": DOTS}
+    source = "".join(f"#define {name} {value}\n" for name, value in told.items()) + SOURCE
     return build.load(source, target.flags), target.vector
 
 
@@ -152,10 +205,14 @@ def _rate(
 ) -> float:
     """Units a second, `each` a turn, on so many threads: the best of a few tries."""
     turns = 1
-    while (took := _together(1, work, turns)) < seconds / 10:
+    while (took := _shortest(1, work, turns)) < seconds / 10:
         turns *= 4
     turns = max(1, int(turns * seconds / took))
-    return max(each * turns * threads / _together(threads, work, turns) for _ in range(TRIES))
+    return each * turns * threads / _shortest(threads, work, turns)
+
+
+def _shortest(threads: int, work: Callable[[ctypes.c_long, int], object], turns: int) -> float:
+    return min(_together(threads, work, turns) for _ in range(TRIES))
 
 
 def _together(threads: int, work: Callable[[ctypes.c_long, int], object], turns: int) -> float:

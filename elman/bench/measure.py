@@ -164,6 +164,29 @@ def relative_difference(given: Sequence[Tensor], wanted: Sequence[Tensor]) -> fl
     )
 
 
+def multiply_adds(module: nn.Module) -> int:
+    """Those of all products of one step of one row.
+
+    >>> multiply_adds(nn.LSTM(3, 2))
+    40
+    """
+    return sum(p.numel() for p in module.parameters() if p.dim() == 2)
+
+
+def operations(work: str, module: nn.Module, rows: int) -> float:
+    """Floating-point operations of all products: two for a multiply-add.
+
+    Args:
+        work: "inference" or "training".
+        module: whose matrices each row is multiplied by.
+        rows: of all steps together.
+
+    >>> operations("training", nn.LSTM(3, 2), rows=10)
+    2400.0
+    """
+    return 2.0 * PASSES[work] * rows * multiply_adds(module)
+
+
 def step_of(
     work: str, call: Callable[[], Tensor], module: nn.Module, x: Tensor, cotangent: Tensor
 ) -> Step:

@@ -11,8 +11,8 @@ from torch.nn.functional import softplus
 
 import elman.nn
 from elman.bench.goals import goal
-from elman.bench.layers import row_of, text
-from elman.bench.measure import PASSES, Settings, compare, step_of
+from elman.bench.layers import data, row_of, text
+from elman.bench.measure import PASSES, Settings, compare, multiply_adds, operations, step_of
 from elman.bench.report import OF_PEER, Row
 from elman.cells import Cell, MinGRU, MinLSTM, State, make
 from elman.cells.minimal import positive_part
@@ -57,9 +57,7 @@ def cells(settings: Settings, threads: int) -> Iterator[Row]:
     """Each against its own loop in Python, and against our plain LSTM for equal arithmetic."""
     shape = (5, 2, 3, 8) if settings.quick else (100, 32, 128, 128)
     steps, batch, inputs, hidden = shape
-    generator = torch.Generator().manual_seed(1)
-    x = torch.randn(steps, batch, inputs, generator=generator, requires_grad=True)
-    cotangent = torch.randn(steps, batch, hidden, generator=generator)
+    x, cotangent = data(shape)
     torch.manual_seed(0)
     plain = elman.nn.Recurrent("lstm", inputs, hidden)
     for name, made in CELLS.items():
@@ -82,6 +80,7 @@ def cells(settings: Settings, threads: int) -> Iterator[Row]:
                 threads,
                 peer="its own Python loop",
                 goal_of=f"cell {work}",
+                operations=operations(work, cell, steps * batch),
             )
             scale = multiply_adds(plain) / multiply_adds(cell)
             ratio = timed.ratio("ours", "plain").times(scale)
@@ -117,22 +116,11 @@ def loop(cell: Cell, x: Tensor) -> Tensor:
     return torch.stack(outputs)
 
 
-def multiply_adds(module: nn.Module) -> int:
-    """Those of all products of one step of one row.
-
-    >>> multiply_adds(make("lstm", 3, 2))
-    40
-    """
-    return sum(m.weight.numel() for m in module.modules() if isinstance(m, nn.Linear))
-
-
 def scan(settings: Settings, threads: int) -> Iterator[Row]:
     """Cells without a product in the loop, against all steps at once in torch operations."""
     shape = (20, 2, 4, 4) if settings.quick else (10_000, 8, 128, 128)
-    steps, batch, inputs, hidden = shape
-    generator = torch.Generator().manual_seed(1)
-    x = torch.randn(steps, batch, inputs, generator=generator, requires_grad=True)
-    cotangent = torch.randn(steps, batch, hidden, generator=generator)
+    x, cotangent = data(shape)
+    inputs, hidden = shape[2:]
     torch.manual_seed(0)
     gru, lstm = MinGRU(inputs, hidden, positive=True), MinLSTM(inputs, hidden, positive=True)
     named: dict[str, tuple[Cell, Callable[[], Tensor]]] = {

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
 import elman.nn
-from elman.bench.layers import row_of, text
-from elman.bench.measure import PASSES, Settings, Step, compare, step_of
+from elman.bench.layers import data, row_of, text
+from elman.bench.measure import PASSES, Settings, Step, compare, operations, step_of
 from elman.bench.own_cells import loop, output
 from elman.bench.report import Note, Row
 from elman.cells import LSTM
@@ -26,17 +26,24 @@ GROUP = "peers"
 def peers(settings: Settings, threads: int) -> Iterator[Row | Note]:
     """Our LSTM, its plain cell as a layer, against each."""
     shape = (5, 2, 3, 8) if settings.quick else (100, 32, 128, 128)
-    steps, batch, inputs, hidden = shape
+    steps, batch, *sizes = shape
     torch.manual_seed(0)
-    cell = LSTM(inputs, hidden)
+    cell = LSTM(*sizes)
     layer = elman.nn.Recurrent(cell)
-    x = torch.randn(steps, batch, inputs, requires_grad=True)
-    cotangent = torch.randn(steps, batch, hidden)
+    x, cotangent = data(shape)
 
     def row(work: str, peer: str, step: Step) -> Row:
         ours = step_of(work, functools.partial(output, layer, x), cell, x, cotangent)
         timed = compare(settings, {"ours": ours, "peer": step})
-        return row_of(timed, GROUP, f"LSTM {work}", text(shape), threads, peer=peer)
+        return row_of(
+            timed,
+            GROUP,
+            f"LSTM {work}",
+            text(shape),
+            threads,
+            peer=peer,
+            operations=operations(work, cell, steps * batch),
+        )
 
     if settings.compile:
         call = functools.partial(torch.compile(loop), cell, x)
@@ -45,7 +52,9 @@ def peers(settings: Settings, threads: int) -> Iterator[Row | Note]:
             start = time.perf_counter()
             step()
             took = time.perf_counter() - start
-            yield row(work, f"torch.compile of the loop, after {took:.0f} s", step)
+            first = f"first call of torch.compile of the loop, LSTM {work}"
+            yield Row(GROUP, first, text(shape), threads, took, "s")
+            yield row(work, "torch.compile of the loop", step)
     else:
         yield Note(GROUP, "torch.compile of a loop: only with --compile, since it takes minutes")
 

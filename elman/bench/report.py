@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
 """Of the JSON; a reader refuses others."""
 
 TIMES, OF_PEER = "×", "of the peer's"
 """The two ratios: the peer's time over ours, and what ours takes of what the peer takes."""
+
+FLUSHED = ", denormals flushed"
+"""Ends the peer's name where torch was told to take denormals for zero."""
 
 COLUMNS = (
     "work",
@@ -23,6 +26,7 @@ COLUMNS = (
     "result",
     "quartiles",
     "to reach",
+    "the machine allows",
     "of the limit",
     "backend",
     "difference",
@@ -61,6 +65,7 @@ class Row:
         ours, theirs: medians, in seconds (memory: bytes).
         goal: what `value` is to reach.
         share: of the machine's multiply-add rate, what ours used.
+        allowed: what `value` would be, had ours run at that rate.
         backend: what ours ran on.
         difference: between the two results, relative RMS.
     """
@@ -78,6 +83,7 @@ class Row:
     theirs: float | None = None
     goal: Goal | None = None
     share: float | None = None
+    allowed: float | None = None
     backend: str = ""
     difference: float | None = None
 
@@ -85,6 +91,13 @@ class Row:
     def reached(self) -> bool | None:
         """Whether the goal was reached; None without one."""
         return None if self.goal is None else self.goal.reached(self.value)
+
+    @property
+    def beyond(self) -> bool:
+        """Whether the goal was missed and would be even at the machine's multiply-add rate."""
+        if self.goal is None or self.allowed is None:
+            return False
+        return not (self.reached or self.goal.reached(self.allowed))
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, numbers that are none left out."""
@@ -108,9 +121,6 @@ class Row:
         size = _bytes if self.group == "memory" else _time
         unit = self.unit if self.unit == TIMES else f" {self.unit}"
         spread = "" if self.low is None or self.high is None else f"{self.low:.3g}–{self.high:.3g}"
-        goal = ""
-        if self.goal is not None:
-            goal = f"{self.goal.sign} {self.goal.number:g}{'' if self.reached else ' (missed)'}"
         return [
             self.work,
             self.shape,
@@ -120,11 +130,18 @@ class Row:
             size(self.theirs),
             f"{self.value:.3g}{unit}",
             spread,
-            goal,
+            self._to_reach(),
+            "" if self.allowed is None else f"{self.allowed:.3g}{unit}",
             "" if self.share is None else f"{self.share:.0%}",
             self.backend,
             "" if self.difference is None else f"{self.difference:.0e}",
         ]
+
+    def _to_reach(self) -> str:
+        if self.goal is None:
+            return ""
+        missed = " (missed; beyond this machine)" if self.beyond else " (missed)"
+        return f"{self.goal.sign} {self.goal.number:g}{'' if self.reached else missed}"
 
 
 @dataclass(frozen=True)

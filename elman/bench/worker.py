@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from elman.bench.measure import Settings
-from elman.bench.report import Row
+from elman.bench.report import FLUSHED, Row
 from elman.errors import RunFailed
 
 
@@ -116,7 +116,7 @@ def _flushed(rounds: int, quick: bool, on: int) -> Iterator[dict[str, Any]]:
     torch.set_flush_denormal(True)  # before the pool starts: its threads inherit it
     torch.set_num_threads(on)
     for row in whole_rows(Settings(rounds=rounds, quick=quick), on):
-        yield replace(row, peer=f"{row.peer}, denormals flushed").to_json()
+        yield replace(row, peer=row.peer + FLUSHED).to_json()
 
 
 JOBS: dict[str, Callable[..., Iterator[dict[str, Any]]]] = {

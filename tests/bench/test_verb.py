@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ ROW = {
     "theirs": float | None,
     "goal": dict | None,
     "share": float | None,
+    "allowed": float | None,
     "backend": str,
     "difference": float | None,
     "reached": bool | None,
@@ -132,3 +134,5 @@ def test_the_page_has_the_figures_that_were_measured():
     between, end, _ = rest.partition("<!-- /bench -->\n")
     assert end
     assert between.strip() == done.stdout.strip()
+    (drawn,) = re.findall(r"!\[.*\]\((.*)\)", between)
+    assert 0 < (ROOT / "docs" / drawn).stat().st_size < 150_000
