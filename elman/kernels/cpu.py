@@ -22,18 +22,14 @@ from torch import Tensor
 
 from elman.cells.base import Cell
 from elman.errors import SlowPathWarning
-from elman.kernels import reference
+from elman.kernels import reference, settings
 from elman.kernels.gradients import Arrays, gradients
 from elman.kernels.launch import Job, call
-from elman.kernels.memory import Lease, huge
+from elman.kernels.memory import Lease, fresh_rows
 from elman.kernels.plan import Kind
 from elman.kernels.program import Program, Weights, lent, tensors_of
 from elman.kernels.rows import layout_of
 from elman.kernels.sequence import Call, Result
-
-training_memory: int | None = None
-"""Bytes that one call may keep for its backward pass; beyond them it keeps states now and then and
-computes the rest again. A quarter of the machine's memory if None."""
 
 
 def run(
@@ -49,7 +45,7 @@ def run(
         cell, call, weights: what `find` was asked about.
         program: its answer.
         segment: steps between states that are kept for the backward pass, which computes the
-            rest again; None keeps everything while `training_memory` allows it.
+            rest again; None keeps everything while `settings.training_memory` allows it.
     """
     if not _steps_taken(call):
         with lent(cell, weights):
@@ -81,35 +77,61 @@ def _in_halves(
 def _run(
     cell: Cell, call: Call, program: Program, prepared: Sequence[Tensor], segment: int | None
 ) -> Result:
-    x, layout = call.x, layout_of(call)
-    x = layout.gathered(x)
+    layout = layout_of(call)
+    x = call.x.reshape(-1, call.x.shape[2]).contiguous()
     states, fresh = layout.sorted(call.state), layout.sorted(_fresh(cell, call))
-    masks = [layout.gathered(h.to(x.dtype)) if isinstance(h, Tensor) else None for h in call.hold or ()]
+    masks = [
+        layout.gathered(h.reshape(-1, h.shape[2]).to(x.dtype)).contiguous()
+        if isinstance(h, Tensor)
+        else None
+        for h in call.hold or ()
+    ]
     n = len(states)
     job = Job(program, layout, call.return_states, n, bool(fresh), call.at_rest, masks)
     given = (x, *states, *fresh, *prepared)
-    if torch.is_grad_enabled() and any([t.requires_grad for t in given]):
+    if torch.is_grad_enabled() and any(t.requires_grad for t in given):
         segment = _segment(job, x, segment)
         if segment is None:
             results = _Sequence.apply(job, *given)  # type: ignore[no-untyped-call]
         else:
             results = _Segmented.apply(job, segment, *given)  # type: ignore[no-untyped-call]
     else:
-        results = _forward(job, "infer", *given)[0]
-    output = layout.scattered(results[0])
+        results = _scattered(job, _forward(job, "infer", layout.gathered(x), *given[1:])[0])
+    steps, batch = call.x.shape[:2]
+    output = results[0].view(steps, batch, -1)
     final = layout.unsorted(results[1 : 1 + n])
     history = None
     if call.return_states:
         kept = iter(results[1 + n :])
         same = program.plans.state_is_output
-        history = tuple(output if i == same else layout.scattered(next(kept)) for i in range(n))
+        history = tuple(
+            output if i == same else next(kept).view(steps, batch, -1) for i in range(n)
+        )
     return Result(output, final, history)
+
+
+def _scattered(job: Job, results: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Results with a row for every position, padding too."""
+    y, *rest = results
+    n, spread = job.states, job.layout.scattered
+    return spread(y), *rest[:n], *map(spread, rest[n:])
+
+
+def _gathered(job: Job, grads: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """The other way round, of what may be there."""
+    y, *rest = grads
+    n, rows = job.states, job.layout.gathered
+    return [
+        None if y is None else rows(y),
+        *rest[:n],
+        *[None if g is None else rows(g) for g in rest[n:]],
+    ]
 
 
 def _steps_taken(call: Call) -> int:
     """Steps of all rows together."""
     if call.lengths is not None:
-        return int(call.lengths.sum())
+        return sum(call.lengths.tolist())
     return call.x.shape[0] * call.x.shape[1]
 
 
@@ -126,7 +148,8 @@ def _segment(job: Job, x: Tensor, asked: int | None) -> int | None:
         return None
     if asked is None:
         kept, state = job.program.plans.kept_widths
-        allowed = _training_memory() if training_memory is None else training_memory
+        asked_for = settings.training_memory
+        allowed = _quarter_of_memory() if asked_for is None else asked_for
         if job.layout.rows * kept * x.element_size() <= allowed:
             return None
         # What is least together: states at every boundary, and all of one segment.
@@ -135,7 +158,7 @@ def _segment(job: Job, x: Tensor, asked: int | None) -> int | None:
 
 
 @lru_cache(maxsize=1)
-def _training_memory() -> int:
+def _quarter_of_memory() -> int:
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
     except (AttributeError, ValueError, OSError):
@@ -149,7 +172,7 @@ def _forward(
     x, states, fresh, prepared = job.parts(given)
     plans, rows = job.program.plans, job.layout.rows
     if y is None:
-        y = huge(x.new_empty(rows, plans.traced.output.width or 1))
+        y = fresh_rows(rows, plans.traced.output.width or 1, x)
     arrays: Arrays = {"x": x, "y": y}
     wanted: dict[str, int] = {}
     finals, histories = [], []
@@ -164,7 +187,7 @@ def _forward(
         if i == plans.state_is_output:
             continue
         if job.return_states:
-            arrays[f"history{i}"] = history = x.new_empty(rows, state.shape[1])
+            arrays[f"history{i}"] = history = fresh_rows(rows, state.shape[1], x)
             histories.append(history)
         elif kind == "train":
             wanted[f"history{i}"] = state.shape[1]
@@ -183,14 +206,20 @@ class _Sequence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, job: Job, *given: Tensor) -> tuple[Tensor, ...]:
-        results, arrays, leases = _forward(job, "train", *given)
+        x, *rest = given
+        results, arrays, leases = _forward(job, "train", job.layout.gathered(x), *rest)
+        found = _scattered(job, results)
         # What is lent is nobody else's and needs no watching over; leases say how long it lasts.
         ctx.job, ctx.leases = job, leases
         ctx.lent = {name: arrays.pop(name) for name in leases}
+        if found[0] is not results[0]:  # rows in another order are nobody else's either
+            own = [name for name in arrays if name.startswith(("y", "history"))]
+            ctx.lent |= {name: arrays.pop(name) for name in own}
+        arrays["x"] = x
         ctx.names = [name for name, t in arrays.items() if t is not None]
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*[arrays[name] for name in ctx.names], *job.parts(given)[3])
-        return results
+        return found
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -201,7 +230,10 @@ class _Sequence(torch.autograd.Function):
         if torch.is_grad_enabled():
             # create_graph=True: a kernel has no second derivative, the same step in torch has.
             return (None, *_replayed(job, arrays, prepared, grads))
-        return (None, *gradients(job, arrays, prepared, grads, ctx.needs_input_grad[1:]))
+        arrays["x"] = job.layout.gathered(arrays["x"])
+        needed = ctx.needs_input_grad[1:]
+        gx, *rest = gradients(job, arrays, prepared, _gathered(job, grads), needed)
+        return (None, None if gx is None else job.layout.scattered(gx), *rest)
 
 
 class _Segmented(torch.autograd.Function):
@@ -210,9 +242,10 @@ class _Segmented(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, job: Job, segment: int, *given: Tensor) -> tuple[Tensor, ...]:
         x, states, fresh, prepared = job.parts(given)
+        x = job.layout.gathered(x)
         steps = job.layout.taken
         ctx.job, ctx.bounds = job, [*range(0, steps, segment), steps]
-        y = huge(x.new_empty(job.layout.rows, job.program.plans.traced.output.width or 1))
+        y = fresh_rows(job.layout.rows, job.program.plans.traced.output.width or 1, x)
         kept = []
         for begin, end in pairwise(ctx.bounds):
             part, rows = job.part(begin, end)
@@ -222,7 +255,7 @@ class _Segmented(torch.autograd.Function):
             )
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*given, *kept)
-        return (y, *states)
+        return _scattered(job, (y, *states))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -238,7 +271,8 @@ class _Segmented(torch.autograd.Function):
             arrays |= {f"fresh{i}": s for i, s in enumerate(fresh)}
             return (None, None, *_replayed(job, arrays, prepared, grads))
         needed = ctx.needs_input_grad[2:]
-        gy, *later = grads
+        gy, *later = _gathered(job, grads)
+        x = job.layout.gathered(x)
         gx = torch.empty_like(x) if needed[0] else None
         total: list[Tensor | None] = []
         for k in reversed(range(len(ctx.bounds) - 1)):
@@ -252,6 +286,7 @@ class _Segmented(torch.autograd.Function):
                 gx[rows] = found[0]
             later, rest = found[1 : 1 + n], found[1 + n :]
             total = rest if not total else [_plus(a, b) for a, b in zip(total, rest, strict=True)]
+        gx = None if gx is None else job.layout.scattered(gx)
         return (None, None, gx, *later, *total)
 
 
@@ -273,6 +308,7 @@ def _replayed(
     old = [arrays[f"state{i}"] for i in range(n)]
     fresh = [arrays[f"fresh{i}"] for i in range(n)] if job.resets else []
     given = [arrays["x"], *old, *fresh, *prepared]
+    x, grads = layout.gathered(arrays["x"]), _gathered(job, grads)
     outputs: list[Tensor] = []
     history: list[list[Tensor]] = [[] for _ in range(n)]
     state = list(old)
@@ -283,7 +319,7 @@ def _replayed(
             begins = layout.reset[rows].bool()[:, None]
             now = [torch.where(begins, f[:count], s) for f, s in zip(fresh, now, strict=True)]
         masks = [m[rows] for m in job.masks if m is not None]
-        y, *new = job.program.plans.traced.step(prepared, arrays["x"][rows], now, masks)
+        y, *new = job.program.plans.traced.step(prepared, x[rows], now, masks)
         outputs.append(y)
         for i, s in enumerate(new):
             history[i].append(s)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from elman.cells.base import Cell
 from elman.errors import InputError, SlowPathWarning, nearest
 from elman.kernels import cpu, ops, reference, torch_backend, transforms
 from elman.kernels.program import Program, Weights, find, lent
-from elman.kernels.sequence import Call, Hold, Result, prepare
+from elman.kernels.sequence import Call, Options, Result, prepare
 
 BACKENDS = ("cpu", "torch", "reference")
 """Fastest first: kernels compiled for the cell, torch's own, the plain loop."""
@@ -86,12 +87,8 @@ def choose(
     x: Tensor,
     state: Sequence[Tensor] | None = None,
     *,
-    lengths: Tensor | Sequence[int] | None = None,
-    reset: Tensor | None = None,
-    reverse: bool = False,
-    hold: Hold | None = None,
-    return_states: bool = False,
     backend: str | None = None,
+    **options: Unpack[Options],
 ) -> Choice:
     """The backend `run` takes for the same arguments, without running it.
 
@@ -99,17 +96,7 @@ def choose(
     >>> choose(elman.cells.make("lstm", 2, 3), torch.zeros(4, 1, 2)).backend
     'cpu'
     """
-    call = prepare(
-        cell,
-        x,
-        state,
-        lengths=lengths,
-        reset=reset,
-        reverse=reverse,
-        hold=hold,
-        return_states=return_states,
-    )
-    return _choose(cell, call, backend)
+    return _choose(cell, prepare(cell, x, state, **options), backend)
 
 
 def run(
@@ -117,14 +104,10 @@ def run(
     x: Tensor,
     state: Sequence[Tensor] | None = None,
     *,
-    lengths: Tensor | Sequence[int] | None = None,
-    reset: Tensor | None = None,
-    reverse: bool = False,
-    hold: Hold | None = None,
-    return_states: bool = False,
     backend: str | None = None,
     weights: Weights | None = None,
     segment: int | None = None,
+    **options: Unpack[Options],
 ) -> Result:
     """Run `cell` over `x` on the fastest backend that serves the call.
 
@@ -132,11 +115,12 @@ def run(
         cell: one time step.
         x: `(T, B, input_size)`.
         state: before the first step, `(B, size)` each; the cell's `init_state` if None.
-        lengths, reset, reverse, hold, return_states: see `elman.kernels.sequence`.
         backend: "reference", "torch" or "cpu" to insist on one; inside `use` that one is meant.
         weights: tensors in the place of the cell's parameters of these names.
         segment: steps between the states that a compiled kernel keeps for its backward pass,
             which computes the rest again; None keeps all, as long as there is memory for it.
+        options: `lengths`, `reset`, `reverse`, `hold`, `return_states`: see
+            `elman.kernels.sequence`.
 
     Raises:
         SequenceError: an argument does not fit the cell or the others.
@@ -149,28 +133,8 @@ def run(
     """
     capturing = transforms.capturing(x)
     if capturing and not transforms.any_active():
-        return ops.run(
-            cell,
-            x,
-            state,
-            lengths=lengths,
-            reset=reset,
-            reverse=reverse,
-            hold=hold,
-            return_states=return_states,
-            backend=backend,
-            weights=dict(weights or {}),
-        )
-    call = prepare(
-        cell,
-        x,
-        state,
-        lengths=lengths,
-        reset=reset,
-        reverse=reverse,
-        hold=hold,
-        return_states=return_states,
-    )
+        return ops.run(cell, x, state, backend=backend, weights=dict(weights or {}), **options)
+    call = prepare(cell, x, state, **options)
     if capturing:
         with lent(cell, weights) if weights else nullcontext():
             _announce_in_graph(type(cell).__name__)

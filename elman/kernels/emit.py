@@ -63,7 +63,27 @@ def prelude(target: Target, double: bool) -> str:
 
 def products_source(target: Target, double: bool) -> str:
     """The source of packing and products, which all cells share."""
-    return prelude(target, double) + _text("products.c")
+    lanes = target.vector // (8 if double else 4)
+    return "\n".join([prelude(target, double), _transposition(lanes), _text("products.c")])
+
+
+def _transposition(lanes: int) -> str:
+    """`turn`, which transposes a square of registers: pieces of half their size change places,
+    then pieces of a quarter, and so on."""
+    lines = ["/* The square whose rows are r, transposed. */", "INLINE void turn(vec r[V]) {"]
+    apart = lanes // 2
+    while apart:
+        own = [n if not n & apart else n - apart + lanes for n in range(lanes)]
+        other = [n + apart if not n & apart else n + lanes for n in range(lanes)]
+        for i in (n for n in range(lanes) if not n & apart):
+            k = i + apart
+            lines.append("    {")
+            lines.append(f"        const vec a = r[{i}], b = r[{k}];")
+            lines.append(f"        r[{i}] = SHUFFLE(a, b, {', '.join(map(str, own))});")
+            lines.append(f"        r[{k}] = SHUFFLE(a, b, {', '.join(map(str, other))});")
+            lines.append("    }")
+        apart //= 2
+    return "\n".join([*lines, "}", ""])
 
 
 def halves_source(target: Target) -> str:
@@ -155,7 +175,8 @@ class _Function:
             # What the input alone makes may lie elsewhere, and is looked for in each step.
             kind, own = ("long", "own_") if name in self._from_input() else ("const long", "")
             self._say(f"{kind} ld_{name} = padded({size});")
-            self._say(f"T *const {own}{name} = take(&room, rows * ld_{name});")
+            rows = "" if name in self.plan.of_a_row else "rows * "
+            self._say(f"T *const {own}{name} = take(&room, {rows}ld_{name});")
         biases = self._biases()
         for name in biases:
             self._say(f"T *const bias_{name} = take(&room, padded({self.plan.scratch[name]}));")
@@ -181,7 +202,10 @@ class _Function:
 
     def _room(self) -> None:
         self._declare_sizes()
-        terms = [f"taken(rows * padded({size}))" for size in self.plan.scratch.values()]
+        terms = [
+            f"taken({'' if name in self.plan.of_a_row else 'rows * '}padded({size}))"
+            for name, size in self.plan.scratch.items()
+        ]
         terms += [f"taken(padded({self.plan.scratch[name]}))" for name in self._biases()]
         terms += [f"3 * taken(rows * {self._width(i)})" for i in self.states]
         self._say(f"return {' + '.join(terms) or 0};")
@@ -428,10 +452,13 @@ class _Function:
             begin = "" if offset == "0" else f" + {offset}"
             self._say(f"const vec {name} = load(vectors[{root.value}]{begin} + j, k);")
             return name
-        address = self._address(place_of(node, self.plan.places, self.sizes))
+        place = place_of(node, self.plan.places, self.sizes)
+        address = self._address(place)
         if node.width == 0:
             self._say(f"const vec {name} = splat({address}[0]);")
         else:
+            if self.backward and _of_steps(place.array):
+                self._say(f"SOON({address} + j + (before - at) * {place.stride});")
             self._say(f"const vec {name} = load({address} + j, k);")
         return name
 
@@ -452,7 +479,8 @@ class _Function:
 
     def _address(self, place: Place) -> str:
         offset = "" if place.offset == "0" else f" + {place.offset}"
-        return f"({place.array} + r * {place.stride}{offset})"
+        row = "" if place.stride == "0" else f" + r * {place.stride}"
+        return f"({place.array}{row}{offset})"
 
 
 def _without_idle(lines: list[str]) -> list[str]:
@@ -465,6 +493,11 @@ def _without_idle(lines: list[str]) -> list[str]:
         if len(kept) == len(lines):
             return [line.replace("MAYBE ", "") for line in lines]
         lines = kept
+
+
+def _of_steps(array: str) -> bool:
+    """Whether an array was written by the forward pass, which is long ago, step by step."""
+    return array == "saved" or array.startswith(("operand", "old", "new", "gy"))
 
 
 _WORD = re.compile(r"\w+")

@@ -15,7 +15,7 @@ from torch import Tensor
 from elman.kernels import packing
 from elman.kernels.graph import Node
 from elman.kernels.launch import Job, by_rows, call, frame_of, of_rows
-from elman.kernels.memory import Lease, huge
+from elman.kernels.memory import Lease, fresh_rows
 
 Arrays = dict[str, Any]
 """A kernel's arrays by the names of its plan."""
@@ -55,7 +55,7 @@ def gradients(
     for k, (node, lease) in enumerate(zip(plans.flows, leases, strict=True)):
         arrays[f"flow{k}"] = lease.rows(layout.rows, node.width)
     if plans.gradients.x is not None:
-        arrays["gx"] = huge(torch.empty_like(x))
+        arrays["gx"] = fresh_rows(layout.rows, x.shape[1], x)
     threads = frame_of(job, "backward").threads
     for k, node in enumerate(plans.sums):
         arrays[f"sum{k}"] = x.new_zeros(threads, max(node.width, 1))
@@ -77,11 +77,16 @@ def _flow(job: Job, arrays: Arrays, node: Node) -> Tensor:
 def _of_x(job: Job, arrays: Arrays, prepared: Sequence[Tensor]) -> Tensor:
     plans, program = job.program.plans, job.program
     grad: Tensor | None = arrays.get("gx")
-    for node, matrix in plans.gradients.x_products:
-        flow, p = _flow(job, arrays, node), prepared[matrix.index]
-        depth, width = p.shape[::-1] if matrix.transposed else p.shape
-        packed = packing.once(program, p, matrix.transposed, width, "panel of x")
-        into = huge(flow.new_empty(flow.shape[0], width)) if grad is None else grad
+    wanted = [
+        (prepared[m.index], m.transposed, prepared[m.index].shape[0 if m.transposed else 1])
+        for _, m in plans.gradients.x_products
+    ]
+    panels = packing.once(program, wanted, "panel of x")
+    for (node, _), (p, _, width), packed in zip(
+        plans.gradients.x_products, wanted, panels, strict=True
+    ):
+        flow, depth = _flow(job, arrays, node), p.numel() // width
+        into = fresh_rows(flow.shape[0], width, flow) if grad is None else grad
         grad = by_rows(program, flow.shape[0], depth, width, flow, packed, into, grad)
     return torch.zeros_like(arrays["x"]) if grad is None else grad
 
@@ -162,7 +167,9 @@ def _pieces(job: Job, arrays: Arrays, v: Node) -> list[tuple[slice, Tensor]]:
     start, b = arrays[f"state{i}"], layout.batch
     if layout.reset is None and layout.index is None:
         n = layout.rows
-        later, first = (slice(0, n - b), slice(n - b, n)) if layout.reverse else (slice(b, n), slice(0, b))
+        later, first = (
+            (slice(0, n - b), slice(n - b, n)) if layout.reverse else (slice(b, n), slice(0, b))
+        )
         pieces = [] if n == b else [(later, past[b:] if layout.reverse else past[: n - b])]
         return pieces if job.at_rest else [*pieces, (first, start)]
     if layout.index is not None:

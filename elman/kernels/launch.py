@@ -7,20 +7,18 @@ less time than that.
 from __future__ import annotations
 
 import ctypes
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
 from torch import Tensor
 
-from elman.kernels import packing
+from elman.kernels import packing, settings
 from elman.kernels.graph import Matrix
 from elman.kernels.memory import scratch
 from elman.kernels.plan import Kind
-from elman.kernels.program import Program, pool, threads_at_most
+from elman.kernels.program import Program, longs, pool, threads_at_most
 from elman.kernels.rows import Layout
 
 FEW_ROWS = 4
@@ -38,10 +36,6 @@ another takes as long as reading half of them."""
 LARGE_MATRIX = 1 << 20
 """Bytes from which a product of the input is made in one piece: beside the recurrent one its matrix
 would not stay in the cache."""
-
-flush_denormal = True
-"""Whether numbers too small for full precision count as zero inside kernels. Backward passes over
-long sequences are full of them, and each costs a hundred ordinary operations."""
 
 _FRAMES = 512
 """Sizes that a program remembers at most."""
@@ -120,9 +114,7 @@ class Frame:
 def frame_of(job: Job, kind: Kind) -> Frame:
     """How a kernel of `job` is called."""
     layout, known = job.layout, job.program.frames
-    if layout.lengths is not None:
-        return _frame(job, kind)
-    key = (kind, layout.steps, layout.batch, job.resets, threads_at_most())
+    key = (kind, layout.steps, layout.batch, layout.lengths, job.resets, threads_at_most())
     found = known.get(key)
     if found is None:
         if len(known) >= _FRAMES:
@@ -184,27 +176,25 @@ def call(
     program, layout = job.program, job.layout
     frame = frame_of(job, kind)
     threads = frame.threads
-    panels: list[Tensor | None] = []
-    early: list[Tensor | None] = []
-    for k, (matrix, group, made) in enumerate(frame.panels):
-        p = prepared[matrix.index]
-        packed = _packed(program, p, matrix.transposed, group, kind, k, made is not None)
-        panels.append(None if made else packed)
-        early.append(_ahead(job, made, x, packed, prepared, k) if made else None)
+    packed = _packed(program, frame, kind, prepared)
+    panels, early = [], []
+    for k, ((*_, made), panel) in enumerate(zip(frame.panels, packed, strict=True)):
+        panels.append(None if made else panel)
+        early.append(_ahead(job, made, x, panel, prepared, k) if made else None)
     # Matrices among them are not read, and need not be put in order.
     vectors = [p if p.dim() > 1 else p.contiguous() for p in prepared]
     space = scratch("room", frame.room * threads, x)
     get = arrays.get
     tensors = [*map(get, program.plans.plans[kind].arrays), *panels, *early, *vectors]
     program.functions[kind](
-        _longs(18 + len(tensors)).pack(
+        longs(18 + len(tensors)).pack(
             0,
             layout.taken,
             layout.batch,
             threads,
             frame.by_units,
             frame.room,
-            flush_denormal,
+            settings.flush_denormal,
             layout.first.data_ptr(),
             layout.count.data_ptr(),
             ctypes.addressof(frame.split),
@@ -219,20 +209,15 @@ def call(
     )
 
 
-@lru_cache(maxsize=256)
-def _longs(n: int) -> struct.Struct:
-    return struct.Struct(f"{n}q")
-
-
-def _packed(
-    program: Program, p: Tensor, transposed: bool, group: int, kind: Kind, k: int, early: bool
-) -> Tensor:
-    """A matrix packed; in training it will be another one at the next call."""
-    if early:
-        group = p.shape[0 if transposed else 1]
+def _packed(program: Program, frame: Frame, kind: Kind, prepared: Sequence[Tensor]) -> list[Tensor]:
+    """The matrices packed; in training they will be others at the next call."""
+    wanted = [
+        (prepared[matrix.index], matrix.transposed, early.width if early else group)
+        for matrix, group, early in frame.panels
+    ]
     if kind == "infer":
-        return packing.kept(program, p, transposed, group)
-    return packing.once(program, p, transposed, group, f"panel {k}")
+        return [packing.kept(program, *matrix) for matrix in wanted]
+    return packing.once(program, wanted, "panel")
 
 
 def _ahead(
@@ -289,7 +274,7 @@ def _large(
     if a.stride(1) != 1:
         a = a.contiguous()
     function(
-        _longs(17).pack(
+        longs(17).pack(
             threads,
             rows,
             depth,
@@ -303,7 +288,7 @@ def _large(
             width if init is not None and init.dim() == 2 else 0,
             room.data_ptr(),
             *(pool() if threads > 1 else (0, 0, 0)),
-            flush_denormal,
+            settings.flush_denormal,
             program.product,
         )
     )

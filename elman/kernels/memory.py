@@ -21,6 +21,9 @@ LARGE = 4 << 20
 SMALL = 16 << 10
 """Numbers up to which torch's own memory is as good."""
 
+WORTH_LENDING = 32 << 10
+"""Numbers from which results are put into such memory too."""
+
 KEPT = 512 << 20
 """Bytes kept for further use at most; what comes back beyond that is freed."""
 
@@ -44,6 +47,18 @@ class Lease:
     def __del__(self) -> None:
         if self.size > SMALL:
             _given_back(self.size, self.flat)
+
+
+def fresh_rows(rows: int, width: int, like: Tensor) -> Tensor:
+    """A new matrix; the memory of a large one is used again when the last tensor on it goes."""
+    numbers = rows * width
+    if numbers <= WORTH_LENDING:
+        return like.new_empty(rows, width)
+    lease = Lease(numbers, like)
+    size = numbers * like.element_size()
+    seen = (ctypes.c_char * size).from_address(lease.flat.data_ptr())
+    seen.lease = lease  # type: ignore[attr-defined]
+    return torch.frombuffer(seen, dtype=like.dtype).view(rows, width)
 
 
 _lock = threading.Lock()

@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 from weakref import WeakValueDictionary
 
 import torch
@@ -33,7 +33,7 @@ from elman.cells import structure
 from elman.cells.base import Cell
 from elman.errors import InputError, SlowPathWarning
 from elman.kernels import transforms
-from elman.kernels.sequence import Hold, Result, prepare
+from elman.kernels.sequence import Hold, Options, Result, prepare
 
 _MASKED = -1.0
 """Stands in `rates` for a mask in place of a probability."""
@@ -48,25 +48,11 @@ def run(
     state: Sequence[Tensor] | None = None,
     *,
     weights: dict[str, Tensor] | None = None,
-    lengths: Tensor | Sequence[int] | None = None,
-    reset: Tensor | None = None,
-    reverse: bool = False,
-    hold: Hold | None = None,
-    return_states: bool = False,
     backend: str | None = None,
+    **options: Unpack[Options],
 ) -> Result:
     """`elman.kernels.run` as one operator of a graph, `weights` in place of the cell's own."""
-    call = prepare(
-        cell,
-        x,
-        state,
-        lengths=lengths,
-        reset=reset,
-        reverse=reverse,
-        hold=hold,
-        return_states=return_states,
-        begin=False,
-    )
+    call = prepare(cell, x, state, begin=False, **options)
     handle = cell._handle
     given = weights or {}
     own = [
@@ -86,8 +72,8 @@ def run(
         [h for h in held if isinstance(h, Tensor)],
         [_MASKED if isinstance(h, Tensor) else float(h or 0) for h in held],
         _name((handle, *values)),
-        reverse,
-        return_states,
+        call.reverse,
+        call.return_states,
         backend or "",
         torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None,
         differentiated if keep else [],
@@ -96,7 +82,7 @@ def run(
     return Result(
         results[0],
         tuple(results[1 : 1 + n]),
-        tuple(results[1 + n : 1 + 2 * n]) if return_states else None,
+        tuple(results[1 + n : 1 + 2 * n]) if call.return_states else None,
     )
 
 
@@ -167,7 +153,7 @@ class _Twin:
 
     @classmethod
     def of(cls, cell: Cell) -> _Twin:
-        twin = _hollow(cell, {})
+        twin = hollow(cell, {})
         assert isinstance(twin, Cell)
         places = []
         for name in structure.tensors(cell):
@@ -183,7 +169,7 @@ class _Twin:
             group[name] = tensor
 
 
-def _hollow(module: nn.Module, done: dict[int, nn.Module]) -> nn.Module:
+def hollow(module: nn.Module, done: dict[int, nn.Module]) -> nn.Module:
     """A module like this one with places of its own for its tensors, and everything else shared."""
     if id(module) in done:
         return done[id(module)]
@@ -197,8 +183,7 @@ def _hollow(module: nn.Module, done: dict[int, nn.Module]) -> nn.Module:
     twin._parameters = dict(module._parameters)
     twin._buffers = dict(module._buffers)
     twin._modules = {
-        name: None if part is None else _hollow(part, done)
-        for name, part in module._modules.items()
+        name: None if part is None else hollow(part, done) for name, part in module._modules.items()
     }
     return twin
 

@@ -8,25 +8,45 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from torch import Tensor
 
 from elman.kernels.memory import huge, scratch
-from elman.kernels.program import Program
+from elman.kernels.program import Program, longs, pool, threads_at_most
 
 KEPT = 256 << 20
 """Bytes of packed matrices kept at most, the latest used."""
+
+WORTH_SHARING = 20_000
+"""Numbers from which threads share the work of packing them."""
 
 _lock = threading.Lock()
 _known: OrderedDict[tuple[Any, ...], tuple[int, Tensor]] = OrderedDict()
 
 
-def once(program: Program, p: Tensor, transposed: bool, group: int, name: str) -> Tensor:
-    """`p` packed as by `kept`, into this thread's scratch memory of that name."""
-    room = scratch(name, _size(program, p, transposed, group), p)
-    return _packed(program, p, transposed, group, room)
+def once(program: Program, wanted: Sequence[tuple[Tensor, bool, int]], name: str) -> list[Tensor]:
+    """Matrices packed as by `kept`, by all threads, into this thread's scratch memory.
+
+    Args:
+        program: whose products will read them.
+        wanted: arguments of `kept`, for each.
+        name: that of the scratch memory.
+    """
+    rooms, numbers = [], []
+    for k, (p, transposed, group) in enumerate(wanted):
+        room = scratch(f"{name} {k}", _size(program, p, transposed, group), p)
+        (depth, width), (down, across) = p.shape, p.stride()
+        if transposed:
+            depth, width, down, across = width, depth, across, down
+        numbers += [depth, width, group, p.data_ptr(), down, across, room.data_ptr()]
+        rooms.append(room)
+    threads = threads_at_most() if sum([p.numel() for p, *_ in wanted]) > WORTH_SHARING else 1
+    head = len(wanted), threads, *(pool() if threads > 1 else (0, 0, 0))
+    program.products.pack_all(longs(5 + len(numbers)).pack(*head, *numbers))
+    return rooms
 
 
 def kept(program: Program, p: Tensor, transposed: bool, group: int) -> Tensor:

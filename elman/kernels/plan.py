@@ -120,6 +120,7 @@ class Plan:
         phases: what a step does.
         arrays: what the caller provides, in the order of the kernel's table of pointers.
         scratch: what each thread has for itself: name → size of a row ("1" for a number).
+        of_a_row: which of that is used up before the next row, and so is there once.
         places: where a node lies that is not computed where it is used.
         matrices: which are multiplied by, in the order of the kernel's table of panels.
         groups: for each array of a product: how wide the parts are that are read of it, if threads
@@ -130,6 +131,7 @@ class Plan:
     phases: list[Phase]
     arrays: list[str]
     scratch: dict[str, str]
+    of_a_row: set[str]
     places: dict[Node, Place]
     matrices: list[Matrix]
     groups: dict[str, str] | None
@@ -424,8 +426,8 @@ def _kept_places(plans: Plans, sizes: Sizes) -> list[tuple[Node, Place]]:
 
 
 def place_of(node: Node, places: dict[Node, Place], sizes: Sizes) -> Place:
-    """Where a node lies in memory; a slice within its whole."""
-    if node.op != "slice":
+    """Where a node lies in memory; a slice that has no place of its own, within its whole."""
+    if node in places or node.op != "slice":
         return places[node]
     whole = places[node.args[0]]
     start = node.value[0] + (sizes.values[whole.offset] if whole.offset != "0" else 0)
@@ -445,6 +447,9 @@ class _Planner:
         self.kind, self.sizes, self.places, self.arrays = kind, sizes, places, arrays
         self.given = set(places)
         self.scratch: dict[str, str] = {}
+        self.of_a_row: set[str] = set()
+        self.crossing: set[Node] = set()
+        self.again: dict[Node, set[int]] = {}
         self.matrices: dict[Matrix, None] = {}
         self.level: dict[Node, int] = {}
         self.breaks: set[int] = set()
@@ -457,6 +462,7 @@ class _Planner:
             self.level[node] = self._level_of(node)
         for node, place in stores:
             self._store(node, place)
+        self.crossing = {arg for node in order for arg in node.args if self._crosses(node, arg)}
         for node in order:
             for arg in node.args:
                 self._keep_for(node, arg)
@@ -473,7 +479,8 @@ class _Planner:
             elif node.width == 0:
                 levels[self.level[node]].numbers.append(node)
             else:
-                self._loop(levels, node, self.level[node]).nodes.append(node)
+                for level in (self.level[node], *self.again.get(node, ())):
+                    self._loop(levels, node, level).nodes.append(node)
         for node, targets in self.stores.items():
             for place in targets:
                 if node.width == 0:
@@ -495,7 +502,16 @@ class _Planner:
             phase.meets = self._waits_for_others(phase, following)
         groups = self._groups(phases)
         matrices = list(self.matrices)
-        return Plan(self.kind, phases, self.arrays, self.scratch, self.places, matrices, groups)
+        return Plan(
+            self.kind,
+            phases,
+            self.arrays,
+            self.scratch,
+            self.of_a_row,
+            self.places,
+            matrices,
+            groups,
+        )
 
     def _waits_for_others(self, phase: Phase, following: Phase) -> bool:
         """A product reads what all threads have written, and what is read may be written anew."""
@@ -520,7 +536,8 @@ class _Planner:
                 values = [a for node in loop.nodes for a in node.args]
                 values += [node for node, _ in (*loop.stores, *loop.uniforms)]
                 for value in values:
-                    root = value.args[0] if value.op == "slice" else value
+                    within = value.op == "slice" and value not in self.places
+                    root = value.args[0] if within else value
                     if value.op == "slice" and root.op == "grad_state":
                         return None
                     if root.op == "affine" and self.places[root].array in self.scratch:
@@ -552,7 +569,7 @@ class _Planner:
 
     def _is_given(self, node: Node) -> bool:
         root = node.args[0] if node.op == "slice" else node
-        return root.is_leaf or root in self.given
+        return root.is_leaf or root in self.given or node in self.given
 
     def _at(self, node: Node) -> int:
         """The level a node is there from; 0 of what is given."""
@@ -579,18 +596,47 @@ class _Planner:
         if self._is_given(arg) or arg.op in ("affine", "slice") or arg in self.places:
             return
         here, there = self.level[arg], self._at(node)
-        crosses = any(here < b <= there for b in self.breaks)
         if arg.width == 0:
-            wanted = crosses
+            wanted = self._crosses(node, arg)
         else:
             wanted = node.op == "affine" or arg.op == "cat" or there > here
-        if arg.op == "cat" and node.op == "slice":
+        if not wanted or (arg.op == "cat" and node.op == "slice"):
             return
-        if wanted:
-            if not self.stores.get(arg):
-                self._store(arg, self._room("t", arg))
-            if arg.op != "cat":
-                self.places.setdefault(arg, self.stores[arg][0])
+        if arg not in self.crossing and (made_of := self._made_again(arg)):
+            for part in made_of:
+                self.again.setdefault(part, set()).add(there)
+            return
+        if not self.stores.get(arg):
+            room = self._room("t", arg)
+            if arg not in self.crossing and arg.op != "cat":
+                self.of_a_row.add(room.array)
+                room = Place(room.array, "0")
+            self._store(arg, room)
+        if arg.op != "cat":
+            self.places.setdefault(arg, self.stores[arg][0])
+
+    def _crosses(self, node: Node, arg: Node) -> bool:
+        """Whether products lie between a value and what needs it."""
+        if self._is_given(arg):
+            return False
+        return any(self.level[arg] < b <= self._at(node) for b in self.breaks)
+
+    def _made_again(self, node: Node) -> list[Node]:
+        """What must be computed again to have a value once more, if that takes one load and a few
+        operations: no more than storing it would. Nothing if it takes more."""
+        found, sources, pending = [], set(), [node]
+        while pending:
+            part = pending.pop()
+            if part.width == 0:
+                continue
+            if part.is_uniform or part.op in ("affine", "slice") or self._is_given(part):
+                sources.add(part)
+            elif part.is_pointwise and part.op not in TRANSCENDENTAL:
+                found.append(part)
+                pending += part.args
+            else:
+                return []
+        return found if len(sources) <= 1 and len(found) <= 3 else []
 
     def _store(self, node: Node, place: Place) -> None:
         if node.op == "cat" and not self._is_given(node):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import struct
 import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -191,7 +192,7 @@ class _Known:
         """Whether nothing was set anew since."""
         if list(map(id, chain.from_iterable(self._parts))) != self._ids:
             return False
-        return all([t.is_inference() or t._version == version for t, version in self._versions])
+        return all(t.is_inference() or t._version == version for t, version in self._versions)
 
     def hooked(self) -> str | None:
         """A module whose hooks a kernel would pass over."""
@@ -244,7 +245,7 @@ def _make(cell: Cell, holds: Holds | None, dtype: torch.dtype) -> Program | str:
         getattr(library, f"{kind}_room").restype = ctypes.c_long
         function.argtypes, function.restype = [ctypes.c_char_p], None
     long, pointer = ctypes.c_long, ctypes.c_void_p
-    for large in (products.by_rows, products.of_rows):
+    for large in (products.by_rows, products.of_rows, products.pack_all):
         large.argtypes, large.restype = [ctypes.c_char_p], None
     products.summed.argtypes, products.summed.restype = [long, long, pointer, long], ctypes.c_ulong
     pack, product = (own.pack16, own.product16) if half else (own.pack, own.product)
@@ -322,6 +323,12 @@ def pool() -> tuple[int, int, int]:
             continue
         return found[0], found[1], found[2]
     return 0, 0, 0
+
+
+@lru_cache(maxsize=256)
+def longs(n: int) -> struct.Struct:
+    """So many `long`s or addresses, as C has them in a structure."""
+    return struct.Struct(f"{n}q")
 
 
 _forked = False

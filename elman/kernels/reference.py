@@ -7,24 +7,20 @@ at no value, so it is differentiable as often as the cell is and runs under vmap
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
 from elman.cells.base import Cell, State
-from elman.kernels.sequence import Call, Hold, Result, check_step, prepare
+from elman.kernels.sequence import Call, Hold, Options, Result, check_step, prepare
 
 
 def scan(
     cell: Cell,
     x: Tensor,
     state: Sequence[Tensor] | None = None,
-    *,
-    lengths: Tensor | Sequence[int] | None = None,
-    reset: Tensor | None = None,
-    reverse: bool = False,
-    hold: Hold | None = None,
-    return_states: bool = False,
+    **options: Unpack[Options],
 ) -> Result:
     """Run `cell` over `x` `(T, B, input_size)`; see `elman.kernels.sequence` for the arguments.
 
@@ -33,19 +29,7 @@ def scan(
     >>> scan(cell, torch.zeros(5, 1, 2), lengths=[0]).output.abs().sum()
     tensor(0., grad_fn=<SumBackward0>)
     """
-    return loop(
-        cell,
-        prepare(
-            cell,
-            x,
-            state,
-            lengths=lengths,
-            reset=reset,
-            reverse=reverse,
-            hold=hold,
-            return_states=return_states,
-        ),
-    )
+    return loop(cell, prepare(cell, x, state, **options))
 
 
 def loop(cell: Cell, call: Call) -> Result:

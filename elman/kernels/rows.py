@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from elman.kernels.memory import fresh_rows
 from elman.kernels.sequence import Call
 
 
@@ -28,6 +29,8 @@ class Layout:
         rows: of a sequence array.
         first, count: for each step; `int64`.
         index: the flat position `t * batch + b` of each row; None if they are in order.
+        inverse, padding: for each flat position its row, and positions that have none; None if
+            rows are in order.
         order: the batch row of each rank; None if they are in order.
         reset: for each row, whether it begins anew; None if none does.
         lengths: sorted, for sharing rows out.
@@ -40,9 +43,11 @@ class Layout:
     first: Tensor
     count: Tensor
     index: Tensor | None
+    inverse: Tensor | None
+    padding: Tensor | None
     order: Tensor | None
     reset: Tensor | None
-    lengths: list[int] | None
+    lengths: tuple[int, ...] | None
     reverse: bool
 
     @property
@@ -50,17 +55,22 @@ class Layout:
         """Steps that any row takes."""
         return self.first.shape[0]
 
-    def gathered(self, whole: Tensor) -> Tensor:
-        """`(T, B, n)` to the rows of a sequence array."""
-        rows = whole.reshape(-1, whole.shape[2])
-        return rows.contiguous() if self.index is None else rows.index_select(0, self.index)
+    def gathered(self, flat: Tensor) -> Tensor:
+        """`(T * B, n)` to the rows of a sequence array."""
+        if self.index is None:
+            return flat
+        if flat.requires_grad and torch.is_grad_enabled():
+            return flat.index_select(0, self.index)
+        return torch.index_select(
+            flat, 0, self.index, out=fresh_rows(self.rows, flat.shape[1], flat)
+        )
 
     def scattered(self, rows: Tensor) -> Tensor:
-        """The rows of a sequence array to `(T, B, n)`, zero beyond lengths."""
-        if self.index is not None:
-            whole = rows.new_zeros(self.steps * self.batch, rows.shape[1])
-            rows = whole.index_copy(0, self.index, rows)
-        return rows.view(self.steps, self.batch, -1)
+        """The rows of a sequence array to `(T * B, n)`, zero beyond lengths."""
+        if self.inverse is None or self.padding is None:
+            return rows
+        into = fresh_rows(self.steps * self.batch, rows.shape[1], rows)
+        return torch.index_select(rows, 0, self.inverse, out=into).index_fill_(0, self.padding, 0)
 
     def sorted(self, state: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """A state with its rows by rank."""
@@ -94,7 +104,9 @@ class Layout:
         first, count = self.first[begin:end], self.count[begin:end]
         low = int(first.min())
         rows = slice(low, low + int(count.sum()))
-        lengths = self.lengths and [min(max(n - begin, 0), end - begin) for n in self.lengths]
+        lengths = self.lengths and tuple(
+            [min(max(n - begin, 0), end - begin) for n in self.lengths]
+        )
         layout = replace(
             self,
             steps=end - begin,
@@ -102,6 +114,8 @@ class Layout:
             first=first - low,
             count=count,
             index=None if self.index is None else self.index[rows],
+            inverse=None,
+            padding=None,
             reset=None if self.reset is None else self.reset[rows],
             lengths=lengths,
         )
@@ -122,36 +136,47 @@ class Layout:
 
 
 @lru_cache(maxsize=64)
-def whole(steps: int, batch: int, reverse: bool) -> tuple[Tensor, Tensor]:
-    """First row and number of rows of each step, where all rows are whole."""
+def whole(steps: int, batch: int, reverse: bool) -> Layout:
+    """That of rows which all take all steps."""
     first = torch.arange(steps) * batch
-    return (first.flip(0).contiguous() if reverse else first), torch.full((steps,), batch)
+    if reverse:
+        first = first.flip(0).contiguous()
+    count = torch.full((steps,), batch)
+    nothing = (None,) * 6
+    return Layout(steps, batch, steps * batch, first, count, *nothing, reverse)
+
+
+@lru_cache(maxsize=16)
+def _ragged(steps: int, batch: int, reverse: bool, ends: tuple[int, ...]) -> Layout:
+    lengths, order = torch.tensor(ends).sort(descending=True, stable=True)
+    longest = int(lengths[0])
+    count = (lengths[None, :] > torch.arange(longest)[:, None]).sum(1)
+    first = torch.cat([count.new_zeros(1), count.cumsum(0)[:-1]]) if longest else count
+    step, rank = (torch.arange(batch)[None, :] < count[:, None]).nonzero(as_tuple=True)
+    time = lengths[rank] - 1 - step if reverse else step
+    index = time * batch + order[rank]
+    rows = index.shape[0]
+    inverse = torch.full((steps * batch,), rows)
+    inverse[index] = torch.arange(rows)
+    padding = (inverse == rows).nonzero()[:, 0]
+    inverse[padding] = 0
+    places = (first, count, index, inverse, padding, order)
+    return Layout(steps, batch, rows, *places, None, tuple(lengths.tolist()), reverse)
 
 
 def layout_of(call: Call) -> Layout:
     """Where the rows of a call lie."""
     steps, batch = call.x.shape[:2]
-    reset = call.reset
-    if reset is not None:
-        valid = call.valid()
-        reset = reset if valid is None else reset & valid
-        if call.reverse:
-            # Seen from the far end, the boundary before t + 1 comes before t.
-            reset = torch.cat([reset[1:], torch.zeros_like(reset[:1])])
-        reset = reset.reshape(-1).to(torch.uint8).contiguous()
     if call.lengths is None:
-        first, count = whole(steps, batch, call.reverse)
-        rows = steps * batch
-        return Layout(steps, batch, rows, first, count, None, None, reset, None, call.reverse)
-    lengths, order = call.lengths.long().sort(descending=True, stable=True)
-    longest = int(lengths[0])
-    count = (lengths[None, :] > torch.arange(longest)[:, None]).sum(1)
-    first = torch.cat([count.new_zeros(1), count.cumsum(0)[:-1]]) if longest else count
-    step, rank = (torch.arange(batch)[None, :] < count[:, None]).nonzero(as_tuple=True)
-    time = lengths[rank] - 1 - step if call.reverse else step
-    index = time * batch + order[rank]
-    if reset is not None:
-        reset = reset.index_select(0, index)
-    return Layout(
-        steps, batch, len(index), first, count, index, order, reset, lengths.tolist(), call.reverse
-    )
+        layout = whole(steps, batch, call.reverse)
+    else:
+        layout = _ragged(steps, batch, call.reverse, tuple(call.lengths.tolist()))
+    if call.reset is None:
+        return layout
+    valid = call.valid()
+    reset = call.reset if valid is None else call.reset & valid
+    if call.reverse:
+        # Seen from the far end, the boundary before t + 1 comes before t.
+        reset = torch.cat([reset[1:], torch.zeros_like(reset[:1])])
+    reset = layout.gathered(reset.reshape(-1, 1).to(torch.uint8))
+    return replace(layout, reset=reset.flatten())

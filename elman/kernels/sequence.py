@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import torch
 from torch import Tensor
@@ -50,6 +50,16 @@ class Result(NamedTuple):
     output: Tensor
     state: State
     states: State | None
+
+
+class Options(TypedDict, total=False):
+    """What a run may be asked for by name; see the module for what it means."""
+
+    lengths: Tensor | Sequence[int] | None
+    reset: Tensor | None
+    reverse: bool
+    hold: Hold | None
+    return_states: bool
 
 
 @dataclass(frozen=True)

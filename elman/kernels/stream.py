@@ -18,7 +18,7 @@ from torch import Tensor
 
 from elman.cells.base import Cell, State
 from elman.errors import InputError
-from elman.kernels import launch, packing
+from elman.kernels import packing, settings
 from elman.kernels.dispatch import Choice, announce, forced
 from elman.kernels.memory import Lease
 from elman.kernels.program import Program, Weights, find, lent, pool, tensors_of, threads_at_most
@@ -220,7 +220,7 @@ class CellStream:
         table = [0 if t is None else t.data_ptr() for t in (*tensors, *vectors)]
         split = (ctypes.c_long * 2)(0, batch)
         head = (
-            *(0, 1, batch, threads, threads > 1, lease.size, launch.flush_denormal, 0, 0),
+            *(0, 1, batch, threads, threads > 1, lease.size, settings.flush_denormal, 0, 0),
             *(ctypes.addressof(split), ctypes.addressof(program.sizes), 0),
             *(lease.flat.data_ptr(), program.product),
             *(pool() if threads > 1 else (0, 0, 0)),
@@ -236,11 +236,11 @@ class CellStream:
         self._run = self._by_kernel
 
     def _lay_out(self, steps: int) -> None:
-        self._rows = whole(steps, self._shape[0], False)
+        self._rows = whole(steps, self._shape[0], reverse=False)
         self._args[1] = steps
         # The short way takes addresses as they come, which those of bfloat16 cannot be.
         self._steps = 0 if self._dtype is torch.bfloat16 else steps
-        self._args[7], self._args[8] = (t.data_ptr() for t in self._rows)
+        self._args[7], self._args[8] = self._rows.first.data_ptr(), self._rows.count.data_ptr()
 
     def _by_kernel(self, x: Tensor, steps: int) -> Tensor:
         if steps != self._args[1]:

@@ -324,7 +324,9 @@ class _Extended(nn.RNNBase):
     def _weights(self, layer: int, direction: int) -> dict[str, Tensor]:
         own, end = self._parameters, _end(layer, direction)
         return {
-            ours: found if (found := own.get(theirs + end)) is not None else getattr(self, theirs + end)
+            ours: found
+            if (found := own.get(theirs + end)) is not None
+            else getattr(self, theirs + end)
             for ours, theirs in self._names.items()
         }
 

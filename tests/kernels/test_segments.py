@@ -9,7 +9,7 @@ import torch
 
 import elman.nn
 from elman.errors import InputError, SlowPathWarning
-from elman.kernels import cpu, packing, record
+from elman.kernels import packing, record, settings
 from elman.kernels.memory import Lease
 
 CALLS = {
@@ -83,7 +83,7 @@ def test_what_is_kept_grows_with_the_segment_and_not_with_time():
 def test_too_little_memory_makes_segments_by_itself(monkeypatch):
     layer, x = elman.nn.GRU(4, 8), torch.randn(400, 2, 4, requires_grad=True)
     whole = torch.autograd.grad(layer(x)[0].square().sum(), x)[0]
-    monkeypatch.setattr(cpu, "training_memory", 10_000)
+    monkeypatch.setattr(settings, "training_memory", 10_000)
     found = layer(x)[0]
     assert "Segmented" in str(found.grad_fn.next_functions) + str(found.grad_fn)
     torch.testing.assert_close(torch.autograd.grad(found.square().sum(), x)[0], whole)

@@ -8,34 +8,81 @@
 
 /* A panel of K rows, `wide` numbers each, of which the matrix has the first `left`. */
 static void pack_panel(long K, const T *p, long sk, long sj, T *out, long wide, long left) {
-    if (sj == 1 && left >= wide) {
-        for (long k = 0; k < K; k++) memcpy(out + k * wide, p + k * sk, wide * sizeof(T));
+    if (sj == 1) {
+        for (long k = 0; k < K; k++, p += sk, out += wide)
+            for (long i = 0; i < wide; i += V) *(uvec *)(out + i) = load(p + i, left - i);
         return;
     }
     long k = 0;
     if (sk == 1) /* transposed: square pieces, read along their columns and written along rows */
         for (; k + V <= K; k += V)
             for (long i = 0; i < wide; i += V) {
-                T square[V][V];
+                vec square[V];
+#pragma GCC unroll 16
                 for (long c = 0; c < V; c++)
-                    if (i + c < left) memcpy(square[c], p + (i + c) * sj + k, sizeof square[c]);
-                    else memset(square[c], 0, sizeof square[c]);
-                for (long r = 0; r < V; r++)
-                    for (long c = 0; c < V; c++) out[(k + r) * wide + i + c] = square[c][r];
+                    square[c] = i + c < left ? load(p + (i + c) * sj + k, V) : splat(0);
+                turn(square);
+#pragma GCC unroll 16
+                for (long r = 0; r < V; r++) *(uvec *)(out + (k + r) * wide + i) = square[r];
             }
     for (; k < K; k++)
         for (long i = 0; i < wide; i++) out[k * wide + i] = i < left ? p[k * sk + i * sj] : 0;
 }
 
+/* Matrices to pack, their panels shared out. */
+typedef struct { long K, N, group; const T *p; long sk, sj; T *out; } Matrix;
+
+typedef struct {
+    long count, threads;
+    void (*parallel)(void (*)(void *), void *, unsigned, unsigned);
+    int (*thread)(void);
+    int (*team)(void);
+    Matrix matrices[];
+} Packing;
+
+static long panels_of(const Matrix *m) {
+    return m->N / m->group * ((m->group + W * V - 1) / (W * V));
+}
+
+/* The panels of a matrix from `lo` to `hi`. */
+static void pack_part(const Matrix *m, long lo, long hi) {
+    long a_group = (m->group + W * V - 1) / (W * V);
+    long padded = (m->group + V - 1) / V * V;
+    for (long q = lo; q < hi; q++) {
+        long g = q / a_group, j = q % a_group * W * V, left = m->group - j;
+        long wide = (left < W * V ? (left + V - 1) / V : W) * V;
+        pack_panel(m->K, m->p + (g * m->group + j) * m->sj, m->sk, m->sj,
+                   m->out + (g * padded + j) * m->K, wide, left);
+    }
+}
+
 /* The matrix has element (k, j) at p[k * sk + j * sj]. Its columns are packed `group` at a time,
  * each group beginning at a panel of its own. */
 void pack(long K, long N, long group, const T *p, long sk, long sj, T *out) {
-    for (long g = 0; g < N; g += group)
-        for (long j = 0; j < group; j += W * V) {
-            long left = group - j, wide = (left < W * V ? (left + V - 1) / V : W) * V;
-            pack_panel(K, p + (g + j) * sj, sk, sj, out, wide, left);
-            out += K * wide;
-        }
+    Matrix m = {K, N, group, p, sk, sj, out};
+    pack_part(&m, 0, panels_of(&m));
+}
+
+static void pack_share(const Packing *a, long me, long team) {
+    long all = 0, at = 0;
+    for (long i = 0; i < a->count; i++) all += panels_of(a->matrices + i);
+    long lo = all * me / team, hi = all * (me + 1) / team;
+    for (long i = 0; i < a->count; i++) {
+        long n = panels_of(a->matrices + i), from = lo - at, to = hi - at;
+        pack_part(a->matrices + i, from > 0 ? from : 0, to < n ? to : n);
+        at += n;
+    }
+}
+
+static void pack_in_pool(void *p) {
+    const Packing *a = p;
+    long team = a->threads > 1 ? a->team() : 1;
+    pack_share(a, team > 1 ? a->thread() : 0, team);
+}
+
+void pack_all(const Packing *a) {
+    if (a->threads > 1) a->parallel(pack_in_pool, (void *)a, (unsigned)a->threads, 0);
+    else pack_share(a, 0, 1);
 }
 
 /* A sum that changes when a number does, for weights written to behind a cache's back. */
@@ -189,6 +236,9 @@ typedef struct {
 /* Rows of A and G, and strips of R columns of A, that stay in the second cache together. */
 enum { CHUNK = 256, STRIPS = 64 };
 
+/* Panels that read a strip from which it is put in order for them. */
+enum { WORTH_PACKING = 2 };
+
 /* C (rows, N) = init + A (rows, K) @ the packed matrix. */
 static void by_rows_part(const Large *a, long me) {
     long lo = a->rows * me / a->threads, hi = a->rows * (me + 1) / a->threads;
@@ -227,7 +277,7 @@ static void of_rows_part(const Large *a, long me) {
         for (long low = top; low < end; low += STRIPS * R) {
             long depth = a->rows - r < CHUNK ? a->rows - r : CHUNK;
             long high = end - low < STRIPS * R ? end : low + STRIPS * R;
-            pack_strips(a, r, depth, low, high, packed);
+            if (panels >= WORTH_PACKING) pack_strips(a, r, depth, low, high, packed);
             for (long q = 0; q < panels; q++) { /* of like width */
                 long j = (from + own * q / panels) * V, left = a->N - j;
                 long wide = own * (q + 1) / panels - own * q / panels;
@@ -235,7 +285,10 @@ static void of_rows_part(const Large *a, long me) {
                 for (long k = low; k < high; k += R) {
                     long here = high - k < R ? high - k : R;
                     T *C = a->C + k * a->N + j;
-                    downs[here - 1][wide - 1](depth, packed + (k - low) * CHUNK, R, panel, wide * V,
+                    const T *A = a->A + r * a->lda + k;
+                    long down = a->lda;
+                    if (panels >= WORTH_PACKING) A = packed + (k - low) * CHUNK, down = R;
+                    downs[here - 1][wide - 1](depth, A, down, panel, wide * V,
                                               r || a->init ? C : 0, a->N, C, a->N,
                                               left < wide * V ? left : wide * V);
                 }

@@ -18,6 +18,16 @@ typedef T vec __attribute__((vector_size(V * sizeof(T))));
 typedef I ivec __attribute__((vector_size(V * sizeof(T))));
 typedef T uvec __attribute__((vector_size(V * sizeof(T)), aligned(sizeof(T)), may_alias));
 
+/* Numbers of two vectors, by their places in both together. */
+#ifdef __clang__
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (ivec){__VA_ARGS__})
+#endif
+
+/* A line of the cache that a later step reads. */
+#define SOON(p) __builtin_prefetch(p)
+
 INLINE vec splat(T a) { return (vec){0} + a; } /* but of -0, which comes out as 0 */
 
 #define SIGN ((ivec){0} + (I)(1ull << (8 * sizeof(I) - 1)))
