@@ -467,6 +467,8 @@ class _Planner:
             for arg in node.args:
                 self._keep_for(node, arg)
 
+        summed = {part for node, place in uniforms for part, _ in self._parts(node, place)}
+        idle = self._idle(order, summed)
         levels = [Level() for _ in range(max([0, *self.level.values()]) + 1)]
         products: dict[int, list[Product]] = {}
         for node in order:
@@ -479,7 +481,8 @@ class _Planner:
             elif node.width == 0:
                 levels[self.level[node]].numbers.append(node)
             else:
-                for level in (self.level[node], *self.again.get(node, ())):
+                own = () if node in idle else (self.level[node],)
+                for level in (*own, *self.again.get(node, ())):
                     self._loop(levels, node, level).nodes.append(node)
         for node, targets in self.stores.items():
             for place in targets:
@@ -637,6 +640,24 @@ class _Planner:
             else:
                 return []
         return found if len(sources) <= 1 and len(found) <= 3 else []
+
+    def _idle(self, order: list[Node], summed: set[Node]) -> set[Node]:
+        """What is computed again where it is needed, and not needed where it is computed first."""
+        users: dict[Node, list[Node]] = {}
+        for node in order:
+            for arg in node.args:
+                users.setdefault(arg, []).append(node)
+        idle: set[Node] = set()
+        for node in reversed(order):
+            if node not in self.again or node in self.stores or node in summed:
+                continue
+            own = self.level[node]
+            if not any(
+                (self._at(user) == own and user not in idle) or own in self.again.get(user, ())
+                for user in users.get(node, ())
+            ):
+                idle.add(node)
+        return idle
 
     def _store(self, node: Node, place: Place) -> None:
         if node.op == "cat" and not self._is_given(node):

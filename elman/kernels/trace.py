@@ -1,32 +1,36 @@
 """From a cell to the graph of its step: `forward` is run once on tensors without values.
 
-torch's tracer writes down the aten operations; each is turned into nodes of
-`elman.kernels.graph` by a rule of `elman.kernels.aten`. What depends on parameters alone (a
-transposed weight, a gate's bound, the complex diagonal of an LRU) is no part of a step: it is kept
-as a small torch program, run once a call under autograd, and its results are what kernels know as
-matrices, vectors and numbers.
+A recorder writes down the aten operations; each is turned into nodes of `elman.kernels.graph` by a
+rule of `elman.kernels.aten`. What depends on parameters alone (a transposed weight, a gate's bound,
+the complex diagonal of an LRU) is no part of a step: it is kept as recorded, done once a call under
+autograd, and its results are what kernels know as matrices, vectors and numbers.
 """
 
 from __future__ import annotations
 
+import inspect
+import linecache
 import operator
-import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, fx
-from torch.func import functional_call
+from torch import Tensor, nn
 
 from elman.cells.base import Cell
-from elman.kernels.aten import RULES, Unsupported, name_of
+from elman.kernels.aten import RULES, Unsupported
 from elman.kernels.graph import Graph, Matrix, Node
+from elman.kernels.ops import hollow
+from elman.kernels.recording import NeedsValue, On, Operation, Recorder, Refused, Replay, needed
 from elman.kernels.reference import held
 from elman.kernels.sequence import Hold
 
 Holds = tuple[Literal["mask"] | float | None, ...]
 """For each state how it is held: "mask", a probability, or None."""
+
+aten = torch.ops.aten
 
 
 class Untraceable(Exception):
@@ -43,7 +47,7 @@ class Traced:
         output, states: what it gives.
         names: the parameters and buffers that `prepare` takes, in order.
         prepare: those to the matrices, vectors and numbers of the graph.
-        step: the same step as a torch program `(prepared, x, states, masks)`, for a second
+        step: the same step in torch operations `(prepared, x, states, masks)`, for a second
             derivative.
     """
 
@@ -53,7 +57,7 @@ class Traced:
     states: tuple[Node, ...]
     names: tuple[str, ...]
     prepare: Callable[[Sequence[Tensor]], tuple[Tensor, ...]]
-    step: Callable[..., Any]
+    step: Callable[..., tuple[Tensor, ...]]
 
 
 def trace(cell: Cell, holds: Holds | None = None) -> Traced:
@@ -62,31 +66,59 @@ def trace(cell: Cell, holds: Holds | None = None) -> Traced:
     Raises:
         Untraceable: with the reason and the line of the cell.
     """
-    batch = _batch_for(cell)
-    named = _tensors(cell)
-    names = tuple(n for n, t in named.items() if t.is_floating_point())
-    dtype = next((named[n].dtype for n in names), torch.float32)
+    if "torch._dynamo" in sys.modules:
+        # Where a graph was broken it would capture what is to be recorded.
+        traced: Traced = torch.compiler.disable(_trace)(cell, holds)  # type: ignore[no-untyped-call]
+        return traced
+    return _trace(cell, holds)
+
+
+def _trace(cell: Cell, holds: Holds | None) -> Traced:
     kept = tuple(holds or (None,) * len(cell.state_sizes))
-
-    def step(parameters: list[Tensor], x: Tensor, state: Any, masks: Any) -> Any:
-        given = dict(zip(names, parameters, strict=True))
-        output, new = functional_call(cell, given, (x, state), tie_weights=False)
-        hold: Hold = tuple(
-            mask != 0 if how == "mask" else how for how, mask in zip(kept, masks, strict=True)
-        )
-        return held(hold, state, output, tuple(new))
-
-    program = _program(step, cell, [named[n] for n in names], batch, dtype, kept)
-    return _Reader(cell, program, batch, names, kept).read()
+    try:
+        recorder, names, results = _recorded(cell, kept)
+    except Exception as error:
+        # Whatever a user's forward raises on tensors without values: the reference can run it.
+        raise Untraceable(_told(error, cell)) from error
+    return _Reader(cell, recorder, names, results, kept).read()
 
 
-def _tensors(cell: Cell) -> dict[str, Tensor]:
-    """Parameters, then buffers: of a shared module once, a shared tensor under all its names."""
+def _recorded(cell: Cell, holds: Holds) -> tuple[Recorder, tuple[str, ...], list[Operation]]:
+    """A step on stand-ins, the names of those for parameters, and what leads to its results."""
+    # Not the cell itself, which other threads may be using.
+    twin = hollow(cell, {})
+    places = _places(twin)
+    own = [group[key] for group, key in places.values()]
+    dtype = next((t.dtype for t in own if t.is_floating_point()), torch.float32)
+    recorder = Recorder(_batch_for(cell))
+    for (group, key), tensor in zip(places.values(), own, strict=True):
+        group[key] = recorder.argument(tensor, On.PARAMETERS)
+
+    def rows(width: int) -> Tensor:
+        zeros = torch.zeros(recorder.rows.value, width, dtype=dtype, device="cpu")
+        return recorder.argument(zeros, On.ROWS)
+
+    x, state = rows(cell.input_size), tuple(rows(n) for n in cell.state_sizes)
+    hold = [
+        rows(n) if how == "mask" else how for n, how in zip(cell.state_sizes, holds, strict=True)
+    ]
+
+    def step() -> list[Tensor]:
+        output, new = twin(x, state)
+        masks: Hold = tuple(h != 0 if isinstance(h, Tensor) else h for h in hold)
+        output, new = held(masks, state, output, tuple(new))
+        return [output, *new]
+
+    return recorder, tuple(places), recorder.run(step)
+
+
+def _places(module: nn.Module) -> dict[str, tuple[dict[str, Any], str]]:
+    """Where parameters lie, then buffers: of a shared module once, of a shared tensor all."""
     kinds = [
         {
-            f"{prefix}.{name}" if prefix else name: tensor
-            for prefix, module in cell.named_modules()
-            for name, tensor in getattr(module, kind).items()
+            f"{prefix}.{name}" if prefix else name: (getattr(part, kind), name)
+            for prefix, part in module.named_modules()
+            for name, tensor in getattr(part, kind).items()
             if tensor is not None
         }
         for kind in ("_parameters", "_buffers")
@@ -106,278 +138,19 @@ def _batch_for(cell: Cell) -> int:
     return batch
 
 
-def _program(
-    step: Callable[..., Any],
-    cell: Cell,
-    parameters: list[Tensor],
-    batch: int,
-    dtype: torch.dtype,
-    holds: Holds,
-) -> fx.GraphModule:
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    x = torch.zeros(batch, cell.input_size, dtype=dtype)
-    state = tuple(torch.zeros(batch, n, dtype=dtype) for n in cell.state_sizes)
-    masks = [
-        torch.zeros_like(s) if how == "mask" else None for how, s in zip(holds, state, strict=True)
-    ]
-    own = [torch.empty_like(p, device="cpu", requires_grad=False) for p in parameters]
-    try:
-        with torch.no_grad(), torch.autocast("cpu", enabled=False):
-            return make_fx(
-                step,
-                decomposition_table=_decompositions(),
-                tracing_mode="fake",
-                _allow_non_fake_inputs=True,
-                record_stack_traces=True,
-            )(own, x, state, masks)
-    except Exception as error:
-        # Whatever a user's forward raises on tensors without values: the reference can run it.
-        line = _line_of_error(error, cell)
-        if "DataDependent" in type(error).__name__:
-            raise Untraceable(f"what is done depends on a tensor's value{line}") from error
-        told = str(error).strip().splitlines()
-        raise Untraceable(f"{told[0] if told else type(error).__name__}{line}") from error
-
-
-def _decompositions() -> Any:
-    from torch._decomp import get_decompositions
-
-    aten = torch.ops.aten
-    return get_decompositions(
-        [
-            aten.addcdiv,
-            aten.addcmul,
-            aten.gelu,
-            aten.glu,
-            aten.lerp,
-            aten.logaddexp,
-            aten.mish,
-            aten.silu,
-            aten.threshold,
-        ]
-    )
-
-
-class _Reader:
-    """Turns a traced program into nodes, one call of aten after another."""
-
-    def __init__(
-        self, cell: Cell, program: fx.GraphModule, batch: int, names: tuple[str, ...], holds: Holds
-    ) -> None:
-        self.cell, self.program, self.batch = cell, program, batch
-        self.names, self.holds = names, holds
-        self.graph = Graph()
-        self.values: dict[fx.Node, Any] = {}
-        self.prepared: dict[fx.Node, int] = {}
-        self.placeholders = [n for n in program.graph.nodes if n.op == "placeholder"]
-        self.unused: set[fx.Node] = set()
-
-    def read(self) -> Traced:
-        """The whole program."""
-        self._read_placeholders()
-        for node in self.program.graph.nodes:
-            if _is_random(node):
-                raise Untraceable(f"{name_of(node)} draws random numbers{_at(node)}")
-            if _changes_in_place(node):
-                self._check_in_place(node)
-            if node.op == "call_function" and self._of_rows(node) and _used(node):
-                self.graph.line = _line(node)
-                self.values[node] = self._call(node)
-        (results,) = next(n for n in self.program.graph.nodes if n.op == "output").args
-        output, *states = (self.row(n) for n in results)
-        self._check(output, states)
-        return Traced(
-            self.graph,
-            self.cell.input_size,
-            output,
-            tuple(states),
-            self.names,
-            _preparation(self.program, self.prepared, len(self.names)),
-            _row_program(self.program, self.prepared, len(self.names), self.unused),
-        )
-
-    def _read_placeholders(self) -> None:
-        rows = iter(self.placeholders[len(self.names) :])
-        self.values[next(rows)] = self.graph.leaf("x", 0, self.cell.input_size)
-        for i, size in enumerate(self.cell.state_sizes):
-            self.values[next(rows)] = self.graph.leaf("state", i, size)
-        for i, (size, how) in enumerate(zip(self.cell.state_sizes, self.holds, strict=True)):
-            mask = next(rows, None)
-            if how == "mask" and mask is not None:
-                self.values[mask] = self.graph.leaf("mask", i, size)
-            elif mask is not None:
-                self.unused.add(mask)
-
-    def _check(self, output: Node, states: list[Node]) -> None:
-        sizes = (self.cell.output_size, *self.cell.state_sizes)
-        for node, size in zip((output, *states), sizes, strict=True):
-            if node.width not in (0, size):
-                raise Untraceable(f"an output or state is {node.width} wide and not {size}")
-
-    def _check_in_place(self, node: fx.Node) -> None:
-        """Only a value of the step's own may be changed, and only if nothing else is a view of it.
-
-        The tracer puts the result in the place of what was changed, but not in that of its views.
-        """
-        changed = node.args[0]
-        assert isinstance(changed, fx.Node)
-        own = changed in self.values and changed.op == "call_function"
-        if not own or _is_view(changed) or any(_is_view(user) for user in changed.users):
-            raise Untraceable(f"{name_of(node)} changes a tensor in place{_at(node)}")
-
-    def _of_rows(self, node: fx.Node) -> bool:
-        """Whether a value differs from row to row."""
-        return any(a in self.values for a in node.all_input_nodes)
-
-    def _call(self, node: fx.Node) -> Any:
-        if node.target is operator.getitem:
-            whole, index = node.args
-            assert isinstance(whole, fx.Node)
-            assert isinstance(index, int)
-            parts = self.values[whole]
-            if not isinstance(parts, list) or index >= len(parts) or parts[index] is None:
-                raise Untraceable(f"a result of {name_of(whole)} has no kernel{_at(whole)}")
-            return parts[index]
-        name = name_of(node)
-        rule = RULES.get(name[:-1] if _changes_in_place(node) else name)
-        if rule is None:
-            raise Untraceable(f"{name_of(node)} has no kernel{_at(node)}")
-        try:
-            return rule(self, node, *node.args, **node.kwargs)
-        except Unsupported as error:
-            raise Untraceable(f"{name_of(node)}: {error}{_at(node)}") from None
-        except (TypeError, ValueError) as error:
-            raise Untraceable(
-                f"{name_of(node)} is called in a way without a kernel{_at(node)}"
-            ) from error
-
-    def row(self, value: Any) -> Node:
-        """A value of each row: computed, a constant, or a parameter."""
-        if isinstance(value, bool | int | float):
-            return self.graph.const(float(value))
-        if not isinstance(value, fx.Node):
-            raise Unsupported(f"{value!r} is no value of a row")
-        if value in self.values:
-            found = self.values[value]
-            if not isinstance(found, Node):
-                raise Unsupported("several values at once")
-            return found
-        return self._parameter(value)
-
-    def _parameter(self, value: fx.Node) -> Node:
-        if value.target is torch.ops.aten.expand.default and self.batch in self.shape(value):
-            return self._expanded(value)
-        meta = (
-            value.meta["val"] if "val" in value.meta else getattr(self.program, str(value.target))
-        )
-        if value.target in (torch.ops.aten.full.default, torch.ops.aten.scalar_tensor.default):
-            return self.graph.const(float(value.args[-1]))  # type: ignore[arg-type]
-        if value.target in (torch.ops.aten.zeros.default, torch.ops.aten.ones.default):
-            return self.graph.const(float(value.target is torch.ops.aten.ones.default))
-        if not meta.is_floating_point() and meta.dim() == 0 and value.op == "get_attr":
-            return self.graph.const(float(getattr(self.program, str(value.target))))
-        shape = list(meta.shape)
-        if not meta.is_floating_point():
-            raise Unsupported(f"a parameter of {meta.dtype}")
-        if self.batch in shape:
-            raise Unsupported("a constant with one entry for each row")
-        while len(shape) > 1 and shape[0] == 1:
-            shape = shape[1:]
-        index = self.prepared.setdefault(value, len(self.prepared))
-        if not shape:
-            return self.graph.leaf("number", index, 0)
-        if len(shape) == 1:
-            return self.graph.leaf("vector", index, shape[0])
-        raise Unsupported(f"a parameter of shape {tuple(meta.shape)} goes with a row")
-
-    def _expanded(self, value: fx.Node) -> Node:
-        """A parameter spread out over rows is that parameter."""
-        found, shape = self.row(value.args[0]), self.shape(value)
-        if len(shape) != 2 or shape[0] != self.batch:
-            raise Unsupported(f"a parameter of shape {shape} goes with a row")
-        return (
-            found
-            if found.width == shape[1] or not found.width
-            else self.graph.vector_of(self.graph.number_of(found), shape[1])
-        )
-
-    def matrix(self, value: Any) -> tuple[Matrix, tuple[int, int]]:
-        """A parameter that multiplies rows; a transposed one is known by what it transposes."""
-        if not isinstance(value, fx.Node) or value in self.values:
-            raise Unsupported("a product of two things that differ from row to row")
-        transposed = False
-        rows, columns = value.meta["val"].shape
-        while value.target in (torch.ops.aten.t.default, torch.ops.aten.numpy_T.default):
-            value, transposed = value.args[0], not transposed
-            assert isinstance(value, fx.Node)
-        index = self.prepared.setdefault(value, len(self.prepared))
-        return Matrix(index, transposed), (rows, columns)
-
-    def shape(self, node: Any) -> tuple[int, ...]:
-        """The traced shape of a value."""
-        if isinstance(node, fx.Node):
-            meta = node.meta["val"]
-            return tuple(meta.shape) if isinstance(meta, Tensor) else ()
-        return ()
-
-    def by_columns(self, node: fx.Node, axis: int) -> None:
-        """Refuse what reaches across rows."""
-        dims = len(self.shape(node.args[0]))
-        if dims != 2 or axis % dims != 1:
-            raise Unsupported("it reaches across rows")
-
-
-def _changes_in_place(node: fx.Node) -> bool:
-    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
-
-
-def _is_random(node: fx.Node) -> bool:
-    """Whether it would have to be drawn anew in each step, also where it depends on no row."""
-    return (
-        isinstance(node.target, torch._ops.OpOverload)
-        and torch.Tag.nondeterministic_seeded in node.target.tags
-    )
-
-
-def _is_view(node: fx.Node) -> bool:
-    return isinstance(node.target, torch._ops.OpOverload) and any(
-        a.alias_info is not None and not a.alias_info.is_write
-        for a in node.target._schema.arguments
-    )
-
-
-def _used(node: fx.Node) -> bool:
-    return bool(node.users)
-
-
-_FRAME = re.compile(
-    r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<where>\S+)\n\s*(?P<code>.*)'
-)
-
-
-def _line(node: fx.Node) -> str:
-    """The line of source that a traced call comes from, as `file:line: code`."""
-    frames = list(_FRAME.finditer(node.meta.get("stack_trace") or ""))
-    own = [f for f in frames if "/torch/" not in f["file"]]
-    return "" if not own else _said(own[-1])
-
-
-def _said(frame: re.Match[str]) -> str:
-    file = frame["file"].rpartition("/")[2]
-    return f"{file}:{frame['line']}: {frame['code'].strip()}"
-
-
-def _at(node: fx.Node) -> str:
-    line = _line(node)
-    return f" ({line})" if line else ""
+def _told(error: Exception, cell: Cell) -> str:
+    """What is said of an error."""
+    if isinstance(error, Refused):
+        return str(error)
+    line = _line_of_error(error, cell)
+    if isinstance(error, NeedsValue):
+        return f"what is done depends on a tensor's value{line}"
+    told = str(error).strip().splitlines()
+    return f"{told[0] if told else type(error).__name__}{line}"
 
 
 def _line_of_error(error: BaseException, cell: Cell) -> str:
     """Where in the cell's own file an error arose."""
-    import inspect
-    import linecache
-
     file = inspect.getsourcefile(type(cell).forward)
     found, trace_ = "", error.__traceback__
     while trace_ is not None:
@@ -389,50 +162,197 @@ def _line_of_error(error: BaseException, cell: Cell) -> str:
     return found
 
 
-def _preparation(
-    program: fx.GraphModule, prepared: dict[fx.Node, int], names: int
-) -> Callable[[Sequence[Tensor]], tuple[Tensor, ...]]:
-    """What makes the kernel's parameters from the cell's: usually, nothing but choosing them."""
-    placeholders = [n for n in program.graph.nodes if n.op == "placeholder"][:names]
-    if all(node in placeholders for node in prepared):
-        chosen = [placeholders.index(node) for node in prepared]
-        return lambda parameters: tuple(parameters[i] for i in chosen)
-    graph = fx.Graph()
-    copies: dict[fx.Node, fx.Node] = {}
-    wanted = _ancestors(prepared)
-    for node in program.graph.nodes:
-        if node in placeholders or node in wanted:
-            copies[node] = graph.node_copy(node, lambda n: copies[n])
-    graph.output(tuple(copies[node] for node in prepared))
-    module = fx.GraphModule(program, graph)
-    return lambda parameters: module(*parameters)
+class _Reader:
+    """Turns what was recorded into nodes, one operation after another."""
 
+    def __init__(
+        self,
+        cell: Cell,
+        recorder: Recorder,
+        names: tuple[str, ...],
+        results: Sequence[Operation],
+        holds: Holds,
+    ) -> None:
+        self.cell, self.recorder, self.names, self.holds = cell, recorder, names, holds
+        arguments = [op for op in recorder.operations if op.target == "argument"]
+        self.parameters, self.rows = arguments[: len(names)], arguments[len(names) :]
+        self.results = results
+        self.batch: int = recorder.rows.value
+        self.dtype: torch.dtype = self.rows[0].dtype
+        self.graph = Graph()
+        self.values: dict[Operation, Any] = {}
+        self.prepared: dict[Operation, int] = {}
 
-def _row_program(
-    program: fx.GraphModule, prepared: dict[fx.Node, int], names: int, unused: set[fx.Node]
-) -> Callable[..., Any]:
-    """The step in torch operations, of what the kernel takes; without the unused masks."""
-    graph = fx.Graph()
-    copies = {node: graph.placeholder(f"prepared_{k}") for node, k in prepared.items()}
-    parameters = [n for n in program.graph.nodes if n.op == "placeholder"][:names]
-    for node in program.graph.nodes:
-        known = node in copies or node in parameters or node in unused
-        if not known and all(a in copies for a in node.all_input_nodes):
-            copies[node] = graph.node_copy(node, lambda n: copies[n])
-    module = fx.GraphModule(program, graph)
+    def read(self) -> Traced:
+        """The whole recording."""
+        self._read_rows()
+        wanted = needed(self.results)
+        steps = [op for op in self.recorder.operations if op in wanted]
+        for op in (*steps, Operation("results", self.results)):
+            for used in op.inputs:
+                used.users.add(op)
+        for op in steps:
+            if op.depends is On.ROWS and op not in self.values:
+                self.graph.line = op.line
+                self.values[op] = self._value(op)
+        sizes = (self.cell.output_size, *self.cell.state_sizes)
+        output, *states = map(self._result, self.results, sizes)
+        return Traced(
+            self.graph,
+            self.cell.input_size,
+            output,
+            tuple(states),
+            self.names,
+            self._preparation(),
+            self._step(),
+        )
 
-    def step(parameters: Sequence[Tensor], x: Tensor, state: Sequence[Tensor], masks: Any) -> Any:
-        return module(*parameters, x, *state, *masks)
+    def _read_rows(self) -> None:
+        rows = iter(self.rows)
+        self.values[next(rows)] = self.graph.leaf("x", 0, self.cell.input_size)
+        for i, size in enumerate(self.cell.state_sizes):
+            self.values[next(rows)] = self.graph.leaf("state", i, size)
+        for i, (size, how) in enumerate(zip(self.cell.state_sizes, self.holds, strict=True)):
+            if how == "mask":
+                self.values[next(rows)] = self.graph.leaf("mask", i, size)
 
-    return step
+    def _result(self, op: Operation, size: int) -> Node:
+        if len(op.shape) != 2 or op.shape[0] != self.batch:
+            raise Untraceable(f"an output or state of shape {op.shape} is no row")
+        if op.shape[1] != size:
+            raise Untraceable(f"an output or state is {op.shape[1]} wide and not {size}")
+        try:
+            return self.row(op)
+        except Unsupported as error:
+            raise Untraceable(str(error)) from None
 
+    def _value(self, op: Operation) -> Any:
+        """A node, or a list of them where there are several results."""
+        found = self._part(op) if op.target is operator.getitem else self._by_rule(op)
+        if op.followed or not isinstance(found, Node):
+            return found
+        return self.graph.pointwise("detach", found)
 
-def _ancestors(nodes: Any) -> set[fx.Node]:
-    found: set[fx.Node] = set()
-    pending = list(nodes)
-    while pending:
-        node = pending.pop()
-        if node not in found:
-            found.add(node)
-            pending += node.all_input_nodes
-    return found
+    def _part(self, op: Operation) -> Node:
+        whole, index = op.args
+        parts = self.values[whole]
+        if not isinstance(parts, list) or index >= len(parts) or parts[index] is None:
+            raise Untraceable(f"a result of {whole.name} has no kernel{whole.at}")
+        found: Node = parts[index]
+        return found
+
+    def _by_rule(self, op: Operation) -> Any:
+        rule = RULES.get(op.name[:-1] if op.changes_in_place else op.name)
+        if rule is None:
+            raise Untraceable(f"{op.name} has no kernel{op.at}")
+        try:
+            return rule(self, op, *op.args, **op.kwargs)
+        except Unsupported as error:
+            raise Untraceable(f"{op.name}: {error}{op.at}") from None
+        except (TypeError, ValueError) as error:
+            raise Untraceable(f"{op.name} is called in a way without a kernel{op.at}") from error
+
+    def row(self, value: Any) -> Node:
+        """A value of each row: computed, a constant, or a parameter."""
+        if isinstance(value, bool | int | float):
+            return self.graph.const(float(value))
+        if not isinstance(value, Operation):
+            raise Unsupported(f"{value!r} is no value of a row")
+        if value.depends is not On.ROWS:
+            return self._parameter(value)
+        found = self.values[value]
+        if not isinstance(found, Node):
+            raise Unsupported("several values at once")
+        return found
+
+    def _parameter(self, value: Operation) -> Node:
+        if value.target is aten.expand.default and value.followed and self.batch in value.shape:
+            return self._expanded(value)
+        filled = value
+        while filled.target is aten.detach.default:
+            # Which is done to whatever torch makes.
+            filled = filled.args[0]
+        if filled.target in (aten.full.default, aten.scalar_tensor.default):
+            return self.graph.const(float(filled.args[-1]))
+        if filled.target in (aten.zeros.default, aten.ones.default):
+            return self.graph.const(float(filled.target is aten.ones.default))
+        shape = list(value.shape)
+        flag = value.dtype == torch.bool
+        if value.dtype.is_complex or not (value.dtype.is_floating_point or flag or not shape):
+            raise Unsupported(f"a parameter of {value.dtype}")
+        if self.batch in shape:
+            raise Unsupported("a constant with one entry for each row")
+        while len(shape) > 1 and shape[0] == 1:
+            shape = shape[1:]
+        if len(shape) > 1:
+            raise Unsupported(f"a parameter of shape {value.shape} goes with a row")
+        index = self.prepared.setdefault(value, len(self.prepared))
+        return self.graph.leaf("vector" if shape else "number", index, *(shape or [0]))
+
+    def _expanded(self, value: Operation) -> Node:
+        """A parameter spread out over rows is that parameter."""
+        found, shape = self.row(value.args[0]), value.shape
+        if len(shape) != 2 or shape[0] != self.batch:
+            raise Unsupported(f"a parameter of shape {shape} goes with a row")
+        return (
+            found
+            if found.width == shape[1] or not found.width
+            else self.graph.vector_of(self.graph.number_of(found), shape[1])
+        )
+
+    def matrix(self, value: Any) -> tuple[Matrix, tuple[int, int]]:
+        """A parameter that multiplies rows; a transposed one is known by what it transposes."""
+        if not isinstance(value, Operation) or value.depends is On.ROWS:
+            raise Unsupported("a product of two things that differ from row to row")
+        transposed = False
+        rows, columns = value.shape
+        while value.target in (aten.t.default, aten.numpy_T.default) and value.followed:
+            value, transposed = value.args[0], not transposed
+        index = self.prepared.setdefault(value, len(self.prepared))
+        return Matrix(index, transposed), (rows, columns)
+
+    def shape(self, value: Any) -> tuple[int, ...]:
+        """The recorded shape of a value."""
+        return value.shape if isinstance(value, Operation) else ()
+
+    def by_columns(self, op: Operation, axis: int) -> None:
+        """Refuse what reaches across rows."""
+        dims = len(self.shape(op.args[0]))
+        if dims != 2 or axis % dims != 1:
+            raise Unsupported("it reaches across rows")
+
+    def _preparation(self) -> Callable[[Sequence[Tensor]], tuple[Tensor, ...]]:
+        """What makes the kernel's parameters of the cell's: usually, nothing but choosing them."""
+        given, dtype = self.parameters, self.dtype
+        wanted = [op.dtype for op in self.prepared]
+        if all(op in given and op.dtype == dtype for op in self.prepared):
+            chosen = [given.index(op) for op in self.prepared]
+            return lambda parameters: tuple(parameters[i] for i in chosen)
+        replay = Replay(self.recorder.operations, given, list(self.prepared))
+
+        def prepare(parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
+            # A kernel has one type of numbers; what counts or tells is cast on both sides.
+            own = [
+                t if op.dtype.is_floating_point else t.to(op.dtype)
+                for t, op in zip(parameters, given, strict=True)
+            ]
+            found = replay(*own)
+            return tuple(
+                t if d == dtype else t.to(dtype) for t, d in zip(found, wanted, strict=True)
+            )
+
+        return prepare
+
+    def _step(self) -> Callable[..., tuple[Tensor, ...]]:
+        """The step in torch operations, of what the kernel takes."""
+        dtypes = [op.dtype for op in self.prepared]
+        given = [*self.prepared, *self.rows, self.recorder.rows]
+        replay = Replay(self.recorder.operations, given, self.results)
+
+        def step(
+            prepared: Sequence[Tensor], x: Tensor, state: Sequence[Tensor], masks: Sequence[Tensor]
+        ) -> tuple[Tensor, ...]:
+            own = [t.to(dtype) for t, dtype in zip(prepared, dtypes, strict=True)]
+            return replay(*own, x, *state, *masks, len(x))
+
+        return step

@@ -322,13 +322,8 @@ class _Extended(nn.RNNBase):
         return x, self._stacked(final), self._stacked(history) if return_states else None
 
     def _weights(self, layer: int, direction: int) -> dict[str, Tensor]:
-        own, end = self._parameters, _end(layer, direction)
-        return {
-            ours: found
-            if (found := own.get(theirs + end)) is not None
-            else getattr(self, theirs + end)
-            for ours, theirs in self._names.items()
-        }
+        end = _end(layer, direction)
+        return {ours: getattr(self, theirs + end) for ours, theirs in self._names.items()}
 
     def _stacked(self, parts: list[tuple[Tensor, ...]]) -> Any:
         stacked = tuple(
