@@ -22,7 +22,7 @@ import torch
 from elman.cells import CELLS, make, options_of
 from elman.errors import InputError
 from elman.kernels import build
-from elman.kernels.emit import TARGETS, Target, cell_source, halves_source, products_source
+from elman.kernels.emit import TARGETS, Target, cell_source, halves_source, products_sources
 from elman.kernels.plan import make_plans
 from elman.kernels.trace import trace
 
@@ -81,7 +81,7 @@ def sources(
     for dtype in (torch.float32, torch.float64):
         double = dtype == torch.float64
         for target in wanted:
-            found[products_source(target, double), target.flags] = None
+            found |= {(s, target.flags): None for s in products_sources(target, double)}
             found[halves_source(target), target.flags] = None
         for name in cells:
             for options in variants(name):

@@ -61,10 +61,12 @@ def prelude(target: Target, double: bool) -> str:
     ) + _text("vectors.h")
 
 
-def products_source(target: Target, double: bool) -> str:
-    """The source of packing and products, which all cells share."""
+def products_sources(target: Target, double: bool) -> tuple[str, str]:
+    """The sources of packing and products, and of sums over rows, which all cells share."""
     lanes = target.vector // (8 if double else 4)
-    return "\n".join([prelude(target, double), _transposition(lanes), _text("products.c")])
+    shared = [prelude(target, double), _transposition(lanes), _text("tiles.h")]
+    products, sums = ("\n".join([*shared, _text(name)]) for name in ("products.c", "sums.c"))
+    return products, sums
 
 
 def _transposition(lanes: int) -> str:

@@ -249,9 +249,7 @@ def by_rows(
 def of_rows(program: Program, a: Tensor, g: Tensor, into: Tensor, init: Tensor | None) -> Tensor:
     """`into = init + a.T @ g`, summed over all rows; `init` is `into` or nothing."""
     depth, width = into.shape
-    _large(
-        program.products.of_rows, program, a.shape[0], depth, width, a, g, g.stride(0), into, init
-    )
+    _large(program.sums.of_rows, program, a.shape[0], depth, width, a, g, g.stride(0), into, init)
     return into
 
 

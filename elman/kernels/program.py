@@ -26,7 +26,7 @@ from torch.nn.utils import stateless
 from elman.cells.base import Cell
 from elman.errors import InputError, nearest
 from elman.kernels import build, transforms
-from elman.kernels.emit import TARGETS, Target, cell_source, halves_source, products_source
+from elman.kernels.emit import TARGETS, Target, cell_source, halves_source, products_sources
 from elman.kernels.plan import Kind, Plans, make_plans
 from elman.kernels.sequence import Call
 from elman.kernels.trace import Holds, Untraceable, trace
@@ -45,7 +45,7 @@ class Program:
         target: for which instruction set.
         double: whether numbers are float64, not float32.
         half: whether matrices are bfloat16; everything else is float32 even so.
-        library, products: the loaded libraries.
+        library, products, sums: the loaded libraries.
         sizes: the table of sizes.
         work: all sizes together, a measure of what one row of one step takes.
         groups: for each plan and each of its matrices how wide the groups of columns are that go to
@@ -65,6 +65,7 @@ class Program:
     half: bool
     library: ctypes.CDLL
     products: ctypes.CDLL
+    sums: ctypes.CDLL
     sizes: Any
     work: int
     groups: dict[Kind, list[int] | None]
@@ -228,13 +229,16 @@ def _make(cell: Cell, holds: Holds | None, dtype: torch.dtype) -> Program | str:
     if target is None:
         return f"no kernels are made for {platform.machine()} processors yet"
     try:
-        with ThreadPoolExecutor(1) as beside:
+        with ThreadPoolExecutor(2) as beside:
             # What all cells share, while this one is traced and compiled.
-            shared = beside.submit(build.load, products_source(target, double), target.flags)
+            shared = [
+                beside.submit(build.load, source, target.flags)
+                for source in products_sources(target, double)
+            ]
             plans = make_plans(trace(cell, holds), cell.state_sizes)
             source = cell_source(plans, target, double)
             library = build.load(source, target.flags)
-            products = shared.result()
+            products, sums = (library.result() for library in shared)
         own = build.load(halves_source(target), target.flags) if half else products
     except Untraceable as error:
         return str(error)
@@ -245,7 +249,7 @@ def _make(cell: Cell, holds: Holds | None, dtype: torch.dtype) -> Program | str:
         getattr(library, f"{kind}_room").restype = ctypes.c_long
         function.argtypes, function.restype = [ctypes.c_char_p], None
     long, pointer = ctypes.c_long, ctypes.c_void_p
-    for large in (products.by_rows, products.of_rows, products.pack_all):
+    for large in (products.by_rows, products.pack_all, sums.of_rows):
         large.argtypes, large.restype = [ctypes.c_char_p], None
     products.summed.argtypes, products.summed.restype = [long, long, pointer, long], ctypes.c_ulong
     pack, product = (own.pack16, own.product16) if half else (own.pack, own.product)
@@ -261,6 +265,7 @@ def _make(cell: Cell, holds: Holds | None, dtype: torch.dtype) -> Program | str:
         half,
         library,
         products,
+        sums,
         sizes,
         work=sum(values),
         groups={kind: _groups(plans, kind) for kind in plans.plans},
