@@ -58,7 +58,8 @@ def fresh_rows(rows: int, width: int, like: Tensor) -> Tensor:
     size = numbers * like.element_size()
     seen = (ctypes.c_char * size).from_address(lease.flat.data_ptr())
     seen.lease = lease  # type: ignore[attr-defined]
-    return torch.frombuffer(seen, dtype=like.dtype).view(rows, width)
+    # Not a view: of what a function returns, autograd lets only that be changed in place.
+    return torch.frombuffer(seen, dtype=like.dtype).resize_(rows, width)
 
 
 _lock = threading.Lock()

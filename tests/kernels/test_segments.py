@@ -126,3 +126,25 @@ def test_what_is_kept_of_weights_is_bounded(monkeypatch):
         for _ in range(8):
             elman.nn.GRU(16, 16)(x)
     assert sum(t.nbytes for _, t in packing._known.values()) <= 20_000
+
+
+@pytest.mark.parametrize("hidden", [4, 128])
+@pytest.mark.parametrize("lengths", [None, [20, 0, 13, 40, 7, 40, 1, 39]])
+def test_memory_of_results_is_not_used_again_while_they_are_seen(hidden, lengths):
+    layer, x = elman.nn.LSTM(3, hidden), torch.randn(40, 8, 3)
+    with torch.no_grad():
+        output = layer(x, lengths=lengths)[0]
+        kept, wanted = output[5:7], output[5:7].clone()
+        del output
+        layer(-x, lengths=lengths)
+        assert torch.equal(kept, wanted)
+        assert torch.equal(layer(x, lengths=lengths)[0][5:7], wanted)
+
+
+@pytest.mark.parametrize("hidden", [4, 128])
+def test_a_result_changed_in_place_is_noticed(hidden):
+    layer, x = elman.nn.LSTM(3, hidden), torch.randn(40, 8, 3, requires_grad=True)
+    output = layer(x)[0]
+    output.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        output.sum().backward()
