@@ -25,9 +25,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elman.cells import CELLS, Cell, make
+from elman.bench.outcome import outcome
+from elman.cells import CELLS, make
 from elman.errors import InputError
-from elman.kernels import choose, record, run
+from elman.kernels import choose
 
 RESULTS = Path(__file__).with_name("numerics.json")
 PAGE = Path(__file__).parents[1] / "docs" / "numerics.md"
@@ -91,27 +92,6 @@ def calls(steps: int, batch: int, seed: int) -> list[dict[str, Any]]:
     return [{**kind, "reverse": reverse} for kind in kinds for reverse in (False, True)]
 
 
-def outcome(
-    cell: Cell, x: Tensor, state: Sequence[Tensor], backend: str, seed: int, call: dict[str, Any]
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Output, final states, every state where the backend gives it; and all gradients."""
-    leaves = [x.clone().requires_grad_(), *(s.clone().requires_grad_() for s in state)]
-    with record() as ran:
-        result = run(cell, leaves[0], tuple(leaves[1:]), backend=backend, **call)
-    assert [choice.backend for choice in ran] == [backend]
-    parts = [result.output, *result.state, *(result.states or ())]
-    leaves += [p for p in cell.parameters() if p.requires_grad]
-    generator = torch.Generator().manual_seed(seed)
-    cotangents = [torch.randn(p.shape, generator=generator).to(p.dtype) for p in parts]
-    live = [(p, c) for p, c in zip(parts, cotangents, strict=True) if p.requires_grad]
-    found = torch.autograd.grad(
-        [p for p, _ in live], leaves, [c for _, c in live], allow_unused=True
-    )
-    return parts, [
-        torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, found, strict=True)
-    ]
-
-
 def error(got: Sequence[Tensor], truth: Sequence[Tensor]) -> float:
     """The largest relative RMS error; infinite where what must be zero is not."""
     worst = 0.0
@@ -142,9 +122,9 @@ def errors(name: str, options: dict[str, Any], backend: str, dtype: torch.dtype)
                     choose(cell, x, state, backend=backend, **given)
                 except InputError:
                     continue
-                got = outcome(cell, x, state, backend, seed, given)
+                got = outcome(cell, x, state, backend, seed, **given)
                 whole = [s.double() for s in state]
-                truth = outcome(exact, x.double(), whole, "reference", seed, given)
+                truth = outcome(exact, x.double(), whole, "reference", seed, **given)
                 worst = worst or {"values": 0.0, "gradients": 0.0}
                 for key, a, b in zip(worst, got, truth, strict=True):
                     worst[key] = max(worst[key], error(a, b))

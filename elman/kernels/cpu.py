@@ -24,7 +24,7 @@ from elman.cells.base import Cell
 from elman.errors import SlowPathWarning
 from elman.kernels import reference, settings
 from elman.kernels.gradients import Arrays, gradients
-from elman.kernels.launch import Job, call
+from elman.kernels.launch import Job, call, frame_of
 from elman.kernels.memory import Lease, fresh_rows
 from elman.kernels.plan import Kind
 from elman.kernels.program import Program, Weights, lent, tensors_of
@@ -197,7 +197,7 @@ def _forward(
             wanted["saved"] = sum([max(n.width, 1) for n in plans.saved])
     leases = {name: Lease(rows * width, x) for name, width in wanted.items()}
     arrays |= {name: lease.rows(rows, wanted[name]) for name, lease in leases.items()}
-    call(job, kind, arrays, x, prepared)
+    call(job, kind, frame_of(job, kind), arrays, x, prepared)
     return (y, *finals, *histories), arrays, leases
 
 

@@ -56,10 +56,10 @@ def gradients(
         arrays[f"flow{k}"] = lease.rows(layout.rows, node.width)
     if plans.gradients.x is not None:
         arrays["gx"] = fresh_rows(layout.rows, x.shape[1], x)
-    threads = frame_of(job, "backward").threads
+    frame = frame_of(job, "backward")
     for k, node in enumerate(plans.sums):
-        arrays[f"sum{k}"] = x.new_zeros(threads, max(node.width, 1))
-    call(job, "backward", arrays, x, prepared)
+        arrays[f"sum{k}"] = x.new_zeros(frame.threads, max(node.width, 1))
+    call(job, "backward", frame, arrays, x, prepared)
 
     found: list[Tensor | None] = [_of_x(job, arrays, prepared) if needed[0] else None]
     found += [arrays[f"gstate{i}"] for i in range(n)]

@@ -170,11 +170,15 @@ def _early(program: Program, kind: Kind, rows: float) -> list[Early | None]:
 
 
 def call(
-    job: Job, kind: Kind, arrays: dict[str, Tensor | None], x: Tensor, prepared: Sequence[Tensor]
+    job: Job,
+    kind: Kind,
+    frame: Frame,
+    arrays: dict[str, Tensor | None],
+    x: Tensor,
+    prepared: Sequence[Tensor],
 ) -> None:
-    """Run one of a cell's kernels over all steps."""
+    """Run one of a cell's kernels over all steps, by its frame."""
     program, layout = job.program, job.layout
-    frame = frame_of(job, kind)
     threads = frame.threads
     packed = _packed(program, frame, kind, prepared)
     panels, early = [], []
@@ -265,7 +269,7 @@ def _large(
     into: Tensor,
     init: Tensor | None,
 ) -> None:
-    """A product of products.c, from its `Large`."""
+    """A product over all rows, from the `Large` of tiles.h."""
     threads = threads_at_most() if rows * depth * width > 200_000 else 1
     panel = program.lanes * program.target.panel
     room = scratch("packed", threads * 256 * (panel + 64 * program.target.rows), a)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections import defaultdict
 from functools import lru_cache
 from typing import Any
 
@@ -63,7 +62,7 @@ def fresh_rows(rows: int, width: int, like: Tensor) -> Tensor:
 
 
 _lock = threading.Lock()
-_free: defaultdict[tuple[int, torch.dtype], list[Tensor]] = defaultdict(list)
+_free: dict[tuple[int, torch.dtype], list[Tensor]] = {}
 _bytes = 0
 
 

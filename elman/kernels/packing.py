@@ -38,9 +38,7 @@ def once(program: Program, wanted: Sequence[tuple[Tensor, bool, int]], name: str
     rooms, numbers = [], []
     for k, (p, transposed, group) in enumerate(wanted):
         room = scratch(f"{name} {k}", _size(program, p, transposed, group), p)
-        (depth, width), (down, across) = p.shape, p.stride()
-        if transposed:
-            depth, width, down, across = width, depth, across, down
+        depth, width, down, across = _laid_out(p, transposed)
         numbers += [depth, width, group, p.data_ptr(), down, across, room.data_ptr()]
         rooms.append(room)
     threads = threads_at_most() if sum([p.numel() for p, *_ in wanted]) > WORTH_SHARING else 1
@@ -75,8 +73,14 @@ def kept(program: Program, p: Tensor, transposed: bool, group: int) -> Tensor:
     return packed
 
 
+def _laid_out(p: Tensor, transposed: bool) -> tuple[int, int, int, int]:
+    """Depth and width of a matrix, and how far apart its rows and its columns are."""
+    (depth, width), (down, across) = p.shape, p.stride()
+    return (width, depth, across, down) if transposed else (depth, width, down, across)
+
+
 def _size(program: Program, p: Tensor, transposed: bool, group: int) -> int:
-    width, depth = p.shape if transposed else p.shape[::-1]
+    depth, width, *_ = _laid_out(p, transposed)
     if program.half:
         depth += depth % 2  # two rows at a time
     vector = program.lanes
@@ -84,9 +88,7 @@ def _size(program: Program, p: Tensor, transposed: bool, group: int) -> int:
 
 
 def _packed(program: Program, p: Tensor, transposed: bool, group: int, packed: Tensor) -> Tensor:
-    (depth, width), (down, across) = p.shape, p.stride()
-    if transposed:
-        depth, width, down, across = width, depth, across, down
+    depth, width, down, across = _laid_out(p, transposed)
     program.pack(depth, width, group, p.data_ptr(), down, across, packed.data_ptr())
     return packed
 

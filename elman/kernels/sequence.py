@@ -112,7 +112,7 @@ def prepare(
         raise SequenceError(
             f"x has {width} features (its last axis), the cell takes input_size={cell.input_size}."
         )
-    at_rest = state is None and type(cell).init_state is Cell.init_state
+    at_rest = state is None and getattr(cell.init_state, "__func__", None) is Cell.init_state
     if state is not None:
         state = _checked_state(cell, state, batch)
     else:

@@ -347,8 +347,8 @@ def test_two_threads_give_what_one_gives(name, with_gradients, relative_error):
             found[-1] += gradients[1 + len(state) :]
         exact = len(values) + len(state) if "length" not in which and "tog" not in which else 0
         for k, (a, b, c) in enumerate(zip(*found, strict=True)):
-            # What is summed over all rows, here 360 of either sign, is summed in another order.
-            assert relative_error(a, b) <= (1e-6 if k < len(values) + len(state) else 5e-6)
+            # Both are within 1e-6 of the truth, and sums over rows go in another order.
+            assert relative_error(a, b) <= (1e-6 if k < len(values) + len(state) else 2e-6)
             assert torch.equal(b, c)
             assert k >= exact or torch.equal(a, b)
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 import elman.nn
+from elman.cells import GRU
 from elman.errors import InputError, SlowPathWarning
-from elman.kernels import packing, record, settings
+from elman.kernels import packing, record, run, settings
 from elman.kernels.memory import Lease
 
 CALLS = {
@@ -148,3 +149,15 @@ def test_a_result_changed_in_place_is_noticed(hidden):
     output.mul_(2)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         output.sum().backward()
+
+
+def test_a_first_state_of_ones_own_is_in_the_gradients():
+    cell, x = GRU(3, 4), torch.randn(5, 2, 3)
+    begun = torch.randn(2, 4)
+    found = []
+    for backend in ("cpu", "reference"):
+        cell.zero_grad()
+        cell.init_state = lambda batch, device=None, dtype=None: (begun,)
+        run(cell, x, backend=backend).output.sum().backward()
+        found.append(cell.U.weight.grad.clone())
+    torch.testing.assert_close(*found)
