@@ -79,7 +79,9 @@ def _trace(cell: Cell, holds: Holds | None) -> Traced:
         recorder, names, results = _recorded(cell, kept)
     except Exception as error:
         # Whatever a user's forward raises on tensors without values: the reference can run it.
-        raise Untraceable(_told(error, cell)) from error
+        told = _told(error, cell)
+        _let_go(error)
+        raise Untraceable(told) from error
     return _Reader(cell, recorder, names, results, kept).read()
 
 
@@ -147,6 +149,13 @@ def _told(error: Exception, cell: Cell) -> str:
         return f"what is done depends on a tensor's value{line}"
     told = str(error).strip().splitlines()
     return f"{told[0] if told else type(error).__name__}{line}"
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Forget where an error arose: torch keeps some that have come through its C++ for ever (as
+    `float(tensor)` raises them), and with them all that lives in those frames, the cell too."""
+    while error is not None:
+        error.__traceback__, error = None, error.__context__
 
 
 def _line_of_error(error: BaseException, cell: Cell) -> str:

@@ -264,6 +264,28 @@ def test_recording_keeps_no_parameter_alive():
     assert traced.names
 
 
+@pytest.mark.parametrize("swallowed", [False, True])
+def test_a_refusal_keeps_no_parameter_alive(swallowed):
+    def reads(c: Any, x: Tensor, h: Tensor) -> Tensor:
+        try:
+            return h * float(h[0, 0])
+        except Exception:
+            if swallowed:
+                raise ValueError("no") from None
+            raise
+
+    cell = Of(reads)
+    kept = [weakref.ref(p) for p in cell.parameters()]
+    gc.collect()
+    before = {id(o) for o in gc.get_objects() if type(o) is StandIn}
+    with pytest.raises(Untraceable):
+        trace(cell)
+    del cell
+    gc.collect()
+    assert not [parameter for parameter in kept if parameter() is not None]
+    assert not [o for o in gc.get_objects() if type(o) is StandIn and id(o) not in before]
+
+
 def test_a_parameter_is_known_by_whatever_way_it_comes():
     cell = Of(lambda c, x, h: x)
     cell.function = lambda c, x, h: cell.v * x + h @ cell.M
