@@ -324,7 +324,7 @@ def _addmm(
     return G.add(G.mul(added, G.const(beta)), G.mul(product, G.const(alpha)))
 
 
-@_rule("split", "split_with_sizes")
+@_rule("split", "split_with_sizes", "unsafe_split", "unsafe_split_with_sizes")
 def _split(reader: Reader, node: Operation, a: Any, sizes: Any, dim: int = 0) -> list[Node]:
     reader.by_columns(node, dim)
     value, parts, at = reader.row(a), [], 0

@@ -319,6 +319,30 @@ def test_every_operation_of_the_graph_is_tried():
     assert {*UNARY, *BINARY, *REDUCTIONS, "where", *_THROUGH} <= tried
 
 
+class Wrapped(Cell):
+    """torch's own step as a cell."""
+
+    def __init__(self, kind: type[nn.Module]) -> None:
+        super().__init__(SIZE, SIZE, state_sizes=(SIZE,) * (1 + (kind is nn.LSTMCell)))
+        self.inner = kind(SIZE, SIZE)
+
+    def forward(self, x, state):
+        found = self.inner(x, state if len(state) > 1 else state[0])
+        new = (found,) if isinstance(found, Tensor) else found
+        return new[0], tuple(new)
+
+
+@pytest.mark.parametrize("kind", [nn.LSTMCell, nn.GRUCell, nn.RNNCell])
+def test_torchs_own_steps_are_cells(kind, with_gradients):
+    torch.manual_seed(0)
+    cell, x = Wrapped(kind).double(), numbers()[0]
+    state = [torch.randn(SIZE, SIZE, dtype=WHOLE) for _ in cell.state_sizes]
+    got = with_gradients(cell, x, state, "cpu", return_states=True)
+    truth = with_gradients(cell, x, state, "reference", return_states=True)
+    for a, b in zip([*got[0], *got[1]], [*truth[0], *truth[1]], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
+
+
 # What is refused, and on which line.
 
 
