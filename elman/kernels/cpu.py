@@ -30,6 +30,7 @@ from elman.kernels.plan import Kind
 from elman.kernels.program import Program, Weights, lent, tensors_of
 from elman.kernels.rows import layout_of
 from elman.kernels.sequence import Call, Result
+from elman.kernels.witness import present
 
 
 def run(
@@ -87,7 +88,8 @@ def _run(
         for h in call.hold or ()
     ]
     n = len(states)
-    job = Job(program, layout, call.return_states, n, bool(fresh), call.at_rest, masks)
+    kept = call.return_states
+    job = Job(program, layout, kept, n, bool(fresh), call.at_rest, masks, present())
     given = (x, *states, *fresh, *prepared)
     if torch.is_grad_enabled() and any(t.requires_grad for t in given):
         segment = _segment(job, x, segment)

@@ -273,6 +273,8 @@ class _Function:
             self._say(f"enters(a, s, lo, n, gfinal{i}_, carry{i}, {self._range(i)});")
             given = f"ghistory{i}_ + at * {width}, carry{i}"
             self._say(f"if (ghistory{i}_) plus(n, {self._range(i)}, {given});")
+            seen = f"carry{i}, gafter{i}_ + at * {width}"
+            self._say(f"if (gafter{i}_) copy(n, {self._range(i)}, {seen});")
         self._say(f"MAYBE const T *const y = y_ + at * {self._output_width()};")
         self._sequence_pointers()
         for phase in self.plan.phases:

@@ -49,6 +49,7 @@ def gradients(
         if job.return_states and i != plans.state_is_output:
             g = next(histories)
             arrays[f"ghistory{i}"] = None if g is None else g.contiguous()
+        arrays[f"gafter{i}"] = job.witness and x.new_empty(layout.rows, state.shape[1])
         arrays[f"gstate{i}"] = torch.empty_like(state)
         arrays[f"gfresh{i}"] = torch.zeros_like(state) if job.resets else None
     leases = [Lease(layout.rows * node.width, x) for node in plans.flows]
@@ -60,12 +61,26 @@ def gradients(
     for k, node in enumerate(plans.sums):
         arrays[f"sum{k}"] = x.new_zeros(frame.threads, max(node.width, 1))
     call(job, "backward", frame, arrays, x, prepared)
+    if job.witness is not None:
+        job.witness.gradients = _by_state(job, arrays)
 
     found: list[Tensor | None] = [_of_x(job, arrays, prepared) if needed[0] else None]
     found += [arrays[f"gstate{i}"] for i in range(n)]
     found += [arrays[f"gfresh{i}"] for i in range(n)] if job.resets else []
     found += _of_parameters(job, arrays, prepared, needed[len(found) :])
     return found
+
+
+def _by_state(job: Job, arrays: Arrays) -> tuple[Tensor, ...]:
+    """The gradient by each state after each step, as a witness has it."""
+    layout, same = job.layout, job.program.plans.state_is_output
+    found = []
+    for i in range(job.states):
+        rows: Tensor = arrays[f"gafter{i}"]
+        if i == same:
+            rows += arrays["gy"]
+        found.append(layout.scattered(rows).view(layout.steps, layout.batch, -1).clone())
+    return tuple(found)
 
 
 def _flow(job: Job, arrays: Arrays, node: Node) -> Tensor:

@@ -20,6 +20,7 @@ from elman.kernels.memory import scratch
 from elman.kernels.plan import Kind
 from elman.kernels.program import Program, longs, pool, threads_at_most
 from elman.kernels.rows import Layout
+from elman.kernels.witness import Witness
 
 FEW_ROWS = 4
 """A thread with fewer rows than this computes products of the input in one piece, before the loop:
@@ -53,6 +54,7 @@ class Job:
         resets: whether some rows begin anew within.
         at_rest: whether the first state is known to be zero.
         masks: for each state where it is held, or None; or none at all.
+        witness: who is told the gradients of states.
     """
 
     program: Program
@@ -62,6 +64,7 @@ class Job:
     resets: bool
     at_rest: bool
     masks: list[Tensor | None]
+    witness: Witness | None = None
 
     def parts(self, given: Sequence[Tensor]) -> tuple[Any, ...]:
         """x, states, fresh states, prepared parameters."""

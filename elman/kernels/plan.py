@@ -380,6 +380,7 @@ def _backward_plan(plans: Plans, sizes: Sizes) -> Plan:
     arrays += ["saved"] if plans.saved else []
     arrays += ["gy", *(f"gfinal{i}" for i in range(len(traced.states)))]
     arrays += [f"ghistory{i}" for i in range(len(traced.states))]
+    arrays += [f"gafter{i}" for i in range(len(traced.states))]
     arrays += [f"gstate{i}" for i in range(len(traced.states))]
     arrays += [f"gfresh{i}" for i in range(len(traced.states))]
     arrays += [f"flow{k}" for k in range(len(plans.flows))] + ["gx"]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from elman.cells.base import Cell, State
 from elman.kernels.sequence import Call, Hold, Options, Result, check_step, prepare
+from elman.kernels.witness import present
 
 
 def scan(
@@ -51,6 +52,7 @@ def loop(cell: Cell, call: Call) -> Result:
 
     outputs: list[Tensor] = []
     history: list[State] = []
+    witness = present()
     for t in reversed(range(steps)) if call.reverse else range(steps):
         boundary = t + 1 if call.reverse else t
         if begins is not None and fresh is not None and boundary < steps:
@@ -60,6 +62,8 @@ def loop(cell: Cell, call: Call) -> Result:
             check_step(cell, call, output, new)
         if masks is not None:
             output, new = held(masks[t], state, output, new)
+        if witness is not None:
+            output, new = witness.follow(t, output, new)
         if valid is not None:
             output = torch.where(valid[t, :, None], output, torch.zeros_like(output))
         outputs.append(output)
