@@ -27,6 +27,74 @@ _Found = TypeVar("_Found")
 
 
 @dataclass(eq=False)
+class LayerCall:
+    """One call of a layer with all it stacks, which can be made again on another input.
+
+    Attributes:
+        layer: ours, or torch.nn's.
+        args, kwargs: what it was called with.
+    """
+
+    layer: nn.Module
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    @property
+    def batch_first(self) -> bool:
+        """Whether the input was `(B, T, F)`."""
+        return bool(self.layer.batch_first)
+
+    @property
+    def x(self) -> Tensor | None:
+        """The input, `(T, B, F)`; None if it was packed or had no batch."""
+        x = self.args[0] if self.args else None
+        if not isinstance(x, Tensor) or x.dim() != 3:
+            return None
+        x = x.detach()
+        return x.transpose(0, 1) if self.batch_first else x
+
+    def again(self, x: Tensor) -> Tensor:
+        """The output `(T, N, D)` of the same call on `(T, N, F)`, N rows being B again and again;
+        without gradients, as in evaluation mode."""
+        assert self.x is not None
+        batch = self.x.shape[1]
+        times = x.shape[1] // batch
+        torch_like = isinstance(self.layer, nn.RNNBase)
+
+        def repeated(value: Any, dim: int) -> Any:
+            if isinstance(value, Tensor):
+                return torch.cat([value.detach()] * times, dim)
+            if isinstance(value, tuple | list):
+                return tuple(repeated(v, dim) for v in value)
+            return value
+
+        rest = list(self.args[1:])
+        if rest:
+            rest[0] = repeated(rest[0], 1 if torch_like else 0)
+        named = dict(self.kwargs)
+        for name, dim in (("state", 0), ("hx", 1), ("lengths", 0)):
+            if named.get(name) is not None:
+                value = named[name]
+                value = torch.as_tensor(value) if name == "lengths" else value
+                named[name] = repeated(value, dim)
+        if named.get("reset") is not None:
+            named["reset"] = repeated(named["reset"], 0 if self.batch_first else 1)
+        for k, dim in ((1, 0), (2, 0 if self.batch_first else 1)):
+            if len(rest) > k and rest[k] is not None:
+                rest[k] = repeated(torch.as_tensor(rest[k]), dim)
+        named.pop("return_states", None)
+        training = self.layer.training
+        self.layer.eval()
+        try:
+            with torch.no_grad():
+                given = x.transpose(0, 1) if self.batch_first else x
+                output: Tensor = self.layer(given, *rest, **named)[0]
+        finally:
+            self.layer.train(training)
+        return output.transpose(0, 1) if self.batch_first else output
+
+
+@dataclass(eq=False)
 class Passage:
     """One recurrent layer in one direction over one batch.
 
@@ -42,6 +110,7 @@ class Passage:
         weights: tensors in the place of the cell's parameters of these names.
         reverse: whether its step 0 is the last of the sequence.
         seen: where gradients come to.
+        by: the call of a whole layer that it was part of.
     """
 
     name: str
@@ -54,6 +123,7 @@ class Passage:
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     reverse: bool = False
     seen: Witness | _Loop | None = None
+    by: LayerCall | None = None
 
     @classmethod
     def of(
@@ -149,7 +219,7 @@ def observe(module: nn.Module, call: Callable[[], _Found]) -> tuple[_Found, list
     >>> first.name, second.name, torch.equal(second.output, output)
     ('1.l0', '1.l1', True)
     """
-    spans: list[tuple[str, int, int]] = []
+    spans: list[tuple[str, int, int, LayerCall]] = []
     loops: list[_Loop] = []
     with ExitStack() as stack:
         runs = stack.enter_context(witnessed())
@@ -164,16 +234,18 @@ def observe(module: nn.Module, call: Callable[[], _Found]) -> tuple[_Found, list
                 stack.enter_context(_looped(part, path, loops))
         found = call()
     names = [f"run {k}" for k in range(len(runs))]
-    for path, begin, end in spans:
+    by: list[LayerCall | None] = [None] * len(runs)
+    for path, begin, end, made in spans:
         both = 2 if any(run.call.reverse for run in runs[begin:end]) else 1
         for k in range(end - begin):
             end_ = "_reverse" if runs[begin + k].call.reverse else ""
             names[begin + k] = ".".join(filter(None, [path, f"l{k // both}{end_}"]))
-    passages = [_passage(run, name) for run, name in zip(runs, names, strict=True)]
+            by[begin + k] = made
+    passages = [_passage(*run) for run in zip(runs, names, by, strict=True)]
     return found, passages + [loop.passage() for loop in loops]
 
 
-def _passage(run: Witness, name: str) -> Passage:
+def _passage(run: Witness, name: str, by: LayerCall | None = None) -> Passage:
     call, result = run.call, run.result
     assert result is not None
     assert result.states is not None
@@ -193,12 +265,16 @@ def _passage(run: Witness, name: str) -> Passage:
         {name: t.detach() for name, t in run.weights.items()},
         call.reverse,
         run,
+        by,
     )
 
 
 @contextmanager
 def _counted(
-    part: nn.Module, path: str, runs: list[Witness], spans: list[tuple[str, int, int]]
+    part: nn.Module,
+    path: str,
+    runs: list[Witness],
+    spans: list[tuple[str, int, int, LayerCall]],
 ) -> Iterator[None]:
     """Keep which runs are a layer's: a span of `runs` for each of its calls."""
     begins: list[int] = []
@@ -206,10 +282,13 @@ def _counted(
     def before(*_: Any) -> None:
         begins.append(len(runs))
 
-    def after(*_: Any) -> None:
-        spans.append((path, begins.pop(), len(runs)))
+    def after(_: nn.Module, args: Any, kwargs: Any, __: Any) -> None:
+        spans.append((path, begins.pop(), len(runs), LayerCall(part, args, kwargs)))
 
-    hooks = part.register_forward_pre_hook(before), part.register_forward_hook(after)
+    hooks = (
+        part.register_forward_pre_hook(before),
+        part.register_forward_hook(after, with_kwargs=True),
+    )
     try:
         yield
     finally:

@@ -165,6 +165,8 @@ def _witnessed(
     """`run` with every state, while somebody looks on."""
     wanted = options.get("return_states", False)
     options = {**options, "return_states": True}
+    if torch.is_grad_enabled() and x.is_floating_point() and not x.requires_grad:
+        x = x.detach().requires_grad_()
     witness = Witness(cell, dict(weights or {}), prepare(cell, x, state, **options))
     with attending(witness):
         result = run(cell, x, state, backend=backend, weights=weights, **options)

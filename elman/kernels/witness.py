@@ -25,8 +25,8 @@ class Witness:
     Attributes:
         cell: what ran.
         weights: tensors that stood in for parameters of the cell.
-        call: what it was called with.
-        result: what came of it, every state included; part of the graph.
+        call: what it was called with; the input can be differentiated by.
+        result: what came of it, every state included, in the graph that followed from it.
         gradients: for each state `(T, B, size)`: of the last backward pass that came through, by
             that state as it was handed on after each step, the others held; through that step's
             output too where the output is the state. Zero beyond each row's length; None before
