@@ -181,11 +181,36 @@ class Passage:
             return None
         return tuple(in_own_time(g, self.lengths if self.reverse else None) for g in found)
 
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """The layer's step on any rows: `(N, input_size)` and `(N, size)` each; differentiable."""
-        with lent(self.cell, self.weights):
+    def step(
+        self, x: Tensor, state: State, weights: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, State]:
+        """The layer's step on any rows: `(N, input_size)` and `(N, size)` each; differentiable.
+
+        With `weights`, by these in the place of parameters.
+        """
+        with lent(self.cell, self.weights if weights is None else weights):
             output, new = self.cell(x, state)
         return output, tuple(new)
+
+    @property
+    def pieces(self) -> list[Tensor]:
+        """The output in the graph, in the order in which it came; whole, or step by step."""
+        if self.seen is None:
+            return []
+        if isinstance(self.seen, _Loop):
+            return self.seen.outputs
+        assert self.seen.result is not None
+        return [self.seen.result.output]
+
+    @property
+    def entrances(self) -> list[Tensor]:
+        """Tensors of the graph that everything in the layer leads back to: its input, or the first
+        state of a loop written by hand."""
+        if self.seen is None:
+            return []
+        if isinstance(self.seen, _Loop):
+            return [s for s in self.seen.states[0] if s.requires_grad]
+        return [self.seen.call.x] if self.seen.call.x.requires_grad else []
 
     def all_steps(self) -> tuple[Tensor, State]:
         """What goes into every step taken, as rows: `(N, input_size)` and `(N, size)` each."""
@@ -339,7 +364,12 @@ class _TorchStep(Cell):
         super().__init__(module.input_size, n, state_sizes=(n,) * states)
         self.module = module
 
+    def recurrent_weights(self) -> list[str]:
+        """The one that torch calls weight_hh."""
+        return ["module.weight_hh"]
+
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """torch's step."""
         found = self.module(x, state if len(state) > 1 else state[0])
         new = (found,) if isinstance(found, Tensor) else tuple(found)
         return new[0], new
@@ -383,8 +413,8 @@ class _Loop:
                 report_to(known[id(s)], partial(self._come, t, i))
         self.x.append(x.detach())
         self.states.append(tuple([known[id(s)] for s in new]))
-        self.outputs.append(output.detach())
-        return known.get(id(output), output), self.states[-1]
+        self.outputs.append(known.get(id(output), output))
+        return self.outputs[-1], self.states[-1]
 
     def _come(self, t: int, i: int, gradient: Tensor) -> None:
         if (t, i) in self.came:
@@ -401,7 +431,7 @@ class _Loop:
             x,
             tuple(s.detach() for s in self.start),
             tuple(torch.stack(s).detach() for s in states),
-            torch.stack(self.outputs),
+            torch.stack(self.outputs).detach(),
             torch.full((x.shape[1],), len(self.x), device=x.device),
             seen=self,
         )

@@ -1,0 +1,256 @@
+"""Where the gradient of one loss goes: back through time, by the backward pass itself.
+
+A loss over a whole sequence mixes what every step wants. Here each sequence is asked at one of
+its steps only, t, and the backward pass from there says for every lag k what it makes of the
+state and of the input k steps before: the norms of ∂L_t/∂s_{t-k} and ∂L_t/∂x_{t-k} (Pascanu,
+Mikolov & Bengio 2013, eq. 3 to 5). Rows of a batch do not touch one another, so that one backward
+pass serves all of them at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from elman.cells.base import State
+from elman.errors import InputError
+from elman.inspect.passage import Passage, in_own_time
+
+VANISHED = 1e-30
+"""A norm below this is noise of single precision and left out of a fit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """Gradients of one layer against the lag, for each row of a batch.
+
+    Attributes:
+        passage: the layer.
+        at: `(B,)`, the step of lag 0.
+        states: for each state `(K, B)`: norms of ∂L_t/∂s_{t-k}, the other states held; NaN where a
+            row has no such step.
+        whole: `(K, B)`, those of all states together.
+        influence: `(K, B)`, norms of ∂L_t/∂x_{t-k} by what the layer reads; None where it cannot
+            be followed.
+        gradients: `(T, B, size)` each, the gradients themselves.
+    """
+
+    passage: Passage
+    at: Tensor
+    states: tuple[Tensor, ...]
+    whole: Tensor
+    influence: Tensor | None
+    gradients: State
+
+    @property
+    def name(self) -> str:
+        """Of the layer."""
+        return self.passage.name
+
+    @property
+    def decay(self) -> float:
+        """The factor by which the norm changes in a step back: exp of the slope of its logarithm,
+        averaged over rows, from lag 1 on. Below 1 gradients vanish, above 1 they explode."""
+        return decay(self.whole)
+
+
+def decay(norms: Tensor) -> float:
+    """The factor a lag of norms `(K, B)`, by least squares on their logarithms from lag 1 on.
+
+    NaN where fewer than two lags are left.
+
+    >>> round(decay(torch.tensor([[3.0], [1.0], [0.5], [0.25]])), 6)
+    0.5
+    """
+    seen = norms[1:].double()
+    seen = torch.where(seen > VANISHED, seen, torch.nan)
+    logs = seen.log()
+    keep = ~logs.isnan()
+    lags = torch.arange(1, len(norms), dtype=torch.float64)[:, None].expand_as(logs)
+    if int(keep.any(1).sum()) < 2:
+        return math.nan
+    # Each row has a height of its own and all the same slope.
+    count = keep.sum(0).clamp(min=1)
+    x = torch.where(keep, lags, 0.0)
+    y = torch.where(keep, logs, 0.0)
+    x = torch.where(keep, lags - x.sum(0) / count, 0.0)
+    y = torch.where(keep, y - y.sum(0) / count, 0.0)
+    return math.exp(float((x * y).sum() / (x * x).sum()))
+
+
+def flows(passages: Sequence[Passage], loss: Tensor | None = None, *, seed: int = 0) -> list[Flow]:
+    """The gradient of each sequence's last answer, through every layer.
+
+    Args:
+        passages: what `observe` gave, the model's layers in the order in which they ran. The last
+            is taken for the one whose output is answered for.
+        loss: of the batch, computed inside `observe`: how it leans on the output of a step is
+            the direction that is followed back from there. None takes random directions of
+            length 1.
+        seed: of those.
+
+    Returns:
+        A `Flow` a passage, in order. Lag 0 is the last step whose output the loss depends on;
+        in a layer that hands its final state on, the last step.
+
+    Raises:
+        InputError: there is no recurrent layer, or nothing to be differentiated.
+
+    >>> import elman.nn
+    >>> from elman.inspect import observe
+    >>> layer = elman.nn.Recurrent("lstm", 3, 8)
+    >>> _, passages = observe(layer, lambda: layer(torch.randn(20, 4, 3)))
+    >>> (flow,) = flows(passages)
+    >>> flow.whole.shape, 0 < flow.decay < 1
+    (torch.Size([20, 4]), True)
+    """
+    if not passages:
+        raise InputError("The model ran no recurrent layer.", fix="Pass a model that has one.")
+    found: dict[int, Flow] = {}
+    for top in _tops(passages):
+        at, cotangent = _question(top, loss, seed)
+        by_input = _back(passages, top, cotangent)
+        for k, passage in enumerate(passages):
+            if k not in found or passage.reverse == top.reverse:
+                found[k] = _flow(passage, top, at, by_input[k])
+    return [found[k] for k in range(len(passages))]
+
+
+def _tops(passages: Sequence[Passage]) -> list[Passage]:
+    """The last layer, in all its directions."""
+    last = passages[-1]
+    if len(passages) > 1 and last.reverse and last.by is not None and passages[-2].by is last.by:
+        return list(passages[-2:])
+    return [last]
+
+
+def _question(top: Passage, loss: Tensor | None, seed: int) -> tuple[Tensor, Tensor]:
+    """At which step each row is asked, and in which direction: `(B,)`, `(T, B, size)`."""
+    output = top.output
+    if loss is None:
+        generator = torch.Generator().manual_seed(seed)
+        cotangent = torch.randn(output.shape, generator=generator).to(output)
+        cotangent /= cotangent.norm(dim=-1, keepdim=True)
+        cotangent *= top.valid[..., None]
+    else:
+        try:
+            parts = torch.autograd.grad(loss, top.pieces, retain_graph=True, allow_unused=True)
+        except RuntimeError as error:
+            raise InputError(f"The loss cannot be followed back: {error}.") from None
+        whole = [
+            torch.zeros_like(p) if g is None else g for p, g in zip(top.pieces, parts, strict=True)
+        ]
+        found = whole[0] if whole[0].dim() == 3 else torch.stack(whole)
+        if not bool(found.any()):
+            raise InputError(
+                f"The loss does not depend on the output of the last recurrent layer, {top.name!r}."
+            )
+        cotangent = in_own_time(found, top.lengths if top.reverse else None)
+        cotangent = cotangent * top.valid[..., None]
+    steps = torch.arange(len(cotangent), device=cotangent.device)[:, None]
+    asked = (cotangent != 0).any(-1)
+    at = torch.where(asked, steps, -1).amax(0)
+    return at, torch.where((steps == at)[..., None], cotangent, 0.0)
+
+
+def _back(passages: Sequence[Passage], top: Passage, cotangent: Tensor) -> list[Tensor | None]:
+    """A backward pass from the output of `top`; for each passage the gradient by what it read."""
+    inputs = [t for p in passages for t in p.entrances]
+    given = in_own_time(cotangent, top.lengths if top.reverse else None)
+    pieces = top.pieces
+    if not inputs or not all(piece.requires_grad for piece in pieces):
+        raise InputError(
+            f"{top.name!r} ran without gradients.", fix="Observe it outside torch.no_grad()."
+        )
+    parts = [given] if pieces[0].dim() == 3 else list(given)
+    found = iter(torch.autograd.grad(pieces, inputs, parts, retain_graph=True, allow_unused=True))
+    by_input: list[Tensor | None] = []
+    for passage in passages:
+        own = [next(found) for _ in passage.entrances]
+        by_input.append(own[0] if own and own[0] is not None and own[0].dim() == 3 else None)
+    return by_input
+
+
+def _flow(passage: Passage, top: Passage, at: Tensor, by_input: Tensor | None) -> Flow:
+    gradients = passage.gradients
+    if gradients is None:
+        gradients = tuple(torch.zeros_like(s) for s in passage.states)
+    same = passage is top or (passage.by is not None and passage.by is top.by)
+    if not same:
+        at = passage.lengths - 1
+    elif passage.reverse != top.reverse:
+        at = passage.lengths - 1 - at
+    norms = tuple(_by_lag(g, at) for g in gradients)
+    influence = None
+    if by_input is not None:
+        turned = passage.lengths if passage.reverse else None
+        influence = _by_lag(in_own_time(by_input, turned), at)
+    whole = torch.stack([n.square() for n in norms]).sum(0).sqrt()
+    return Flow(passage, at, norms, whole, influence, gradients)
+
+
+def _by_lag(rows: Tensor, at: Tensor) -> Tensor:
+    """Norms of `(T, B, size)` as `(K, B)`: lag k of row b is step `at[b] - k`."""
+    norms = rows.detach().double().norm(dim=-1)
+    lags = torch.arange(int(at.max()) + 1, device=rows.device)[:, None]
+    steps = at[None] - lags
+    return torch.where(steps < 0, torch.nan, norms.gather(0, steps.clamp(min=0)))
+
+
+def weight_share(flow: Flow, rows: int = 16) -> Tensor:
+    """How much each lag contributes to the gradient of the weights that multiply the state.
+
+    The gradient is a sum over lags, G = Σ_k G_k, G_k being what step t - k adds as the place
+    where the weights act (Pascanu, Mikolov & Bengio 2013, eq. 4). The share of a lag is ⟨G_k, G⟩ /
+    ‖G‖²; shares sum to 1 and one is negative where a lag pulls against the rest.
+
+    Args:
+        flow: of the layer.
+        rows: of the batch that are summed, at most.
+
+    Returns:
+        `(K,)` float64.
+
+    Raises:
+        InputError: the cell has no weights that multiply the state.
+    """
+    passage = flow.passage
+    names = passage.cell.recurrent_weights()
+    if not names:
+        raise InputError(f"{type(passage.cell).__name__} has no weights that multiply the state.")
+    own = dict(passage.cell.named_parameters()) | dict(passage.weights)
+    leaves = {n: t.detach().requires_grad_(n in names) for n, t in own.items()}
+    wanted = [leaves[n] for n in names]
+    keep = slice(0, min(rows, passage.batch))
+    at = flow.at[keep]
+    columns = torch.arange(len(at), device=at.device)
+    before = passage.before
+
+    def of_lag(k: int) -> list[Tensor]:
+        steps = at - k
+        on = steps >= 0
+        where, which = steps[on], columns[on]
+        _, new = passage.step(
+            passage.x[where, which], tuple(s[where, which] for s in before), leaves
+        )
+        gradient = [g[where, which] for g in flow.gradients]
+        pairs = [(s, g) for s, g in zip(new, gradient, strict=True) if s.requires_grad]
+        found = torch.autograd.grad(
+            [s for s, _ in pairs], wanted, [g for _, g in pairs], allow_unused=True
+        )
+        return [torch.zeros_like(w) if g is None else g for w, g in zip(wanted, found, strict=True)]
+
+    lags = range(int(at.max()) + 1)
+    total = [torch.zeros_like(w, dtype=torch.float64) for w in wanted]
+    for k in lags:
+        for whole, part in zip(total, of_lag(k), strict=True):
+            whole += part
+    size = sum(float(w.square().sum()) for w in total)
+    dots = [
+        sum(float((w * part).sum()) for w, part in zip(total, of_lag(k), strict=True)) for k in lags
+    ]
+    return torch.tensor(dots, dtype=torch.float64) / (size or 1.0)
