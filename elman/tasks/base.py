@@ -21,6 +21,7 @@ from elman.training import Settings
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from elman.data import Batches
     from elman.training import Objective
@@ -71,6 +72,28 @@ class Evaluation:
     def metrics(self) -> dict[str, float]:
         """Metric name to value over all units."""
         return {name: float(value) for name, value in self.score(self.units).items()}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A few sequences of a task to look at a model by.
+
+    Attributes:
+        loss: the summed loss of a model on them, all steps of a sequence in one piece.
+        unit: what one step is, in the plural.
+        labels: the steps of the first sequence: symbols, or numbers of a series.
+        series: a longer stretch of data behind them, for what depends on what: `(N,)` symbols as
+            integers, or `(N, C)` numbers; None where sequences are labelled one by one.
+        inputs: `(T, B, C)` numbers or `(T, B)` symbols, where they are; zero beyond an end.
+        target: `(B,)`, the class of each such sequence.
+    """
+
+    loss: Callable[[nn.Module], Tensor]
+    unit: str
+    labels: list[str] | list[float]
+    series: NDArray[Any] | None = None
+    inputs: NDArray[Any] | None = None
+    target: NDArray[Any] | None = None
 
 
 @dataclass
@@ -143,6 +166,10 @@ class Task(Protocol):
 
     def sections(self, model: nn.Module, evaluation: Evaluation) -> list[Section]:
         """The parts of the report only this task has: samples, plots, a confusion matrix."""
+        ...
+
+    def sample(self, data: Any = None, rows: int = 32, seed: int = 0) -> Sample:
+        """Sequences of `data`, or of those trained on, for `elman doctor`; at most `rows`."""
         ...
 
     def stepper(self, model: nn.Module) -> Stepper:

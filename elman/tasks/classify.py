@@ -31,7 +31,7 @@ from elman.nn.ensemble import Ensemble
 from elman.nn.pooling import AttentionPooling
 from elman.nn.topologies import ManyToOne
 from elman.tasks import confusion, labelled
-from elman.tasks.base import Evaluation, Section, TaskSettings, device_of
+from elman.tasks.base import Evaluation, Sample, Section, TaskSettings, device_of
 from elman.tasks.labelled import Examples, Layout
 from elman.training.settings import AveragingName, ScheduleName
 
@@ -48,6 +48,8 @@ Size = Annotated[int, Field(ge=1)]
 FEW = 100
 #: Updates that a run without a bound of its own aims at.
 _STEPS = 2500
+_DEPENDENCE_OF = 1000
+"""Examples in which the doctor looks for what the class depends on."""
 
 
 class ClassifySettings(TaskSettings):
@@ -394,6 +396,39 @@ class Classify:
         if isinstance(model, Ensemble):
             return SteppersAveraged([ClassifyStepper(self, m) for m in model.members])
         return ClassifyStepper(self, model)
+
+    def sample(self, data: Any = None, rows: int = 32, seed: int = 0) -> Sample:
+        """Examples with their classes."""
+        if data is None:
+            part = next(iter(self._parts))
+            inputs, classes = self._inputs(part), self._classes(part)
+        else:
+            found = self._read(data, labels=True)
+            inputs, classes = self._encode(found.inputs), self._codes_of(found)
+        drawn = np.random.default_rng(seed).permutation(len(inputs))
+        chosen = np.sort(drawn[: min(rows, len(inputs))])
+        batch = self._batch([inputs[k] for k in chosen], classes[chosen])
+
+        def loss(model: nn.Module) -> Tensor:
+            return _Objective(self, model).loss(batch, None)[0]
+
+        more = np.sort(drawn[: min(_DEPENDENCE_OF, len(inputs))])
+        known = self._batch([inputs[k] for k in more], classes[more])
+        first = inputs[int(chosen[0])]
+        vocabulary = self.encoder if isinstance(self.encoder, Vocabulary) else None
+        labels: Any = (
+            np.asarray(first, float).reshape(len(first), -1)[:, 0].tolist()
+            if vocabulary is None
+            else [vocabulary.symbols[int(i)] for i in first]
+        )
+        unit = "steps" if vocabulary is None else str(self.settings.unit or "words")
+        return Sample(
+            loss,
+            unit,
+            labels,
+            inputs=known.inputs.transpose(0, 1).numpy(),
+            target=known.classes.numpy(),
+        )
 
     def _evaluation(
         self, found: Examples, guesses: Codes, predictions: pd.DataFrame | None = None

@@ -18,7 +18,7 @@ from elman.data import Batches, Scaler, shuffled
 from elman.errors import InputError
 from elman.nn.segment import DirectForecaster, SegmentForecaster
 from elman.tasks import forecast_baselines, forecast_data
-from elman.tasks.base import Evaluation, Section, Stepper, TaskSettings, device_of
+from elman.tasks.base import Evaluation, Sample, Section, Stepper, TaskSettings, device_of
 from elman.tasks.forecast_baselines import Forecaster
 from elman.tasks.forecast_data import Panel, Series, read_panel
 from elman.tasks.forecast_intervals import Calibrated
@@ -379,6 +379,21 @@ class Forecast:
             sums = window_sums(truth, point, quantiles, levels, spread[which], naive[which])
             parts.append(pd.DataFrame(sums))
         return pd.concat(parts, ignore_index=True)
+
+    def sample(self, data: Any = None, rows: int = 32, seed: int = 0) -> Sample:
+        """Windows with the future that came."""
+        if data is None:
+            held, origins = self._here, self._train_origins()
+        else:
+            held, origins, _ = self._to_score(data)
+        drawn = np.random.default_rng(seed).permutation(origins.count)[:rows]
+        batch = held.windows.batch(origins.take(np.sort(drawn)))
+
+        def loss(model: nn.Module) -> Tensor:
+            return _Objective(self, model).loss(batch, None)[0]
+
+        values = max((series.values for series in held.panel.series), key=len)
+        return Sample(loss, "steps", batch.past[0, :, 0].tolist(), series=values)
 
     @property
     def _chunk(self) -> int:

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from elman.data import Batches, Stream, StreamBatch, Vocabulary, bucketed, duplicates
 from elman.errors import InputError
 from elman.nn import Recurrent
-from elman.tasks.base import Evaluation, Section, Stepper, TaskSettings, device_of
+from elman.tasks.base import Evaluation, Sample, Section, Stepper, TaskSettings, device_of
 from elman.tasks.baselines.ngram import KneserNey
 from elman.tasks.corpus import Documents, Tokens, encode, find
 from elman.tasks.language_model import IGNORED, LanguageModel, costs, padded, short
@@ -43,6 +43,8 @@ _VALID_AT_MOST, _TEST_AT_MOST = 500_000, 5_000_000
 _TRAIN_ON = {"characters": 20_000_000, "words": 5_000_000, "subwords": 5_000_000}
 _CHARACTERS_A_SYMBOL = {"characters": 1.0, "words": 5.5, "subwords": 3.5}
 _EPOCHS = 20
+# What the doctor looks at: steps of a sequence, and symbols to see how far back text reaches.
+_LOOK_AT_MOST, _DEPENDENCE_OF = 400, 1_000_000
 
 
 class GenerateSettings(TaskSettings):
@@ -306,6 +308,33 @@ class Generate:
             for i, text in enumerate(documents.whole())
         ]
         return pd.DataFrame(rows)
+
+    def sample(self, data: Any = None, rows: int = 32, seed: int = 0) -> Sample:
+        """Stretches of text, four times as long as a window of training where there is enough."""
+        tokens = self._tokens["train"] if data is None else self._to_score(data)
+        steps = max(1, min(4 * self.settings.k1, _LOOK_AT_MOST, tokens.predicted // 2))
+        generator = np.random.default_rng(seed)
+        firsts = np.sort(generator.integers(0, tokens.predicted - steps + 1, rows))
+        places = firsts + np.arange(steps)[:, None]
+        inputs = torch.from_numpy(tokens.ids[places].astype(np.int64))
+        targets = torch.from_numpy(tokens.ids[places + 1].astype(np.int64))
+        begins = np.zeros(len(tokens.ids), bool)
+        begins[tokens.starts] = True
+        reset = torch.from_numpy(begins[places] & (np.arange(steps)[:, None] > 0))
+
+        def loss(model: nn.Module) -> Tensor:
+            language, device = cast(LanguageModel, model), device_of(model)
+            here = reset.to(device) if bool(reset.any()) else None
+            output, _ = language.read(inputs.to(device), None, here)
+            scores = language.scores(language.dropped(output)).flatten(0, 1)
+            return F.cross_entropy(scores, targets.to(device).flatten(), reduction="sum")
+
+        return Sample(
+            loss,
+            self.settings.unit,
+            [self.vocabulary.symbols[i] for i in inputs[:, 0].tolist()],
+            series=np.asarray(tokens.ids[:_DEPENDENCE_OF], np.int64),
+        )
 
     def _to_score(self, data: Any) -> Tokens:
         if data is None:

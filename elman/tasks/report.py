@@ -57,7 +57,7 @@ def render(run: Run) -> None:
         score_rows=score_rows(results),
         metric=results["metric"],
         equations=_equations(config["settings"]),
-        curves=svg(_curves(history, results["metric"])) if history else "",
+        curves="".join(map(svg, _figures(history, results["metric"]))),
         sections=run.read_json("sections"),
         facts=_facts(results.get("data", {})),
     )
@@ -125,6 +125,43 @@ def _curves(history: list[dict[str, Any]], metric: str) -> Figure:
             *zip(*points, strict=True), color=colour, linewidth=1.2, marker=marker, markersize=3
         )
         side.set_ylabel(label, color=colour)
+    return figure
+
+
+def _figures(history: list[dict[str, Any]], metric: str) -> list[Figure]:
+    if not history:
+        return []
+    watched = _watched(history)
+    return [_curves(history, metric), *([watched] if watched else [])]
+
+
+def _watched(history: list[dict[str, Any]]) -> Figure | None:
+    """How training went, where rows say so: what was clipped, saturated, remembered at most."""
+    from matplotlib.figure import Figure
+
+    def most(name: str) -> list[tuple[int, float]]:
+        found = [(h["step"], h[name]) for h in history if h.get(name)]
+        return [(step, max(value.values())) for step, value in found]
+
+    clipped = [(h["step"], h["clip_rate"]) for h in history if "clip_rate" in h]
+    shares = [("steps clipped", _INK, clipped), ("gates saturated", _MUTED, most("saturation"))]
+    horizon = most("horizon")
+    if not horizon and not any(value for _, value in clipped):
+        return None
+    figure = Figure(figsize=(7.5, 2))
+    axes = figure.subplots()
+    axes.set_xlabel("step")
+    axes.set_ylabel("share")
+    axes.set_ylim(-0.02, 1.02)
+    for label, colour, points in shares:
+        if points:
+            axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.2, label=label)
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    if horizon:
+        side = axes.twinx()
+        side.plot(*zip(*horizon, strict=True), color="#4f7a4a", linewidth=1.2, marker="o", ms=3)
+        side.set_ylabel("memory in steps", color="#4f7a4a")
+        side.set_ylim(bottom=0)
     return figure
 
 
