@@ -1,12 +1,12 @@
 """A layer as a dynamical system: what its steps do to a small difference in the state.
 
 Gradients go back through the same Jacobians that carry differences forward, so what is stretched
-here explodes there and what is squeezed vanishes. One step is seen in `spectrum`, a whole
+there explodes here and what is squeezed vanishes. One step is seen in `spectrum`, a whole
 trajectory in `lyapunov`, where the state comes to rest in `fixed_points`, and the recurrent
 weights alone, whatever the input, in `orthogonality`.
 
 The state is all states of the layer side by side, n numbers. Everything is computed in float64 by
-the cell's own step, from copies of its weights.
+the cell's own step, from copies of its weights, and its derivatives are autograd's.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ import numpy as np
 import torch
 from scipy.optimize import least_squares
 from torch import Tensor
-from torch.func import jvp, vmap
 
 from elman.cells.base import Cell
 from elman.errors import InputError
 from elman.inspect.passage import Passage
 
-_EIGENVALUES = 16
+_EIGENVALUES = 8
 """Steps of which eigenvalues are computed: they cost much more than singular values do."""
 _AT_ONCE = 2**21
 """Numbers of Jacobians worked on at a time."""
@@ -45,7 +44,8 @@ def jacobians(passage: Passage, samples: int = 64, seed: int = 0) -> Tensor:
         `(N, n, n)` float64, rows by the new state, columns by the old.
 
     Raises:
-        InputError: there is no step, or it cannot be differentiated (see `lyapunov`).
+        InputError: there is no step; a state, an input or a derivative is not finite; or no
+            gradient goes back through the cell's step.
 
     >>> import elman.cells
     >>> passage = Passage.of(elman.cells.make("lstm", 2, 3), torch.randn(7, 4, 2))
@@ -57,7 +57,7 @@ def jacobians(passage: Passage, samples: int = 64, seed: int = 0) -> Tensor:
     n = state.shape[1]
     unit = torch.eye(n, dtype=state.dtype, device=state.device)[:, None]
     found = [
-        _pushed(passage, rows, at, unit.expand(n, len(at), n)).permute(1, 2, 0)
+        _pulled(passage, rows, at, unit.expand(n, len(at), n)).transpose(0, 1)
         for rows, at in zip(_parts(x, n), _parts(state, n), strict=True)
     ]
     return _finite(torch.cat(found), passage, "derivatives")
@@ -121,7 +121,7 @@ def spectrum(passage: Passage, samples: int = 64, seed: int = 0) -> Spectrum:
 
     Args:
         passage: what to look at.
-        samples: at how many of its steps, drawn at random; eigenvalues at 16 of them.
+        samples: at how many of its steps, drawn at random; eigenvalues at 8 of them.
         seed: of the draw.
 
     Raises:
@@ -163,13 +163,14 @@ class Lyapunov:
 def lyapunov(passage: Passage, count: int = 8, seed: int = 0, rows: int = 16) -> Lyapunov:
     """The largest Lyapunov exponents of a layer on its own inputs and states.
 
-    Orthonormal directions are pushed through the Jacobian of every step and made orthonormal anew
-    by QR; the mean logarithms of R's diagonal are the exponents (Benettin et al. 1980; for
-    recurrent networks Vogt et al. 2022, "On Lyapunov exponents for RNNs", and Engelken, Wolf &
-    Abbott 2023, "Lyapunov spectra of chaotic recurrent neural networks"). The input is the same
-    for both of two states that differ: these are conditional exponents.
+    Orthonormal directions go through the Jacobian of every step and are made orthonormal anew by
+    QR; the mean logarithms of R's diagonal are the exponents (Benettin et al. 1980; for recurrent
+    networks Vogt et al. 2022, "On Lyapunov exponents for RNNs", and Engelken, Wolf & Abbott 2023,
+    "Lyapunov spectra of chaotic recurrent neural networks"). Here they are gradients and go from
+    the last step to the first, through the transposed Jacobians, whose product has the same
+    singular values. Two states that differ read the same input: the exponents are conditional.
 
-    The first quarter of each row is not counted, for the directions begin at random and need steps
+    The last quarter of each row is not counted, for the directions begin at random and need steps
     to turn to where they are stretched the most. What is found is an average over the rest, and
     exact in the limit of long rows only. A direction that a step wipes out counts as shrunk to
     the smallest number there is, by 708 nats, or to what rounding leaves of it, by some 36.
@@ -183,8 +184,7 @@ def lyapunov(passage: Passage, count: int = 8, seed: int = 0, rows: int = 16) ->
         rows: how many of the passage's rows at most.
 
     Raises:
-        InputError: there is no step; a state, an input or a derivative is not finite; or the
-            cell's step cannot be differentiated in forward mode.
+        InputError: as `jacobians`.
 
     >>> import elman.cells
     >>> cell = elman.cells.make("lru", 1, 2, r_min=0.5, r_max=0.5)
@@ -201,7 +201,7 @@ def lyapunov(passage: Passage, count: int = 8, seed: int = 0, rows: int = 16) ->
     chosen = long_enough[drawn.sort().values].to(passage.x.device)
     x, states = passage.x[:, chosen], torch.cat(passage.before, -1)[:, chosen]
     lengths = passage.lengths[chosen]
-    begins = lengths // 4
+    counts = lengths - lengths // 4
 
     n = states.shape[-1]
     shape = (len(chosen), n, min(count, n))
@@ -209,15 +209,15 @@ def lyapunov(passage: Passage, count: int = 8, seed: int = 0, rows: int = 16) ->
     directions = torch.linalg.qr(directions).Q
     stretched = directions.new_zeros(len(chosen), shape[2])
     smallest = torch.finfo(torch.float64).tiny
-    for t in range(int(lengths.max())):
+    for t in reversed(range(int(lengths.max()))):
         on = (lengths > t).nonzero()[:, 0]
-        pushed = _pushed(passage, x[t, on], states[t, on], directions[on].permute(2, 0, 1))
-        directions[on], triangle = torch.linalg.qr(pushed.permute(1, 2, 0))
+        pulled = _pulled(passage, x[t, on], states[t, on], directions[on].permute(2, 0, 1))
+        directions[on], triangle = torch.linalg.qr(pulled.permute(1, 2, 0))
         grown = triangle.diagonal(dim1=1, dim2=2).abs().clamp_min(smallest).log()
-        stretched[on] += grown * (t >= begins[on])[:, None]
+        stretched[on] += grown * (t < counts[on])[:, None]
     _finite(stretched, passage, "derivatives")
 
-    counted = (lengths - begins)[:, None].double()
+    counted = counts[:, None].double()
     each = stretched / counted
     whole = stretched.sum(0) / counted.sum()
     # Rows of different length: the standard error of a ratio of two sums.
@@ -230,7 +230,7 @@ def lyapunov(passage: Passage, count: int = 8, seed: int = 0, rows: int = 16) ->
         whole[order].cpu(),
         errors[order].cpu(),
         each[:, order].cpu(),
-        (lengths - begins).cpu(),
+        counts.cpu(),
     )
 
 
@@ -313,7 +313,7 @@ def fixed_points(
 
     def slope(s: np.ndarray) -> np.ndarray:
         rows = torch.from_numpy(s).to(x)[None]
-        return (_pushed(passage, x[None], rows, unit[:, None])[:, 0].T - unit).cpu().numpy()
+        return (_pulled(passage, x[None], rows, unit[:, None])[:, 0] - unit).cpu().numpy()
 
     usual = torch.cat(passage.states, -1) - torch.cat(passage.before, -1)
     limit = 0.01 * float(usual[passage.valid].norm(dim=-1).quantile(0.5))
@@ -415,12 +415,11 @@ def _in_float64(passage: Passage) -> Passage:
     )
     double = replace(
         passage,
-        x=passage.x.double(),
-        start=tuple(s.double() for s in passage.start),
-        states=tuple(s.double() for s in passage.states),
+        x=_copied(passage.x),
+        start=tuple(map(_copied, passage.start)),
+        states=tuple(map(_copied, passage.states)),
         weights={
-            name: tensor.detach().double() if tensor.is_floating_point() else tensor
-            for name, tensor in {**dict(own), **passage.weights}.items()
+            name: _copied(tensor) for name, tensor in {**dict(own), **passage.weights}.items()
         },
     )
     x, state = double.all_steps()
@@ -428,14 +427,20 @@ def _in_float64(passage: Passage) -> Passage:
         _finite(rows, passage, what)
     at = torch.cat(state, -1)[:1]
     try:
-        _pushed(double, x[:1], at, at[None])
+        _pulled(double, x[:1], at, at[None])
     except (RuntimeError, TypeError) as error:
         raise InputError(
-            f"{name}: a step of {type(cell).__name__} cannot be differentiated: "
+            f"{name}: no gradient goes back through a step of {type(cell).__name__}: "
             f"{str(error).splitlines()[0]}",
-            fix="Write it in plain torch operations on whole tensors, without dropout of its own.",
+            fix="Write the new state in torch operations on the old one, with nothing detached.",
         ) from error
     return double
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    """In float64 if it is real; always a copy, since autograd refuses those of inference mode."""
+    dtype = torch.float64 if tensor.is_floating_point() else tensor.dtype
+    return tensor.detach().to(dtype, copy=True)
 
 
 def _drawn(passage: Passage, samples: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -450,19 +455,16 @@ def _drawn(passage: Passage, samples: int, seed: int) -> tuple[Tensor, Tensor]:
 
 def _whole_step(passage: Passage, x: Tensor, state: Tensor) -> Tensor:
     """F: `(N, input_size)` and whole states `(N, n)` -> whole states."""
-    _, new = passage.step(x, torch.split(state, passage.cell.state_sizes, -1))
+    _, new = passage.step(x, torch.split(state, list(passage.cell.state_sizes), -1))
     return torch.cat(new, -1)
 
 
-def _pushed(passage: Passage, x: Tensor, state: Tensor, directions: Tensor) -> Tensor:
-    """The Jacobians of steps from states `(N, n)` times directions `(K, N, n)`."""
-
-    def push(direction: Tensor) -> Tensor:
-        moved: Tensor = jvp(lambda s: _whole_step(passage, x, s), (state,), (direction,))[1]
-        return moved
-
-    found: Tensor = vmap(push)(directions)
-    return found
+def _pulled(passage: Passage, x: Tensor, state: Tensor, gradients: Tensor) -> Tensor:
+    """Gradients `(K, N, n)` by the new states, taken back to the old states `(N, n)`."""
+    old = state.clone().requires_grad_()
+    with torch.enable_grad():
+        new = _whole_step(passage, x, old)
+    return torch.autograd.grad(new, old, gradients, is_grads_batched=True)[0]
 
 
 def _parts(rows: Tensor, n: int) -> tuple[Tensor, ...]:
