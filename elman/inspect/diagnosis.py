@@ -1,0 +1,548 @@
+"""From measurements to words: what a model suffers from, the evidence, and the remedy.
+
+A rule is a function of facts, which are plain numbers, so that it can be read, argued with and
+tested without a network. Its threshold stands beside it with the reason for it. A rule speaks only
+of what was measured: no facts, no finding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+Severity = Literal["ill", "warning", "note", "healthy"]
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What the literature does about it.
+
+    Attributes:
+        what: in words.
+        settings: of `elman train`, to be changed together; empty where it is no setting.
+        source: who found it.
+    """
+
+    what: str
+    settings: dict[str, Any]
+    source: str
+
+    @property
+    def line(self) -> str:
+        """As it is given to `elman train`.
+
+        >>> Remedy("", {"clip_at": 0.5, "cell_options": {"chrono": 40}}, "").line
+        '--set clip_at=0.5 --set cell_options={chrono: 40}'
+        """
+        return " ".join(f"--set {name}={_yaml(value)}" for name, value in self.settings.items())
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found.
+
+    Attributes:
+        name: of the disease, or "healthy".
+        severity: "ill" (it keeps the model from learning the task), "warning" (it may), "note".
+        evidence: the figures, in a sentence.
+        remedies: first the one to try first.
+        layer: where, if in one layer.
+    """
+
+    name: str
+    severity: Severity
+    evidence: str
+    remedies: tuple[Remedy, ...] = ()
+    layer: str = ""
+
+
+@dataclass
+class LayerFacts:
+    """What was measured of one layer; None is not known.
+
+    Attributes:
+        name, cell, hidden_size: of the layer; `cell` is the class's name.
+        steps: of the sequences looked at.
+        decay: factor of the gradient's norm in a step back.
+        growth: norm of the gradient at the last lag over that at lag 1.
+        horizon, beyond: steps of memory, and whether it reaches past what was looked at.
+        stuck: for each gate the share of units that are above 0.95, and below 0.05, in at least
+            95 % of all steps.
+        saturated: for each gate the share of all its values outside [0.05, 0.95].
+        keeps: the name of the gate that keeps the old state.
+        dead, constant: shares of units.
+        rectified: whether the cell's units are rectified.
+        drift: norm of the state at the end of a run several times as long as those trained on,
+            over that at their end.
+        radius: median spectral radius of the step's Jacobian.
+        cut: share of the weights' gradient that comes from lags which training cuts off.
+    """
+
+    name: str
+    cell: str
+    hidden_size: int
+    steps: int
+    decay: float | None = None
+    growth: float | None = None
+    horizon: float | None = None
+    beyond: bool = False
+    stuck: dict[str, tuple[float, float]] = field(default_factory=dict)
+    saturated: dict[str, float] = field(default_factory=dict)
+    keeps: str | None = None
+    dead: float | None = None
+    constant: float | None = None
+    rectified: bool = False
+    drift: float | None = None
+    radius: float | None = None
+    cut: float | None = None
+
+
+@dataclass
+class RunFacts:
+    """What is known of the training and of the task; None is not known.
+
+    Attributes:
+        need: how many steps back the data depends on itself, or the target on the input.
+        need_by: how that was measured.
+        settings: of the run.
+        window: steps that gradients flow through in training.
+        clip_rate: share of the later steps whose gradient was clipped.
+        clip_at: the threshold.
+        norms: median and 90 % quantile of the gradient's norm, before clipping.
+        spikes: share of steps whose loss leapt.
+        rollbacks: how often training diverged and went back.
+        update_ratio: size of an update over that of the weights.
+        train_loss, valid_loss: at the end, in the same measure.
+        worse: by how much the validation loss has risen since it was best, as a share.
+        unit: what a step is, in the plural.
+    """
+
+    need: float | None = None
+    need_by: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    window: int | None = None
+    clip_rate: float | None = None
+    clip_at: float | None = None
+    norms: tuple[float, float] | None = None
+    spikes: float | None = None
+    rollbacks: int = 0
+    update_ratio: float | None = None
+    train_loss: float | None = None
+    valid_loss: float | None = None
+    worse: float | None = None
+    unit: str = "steps"
+
+
+VANISHING = 0.5
+"""Of the steps that the task needs: a memory shorter than this cannot do it."""
+LEAST_NEED = 4
+"""Steps: every network has a shorter memory than that of what it has just read."""
+EXPLODING = 1e3
+"""Growth of the gradient over the lags looked at that no clipping of the sum puts right: the
+oldest step then outweighs all others."""
+STUCK = 0.5
+"""Share of units whose gate does not move: fewer are a division of labour."""
+DEAD = 0.2
+"""Share of units that never answer; some always are in a rectified layer."""
+DRIFT = 3.0
+"""Growth of the state beyond the trained length, past what the head has ever seen."""
+CUT = 0.5
+"""Share of the gradient cut off at which more is lost than kept."""
+CLIPPED = 0.9
+"""Share of steps: a threshold that always acts is a second, hidden learning rate."""
+SPIKES = 0.02
+"""Share of steps; a few leaps a thousand steps are the data's own."""
+UPDATES = 0.03
+"""Size of an update over that of the weights; around 1e-3 is usual."""
+MEMORISED = 0.1
+"""Rise of the validation loss since its best."""
+
+
+def diagnose(layers: Sequence[LayerFacts], run: RunFacts | None = None) -> list[Finding]:
+    """What the facts say, the worst first; one finding "healthy" if nothing is wrong.
+
+    >>> facts = LayerFacts("rnn.l0", "Elman", 64, 200, decay=0.6, horizon=9.0)
+    >>> [finding.name for finding in diagnose([facts], RunFacts(need=100))]
+    ['vanishing gradients']
+    >>> diagnose([facts])[0].name
+    'healthy'
+    """
+    run = run or RunFacts()
+    found = [finding for rule in _OF_LAYER for facts in layers for finding in rule(facts, run)]
+    found += [finding for rule in _OF_RUN for finding in rule(layers, run)]
+    found = _joined(found)
+    found.sort(key=lambda finding: _ORDER.index(finding.severity))
+    if not any(finding.severity in ("ill", "warning") for finding in found):
+        found.insert(0, _healthy(layers, run))
+    return found
+
+
+def _joined(findings: Sequence[Finding]) -> list[Finding]:
+    """The same in several layers said once, with the evidence of the worst."""
+    by_name: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_name.setdefault(finding.name, []).append(finding)
+    found = []
+    for same in by_name.values():
+        worst = min(same, key=lambda finding: _ORDER.index(finding.severity))
+        found.append(replace(worst, layer=", ".join(f.layer for f in same if f.layer)))
+    return found
+
+
+_ORDER = ("ill", "warning", "note", "healthy")
+
+
+def _healthy(layers: Sequence[LayerFacts], run: RunFacts) -> Finding:
+    said = []
+    known = [f.horizon for f in layers if f.horizon is not None]
+    if known:
+        far = max(known)
+        more = " or more" if any(f.beyond for f in layers if f.horizon == far) else ""
+        said.append(f"the memory reaches {far:.3g} {run.unit}{more}")
+    if run.need is not None:
+        by = f" ({run.need_by})" if run.need_by else ""
+        said.append(f"the task needs about {run.need:.3g}{by}")
+    rates = [f.decay for f in layers if f.decay is not None and math.isfinite(f.decay)]
+    if rates:
+        said.append(f"gradients change by {min(rates):.3g} to {max(rates):.3g} in a step back")
+    told = "; ".join(said) or "nothing out of the ordinary was measured"
+    return Finding("healthy", "healthy", told[0].upper() + told[1:] + ".")
+
+
+# Of one layer
+
+
+def _vanishing(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
+    known = [facts for facts in layers if facts.horizon is not None]
+    if run.need is None or not known or any(facts.beyond for facts in known):
+        return
+    # The memory of a stack is that of the layer that remembers longest.
+    facts = max(known, key=lambda facts: facts.horizon or 0.0)
+    assert facts.horizon is not None
+    need = min(run.need, float(facts.steps - 1))
+    if facts.horizon >= VANISHING * need or need < LEAST_NEED:
+        return
+    by = f" ({run.need_by})" if run.need_by else ""
+    told = (
+        f"The influence of an input is under 1 % after {facts.horizon:.3g} {run.unit}; the data "
+        f"depends on what was {run.need:.3g} back{by}."
+    )
+    if facts.decay is not None and facts.decay < 1:
+        told += f" The gradient shrinks to {facts.decay:.3g} of itself in a step back."
+    yield Finding("vanishing gradients", "ill", told, _longer(facts, run), facts.name)
+
+
+def _longer(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
+    """Cures of a short memory, the one for this cell first."""
+    need = max(4, round(run.need or 0))
+    options = dict(run.settings.get("cell_options") or {})
+    chrono = {"cell_options": {**options, "chrono": need}}
+    gated = Remedy(
+        "a gated cell whose gates begin open for as long as is needed",
+        {"cell": "lstm", "cell_options": {"chrono": need}},
+        "Hochreiter & Schmidhuber 1997; Tallec & Ollivier 2018",
+    )
+    identity = Remedy(
+        "rectified units that begin as the identity",
+        {"cell": "irnn", "cell_options": {}},
+        "Le, Jaitly & Hinton 2015",
+    )
+    orthogonal = Remedy(
+        "recurrent weights that begin orthogonal",
+        {"cell_options": {**options, "init": "orthogonal"}},
+        "Saxe, McClelland & Ganguli 2014",
+    )
+    if facts.cell in ("LSTM", "GRU"):
+        begun = Remedy(
+            f"biases of the gates that begin with horizons up to {need} {run.unit}",
+            chrono,
+            "Tallec & Ollivier 2018",
+        )
+        forget = Remedy(
+            "a bias of the forget gate that begins at 1",
+            {"cell_options": {**options, "forget_bias": 1.0}},
+            "Gers, Schmidhuber & Cummins 2000; Jozefowicz, Zaremba & Sutskever 2015",
+        )
+        return (begun, forget) if facts.cell == "LSTM" else (begun,)
+    if facts.cell == "Elman":
+        return gated, identity, orthogonal
+    return gated, identity
+
+
+def _exploding(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
+    if facts.growth is None or facts.decay is None:
+        return
+    broken = not math.isfinite(facts.growth)
+    if not broken and (facts.growth < EXPLODING or facts.decay <= 1):
+        return
+    grown = "to more than a number holds" if broken else f"{facts.growth:.3g}-fold"
+    told = f"The gradient grows {grown} over {facts.steps - 1} {run.unit} back"
+    told += f", by {facts.decay:.4g} a step." if math.isfinite(facts.decay) else "."
+    yield Finding("exploding gradients", "ill", told, _calmer(facts, run), facts.name)
+
+
+def _calmer(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
+    at = run.norms[0] if run.norms is not None and math.isfinite(run.norms[0]) else 1.0
+    options = dict(run.settings.get("cell_options") or {})
+    clipped = Remedy(
+        "clip the norm of the gradient, at the median that was measured",
+        {"clip": "norm", "clip_at": _rounded(min(at, 1.0))},
+        "Pascanu, Mikolov & Bengio 2013",
+    )
+    orthogonal = Remedy(
+        "recurrent weights that begin orthogonal, of radius 1",
+        {"cell_options": {**options, "init": "orthogonal"}},
+        "Saxe, McClelland & Ganguli 2014",
+    )
+    gated = Remedy(
+        "a gated cell", {"cell": "lstm", "cell_options": {}}, "Hochreiter & Schmidhuber 1997"
+    )
+    rate = _slower(run)
+    if facts.cell in ("LSTM", "GRU"):
+        return clipped, *rate
+    return (clipped, orthogonal, gated, *rate) if facts.cell == "Elman" else (clipped, gated, *rate)
+
+
+def _stuck(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
+    for gate, (high, low) in facts.stuck.items():
+        if max(high, low) < STUCK:
+            continue
+        if gate == facts.keeps and high >= low:
+            # An open keeping gate is memory. It is an illness only where nothing else moves.
+            if run.need is not None and facts.horizon is not None and facts.beyond:
+                continue
+            yield Finding(
+                f"gate {gate} always open",
+                "note",
+                f"{high:.0%} of units keep at least 95 % of their state in nearly every step.",
+                (),
+                facts.name,
+            )
+            continue
+        side, share = ("open", high) if high >= low else ("closed", low)
+        options = dict(run.settings.get("cell_options") or {})
+        remedies = [
+            Remedy(
+                "biases of the gates that begin where a gate can move",
+                {"cell_options": {k: v for k, v in options.items() if k not in _BIASES}},
+                "Jozefowicz, Zaremba & Sutskever 2015",
+            )
+        ]
+        if facts.cell == "LSTM":
+            remedies.append(
+                Remedy(
+                    "normalise what goes into the gates",
+                    {"cell_options": {**options, "layer_norm": True}},
+                    "Ba, Kiros & Hinton 2016",
+                )
+            )
+        yield Finding(
+            "saturated gates",
+            "ill" if share > 0.9 else "warning",
+            f"Gate {gate} is {side} in at least 95 % of all steps for {share:.0%} of units: no "
+            "gradient passes through it.",
+            (*remedies, *_slower(run)),
+            facts.name,
+        )
+
+
+_BIASES = ("forget_bias", "chrono")
+
+
+def _dead(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
+    options = dict(run.settings.get("cell_options") or {})
+    if facts.dead is not None and facts.dead >= DEAD:
+        tanh = Remedy(
+            "units that cannot die: tanh",
+            {"cell": "elman", "cell_options": {"nonlinearity": "tanh"}},
+            "Glorot & Bengio 2010",
+        )
+        yield Finding(
+            "dead units",
+            "ill" if facts.dead > 0.5 else "warning",
+            f"{facts.dead:.0%} of {facts.hidden_size} units answer nothing at any step.",
+            (*_slower(run), *([tanh] if facts.rectified else [])),
+            facts.name,
+        )
+    elif facts.constant is not None and facts.constant >= STUCK:
+        yield Finding(
+            "constant units",
+            "warning",
+            f"{facts.constant:.0%} of {facts.hidden_size} units say the same at every step.",
+            (
+                Remedy(
+                    "recurrent weights drawn anew, orthogonal",
+                    {"cell_options": {**options, "init": "orthogonal"}},
+                    "Saxe, McClelland & Ganguli 2014",
+                ),
+                *_slower(run),
+            ),
+            facts.name,
+        )
+
+
+def _drifts(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
+    if facts.drift is None or (math.isfinite(facts.drift) and facts.drift < DRIFT):
+        return
+    options = dict(run.settings.get("cell_options") or {})
+    remedies = [
+        Remedy(
+            "recurrent weights that begin orthogonal",
+            {"cell_options": {**options, "init": "orthogonal"}},
+            "Saxe, McClelland & Ganguli 2014",
+        )
+        if facts.cell == "Elman"
+        else Remedy("a gated cell", {"cell": "gru"}, "Cho et al. 2014")
+    ]
+    if facts.cell == "LSTM":
+        remedies = [
+            Remedy(
+                "the cell state normalised before it is read",
+                {"cell_options": {**options, "layer_norm": True}},
+                "Ba, Kiros & Hinton 2016",
+            ),
+            Remedy(
+                "input and forget gate coupled, f = 1 - i, which bounds the cell",
+                {"cell_options": {**options, "coupled": True}},
+                "Greff et al. 2017",
+            ),
+        ]
+    grown = (
+        f"{facts.drift:.3g}-fold" if math.isfinite(facts.drift) else "beyond what a number holds"
+    )
+    yield Finding(
+        "state drift",
+        "warning",
+        f"Beyond the trained length the state grows {grown}: scores of longer sequences mean "
+        "nothing.",
+        tuple(remedies),
+        facts.name,
+    )
+
+
+# Of the run
+
+
+def _truncated(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
+    cut = max((f.cut for f in layers if f.cut is not None), default=None)
+    if run.window is None or cut is None or cut < CUT:
+        return
+    longer = {"k1": 2 * run.window} if "k1" in run.settings else {}
+    if run.settings.get("k2"):
+        longer = {"k2": 2 * run.window}
+    yield Finding(
+        "truncation too short",
+        "warning",
+        f"{cut:.0%} of the gradient of the recurrent weights comes from more than {run.window} "
+        f"{run.unit} back, which training cuts off.",
+        (
+            Remedy(
+                "longer windows",
+                longer,
+                "Williams & Peng 1990; Tallec & Ollivier 2017",
+            ),
+        ),
+    )
+
+
+def _clipped(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
+    if run.clip_rate is None or run.clip_rate < CLIPPED or run.norms is None:
+        return
+    at = _rounded(run.norms[1])
+    yield Finding(
+        "clipping always on",
+        "warning",
+        f"The gradient was clipped in {run.clip_rate:.0%} of the later steps: its norm is "
+        f"{run.norms[0]:.3g} in the median, the threshold {run.clip_at:.3g}. The direction is "
+        "kept, the step is always the same length.",
+        (
+            Remedy(
+                "a threshold that nine steps in ten stay below",
+                {"clip": "norm", "clip_at": at},
+                "Pascanu, Mikolov & Bengio 2013",
+            ),
+            *_slower(run),
+        ),
+    )
+
+
+def _too_fast(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
+    said = []
+    if run.rollbacks:
+        said.append(f"training diverged {run.rollbacks} times and went back")
+    if run.spikes is not None and run.spikes > SPIKES:
+        said.append(f"the loss leapt in {run.spikes:.1%} of all steps")
+    if run.update_ratio is not None and run.update_ratio > UPDATES:
+        said.append(f"an update moves the weights by {run.update_ratio:.1%} of their size")
+    if not said:
+        return
+    told = " and ".join(said)
+    ill = run.rollbacks > 0 or len(said) > 1
+    yield Finding(
+        "learning rate too high",
+        "ill" if ill else "warning",
+        told[0].upper() + told[1:] + ".",
+        _slower(run),
+    )
+
+
+def _slower(run: RunFacts) -> tuple[Remedy, ...]:
+    lr = run.settings.get("lr")
+    if lr is None:
+        return ()
+    return (Remedy("a third of the learning rate", {"lr": _rounded(lr / 3)}, "Bengio 2012"),)
+
+
+def _memorised(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
+    if run.worse is None or run.worse < MEMORISED:
+        return
+    told = f"The validation loss has risen {run.worse:.0%} since it was best"
+    if run.train_loss is not None and run.valid_loss is not None:
+        if run.train_loss >= run.valid_loss:
+            return
+        told += f" while the training loss fell to {run.train_loss:.3g}"
+    dropout = min(0.5, float(run.settings.get("dropout") or 0.0) + 0.25)
+    yield Finding(
+        "memorised",
+        "warning",
+        told + ".",
+        (
+            Remedy(
+                "more dropout", {"dropout": _rounded(dropout)}, "Zaremba, Sutskever & Vinyals 2014"
+            ),
+            Remedy(
+                "dropout of the recurrent weights",
+                {"recurrent_dropout": 0.3},
+                "Merity, Keskar & Socher 2018",
+            ),
+        ),
+    )
+
+
+_OF_LAYER: tuple[Callable[[LayerFacts, RunFacts], Iterator[Finding]], ...] = (
+    _exploding,
+    _stuck,
+    _dead,
+    _drifts,
+)
+_OF_RUN: tuple[Callable[[Sequence[LayerFacts], RunFacts], Iterator[Finding]], ...] = (
+    _vanishing,
+    _truncated,
+    _clipped,
+    _too_fast,
+    _memorised,
+)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.2g}")
+
+
+def _yaml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k}: {_yaml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)

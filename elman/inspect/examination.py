@@ -1,0 +1,462 @@
+"""One examination of a model on one batch: everything measured, the verdict, and how to see it.
+
+    elman.doctor(model, batch)
+
+gives an object that prints as one screen, plots, turns into a dict, and saves as a page.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from elman.errors import InputError
+from elman.inspect import diagnosis, dynamics, units
+from elman.inspect.diagnosis import Finding, LayerFacts, RunFacts
+from elman.inspect.flow import Flow, flows, weight_share
+from elman.inspect.horizon import Horizon, by_intervention, horizon
+from elman.inspect.passage import Passage, observe
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STUCK_FOR = 0.95
+"""Share of steps from which a gate is called stuck."""
+
+_WORK = 2e9
+"""Multiply-adds that Jacobians may take: fewer steps are looked at in a large layer."""
+
+_SHOWN = 256
+"""Units and steps of the example on the page, at most."""
+
+
+@dataclass(eq=False)
+class Layer:
+    """What was measured of one layer; None is what its cell does not have or does not allow.
+
+    Attributes:
+        flow: gradients against the lag.
+        horizon: by gradient, of what the layer reads.
+        changed: by intervention, of what the whole stack reads.
+        share: `(K,)`, shares of lags in the gradient of the recurrent weights.
+        spectrum, lyapunov: of the step along its trajectories.
+        units: of gates and units.
+    """
+
+    flow: Flow
+    horizon: Horizon | None = None
+    changed: Horizon | None = None
+    share: Tensor | None = None
+    spectrum: dynamics.Spectrum | None = None
+    lyapunov: dynamics.Lyapunov | None = None
+    units: units.Units | None = None
+
+    @property
+    def passage(self) -> Passage:
+        """What went through it."""
+        return self.flow.passage
+
+    def facts(self, window: int | None = None) -> LayerFacts:
+        """In plain numbers; `window` is how many steps gradients flow through in training."""
+        passage, whole = self.passage, self.flow.whole
+        facts = LayerFacts(
+            passage.name,
+            _kind(passage),
+            max(passage.cell.state_sizes),
+            int(passage.lengths.max()),
+            decay=_finite(self.flow.decay),
+            growth=_growth(whole),
+        )
+        facts.rectified = (
+            getattr(passage.cell, "nonlinearity", "") == "relu" or facts.cell == "IRNN"
+        )
+        if self.horizon is not None:
+            facts.horizon, facts.beyond = self.horizon.steps, self.horizon.beyond
+        if self.spectrum is not None:
+            facts.radius = self.spectrum.radius
+        if self.share is not None and window is not None and window < len(self.share):
+            facts.cut = float(1 - self.share[:window].sum())
+        if self.units is not None:
+            found = self.units
+            for name, gate in found.saturation.items():
+                often = [(s >= STUCK_FOR).double().mean().item() for s in (gate.open, gate.closed)]
+                facts.stuck[name] = often[0], often[1]
+                facts.saturated[name] = gate.open_share + gate.closed_share
+            facts.keeps = next((t.gate for t in found.time_constants if not t.turned), None)
+            facts.dead = found.activity.dead_share
+            facts.constant = found.activity.constant_share
+            facts.drift = found.drift.ratio
+        return facts
+
+
+@dataclass(eq=False)
+class Examination:
+    """What the doctor found.
+
+    Attributes:
+        title: of the model.
+        layers: what was measured of each.
+        run: what is known of its training and its task.
+        findings: the worst first.
+        labels: the steps of the first sequence, as they are to be shown.
+        more: further parts of the page, such as the course of training.
+    """
+
+    title: str
+    layers: list[Layer]
+    run: RunFacts
+    labels: Sequence[str] | Sequence[float] = ()
+    more: dict[str, Any] = field(default_factory=dict)
+    findings: list[Finding] = field(init=False)
+
+    def __post_init__(self) -> None:
+        facts = [layer.facts(self.run.window) for layer in self.layers]
+        self.findings = diagnosis.diagnose(facts, self.run)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing was found that keeps the model from learning."""
+        return self.findings[0].severity == "healthy"
+
+    @property
+    def verdict(self) -> str:
+        """In a sentence or two."""
+        sick = [f for f in self.findings if f.severity in ("ill", "warning")]
+        if not sick:
+            return f"Healthy. {self.findings[0].evidence}"
+        names = list(dict.fromkeys(f.name for f in sick))
+        told = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+        return f"{told[0].upper()}{told[1:]}. {sick[0].evidence}"
+
+    def __str__(self) -> str:
+        lines = [f"{self.title}: {self.verdict}", ""]
+        lines += [_row("layer", "gradient a step", "memory", "radius", "gates saturated")]
+        for layer in self.layers:
+            facts = layer.facts()
+            memory = _told(layer.horizon, self.run.unit)
+            gates = ", ".join(f"{name} {share:.0%}" for name, share in facts.saturated.items())
+            rate = "–" if facts.decay is None else f"× {facts.decay:.3g}"
+            radius = "–" if facts.radius is None else f"{facts.radius:.3g}"
+            lines.append(_row(facts.name, rate, memory, radius, gates or "–"))
+        for finding in self.findings:
+            where = f" in {finding.layer}" if finding.layer else ""
+            lines += ["", f"{finding.severity}: {finding.name}{where}", f"  {finding.evidence}"]
+            for remedy in finding.remedies:
+                lines.append(f"  → {remedy.what} ({remedy.source})")
+                if remedy.line:
+                    lines.append(f"    {remedy.line}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the page, in a frame of its own."""
+        return (
+            f'<iframe srcdoc="{html.escape(self.page(), quote=True)}" '
+            'style="width: 100%; height: 720px; border: 0"></iframe>'
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data, which JSON can hold."""
+        passage = self.layers[-1].passage
+        found: dict[str, Any] = {
+            "title": self.title,
+            "subject": {
+                "model": ", ".join(dict.fromkeys(_kind(layer.passage) for layer in self.layers)),
+                "examples": passage.batch,
+                "steps": max(layer.passage.steps for layer in self.layers),
+                "unit": self.run.unit,
+            },
+            "verdict": self.verdict,
+            "findings": [
+                {
+                    "name": f.name,
+                    "severity": f.severity,
+                    "layer": f.layer,
+                    "evidence": f.evidence,
+                    "remedies": [
+                        {"what": r.what, "set": _settings(r.settings), "source": r.source}
+                        for r in f.remedies
+                    ],
+                }
+                for f in self.findings
+            ],
+            "layers": [self._layer(layer) for layer in self.layers],
+        }
+        return found | self.more
+
+    def page(self) -> str:
+        """The page as HTML, complete in itself."""
+        from elman.inspect.page import render
+
+        return render(self.to_dict())
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        path = Path(path)
+        path.write_text(self.page(), encoding="utf-8")
+        return path
+
+    def plot(self) -> Figure:
+        """Gradient flow and influence of every layer, as a matplotlib figure."""
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(10, 3.5), layout="constrained")
+        first, second = figure.subplots(1, 2)
+        for layer in self.layers:
+            norms = layer.flow.whole.nanmedian(1).values
+            first.semilogy(norms.numpy(), label=layer.flow.name)
+            if layer.horizon is not None:
+                second.semilogy(layer.horizon.lags.numpy(), layer.horizon.influence.numpy())
+        first.set(xlabel=f"lag in {self.run.unit}", ylabel="norm of the gradient by the state")
+        second.set(xlabel=f"lag in {self.run.unit}", ylabel="influence of an input")
+        second.axhline(0.01, color="0.6", linewidth=0.8)
+        first.legend(frameon=False)
+        return figure
+
+    def _layer(self, layer: Layer) -> dict[str, Any]:
+        passage, flow = layer.passage, layer.flow
+        found: dict[str, Any] = {
+            "name": passage.name,
+            "cell": _kind(passage),
+            "hidden_size": max(passage.cell.state_sizes),
+            "flow": [
+                {"state": name, "lags": list(range(len(norms))), **_quantiles(norms)}
+                for name, norms in zip(_states(passage), flow.states, strict=True)
+            ],
+            "example": self._example(layer),
+        }
+        for name, seen in (("influence", layer.horizon), ("intervention", layer.changed)):
+            if seen is not None:
+                found[name] = {
+                    "lags": seen.lags.tolist(),
+                    "median": _list(seen.influence),
+                    "low": _list(seen.spread[0]),
+                    "high": _list(seen.spread[1]),
+                }
+        if layer.horizon is not None:
+            seen = layer.horizon
+            found["horizon"] = {
+                "steps": seen.steps,
+                "low": seen.low,
+                "high": seen.high,
+                "threshold": seen.threshold,
+                "beyond": seen.beyond,
+                "in_unit": _told(seen, self.run.unit),
+            }
+        if layer.share is not None:
+            lags = list(range(len(layer.share)))
+            found["weight_share"] = {"lags": lags, "share": _list(layer.share)}
+        if layer.spectrum is not None:
+            seen_spectrum = layer.spectrum
+            eigenvalues = seen_spectrum.eigenvalues[:2].flatten()
+            found["spectrum"] = {
+                "radius": _list(seen_spectrum.radii),
+                "eigenvalues": torch.view_as_real(eigenvalues).tolist(),
+                "singular": _list(seen_spectrum.quantiles(0.5)[0]),
+                "lyapunov": [] if layer.lyapunov is None else _list(layer.lyapunov.exponents),
+            }
+        if layer.units is not None:
+            found |= _of_units(layer.units, layer.passage)
+        return found
+
+    def _example(self, layer: Layer) -> dict[str, Any]:
+        passage = layer.passage
+        steps = min(int(passage.lengths[0]), _SHOWN)
+        shown = passage.states[0][:steps, 0, :_SHOWN]
+        if passage.reverse:
+            shown = shown.flip(0)
+        gradient = torch.stack([g[:steps, 0].double().norm(dim=-1) for g in layer.flow.gradients])
+        labels = list(self.labels[:steps]) if len(self.labels) >= steps else []
+        norm = gradient.square().sum(0).sqrt()
+        if passage.reverse:
+            norm = norm.flip(0)
+        return {
+            "states": [_list(row) for row in shown],
+            "labels": labels or list(range(steps)),
+            "gradient": _list(norm),
+        }
+
+
+def doctor(
+    model: nn.Module,
+    batch: Any,
+    loss: Callable[[Any], Tensor] | None = None,
+    *,
+    need: float | None = None,
+    unit: str = "steps",
+    labels: Sequence[str] | Sequence[float] = (),
+    seed: int = 0,
+) -> Examination:
+    """Examine a recurrent model of any make on one batch.
+
+    Layers of `elman.nn` and of torch.nn, and loops written by hand over their cells, are seen;
+    the model is left as it was.
+
+    Args:
+        model: the model; examined in evaluation mode.
+        batch: its input: a tensor, a tuple of positional or a dict of keyword arguments.
+        loss: of what the model gives out; without one random directions at the last recurrent
+            layer's output are followed back.
+        need: how many steps back the task reaches, where that is known; without it a short memory
+            is measured and not blamed.
+        unit: what a step is, in the plural.
+        labels: the steps of the first sequence, to be shown under its states.
+        seed: of all that is drawn.
+
+    Returns:
+        What was found: it prints, `.plot()`s, turns `.to_dict()` and `.save(path)`s as a page.
+
+    Raises:
+        InputError: no recurrent layer ran, or nothing can be differentiated.
+
+    >>> import elman.nn
+    >>> _ = torch.manual_seed(0)
+    >>> found = doctor(elman.nn.LSTM(3, 8), torch.randn(50, 4, 3))
+    >>> found.healthy, [layer.flow.name for layer in found.layers]
+    (True, ['l0'])
+    """
+
+    def call() -> Tensor | None:
+        if isinstance(batch, Mapping):
+            output = model(**batch)
+        elif isinstance(batch, tuple | list):
+            output = model(*batch)
+        else:
+            output = model(batch)
+        return None if loss is None else loss(output)
+
+    title = type(model).__name__
+    return Examination(title, measure(model, call, seed=seed), RunFacts(need, unit=unit), labels)
+
+
+def measure(model: nn.Module, call: Callable[[], Tensor | None], *, seed: int = 0) -> list[Layer]:
+    """Measure every recurrent layer of a model while `call` runs it, which may give a loss."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.enable_grad():
+            total, passages = observe(model, call)
+            found = [_measured(flow, seed) for flow in flows(passages, total, seed=seed)]
+    finally:
+        model.train(training)
+    for by in dict.fromkeys(layer.passage.by for layer in found):
+        if by is not None:
+            own = [layer for layer in found if layer.passage.by is by]
+            own[0].changed = _or_none(partial(_changed, by, own[-1].flow.at, seed))
+    return found
+
+
+def _changed(by: Any, at: Tensor, seed: int) -> Horizon:
+    lags, influence = by_intervention(by, at, seed=seed)
+    return horizon(influence, lags, seed=seed)
+
+
+def _measured(flow: Flow, seed: int) -> Layer:
+    passage = flow.passage
+    layer = Layer(flow)
+    if flow.influence is not None:
+        influence = flow.influence
+        layer.horizon = _or_none(lambda: horizon(influence, seed=seed))
+    layer.share = _or_none(lambda: weight_share(flow))
+    if int(passage.lengths.max()) < 2:
+        return layer
+    n = sum(passage.cell.state_sizes)
+    samples = int(min(64, max(4, _WORK / n**3)))
+    layer.spectrum = _or_none(lambda: dynamics.spectrum(passage, samples, seed))
+    layer.lyapunov = _or_none(lambda: dynamics.lyapunov(passage, seed=seed))
+    layer.units = _or_none(lambda: units.units(passage, seed))
+    return layer
+
+
+def _or_none(measured: Callable[[], Any]) -> Any:
+    """What was measured, or None where the layer does not allow it."""
+    try:
+        return measured()
+    except InputError:
+        return None
+
+
+def _kind(passage: Passage) -> str:
+    kind = type(getattr(passage.cell, "module", passage.cell)).__name__
+    return {"LSTMCell": "LSTM", "GRUCell": "GRU", "RNNCell": "Elman"}.get(kind, kind)
+
+
+def _states(passage: Passage) -> list[str]:
+    n = len(passage.cell.state_sizes)
+    return ["h"] if n == 1 else ["h", "c"] if n == 2 else [f"state {i}" for i in range(n)]
+
+
+def _growth(whole: Tensor) -> float | None:
+    """The norm at the last lag over that at lag 1, the median over rows."""
+    if len(whole) < 3:
+        return None
+    first, last = whole[1].double(), whole[-1].double()
+    known = ~(first.isnan() | last.isnan()) & (first > 0)
+    if not bool(known.any()):
+        return None
+    return float((last[known] / first[known]).nan_to_num(nan=math.inf).median())
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _told(found: Horizon | None, unit: str) -> str:
+    if found is None:
+        return "–"
+    if found.beyond:
+        return f"more than {found.steps:.3g} {unit}"
+    return f"{found.steps:.3g} {unit} ({found.low:.3g} to {found.high:.3g})"
+
+
+def _row(*parts: str) -> str:
+    widths = (24, 16, 36, 8, 0)
+    return "  ".join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip()
+
+
+def _list(values: Tensor) -> list[float | None]:
+    return [v if math.isfinite(v) else None for v in values.detach().double().tolist()]
+
+
+def _quantiles(norms: Tensor) -> dict[str, list[float | None]]:
+    at = torch.tensor([0.1, 0.5, 0.9], dtype=norms.dtype)
+    low, median, high = torch.nanquantile(norms, at, dim=1)
+    return {"median": _list(median), "low": _list(low), "high": _list(high)}
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    return diagnosis.Remedy("", dict(settings), "").line.removeprefix("--set ")
+
+
+def _of_units(found: units.Units, passage: Passage) -> dict[str, Any]:
+    edges = [k / 20 for k in range(21)]
+    gates = [
+        {
+            "name": name,
+            "edges": edges,
+            "counts": torch.histc(values.float(), 20, 0.0, 1.0).tolist(),
+            "low": found.saturation[name].closed_share,
+            "high": found.saturation[name].open_share,
+        }
+        for name, values in found.gates.items()
+    ]
+    kept: dict[str, Any] = {"gates": gates}
+    if found.time_constants:
+        longest = found.time_constants[-1]
+        kept["time_constants"] = {"edges": list(units.HORIZONS), "counts": longest.counts}
+    kept["norms"] = {
+        "median": _list(found.drift.norms),
+        "trained_length": found.drift.steps,
+    }
+    return kept
