@@ -156,7 +156,7 @@ class Lyapunov:
 
     @property
     def largest(self) -> float:
-        """The largest exponent: above 0, the layer is chaotic and gradients explode."""
+        """The largest exponent: above 0 gradients explode, and a bounded state is chaotic."""
         return float(self.exponents[0])
 
 
@@ -173,7 +173,7 @@ def lyapunov(passage: Passage, count: int = 8, seed: int = 0, rows: int = 16) ->
     The last quarter of each row is not counted, for the directions begin at random and need steps
     to turn to where they are stretched the most. What is found is an average over the rest, and
     exact in the limit of long rows only. A direction that a step wipes out counts as shrunk to
-    the smallest number there is, by 708 nats, or to what rounding leaves of it, by some 36.
+    the smallest number there is, by 708 nats, or to what rounding leaves of it, by 36 or more.
 
     The cost is that of about `count` steps for each step and row; whole Jacobians are not formed.
 
