@@ -99,7 +99,7 @@ def resume(run: str | Path, *, progress: bool = True) -> Finished:
     config = opened.config()
     if opened.finished:
         return _finished(opened)
-    made = _from_recorded_data(opened, config)
+    made = from_recorded_data(opened, config)
     place = ranks()
     return _train_and_judge(made, opened, place, resume=True, progress=progress)
 
@@ -130,7 +130,7 @@ def evaluate(run: str | Path, data: Any = None) -> dict[str, Any]:
     config = opened.config()
     note = None
     try:
-        task: Task = _from_recorded_data(opened, config)
+        task: Task = from_recorded_data(opened, config)
     except InputError as error:
         if data is None:
             raise
@@ -325,7 +325,12 @@ def _paths(source: Any) -> list[Path] | None:
     return None
 
 
-def _from_recorded_data(run: Run, config: dict[str, Any]) -> Task:
+def recorded_sources(run: Run, config: dict[str, Any]) -> dict[str, Any]:
+    """Where a run's `train`, `valid` and `test` data lie, None for a part it was not given.
+
+    Raises:
+        InputError: some is gone, has changed or was a table in memory.
+    """
     from elman.data import fingerprint
 
     recorded = config.get("data") or {}
@@ -353,6 +358,16 @@ def _from_recorded_data(run: Run, config: dict[str, Any]) -> Task:
                     fix="Put the old data back, or train a new run.",
                 )
         parts[part] = recorded[part] if len(recorded[part]) > 1 else recorded[part][0]
+    return parts
+
+
+def from_recorded_data(run: Run, config: dict[str, Any]) -> Task:
+    """The task of a run, made again from its data.
+
+    Raises:
+        InputError: as `recorded_sources`.
+    """
+    parts = recorded_sources(run, config)
     kind = task_class(config["task"])
     settings = make_settings(kind, config["settings"])
     seed(settings.seed)

@@ -1,0 +1,281 @@
+"""The doctor visits a run: its model on its own data or on yours, its course of training, and the
+remedies tried out side by side."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from elman.errors import ElmanError, InputError
+from elman.inspect import dependence
+from elman.inspect.dependence import Dependence
+from elman.inspect.diagnosis import Finding, Remedy, RunFacts
+from elman.inspect.examination import Examination, measure
+from elman.tasks import pipeline
+from elman.tasks.base import Sample, Task
+from elman.tasks.rundir import Run
+
+NEED = 0.05
+"""Of the largest dependence at any lag: what a model may do without."""
+
+LATER = 0.5
+"""Share of a run's rows at its end that say how training goes when it has settled."""
+
+
+def of_run(run: str | Path, data: Any = None, *, rows: int = 32, seed: int = 0) -> Examination:
+    """Examine the model of a run.
+
+    Args:
+        run: its folder.
+        data: sequences to look at the model by, as `elman train` takes them; those it was trained
+            on if None.
+        rows: how many of them.
+        seed: of which, and of all else that is drawn.
+
+    Raises:
+        InputError: not a run, not finished, or its data is gone and none was given.
+    """
+    opened = Run(Path(run))
+    config = opened.config()
+    task = _task(opened, config, data)
+    module = pipeline.load(run).module
+    sample = task.sample(data, rows, seed)
+    layers = measure(module, lambda: sample.loss(module), seed=seed)
+    facts, course = _facts(opened, config, task), _course(opened)
+    found = _need(sample, max(layer.passage.steps for layer in layers), seed)
+    more: dict[str, Any] = {"course": course} if course else {}
+    if found is not None:
+        facts.need, facts.need_by = dependence.reach(found, NEED), found.what
+        more["dependence"] = {
+            "lags": found.lags.tolist(),
+            "value": found.values.tolist(),
+            "what": found.what,
+        }
+    facts.unit = sample.unit
+    name = f"{task.name} model in {Path(run).name}"
+    return Examination(name, layers, facts, sample.labels, more)
+
+
+def _task(opened: Run, config: dict[str, Any], data: Any) -> Task:
+    if data is None:
+        return pipeline.from_recorded_data(opened, config)
+    kind = pipeline.task_class(config["task"])
+    made: Task = kind.from_assets(pipeline.make_settings(kind, config["settings"]), opened.assets())
+    return made
+
+
+def _need(sample: Sample, steps: int, seed: int) -> Dependence | None:
+    """How far back the data behind a sample depends on itself, or its target on it."""
+    longest = max(1, steps - 1)
+    try:
+        if sample.series is not None and sample.series.ndim == 1:
+            return dependence.mutual_information(sample.series, longest, seed=seed)
+        if sample.series is not None:
+            return dependence.autocorrelation(sample.series, longest, seed=seed)
+        if sample.inputs is not None and sample.target is not None:
+            return dependence.input_target(sample.inputs, sample.target, longest, seed=seed)
+    except InputError:
+        return None  # too little data to say
+    return None
+
+
+def _facts(opened: Run, config: dict[str, Any], task: Task) -> RunFacts:
+    """What the training rows and the settings say."""
+    settings = dict(config["settings"])
+    rows = _rows(opened)
+    training = [row for row in rows if "loss" in row]
+    later = training[int(len(training) * (1 - LATER)) :]
+    facts = RunFacts(settings=settings, rollbacks=sum(r.get("event") == "rollback" for r in rows))
+    if "k1" in settings:
+        facts.window = int(settings.get("k2") or settings["k1"])
+    facts.clip_at = settings.get("clip_at") if settings.get("clip") == "norm" else None
+    norms = sorted(v for v in (row.get("norm") for row in later) if _known(v))
+    if norms:
+        facts.norms = median(norms), norms[int(0.9 * (len(norms) - 1))]
+    rates = [row["clip_rate"] for row in later if _known(row.get("clip_rate"))]
+    if rates:
+        facts.clip_rate = sum(rates) / len(rates)
+    ratios = [row["update_ratio"] for row in later if _known(row.get("update_ratio"))]
+    if ratios:
+        facts.update_ratio = median(ratios)
+    spikes = [len(row["spikes"]) for row in training if "spikes" in row]
+    steps = training[-1]["step"] if training else 0
+    if spikes and steps:
+        facts.spikes = sum(spikes) / steps
+    _generalisation(facts, rows, training, task)
+    return facts
+
+
+def _generalisation(
+    facts: RunFacts, rows: Sequence[dict[str, Any]], training: Sequence[dict[str, Any]], task: Task
+) -> None:
+    """How the validation has gone since it was best."""
+    values = [
+        float(row["valid"][task.metric])
+        for row in rows
+        if isinstance(row.get("valid"), dict) and _known(row["valid"].get(task.metric))
+    ]
+    if len(values) > 1 and not task.higher_is_better and min(values) > 0:
+        facts.worse = values[-1] / min(values) - 1
+    elif len(values) > 1 and task.higher_is_better and max(values) < 1:
+        # A share of what is right: how the share of what is wrong has grown.
+        facts.worse = (1 - values[-1]) / (1 - max(values)) - 1
+    if training and _known(training[-1].get("loss")):
+        facts.train_loss = float(training[-1]["loss"])
+
+
+def _course(opened: Run) -> dict[str, Any]:
+    rows = [row for row in _rows(opened) if "loss" in row]
+    if not rows:
+        return {}
+    names = ("loss", "norm", "clip_rate", "horizon", "saturation", "update_ratio")
+    curves = {name: [_plain(row.get(name)) for row in rows] for name in names}
+    kept = {k: v for k, v in curves.items() if any(x is not None for x in v)}
+    return {"step": [row["step"] for row in rows], "curves": kept}
+
+
+def _rows(opened: Run) -> list[dict[str, Any]]:
+    path = opened.path / "metrics.jsonl"
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+
+
+def _known(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _plain(value: Any) -> float | None:
+    return float(value) if _known(value) else None
+
+
+# Remedies tried out
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One short training with a remedy.
+
+    Attributes:
+        name: of the remedy, or "as it was".
+        settings: that were changed.
+        metric: the best value of the headline metric on the validation part; NaN if it failed.
+        horizon: of the longest memory after it, in steps.
+        helped: whether it is better than the run as it was; of one run each, so that a small
+            difference means little.
+        failed: why there is no metric.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    metric: float
+    horizon: float | None
+    helped: bool
+    failed: str = ""
+
+
+def try_remedies(
+    run: str | Path,
+    findings: Sequence[Finding],
+    *,
+    budget: float = 60.0,
+    most: int = 4,
+    progress: Callable[[str], None] | None = None,
+    **bounds: Any,
+) -> list[Trial]:
+    """Train again for a short while, as it was and with each remedy proposed, side by side.
+
+    All begin afresh with the run's data, seed and settings, under one budget.
+
+    Args:
+        run: its folder; the trials lie in `doctor/` beneath.
+        findings: of its examination; their remedies that are settings are tried, the first first.
+        budget: seconds of training each.
+        most: how many remedies.
+        progress: told what is being tried.
+        bounds: settings for all of them, such as `max_steps` in place of the budget.
+
+    Raises:
+        InputError: there is no remedy that is a setting, or the run's data is gone.
+    """
+    opened = Run(Path(run))
+    config = opened.config()
+    remedies = _distinct(findings, config["settings"])[:most]
+    if not remedies:
+        raise InputError("There is no remedy to try: none of the findings has a setting for one.")
+    sources = pipeline.recorded_sources(opened, config)
+    tried: list[Trial] = []
+    given: dict[str, Any] = {"epochs": None, "max_steps": None, "budget": budget, **bounds}
+    for remedy in (Remedy("as it was", {}, ""), *remedies):
+        if progress is not None:
+            progress(f"{remedy.what}: {remedy.line or 'no change'}")
+        settings = {**config["settings"], **given, **remedy.settings, "resamples": 0}
+        folder = opened.path / "doctor" / f"trial-{len(tried)}"
+        tried.append(_trial(remedy, config["task"], sources, folder, settings, tried))
+    return tried
+
+
+def _distinct(findings: Sequence[Finding], settings: dict[str, Any]) -> list[Remedy]:
+    """The first remedy of every finding, then the second ones; none that changes nothing."""
+    found: list[Remedy] = []
+    deepest = max((len(f.remedies) for f in findings), default=0)
+    for k in range(deepest):
+        for finding in findings:
+            if k < len(finding.remedies):
+                remedy = finding.remedies[k]
+                known = [r.settings for r in found]
+                same = all(settings.get(n) == v for n, v in remedy.settings.items())
+                if remedy.settings and remedy.settings not in known and not same:
+                    found.append(remedy)
+    return found
+
+
+def _trial(
+    remedy: Remedy,
+    task: str,
+    sources: dict[str, Any],
+    folder: Path,
+    settings: dict[str, Any],
+    before: Sequence[Trial],
+) -> Trial:
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        finished = pipeline.train(
+            task,
+            sources["train"],
+            folder,
+            valid=sources["valid"],
+            test=sources["test"],
+            progress=False,
+            **settings,
+        )
+    except ElmanError as error:
+        return Trial(remedy.what, remedy.settings, math.nan, None, False, str(error))
+    metric, higher = _validated(Run(folder), finished.results)
+    better = bool(before) and (
+        math.isnan(before[0].metric)
+        or metric != before[0].metric
+        and (metric > before[0].metric) == higher
+    )
+    memories = [layer.horizon.steps for layer in of_run(folder).layers if layer.horizon is not None]
+    return Trial(remedy.what, remedy.settings, metric, max(memories, default=None), better)
+
+
+def _validated(run: Run, results: dict[str, Any]) -> tuple[float, bool]:
+    """The best validation, not the test part, on which nothing is to be chosen; where nothing was
+    held out, the test part after all. And whether higher is better."""
+    name, higher = results["metric"], bool(results["higher_is_better"])
+    values = [
+        float(row["valid"][name])
+        for row in _rows(run)
+        if isinstance(row.get("valid"), dict) and _known(row["valid"].get(name))
+    ]
+    if not values:
+        return float(results["test"][name]), higher
+    return (max if higher else min)(values), higher
