@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Cell": "elman.cells",
+    "doctor": "elman.inspect.examination",
     "explain": "elman.kernels",
     "evaluate": "elman.tasks.pipeline",
     "load": "elman.tasks.pipeline",
@@ -20,15 +21,17 @@ _HOMES = {
     "stream": "elman.nn.stream",
     "train": "elman.tasks.pipeline",
 }
-_ROOMS = ("cells", "kernels", "nn", "data", "training", "tasks", "errors")
+_ROOMS = ("cells", "kernels", "nn", "data", "training", "tasks", "inspect", "errors")
 
 __all__ = [
     "Cell",
     "__version__",
     "cells",
     "data",
+    "doctor",
     "evaluate",
     "explain",
+    "inspect",
     "load",
     "nn",
     "resume",
@@ -39,8 +42,9 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from elman import cells, data, nn, tasks, training
+    from elman import cells, data, inspect, nn, tasks, training
     from elman.cells import Cell
+    from elman.inspect.examination import doctor
     from elman.kernels import explain
     from elman.nn.stream import stream
     from elman.tasks.pipeline import evaluate, load, resume, train

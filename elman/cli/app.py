@@ -175,6 +175,42 @@ def generate(
 
 
 @app.command()
+def doctor(
+    run: RunPath,
+    data: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[DATA...]", help="the run's own when not given"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="F.html", help="the page (default: doctor.html in RUN)"),
+    ] = None,
+    try_: Annotated[
+        bool, typer.Option("--try", help="train again for a short while with each remedy")
+    ] = False,
+    budget: Annotated[
+        str, typer.Option("--budget", metavar="60s", help="time for each of those trainings")
+    ] = "60s",
+    seed: Annotated[int, typer.Option("--seed", help="of what is drawn")] = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """See how far a run remembers, where its gradients vanish or explode, and what cures it."""
+    from elman.inspect import runs
+
+    found = runs.of_run(run, _one_or_many(data), seed=seed)
+    if try_:
+        tell = None if quiet else show.say
+        found.trials = runs.try_remedies(run, found.findings, budget=budget, progress=tell)
+    page = found.save(out or run / "doctor.html")
+    if as_json:
+        show.as_json(found.to_dict() | {"page": str(page)})
+    else:
+        sys.stdout.write(f"{found}\n")
+        show.say(f"page: {page}")
+
+
+@app.command()
 def report(run: RunPath, as_json: AsJson = False) -> None:
     """Print the scores of a run and make its report.html again."""
     from elman.tasks import report as reports

@@ -8,6 +8,7 @@ of what was measured: no facts, no finding.
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -31,12 +32,13 @@ class Remedy:
 
     @property
     def line(self) -> str:
-        """As it is given to `elman train`.
+        """As it is given to `elman train` in a shell.
 
-        >>> Remedy("", {"clip_at": 0.5, "cell_options": {"chrono": 40}}, "").line
-        '--set clip_at=0.5 --set cell_options={chrono: 40}'
+        >>> print(Remedy("", {"clip_at": 0.5, "cell_options": {"chrono": 40}}, "").line)
+        --set clip_at=0.5 --set 'cell_options={chrono: 40}'
         """
-        return " ".join(f"--set {name}={_yaml(value)}" for name, value in self.settings.items())
+        pairs = [f"{name}={_yaml(value)}" for name, value in self.settings.items()]
+        return " ".join(f"--set {shlex.quote(pair) if ' ' in pair else pair}" for pair in pairs)
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,28 @@ class Finding:
     evidence: str
     remedies: tuple[Remedy, ...] = ()
     layer: str = ""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One short training with a remedy.
+
+    Attributes:
+        name: of the remedy, or "as it was".
+        settings: that were changed.
+        metric: the best value of the headline metric on the validation part; NaN if it failed.
+        horizon: of the longest memory after it, in steps.
+        helped: whether it is better than the run as it was; of one run each, so that a small
+            difference means little.
+        failed: why there is no metric.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    metric: float
+    horizon: float | None
+    helped: bool
+    failed: str = ""
 
 
 @dataclass

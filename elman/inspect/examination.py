@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from elman.errors import InputError
 from elman.inspect import diagnosis, dynamics, units
-from elman.inspect.diagnosis import Finding, LayerFacts, RunFacts
+from elman.inspect.diagnosis import Finding, LayerFacts, RunFacts, Trial
 from elman.inspect.flow import Flow, flows, weight_share
 from elman.inspect.horizon import Horizon, by_intervention, horizon
 from elman.inspect.passage import Passage, observe
@@ -108,6 +108,7 @@ class Examination:
         findings: the worst first.
         labels: the steps of the first sequence, as they are to be shown.
         more: further parts of the page, such as the course of training.
+        trials: remedies that were tried.
     """
 
     title: str
@@ -115,6 +116,7 @@ class Examination:
     run: RunFacts
     labels: Sequence[str] | Sequence[float] = ()
     more: dict[str, Any] = field(default_factory=dict)
+    trials: list[Trial] = field(default_factory=list)
     findings: list[Finding] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -153,6 +155,12 @@ class Examination:
                 lines.append(f"  → {remedy.what} ({remedy.source})")
                 if remedy.line:
                     lines.append(f"    {remedy.line}")
+        if self.trials:
+            lines += ["", "tried, each trained afresh under one budget:"]
+        for trial in self.trials:
+            verdict = trial.failed or ("helped" if trial.helped else "")
+            memory = "–" if trial.horizon is None else f"memory {trial.horizon:.3g}"
+            lines.append(f"  {trial.metric:.4g}  {memory}  {trial.name}  {verdict}".rstrip())
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -189,6 +197,17 @@ class Examination:
             ],
             "layers": [self._layer(layer) for layer in self.layers],
         }
+        if self.trials:
+            found["trials"] = [
+                {
+                    "name": trial.name,
+                    "set": _settings(trial.settings),
+                    "metric": trial.metric if math.isfinite(trial.metric) else None,
+                    "horizon": trial.horizon,
+                    "helped": trial.helped,
+                }
+                for trial in self.trials
+            ]
         return found | self.more
 
     def page(self) -> str:
@@ -436,7 +455,7 @@ def _quantiles(norms: Tensor) -> dict[str, list[float | None]]:
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
-    return diagnosis.Remedy("", dict(settings), "").line.removeprefix("--set ")
+    return diagnosis.Remedy("", dict(settings), "").line
 
 
 def _of_units(found: units.Units, passage: Passage) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from elman.errors import ElmanError, InputError
 from elman.inspect import dependence
 from elman.inspect.dependence import Dependence
-from elman.inspect.diagnosis import Finding, Remedy, RunFacts
+from elman.inspect.diagnosis import Finding, Remedy, RunFacts, Trial
 from elman.inspect.examination import Examination, measure
 from elman.tasks import pipeline
 from elman.tasks.base import Sample, Task
@@ -158,33 +157,11 @@ def _plain(value: Any) -> float | None:
 # Remedies tried out
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One short training with a remedy.
-
-    Attributes:
-        name: of the remedy, or "as it was".
-        settings: that were changed.
-        metric: the best value of the headline metric on the validation part; NaN if it failed.
-        horizon: of the longest memory after it, in steps.
-        helped: whether it is better than the run as it was; of one run each, so that a small
-            difference means little.
-        failed: why there is no metric.
-    """
-
-    name: str
-    settings: dict[str, Any]
-    metric: float
-    horizon: float | None
-    helped: bool
-    failed: str = ""
-
-
 def try_remedies(
     run: str | Path,
     findings: Sequence[Finding],
     *,
-    budget: float = 60.0,
+    budget: float | str = "60s",
     most: int = 4,
     progress: Callable[[str], None] | None = None,
     **bounds: Any,
@@ -196,7 +173,7 @@ def try_remedies(
     Args:
         run: its folder; the trials lie in `doctor/` beneath.
         findings: of its examination; their remedies that are settings are tried, the first first.
-        budget: seconds of training each.
+        budget: time of training each, such as 60s or 10m.
         most: how many remedies.
         progress: told what is being tried.
         bounds: settings for all of them, such as `max_steps` in place of the budget.
@@ -260,8 +237,7 @@ def _trial(
     metric, higher = _validated(Run(folder), finished.results)
     better = bool(before) and (
         math.isnan(before[0].metric)
-        or metric != before[0].metric
-        and (metric > before[0].metric) == higher
+        or (metric != before[0].metric and (metric > before[0].metric) == higher)
     )
     memories = [layer.horizon.steps for layer in of_run(folder).layers if layer.horizon is not None]
     return Trial(remedy.what, remedy.settings, metric, max(memories, default=None), better)
