@@ -9,6 +9,7 @@ resuming and rollback are all made of these two.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,6 +21,7 @@ from torch import Tensor
 from elman.errors import InputError, RunFailed
 from elman.training import averaging, checkpoint, distributed, schedules, seeds
 from elman.training.divergence import Watch
+from elman.training.health import Health
 from elman.training.interrupt import Interrupt, Interrupted
 from elman.training.judging import Judge
 from elman.training.meter import Meter
@@ -106,13 +108,15 @@ class _Run:
         self.judge = Judge(objective.higher_is_better)
         self.watch = Watch()
         self.meter = Meter(progress if self.ranks.writes else None)
+        clip_at = settings.clip_threshold if settings.clip == "norm" else None
+        self.health = Health(self.update.model, clip_at)
         self.interrupt, self.stop_asked = interrupt, False
         self.iterator: Iterator[Any] = iter(())
         self.good: State | None = None
         self.best: State | None = None
         self.lr_scale = 1.0
         self.rollbacks: list[int] = []
-        self.unseen: list[tuple[int, Tensor, Tensor, float]] = []
+        self.unseen: list[tuple[int, Tensor, Tensor, float, dict[str, Any]]] = []
 
     # From begin to end
 
@@ -195,13 +199,18 @@ class _Run:
         pace, every = self.pace, self.settings.checkpoint_every
         mark = pace.step % GOOD_EVERY == 0 or (every is not None and pace.step % every == 0)
         before = self._surroundings() if mark else None
+        place = self.batches.state_dict()
         parts = list(islice(self.iterator, self.settings.accumulate))
         if not parts:
             return False
         self.meter.lr = self._rate()
-        total, count, norm, (asked, pace.seconds) = self.update.gradients(parts, self._notes)
+        logged, writes = (pace.step + 1) % LOG_EVERY == 0, self.ranks.writes
+        with self.health.looking() if writes and (logged or not pace.step) else nullcontext():
+            total, count, norm, (asked, pace.seconds) = self.update.gradients(parts, self._notes)
+        if not pace.step and (found := self.health.taken()):
+            self.store.metrics.add({**self._where(), **found})
         self.stop_asked = asked > 0
-        self.unseen.append((pace.step, total, norm, count))
+        self.unseen.append((pace.step, total, norm, count, place))
         if (mark or self.update.device.type == "cpu") and not self._sound():
             return True
         if before is not None and self.watch.calm:
@@ -209,11 +218,21 @@ class _Run:
             self.good = {**checkpoint.copy(self.update.state_dict()), **before}
             if pace.save_due(at_good_state=True):
                 self._save(self.good)
-        self.update.apply(self.meter.lr)
+        with self.health.moving(self.update.parameters) if writes and logged else nullcontext():
+            self.update.apply(self.meter.lr)
         pace.step += 1
-        if pace.step % LOG_EVERY == 0:
-            self.store.metrics.add({**self._where(), **self.meter.row()})
+        if logged:
+            self._log()
         return True
+
+    def _log(self) -> None:
+        """A training row, and what is wrong by it."""
+        found = self.health.row()
+        self.store.metrics.add({**self._where(), **self.meter.row(), **found})
+        if self.ranks.writes:
+            for what in self.health.warnings(found):
+                self.store.metrics.add({"event": "health", "step": self.pace.step, "what": what})
+                self.meter.tell(what)
 
     def _notes(self) -> list[float]:
         """What the processes add up at each step: who was interrupted, and the first's clock."""
@@ -239,18 +258,20 @@ class _Run:
         Reading a number back from a GPU stalls it. There, steps are looked at some at a time.
         """
         unseen, self.unseen = self.unseen, []
-        numbers = [x for _, total, norm, _ in unseen for x in (total, norm)]
+        numbers = [x for _, total, norm, *_ in unseen for x in (total, norm)]
         if self.update.device.type == "cpu":
             values = [x.item() for x in numbers]
         else:
             values = torch.stack([x.double() for x in numbers]).tolist() if numbers else []
-        for (step, _, _, count), total, norm in zip(unseen, values[::2], values[1::2], strict=True):
+        for seen, total, norm in zip(unseen, values[::2], values[1::2], strict=True):
+            step, _, _, count, place = seen
             loss = total / (count or 1.0)
             trouble = self.watch.see(step, loss, norm)
             if trouble is not None:
                 self._roll_back(step, trouble)
                 return False
             self.meter.add(loss, norm, count)
+            self.health.add(step, loss, norm, place)
         return True
 
     def _roll_back(self, step: int, trouble: str) -> None:
@@ -349,6 +370,7 @@ class _Run:
                 "judge": self.judge.state_dict(),
                 "watch": self.watch.state_dict(),
                 "meter": self.meter.state_dict(),
+                "health": self.health.state_dict(),
                 "metrics": self.store.metrics.position,
                 "buffers": dict(self.update.model.named_buffers()),
                 "own": {
@@ -370,6 +392,7 @@ class _Run:
         self.judge.load_state_dict(state["judge"])
         self.watch.load_state_dict(state["watch"])
         self.meter.load_state_dict(state["meter"])
+        self.health.load_state_dict(state["health"])
         own = state["own"]
         seeds.restore(own["generators"])
         self.batches.load_state_dict(dict(own["sampler"]))

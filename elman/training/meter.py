@@ -55,7 +55,7 @@ class Meter:
         if self.progress is None:
             logging.getLogger("elman").warning(message)
         else:
-            self._message = message
+            self._message = message if self._message is None else f"{self._message}\n{message}"
 
     def tick(self, pace: Pace, *, finished: bool = False) -> None:
         """Show where the run stands, if it is time to."""

@@ -1,0 +1,422 @@
+"""A light look at how training goes: what is clipped, where it spikes, how far it remembers.
+
+Counting costs nothing. How far gradients get through a layer and which of its gates are stuck is
+measured now and then on a few rows of the batch at hand, by running the layer once more on the
+side: beside the training step and not in it, so that nothing of the step changes, not a bit of a
+parameter nor a random number. How often depends on what it has cost so far.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import elman.nn
+from elman.kernels.dispatch import use
+from elman.kernels.program import lent
+from elman.kernels.witness import Witness, witnessed
+from elman.nn.state import detach, index, to
+
+COST = 0.02
+"""Share of the time that looking closely may take."""
+ROWS = 4
+"""Sequences of a batch that are looked at closely: the norm of so many is known to some 20 %."""
+REACH = 0.01
+"""Share of its largest norm under which a gradient is taken to have vanished."""
+OPEN = (0.05, 0.95)
+"""Between these a gate is not saturated: the slope of its sigmoid is at least a fifth of the most
+it can be."""
+
+RECENT = 100
+"""Losses that a loss is compared with."""
+SPIKE = 10.0
+"""Robust standard deviations above their median that make a spike. Of normal noise none comes in
+a lifetime, and of an exponential one a step in a thousand."""
+LEAST_SPREAD = 0.05
+"""Share of the median that a standard deviation counts as at least."""
+
+LAST = 10
+"""Training rows that warnings look back on: 500 steps at 50 a row."""
+CLIPPED, SHRUNK = 0.95, 0.1
+"""So large a share of steps clipped, to so small a part, is too much. Clipping itself is not: with
+Adam, which divides gradients by their size, and in language models it is usual all the time."""
+SPIKES = 10
+"""Spikes in those rows that are too many: one batch in fifty spoils what the others did."""
+SHORT, WIDE = 3, 30
+"""A memory of `SHORT` steps at most is too short in windows of `WIDE` or more, if it was never
+longer: one that was, and is no more, has learnt that its task needs none."""
+STUCK = 0.95
+"""Share of the gates of a layer above which too many are saturated."""
+LOOKS = 3
+"""Looks on which the last two rest."""
+
+_MAD = 1.4826  # times the median absolute deviation: the standard deviation of normal noise
+_LIMIT_EVERY, _LIMIT_FROM = 10, 30
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """How far a gradient gets back through one layer, and how its gates stand.
+
+    Attributes:
+        norms: `(K,)` float64, root mean squares over rows of ‖vᵀ ∂y_t/∂s_{t-k}‖, k = 0 to K - 1.
+        horizon: the last lag at which `norms` is at least `REACH` of its largest value; where that
+            is K - 1, the window was too short to tell. None where a norm is not finite.
+        saturation: share of gate activations outside `OPEN`; None where the cell has no sigmoid.
+    """
+
+    norms: Tensor
+    horizon: int | None
+    saturation: float | None
+
+
+def probe(run: Witness, *, seed: int = 0) -> Probe:
+    """Look closely at a run of a cell that was witnessed while gradients were enabled.
+
+    The loss of training mixes what every step wants. Here one step alone is asked, the last of
+    each row, y_t, through a vector v of random signs. The mean of ‖vᵀ J‖² over such vectors is
+    ‖J‖² in Frobenius' norm (Hutchinson 1990), so the norms are estimates of ‖∂y_t/∂s_{t-k}‖, whose
+    product form is that of Pascanu, Mikolov & Bengio 2013, eq. 5. It is of this layer alone: what
+    layers above make of y is not in it. `s` is all states of the cell side by side, each by
+    what was handed on. The step itself runs once more on some rows, to see its gates.
+
+    Args:
+        run: at least two steps long; its graph is used up.
+        seed: of v.
+
+    >>> layer = elman.nn.Recurrent("lstm", 2, 8)
+    >>> with witnessed() as runs:
+    ...     _ = layer(torch.randn(50, 4, 2))
+    >>> found = probe(runs[0])
+    >>> found.norms.shape, round(found.norms[0].item(), 4) == round(8**0.5, 4)
+    (torch.Size([50]), True)
+    """
+    assert run.result is not None
+    output, (steps, batch, *_) = run.result.output, run.call.x.shape
+    device = output.device
+    lags = torch.arange(steps, device=device)[:, None]
+    lengths = run.call.lengths
+    lengths = torch.full((batch,), steps, device=device) if lengths is None else lengths
+    # A row in reverse ends where it begins.
+    at = lags.expand(-1, batch) if run.call.reverse else (lengths - 1 - lags).clamp(min=0)
+    signs = torch.randint(
+        2, (batch, output.shape[2]), generator=torch.Generator().manual_seed(seed)
+    )
+    cotangent = torch.zeros_like(output)
+    cotangent[at[0], torch.arange(batch, device=device)] = (2.0 * signs - 1).to(output)
+    torch.autograd.grad(output, run.call.x, cotangent, allow_unused=True)
+    there = lags < lengths
+    squares = [g.double().square().sum(-1) for g in run.gradients or ()]
+    found = torch.stack(squares).sum(0).gather(0, at) * there
+    norms = (found.sum(1) / there.sum(1).clamp(min=1)).sqrt().cpu()
+    reached = (norms >= REACH * norms.max()).nonzero()[:, 0]
+    finite = bool(norms.isfinite().all())
+    return Probe(norms, int(reached[-1]) if finite else None, _saturation(run))
+
+
+class _Gates(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts what sigmoids give."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seen = self.saturated = 0
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        found = func(*args, **kwargs or {})
+        if func in (torch.ops.aten.sigmoid.default, torch.ops.aten.sigmoid_.default):
+            self.seen += found.numel()
+            self.saturated += int(((found < OPEN[0]) | (found > OPEN[1])).sum())
+        return found
+
+
+@torch.no_grad()
+def _saturation(run: Witness) -> float | None:
+    """Of the step on some of the rows that it was taken on."""
+    assert run.result is not None
+    assert run.result.states is not None
+    valid = run.call.valid()
+    least = run.call.x.shape[0] if valid is None else int(valid.sum(0).min())
+    if least < 2:
+        return None
+    chosen = torch.linspace(0, least - 2, min(16, least - 1)).long()
+    before, after = (chosen + 1, chosen) if run.call.reverse else (chosen, chosen + 1)
+    x = run.call.x[after].flatten(0, 1)
+    state = tuple(s[before].flatten(0, 1) for s in run.result.states)
+    with lent(run.cell, run.weights), _Gates() as gates:
+        run.cell(x, state)
+    return gates.saturated / gates.seen if gates.seen else None
+
+
+class _Layer:
+    """A recurrent layer of a model, and what a few rows of a batch brought to it."""
+
+    def __init__(self, path: str, module: Any) -> None:
+        self.path, self.module = path, module
+        self.ours = isinstance(module, elman.nn.Recurrent)
+        self.time = 1 if module.batch_first else 0
+        self.call: tuple[Tensor, Any, Tensor | None] | None = None
+
+    def read(self, _: nn.Module, args: Sequence[Any], given: Mapping[str, Any]) -> None:
+        """Keep some rows of the longest call; a forward pre-hook."""
+        names = ("x", "state", "lengths") if self.ours else ("input", "hx")
+        given = {**given, **dict(zip(names, args, strict=False))}
+        x, state, lengths = given[names[0]], given.get(names[1]), given.get("lengths")
+        if not isinstance(x, Tensor) or x.dim() != 3:
+            return  # packed, or without a batch
+        steps, batch = x.shape[self.time], x.shape[1 - self.time]
+        if batch == 0 or steps <= (self.call[0].shape[self.time] if self.call else 1):
+            return
+        if lengths is None:
+            rows = torch.linspace(0, batch - 1, min(ROWS, batch)).long()
+        else:
+            lengths = torch.as_tensor(lengths)
+            rows = lengths.topk(min(ROWS, batch)).indices
+            lengths = lengths[rows]
+        x = x.detach().index_select(1 - self.time, rows.to(x.device))
+        self.call = x, index(detach(state), rows, axis=0 if self.ours else 1), lengths
+
+    def probes(self) -> dict[str, Probe]:
+        """By layer and direction, as in evaluation; none where the layer was not called."""
+        if self.call is None:
+            return {}
+        (x, state, lengths), self.call = self.call, None
+        dtype = next(self.module.parameters()).dtype
+        # Off the CPU only the plain loop hands out states.
+        backend = nullcontext() if x.device.type == "cpu" else use("reference")
+        with _evaluating(self.module), backend, torch.enable_grad(), witnessed() as runs:
+            self.module.forward(x.to(dtype), to(state, dtype), lengths=lengths)
+            directions = 1 + self.module.bidirectional
+            ends = ["_reverse" if run.call.reverse else "" for run in runs]
+            names = [f"l{k // directions}{end}" for k, end in enumerate(ends)]
+            return {
+                ".".join(filter(None, (self.path, name))): probe(run)
+                for name, run in zip(names, runs, strict=True)
+            }
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    training = [part for part in module.modules() if part.training]
+    for part in training:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
+
+
+class Health:
+    """What a run's training rows say of how it goes, and when to warn.
+
+    Args:
+        model: whose recurrent layers are looked at: `Recurrent`, `RNN`, `LSTM` and `GRU` of
+            `elman.nn`. Others cannot be seen from here.
+        clip_at: where the gradient's norm is clipped; None where something else is.
+    """
+
+    def __init__(self, model: nn.Module, clip_at: float | None) -> None:
+        self.clip_at = clip_at
+        kinds = elman.nn.Recurrent, elman.nn.RNN, elman.nn.LSTM, elman.nn.GRU
+        named = model.named_modules()
+        self.layers = [_Layer(path, part) for path, part in named if isinstance(part, kinds)]
+        self.began, self.cost, self.last_cost = time.monotonic(), 0.0, 0.0
+        """When this session began, and the seconds that looking closely has taken in it, in all
+        and the last time."""
+        self.found: dict[str, Any] = {}
+        """What the coming row will say beside its counts."""
+        self.recent: list[float] = []
+        self.limit = math.inf
+        self.seen = 0
+        self.spikes: list[dict[str, Any]] = []
+        """Of the coming row, as `steps`, `clipped` and `shrunk` are: how many, how many clipped,
+        and the sum of factors by which."""
+        self.steps, self.clipped, self.shrunk = 0, 0, 0.0
+        self.rows: list[list[float]] = []
+        """Steps, clipped, shrunk and spikes of the last rows."""
+        self.looks = self.longest = self.stuck = 0
+        """Looks at windows wide enough, the longest memory any of them has found, and looks in a
+        row that found too many gates saturated."""
+        self.told: list[str] = []
+        """Kinds of warnings that have been given."""
+
+    # What is seen
+
+    def add(self, step: int, loss: float, norm: float, place: Mapping[str, Any]) -> None:
+        """Take note of one step; `place` is what the sampler's state was before its batch."""
+        self.steps += 1
+        if self.clip_at is not None and norm > self.clip_at:
+            self.clipped += 1
+            self.shrunk += self.clip_at / norm
+        if loss > self.limit:
+            where = {"epoch": place["epoch"], "position": place["position"]}
+            self.spikes.append({"step": step, "loss": loss, **where})
+        self.recent = [*self.recent[1 - RECENT :], loss]
+        self.seen += 1
+        if self.seen >= _LIMIT_FROM and self.seen % _LIMIT_EVERY == 0:
+            self.limit = spike_limit(self.recent)
+
+    @contextmanager
+    def moving(self, parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+        """Measure how far an update moves the parameters, beside how large they are."""
+        before = [p.detach().clone() for p in parameters]
+        yield
+        with torch.no_grad():
+            change = torch._foreach_sub([p.detach() for p in parameters], before)
+            moved, size = (nn.utils.get_total_norm(group) for group in (change, before))
+            self.found["update_ratio"] = (moved / size.clamp(min=1e-30)).item()
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Look closely at the layers after what they are called for inside.
+
+        The first time in a session; then where all it has taken, and will take, is little enough.
+        """
+        allowed = COST * (time.monotonic() - self.began)
+        if not self.layers or (self.cost and self.cost + self.last_cost > allowed):
+            yield
+            return
+        hooks = [
+            layer.module.register_forward_pre_hook(layer.read, with_kwargs=True)
+            for layer in self.layers
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+        began = time.monotonic()
+        self._look()
+        self.last_cost = time.monotonic() - began
+        self.cost += self.last_cost
+
+    def _look(self) -> None:
+        found = {name: p for layer in self.layers for name, p in layer.probes().items()}
+        horizons = {name: p.horizon for name, p in found.items() if p.horizon is not None}
+        gates = {name: p.saturation for name, p in found.items() if p.saturation is not None}
+        if horizons:
+            window = max(len(p.norms) for p in found.values())
+            self.found |= {"horizon": horizons, "window": window}
+            self.looks += window >= WIDE
+            self.longest = max(self.longest, *horizons.values())
+        if gates:
+            self.found["saturation"] = {name: round(share, 4) for name, share in gates.items()}
+            self.stuck = self.stuck + 1 if max(gates.values()) > STUCK else 0
+
+    # What is said
+
+    def taken(self) -> dict[str, Any]:
+        """What has been measured since it was last taken."""
+        found, self.found = self.found, {}
+        return found
+
+    def row(self) -> dict[str, Any]:
+        """Since the last call: what a training row says beyond the loss.
+
+        Returns:
+            Those of these that are known: `clip_rate`, the share of steps whose norm was above
+            the threshold, and `clip_by`, the mean factor by which those were scaled;
+            `update_ratio`, ‖change‖ / ‖parameters‖ of the last update; `spikes`, a list of
+            `step`, `loss` and the sampler's `epoch` and `position` from which it gives the batch
+            again; by layer and direction `horizon` (see `Probe`), in steps of `window`, and
+            `saturation`.
+        """
+        row = self.taken()
+        if self.clip_at is not None and self.steps:
+            row["clip_rate"] = self.clipped / self.steps
+            if self.clipped:
+                row["clip_by"] = self.shrunk / self.clipped
+        if self.spikes:
+            row["spikes"] = self.spikes
+        counts = [self.steps, self.clipped, self.shrunk, len(self.spikes)]
+        self.rows = [*self.rows[1 - LAST :], counts]
+        self.steps, self.clipped, self.shrunk, self.spikes = 0, 0, 0.0, []
+        return row
+
+    def warnings(self, row: Mapping[str, Any]) -> list[str]:
+        """What is wrong by the last `LAST` rows, of which `row` was one; each kind once a run."""
+        steps, clipped, shrunk, spikes = (sum(column) for column in zip(*self.rows, strict=True))
+        wrong = {}
+        whole = len(self.rows) == LAST
+        if whole and clipped > CLIPPED * steps and shrunk < SHRUNK * clipped:
+            wrong["clipped"] = (
+                f"Gradients were clipped in {clipped / steps:.0%} of the last {steps} steps, to "
+                f"{shrunk / clipped:.1%} of their size on average: lr may be too high, or clip_at "
+                f"too low (it is {self.clip_at:g})."
+            )
+        if spikes >= SPIKES:
+            wrong["spikes"] = (
+                f"The loss spiked {spikes} times in the last {steps} steps: lr may be too high, or "
+                "some batches are unlike the rest; metrics.jsonl says which."
+            )
+        if self.looks >= LOOKS and self.longest <= SHORT:
+            wrong["short"] = (
+                f"The memory has never reached further back than {self.longest} steps of "
+                f"{row['window']}: gradients vanish before, and what lies further back cannot be "
+                "learnt. A cell whose forget gate starts open (lstm with chrono) remembers longer."
+            )
+        if self.stuck >= LOOKS:
+            shares = row["saturation"]
+            name = max(shares, key=shares.get)
+            wrong["stuck"] = (
+                f"In {name} {shares[name]:.0%} of the gates are all but shut or open, and hardly "
+                "learn: a lower lr, smaller inputs or weight decay may free them."
+            )
+        new = [kind for kind in wrong if kind not in self.told]
+        self.told += new
+        return [wrong[kind] for kind in new]
+
+    # What is saved
+
+    def state_dict(self) -> dict[str, Any]:
+        """What has to be saved."""
+        return {
+            "recent": list(self.recent),
+            "limit": self.limit,
+            "seen": self.seen,
+            "counts": [self.steps, self.clipped, self.shrunk],
+            "spikes": list(self.spikes),
+            "rows": list(self.rows),
+            "looks": [self.looks, self.longest, self.stuck],
+            "told": list(self.told),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state; what has been told stays told."""
+        self.recent, self.limit, self.seen = list(state["recent"]), state["limit"], state["seen"]
+        self.steps, self.clipped, self.shrunk = state["counts"]
+        self.spikes, self.rows = list(state["spikes"]), list(state["rows"])
+        self.looks, self.longest, self.stuck = state["looks"]
+        self.told = list(dict.fromkeys([*self.told, *state["told"]]))
+        self.found = {}
+
+
+def spike_limit(losses: Sequence[float]) -> float:
+    """Above this a loss is a spike: `SPIKE` standard deviations above the median.
+
+    The standard deviation is that of normal noise with the same median absolute deviation, so that
+    spikes themselves do not raise it (Hampel 1974), and at least `LEAST_SPREAD` of the median.
+    Infinite where there is no spread at all.
+
+    >>> round(spike_limit([1.0, 2.0, 3.0, 4.0, 100.0]), 3)
+    17.826
+    """
+    middle = median(losses)
+    spread = _MAD * median(abs(loss - middle) for loss in losses)
+    spread = max(spread, LEAST_SPREAD * abs(middle))
+    return middle + SPIKE * spread if spread else math.inf
