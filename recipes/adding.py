@@ -1,0 +1,94 @@
+"""The adding problem: which recurrences carry a number over hundreds of steps?
+
+    python recipes/adding.py
+
+Two numbers of T are marked, one in each half; what is their sum? Always answering 1 has a mean
+squared error of 1/6. Hochreiter & Schmidhuber 1997 posed it; the T, and the tanh network, IRNN
+and LSTM of one layer are those of Le, Jaitly & Hinton 2015 (section 4.1), T=600 and the GRU those
+of Bai, Kolter & Koltun 2018 (table 1).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import torch
+from common import (
+    ADDING_BASELINE,
+    AMBER,
+    GREEN,
+    GREY,
+    INK,
+    RED,
+    Curve,
+    adding_loss,
+    adding_model,
+    arguments,
+    draw_adding,
+    finish,
+    legend,
+    panels,
+    train,
+)
+
+LENGTHS = (100, 200, 400, 600)
+HIDDEN, SOLVED, ENOUGH = 64, 1e-2, 1e-3
+CELLS = {
+    "tanh": ("elman", 1e-3, GREY),
+    "IRNN": ("irnn", 1e-3, AMBER),
+    "LSTM": ("lstm", 3e-3, INK),
+    "GRU": ("gru", 3e-3, GREEN),
+}
+"""By name: the cell, the rate it learns at, its colour."""
+PUBLISHED = {("tanh", 600): 0.177, ("LSTM", 600): 0.164, ("GRU", 600): 5.3e-5}
+"""Bai, Kolter & Koltun 2018, table 1."""
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """Train every cell at every length."""
+    asked = arguments(__doc__, 2000, given)
+    began = time.process_time()
+    rows, curves = [], {}
+    figure, axes = panels([f"T = {length}" for length in LENGTHS])
+    for length, panel in zip(LENGTHS, axes, strict=True):
+        for label, (cell, lr, colour) in CELLS.items():
+            torch.manual_seed(asked.seed)
+            curve = train(
+                adding_model(cell, HIDDEN),
+                draw_adding(length),
+                adding_loss,
+                updates=asked.updates,
+                lr=lr,
+                enough=ENOUGH,
+                seed=asked.seed,
+            )
+            curves[f"{label}, T={length}"] = curve
+            panel.plot(curve.updates, curve.values, color=colour, label=label)
+            rows.append(row(length, label, curve))
+            print(rows[-1], flush=True)
+        panel.axhline(ADDING_BASELINE, color=RED, linestyle=":", label="always 1")
+        panel.set_yscale("log")
+        panel.set_xlabel("updates")
+        panel.set_xlim(0, asked.updates)
+    axes[0].set_ylabel("mean squared error")
+    legend(figure, axes[0])
+    finish("adding", asked, [rows], curves, figure, began)
+
+
+def row(length: int, label: str, curve: Curve) -> dict[str, object]:
+    """A line of the table."""
+    return {
+        "T": length,
+        "cell": label,
+        "mean squared error": curve.last,
+        "always 1": ADDING_BASELINE,
+        "updates to 0.01": curve.first_below(SOLVED),
+        "updates": curve.updates[-1],
+        "published": PUBLISHED.get((label, length)),
+        "seconds": round(curve.seconds),
+    }
+
+
+if __name__ == "__main__":
+    main()
