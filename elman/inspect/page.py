@@ -109,12 +109,19 @@ def _findings(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
         severity = str(finding.get("severity"))
         severity = severity if severity in order else "note"
         remedies = [
-            {**remedy, "option": f"--set {shlex.quote(remedy['set'])}" if remedy.get("set") else ""}
+            {**remedy, "option": _option(remedy.get("set"))}
             for remedy in finding.get("remedies") or []
         ]
         sign = _SEVERITIES[severity]
         shown.append({**finding, "severity": severity, "sign": sign, "remedies": remedies})
     return sorted(shown, key=lambda finding: order.index(finding["severity"]))
+
+
+def _option(setting: str | None) -> str:
+    """A setting as a shell takes it; as it is if it is a line of them already."""
+    if not setting or setting.startswith("--set "):
+        return setting or ""
+    return f"--set {shlex.quote(setting)}"
 
 
 def _layer(layer: dict[str, Any], dependence: dict[str, Any] | None) -> dict[str, Any]:
@@ -167,12 +174,12 @@ def _layer(layer: dict[str, Any], dependence: dict[str, Any] | None) -> dict[str
 
 
 def _horizon(horizon: dict[str, Any]) -> str:
-    """In words, with its interval; empty where there is none."""
+    """In words, in the task's own unit if it is given in that; empty where there is none."""
     steps, low, high = (horizon.get(key) for key in ("steps", "low", "high"))
-    words = horizon.get("in_unit") or ("" if steps is None else f"{steps:g} steps")
-    if words and low is not None and high is not None:
-        words += f" (interval {low:g} to {high:g} steps)"
-    return str(words)
+    if horizon.get("in_unit") or steps is None:
+        return str(horizon.get("in_unit") or "")
+    interval = "" if low is None or high is None else f" ({low:g} to {high:g})"
+    return f"{steps:g} steps{interval}"
 
 
 def _curve(
@@ -202,6 +209,8 @@ def _lines(
     wide: bool = False,
 ) -> list[Figure]:
     """Curves over one pair of axes; `marks` stand at an x, `rules` at a y. None without curves."""
+    # What is zero everywhere can only be seen on an axis that has a zero.
+    log = log and any((v or 0) > 0 for curve in series for v in curve["y"])
     axes = {"x": {"label": x}, "y": {"label": y, "log": log}}
     figure = {"kind": "lines", "title": title, "note": note, "wide": wide, "series": series}
     return [figure | axes | {"marks": list(marks), "rules": list(rules)}] if series else []
@@ -267,11 +276,8 @@ def _memory(layer: dict[str, Any], dependence: dict[str, Any] | None) -> list[Fi
     horizon = layer.get("horizon") or {}
     marks, rules = [], []
     if horizon.get("steps") is not None:
-        words = horizon.get("in_unit") or f"{horizon['steps']:g} steps"
-        marks = [
-            {"x": horizon["steps"], "low": horizon.get("low"), "high": horizon.get("high")}
-            | {"text": f"horizon: {words}"}
-        ]
+        ends = {"low": horizon.get("low"), "high": horizon.get("high")}
+        marks = [{"x": horizon["steps"], "text": f"horizon: {_horizon(horizon)}", **ends}]
     if horizon.get("threshold") is not None:
         rules = [{"y": horizon["threshold"], "text": f"threshold {horizon['threshold']:g}"}]
     series = _curve("by gradient", layer.get("influence"))
@@ -410,7 +416,7 @@ def _norms(norms: dict[str, Any] | None) -> list[Figure]:
     marks = [] if trained is None else [{"x": trained, "text": f"trained up to {trained:g}"}]
     return _lines(
         "Norm of the state",
-        "Median over sequences; a norm that goes on growing meets values never seen in training.",
+        "A norm that goes on growing meets values that were never seen in training.",
         "step",
         "norm",
         _curve("norm", norms, along="step"),
@@ -423,6 +429,8 @@ def _example(example: dict[str, Any]) -> list[Figure]:
     if not states:
         return []
     labels = example.get("labels") or []
+    if labels == list(range(len(labels))):
+        labels = []  # the steps counted: they say nothing that the axis does not
     numbers = [v for v in labels if v is not None]
     numeric = bool(numbers) and all(isinstance(v, int | float) for v in numbers)
     # The liveliest unit is the first one shown.
@@ -452,6 +460,7 @@ _COURSES = {
     "clip_rate": ("Clipping", "share of steps clipped", False),
     "horizon": ("Memory horizon", "horizon, steps", False),
     "saturation": ("Saturation", "share of saturated gates", False),
+    "update_ratio": ("Size of an update", "update over weights, norms", True),
 }
 """Title, label and whether the axis is logarithmic, where the name alone does not say it."""
 
