@@ -96,7 +96,7 @@ def _subject(subject: dict[str, Any]) -> str:
         parts.append(f"{subject['examples']:,} examples")
     if subject.get("steps") is not None:
         parts.append(f"{subject['steps']:,} steps each")
-    if subject.get("unit"):
+    if subject.get("unit") not in (None, "", "steps"):
         parts.append(f"measured in {subject['unit']}")
     return " · ".join(parts)
 
@@ -346,14 +346,20 @@ def _gates(gates: list[dict[str, Any]]) -> list[Figure]:
 
 def _time_constants(found: dict[str, Any] | None) -> list[Figure]:
     edges = (found or {}).get("edges") or []
+    counts = [count or 0 for count in (found or {}).get("counts") or []]
+    held = [k for k, count in enumerate(counts) if count]
+    if not held:
+        return []
+    # Edges may span far more than the units do: only that part is shown, and a bin on either side.
+    first, last = max(held[0] - 1, 0), held[-1] + 2
     known = [edge for edge in edges if edge is not None]
     return _bars(
         "Time constants",
         "After so many steps a unit has forgotten all but 1/e of what it held.",
         "time constant, steps",
         "share of units",
-        edges,
-        _shares((found or {}).get("counts")),
+        edges[first : last + 1],
+        _shares(counts[first:last]),
         log=bool(known) and known[0] > 0 and known[-1] / known[0] > 50,
     )
 

@@ -316,6 +316,10 @@ def test_figures_say_what_was_measured():
     layer["gates"] = [
         {"name": "f", "edges": [0, 0.5, 1], "counts": [1, 3], "low": 0.02, "high": 0.7}
     ]
+    layer["time_constants"] = {
+        "edges": np.logspace(-3, 6, 10),
+        "counts": [0] * 4 + [3, 1] + [0] * 3,
+    }
     layer["spectrum"] = {"eigenvalues": [[0.6, 0.79], [0.6, -0.79], [0.8, 0.7], [-1.1, 0]]}
     layer["spectrum"] |= {"lyapunov": [-3.0, 0.5 * np.log(2)], "radius": [0.9, 0.9]}
     seen = figures(render(found))
@@ -328,6 +332,8 @@ def test_figures_say_what_was_measured():
     assert "doubles every 2 steps" in seen["Lyapunov exponents"]["note"]
     assert [share for *_, share in seen["Spectral radius"]["bins"]] == [1.0]
     assert seen["Time constants"]["x"]["log"]
+    assert [bin[2] for bin in seen["Time constants"]["bins"]] == [0, 0.75, 0.25, 0]
+    assert seen["Time constants"]["bins"][1][:2] == [10, 100]
     assert not seen["Gate f"]["x"]["log"]
 
 
@@ -378,6 +384,10 @@ const point = (node, kind, x, y) => {
 };
 const text = node => node.textContent;
 const probes = {
+  sparse(frame) {
+    const number = bar => ["y", "height"].map(key => Number(bar.getAttribute(key)));
+    return {bars: by(frame, ".bar").map(number)};
+  },
   used(frame) {
     const one = what => by(frame, what)[0], found = {};
     const panels = () => by(frame, "[role=tabpanel]").map(panel => panel.hidden);
@@ -475,6 +485,7 @@ def sparse() -> dict:
         "gates": [{"name": "f", "edges": [0, 1], "counts": [3]}],
         "norms": {"median": [2.0] * 3},
     }
+    layer |= {"weight_share": {"lags": [0, 1], "share": [1.0, -0.25]}}
     layer |= {"spectrum": {"eigenvalues": [[0, 0]], "radius": [1.0], "singular": [0.0, 0.0]}}
     return {"layers": [layer], "course": {"step": [0], "curves": {"loss": [2.5]}}, "trials": [{}]}
 
@@ -549,7 +560,7 @@ def test_everything_measured_is_drawn(frames):
     assert (
         counts["#panel-0 figure.bars .bar"]
         == sum(map(len, bins))
-        == 90 + 3 * 20 + 15 + len(bins[-1])
+        == 90 + 3 * 20 + len(bins[-2]) + len(bins[-1])
     )
     assert counts["#panel-0 .eigenvalue"] == 24
     assert counts["#panel-0 .circle"] == 1
@@ -582,6 +593,9 @@ def test_an_empty_and_a_sparse_report_are_drawn(frames):
     assert frames["sparse"]["data"] == {"drawn": "yes"}
     assert frames["sparse"]["counts"]["figure"] == len(figures(render(sparse()))) + 1
     assert not re.search("NaN|undefined|Infinity", frames["sparse"]["text"])
+    (above, tall), (below, short) = frames["sparse"]["bars"][:2]
+    assert above + tall == pytest.approx(below), "one stands on zero, the other hangs from it"
+    assert tall == pytest.approx(4 * short)
 
 
 def test_tabs_are_used_by_keyboard(frames):
