@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,11 +86,10 @@ class Layer:
             facts.cut = float(1 - self.share[:window].sum())
         if self.units is not None:
             found = self.units
-            for name, gate in found.saturation.items():
-                often = [(s >= STUCK_FOR).double().mean().item() for s in (gate.open, gate.closed)]
-                facts.stuck[name] = often[0], often[1]
-                facts.saturated[name] = gate.open_share + gate.closed_share
             facts.keeps = next((t.gate for t in found.time_constants if not t.turned), None)
+            facts.stuck = _stuck(found, facts.keeps)
+            for name, gate in found.saturation.items():
+                facts.saturated[name] = gate.open_share + gate.closed_share
             facts.dead = found.activity.dead_share
             facts.constant = found.activity.constant_share
             facts.drift = found.drift.ratio
@@ -315,6 +314,7 @@ def doctor(
     need: float | None = None,
     unit: str = "steps",
     labels: Sequence[str] | Sequence[float] = (),
+    facts: RunFacts | None = None,
     seed: int = 0,
 ) -> Examination:
     """Examine a recurrent model of any make on one batch.
@@ -331,6 +331,7 @@ def doctor(
             is measured and not blamed.
         unit: what a step is, in the plural.
         labels: the steps of the first sequence, to be shown under its states.
+        facts: what else is known of its training, such as how often gradients were clipped.
         seed: of all that is drawn.
 
     Returns:
@@ -355,8 +356,9 @@ def doctor(
             output = model(batch)
         return None if loss is None else loss(output)
 
-    title = type(model).__name__
-    return Examination(title, measure(model, call, seed=seed), RunFacts(need, unit=unit), labels)
+    known = replace(facts or RunFacts(), unit=unit)
+    known.need = known.need if need is None else need
+    return Examination(type(model).__name__, measure(model, call, seed=seed), known, labels)
 
 
 def measure(model: nn.Module, call: Callable[[], Tensor | None], *, seed: int = 0) -> list[Layer]:
@@ -414,6 +416,25 @@ def _kind(passage: Passage) -> str:
 def _states(passage: Passage) -> list[str]:
     n = len(passage.cell.state_sizes)
     return ["h"] if n == 1 else ["h", "c"] if n == 2 else [f"state {i}" for i in range(n)]
+
+
+def _stuck(found: units.Units, keeps: str | None) -> dict[str, tuple[float, float]]:
+    """For each gate the share of units that are always open, and of those always closed.
+
+    A unit that keeps its state for long takes in little at a time: beside an open keeping gate
+    (as chrono initialisation has it) a closed one is no fault.
+    """
+    often = {
+        name: (gate.open >= STUCK_FOR, gate.closed >= STUCK_FOR)
+        for name, gate in found.saturation.items()
+    }
+    shares = {}
+    for name, (high, low) in often.items():
+        keeping = often[keeps][0] if keeps in often and keeps != name else None
+        if keeping is not None and keeping.shape == low.shape:
+            low = low & ~keeping
+        shares[name] = high.double().mean().item(), low.double().mean().item()
+    return shares
 
 
 def _growth(whole: Tensor) -> float | None:

@@ -112,11 +112,11 @@ def flows(passages: Sequence[Passage], loss: Tensor | None = None, *, seed: int 
         raise InputError("The model ran no recurrent layer.", fix="Pass a model that has one.")
     found: dict[int, Flow] = {}
     for top in _tops(passages):
-        at, cotangent = _question(top, loss, seed)
-        by_input = _back(passages, top, cotangent)
+        question = _question(top, loss, seed)
+        by_input = _back(passages, top, question)
         for k, passage in enumerate(passages):
             if k not in found or passage.reverse == top.reverse:
-                found[k] = _flow(passage, top, at, by_input[k])
+                found[k] = _flow(passage, top, question.at, by_input[k])
     return [found[k] for k in range(len(passages))]
 
 
@@ -128,46 +128,74 @@ def _tops(passages: Sequence[Passage]) -> list[Passage]:
     return [last]
 
 
-def _question(top: Passage, loss: Tensor | None, seed: int) -> tuple[Tensor, Tensor]:
-    """At which step each row is asked, and in which direction: `(B,)`, `(T, B, size)`."""
-    output = top.output
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """At which step each row is asked, and in which direction.
+
+    Attributes:
+        at: `(B,)`.
+        output: `(T, B, size)`, zero but at those steps.
+        state: `(B, size)` each, by the state after the last step; empty if it is not asked for.
+    """
+
+    at: Tensor
+    output: Tensor
+    state: tuple[Tensor, ...]
+
+
+def _question(top: Passage, loss: Tensor | None, seed: int) -> _Question:
+    state: tuple[Tensor, ...] = ()
     if loss is None:
         generator = torch.Generator().manual_seed(seed)
-        cotangent = torch.randn(output.shape, generator=generator).to(output)
-        cotangent /= cotangent.norm(dim=-1, keepdim=True)
-        cotangent *= top.valid[..., None]
+        output = torch.randn(top.output.shape, generator=generator).to(top.output)
+        output /= output.norm(dim=-1, keepdim=True)
     else:
-        try:
-            parts = torch.autograd.grad(loss, top.pieces, retain_graph=True, allow_unused=True)
-        except RuntimeError as error:
-            raise InputError(f"The loss cannot be followed back: {error}.") from None
-        whole = [
-            torch.zeros_like(p) if g is None else g for p, g in zip(top.pieces, parts, strict=True)
-        ]
-        found = whole[0] if whole[0].dim() == 3 else torch.stack(whole)
-        if not bool(found.any()):
-            raise InputError(
-                f"The loss does not depend on the output of the last recurrent layer, {top.name!r}."
-            )
-        cotangent = in_own_time(found, top.lengths if top.reverse else None)
-        cotangent = cotangent * top.valid[..., None]
-    steps = torch.arange(len(cotangent), device=cotangent.device)[:, None]
-    asked = (cotangent != 0).any(-1)
-    at = torch.where(asked, steps, -1).amax(0)
-    return at, torch.where((steps == at)[..., None], cotangent, 0.0)
+        output, state = _leaning(top, loss)
+    output = output * top.valid[..., None]
+    steps = torch.arange(len(output), device=output.device)[:, None]
+    at = torch.where((output != 0).any(-1), steps, -1).amax(0)
+    for gradient in state:
+        at = torch.where((gradient != 0).any(-1), top.lengths - 1, at)
+    return _Question(at, torch.where((steps == at)[..., None], output, 0.0), state)
 
 
-def _back(passages: Sequence[Passage], top: Passage, cotangent: Tensor) -> list[Tensor | None]:
-    """A backward pass from the output of `top`; for each passage the gradient by what it read."""
+def _leaning(top: Passage, loss: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """How a loss leans on the output, and on the last state of a layer."""
+    asked = [*top.pieces, *top.ends]
+    try:
+        parts = torch.autograd.grad(loss, asked, retain_graph=True, allow_unused=True)
+    except RuntimeError as error:
+        raise InputError(f"The loss cannot be followed back: {error}.") from None
+    whole = [torch.zeros_like(p) if g is None else g for p, g in zip(asked, parts, strict=True)]
+    if not any(bool(part.any()) for part in whole):
+        raise InputError(
+            f"The loss does not depend on what the last recurrent layer, {top.name!r}, gives out."
+        )
+    n = len(top.pieces)
+    output = whole[0] if whole[0].dim() == 3 else torch.stack(whole[:n])
+    return in_own_time(output, top.lengths if top.reverse else None), tuple(whole[n:])
+
+
+def _back(passages: Sequence[Passage], top: Passage, question: _Question) -> list[Tensor | None]:
+    """A backward pass from `top`; for each passage the gradient by what it read."""
     inputs = [t for p in passages for t in p.entrances]
-    given = in_own_time(cotangent, top.lengths if top.reverse else None)
+    given = in_own_time(question.output, top.lengths if top.reverse else None)
     pieces = top.pieces
     if not inputs or not all(piece.requires_grad for piece in pieces):
         raise InputError(
             f"{top.name!r} ran without gradients.", fix="Observe it outside torch.no_grad()."
         )
     parts = [given] if pieces[0].dim() == 3 else list(given)
-    found = iter(torch.autograd.grad(pieces, inputs, parts, retain_graph=True, allow_unused=True))
+    ends = [(s, g) for s, g in zip(top.ends, question.state, strict=False) if s.requires_grad]
+    found = iter(
+        torch.autograd.grad(
+            [*pieces, *[s for s, _ in ends]],
+            inputs,
+            [*parts, *[g for _, g in ends]],
+            retain_graph=True,
+            allow_unused=True,
+        )
+    )
     by_input: list[Tensor | None] = []
     for passage in passages:
         own = [next(found) for _ in passage.entrances]

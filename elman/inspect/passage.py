@@ -203,6 +203,14 @@ class Passage:
         return [self.seen.result.output]
 
     @property
+    def ends(self) -> list[Tensor]:
+        """The state after the last step in the graph, `(B, size)` each, where it is handed out."""
+        if self.seen is None or isinstance(self.seen, _Loop):
+            return []
+        assert self.seen.result is not None
+        return list(self.seen.result.state)
+
+    @property
     def entrances(self) -> list[Tensor]:
         """Tensors of the graph that everything in the layer leads back to: its input, or the first
         state of a loop written by hand."""

@@ -11,6 +11,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import torch
+
 from elman.errors import ElmanError, InputError
 from elman.inspect import dependence
 from elman.inspect.dependence import Dependence
@@ -50,10 +52,12 @@ def of_run(run: str | Path, data: Any = None, *, rows: int = 32, seed: int = 0) 
     found = _need(sample, max(layer.passage.steps for layer in layers), seed)
     more: dict[str, Any] = {"course": course} if course else {}
     if found is not None:
-        facts.need, facts.need_by = dependence.reach(found, NEED), found.what
+        size = found.value.abs().reshape(len(found.lags), -1).amax(1)
+        facts.need = float(dependence.reach(found, NEED * float(size.max())))
+        facts.need_by = found.what
         more["dependence"] = {
             "lags": found.lags.tolist(),
-            "value": found.values.tolist(),
+            "value": size.tolist(),
             "what": found.what,
         }
     facts.unit = sample.unit
@@ -73,12 +77,15 @@ def _need(sample: Sample, steps: int, seed: int) -> Dependence | None:
     """How far back the data behind a sample depends on itself, or its target on it."""
     longest = max(1, steps - 1)
     try:
-        if sample.series is not None and sample.series.ndim == 1:
-            return dependence.mutual_information(sample.series, longest, seed=seed)
         if sample.series is not None:
-            return dependence.autocorrelation(sample.series, longest, seed=seed)
+            series = torch.from_numpy(sample.series)
+            most = min(longest, len(series) // 4)
+            if series.dim() == 1:
+                return dependence.mutual_information(series, most, seed=seed)
+            return dependence.autocorrelation(series, most, seed=seed)
         if sample.inputs is not None and sample.target is not None:
-            return dependence.input_target(sample.inputs, sample.target, longest, seed=seed)
+            inputs, target = (torch.from_numpy(part) for part in (sample.inputs, sample.target))
+            return dependence.input_target(inputs, target, longest, sample.lengths, seed=seed)
     except InputError:
         return None  # too little data to say
     return None
@@ -94,7 +101,7 @@ def _facts(opened: Run, config: dict[str, Any], task: Task) -> RunFacts:
     if "k1" in settings:
         facts.window = int(settings.get("k2") or settings["k1"])
     facts.clip_at = settings.get("clip_at") if settings.get("clip") == "norm" else None
-    norms = sorted(v for v in (row.get("norm") for row in later) if _known(v))
+    norms = sorted(float(row["norm"]) for row in later if _known(row.get("norm")))
     if norms:
         facts.norms = median(norms), norms[int(0.9 * (len(norms) - 1))]
     rates = [row["clip_rate"] for row in later if _known(row.get("clip_rate"))]

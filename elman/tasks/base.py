@@ -85,7 +85,8 @@ class Sample:
         series: a longer stretch of data behind them, for what depends on what: `(N,)` symbols as
             integers, or `(N, C)` numbers; None where sequences are labelled one by one.
         inputs: `(T, B, C)` numbers or `(T, B)` symbols, where they are; zero beyond an end.
-        target: `(B,)`, the class of each such sequence.
+        lengths: `(B,)`, of those.
+        target: `(B,)`, the class of each.
     """
 
     loss: Callable[[nn.Module], Tensor]
@@ -93,6 +94,7 @@ class Sample:
     labels: list[str] | list[float]
     series: NDArray[Any] | None = None
     inputs: NDArray[Any] | None = None
+    lengths: Tensor | None = None
     target: NDArray[Any] | None = None
 
 

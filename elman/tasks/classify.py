@@ -427,6 +427,7 @@ class Classify:
             unit,
             labels,
             inputs=known.inputs.transpose(0, 1).numpy(),
+            lengths=known.lengths,
             target=known.classes.numpy(),
         )
 
