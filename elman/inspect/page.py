@@ -277,14 +277,15 @@ def _memory(layer: dict[str, Any], dependence: dict[str, Any] | None) -> list[Fi
     marks, rules = [], []
     if horizon.get("steps") is not None:
         ends = {"low": horizon.get("low"), "high": horizon.get("high")}
-        marks = [{"x": horizon["steps"], "text": f"horizon: {_horizon(horizon)}", **ends}]
+        marks = [{"x": horizon["steps"], "text": "horizon", **ends}]
     if horizon.get("threshold") is not None:
         rules = [{"y": horizon["threshold"], "text": f"threshold {horizon['threshold']:g}"}]
     series = _curve("by gradient", layer.get("influence"))
     series += _curve("by changing the input", layer.get("intervention"))
     influence = _lines(
         "Influence of an input",
-        "What it changes in the output; the horizon is how far this stays above the threshold.",
+        "What it changes in the output. The horizon is how far this stays above the threshold"
+        f"{': ' + _horizon(horizon) if marks else ''}.",
         "lag, steps",
         "relative influence",
         series,

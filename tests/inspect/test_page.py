@@ -323,6 +323,7 @@ def test_figures_say_what_was_measured():
     layer["spectrum"] = {"eigenvalues": [[0.6, 0.79], [0.6, -0.79], [0.8, 0.7], [-1.1, 0]]}
     layer["spectrum"] |= {"lyapunov": [-3.0, 0.5 * np.log(2)], "radius": [0.9, 0.9]}
     seen = figures(render(found))
+    assert seen["Influence of an input"]["note"].endswith("threshold: 37 characters (30 to 45).")
     assert seen["What the weights learn from"]["note"].endswith("lags up to 2.")
     assert seen["What the weights learn from"]["bins"][1] == [0.5, 1.5, 0.3]
     assert seen["Gate f"]["bins"] == [[0, 0.5, 0.25], [0.5, 1, 0.75]]
