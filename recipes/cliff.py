@@ -119,7 +119,7 @@ def fall(panel: Axes) -> list[dict[str, object]]:
         indexing="xy",
     )
     image = panel.imshow(
-        error(w, b), extent=(*WIDE, *HIGH), origin="lower", aspect="auto", cmap="Blues"
+        error(w, b).numpy(), extent=(*WIDE, *HIGH), origin="lower", aspect="auto", cmap="Blues"
     )
     panel.figure.colorbar(image, ax=panel, label="error after 50 steps")
     across = torch.linspace(4.5, 6.0, 10, dtype=torch.float64)
@@ -130,7 +130,7 @@ def fall(panel: Axes) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for label, (clip, colour) in WAYS.items():
         path = descents(starts, clip, DESCENT)
-        panel.plot(*path[:, 0].T, color=colour, linewidth=0.7)
+        panel.plot(*path[:, 0].T.numpy(), color=colour, linewidth=0.7)
         jumps = (path[1:] - path[:-1]).norm(dim=-1)
         errors = error(path[-1, :, 0], path[-1, :, 1])
         rows.append(

@@ -31,14 +31,7 @@ ADDING_BASELINE = 2 / 12
 """Mean squared error of always answering 1: the variance of a sum of two uniform numbers."""
 SYMBOLS, RECALLED = 8, 10
 
-INK, RED, GREEN, AMBER, PURPLE, GREY = (
-    "#24405c",
-    "#c0392b",
-    "#2e8b57",
-    "#d68910",
-    "#7d3c98",
-    "#9aa4ae",
-)
+INK, RED, GREEN, AMBER, GREY = "#24405c", "#c0392b", "#2e8b57", "#d68910", "#9aa4ae"
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "elman",

@@ -115,7 +115,7 @@ TASKS = {
 
 def main(given: Sequence[str] | None = None) -> None:
     """Train both networks on all tasks, from several seeds."""
-    asked = arguments(__doc__, 2000, given)
+    asked = arguments(__doc__, 5000, given)
     began = time.process_time()
     rows, curves = [], {}
     figure, axes = panels(list(TASKS))

@@ -45,9 +45,9 @@ def echo_model() -> Aligned:
     return Aligned(Recurrent("gru", 1, HIDDEN), nn.Linear(HIDDEN, 1))
 
 
-def backward(model: Aligned, x: Tensor, y: Tensor, k1: int, k2: int) -> float:
-    """Put the gradients of BPTT(k1, k2) over a whole sequence into `.grad`; gives the loss."""
-    bptt, state, total = TruncatedBPTT(k1, k2), None, 0.0
+def backward(model: Aligned, x: Tensor, y: Tensor, k1: int, k2: int) -> None:
+    """Put the gradients of BPTT(k1, k2) over a whole sequence into `.grad`."""
+    bptt, state = TruncatedBPTT(k1, k2), None
     model.zero_grad()
     for window in bptt.windows(len(x)):
         part = x[window.start : window.stop]
@@ -55,8 +55,6 @@ def backward(model: Aligned, x: Tensor, y: Tensor, k1: int, k2: int) -> float:
         wanted = y[window.start + window.context : window.stop]
         loss = F.binary_cross_entropy_with_logits(model.head(output), wanted, reduction="sum")
         (loss / y.numel()).backward()  # type: ignore[no-untyped-call]
-        total += float(loss) / y.numel()
-    return total
 
 
 def compare(model: Aligned, windows: Sequence[int], seed: int) -> list[tuple[float, float]]:
