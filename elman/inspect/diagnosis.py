@@ -102,6 +102,7 @@ class LayerFacts:
             over that at their end.
         radius: median spectral radius of the step's Jacobian.
         cut: share of the weights' gradient that comes from lags which training cuts off.
+        enough: lags that hold nine tenths of it.
     """
 
     name: str
@@ -121,6 +122,7 @@ class LayerFacts:
     drift: float | None = None
     radius: float | None = None
     cut: float | None = None
+    enough: int | None = None
 
 
 @dataclass
@@ -166,6 +168,8 @@ LEAST_NEED = 4
 EXPLODING = 1e3
 """Growth of the gradient over the lags looked at that no clipping of the sum puts right: the
 oldest step then outweighs all others."""
+EXPANDS = 1.2
+"""Spectral radius of the step's Jacobian beyond which it is the weights that explode."""
 STUCK = 0.5
 """Share of units whose gate does not move: fewer are a division of labour."""
 DEAD = 0.2
@@ -178,8 +182,8 @@ CLIPPED = 0.9
 """Share of steps: a threshold that always acts is a second, hidden learning rate."""
 SPIKES = 0.02
 """Share of steps; a few leaps a thousand steps are the data's own."""
-UPDATES = 0.03
-"""Size of an update over that of the weights; around 1e-3 is usual."""
+UPDATES, USUAL = 0.03, 1e-3
+"""Size of an update over that of the weights: too much, and what is usual."""
 MEMORISED = 0.1
 """Rise of the validation loss since its best."""
 
@@ -326,7 +330,11 @@ def _calmer(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
     rate = _slower(run)
     if facts.cell in ("LSTM", "GRU"):
         return clipped, *rate
-    return (clipped, orthogonal, gated, *rate) if facts.cell == "Elman" else (clipped, gated, *rate)
+    if facts.cell != "Elman":
+        return clipped, gated, *rate
+    # Clipping helps a step that is now and then too long, not a matrix that always is.
+    expands = facts.radius is not None and facts.radius > EXPANDS
+    return (orthogonal, clipped, gated, *rate) if expands else (clipped, orthogonal, gated, *rate)
 
 
 def _stuck(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
@@ -453,9 +461,10 @@ def _truncated(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]
     cut = max((f.cut for f in layers if f.cut is not None), default=None)
     if run.window is None or cut is None or cut < CUT:
         return
-    longer = {"k1": 2 * run.window} if "k1" in run.settings else {}
+    enough = max([2 * run.window, *[f.enough for f in layers if f.enough is not None]])
+    longer = {"k1": enough} if "k1" in run.settings else {}
     if run.settings.get("k2"):
-        longer = {"k2": 2 * run.window}
+        longer = {"k2": enough}
     yield Finding(
         "truncation too short",
         "warning",
@@ -463,7 +472,7 @@ def _truncated(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]
         f"{run.unit} back, which training cuts off.",
         (
             Remedy(
-                "longer windows",
+                f"windows of {enough} {run.unit}, which hold nine tenths of it",
                 longer,
                 "Williams & Peng 1990; Tallec & Ollivier 2017",
             ),
@@ -516,7 +525,13 @@ def _slower(run: RunFacts) -> tuple[Remedy, ...]:
     lr = run.settings.get("lr")
     if lr is None:
         return ()
-    return (Remedy("a third of the learning rate", {"lr": _rounded(lr / 3)}, "Bengio 2012"),)
+    factor = 1 / 3
+    if run.update_ratio is not None and run.update_ratio > UPDATES:
+        factor = min(factor, USUAL / run.update_ratio)
+    what = (
+        "a third of the learning rate" if factor == 1 / 3 else "a rate at which weights move less"
+    )
+    return (Remedy(what, {"lr": _rounded(lr * factor)}, "Bengio 2012"),)
 
 
 def _memorised(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:

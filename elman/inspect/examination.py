@@ -83,7 +83,11 @@ class Layer:
         if self.spectrum is not None:
             facts.radius = self.spectrum.radius
         if self.share is not None and window is not None and window < len(self.share):
-            facts.cut = float(1 - self.share[:window].sum())
+            kept = self.share.cumsum(0)
+            facts.cut = float(1 - kept[window - 1])
+            facts.enough = (
+                int((kept >= 0.9).nonzero()[0]) + 1 if bool((kept >= 0.9).any()) else None
+            )
         if self.units is not None:
             found = self.units
             facts.keeps = next((t.gate for t in found.time_constants if not t.turned), None)
