@@ -88,7 +88,7 @@ class Activity:
         constant: of those that are not dead, and whose largest and smallest output are no farther
             apart than that.
         dead_share, constant_share: of all units.
-        spread: root mean square over units of their standard deviation.
+        spread: standard deviation of a typical unit: the median of those that move at all.
     """
 
     dead: list[int]
@@ -240,7 +240,7 @@ def time_constants(
     matrix"), which is exact unless a step mixes units otherwise. The gate that keeps is the one
     that it equals when gates are replaced by random numbers. For a gate that stays at its mean,
     tau is the characteristic forgetting time of Tallec & Ollivier 2018, "Can recurrent neural
-    networks warp time?" (arXiv:1804.11188), who write 1 / (1 - f), the same for f near 1.
+    networks warp time?" (arXiv:1804.11188), who write it 1 / (1 - f), the same for f near 1.
 
     Args:
         passage: the layer, over one batch.
@@ -306,18 +306,20 @@ def activity(passage: Passage) -> Activity:
     """
     _all_steps(passage)
     values = passage.output[passage.valid].double()
-    spread = values.std(0, correction=0).square().mean().sqrt()
-    # Where all units are constant, rounding is all the spread there is.
-    rounding = 10 * torch.finfo(passage.output.dtype).eps * values.abs().amax()
-    small = torch.maximum(STILL * spread, rounding)
-    dead = values.abs().amax(0) <= small
-    constant = (values.amax(0) - values.amin(0) <= small) & ~dead
+    largest, deviation = values.abs().amax(0), values.std(0, correction=0)
+    rounding = 10 * torch.finfo(passage.output.dtype).eps * largest
+    moving = deviation[deviation > rounding]
+    # The median, for one unit that explodes does not make the others dead.
+    spread = moving.median().item() if len(moving) else 0.0
+    dead = largest <= STILL * spread
+    constant = values.amax(0) - values.amin(0) <= STILL * spread + rounding
+    constant &= ~dead
     return Activity(
         dead.nonzero().flatten().tolist(),
         constant.nonzero().flatten().tolist(),
         dead.double().mean().item(),
         constant.double().mean().item(),
-        spread.item(),
+        spread,
     )
 
 
@@ -499,7 +501,7 @@ class _Sigmoid:
     Attributes:
         place: which of the results that can be held.
         result, argument: of it.
-        frames: of Python, from the cell outwards in; kept, they keep their variables.
+        frames: of Python, the innermost first; as long as they are kept, so are their variables.
         used: which columns of it products take.
     """
 

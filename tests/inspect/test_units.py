@@ -149,6 +149,7 @@ def test_gates_of_torchs_layers_and_cells_are_those_of_ours(kind):
         (constant,), (same,) = time_constants(a, found), time_constants(b, wanted)
         assert constant.gate == same.gate == ("f" if kind == "LSTM" else "z")
         torch.testing.assert_close(constant.tau, same.tau)
+        torch.testing.assert_close(drift(a).norms, drift(b).norms)
 
 
 class Own(Cell):
@@ -176,8 +177,8 @@ class Own(Cell):
         elif self.way == "in place":
             keep = keep + 1
             keep.sigmoid_()
-            old = keep.clone().mul_(h)
-            h = old + (1 - keep).mul_(new.tanh())
+            fresh = (1 - keep) * new.tanh()
+            h = keep.mul_(h) + fresh
         elif self.way == "lerp":
             w = nn.functional.hardsigmoid(write)
             h = torch.lerp(h, new.tanh(), w)
@@ -197,6 +198,9 @@ class Own(Cell):
             h = (p * h + q * new.tanh()) / (p + q)
         elif self.way == "inner":
             return self.inner(x, state)
+        elif self.way == "state":
+            h = torch.sigmoid(keep)
+            return h * new.tanh(), (h,)
         elif self.way == "no gate":
             h = torch.sigmoid(keep + self.U(torch.sigmoid(write)).chunk(3, -1)[0])
         return h, (h,)
@@ -220,6 +224,7 @@ def squashed(a):
         ("parameter", ["leak"], ("leak", True)),
         ("ratio", ["p", "q"], (None, False)),
         ("inner", ["r", "z"], ("z", False)),
+        ("state", [], None),
         ("no gate", [], None),
     ],
 )
@@ -231,6 +236,30 @@ def test_gates_of_a_cell_somebody_wrote(way, names, keeps):
     assert all(v.shape == (T * B, H) and v.min() >= 0 and v.max() <= 1 for v in found.values())
     constants = time_constants(passage, found)
     assert [(c.gate, c.turned) for c in constants] == ([] if keeps is None else [keeps])
+
+
+def test_gates_are_seen_under_inference_mode_too():
+    torch.manual_seed(0)
+    plain = passage_of(Fused())
+    with torch.inference_mode():
+        passage = passage_of(plain.cell)
+        found = gates(passage)
+        (constant,) = time_constants(passage, found)
+    assert (list(found), constant.gate) == (["i", "f", "o"], "f")
+    for name, values in gates(plain).items():
+        torch.testing.assert_close(found[name], values)
+
+
+class Fused(Cell):
+    """One of torch's cells within one that somebody wrote."""
+
+    def __init__(self):
+        super().__init__(D, H, state_sizes=(H, H))
+        self.step = nn.LSTMCell(D, H)
+
+    def forward(self, x, state):
+        h, c = self.step(x, state)
+        return h, (h, c)
 
 
 def test_a_ratio_of_gates_keeps_its_mean():
@@ -328,6 +357,18 @@ def test_planted_dead_and_constant_units_are_found_and_nothing_else():
     assert (found.dead_share, found.constant_share) == (0.05, 0.05)
 
 
+def test_dead_is_next_to_nothing_beside_units_that_work_however_few():
+    torch.manual_seed(0)
+    cell = make("elman", D, 20, nonlinearity="relu")
+    with torch.no_grad():
+        cell.U.weight.zero_()
+        cell.W.weight[:12] *= 1e-5
+        cell.W.bias[:11] = -100.0
+        cell.W.weight[19] *= 1e6
+    found = activity(passage_of(cell, steps=60, batch=8))
+    assert (found.dead, found.constant) == (list(range(12)), [])
+
+
 def test_a_layer_may_be_dead_or_constant_as_a_whole():
     cell = IRNN(D, H)
     nn.init.constant_(cell.W.bias, -9.0)
@@ -337,7 +378,9 @@ def test_a_layer_may_be_dead_or_constant_as_a_whole():
     nn.init.constant_(stuck.W.bias, 3.0)
     nn.init.zeros_(stuck.U.weight)
     nn.init.zeros_(stuck.W.weight)
-    found = activity(passage_of(stuck))
+    passage = passage_of(stuck)
+    passage.output = passage.output * (1 + 1e-7 * torch.randn(T, B, H))
+    found = activity(passage)
     assert (found.dead, found.constant) == ([], list(range(H)))
 
 
@@ -491,6 +534,18 @@ def test_a_layer_runs_on_by_compiled_kernels():
     assert {choice.backend for choice in choices} == {"cpu"}
     with use("reference"):
         torch.testing.assert_close(drift(passage).norms, fast.drift.norms, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("name", ["gru", "lru", "indrnn", "irnn"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e30])
+def test_a_layer_that_has_diverged_can_still_be_looked_at(name, value):
+    torch.manual_seed(0)
+    cell = make(name, D, H)
+    cell.W.weight.data[0] = value
+    found = units(passage_of(cell))
+    assert found.activity.dead == found.activity.constant == []
+    if name in ("irnn", "lru") and not math.isfinite(value):
+        assert found.drift.ratio == math.inf
 
 
 def test_too_little_to_tell_is_an_error():
