@@ -139,7 +139,8 @@ class RunFacts:
         norms: median and 90 % quantile of the gradient's norm, before clipping.
         spikes: share of steps whose loss leapt.
         rollbacks: how often training diverged and went back.
-        update_ratio: size of an update over that of the weights.
+        update_ratio, largest_update: size of an update over that of the weights, the median and
+            the largest.
         train_loss, valid_loss: at the end, in the same measure.
         worse: by how much the validation loss has risen since it was best, as a share.
         unit: what a step is, in the plural.
@@ -155,6 +156,7 @@ class RunFacts:
     spikes: float | None = None
     rollbacks: int = 0
     update_ratio: float | None = None
+    largest_update: float | None = None
     train_loss: float | None = None
     valid_loss: float | None = None
     worse: float | None = None
@@ -170,20 +172,25 @@ EXPLODING = 1e3
 oldest step then outweighs all others."""
 EXPANDS = 1.2
 """Spectral radius of the step's Jacobian beyond which it is the weights that explode."""
+FAR = 20
+"""Steps beyond which no ungated network is worth mending: what keeps it from exploding makes it
+vanish (Bengio, Simard & Frasconi 1994)."""
 STUCK = 0.5
 """Share of units whose gate does not move: fewer are a division of labour."""
 DEAD = 0.2
 """Share of units that never answer; some always are in a rectified layer."""
-DRIFT = 3.0
-"""Growth of the state beyond the trained length, past what the head has ever seen."""
+DRIFT, COUNTS = 8.0, 2.5
+"""Growth of the state in four times the trained length: a sum grows fourfold, which a counter may
+do; what grows faster has no bound."""
 CUT = 0.5
 """Share of the gradient cut off at which more is lost than kept."""
 CLIPPED = 0.9
 """Share of steps: a threshold that always acts is a second, hidden learning rate."""
 SPIKES = 0.02
 """Share of steps; a few leaps a thousand steps are the data's own."""
-UPDATES, USUAL = 0.03, 1e-3
-"""Size of an update over that of the weights: too much, and what is usual."""
+UPDATES, LEAPS = 0.03, 0.2
+"""Size of an update over that of the weights: too much for long, and too much even once; around
+1e-3 is usual."""
 MEMORISED = 0.1
 """Rise of the validation loss since its best."""
 
@@ -267,6 +274,10 @@ def _longer(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
     need = max(4, round(run.need or 0))
     options = dict(run.settings.get("cell_options") or {})
     chrono = {"cell_options": {**options, "chrono": need}}
+    reach: tuple[Remedy, ...] = ()
+    if run.window is not None and run.window < need and "k1" in run.settings:
+        what = f"windows that reach as far back, {need} {run.unit}"
+        reach = (Remedy(what, {"k1": need}, "Williams & Peng 1990"),)
     gated = Remedy(
         "a gated cell whose gates begin open for as long as is needed",
         {"cell": "lstm", "cell_options": {"chrono": need}},
@@ -283,7 +294,7 @@ def _longer(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
         "Saxe, McClelland & Ganguli 2014",
     )
     if facts.cell in ("LSTM", "GRU"):
-        begun = Remedy(
+        chrono_begun = Remedy(
             f"biases of the gates that begin with horizons up to {need} {run.unit}",
             chrono,
             "Tallec & Ollivier 2018",
@@ -293,21 +304,21 @@ def _longer(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
             {"cell_options": {**options, "forget_bias": 1.0}},
             "Gers, Schmidhuber & Cummins 2000; Jozefowicz, Zaremba & Sutskever 2015",
         )
-        return (begun, forget) if facts.cell == "LSTM" else (begun,)
+        return (*reach, chrono_begun, *([forget] if facts.cell == "LSTM" else []))
     if facts.cell == "Elman":
-        return gated, identity, orthogonal
-    return gated, identity
+        return *reach, gated, identity, orthogonal
+    return *reach, gated, identity
 
 
 def _exploding(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
-    if facts.growth is None or facts.decay is None:
+    if facts.growth is None:
         return
     broken = not math.isfinite(facts.growth)
-    if not broken and (facts.growth < EXPLODING or facts.decay <= 1):
+    if not broken and (facts.growth < EXPLODING or (facts.decay or 0.0) <= 1):
         return
     grown = "to more than a number holds" if broken else f"{facts.growth:.3g}-fold"
     told = f"The gradient grows {grown} over {facts.steps - 1} {run.unit} back"
-    told += f", by {facts.decay:.4g} a step." if math.isfinite(facts.decay) else "."
+    told += f", by {facts.decay:.4g} a step." if facts.decay is not None else "."
     yield Finding("exploding gradients", "ill", told, _calmer(facts, run), facts.name)
 
 
@@ -327,12 +338,18 @@ def _calmer(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
     gated = Remedy(
         "a gated cell", {"cell": "lstm", "cell_options": {}}, "Hochreiter & Schmidhuber 1997"
     )
+    if run.need is not None and run.need > FAR:
+        gated = replace(
+            gated, settings={"cell": "lstm", "cell_options": {"chrono": round(run.need)}}
+        )
     rate = _slower(run)
     if facts.cell in ("LSTM", "GRU"):
         return clipped, *rate
     if facts.cell != "Elman":
         return clipped, gated, *rate
     # Clipping helps a step that is now and then too long, not a matrix that always is.
+    if run.need is not None and run.need > FAR:
+        return gated, clipped, orthogonal, *rate
     expands = facts.radius is not None and facts.radius > EXPANDS
     return (orthogonal, clipped, gated, *rate) if expands else (clipped, orthogonal, gated, *rate)
 
@@ -391,11 +408,12 @@ def _dead(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
             {"cell": "elman", "cell_options": {"nonlinearity": "tanh"}},
             "Glorot & Bengio 2010",
         )
+        anew = [tanh] if facts.rectified else []
         yield Finding(
             "dead units",
             "ill" if facts.dead > 0.5 else "warning",
             f"{facts.dead:.0%} of {facts.hidden_size} units answer nothing at any step.",
-            (*_slower(run), *([tanh] if facts.rectified else [])),
+            (*anew, *_slower(run)) if facts.dead > 0.5 else (*_slower(run), *anew),
             facts.name,
         )
     elif facts.constant is not None and facts.constant >= STUCK:
@@ -416,7 +434,7 @@ def _dead(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
 
 
 def _drifts(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
-    if facts.drift is None or (math.isfinite(facts.drift) and facts.drift < DRIFT):
+    if facts.drift is None or facts.drift < COUNTS:
         return
     options = dict(run.settings.get("cell_options") or {})
     remedies = [
@@ -446,9 +464,9 @@ def _drifts(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
     )
     yield Finding(
         "state drift",
-        "warning",
-        f"Beyond the trained length the state grows {grown}: scores of longer sequences mean "
-        "nothing.",
+        "note" if facts.drift < DRIFT else "warning",
+        f"Beyond the trained length the state grows {grown}, past what the rest of the model "
+        "has seen.",
         tuple(remedies),
         facts.name,
     )
@@ -509,6 +527,8 @@ def _too_fast(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
         said.append(f"the loss leapt in {run.spikes:.1%} of all steps")
     if run.update_ratio is not None and run.update_ratio > UPDATES:
         said.append(f"an update moves the weights by {run.update_ratio:.1%} of their size")
+    if run.largest_update is not None and run.largest_update > LEAPS:
+        said.append(f"one update moved the weights by {run.largest_update:.0%} of their size")
     if not said:
         return
     told = " and ".join(said)
@@ -526,8 +546,9 @@ def _slower(run: RunFacts) -> tuple[Remedy, ...]:
     if lr is None:
         return ()
     factor = 1 / 3
-    if run.update_ratio is not None and run.update_ratio > UPDATES:
-        factor = min(factor, USUAL / run.update_ratio)
+    moved = run.largest_update if (run.largest_update or 0.0) > LEAPS else run.update_ratio
+    if moved is not None and moved > UPDATES:
+        factor = min(factor, UPDATES / 4 / moved)
     what = (
         "a third of the learning rate" if factor == 1 / 3 else "a rate at which weights move less"
     )

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 STUCK_FOR = 0.95
 """Share of steps from which a gate is called stuck."""
 
+LONG_ENOUGH = 20
+"""Steps below which what a state does beyond them says little."""
+
 _WORK = 2e9
 """Multiply-adds that Jacobians may take: fewer steps are looked at in a large layer."""
 
@@ -96,7 +99,7 @@ class Layer:
                 facts.saturated[name] = gate.open_share + gate.closed_share
             facts.dead = found.activity.dead_share
             facts.constant = found.activity.constant_share
-            facts.drift = found.drift.ratio
+            facts.drift = _drift(found.drift)
         return facts
 
 
@@ -441,6 +444,14 @@ def _stuck(found: units.Units, keeps: str | None) -> dict[str, tuple[float, floa
     return shares
 
 
+def _drift(found: units.Drift) -> float | None:
+    """The state's norm at the end of a long run over its largest within the trained length."""
+    if found.steps < LONG_ENOUGH:
+        return None
+    within, end = found.norms[: found.steps].max(), found.norms[-max(1, found.steps // 10) :].mean()
+    return float((end / within.clamp(min=1e-30)).nan_to_num(nan=math.inf, posinf=math.inf))
+
+
 def _growth(whole: Tensor) -> float | None:
     """The norm at the last lag over that at lag 1, the median over rows."""
     if len(whole) < 3:
@@ -449,7 +460,7 @@ def _growth(whole: Tensor) -> float | None:
     known = ~(first.isnan() | last.isnan()) & (first > 0)
     if not bool(known.any()):
         return None
-    return float((last[known] / first[known]).nan_to_num(nan=math.inf).median())
+    return float((last[known] / first[known]).nan_to_num(nan=math.inf, posinf=math.inf).median())
 
 
 def _finite(value: float) -> float | None:

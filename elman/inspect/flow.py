@@ -67,7 +67,7 @@ def decay(norms: Tensor) -> float:
     0.5
     """
     seen = norms[1:].double()
-    seen = torch.where(seen > VANISHED, seen, torch.nan)
+    seen = torch.where((seen > VANISHED) & seen.isfinite(), seen, torch.nan)
     logs = seen.log()
     keep = ~logs.isnan()
     lags = torch.arange(1, len(norms), dtype=torch.float64)[:, None].expand_as(logs)
@@ -222,8 +222,9 @@ def _flow(passage: Passage, top: Passage, at: Tensor, by_input: Tensor | None) -
 
 
 def _by_lag(rows: Tensor, at: Tensor) -> Tensor:
-    """Norms of `(T, B, size)` as `(K, B)`: lag k of row b is step `at[b] - k`."""
-    norms = rows.detach().double().norm(dim=-1)
+    """Norms of `(T, B, size)` as `(K, B)`: lag k of row b is step `at[b] - k`. What is beyond all
+    numbers is infinite."""
+    norms = rows.detach().double().norm(dim=-1).nan_to_num(nan=math.inf)
     lags = torch.arange(int(at.max()) + 1, device=rows.device)[:, None]
     steps = at[None] - lags
     return torch.where(steps < 0, torch.nan, norms.gather(0, steps.clamp(min=0)))
