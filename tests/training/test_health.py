@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import elman.nn
-from elman.cells import Cell, make
-from elman.kernels import run
+from elman.cells import CELLS, Cell, make
+from elman.kernels import run, use
 from elman.kernels.witness import witnessed
 from elman.tasks.report import _watched
 from elman.training import Settings, fit, health, loop
@@ -238,6 +238,47 @@ def test_what_cannot_be_seen_is_not_looked_at(monkeypatch):
     rows = [row for row in fitted.history if "update_ratio" in row]
     assert len(rows) == 2
     assert not any("horizon" in row for row in rows)
+
+
+@pytest.mark.parametrize("name", list(CELLS))
+def test_every_cell_can_be_looked_at(name):
+    torch.manual_seed(0)
+    layer = elman.nn.Recurrent(name, 3, 4)
+    ours = Health(layer, None)
+    random = torch.get_rng_state()
+    with use("reference"), ours.looking():
+        layer(torch.randn(12, 2, 3, generator=torch.Generator().manual_seed(0)))
+    found = ours.taken()
+    assert torch.equal(torch.get_rng_state(), random)
+    assert 0 < found["horizon"]["l0"] < 12
+    assert layer.training
+
+
+def test_what_does_not_hang_on_its_past_has_no_memory():
+    class Forgetful(Fading):
+        def forward(self, x, state):
+            h = self.W(x)
+            return h, (h,)
+
+    class Deaf(Fading):
+        def forward(self, x, state):
+            return state[0], (0.5 * state[0],)
+
+    for cell in (Forgetful(2, 5), Deaf(2, 5)):
+        with witnessed() as runs:
+            run(cell, torch.randn(9, 2, 2), backend="reference")
+        assert probe(runs[0]).horizon == 0
+
+
+def test_only_the_first_process_looks_and_warns(monkeypatch):
+    monkeypatch.setattr(loop, "LOG_EVERY", 10)
+    monkeypatch.setattr(health, "COST", math.inf)
+    monkeypatch.setattr(loop.distributed, "ranks", lambda: loop.distributed.Ranks(rank=1))
+    goal = Goal(lambda: elman.nn.Recurrent(Fading, 6, 8, a=0.1))
+    fitted = fit(goal, Sequences(letters), Settings(max_steps=40, clip_at=1e-6))
+    assert events(fitted) == []
+    assert [row["clip_rate"] for row in fitted.history if "lr" in row] == [1.0] * 4
+    assert not any("horizon" in row or "update_ratio" in row for row in fitted.history)
 
 
 def test_ragged_batches_and_layers_that_are_only_stepped():
