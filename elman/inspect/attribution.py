@@ -212,7 +212,8 @@ def attribute(
             return output(given)
         if len(given) == 0:
             return x.sum((0, 2))
-        return given[(lengths - 1).clamp(min=0), torch.arange(len(ends) * copies), output[1]]
+        rows = torch.arange(len(lengths), device=x.device)
+        return given[(lengths - 1).clamp(min=0), rows, output[1]]
 
     if method == "occlusion":
         found = occlusion(f, x, _cut(baseline, x, passage), width=width, features=features)

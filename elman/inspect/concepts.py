@@ -385,7 +385,7 @@ def _search(rows: _Rows, top: int, shifts: int, resamples: int, generator: Gener
     chosen = selectivity.argsort(descending=True, stable=True)[:top]
     sign = signed[0].sign() if kind != "phase" else torch.ones_like(selectivity)
     drawn = _resampled(kind, rows, chosen, resamples, generator) * sign[chosen]
-    low, high = drawn.nanquantile(torch.tensor([0.025, 0.975], dtype=drawn.dtype), 0)
+    low, high = (drawn.nanquantile(share, 0) for share in (0.025, 0.975))
     followers = tuple(
         Follower(
             int(unit),

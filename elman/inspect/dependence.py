@@ -99,7 +99,7 @@ def autocorrelation(series: Tensor, max_lag: int, seed: int = 0) -> Dependence:
     """
     if series.dim() not in (1, 2):
         raise InputError(f"A series must be (time,) or (time, features), got {series.dim()} axes.")
-    x = series.detach().double().view(len(series), -1)
+    x = series.detach().cpu().double().reshape(len(series), -1)
     _check_lag(max_lag, len(x))
     if not bool(x.isfinite().all()):
         raise InputError("The series has values that are not finite.", fix="Fill the gaps first.")

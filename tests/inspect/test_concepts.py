@@ -25,6 +25,7 @@ from elman.inspect.concepts import (
     phase,
     position_in_line,
 )
+from elman.inspect.passage import _passage
 from elman.kernels import run
 from elman.kernels.witness import witnessed
 
@@ -166,8 +167,6 @@ def test_a_passage_knows_its_lengths_and_its_direction():
     pattern = x[..., 0] > 0
     with witnessed() as runs:
         states = run(cell, x, lengths=lengths, reverse=True, return_states=True).states
-    from elman.inspect.passage import _passage
-
     passage = _passage(runs[0], "l")
     assert passage.reverse
     wanted = follow(states[1].detach(), pattern, lengths)

@@ -120,6 +120,13 @@ def test_symbols_drawn_at_random_have_no_reach(n):
     assert alarms <= 2
 
 
+def test_information_of_nothing_is_nothing_on_average():
+    codes = torch.randint(6, (2000,), generator=seeded(0))
+    found = mutual_information(codes, 100)
+    # Counts alone would say (6 - 1)² / (2 N ln 2) = 0.0090.
+    assert abs(float(found.value.mean())) < 0.001
+
+
 def test_symbols_that_change_seldom_are_no_reason_for_alarm():
     # The counts of so slow a chain err far more than those of independent symbols.
     found = []
