@@ -4,8 +4,8 @@
 
 An LSTM whose forget gate starts with bias 0 keeps a half of its memory each step, with bias 1 (Gers
 et al. 2000; Jozefowicz, Zaremba & Sutskever 2015) 73 %, and with the chrono initialisation of
-Tallec & Ollivier 2018 (section 2, equation 16) as much as outlasts lags of up to T steps, each unit
-its own. Two of their tasks, adding and copy memory, at a short lag and at a long one.
+Tallec & Ollivier 2018 as much as outlasts lags of up to T steps, each unit its own. Two of the
+tasks that the last of these papers looks at, adding and copy memory, at a short lag and a long one.
 """
 
 from __future__ import annotations

@@ -30,6 +30,8 @@ LAG, STEPS, HIDDEN, BATCH = 10, 120, 32, 32
 WINDOWS = (1, 2, 5, 10, 11, 15, 20, 30, 60, 120)
 LEARNT = ((5, 5), (10, 10), (15, 15), (20, 20), (40, 40), (120, 120), (5, 15), (5, 20))
 """k1 and k2 of what is trained."""
+KINDS = {"none": GREY, "some": INK, "all": GREEN}
+"""How many of the answers see their cause, and the colour of such windows."""
 PLUS, MINUS = 10, 13
 SEEN = (1, 2, 5, 10, 20, 30, 40, 60, 100, 200)
 
@@ -156,7 +158,7 @@ def main(given: Sequence[str] | None = None) -> None:
     asked = arguments(__doc__, 600, given)
     began = time.process_time()
     titles = [f"gradient, lag {LAG}", f"learnt, lag {LAG}", "influence in a chain"]
-    figure, (left, middle, right) = panels(titles, height=2.9)
+    figure, (left, middle, right) = panels(titles, height=2.6)
     torch.manual_seed(asked.seed)
     fresh = echo_model()
     knows = fresh
@@ -195,11 +197,13 @@ def main(given: Sequence[str] | None = None) -> None:
     left.set_ylabel("cosine with the whole gradient")
     left.set_xscale("log")
     left.set_xlabel("window, steps")
-    left.legend()
+    left.legend(fontsize=7, frameon=False)
     for (k1, k2), curve in learnt.items():
-        colour = GREEN if sees(k1, k2) == 1 else INK if sees(k1, k2) else GREY
-        middle.plot(curve.updates, curve.values, color=colour, linewidth=1)
-        middle.annotate(f"{k1},{k2}", (curve.updates[-1], curve.last), size=6)
+        kind = {0.0: "none", 1.0: "all"}.get(sees(k1, k2), "some")
+        middle.plot(curve.updates, curve.values, color=KINDS[kind], linewidth=1)
+    for kind, colour in KINDS.items():
+        middle.plot([], color=colour, label=f"{kind} see their cause")
+    middle.legend(fontsize=7, frameon=False)
     middle.set_xlabel("updates")
     middle.set_ylabel("share of wrong bits")
     right.plot(SEEN, signs, "o-", color=INK, ms=3)
