@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import elman.nn
-from elman.kernels.dispatch import use
+from elman.kernels.dispatch import forced, use
 from elman.kernels.program import lent
 from elman.kernels.witness import Witness, witnessed
 from elman.nn.state import detach, index, to
@@ -200,15 +200,19 @@ class _Layer:
         self.call = x, index(detach(state), rows, axis=0 if self.ours else 1), lengths
 
     def probes(self) -> dict[str, Probe]:
-        """By layer and direction, as in evaluation; none where the layer was not called."""
+        """By layer and direction, as in evaluation; none where the layer was not called.
+
+        Rows run through where the data resets them: how often it does is no matter of the layer.
+        """
         if self.call is None:
             return {}
         (x, state, lengths), self.call = self.call, None
         # Under autocast it came in another dtype than the one the layer computes in.
         parameters = (p.dtype for p in self.module.parameters() if p.is_floating_point())
         dtype = next(parameters, x.dtype)
-        # Off the CPU only the plain loop hands out states.
-        backend = nullcontext() if x.device.type == "cpu" else use("reference")
+        # torch's fused kernels, all there is off the CPU but the plain loop, hand out no states.
+        fused = x.device.type != "cpu" or forced() == "torch"
+        backend = use("reference") if fused else nullcontext()
         with _evaluating(self.module), backend, torch.enable_grad(), witnessed() as runs:
             self.module.forward(x.to(dtype), to(state, dtype), lengths=lengths)
             directions = 1 + self.module.bidirectional

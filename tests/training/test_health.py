@@ -230,6 +230,14 @@ def test_looking_changes_nothing(monkeypatch, layer, precision):
     json.dumps(looked)
 
 
+def test_training_on_torchs_kernels_is_looked_at_too(monkeypatch):
+    monkeypatch.setattr(loop, "LOG_EVERY", 4)
+    monkeypatch.setattr(health, "COST", math.inf)
+    with use("torch"):
+        fitted = fit(Goal(LAYERS["gru"]), Sequences(letters), Settings(max_steps=4))
+    assert sum("horizon" in row for row in fitted.history) == 2
+
+
 def test_what_cannot_be_seen_is_not_looked_at(monkeypatch):
     monkeypatch.setattr(loop, "LOG_EVERY", 4)
     monkeypatch.setattr(health, "COST", math.inf)
