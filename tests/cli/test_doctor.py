@@ -1,0 +1,111 @@
+"""`elman doctor` as a process: on every task, on data of one's own, and where it cannot be done."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+
+import pytest
+import torch
+
+import elman as package
+from elman.inspect import runs
+from elman.inspect.diagnosis import diagnose
+
+
+@pytest.fixture(params=["generate_run", "classify_run", "forecast_run"])
+def any_run(request):
+    return request.getfixturevalue(request.param)
+
+
+def test_every_task_is_examined_and_a_page_written(elman, any_run):
+    done = elman("doctor", any_run, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    page = any_run / "doctor.html"
+    assert found["page"] == str(page)
+    assert "<html" in page.read_text(encoding="utf-8")
+    assert found["findings"][0]["severity"] in ("ill", "warning", "healthy")
+    assert all(layer["flow"] for layer in found["layers"])
+    assert found["subject"]["unit"]
+
+
+def test_one_screen_for_people(elman, generate_run, tmp_path):
+    done = elman("doctor", generate_run, "--out", tmp_path / "page.html")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "page.html").exists()
+    lines = done.stdout.splitlines()
+    assert "characters" in done.stdout
+    assert "recurrent.l0" in done.stdout
+    assert len(lines) < 60
+    assert max(map(len, lines)) < 400
+
+
+def test_data_of_ones_own(elman, generate_run, tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text("a dog fears one bird.\n" * 300)
+    done = elman("doctor", generate_run, other, "--json", "--out", tmp_path / "page.html")
+    assert done.returncode == 0, done.stderr
+    labels = json.loads(done.stdout)["layers"][0]["example"]["labels"]
+    assert set(labels) <= set("a dog fears one bird.\n")
+
+
+def test_a_run_whose_data_is_gone_wants_data(elman, generate_run, text_file, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(generate_run, copy)
+    config = (copy / "config.yaml").read_text()
+    (copy / "config.yaml").write_text(config.replace(str(text_file), str(tmp_path / "gone.txt")))
+    done = elman("doctor", copy)
+    assert done.returncode == 2
+    assert "no longer there" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert elman("doctor", copy, text_file).returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [["nowhere"], ["."]])
+def test_what_is_no_run_is_refused(elman, arguments, tmp_path):
+    done = elman("doctor", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "error:" in done.stderr
+
+
+def test_remedies_are_tried_beside_the_run_as_it_was(elman, generate_run, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(generate_run, copy)
+    examination = runs.of_run(copy)
+    examination.run.need, examination.run.clip_rate = 200.0, 1.0
+    examination.run.clip_at = 1.0
+    findings = diagnose([layer.facts() for layer in examination.layers], examination.run)
+    told = []
+    trials = runs.try_remedies(
+        copy, findings, most=1, progress=told.append, budget=None, max_steps=5
+    )
+    assert trials[0].name == "as it was"
+    assert len(trials) == len(told) == 2
+    assert all(math.isfinite(trial.metric) for trial in trials)
+    assert trials[1].settings == findings[0].remedies[0].settings
+    assert (copy / "doctor" / "trial-1" / "results.json").exists()
+    examination.trials = trials
+    assert "as it was" in str(examination)
+    assert len(examination.to_dict()["trials"]) == 2
+
+
+def test_a_healthy_run_has_nothing_to_try(generate_run):
+    healthy = diagnose([])
+    with pytest.raises(package.errors.InputError, match="no remedy to try"):
+        runs.try_remedies(generate_run, healthy)
+
+
+def test_the_same_seed_says_the_same(any_run):
+    one, two = (runs.of_run(any_run, seed=1).to_dict() for _ in range(2))
+    assert json.dumps(one) == json.dumps(two)
+
+
+def test_looking_leaves_the_generator_alone(generate_run):
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    runs.of_run(generate_run)
+    torch.manual_seed(5)
+    assert torch.equal(torch.get_rng_state(), state)
