@@ -156,7 +156,9 @@ def _watched(history: list[dict[str, Any]]) -> Figure | None:
     for label, colour, points in shares:
         if points:
             axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.2, label=label)
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    if axes.lines:
+        above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}
+        axes.legend(frameon=False, fontsize=8, **above)
     if horizon:
         side = axes.twinx()
         side.plot(*zip(*horizon, strict=True), color="#4f7a4a", linewidth=1.2, marker="o", ms=3)

@@ -430,6 +430,7 @@ def test_two_messages_are_both_told():
 
 def test_a_figure_where_there_is_something_to_show():
     assert _watched([{"step": 1, "loss": 1.0}]) is None
+    assert _watched([{"step": 0, "horizon": {"a": 3}}]) is not None
     history = [
         {"step": 50, "clip_rate": 0.5, "horizon": {"a": 3, "b": 9}, "saturation": {"a": 0.1}},
         {"step": 100, "clip_rate": 0.25, "horizon": {"a": 4, "b": 20}, "saturation": {"a": 0.2}},
