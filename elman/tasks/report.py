@@ -157,8 +157,7 @@ def _watched(history: list[dict[str, Any]]) -> Figure | None:
         if points:
             axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.2, label=label)
     if axes.lines:
-        above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}
-        axes.legend(frameon=False, fontsize=8, **above)
+        axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     if horizon:
         side = axes.twinx()
         side.plot(*zip(*horizon, strict=True), color="#4f7a4a", linewidth=1.2, marker="o", ms=3)
