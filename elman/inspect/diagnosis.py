@@ -98,8 +98,9 @@ class LayerFacts:
         keeps: the name of the gate that keeps the old state.
         dead, constant: shares of units.
         rectified: whether the cell's units are rectified.
-        drift: norm of the state at the end of a run several times as long as those trained on,
-            over that at their end.
+        drift: norm of the state at the end of a run four times as long as those trained on, over
+            its largest within them.
+        unbounded: whether it then still grows by a like factor, and not as a sum does.
         radius: median spectral radius of the step's Jacobian.
         cut: share of the weights' gradient that comes from lags which training cuts off.
         enough: lags that hold nine tenths of it.
@@ -120,6 +121,7 @@ class LayerFacts:
     constant: float | None = None
     rectified: bool = False
     drift: float | None = None
+    unbounded: bool = False
     radius: float | None = None
     cut: float | None = None
     enough: int | None = None
@@ -163,13 +165,14 @@ class RunFacts:
     unit: str = "steps"
 
 
+TRUNCATED = "truncation too short"
 VANISHING = 0.5
 """Of the steps that the task needs: a memory shorter than this cannot do it."""
 LEAST_NEED = 4
 """Steps: every network has a shorter memory than that of what it has just read."""
-EXPLODING = 1e3
-"""Growth of the gradient over the lags looked at that no clipping of the sum puts right: the
-oldest step then outweighs all others."""
+EXPLODING, GROWS = 100.0, 1.05
+"""Growth of the gradient over the lags looked at, and in a step: beyond both the oldest step
+outweighs all others."""
 EXPANDS = 1.2
 """Spectral radius of the step's Jacobian beyond which it is the weights that explode."""
 FAR = 20
@@ -180,8 +183,8 @@ STUCK = 0.5
 DEAD = 0.2
 """Share of units that never answer; some always are in a rectified layer."""
 DRIFT, COUNTS = 8.0, 2.5
-"""Growth of the state in four times the trained length: a sum grows fourfold, which a counter may
-do; what grows faster has no bound."""
+"""Growth of the state in four times the trained length: a sum grows fourfold, as a counter's
+must; what grows faster, and goes on by a like factor, has no bound."""
 CUT = 0.5
 """Share of the gradient cut off at which more is lost than kept."""
 CLIPPED = 0.9
@@ -259,6 +262,9 @@ def _vanishing(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]
     need = min(run.need, float(facts.steps - 1))
     if facts.horizon >= VANISHING * need or need < LEAST_NEED:
         return
+    if run.window is not None and run.window < VANISHING * need:
+        yield _cut_off(facts, run)
+        return
     by = f" ({run.need_by})" if run.need_by else ""
     told = (
         f"The influence of an input is under 1 % after {facts.horizon:.3g} {run.unit}; the data "
@@ -269,15 +275,32 @@ def _vanishing(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]
     yield Finding("vanishing gradients", "ill", told, _longer(facts, run), facts.name)
 
 
+def _cut_off(facts: LayerFacts, run: RunFacts) -> Finding:
+    """A memory that training has never asked for."""
+    assert run.need is not None
+    need = max(LEAST_NEED, round(run.need))
+    by = f" ({run.need_by})" if run.need_by else ""
+    return Finding(
+        TRUNCATED,
+        "ill",
+        f"Gradients flow through {run.window} {run.unit} in training and the memory reaches "
+        f"{facts.horizon:.3g}; the data depends on what was {run.need:.3g} back{by}.",
+        (
+            Remedy(
+                f"windows that reach as far back, {need} {run.unit}",
+                {"k1": need} if not run.settings.get("k2") else {"k2": need},
+                "Williams & Peng 1990; Tallec & Ollivier 2017",
+            ),
+        ),
+        facts.name,
+    )
+
+
 def _longer(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
     """Cures of a short memory, the one for this cell first."""
     need = max(4, round(run.need or 0))
     options = dict(run.settings.get("cell_options") or {})
     chrono = {"cell_options": {**options, "chrono": need}}
-    reach: tuple[Remedy, ...] = ()
-    if run.window is not None and run.window < need and "k1" in run.settings:
-        what = f"windows that reach as far back, {need} {run.unit}"
-        reach = (Remedy(what, {"k1": need}, "Williams & Peng 1990"),)
     gated = Remedy(
         "a gated cell whose gates begin open for as long as is needed",
         {"cell": "lstm", "cell_options": {"chrono": need}},
@@ -304,17 +327,17 @@ def _longer(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
             {"cell_options": {**options, "forget_bias": 1.0}},
             "Gers, Schmidhuber & Cummins 2000; Jozefowicz, Zaremba & Sutskever 2015",
         )
-        return (*reach, chrono_begun, *([forget] if facts.cell == "LSTM" else []))
+        return (chrono_begun, forget) if facts.cell == "LSTM" else (chrono_begun,)
     if facts.cell == "Elman":
-        return *reach, gated, identity, orthogonal
-    return *reach, gated, identity
+        return gated, identity, orthogonal
+    return gated, identity
 
 
 def _exploding(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
     if facts.growth is None:
         return
     broken = not math.isfinite(facts.growth)
-    if not broken and (facts.growth < EXPLODING or (facts.decay or 0.0) <= 1):
+    if not broken and (facts.growth < EXPLODING or (facts.decay or 0.0) < GROWS):
         return
     grown = "to more than a number holds" if broken else f"{facts.growth:.3g}-fold"
     told = f"The gradient grows {grown} over {facts.steps - 1} {run.unit} back"
@@ -464,7 +487,7 @@ def _drifts(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
     )
     yield Finding(
         "state drift",
-        "note" if facts.drift < DRIFT else "warning",
+        "warning" if facts.unbounded and facts.drift >= DRIFT else "note",
         f"Beyond the trained length the state grows {grown}, past what the rest of the model "
         "has seen.",
         tuple(remedies),
@@ -484,7 +507,7 @@ def _truncated(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]
     if run.settings.get("k2"):
         longer = {"k2": enough}
     yield Finding(
-        "truncation too short",
+        TRUNCATED,
         "warning",
         f"{cut:.0%} of the gradient of the recurrent weights comes from more than {run.window} "
         f"{run.unit} back, which training cuts off.",
@@ -504,7 +527,7 @@ def _clipped(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
     at = _rounded(run.norms[1])
     yield Finding(
         "clipping always on",
-        "warning",
+        "note" if str(run.settings.get("optimizer", "sgd")) in _SCALE_FREE else "warning",
         f"The gradient was clipped in {run.clip_rate:.0%} of the later steps: its norm is "
         f"{run.norms[0]:.3g} in the median, the threshold {run.clip_at:.3g}. The direction is "
         "kept, the step is always the same length.",
@@ -517,6 +540,10 @@ def _clipped(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
             *_slower(run),
         ),
     )
+
+
+_SCALE_FREE = ("adam", "adamw", "nadam", "radam", "rmsprop", "adagrad")
+"""Rules that divide by the size of past gradients: how long a step is, clipping does not decide."""
 
 
 def _too_fast(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:

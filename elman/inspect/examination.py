@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +100,7 @@ class Layer:
                 facts.saturated[name] = gate.open_share + gate.closed_share
             facts.dead = found.activity.dead_share
             facts.constant = found.activity.constant_share
-            facts.drift = _drift(found.drift)
+            facts.drift, facts.unbounded = _drift(found.drift)
         return facts
 
 
@@ -444,12 +445,20 @@ def _stuck(found: units.Units, keeps: str | None) -> dict[str, tuple[float, floa
     return shares
 
 
-def _drift(found: units.Drift) -> float | None:
-    """The state's norm at the end of a long run over its largest within the trained length."""
-    if found.steps < LONG_ENOUGH:
-        return None
-    within, end = found.norms[: found.steps].max(), found.norms[-max(1, found.steps // 10) :].mean()
-    return float((end / within.clamp(min=1e-30)).nan_to_num(nan=math.inf, posinf=math.inf))
+def _drift(found: units.Drift) -> tuple[float | None, bool]:
+    """The state's norm at the end of a long run over its largest within the trained length, and
+    whether it grows by a like factor in each length: a sum grows by less and less."""
+    steps = found.steps
+    if steps < LONG_ENOUGH:
+        return None, False
+    norms = found.norms.nan_to_num(nan=math.inf, posinf=math.inf)
+    last = max(1, steps // 10)
+    ends = [float(norms[k * steps - last : k * steps].mean()) for k in range(1, 5)]
+    ratio = ends[3] / max(float(norms[:steps].max()), 1e-30)
+    if not math.isfinite(ratio):
+        return math.inf, True
+    before, after = (math.log(max(b, 1e-30) / max(a, 1e-30)) for a, b in pairwise(ends[1:]))
+    return ratio, after > 0.8 * before > 0
 
 
 def _growth(whole: Tensor) -> float | None:

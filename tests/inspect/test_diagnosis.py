@@ -40,15 +40,17 @@ RUN = RunFacts(
     worse=0.01,
 )
 
+SGD = {**RUN.settings, "optimizer": "sgd"}
+
 DISEASES = {
     "vanishing gradients": ({"horizon": 12.0, "decay": 0.7}, {}),
     "exploding gradients": ({"decay": 1.06, "growth": 1e5}, {}),
     "saturated gates": ({"stuck": {"i": (0.0, 0.95)}}, {}),
     "dead units": ({"cell": "Elman", "rectified": True, "dead": 0.6}, {}),
     "constant units": ({"constant": 0.7}, {}),
-    "state drift": ({"drift": 40.0}, {}),
+    "state drift": ({"drift": 40.0, "unbounded": True}, {}),
     "truncation too short": ({"cut": 0.8}, {}),
-    "clipping always on": ({}, {"clip_rate": 0.99, "norms": (8.0, 20.0)}),
+    "clipping always on": ({}, {"clip_rate": 0.99, "norms": (8.0, 20.0), "settings": SGD}),
     "learning rate too high": ({}, {"rollbacks": 2}),
     "memorised": ({}, {"worse": 0.4, "train_loss": 0.2, "valid_loss": 1.6}),
 }
@@ -132,25 +134,27 @@ def test_a_keeping_gate_that_is_open_is_memory():
 
 
 def test_the_same_in_two_layers_is_said_once():
-    sick = replace(WELL, drift=40.0)
+    sick = replace(WELL, drift=40.0, unbounded=True)
     (finding,) = diagnose([sick, replace(sick, name="rnn.l1")], RUN)
     assert finding.layer == "rnn.l0, rnn.l1"
 
 
 def test_the_worst_comes_first():
     facts = replace(WELL, horizon=3.0, decay=0.3)
-    found = diagnose([facts], replace(RUN, clip_rate=1.0))
+    found = diagnose([facts], replace(RUN, clip_rate=1.0, settings=SGD))
     assert [f.severity for f in found] == ["ill", "warning"]
 
 
 def test_what_overflowed_explodes():
     facts = replace(WELL, decay=None, growth=math.inf)
     assert diagnose([replace(facts, decay=1.5)], RUN)[0].name == "exploding gradients"
-    assert diagnose([replace(WELL, drift=math.inf)], RUN)[0].name == "state drift"
+    endless = replace(WELL, drift=math.inf, unbounded=True)
+    assert diagnose([endless], RUN)[0].name == "state drift"
 
 
 def test_the_clip_threshold_follows_the_norms_that_were_measured():
-    found: list[Finding] = diagnose([WELL], replace(RUN, clip_rate=0.99, norms=(8.0, 23.4)))
+    sick = replace(RUN, clip_rate=0.99, norms=(8.0, 23.4), settings=SGD)
+    found: list[Finding] = diagnose([WELL], sick)
     assert found[0].remedies[0].settings["clip_at"] == 23.0
     assert found[0].remedies[0].line == "--set clip=norm --set clip_at=23"
 
@@ -158,3 +162,20 @@ def test_the_clip_threshold_follows_the_norms_that_were_measured():
 def test_a_remedy_is_a_line_for_the_shell():
     remedy = Remedy("", {"cell_options": {"init": "orthogonal", "layer_norm": True}}, "")
     assert remedy.line == "--set 'cell_options={init: orthogonal, layer_norm: true}'"
+
+
+def test_a_counter_drifts_and_is_not_ill():
+    found = diagnose([replace(WELL, drift=4.0)], RUN)
+    assert [(f.name, f.severity) for f in found[1:]] == [("state drift", "note")]
+
+
+def test_clipping_matters_less_where_the_optimiser_divides_by_the_size():
+    sick = replace(RUN, clip_rate=1.0, settings={**RUN.settings, "optimizer": "adamw"})
+    assert [f.severity for f in diagnose([WELL], sick)] == ["healthy", "note"]
+
+
+def test_a_memory_that_training_never_asked_for_is_no_vanishing():
+    facts = replace(WELL, horizon=12.0, decay=0.7, cut=None)
+    (finding,) = diagnose([facts], replace(RUN, window=10))
+    assert finding.name == "truncation too short"
+    assert finding.remedies[0].settings == {"k1": 60}
