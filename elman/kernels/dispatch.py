@@ -269,6 +269,22 @@ def _compiled(cell: Cell, program: Program, wanted: str | None) -> Choice:
     return Choice("cpu", reason, type(cell).__name__, program)
 
 
+def _better_in_halves(cell: Cell, call: Call) -> bool:
+    """Whether autocast asks for what torch has and we have not: training an LSTM of whole
+    sequences in bfloat16, on a processor that multiplies in it."""
+    return (
+        torch.is_autocast_enabled(call.x.device.type)
+        and call.x.device.type == "cpu"
+        and torch.get_autocast_dtype("cpu") == torch.bfloat16
+        and len(cell.state_sizes) == 2
+        and call.lengths is None
+        and call.reset is None
+        and call.x.dtype != torch.float64
+        and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        and torch_backend.refusal(cell, call) is None
+    )
+
+
 def _choose(cell: Cell, call: Call, asked: str | None) -> Choice:
     name = type(cell).__name__
     wanted = asked or _forced.get()
@@ -277,6 +293,8 @@ def _choose(cell: Cell, call: Call, asked: str | None) -> Choice:
     if wanted == "reference":
         return Choice("reference", _ASKED, name)
     refused = {}
+    if wanted is None and _better_in_halves(cell, call):
+        return Choice("torch", "autocast asks for bfloat16, in which torch's is faster", name)
     if wanted != "torch":
         found = _found(cell, call)
         if isinstance(found, Program):

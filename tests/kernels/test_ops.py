@@ -22,7 +22,7 @@ import elman
 import elman.nn
 from elman.cells import Cell, make
 from elman.errors import InputError, SlowPathWarning
-from elman.kernels import SequenceError, ops, record, use
+from elman.kernels import SequenceError, choose, ops, record, use
 from elman.kernels.build import find_compiler
 from elman.nn import Recurrent
 
@@ -453,7 +453,8 @@ def test_training_under_autocast(name, compiled):
         with torch.autocast("cpu", torch.bfloat16), record() as ran:
             y = step(x)
         assert y.dtype == torch.bfloat16
-        assert {choice.backend for choice in ran} == {"cpu"}
+        halves = name == "lstm" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        assert {choice.backend for choice in ran} == {"torch" if halves else "cpu"}
         losses.append((y.float() - target).square().mean())
         optimiser.zero_grad()
         losses[-1].backward()
@@ -475,6 +476,19 @@ def test_dtypes_under_autocast(name):
         y, _ = Recurrent(name, 3, 5, dtype=torch.float64)(x.double())
     assert wanted == torch.bfloat16
     assert y.dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    ("name", "call"), [("lstm", {"lengths": [T, 2]}), ("gru", {}), ("mgu", {})]
+)
+def test_under_autocast_torchs_kernel_takes_only_whole_sequences_of_an_lstm(name, call):
+    cell, x = make(name, 3, 5), torch.randn(T, 2, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert choose(cell, x, **call).backend == "cpu"
+        assert choose(make("lstm", 3, 5, peepholes=True), x).backend == "cpu"
+        assert choose(make("lstm", 3, 5).double(), x.double()).backend == "cpu"
+    with torch.autocast("cpu", torch.float16):
+        assert choose(make("lstm", 3, 5), x).backend == "cpu"
 
 
 def test_a_kernel_under_autocast_computes_in_single_precision():
