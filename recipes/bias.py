@@ -42,7 +42,7 @@ LR = 2e-3
 
 def main(given: Sequence[str] | None = None) -> None:
     """Train an LSTM from each start on both tasks at both lags."""
-    asked = arguments(__doc__, 1500, given)
+    asked = arguments(__doc__, 3000, given)
     began = time.process_time()
     rows, curves = [], {}
     studies = [
