@@ -17,7 +17,8 @@ from elman.kernels import explain
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-TUTORIALS = [*sorted((DOCS / "tutorials").glob("*.md")), DOCS / "kernels.md", DOCS / "numerics.md"]
+PAGES = ("doctor", "kernels", "numerics")
+TUTORIALS = [*sorted((DOCS / "tutorials").glob("*.md")), *[DOCS / f"{page}.md" for page in PAGES]]
 
 
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
@@ -71,3 +72,10 @@ def test_numerics_are_those_that_were_measured():
             assert single["values"] <= 1e-5, (name, target)
             assert single["gradients"] <= 1e-4, (name, target)
             assert max(double.values()) <= 1e-12, (name, target)
+
+
+def test_evidence_for_the_doctor_is_what_was_measured():
+    command = [sys.executable, str(ROOT / "benchmarks" / "doctor.py"), "--table"]
+    table = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert table.strip()
+    assert table.strip() in (DOCS / "doctor.md").read_text(encoding="utf-8")

@@ -1,5 +1,43 @@
-"""The doctor: what a recurrent model remembers, where its gradients go, and what cures it."""
+"""The doctor: what a recurrent model remembers, where its gradients go, and what cures it.
 
+`elman.doctor(model, batch)` is the whole of it. Its parts work on a `Passage`, what went through
+one layer: `observe` makes them from any model.
+"""
+
+from elman.inspect.attribution import attribute, integrated_gradients, occlusion
+from elman.inspect.concepts import follow
+from elman.inspect.diagnosis import Finding, Remedy, RunFacts, diagnose
+from elman.inspect.dynamics import fixed_points, jacobians, lyapunov, orthogonality, spectrum
+from elman.inspect.examination import Examination, doctor
+from elman.inspect.flow import flows, weight_share
+from elman.inspect.horizon import by_intervention, horizon
 from elman.inspect.passage import Passage, observe
+from elman.inspect.units import units
+from elman.inspect.watch import Watch, watch
 
-__all__ = ["Passage", "observe"]
+__all__ = [
+    "Examination",
+    "Finding",
+    "Passage",
+    "Remedy",
+    "RunFacts",
+    "Watch",
+    "attribute",
+    "by_intervention",
+    "diagnose",
+    "doctor",
+    "fixed_points",
+    "flows",
+    "follow",
+    "horizon",
+    "integrated_gradients",
+    "jacobians",
+    "lyapunov",
+    "observe",
+    "occlusion",
+    "orthogonality",
+    "spectrum",
+    "units",
+    "watch",
+    "weight_share",
+]

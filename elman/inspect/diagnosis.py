@@ -180,6 +180,8 @@ FAR = 20
 vanish (Bengio, Simard & Frasconi 1994)."""
 STUCK = 0.5
 """Share of units whose gate does not move: fewer are a division of labour."""
+SATURATED = 0.9
+"""Share of a gate's values outside [0.05, 0.95]; a trained gate has half of them there at most."""
 DEAD = 0.2
 """Share of units that never answer; some always are in a rectified layer."""
 DRIFT, COUNTS = 8.0, 2.5
@@ -378,6 +380,27 @@ def _calmer(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
 
 
 def _stuck(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
+    options = dict(run.settings.get("cell_options") or {})
+    if facts.saturated and min(facts.saturated.values()) > SATURATED:
+        told = ", ".join(f"{name} {share:.0%}" for name, share in facts.saturated.items())
+        remedies = list(_slower(run))
+        if facts.cell == "LSTM":
+            remedies.append(
+                Remedy(
+                    "normalise what goes into the gates",
+                    {"cell_options": {**options, "layer_norm": True}},
+                    "Ba, Kiros & Hinton 2016",
+                )
+            )
+        yield Finding(
+            "saturated gates",
+            "ill",
+            f"Nearly all values of every gate are below 0.05 or above 0.95 ({told}): gates switch "
+            "and no gradient passes through them.",
+            tuple(remedies),
+            facts.name,
+        )
+        return
     for gate, (high, low) in facts.stuck.items():
         if max(high, low) < STUCK:
             continue
@@ -394,7 +417,6 @@ def _stuck(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
             )
             continue
         side, share = ("open", high) if high >= low else ("closed", low)
-        options = dict(run.settings.get("cell_options") or {})
         remedies = [
             Remedy(
                 "biases of the gates that begin where a gate can move",

@@ -110,7 +110,7 @@ def _facts(opened: Run, config: dict[str, Any], task: Task) -> RunFacts:
     ratios = [row["update_ratio"] for row in later if _known(row.get("update_ratio"))]
     if ratios:
         facts.update_ratio = median(ratios)
-    every = [row["update_ratio"] for row in training if _known(row.get("update_ratio"))]
+    every = [row["update_ratio"] for row in rows if _known(row.get("update_ratio"))]
     facts.largest_update = max(every, default=None)
     spikes = [len(row["spikes"]) for row in training if "spikes" in row]
     steps = training[-1]["step"] if training else 0

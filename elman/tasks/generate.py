@@ -44,7 +44,7 @@ _TRAIN_ON = {"characters": 20_000_000, "words": 5_000_000, "subwords": 5_000_000
 _CHARACTERS_A_SYMBOL = {"characters": 1.0, "words": 5.5, "subwords": 3.5}
 _EPOCHS = 20
 # What the doctor looks at: steps of a sequence, and symbols to see how far back text reaches.
-_LOOK_AT_MOST, _DEPENDENCE_OF = 400, 1_000_000
+_LOOK_AT_LEAST, _LOOK_AT_MOST, _DEPENDENCE_OF = 200, 400, 1_000_000
 
 
 class GenerateSettings(TaskSettings):
@@ -312,7 +312,8 @@ class Generate:
     def sample(self, data: Any = None, rows: int = 32, seed: int = 0) -> Sample:
         """Stretches of text, four times as long as a window of training where there is enough."""
         tokens = self._tokens["train"] if data is None else self._to_score(data)
-        steps = max(1, min(4 * self.settings.k1, _LOOK_AT_MOST, tokens.predicted // 2))
+        wanted = min(max(4 * self.settings.k1, _LOOK_AT_LEAST), _LOOK_AT_MOST)
+        steps = max(1, min(wanted, tokens.predicted // 2))
         generator = np.random.default_rng(seed)
         firsts = np.sort(generator.integers(0, tokens.predicted - steps + 1, rows))
         places = firsts + np.arange(steps)[:, None]

@@ -204,11 +204,10 @@ class _Run:
         if not parts:
             return False
         self.meter.lr = self._rate()
-        logged, writes = (pace.step + 1) % LOG_EVERY == 0, self.ranks.writes
-        with self.health.looking() if writes and (logged or not pace.step) else nullcontext():
+        logged, first = (pace.step + 1) % LOG_EVERY == 0, pace.step == 0
+        looked_at = self.ranks.writes and (logged or first)
+        with self.health.looking() if looked_at else nullcontext():
             total, count, norm, (asked, pace.seconds) = self.update.gradients(parts, self._notes)
-        if not pace.step and (found := self.health.taken()):
-            self.store.metrics.add({**self._where(), **found})
         self.stop_asked = asked > 0
         self.unseen.append((pace.step, total, norm, count, place))
         if (mark or self.update.device.type == "cpu") and not self._sound():
@@ -218,8 +217,10 @@ class _Run:
             self.good = {**checkpoint.copy(self.update.state_dict()), **before}
             if pace.save_due(at_good_state=True):
                 self._save(self.good)
-        with self.health.moving(self.update.parameters) if writes and logged else nullcontext():
+        with self.health.moving(self.update.parameters) if looked_at else nullcontext():
             self.update.apply(self.meter.lr)
+        if first and (found := self.health.taken()):
+            self.store.metrics.add({**self._where(), **found})
         pace.step += 1
         if logged:
             self._log()
@@ -392,7 +393,8 @@ class _Run:
         self.judge.load_state_dict(state["judge"])
         self.watch.load_state_dict(state["watch"])
         self.meter.load_state_dict(state["meter"])
-        self.health.load_state_dict(state["health"])
+        if "health" in state:  # a run of before there was one has none
+            self.health.load_state_dict(state["health"])
         own = state["own"]
         seeds.restore(own["generators"])
         self.batches.load_state_dict(dict(own["sampler"]))

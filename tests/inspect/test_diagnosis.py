@@ -133,6 +133,15 @@ def test_a_keeping_gate_that_is_open_is_memory():
     assert diagnose([closed], RUN)[0].name == "saturated gates"
 
 
+def test_gates_that_only_switch_are_saturated():
+    facts = replace(WELL, saturated={"i": 0.99, "f": 0.97, "o": 0.95})
+    (finding,) = diagnose([facts], RUN)
+    assert finding.name == "saturated gates"
+    assert (
+        diagnose([replace(facts, saturated={"i": 0.99, "f": 0.97, "o": 0.5})])[0].name == "healthy"
+    )
+
+
 def test_the_same_in_two_layers_is_said_once():
     sick = replace(WELL, drift=40.0, unbounded=True)
     (finding,) = diagnose([sick, replace(sick, name="rnn.l1")], RUN)
