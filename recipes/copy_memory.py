@@ -59,7 +59,7 @@ def recalled(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 
 def main(given: Sequence[str] | None = None) -> None:
     """Train every cell with every pause."""
-    asked = arguments(__doc__, 8000, given)
+    asked = arguments(__doc__, 3000, given)
     began = time.process_time()
     rows, curves = [], {}
     figure, axes = panels([f"T = {pause}" for pause in PAUSES])
@@ -76,7 +76,7 @@ def main(given: Sequence[str] | None = None) -> None:
                 updates=asked.updates,
                 lr=lr,
                 clip=clip,
-                every=200,
+                every=100,
                 enough=0.01 * chance,
                 seed=asked.seed,
             )
