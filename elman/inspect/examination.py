@@ -35,7 +35,7 @@ STUCK_FOR = 0.95
 LONG_ENOUGH = 20
 """Steps below which what a state does beyond them says little."""
 
-_WORK = 2e9
+_WORK = 5e8
 """Multiply-adds that Jacobians may take: fewer steps are looked at in a large layer."""
 
 _SHOWN = 256
@@ -403,7 +403,7 @@ def _measured(flow: Flow, seed: int) -> Layer:
     n = sum(passage.cell.state_sizes)
     samples = int(min(64, max(4, _WORK / n**3)))
     layer.spectrum = _or_none(lambda: dynamics.spectrum(passage, samples, seed))
-    layer.lyapunov = _or_none(lambda: dynamics.lyapunov(passage, seed=seed))
+    layer.lyapunov = _or_none(lambda: dynamics.lyapunov(passage, seed=seed, rows=8))
     layer.units = _or_none(lambda: units.units(passage, seed))
     return layer
 

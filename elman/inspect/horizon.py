@@ -121,7 +121,7 @@ def _crossing(curve: Tensor, lags: Tensor, threshold: float) -> tuple[float, boo
     return here + share * (there - here), False
 
 
-def lags_to_try(longest: int, count: int = 24) -> Tensor:
+def lags_to_try(longest: int, count: int = 16) -> Tensor:
     """At most `count` lags from 0 to `longest`, each a like factor from the one before.
 
     >>> lags_to_try(100, 6).tolist()
