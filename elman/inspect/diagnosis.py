@@ -595,9 +595,11 @@ def _slower(run: RunFacts) -> tuple[Remedy, ...]:
     if lr is None:
         return ()
     factor = 1 / 3
-    moved = run.largest_update if (run.largest_update or 0.0) > LEAPS else run.update_ratio
-    if moved is not None and moved > UPDATES:
-        factor = min(factor, UPDATES / 4 / moved)
+    # Early updates are the largest: weights are small and the steps of Adam are not.
+    if run.largest_update is not None and run.largest_update > LEAPS:
+        factor = min(factor, UPDATES / run.largest_update)
+    if run.update_ratio is not None and run.update_ratio > UPDATES:
+        factor = min(factor, UPDATES / 4 / run.update_ratio)
     what = (
         "a third of the learning rate" if factor == 1 / 3 else "a rate at which weights move less"
     )
