@@ -24,6 +24,7 @@ from common import (
     Curve,
     adding_loss,
     adding_model,
+    always_one,
     arguments,
     draw_adding,
     finish,
@@ -69,7 +70,7 @@ def main(given: Sequence[str] | None = None) -> None:
             )
             curves[f"{label}, T={length}"] = curve
             panel.plot(curve.updates, curve.values, color=colour, label=label)
-            rows.append(row(length, label, curve))
+            rows.append(row(length, label, curve, always_one(length, asked.seed)))
             print(rows[-1], flush=True)
         panel.axhline(ADDING_BASELINE, color=RED, linestyle=":", label="always 1")
         panel.set_yscale("log")
@@ -79,13 +80,13 @@ def main(given: Sequence[str] | None = None) -> None:
     finish("adding", asked, [rows], curves, figure, began)
 
 
-def row(length: int, label: str, curve: Curve) -> dict[str, object]:
+def row(length: int, label: str, curve: Curve, baseline: float) -> dict[str, object]:
     """A line of the table."""
     return {
         "T": length,
         "cell": label,
         "mean squared error": curve.last,
-        "always 1": ADDING_BASELINE,
+        "always 1": baseline,
         "updates to 0.01": curve.first_below(SOLVED),
         "updates": curve.updates[-1],
         "published": PUBLISHED.get((label, length)),

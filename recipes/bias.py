@@ -15,7 +15,6 @@ from collections.abc import Sequence
 
 import torch
 from common import (
-    ADDING_BASELINE,
     GREEN,
     GREY,
     INK,
@@ -23,6 +22,7 @@ from common import (
     RED,
     adding_loss,
     adding_model,
+    always_one,
     arguments,
     copy_baseline,
     copy_loss,
@@ -54,7 +54,7 @@ def main(given: Sequence[str] | None = None) -> None:
     ]
     figure, axes = panels([f"{task}, T = {length}" for task, length, *_ in studies])
     for (task, length, lag, draw, build, loss, share), panel in zip(studies, axes, strict=True):
-        chance = ADDING_BASELINE if task == "adding" else copy_baseline(length)
+        chance = always_one(length, asked.seed) if task == "adding" else copy_baseline(length)
         solved = share if task == "adding" else share * chance
         starts = {
             "bias 0": ({"forget_bias": 0.0}, GREY),

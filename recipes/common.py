@@ -31,6 +31,8 @@ from elman.nn.topologies import Aligned, ManyToOne
 
 ADDING_BASELINE = 2 / 12
 """Mean squared error of always answering 1: the variance of a sum of two uniform numbers."""
+JUDGED = 500
+"""Examples that are kept apart."""
 SYMBOLS, RECALLED = 8, 10
 
 INK, RED, GREEN, AMBER, GREY = "#24405c", "#c0392b", "#2e8b57", "#d68910", "#9aa4ae"
@@ -69,6 +71,12 @@ def draw_adding(length: int) -> Draw:
         return torch.stack([numbers, marks], -1), (numbers * marks).sum(1)
 
     return draw
+
+
+def always_one(length: int, seed: int) -> float:
+    """Mean squared error of always answering 1 on the examples kept apart: about 1/6."""
+    _, y = kept_apart(draw_adding(length), seed)
+    return float((y - 1).square().mean())
 
 
 def adding_model(cell: str, hidden: int, **options: Any) -> nn.Module:
@@ -121,6 +129,11 @@ def copy_loss(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 # Training
 
 
+def kept_apart(draw: Draw, seed: int) -> tuple[Tensor, Tensor]:
+    """The examples that a model trained from `seed` is judged by."""
+    return draw(JUDGED, torch.Generator().manual_seed(seed + 1))
+
+
 @dataclass
 class Curve:
     """How a model did on the examples kept apart, by updates."""
@@ -155,7 +168,6 @@ def train(
     clip: float = 1.0,
     every: int = 50,
     enough: float = 0.0,
-    judged: int = 500,
     judge: Loss | None = None,
     seed: int = 0,
 ) -> Curve:
@@ -163,13 +175,13 @@ def train(
 
     Args:
         draw: where examples come from.
-        every: updates between two looks at the examples kept apart, of which there are `judged`.
+        every: updates between two looks at the examples kept apart.
         enough: it ends when the value there is below this, or after `updates`.
         judge: what is looked at there; the loss if None.
         seed: of the examples, those kept apart included.
     """
     random = torch.Generator().manual_seed(seed)
-    x_kept, y_kept = draw(judged, torch.Generator().manual_seed(seed + 1))
+    x_kept, y_kept = kept_apart(draw, seed)
     parameters = [p for p in model.parameters() if p.requires_grad]
     rule: Any = optimiser(parameters, lr=lr)  # type: ignore[call-arg]
     curve, began = Curve(), time.process_time()

@@ -28,6 +28,7 @@ from common import (
     copy_model,
     draw_copy,
     finish,
+    kept_apart,
     legend,
     panels,
     train,
@@ -65,7 +66,7 @@ def main(given: Sequence[str] | None = None) -> None:
     figure, axes = panels([f"T = {pause}" for pause in PAUSES])
     for pause, panel in zip(PAUSES, axes, strict=True):
         chance = copy_baseline(pause)
-        kept = draw_copy(pause)(500, torch.Generator().manual_seed(asked.seed + 1))
+        kept = kept_apart(draw_copy(pause), asked.seed)
         for label, (cell, lr, clip, colour) in CELLS.items():
             torch.manual_seed(asked.seed)
             model = copy_model(cell, HIDDEN)

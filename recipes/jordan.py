@@ -17,7 +17,19 @@ import time
 from collections.abc import Sequence
 
 import torch
-from common import GREEN, GREY, RED, Draw, arguments, finish, legend, panels, shown, train
+from common import (
+    GREEN,
+    GREY,
+    RED,
+    Draw,
+    arguments,
+    finish,
+    kept_apart,
+    legend,
+    panels,
+    shown,
+    train,
+)
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
@@ -140,9 +152,9 @@ def main(given: Sequence[str] | None = None) -> None:
                 curves[f"{task}, {kind}, seed {seed}"] = curve
                 found.append(curve)
                 if kind == "Jordan":
-                    kept = draw(500, torch.Generator().manual_seed(seed + 1))
                     with torch.no_grad():
-                        rounded.append(float(wrong(Rounded(network), *kept)))
+                        share = wrong(Rounded(network), *kept_apart(draw, seed))
+                    rounded.append(float(share))
                 label = f"{kind} network" if len(found) == 1 else None
                 panel.plot(curve.updates, curve.values, color=colour, label=label)
             line[f"{kind}: wrong answers"] = ", ".join(f"{curve.last:.3f}" for curve in found)

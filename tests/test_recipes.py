@@ -75,6 +75,12 @@ def test_adding_is_the_sum_of_two_marked_numbers(recipe):
     torch.testing.assert_close(y, x.prod(-1).sum(-1))
     assert (y - 1).square().mean().item() == pytest.approx(common.ADDING_BASELINE, rel=0.02)
 
+    def says_one(x):
+        return torch.ones(len(x), 1)
+
+    x, y = common.kept_apart(common.draw_adding(10), 4)
+    assert common.always_one(10, 4) == pytest.approx(common.adding_loss(says_one, x, y).item())
+
 
 def test_copying_by_chance_costs_the_baseline(recipe):
     common = recipe("common")
