@@ -256,46 +256,33 @@ def _healthy(layers: Sequence[LayerFacts], run: RunFacts) -> Finding:
 
 def _vanishing(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
     known = [facts for facts in layers if facts.horizon is not None]
-    if run.need is None or not known or any(facts.beyond for facts in known):
+    if run.need is None or not known:
         return
     # The memory of a stack is that of the layer that remembers longest.
     facts = max(known, key=lambda facts: facts.horizon or 0.0)
     assert facts.horizon is not None
     need = min(run.need, float(facts.steps - 1))
-    if facts.horizon >= VANISHING * need or need < LEAST_NEED:
+    short = facts.horizon < VANISHING * need and not facts.beyond
+    by = f" ({run.need_by})" if run.need_by else ""
+    needed = f"the data depends on what was {run.need:.3g} back{by}."
+    if need < LEAST_NEED:
         return
     if run.window is not None and run.window < VANISHING * need:
-        yield _cut_off(facts, run)
-        return
-    by = f" ({run.need_by})" if run.need_by else ""
-    told = (
-        f"The influence of an input is under 1 % after {facts.horizon:.3g} {run.unit}; the data "
-        f"depends on what was {run.need:.3g} back{by}."
-    )
-    if facts.decay is not None and facts.decay < 1:
-        told += f" The gradient shrinks to {facts.decay:.3g} of itself in a step back."
-    yield Finding("vanishing gradients", "ill", told, _longer(facts, run), facts.name)
-
-
-def _cut_off(facts: LayerFacts, run: RunFacts) -> Finding:
-    """A memory that training has never asked for."""
-    assert run.need is not None
-    need = max(LEAST_NEED, round(run.need))
-    by = f" ({run.need_by})" if run.need_by else ""
-    return Finding(
-        TRUNCATED,
-        "ill",
-        f"Gradients flow through {run.window} {run.unit} in training and the memory reaches "
-        f"{facts.horizon:.3g}; the data depends on what was {run.need:.3g} back{by}.",
-        (
-            Remedy(
-                f"windows that reach as far back, {need} {run.unit}",
-                {"k1": need} if not run.settings.get("k2") else {"k2": need},
-                "Williams & Peng 1990; Tallec & Ollivier 2017",
-            ),
-        ),
-        facts.name,
-    )
+        # Whatever it remembers beyond, it was never taught to.
+        told = f"Gradients flow through {run.window} {run.unit} in training; {needed}"
+        reach = max(2 * run.window, round(run.need))
+        longer = Remedy(
+            f"windows that reach as far back, {reach} {run.unit}",
+            {"k2" if run.settings.get("k2") else "k1": reach},
+            "Williams & Peng 1990; Tallec & Ollivier 2017",
+        )
+        yield Finding(TRUNCATED, "ill" if short else "warning", told, (longer,), facts.name)
+    elif short:
+        told = f"The influence of an input is under 1 % after {facts.horizon:.3g} {run.unit}; "
+        told += needed
+        if facts.decay is not None and facts.decay < 1:
+            told += f" The gradient shrinks to {facts.decay:.3g} of itself in a step back."
+        yield Finding("vanishing gradients", "ill", told, _longer(facts, run), facts.name)
 
 
 def _longer(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
