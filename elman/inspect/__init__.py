@@ -10,10 +10,9 @@ from elman.inspect.diagnosis import Finding, Remedy, RunFacts, diagnose
 from elman.inspect.dynamics import fixed_points, jacobians, lyapunov, orthogonality, spectrum
 from elman.inspect.examination import Examination, doctor
 from elman.inspect.flow import flows, weight_share
-from elman.inspect.horizon import by_intervention, horizon
+from elman.inspect.memory import by_intervention, horizon
 from elman.inspect.passage import Passage, observe
-from elman.inspect.units import units
-from elman.inspect.watch import Watch, watch
+from elman.inspect.watching import Watch, watch
 
 __all__ = [
     "Examination",
@@ -37,7 +36,6 @@ __all__ = [
     "occlusion",
     "orthogonality",
     "spectrum",
-    "units",
     "watch",
     "weight_share",
 ]

@@ -607,6 +607,7 @@ def _memorised(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]
         "warning",
         told + ".",
         (
+            Remedy("stop when validation no longer gains", {"patience": 5}, "Prechelt 1998"),
             Remedy(
                 "more dropout", {"dropout": _rounded(dropout)}, "Zaremba, Sutskever & Vinyals 2014"
             ),

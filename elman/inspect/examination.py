@@ -23,7 +23,7 @@ from elman.errors import InputError
 from elman.inspect import diagnosis, dynamics, units
 from elman.inspect.diagnosis import Finding, LayerFacts, RunFacts, Trial
 from elman.inspect.flow import Flow, flows, weight_share
-from elman.inspect.horizon import Horizon, by_intervention, horizon
+from elman.inspect.memory import Horizon, by_intervention, horizon
 from elman.inspect.passage import Passage, observe
 
 if TYPE_CHECKING:
@@ -293,24 +293,25 @@ class Examination:
                 "lyapunov": [] if layer.lyapunov is None else _list(layer.lyapunov.exponents),
             }
         if layer.units is not None:
-            found |= _of_units(layer.units, layer.passage)
+            found |= _of_units(layer.units)
         return found
 
     def _example(self, layer: Layer) -> dict[str, Any]:
+        """States of the first sequence in its own order, also in a layer that reads backwards."""
         passage = layer.passage
-        steps = min(int(passage.lengths[0]), _SHOWN)
-        shown = passage.states[0][:steps, 0, :_SHOWN]
+        length = int(passage.lengths[0])
+        steps = min(length, _SHOWN)
+        states = passage.states[0][:steps, 0, :_SHOWN]
+        gradients = torch.cat([g[:steps, 0].double() for g in layer.flow.gradients], -1)
+        norms, first = gradients.norm(dim=-1), 0
         if passage.reverse:
-            shown = shown.flip(0)
-        gradient = torch.stack([g[:steps, 0].double().norm(dim=-1) for g in layer.flow.gradients])
-        labels = list(self.labels[:steps]) if len(self.labels) >= steps else []
-        norm = gradient.square().sum(0).sqrt()
-        if passage.reverse:
-            norm = norm.flip(0)
+            states, norms, first = states.flip(0), norms.flip(0), length - steps
         return {
-            "states": [_list(row) for row in shown],
-            "labels": labels or list(range(steps)),
-            "gradient": _list(norm),
+            "states": [_list(row) for row in states],
+            "labels": list(self.labels[first : first + steps])
+            if len(self.labels) == length
+            else [],
+            "gradient": _list(norms),
         }
 
 
@@ -503,7 +504,7 @@ def _settings(settings: Mapping[str, Any]) -> str:
     return diagnosis.Remedy("", dict(settings), "").line
 
 
-def _of_units(found: units.Units, passage: Passage) -> dict[str, Any]:
+def _of_units(found: units.Units) -> dict[str, Any]:
     edges = [k / 20 for k in range(21)]
     gates = [
         {

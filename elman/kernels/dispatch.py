@@ -135,7 +135,7 @@ def run(
     capturing = transforms.capturing(x)
     if capturing and not transforms.any_active():
         return ops.run(cell, x, state, backend=backend, weights=dict(weights or {}), **options)
-    if (runs := looking()) is not None and not capturing:
+    if not capturing and (runs := looking()) is not None:
         return _witnessed(runs, cell, x, state, backend, weights, options)
     call = prepare(cell, x, state, **options)
     if capturing:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from elman.cells.base import Cell, State
+from elman.kernels import transforms
 from elman.kernels.sequence import Call, Hold, Options, Result, check_step, prepare
 from elman.kernels.witness import present
 
@@ -52,7 +53,7 @@ def loop(cell: Cell, call: Call) -> Result:
 
     outputs: list[Tensor] = []
     history: list[State] = []
-    witness = present()
+    witness = None if transforms.capturing(call.x) else present()
     for t in reversed(range(steps)) if call.reverse else range(steps):
         boundary = t + 1 if call.reverse else t
         if begins is not None and fresh is not None and boundary < steps:

@@ -393,7 +393,9 @@ class Forecast:
             return _Objective(self, model).loss(batch, None)[0]
 
         values = max((series.values for series in held.panel.series), key=len)
-        return Sample(loss, "steps", batch.past[0, :, 0].tolist(), series=values)
+        each = self.settings.segment if self.settings.model != "recurrent" else None
+        unit = forecast_data.unit_of(self.frequency, each or 1)
+        return Sample(loss, unit, batch.past[0, :, 0].tolist(), series=values)
 
     @property
     def _chunk(self) -> int:

@@ -436,6 +436,38 @@ def _seconds(offset: Any) -> float | None:
         return None
 
 
+_WORDS = (
+    ("min", "minutes"),
+    ("h", "hours"),
+    ("D", "days"),
+    ("B", "working days"),
+    ("W", "weeks"),
+    ("M", "months"),
+    ("Q", "quarters"),
+    ("Y", "years"),
+    ("s", "seconds"),
+)
+"""What pandas' offset aliases begin with, longest first, in words."""
+
+
+def unit_of(frequency: str | None, rows: int = 1) -> str:
+    """What so many rows are, in words and in the plural.
+
+    >>> unit_of("h"), unit_of("h", 24), unit_of("15min"), unit_of("MS"), unit_of(None)
+    ('hours', 'steps of 24 hours', 'steps of 15 minutes', 'months', 'steps')
+    """
+    if frequency is None:
+        return "steps" if rows == 1 else f"steps of {rows} rows"
+    import pandas as pd
+
+    offset: Any = pd.tseries.frequencies.to_offset(frequency)
+    words = next((word for alias, word in _WORDS if offset.rule_code.startswith(alias)), None)
+    count = offset.n * rows
+    if words is None:
+        return unit_of(None, rows)
+    return words if count == 1 else f"steps of {count} {words}"
+
+
 def _steps(start: Any, periods: int, frequency: str | None) -> pd.DatetimeIndex:
     import pandas as pd
 

@@ -13,7 +13,7 @@ from elman.cells import Cell, make
 from elman.errors import InputError
 from elman.inspect import Passage, observe
 from elman.inspect.flow import decay, flows, weight_share
-from elman.inspect.horizon import by_intervention, horizon
+from elman.inspect.memory import by_intervention, horizon
 
 H = 6
 

@@ -13,7 +13,7 @@ from torch import nn
 import elman.nn
 from elman.cells import Cell
 from elman.errors import InputError
-from elman.inspect.watch import watch
+from elman.inspect.watching import watch
 
 T, B, D, H = 24, 5, 3, 6
 
