@@ -24,10 +24,10 @@ demo: setup
 	    --set num_layers=1 --set dropout=0.1 --set k1=64 --set batch_size=32
 
 test: setup
-	$(BIN)/python -m pytest -n 2 -m 'not slow and not gpu'
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow and not gpu'
 
 test-all: setup
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: setup
 	$(BIN)/ruff check .

@@ -14,6 +14,13 @@ import pytest
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All by one worker, so that runs are trained once."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("cli"))
+
+
 @pytest.fixture(scope="session")
 def elman(tmp_path_factory: pytest.TempPathFactory) -> Command:
     """Run `elman` with arguments, in a folder of its own."""

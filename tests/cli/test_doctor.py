@@ -7,7 +7,6 @@ import math
 import shutil
 
 import pytest
-import torch
 
 import elman as package
 from elman.inspect import runs
@@ -42,12 +41,11 @@ def test_one_screen_for_people(elman, generate_run, tmp_path):
     assert max(map(len, lines)) < 400
 
 
-def test_data_of_ones_own(elman, generate_run, tmp_path):
+def test_data_of_ones_own(generate_run, tmp_path):
     other = tmp_path / "other.txt"
     other.write_text("a dog fears one bird.\n" * 300)
-    done = elman("doctor", generate_run, other, "--json", "--out", tmp_path / "page.html")
-    assert done.returncode == 0, done.stderr
-    labels = json.loads(done.stdout)["layers"][0]["example"]["labels"]
+    labels = runs.of_run(generate_run, other).to_dict()["layers"][0]["example"]["labels"]
+    assert labels
     assert set(labels) <= set("a dog fears one bird.\n")
 
 
@@ -60,7 +58,7 @@ def test_a_run_whose_data_is_gone_wants_data(elman, generate_run, text_file, tmp
     assert done.returncode == 2
     assert "no longer there" in done.stderr
     assert "Traceback" not in done.stderr
-    assert elman("doctor", copy, text_file).returncode == 0
+    assert runs.of_run(copy, text_file).layers
 
 
 @pytest.mark.parametrize("arguments", [["nowhere"], ["."]])
@@ -101,11 +99,3 @@ def test_a_healthy_run_has_nothing_to_try(generate_run):
 def test_the_same_seed_says_the_same(any_run):
     one, two = (runs.of_run(any_run, seed=1).to_dict() for _ in range(2))
     assert json.dumps(one) == json.dumps(two)
-
-
-def test_looking_leaves_the_generator_alone(generate_run):
-    torch.manual_seed(5)
-    state = torch.get_rng_state()
-    runs.of_run(generate_run)
-    torch.manual_seed(5)
-    assert torch.equal(torch.get_rng_state(), state)

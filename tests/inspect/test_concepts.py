@@ -116,6 +116,7 @@ def test_ranks_count_what_occurs_more_than_once():
     assert ranks[1].tolist() == rankdata(values).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 8])
 def test_in_noise_hardly_anything_is_found(batch):
     alarms = 0
@@ -135,6 +136,7 @@ def test_chance_knows_of_autocorrelation_and_of_the_number_of_units():
     assert many > fast
 
 
+@pytest.mark.slow
 def test_the_interval_covers_what_is_true():
     # AUC of two normals d apart is Φ(d / √2).
     want = 2 * torch.special.ndtr(torch.tensor(1.0 / 2**0.5)).item() - 1

@@ -70,6 +70,7 @@ def test_an_autoregression_falls_by_phi_each_step(phi):
     assert error.max() < 4 * math.sqrt((1 + phi**2) / (1 - phi**2) / 30_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["normal", "heavy tails", "two features"])
 def test_white_noise_has_no_reach(kind):
     alarms = 0
@@ -111,6 +112,7 @@ def test_a_markov_chain_has_the_information_of_its_eigenvalue(stay, n):
     assert float(far.abs().max()) < 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 5, 200])
 def test_symbols_drawn_at_random_have_no_reach(n):
     alarms = 0
@@ -127,6 +129,7 @@ def test_information_of_nothing_is_nothing_on_average():
     assert abs(float(found.value.mean())) < 0.001
 
 
+@pytest.mark.slow
 def test_symbols_that_change_seldom_are_no_reason_for_alarm():
     # The counts of so slow a chain err far more than those of independent symbols.
     found = []
@@ -240,6 +243,7 @@ def test_the_copy_task_needs_its_delay():
     assert reach(found) == steps - held
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["one a row", "one a step", "classes", "lengths"])
 def test_targets_that_depend_on_nothing_need_nothing(kind):
     alarms, steps = 0, 30
