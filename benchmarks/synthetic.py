@@ -25,10 +25,9 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
+from elman.data.problems import RECALLED, SYMBOLS, adding, copy_memory
 from elman.nn import Recurrent
 from elman.nn.topologies import Aligned, ManyToOne
-
-SYMBOLS, RECALLED = 8, 10
 
 
 @dataclass(frozen=True)
@@ -56,27 +55,6 @@ class Problem:
     model: Callable[[Contender, int], nn.Module]
     loss: Callable[[nn.Module, Tensor, Tensor], Tensor]
     contenders: tuple[Contender, ...]
-
-
-def draw_adding(length: int, batch: int, random: Generator) -> tuple[Tensor, Tensor]:
-    """Numbers and marks `(B, T, 2)`, one mark in each half, and the sums `(B,)`."""
-    numbers = torch.rand(batch, length, generator=random)
-    marks = torch.zeros(batch, length)
-    rows, half = torch.arange(batch), length // 2
-    for begin, end in ((0, half), (half, length)):
-        marks[rows, torch.randint(begin, end, (batch,), generator=random)] = 1.0
-    return torch.stack([numbers, marks], -1), (numbers * marks).sum(1)
-
-
-def draw_copy(length: int, batch: int, random: Generator) -> tuple[Tensor, Tensor]:
-    """Symbols 1 to 8, a pause of 0, the signal 9; blank until then, and the symbols again."""
-    said = torch.randint(1, SYMBOLS + 1, (batch, RECALLED), generator=random)
-    x = torch.zeros(batch, length + 2 * RECALLED, dtype=torch.long)
-    y = torch.zeros_like(x)
-    x[:, :RECALLED] = said
-    x[:, length + RECALLED - 1] = SYMBOLS + 1
-    y[:, -RECALLED:] = said
-    return x, y
 
 
 def adding_model(contender: Contender, hidden: int) -> nn.Module:
@@ -111,7 +89,7 @@ def problems(adding_length: int, copy_length: int) -> tuple[Problem, ...]:
             steps=2000,
             baseline=0.1767,
             solved=0.01,
-            draw=draw_adding,
+            draw=adding,
             model=adding_model,
             loss=adding_loss,
             contenders=(
@@ -129,7 +107,7 @@ def problems(adding_length: int, copy_length: int) -> tuple[Problem, ...]:
             steps=3000,
             baseline=RECALLED * math.log(SYMBOLS) / (copy_length + 2 * RECALLED),
             solved=0.1 * RECALLED * math.log(SYMBOLS) / (copy_length + 2 * RECALLED),
-            draw=draw_copy,
+            draw=copy_memory,
             model=copy_model,
             loss=copy_loss,
             contenders=(

@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 import elman
+from elman.data.problems import RECALLED, SYMBOLS, adding, copy_memory
 from elman.nn import Recurrent
 from elman.nn.topologies import Aligned, ManyToOne
 
@@ -33,7 +35,6 @@ ADDING_BASELINE = 2 / 12
 """Mean squared error of always answering 1: the variance of a sum of two uniform numbers."""
 JUDGED = 500
 """Examples that are kept apart."""
-SYMBOLS, RECALLED = 8, 10
 
 INK, RED, GREEN, AMBER, GREY = "#24405c", "#c0392b", "#2e8b57", "#d68910", "#9aa4ae"
 STYLE: Any = {
@@ -62,15 +63,7 @@ Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 def draw_adding(length: int) -> Draw:
     """Numbers and marks `(B, T, 2)`, one mark in each half, and the sum of the two `(B,)`."""
 
-    def draw(batch: int, random: Generator) -> tuple[Tensor, Tensor]:
-        numbers = torch.rand(batch, length, generator=random)
-        marks = torch.zeros(batch, length)
-        rows, half = torch.arange(batch), length // 2
-        for begin, end in ((0, half), (half, length)):
-            marks[rows, torch.randint(begin, end, (batch,), generator=random)] = 1.0
-        return torch.stack([numbers, marks], -1), (numbers * marks).sum(1)
-
-    return draw
+    return partial(adding, length)
 
 
 def always_one(length: int, seed: int) -> float:
@@ -95,16 +88,7 @@ def draw_copy(pause: int) -> Draw:
     Both `(B, pause + 20)`.
     """
 
-    def draw(batch: int, random: Generator) -> tuple[Tensor, Tensor]:
-        said = torch.randint(1, SYMBOLS + 1, (batch, RECALLED), generator=random)
-        x = torch.zeros(batch, pause + 2 * RECALLED, dtype=torch.long)
-        y = torch.zeros_like(x)
-        x[:, :RECALLED] = said
-        x[:, pause + RECALLED - 1] = SYMBOLS + 1
-        y[:, -RECALLED:] = said
-        return x, y
-
-    return draw
+    return partial(copy_memory, pause)
 
 
 def copy_baseline(pause: int) -> float:

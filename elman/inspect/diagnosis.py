@@ -251,6 +251,19 @@ def _healthy(layers: Sequence[LayerFacts], run: RunFacts) -> Finding:
     return Finding("healthy", "healthy", told[0].upper() + told[1:] + ".")
 
 
+def _options(run: RunFacts, **changed: Any) -> dict[str, Any]:
+    """The setting that changes these options of the cell and leaves the others."""
+    return {"cell_options": {**(run.settings.get("cell_options") or {}), **changed}}
+
+
+def _orthogonal(run: RunFacts, what: str) -> Remedy:
+    return Remedy(what, _options(run, init="orthogonal"), "Saxe, McClelland & Ganguli 2014")
+
+
+def _normalised(run: RunFacts, what: str) -> Remedy:
+    return Remedy(what, _options(run, layer_norm=True), "Ba, Kiros & Hinton 2016")
+
+
 # Of one layer
 
 
@@ -288,8 +301,6 @@ def _vanishing(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]
 def _longer(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
     """Cures of a short memory, the one for this cell first."""
     need = max(4, round(run.need or 0))
-    options = dict(run.settings.get("cell_options") or {})
-    chrono = {"cell_options": {**options, "chrono": need}}
     gated = Remedy(
         "a gated cell whose gates begin open for as long as is needed",
         {"cell": "lstm", "cell_options": {"chrono": need}},
@@ -300,20 +311,16 @@ def _longer(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
         {"cell": "irnn", "cell_options": {}},
         "Le, Jaitly & Hinton 2015",
     )
-    orthogonal = Remedy(
-        "recurrent weights that begin orthogonal",
-        {"cell_options": {**options, "init": "orthogonal"}},
-        "Saxe, McClelland & Ganguli 2014",
-    )
+    orthogonal = _orthogonal(run, "recurrent weights that begin orthogonal")
     if facts.cell in ("LSTM", "GRU"):
         chrono_begun = Remedy(
             f"biases of the gates that begin with horizons up to {need} {run.unit}",
-            chrono,
+            _options(run, chrono=need),
             "Tallec & Ollivier 2018",
         )
         forget = Remedy(
             "a bias of the forget gate that begins at 1",
-            {"cell_options": {**options, "forget_bias": 1.0}},
+            _options(run, forget_bias=1.0),
             "Gers, Schmidhuber & Cummins 2000; Jozefowicz, Zaremba & Sutskever 2015",
         )
         return (chrono_begun, forget) if facts.cell == "LSTM" else (chrono_begun,)
@@ -336,17 +343,12 @@ def _exploding(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
 
 def _calmer(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
     at = run.norms[0] if run.norms is not None and math.isfinite(run.norms[0]) else 1.0
-    options = dict(run.settings.get("cell_options") or {})
     clipped = Remedy(
         "clip the norm of the gradient, at the median that was measured",
         {"clip": "norm", "clip_at": _rounded(min(at, 1.0))},
         "Pascanu, Mikolov & Bengio 2013",
     )
-    orthogonal = Remedy(
-        "recurrent weights that begin orthogonal, of radius 1",
-        {"cell_options": {**options, "init": "orthogonal"}},
-        "Saxe, McClelland & Ganguli 2014",
-    )
+    orthogonal = _orthogonal(run, "recurrent weights that begin orthogonal, of radius 1")
     gated = Remedy(
         "a gated cell", {"cell": "lstm", "cell_options": {}}, "Hochreiter & Schmidhuber 1997"
     )
@@ -372,13 +374,7 @@ def _stuck(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
         told = ", ".join(f"{name} {share:.0%}" for name, share in facts.saturated.items())
         remedies = list(_slower(run))
         if facts.cell == "LSTM":
-            remedies.append(
-                Remedy(
-                    "normalise what goes into the gates",
-                    {"cell_options": {**options, "layer_norm": True}},
-                    "Ba, Kiros & Hinton 2016",
-                )
-            )
+            remedies.append(_normalised(run, "normalise what goes into the gates"))
         yield Finding(
             "saturated gates",
             "ill",
@@ -412,13 +408,7 @@ def _stuck(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
             )
         ]
         if facts.cell == "LSTM":
-            remedies.append(
-                Remedy(
-                    "normalise what goes into the gates",
-                    {"cell_options": {**options, "layer_norm": True}},
-                    "Ba, Kiros & Hinton 2016",
-                )
-            )
+            remedies.append(_normalised(run, "normalise what goes into the gates"))
         yield Finding(
             "saturated gates",
             "ill" if share > 0.9 else "warning",
@@ -433,7 +423,6 @@ _BIASES = ("forget_bias", "chrono")
 
 
 def _dead(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
-    options = dict(run.settings.get("cell_options") or {})
     if facts.dead is not None and facts.dead >= DEAD:
         tanh = Remedy(
             "units that cannot die: tanh",
@@ -454,11 +443,7 @@ def _dead(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
             "warning",
             f"{facts.constant:.0%} of {facts.hidden_size} units say the same at every step.",
             (
-                Remedy(
-                    "recurrent weights drawn anew, orthogonal",
-                    {"cell_options": {**options, "init": "orthogonal"}},
-                    "Saxe, McClelland & Ganguli 2014",
-                ),
+                _orthogonal(run, "recurrent weights drawn anew, orthogonal"),
                 *_slower(run),
             ),
             facts.name,
@@ -468,26 +453,17 @@ def _dead(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
 def _drifts(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
     if facts.drift is None or facts.drift < COUNTS:
         return
-    options = dict(run.settings.get("cell_options") or {})
     remedies = [
-        Remedy(
-            "recurrent weights that begin orthogonal",
-            {"cell_options": {**options, "init": "orthogonal"}},
-            "Saxe, McClelland & Ganguli 2014",
-        )
+        _orthogonal(run, "recurrent weights that begin orthogonal")
         if facts.cell == "Elman"
         else Remedy("a gated cell", {"cell": "gru"}, "Cho et al. 2014")
     ]
     if facts.cell == "LSTM":
         remedies = [
-            Remedy(
-                "the cell state normalised before it is read",
-                {"cell_options": {**options, "layer_norm": True}},
-                "Ba, Kiros & Hinton 2016",
-            ),
+            _normalised(run, "the cell state normalised before it is read"),
             Remedy(
                 "input and forget gate coupled, f = 1 - i, which bounds the cell",
-                {"cell_options": {**options, "coupled": True}},
+                _options(run, coupled=True),
                 "Greff et al. 2017",
             ),
         ]

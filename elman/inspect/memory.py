@@ -15,8 +15,9 @@ from torch import Tensor
 
 from elman.errors import InputError
 from elman.inspect.passage import LayerCall
+from elman.training import health
 
-THRESHOLD = 0.01
+THRESHOLD = health.REACH
 """Of the largest influence at any lag; what is below is forgotten."""
 
 

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 import elman.nn
 from elman.cells.base import Cell, State
+from elman.kernels import run
 from elman.kernels.program import lent
-from elman.kernels.witness import Witness, present, report_to, witnessed
+from elman.kernels.witness import Witness, handed_on, present, witnessed
 from elman.nn.torch_compatible import _Extended
 
 _Found = TypeVar("_Found")
@@ -141,8 +142,6 @@ class Passage:
         >>> passage.states[0].shape, passage.steps, passage.batch
         (torch.Size([7, 4, 3]), 7, 4)
         """
-        from elman.kernels import run
-
         with witnessed() as runs:
             run(cell, x, state, lengths=lengths)
         return _passage(runs[0], name or type(cell).__name__.lower())
@@ -414,15 +413,11 @@ class _Loop:
 
     def take(self, x: Tensor, output: Tensor, new: State) -> tuple[Tensor, State]:
         """One more call: what it hands on, under names that autograd reports on."""
-        t = len(self.x)
-        known = {id(s): s.view_as(s) for s in new}
-        for i, s in enumerate(new):
-            if s.requires_grad:
-                report_to(known[id(s)], partial(self._come, t, i))
+        output, new = handed_on(output, new, partial(self._come, len(self.x)))
         self.x.append(x.detach())
-        self.states.append(tuple([known[id(s)] for s in new]))
-        self.outputs.append(known.get(id(output), output))
-        return self.outputs[-1], self.states[-1]
+        self.outputs.append(output)
+        self.states.append(new)
+        return output, new
 
     def _come(self, t: int, i: int, gradient: Tensor) -> None:
         if (t, i) in self.came:

@@ -25,10 +25,11 @@ from elman.cells.base import State
 from elman.errors import InputError
 from elman.inspect.passage import Passage
 from elman.kernels import run
+from elman.training import health
 
 aten = torch.ops.aten
 
-OPEN, CLOSED = 0.95, 0.05
+CLOSED, OPEN = health.OPEN
 """Above and below which a gate is saturated."""
 STILL = 1e-3
 """How much of the layer's spread a unit may move, or be, and still count as constant, or dead."""

@@ -41,16 +41,8 @@ class Witness:
     _steps: dict[tuple[int, int], Tensor] = field(default_factory=dict, repr=False)
 
     def follow(self, step: int, output: Tensor, state: State) -> tuple[Tensor, State]:
-        """What a step of the reference loop hands on, under names that autograd reports on.
-
-        Within a step a state may lead to another, as c to h in an LSTM; by those names it does
-        not, and its gradient is that by a state of which the others are held.
-        """
-        known = {id(s): s.view_as(s) for s in state}
-        for i, s in enumerate(state):
-            if s.requires_grad:
-                report_to(known[id(s)], partial(self._come, step, i))
-        return known.get(id(output), output), tuple([known[id(s)] for s in state])
+        """What a step of the reference loop hands on; see `handed_on`."""
+        return handed_on(output, state, partial(self._come, step))
 
     def _come(self, step: int, i: int, gradient: Tensor) -> None:
         if self.gradients is None or (step, i) in self._steps:
@@ -63,9 +55,19 @@ class Witness:
         self.gradients[i][step] = gradient.detach()
 
 
-def report_to(tensor: Tensor, told: Callable[[Tensor], None]) -> None:
-    """Have a tensor's gradient told, whenever there is one."""
-    tensor.register_hook(told)  # type: ignore[no-untyped-call]
+def handed_on(
+    output: Tensor, state: State, told: Callable[[int, Tensor], None]
+) -> tuple[Tensor, State]:
+    """What a step hands on, under names whose gradients are told: which state, and the gradient.
+
+    Within a step a state may lead to another, as c to h in an LSTM; by those names it does not,
+    and its gradient is that by a state of which the others are held.
+    """
+    known = {id(s): s.view_as(s) for s in state}
+    for i, s in enumerate(state):
+        if s.requires_grad:
+            known[id(s)].register_hook(partial(told, i))  # type: ignore[no-untyped-call]
+    return known.get(id(output), output), tuple([known[id(s)] for s in state])
 
 
 _looking: ContextVar[list[Witness] | None] = ContextVar("elman_witnesses", default=None)
