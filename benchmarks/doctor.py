@@ -28,8 +28,9 @@ from torch.nn import functional as F
 
 import elman
 from elman.inspect import dependence
-from elman.inspect.diagnosis import Remedy, RunFacts
 from elman.inspect.examination import Examination
+from elman.inspect.facts import RunFacts
+from elman.inspect.remedies import Remedy
 from elman.inspect.runs import of_run
 from elman.nn import Recurrent
 

@@ -8,37 +8,25 @@ of what was measured: no facts, no finding.
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from elman.inspect.facts import LayerFacts, RunFacts
+from elman.inspect.remedies import (
+    LEAPS,
+    UPDATES,
+    Remedy,
+    normalised,
+    orthogonal,
+    rounded,
+    to_calm,
+    to_remember,
+    to_slow,
+    with_options,
+)
+
 Severity = Literal["ill", "warning", "note", "healthy"]
-
-
-@dataclass(frozen=True)
-class Remedy:
-    """What the literature does about it.
-
-    Attributes:
-        what: in words.
-        settings: of `elman train`, to be changed together; empty where it is no setting.
-        source: who found it.
-    """
-
-    what: str
-    settings: dict[str, Any]
-    source: str
-
-    @property
-    def line(self) -> str:
-        """As it is given to `elman train` in a shell.
-
-        >>> print(Remedy("", {"clip_at": 0.5, "cell_options": {"chrono": 40}}, "").line)
-        --set clip_at=0.5 --set 'cell_options={chrono: 40}'
-        """
-        pairs = [f"{name}={_yaml(value)}" for name, value in self.settings.items()]
-        return " ".join(f"--set {shlex.quote(pair) if ' ' in pair else pair}" for pair in pairs)
 
 
 @dataclass(frozen=True)
@@ -82,89 +70,6 @@ class Trial:
     failed: str = ""
 
 
-@dataclass
-class LayerFacts:
-    """What was measured of one layer; None is not known.
-
-    Attributes:
-        name, cell, hidden_size: of the layer; `cell` is the class's name.
-        steps: of the sequences looked at.
-        decay: factor of the gradient's norm in a step back.
-        growth: norm of the gradient at the last lag over that at lag 1.
-        horizon, beyond: steps of memory, and whether it reaches past what was looked at.
-        stuck: for each gate the share of units that are above 0.95, and below 0.05, in at least
-            95 % of all steps.
-        saturated: for each gate the share of all its values outside [0.05, 0.95].
-        keeps: the name of the gate that keeps the old state.
-        dead, constant: shares of units.
-        rectified: whether the cell's units are rectified.
-        drift: norm of the state at the end of a run four times as long as those trained on, over
-            its largest within them.
-        unbounded: whether it then still grows by a like factor, and not as a sum does.
-        radius: median spectral radius of the step's Jacobian.
-        cut: share of the weights' gradient that comes from lags which training cuts off.
-        enough: lags that hold nine tenths of it.
-    """
-
-    name: str
-    cell: str
-    hidden_size: int
-    steps: int
-    decay: float | None = None
-    growth: float | None = None
-    horizon: float | None = None
-    beyond: bool = False
-    stuck: dict[str, tuple[float, float]] = field(default_factory=dict)
-    saturated: dict[str, float] = field(default_factory=dict)
-    keeps: str | None = None
-    dead: float | None = None
-    constant: float | None = None
-    rectified: bool = False
-    drift: float | None = None
-    unbounded: bool = False
-    radius: float | None = None
-    cut: float | None = None
-    enough: int | None = None
-
-
-@dataclass
-class RunFacts:
-    """What is known of the training and of the task; None is not known.
-
-    Attributes:
-        need: how many steps back the data depends on itself, or the target on the input.
-        need_by: how that was measured.
-        settings: of the run.
-        window: steps that gradients flow through in training.
-        clip_rate: share of the later steps whose gradient was clipped.
-        clip_at: the threshold.
-        norms: median and 90 % quantile of the gradient's norm, before clipping.
-        spikes: share of steps whose loss leapt.
-        rollbacks: how often training diverged and went back.
-        update_ratio, largest_update: size of an update over that of the weights, the median and
-            the largest.
-        train_loss, valid_loss: at the end, in the same measure.
-        worse: by how much the validation loss has risen since it was best, as a share.
-        unit: what a step is, in the plural.
-    """
-
-    need: float | None = None
-    need_by: str = ""
-    settings: dict[str, Any] = field(default_factory=dict)
-    window: int | None = None
-    clip_rate: float | None = None
-    clip_at: float | None = None
-    norms: tuple[float, float] | None = None
-    spikes: float | None = None
-    rollbacks: int = 0
-    update_ratio: float | None = None
-    largest_update: float | None = None
-    train_loss: float | None = None
-    valid_loss: float | None = None
-    worse: float | None = None
-    unit: str = "steps"
-
-
 TRUNCATED = "truncation too short"
 VANISHING = 0.5
 """Of the steps that the task needs: a memory shorter than this cannot do it."""
@@ -173,11 +78,6 @@ LEAST_NEED = 4
 EXPLODING, GROWS = 100.0, 1.05
 """Growth of the gradient over the lags looked at, and in a step: beyond both the oldest step
 outweighs all others."""
-EXPANDS = 1.2
-"""Spectral radius of the step's Jacobian beyond which it is the weights that explode."""
-FAR = 20
-"""Steps beyond which no ungated network is worth mending: what keeps it from exploding makes it
-vanish (Bengio, Simard & Frasconi 1994)."""
 STUCK = 0.5
 """Share of units whose gate does not move: fewer are a division of labour."""
 SATURATED = 0.9
@@ -193,9 +93,6 @@ CLIPPED = 0.9
 """Share of steps: a threshold that always acts is a second, hidden learning rate."""
 SPIKES = 0.02
 """Share of steps; a few leaps a thousand steps are the data's own."""
-UPDATES, LEAPS = 0.03, 0.2
-"""Size of an update over that of the weights: too much for long, and too much even once; around
-1e-3 is usual."""
 MEMORISED = 0.1
 """Rise of the validation loss since its best."""
 
@@ -251,19 +148,6 @@ def _healthy(layers: Sequence[LayerFacts], run: RunFacts) -> Finding:
     return Finding("healthy", "healthy", told[0].upper() + told[1:] + ".")
 
 
-def _options(run: RunFacts, **changed: Any) -> dict[str, Any]:
-    """The setting that changes these options of the cell and leaves the others."""
-    return {"cell_options": {**(run.settings.get("cell_options") or {}), **changed}}
-
-
-def _orthogonal(run: RunFacts, what: str) -> Remedy:
-    return Remedy(what, _options(run, init="orthogonal"), "Saxe, McClelland & Ganguli 2014")
-
-
-def _normalised(run: RunFacts, what: str) -> Remedy:
-    return Remedy(what, _options(run, layer_norm=True), "Ba, Kiros & Hinton 2016")
-
-
 # Of one layer
 
 
@@ -295,38 +179,7 @@ def _vanishing(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]
         told += needed
         if facts.decay is not None and facts.decay < 1:
             told += f" The gradient shrinks to {facts.decay:.3g} of itself in a step back."
-        yield Finding("vanishing gradients", "ill", told, _longer(facts, run), facts.name)
-
-
-def _longer(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
-    """Cures of a short memory, the one for this cell first."""
-    need = max(4, round(run.need or 0))
-    gated = Remedy(
-        "a gated cell whose gates begin open for as long as is needed",
-        {"cell": "lstm", "cell_options": {"chrono": need}},
-        "Hochreiter & Schmidhuber 1997; Tallec & Ollivier 2018",
-    )
-    identity = Remedy(
-        "rectified units that begin as the identity",
-        {"cell": "irnn", "cell_options": {}},
-        "Le, Jaitly & Hinton 2015",
-    )
-    orthogonal = _orthogonal(run, "recurrent weights that begin orthogonal")
-    if facts.cell in ("LSTM", "GRU"):
-        chrono_begun = Remedy(
-            f"biases of the gates that begin with horizons up to {need} {run.unit}",
-            _options(run, chrono=need),
-            "Tallec & Ollivier 2018",
-        )
-        forget = Remedy(
-            "a bias of the forget gate that begins at 1",
-            _options(run, forget_bias=1.0),
-            "Gers, Schmidhuber & Cummins 2000; Jozefowicz, Zaremba & Sutskever 2015",
-        )
-        return (chrono_begun, forget) if facts.cell == "LSTM" else (chrono_begun,)
-    if facts.cell == "Elman":
-        return gated, identity, orthogonal
-    return gated, identity
+        yield Finding("vanishing gradients", "ill", told, to_remember(facts, run), facts.name)
 
 
 def _exploding(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
@@ -338,43 +191,16 @@ def _exploding(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
     grown = "to more than a number holds" if broken else f"{facts.growth:.3g}-fold"
     told = f"The gradient grows {grown} over {facts.steps - 1} {run.unit} back"
     told += f", by {facts.decay:.4g} a step." if facts.decay is not None else "."
-    yield Finding("exploding gradients", "ill", told, _calmer(facts, run), facts.name)
-
-
-def _calmer(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
-    at = run.norms[0] if run.norms is not None and math.isfinite(run.norms[0]) else 1.0
-    clipped = Remedy(
-        "clip the norm of the gradient, at the median that was measured",
-        {"clip": "norm", "clip_at": _rounded(min(at, 1.0))},
-        "Pascanu, Mikolov & Bengio 2013",
-    )
-    orthogonal = _orthogonal(run, "recurrent weights that begin orthogonal, of radius 1")
-    gated = Remedy(
-        "a gated cell", {"cell": "lstm", "cell_options": {}}, "Hochreiter & Schmidhuber 1997"
-    )
-    if run.need is not None and run.need > FAR:
-        gated = replace(
-            gated, settings={"cell": "lstm", "cell_options": {"chrono": round(run.need)}}
-        )
-    rate = _slower(run)
-    if facts.cell in ("LSTM", "GRU"):
-        return clipped, *rate
-    if facts.cell != "Elman":
-        return clipped, gated, *rate
-    # Clipping helps a step that is now and then too long, not a matrix that always is.
-    if run.need is not None and run.need > FAR:
-        return gated, clipped, orthogonal, *rate
-    expands = facts.radius is not None and facts.radius > EXPANDS
-    return (orthogonal, clipped, gated, *rate) if expands else (clipped, orthogonal, gated, *rate)
+    yield Finding("exploding gradients", "ill", told, to_calm(facts, run), facts.name)
 
 
 def _stuck(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
     options = dict(run.settings.get("cell_options") or {})
     if facts.saturated and min(facts.saturated.values()) > SATURATED:
         told = ", ".join(f"{name} {share:.0%}" for name, share in facts.saturated.items())
-        remedies = list(_slower(run))
+        remedies = list(to_slow(run))
         if facts.cell == "LSTM":
-            remedies.append(_normalised(run, "normalise what goes into the gates"))
+            remedies.append(normalised(run, "normalise what goes into the gates"))
         yield Finding(
             "saturated gates",
             "ill",
@@ -408,13 +234,13 @@ def _stuck(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
             )
         ]
         if facts.cell == "LSTM":
-            remedies.append(_normalised(run, "normalise what goes into the gates"))
+            remedies.append(normalised(run, "normalise what goes into the gates"))
         yield Finding(
             "saturated gates",
             "ill" if share > 0.9 else "warning",
             f"Gate {gate} is {side} in at least 95 % of all steps for {share:.0%} of units: no "
             "gradient passes through it.",
-            (*remedies, *_slower(run)),
+            (*remedies, *to_slow(run)),
             facts.name,
         )
 
@@ -434,7 +260,7 @@ def _dead(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
             "dead units",
             "ill" if facts.dead > 0.5 else "warning",
             f"{facts.dead:.0%} of {facts.hidden_size} units answer nothing at any step.",
-            (*anew, *_slower(run)) if facts.dead > 0.5 else (*_slower(run), *anew),
+            (*anew, *to_slow(run)) if facts.dead > 0.5 else (*to_slow(run), *anew),
             facts.name,
         )
     elif facts.constant is not None and facts.constant >= STUCK:
@@ -443,8 +269,8 @@ def _dead(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
             "warning",
             f"{facts.constant:.0%} of {facts.hidden_size} units say the same at every step.",
             (
-                _orthogonal(run, "recurrent weights drawn anew, orthogonal"),
-                *_slower(run),
+                orthogonal(run, "recurrent weights drawn anew, orthogonal"),
+                *to_slow(run),
             ),
             facts.name,
         )
@@ -454,16 +280,16 @@ def _drifts(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
     if facts.drift is None or facts.drift < COUNTS:
         return
     remedies = [
-        _orthogonal(run, "recurrent weights that begin orthogonal")
+        orthogonal(run, "recurrent weights that begin orthogonal")
         if facts.cell == "Elman"
         else Remedy("a gated cell", {"cell": "gru"}, "Cho et al. 2014")
     ]
     if facts.cell == "LSTM":
         remedies = [
-            _normalised(run, "the cell state normalised before it is read"),
+            normalised(run, "the cell state normalised before it is read"),
             Remedy(
                 "input and forget gate coupled, f = 1 - i, which bounds the cell",
-                _options(run, coupled=True),
+                with_options(run, coupled=True),
                 "Greff et al. 2017",
             ),
         ]
@@ -509,7 +335,7 @@ def _truncated(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]
 def _clipped(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
     if run.clip_rate is None or run.clip_rate < CLIPPED or run.norms is None:
         return
-    at = _rounded(run.norms[1])
+    at = rounded(run.norms[1])
     yield Finding(
         "clipping always on",
         "note" if str(run.settings.get("optimizer", "sgd")) in _SCALE_FREE else "warning",
@@ -522,7 +348,7 @@ def _clipped(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
                 {"clip": "norm", "clip_at": at},
                 "Pascanu, Mikolov & Bengio 2013",
             ),
-            *_slower(run),
+            *to_slow(run),
         ),
     )
 
@@ -549,24 +375,8 @@ def _too_fast(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
         "learning rate too high",
         "ill" if ill else "warning",
         told[0].upper() + told[1:] + ".",
-        _slower(run),
+        to_slow(run),
     )
-
-
-def _slower(run: RunFacts) -> tuple[Remedy, ...]:
-    lr = run.settings.get("lr")
-    if lr is None:
-        return ()
-    factor = 1 / 3
-    # Early updates are the largest: weights are small and the steps of Adam are not.
-    if run.largest_update is not None and run.largest_update > LEAPS:
-        factor = min(factor, UPDATES / run.largest_update)
-    if run.update_ratio is not None and run.update_ratio > UPDATES:
-        factor = min(factor, UPDATES / 4 / run.update_ratio)
-    what = (
-        "a third of the learning rate" if factor == 1 / 3 else "a rate at which weights move less"
-    )
-    return (Remedy(what, {"lr": _rounded(lr * factor)}, "Bengio 2012"),)
 
 
 def _memorised(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
@@ -585,7 +395,7 @@ def _memorised(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]
         (
             Remedy("stop when validation no longer gains", {"patience": 5}, "Prechelt 1998"),
             Remedy(
-                "more dropout", {"dropout": _rounded(dropout)}, "Zaremba, Sutskever & Vinyals 2014"
+                "more dropout", {"dropout": rounded(dropout)}, "Zaremba, Sutskever & Vinyals 2014"
             ),
             Remedy(
                 "dropout of the recurrent weights",
@@ -609,15 +419,3 @@ _OF_RUN: tuple[Callable[[Sequence[LayerFacts], RunFacts], Iterator[Finding]], ..
     _too_fast,
     _memorised,
 )
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.2g}")
-
-
-def _yaml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{k}: {_yaml(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)

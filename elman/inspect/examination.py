@@ -21,10 +21,13 @@ from torch import Tensor, nn
 
 from elman.errors import InputError
 from elman.inspect import diagnosis, dynamics, units
-from elman.inspect.diagnosis import Finding, LayerFacts, RunFacts, Trial
+from elman.inspect.diagnosis import Finding, Trial
+from elman.inspect.facts import LayerFacts, RunFacts
 from elman.inspect.flow import Flow, flows, weight_share
+from elman.inspect.gates import HORIZONS
 from elman.inspect.memory import Horizon, by_intervention, horizon
 from elman.inspect.passage import Passage, observe
+from elman.inspect.remedies import Remedy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -501,7 +504,7 @@ def _quantiles(norms: Tensor) -> dict[str, list[float | None]]:
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
-    return diagnosis.Remedy("", dict(settings), "").line
+    return Remedy("", dict(settings), "").line
 
 
 def _of_units(found: units.Units) -> dict[str, Any]:
@@ -519,7 +522,7 @@ def _of_units(found: units.Units) -> dict[str, Any]:
     kept: dict[str, Any] = {"gates": gates}
     if found.time_constants:
         longest = found.time_constants[-1]
-        kept["time_constants"] = {"edges": list(units.HORIZONS), "counts": longest.counts}
+        kept["time_constants"] = {"edges": list(HORIZONS), "counts": longest.counts}
     kept["norms"] = {
         "median": _list(found.drift.norms),
         "trained_length": found.drift.steps,

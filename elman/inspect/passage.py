@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 import elman.nn
 from elman.cells.base import Cell, State
+from elman.errors import InputError
 from elman.kernels import run
 from elman.kernels.program import lent
 from elman.kernels.witness import Witness, handed_on, present, witnessed
@@ -219,8 +220,19 @@ class Passage:
             return [s for s in self.seen.states[0] if s.requires_grad]
         return [self.seen.call.x] if self.seen.call.x.requires_grad else []
 
-    def all_steps(self) -> tuple[Tensor, State]:
-        """What goes into every step taken, as rows: `(N, input_size)` and `(N, size)` each."""
+    def all_steps(self, least: int = 0) -> tuple[Tensor, State]:
+        """What goes into every step taken, as rows: `(N, input_size)` and `(N, size)` each.
+
+        Raises:
+            InputError: fewer than `least` steps were taken.
+        """
+        taken = int(self.lengths.sum())
+        if taken < least:
+            raise InputError(
+                f"{self.name or 'The passage'} took {taken} steps, and fewer than {least} tell "
+                "nothing.",
+                fix="Look at longer sequences.",
+            )
         return self.x[self.valid], tuple(s[self.valid] for s in self.before)
 
 

@@ -16,8 +16,10 @@ import torch
 from elman.errors import ElmanError, InputError
 from elman.inspect import dependence
 from elman.inspect.dependence import Dependence
-from elman.inspect.diagnosis import Finding, Remedy, RunFacts, Trial
+from elman.inspect.diagnosis import Finding, Trial
 from elman.inspect.examination import Examination, measure
+from elman.inspect.facts import RunFacts
+from elman.inspect.remedies import Remedy
 from elman.tasks import pipeline
 from elman.tasks.base import Sample, Task
 from elman.tasks.rundir import Run

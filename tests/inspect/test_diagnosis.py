@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from elman.inspect.diagnosis import Finding, LayerFacts, Remedy, RunFacts, diagnose
+from elman.inspect.diagnosis import Finding, diagnose
+from elman.inspect.facts import LayerFacts, RunFacts
+from elman.inspect.remedies import Remedy
 
 WELL = LayerFacts(
     "rnn.l0",

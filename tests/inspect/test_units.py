@@ -14,16 +14,8 @@ import elman.nn
 from elman.cells import CELLS, ESN, IRNN, LRU, LSTM, Cell, IndRNN, make
 from elman.errors import InputError
 from elman.inspect import Passage, observe
-from elman.inspect.units import (
-    HORIZONS,
-    activity,
-    drift,
-    gates,
-    norms,
-    saturation,
-    time_constants,
-    units,
-)
+from elman.inspect.gates import HORIZONS, gates, saturation, time_constants
+from elman.inspect.units import activity, drift, norms, units
 from elman.kernels import record, use
 
 T, B, D, H = 12, 3, 4, 5
@@ -274,7 +266,7 @@ def test_passages_longer_than_a_block_are_whole(monkeypatch):
     torch.manual_seed(0)
     passage = passage_of(make("lstm", D, H))
     at_once = gates(passage)
-    monkeypatch.setattr("elman.inspect.units._BLOCK", 7)
+    monkeypatch.setattr("elman.inspect.gates._BLOCK", 7)
     for name, values in gates(passage).items():
         torch.testing.assert_close(values, at_once[name])
 
@@ -549,7 +541,7 @@ def test_a_layer_that_has_diverged_can_still_be_looked_at(name, value):
 
 
 def test_too_little_to_tell_is_an_error():
-    with pytest.raises(InputError, match="fewer than two steps"):
+    with pytest.raises(InputError, match="took 1 steps, and fewer than 2"):
         units(passage_of(make("gru", D, H), lengths=[1, 0, 0]))
     with pytest.raises(InputError, match="times=1"):
         drift(passage_of(make("gru", D, H)), times=1)
