@@ -2,8 +2,9 @@
 
 A `Passage` is one layer in one direction over one batch: what it read, every state, what it gave
 out, and the gradients that came back. Its time is the layer's own: step 0 is what it read first,
-also where it reads backwards, and padding lies at the end. `observe` makes them from any model
-with layers of ours, torch.nn's RNN, LSTM and GRU, or a loop over cells written by hand.
+also where it reads backwards, and padding lies at the end. Its steps are what the layer did: they
+begin anew where it was reset and keep what zoneout keeps. `observe` makes them from any model with
+layers of ours, torch.nn's RNN, LSTM and GRU, or a loop over cells written by hand.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
@@ -20,9 +21,11 @@ from torch import Tensor, nn
 import elman.nn
 from elman.cells.base import Cell, State
 from elman.errors import InputError
-from elman.kernels import run
+from elman.inspect.by_hand import Loop, looped
+from elman.kernels import Hold, run
 from elman.kernels.program import lent
-from elman.kernels.witness import Witness, handed_on, present, witnessed
+from elman.kernels.reference import held
+from elman.kernels.witness import Witness, witnessed
 from elman.nn.torch_compatible import _Extended
 
 _Found = TypeVar("_Found")
@@ -47,21 +50,33 @@ class LayerCall:
         return bool(self.layer.batch_first)
 
     @property
+    def given(self) -> dict[str, Any]:
+        """What it was called with, by name."""
+        ours = ("x", "state", "lengths", "reset")
+        names = ("input", "hx") if isinstance(self.layer, nn.RNNBase) else ours
+        return {**dict(zip(names, self.args, strict=False)), **self.kwargs}
+
+    @property
     def x(self) -> Tensor | None:
         """The input, `(T, B, F)`; None if it was packed or had no batch."""
-        x = self.args[0] if self.args else None
+        given = self.given
+        x = given.get("x", given.get("input"))
         if not isinstance(x, Tensor) or x.dim() != 3:
             return None
         x = x.detach()
         return x.transpose(0, 1) if self.batch_first else x
 
+    @property
+    def reset(self) -> Tensor | None:
+        """`(T, B)`, where a new sequence begins; None if nowhere."""
+        reset: Tensor | None = self.given.get("reset")
+        return reset.t() if reset is not None and self.batch_first else reset
+
     def again(self, x: Tensor) -> Tensor:
         """The output `(T, N, D)` of the same call on `(T, N, F)`, N rows being B again and again;
         without gradients, as in evaluation mode."""
         assert self.x is not None
-        batch = self.x.shape[1]
-        times = x.shape[1] // batch
-        torch_like = isinstance(self.layer, nn.RNNBase)
+        times = x.shape[1] // self.x.shape[1]
 
         def repeated(value: Any, dim: int) -> Any:
             if isinstance(value, Tensor):
@@ -70,27 +85,19 @@ class LayerCall:
                 return tuple(repeated(v, dim) for v in value)
             return value
 
-        rest = list(self.args[1:])
-        if rest:
-            rest[0] = repeated(rest[0], 1 if torch_like else 0)
-        named = dict(self.kwargs)
-        for name, dim in (("state", 0), ("hx", 1), ("lengths", 0)):
-            if named.get(name) is not None:
-                value = named[name]
-                value = torch.as_tensor(value) if name == "lengths" else value
-                named[name] = repeated(value, dim)
-        if named.get("reset") is not None:
-            named["reset"] = repeated(named["reset"], 0 if self.batch_first else 1)
-        for k, dim in ((1, 0), (2, 0 if self.batch_first else 1)):
-            if len(rest) > k and rest[k] is not None:
-                rest[k] = repeated(torch.as_tensor(rest[k]), dim)
-        named.pop("return_states", None)
+        named = self.given
+        for name in ("x", "input", "return_states"):
+            named.pop(name, None)
+        if named.get("lengths") is not None:
+            named["lengths"] = torch.as_tensor(named["lengths"])
+        rows = {"state": 0, "hx": 1, "lengths": 0, "reset": 0 if self.batch_first else 1}
+        named = {name: repeated(value, rows[name]) for name, value in named.items()}
         training = self.layer.training
         self.layer.eval()
         try:
             with torch.no_grad():
                 given = x.transpose(0, 1) if self.batch_first else x
-                output: Tensor = self.layer(given, *rest, **named)[0]
+                output: Tensor = self.layer(given, **named)[0]
         finally:
             self.layer.train(training)
         return output.transpose(0, 1) if self.batch_first else output
@@ -113,6 +120,11 @@ class Passage:
         reverse: whether its step 0 is the last of the sequence.
         seen: where gradients come to.
         by: the call of a whole layer that it was part of.
+        anew: `(T, B)`, true at steps that a reset came before, and that began from `fresh`; None
+            without resets.
+        fresh: `(B, size)` each, the state after a reset; empty without resets.
+        hold: for each state None, the share that zoneout keeps, or while training `(T, B, size)`,
+            true where it kept the old value; None without zoneout.
     """
 
     name: str
@@ -124,8 +136,11 @@ class Passage:
     lengths: Tensor
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     reverse: bool = False
-    seen: Witness | _Loop | None = None
+    seen: Witness | Loop | None = None
     by: LayerCall | None = None
+    anew: Tensor | None = None
+    fresh: State = ()
+    hold: Hold | None = None
 
     @classmethod
     def of(
@@ -165,10 +180,29 @@ class Passage:
     @cached_property
     def before(self) -> State:
         """`(T, B, size)` each: the state that each step began from."""
-        return tuple(
+        before = tuple(
             torch.cat([first[None], after[:-1]])
             for first, after in zip(self.start, self.states, strict=True)
         )
+        if self.anew is None:
+            return before
+        return tuple(
+            torch.where(self.anew[..., None], fresh, old)
+            for fresh, old in zip(self.fresh, before, strict=True)
+        )
+
+    @cached_property
+    def kept(self) -> tuple[float, ...]:
+        """Of each state the share that zoneout keeps in a step: its rate, or what part of the
+        masks that were drawn in training kept the old value."""
+        return tuple(
+            float(how.double().mean()) if isinstance(how, Tensor) else how or 0.0
+            for how in self.hold or (None,) * len(self.start)
+        )
+
+    def since(self, at: Tensor) -> Tensor:
+        """`(B,)`: the step with which the sequence of step `at[b]` of each row began."""
+        return since(self.anew, at)
 
     @property
     def gradients(self) -> State | None:
@@ -182,22 +216,27 @@ class Passage:
         return tuple(in_own_time(g, self.lengths if self.reverse else None) for g in found)
 
     def step(
-        self, x: Tensor, state: State, weights: Mapping[str, Tensor] | None = None
+        self,
+        x: Tensor,
+        state: State,
+        weights: Mapping[str, Tensor] | None = None,
+        hold: Hold | None = None,
     ) -> tuple[Tensor, State]:
         """The layer's step on any rows: `(N, input_size)` and `(N, size)` each; differentiable.
 
-        With `weights`, by these in the place of parameters.
+        With `weights`, by these in the place of parameters. Zoneout keeps its expected share, as
+        in evaluation, or what `hold` says, masks being `(N, size)`.
         """
         with lent(self.cell, self.weights if weights is None else weights):
             output, new = self.cell(x, state)
-        return output, tuple(new)
+        return held(self.kept if hold is None else hold, state, output, tuple(new))
 
     @property
     def pieces(self) -> list[Tensor]:
         """The output in the graph, in the order in which it came; whole, or step by step."""
         if self.seen is None:
             return []
-        if isinstance(self.seen, _Loop):
+        if isinstance(self.seen, Loop):
             return self.seen.outputs
         assert self.seen.result is not None
         return [self.seen.result.output]
@@ -205,7 +244,7 @@ class Passage:
     @property
     def ends(self) -> list[Tensor]:
         """The state after the last step in the graph, `(B, size)` each, where it is handed out."""
-        if self.seen is None or isinstance(self.seen, _Loop):
+        if self.seen is None or isinstance(self.seen, Loop):
             return []
         assert self.seen.result is not None
         return list(self.seen.result.state)
@@ -216,7 +255,7 @@ class Passage:
         state of a loop written by hand."""
         if self.seen is None:
             return []
-        if isinstance(self.seen, _Loop):
+        if isinstance(self.seen, Loop):
             return [s for s in self.seen.states[0] if s.requires_grad]
         return [self.seen.call.x] if self.seen.call.x.requires_grad else []
 
@@ -234,6 +273,14 @@ class Passage:
                 fix="Look at longer sequences.",
             )
         return self.x[self.valid], tuple(s[self.valid] for s in self.before)
+
+
+def since(anew: Tensor | None, at: Tensor) -> Tensor:
+    """`(B,)`: the last step up to `at[b]` at which row b of `(T, B)` is true, or else 0."""
+    if anew is None or len(anew) == 0:
+        return torch.zeros_like(at)
+    steps = torch.arange(len(anew), device=at.device)[:, None]
+    return torch.where(anew & (steps <= at), steps, 0).amax(0)
 
 
 def in_own_time(rows: Tensor, lengths: Tensor | None) -> Tensor:
@@ -264,7 +311,7 @@ def observe(module: nn.Module, call: Callable[[], _Found]) -> tuple[_Found, list
     ('1.l0', '1.l1', True)
     """
     spans: list[tuple[str, int, int, LayerCall]] = []
-    loops: list[_Loop] = []
+    loops: list[Loop] = []
     with ExitStack() as stack:
         runs = stack.enter_context(witnessed())
         inner: set[nn.Module] = set()
@@ -275,7 +322,7 @@ def observe(module: nn.Module, call: Callable[[], _Found]) -> tuple[_Found, list
                 if isinstance(part, nn.RNNBase) and not isinstance(part, _Extended):
                     stack.enter_context(_ours_instead(part))
             elif isinstance(part, Cell | nn.RNNCellBase) and part not in inner:
-                stack.enter_context(_looped(part, path, loops))
+                stack.enter_context(looped(part, path, loops))
         found = call()
     names = [f"run {k}" for k in range(len(runs))]
     by: list[LayerCall | None] = [None] * len(runs)
@@ -286,7 +333,7 @@ def observe(module: nn.Module, call: Callable[[], _Found]) -> tuple[_Found, list
             names[begin + k] = ".".join(filter(None, [path, f"l{k // both}{end_}"]))
             by[begin + k] = made
     passages = [_passage(*run) for run in zip(runs, names, by, strict=True)]
-    return found, passages + [loop.passage() for loop in loops]
+    return found, passages + [_passage_by_hand(loop) for loop in loops]
 
 
 def _passage(run: Witness, name: str, by: LayerCall | None = None) -> Passage:
@@ -298,6 +345,7 @@ def _passage(run: Witness, name: str, by: LayerCall | None = None) -> Passage:
     if lengths is None:
         lengths = torch.full((batch,), steps, device=call.x.device)
     turned = lengths if call.reverse else None
+    anew, fresh = _begun_anew(run, lengths)
     return Passage(
         name,
         run.cell,
@@ -310,6 +358,39 @@ def _passage(run: Witness, name: str, by: LayerCall | None = None) -> Passage:
         call.reverse,
         run,
         by,
+        anew,
+        fresh,
+        call.hold
+        and tuple(in_own_time(h.bool(), turned) if isinstance(h, Tensor) else h for h in call.hold),
+    )
+
+
+def _begun_anew(run: Witness, lengths: Tensor) -> tuple[Tensor | None, State]:
+    """Steps, in the run's own time, that began from a fresh state; and that state."""
+    call, (steps, batch, *_) = run.call, run.call.x.shape
+    if call.reset is None or not bool(call.reset.any()):
+        return None, ()
+    valid = torch.arange(steps, device=lengths.device)[:, None] < lengths
+    anew = in_own_time(call.reset & valid, lengths if call.reverse else None)
+    if call.reverse:
+        # Backwards it is the step after the one that begins a sequence which begins anew.
+        anew = torch.cat([torch.zeros_like(anew[:1]), anew[:-1]]) & valid
+    with lent(run.cell, run.weights), torch.no_grad():
+        return anew, tuple(run.cell.init_state(batch, call.x.device, call.x.dtype))
+
+
+def _passage_by_hand(loop: Loop) -> Passage:
+    x = torch.stack(loop.x)
+    states = zip(*loop.states, strict=True)
+    return Passage(
+        loop.path,
+        loop.cell,
+        x,
+        tuple(s.detach() for s in loop.start),
+        tuple(torch.stack(s).detach() for s in states),
+        torch.stack(loop.outputs).detach(),
+        torch.full((x.shape[1],), len(loop.x), device=x.device),
+        seen=loop,
     )
 
 
@@ -372,114 +453,3 @@ def _ours_instead(part: nn.RNNBase) -> Iterator[None]:
             del part.forward
         else:
             part.forward = old
-
-
-class _TorchStep(Cell):
-    """One of torch.nn's cells as one of ours."""
-
-    def __init__(self, module: nn.RNNCellBase) -> None:
-        n = module.hidden_size
-        states = 2 if isinstance(module, nn.LSTMCell) else 1
-        super().__init__(module.input_size, n, state_sizes=(n,) * states)
-        self.module = module
-
-    def recurrent_weights(self) -> list[str]:
-        """The one that torch calls weight_hh."""
-        return ["module.weight_hh"]
-
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """torch's step."""
-        found = self.module(x, state if len(state) > 1 else state[0])
-        new = (found,) if isinstance(found, Tensor) else tuple(found)
-        return new[0], new
-
-
-@dataclass(eq=False)
-class _Loop:
-    """Calls of one cell, each with the state that the one before gave."""
-
-    path: str
-    cell: Cell
-    start: State
-    x: list[Tensor] = field(default_factory=list)
-    outputs: list[Tensor] = field(default_factory=list)
-    states: list[State] = field(default_factory=list)
-    came: dict[tuple[int, int], Tensor] = field(default_factory=dict)
-
-    @property
-    def gradients(self) -> State | None:
-        """As a `Witness` has them."""
-        if not self.came:
-            return None
-        return tuple(
-            torch.stack(
-                [self.came.get((t, i), torch.zeros_like(s[i])) for t, s in enumerate(self.states)]
-            )
-            for i in range(len(self.start))
-        )
-
-    def goes_on(self, state: State) -> bool:
-        """Whether a state is the one that the last call gave."""
-        last = self.states[-1]
-        return len(last) == len(state) and all(a is b for a, b in zip(last, state, strict=True))
-
-    def take(self, x: Tensor, output: Tensor, new: State) -> tuple[Tensor, State]:
-        """One more call: what it hands on, under names that autograd reports on."""
-        output, new = handed_on(output, new, partial(self._come, len(self.x)))
-        self.x.append(x.detach())
-        self.outputs.append(output)
-        self.states.append(new)
-        return output, new
-
-    def _come(self, t: int, i: int, gradient: Tensor) -> None:
-        if (t, i) in self.came:
-            self.came.clear()
-        self.came[t, i] = gradient.detach()
-
-    def passage(self) -> Passage:
-        """What was seen."""
-        x = torch.stack(self.x)
-        states = zip(*self.states, strict=True)
-        return Passage(
-            self.path,
-            self.cell,
-            x,
-            tuple(s.detach() for s in self.start),
-            tuple(torch.stack(s).detach() for s in states),
-            torch.stack(self.outputs).detach(),
-            torch.full((x.shape[1],), len(self.x), device=x.device),
-            seen=self,
-        )
-
-
-@contextmanager
-def _looped(part: Cell | nn.RNNCellBase, path: str, loops: list[_Loop]) -> Iterator[None]:
-    """Follow a loop written by hand over a cell."""
-    cell = part if isinstance(part, Cell) else _TorchStep(part)
-
-    def after(_: nn.Module, args: tuple[Any, ...], given: Any) -> Any:
-        if present() is not None or args[0].dim() != 2:
-            return given
-        x, state = args[0], args[1] if len(args) > 1 else None
-        state = (state,) if isinstance(state, Tensor) else state
-        if isinstance(part, Cell):
-            output, new = given[0], tuple(given[1])
-        else:
-            new = (given,) if isinstance(given, Tensor) else tuple(given)
-            output = new[0]
-        if state is None:
-            state = tuple(torch.zeros_like(s) for s in new)
-        mine = [loop for loop in loops if loop.cell is cell and loop.goes_on(tuple(state))]
-        if not mine:
-            mine = [_Loop(path, cell, tuple(state))]
-            loops.extend(mine)
-        output, new = mine[-1].take(x, output, new)
-        if isinstance(part, Cell):
-            return output, new
-        return new[0] if isinstance(given, Tensor) else new
-
-    hook = part.register_forward_hook(after)
-    try:
-        yield
-    finally:
-        hook.remove()

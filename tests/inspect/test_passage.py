@@ -10,7 +10,7 @@ import elman.nn
 from elman.cells import CELLS, make
 from elman.inspect import Passage, observe
 from elman.inspect.passage import _passage
-from elman.kernels import run
+from elman.kernels import run, use
 from elman.kernels.witness import witnessed
 
 T, B, D, H = 6, 3, 4, 5
@@ -158,3 +158,123 @@ def test_a_second_backward_pass_replaces_the_first():
     output[0].sum().backward()
     assert passage.gradients[0][1:].abs().max() == 0
     assert all_of_it[1:].abs().min() > 0
+
+
+def of_layer(name, reset=None, lengths=None, training=False, backend="reference", **options):
+    """Passages of a layer in both directions over random sequences, and its output."""
+    torch.manual_seed(0)
+    layer = elman.nn.Recurrent(name, D, H, bidirectional=True, **options).double()
+    layer.train(training)
+    x = torch.randn(T, B, D, dtype=torch.double)
+    state = [
+        tuple(torch.randn_like(s) for s in part) for part in layer.init_state(B, dtype=x.dtype)
+    ]
+    with use(backend):
+        (output, _), found = observe(layer, lambda: layer(x, state, lengths=lengths, reset=reset))
+    return output, found
+
+
+RESET = torch.zeros(T, B, dtype=torch.bool)
+RESET[[0, 3, 4, 2, 5], [0, 0, 0, 1, 2]] = True
+"""At the first step, two running, and one beyond a row of length 4."""
+
+
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru", "irnn"])
+@pytest.mark.parametrize("reset", [None, RESET])
+@pytest.mark.parametrize("lengths", [None, torch.tensor([6, 4, 3])])
+@pytest.mark.parametrize("zoneout", [0.0, 0.3])
+def test_every_step_taken_again_is_what_the_layer_did(name, reset, lengths, zoneout):
+    output, passages = of_layer(name, reset, lengths, zoneout=zoneout)
+    assert [p.reverse for p in passages] == [False, True]
+    for passage in passages:
+        assert (passage.anew is None) == (reset is None)
+        for t in range(T):
+            on = passage.valid[t]
+            y, new = passage.step(passage.x[t, on], tuple(s[t, on] for s in passage.before))
+            assert (y - passage.output[t, on]).abs().max() < 1e-12
+            for a, b in zip(new, passage.states, strict=True):
+                assert (a - b[t, on]).abs().max() < 1e-12
+    if reset is not None and lengths is None:
+        forth, back = passages
+        assert forth.anew.tolist() == RESET.tolist()
+        # Row 0 begins sequences at 0, 3 and 4: backwards those before them end there.
+        assert back.anew[:, 0].nonzero().flatten().tolist() == [2, 3]
+
+
+def test_masks_drawn_in_training_are_those_of_each_step():
+    _, passages = of_layer("lstm", RESET, [6, 4, 3], training=True, zoneout=[0.5, 0.2])
+    for passage in passages:
+        assert passage.kept == pytest.approx([0.5, 0.2], abs=0.15)
+        for t in range(T):
+            on = passage.valid[t]
+            x, before = passage.x[t, on], tuple(s[t, on] for s in passage.before)
+            _, new = passage.step(x, before, hold=tuple(h[t, on] for h in passage.hold))
+            for a, b in zip(new, passage.states, strict=True):
+                assert (a - b[t, on]).abs().max() < 1e-12
+            # Without them it is the mean over all that might be drawn.
+            _, plain = passage.step(x, before, hold=(0.0, 0.0))
+            _, mean = passage.step(x, before)
+            for a, old, new, z in zip(mean, before, plain, passage.kept, strict=True):
+                torch.testing.assert_close(a, z * old + (1 - z) * new)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_gradients_of_states_with_resets_and_zoneout_are_the_same_on_every_backend(training):
+    for name in ("lstm", "gru"):
+        found = []
+        for backend in ("cpu", "reference"):
+            output, passages = of_layer(name, RESET, [6, 4, 3], training, backend, zoneout=0.3)
+            output.square().sum().backward()
+            found.append([g for p in passages for g in p.gradients])
+        for a, b in zip(*found, strict=True):
+            torch.testing.assert_close(a, b)
+
+
+def test_the_gradient_by_a_state_before_a_reset_is_exactly_zero():
+    output, (forth, back) = of_layer("lstm", RESET, zoneout=0.3)
+    output[-1].sum().backward()
+    h, c = forth.gradients
+    # The last sequence of each row begins at 4, 2 and 5.
+    for b, first in enumerate((4, 2, 5)):
+        assert h[:first, b].abs().max() == 0
+        assert c[:first, b].abs().max() == 0
+        assert h[first:, b].abs().min() > 0
+    assert forth.since(torch.tensor([5, 5, 4])).tolist() == [4, 2, 0]
+    output, (forth, back) = of_layer("gru", RESET)
+    output[0].sum().backward()
+    # Backwards from 2 and 1 and 4 only, where the first sequences end.
+    assert [int((back.gradients[0][:, b] != 0).any(-1).sum()) for b in range(B)] == [3, 2, 5]
+
+
+def test_a_call_is_made_again_whatever_was_named():
+    torch.manual_seed(0)
+    layer, x, lengths = elman.nn.GRU(D, H, batch_first=True), torch.randn(B, T, D), [6, 4, 3]
+    reset, state = RESET.t(), torch.randn(1, B, H)
+    plain, _ = layer(x, state, lengths=lengths, reset=reset)
+    _, (passage,) = observe(
+        layer, lambda: layer(input=x, hx=state, lengths=lengths, reset=reset, return_states=True)
+    )
+    assert torch.equal(passage.by.reset, RESET)
+    again = passage.by.again(torch.cat([passage.by.x] * 2, 1))
+    torch.testing.assert_close(again, torch.cat([plain.detach().transpose(0, 1)] * 2, 1))
+    ours = elman.nn.Recurrent("gru", D, H, zoneout=0.5)
+    first = (torch.randn(B, H),)
+    _, (passage,) = observe(
+        ours, lambda: ours(x.transpose(0, 1), [first], torch.tensor(lengths), RESET)
+    )
+    again = passage.by.again(passage.by.x)
+    plain, _ = ours.eval()(x.transpose(0, 1), [first], lengths, RESET)
+    torch.testing.assert_close(again, plain.detach())
+
+
+def test_a_loop_may_name_what_it_hands_on():
+    cell, x = nn.LSTMCell(D, H), torch.randn(T, B, D)
+
+    def loop(**first):
+        state = None
+        for row in x:
+            state = cell(input=row, hx=state) if first else cell(row, state)
+
+    for first in ({}, {"named": True}):
+        _, passages = observe(cell, lambda first=first: loop(**first))
+        assert [p.steps for p in passages] == [T]

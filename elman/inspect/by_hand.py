@@ -1,0 +1,116 @@
+"""A loop over a cell that somebody wrote by hand, followed from outside.
+
+There is no layer then and no run to look on at, only calls of a cell: those belong together of
+which each is given the very state that the one before gave out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from elman.cells.base import Cell, State
+from elman.kernels.witness import handed_on, present
+
+
+class TorchStep(Cell):
+    """One of torch.nn's cells as one of ours."""
+
+    def __init__(self, module: nn.RNNCellBase) -> None:
+        n = module.hidden_size
+        states = 2 if isinstance(module, nn.LSTMCell) else 1
+        super().__init__(module.input_size, n, state_sizes=(n,) * states)
+        self.module = module
+
+    def recurrent_weights(self) -> list[str]:
+        """The one that torch calls weight_hh."""
+        return ["module.weight_hh"]
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """torch's step."""
+        found = self.module(x, state if len(state) > 1 else state[0])
+        new = (found,) if isinstance(found, Tensor) else tuple(found)
+        return new[0], new
+
+
+@dataclass(eq=False)
+class Loop:
+    """Calls of one cell, each with the state that the one before gave."""
+
+    path: str
+    cell: Cell
+    start: State
+    x: list[Tensor] = field(default_factory=list)
+    outputs: list[Tensor] = field(default_factory=list)
+    states: list[State] = field(default_factory=list)
+    came: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+
+    @property
+    def gradients(self) -> State | None:
+        """As a `Witness` has them."""
+        if not self.came:
+            return None
+        return tuple(
+            torch.stack(
+                [self.came.get((t, i), torch.zeros_like(s[i])) for t, s in enumerate(self.states)]
+            )
+            for i in range(len(self.start))
+        )
+
+    def goes_on(self, state: State) -> bool:
+        """Whether a state is the one that the last call gave."""
+        last = self.states[-1]
+        return len(last) == len(state) and all(a is b for a, b in zip(last, state, strict=True))
+
+    def take(self, x: Tensor, output: Tensor, new: State) -> tuple[Tensor, State]:
+        """One more call: what it hands on, under names that autograd reports on."""
+        output, new = handed_on(output, new, partial(self._come, len(self.x)))
+        self.x.append(x.detach())
+        self.outputs.append(output)
+        self.states.append(new)
+        return output, new
+
+    def _come(self, t: int, i: int, gradient: Tensor) -> None:
+        if (t, i) in self.came:
+            self.came.clear()
+        self.came[t, i] = gradient.detach()
+
+
+@contextmanager
+def looped(part: Cell | nn.RNNCellBase, path: str, loops: list[Loop]) -> Iterator[None]:
+    """Follow a loop written by hand over a cell."""
+    cell = part if isinstance(part, Cell) else TorchStep(part)
+
+    def after(_: nn.Module, args: tuple[Any, ...], named: dict[str, Any], given: Any) -> Any:
+        x, state = (*signature(part.forward).bind(*args, **named).arguments.values(), None)[:2]
+        if present() is not None or x.dim() != 2:
+            return given
+        state = (state,) if isinstance(state, Tensor) else state
+        if isinstance(part, Cell):
+            output, new = given[0], tuple(given[1])
+        else:
+            new = (given,) if isinstance(given, Tensor) else tuple(given)
+            output = new[0]
+        if state is None:
+            state = tuple(torch.zeros_like(s) for s in new)
+        mine = [loop for loop in loops if loop.cell is cell and loop.goes_on(tuple(state))]
+        if not mine:
+            mine = [Loop(path, cell, tuple(state))]
+            loops.extend(mine)
+        output, new = mine[-1].take(x, output, new)
+        if isinstance(part, Cell):
+            return output, new
+        return new[0] if isinstance(given, Tensor) else new
+
+    hook = part.register_forward_hook(after, with_kwargs=True)
+    try:
+        yield
+    finally:
+        hook.remove()
