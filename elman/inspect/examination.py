@@ -81,6 +81,9 @@ class Layer:
             int(passage.lengths.max()),
             decay=_finite(self.flow.decay),
             growth=_growth(whole),
+            gradient=_finite(
+                math.sqrt(sum(float(g.double().square().sum()) for g in self.flow.gradients))
+            ),
         )
         facts.rectified = (
             getattr(passage.cell, "nonlinearity", "") == "relu" or facts.cell == "IRNN"

@@ -15,6 +15,7 @@ class LayerFacts:
         steps: of the sequences looked at.
         decay: factor of the gradient's norm in a step back.
         growth: norm of the gradient at the last lag over that at lag 1.
+        gradient: its norm by the states of this layer at all lags of all rows together.
         horizon, beyond: steps of memory, and whether it reaches past what was looked at.
         stuck: for each gate the share of units that are above 0.95, and below 0.05, in at least
             95 % of all steps.
@@ -36,6 +37,7 @@ class LayerFacts:
     steps: int
     decay: float | None = None
     growth: float | None = None
+    gradient: float | None = None
     horizon: float | None = None
     beyond: bool = False
     stuck: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -58,6 +60,8 @@ class RunFacts:
     Attributes:
         need: how many steps back the data depends on itself, or the target on the input.
         need_by: how that was measured.
+        need_reversed: the same if sequences were read from their other end; of tasks that give
+            one answer a sequence.
         settings: of the run.
         window: steps that gradients flow through in training.
         clip_rate: share of the later steps whose gradient was clipped.
@@ -74,6 +78,7 @@ class RunFacts:
 
     need: float | None = None
     need_by: str = ""
+    need_reversed: float | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     window: int | None = None
     clip_rate: float | None = None

@@ -1,13 +1,18 @@
-"""What the literature does about a disease, as settings of `elman train`, with its source."""
+"""What the literature does about a disease, as settings of `elman train`, with its source.
+
+Which options a cell has is asked of the cell, so that no remedy is proposed that it cannot take.
+"""
 
 from __future__ import annotations
 
 import math
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+from elman.cells import CELLS, make, options_of
 from elman.inspect.facts import LayerFacts, RunFacts
+from elman.training import Settings
 
 FAR = 20
 """Steps beyond which no ungated network is worth mending: what keeps it from exploding makes it
@@ -17,6 +22,12 @@ EXPANDS = 1.2
 UPDATES, LEAPS = 0.03, 0.2
 """Size of an update over that of the weights: too much for long, and too much even once; around
 1e-3 is usual."""
+NEARER = 0.5
+"""Of the need: so much less is worth reading a sequence the other way."""
+LONG = 4
+"""Times the need: a window so long carries gradients of which three quarters serve nothing."""
+_SLOWEST = 1e-3
+"""Of the learning rate, at once: figures that ask for less are of a training that broke."""
 
 
 @dataclass(frozen=True)
@@ -44,49 +55,177 @@ class Remedy:
         return " ".join(f"--set {shlex.quote(pair) if ' ' in pair else pair}" for pair in pairs)
 
 
+def changes(remedy: Remedy, run: RunFacts) -> bool:
+    """Whether it would make a run another one: an option that its cell has anyway does not.
+
+    >>> run = RunFacts(settings={"cell": "lstm", "cell_options": {}})
+    >>> changes(Remedy("", {"cell_options": {"forget_bias": 1.0}}, ""), run)
+    False
+    """
+    if not run.settings or not remedy.settings:
+        return True
+    return _spelt_out(run.settings | remedy.settings) != _spelt_out(run.settings)
+
+
+def _spelt_out(settings: dict[str, Any]) -> dict[str, Any]:
+    cell = settings.get("cell")
+    own = options_of(cell) if cell in CELLS else {}
+    known = settings | {"cell_options": own | (settings.get("cell_options") or {})}
+    if "clip" in settings:
+        clipping = {k: settings.get(k) for k in ("clip", "clip_at")}
+        known["clip_at"] = Settings.of(clipping).clip_threshold
+    return known
+
+
+# Of the cell
+
+
+def _name(cell: str) -> str | None:
+    """What `elman train` calls a cell of this class."""
+    return next((name for name, kind in CELLS.items() if kind.__name__ == cell), None)
+
+
+def _has(facts: LayerFacts, option: str) -> bool:
+    name = _name(facts.cell)
+    return name is not None and option in options_of(name)
+
+
+def gated(facts: LayerFacts) -> bool:
+    """Whether gates keep the state, whose biases can begin by how long is to be remembered."""
+    return _has(facts, "chrono")
+
+
 def with_options(run: RunFacts, **changed: Any) -> dict[str, Any]:
     """The setting that changes these options of the cell and leaves the others."""
     return {"cell_options": {**(run.settings.get("cell_options") or {}), **changed}}
 
 
-def orthogonal(run: RunFacts, what: str) -> Remedy:
-    """Recurrent weights that begin orthogonal."""
-    return Remedy(what, with_options(run, init="orthogonal"), "Saxe, McClelland & Ganguli 2014")
+def begun(run: RunFacts, settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings that say how weights begin, and that nothing else says it."""
+    return settings | ({"init_scale": None} if run.settings.get("init_scale") is not None else {})
 
 
-def normalised(run: RunFacts, what: str) -> Remedy:
-    """Layer normalisation within the cell."""
-    return Remedy(what, with_options(run, layer_norm=True), "Ba, Kiros & Hinton 2016")
+def orthogonal(
+    facts: LayerFacts,
+    run: RunFacts,
+    what: str = "recurrent weights that begin orthogonal",
+    source: str = "Saxe, McClelland & Ganguli 2014",
+) -> tuple[Remedy, ...]:
+    """Recurrent weights that begin orthogonal, where the cell has a choice."""
+    if not _has(facts, "init"):
+        return ()
+    return (Remedy(what, begun(run, with_options(run, init="orthogonal")), source),)
+
+
+def normalised(facts: LayerFacts, run: RunFacts, what: str) -> tuple[Remedy, ...]:
+    """Layer normalisation within the cell, where it has that."""
+    if not _has(facts, "layer_norm"):
+        return ()
+    return (Remedy(what, with_options(run, layer_norm=True), "Ba, Kiros & Hinton 2016"),)
+
+
+def to_move(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
+    """Cures of a gate that is always open or always shut."""
+    options = run.settings.get("cell_options") or {}
+    usual = {k: v for k, v in options.items() if k not in ("forget_bias", "chrono")}
+    return (
+        Remedy(
+            "biases of the gates that begin where a gate can move",
+            begun(run, {"cell_options": usual}),
+            "Jozefowicz, Zaremba & Sutskever 2015",
+        ),
+        *normalised(facts, run, "normalise what goes into the gates"),
+        *to_slow(run),
+    )
+
+
+def to_bound(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
+    """Cures of a state that grows without bound."""
+    if _has(facts, "coupled"):
+        coupled = Remedy(
+            "input and forget gate coupled, f = 1 - i, which bounds the cell",
+            with_options(run, coupled=True),
+            "Greff et al. 2017",
+        )
+        return *normalised(facts, run, "the cell state normalised before it is read"), coupled
+    start = () if gated(facts) else orthogonal(facts, run)
+    if facts.cell == "GRU":
+        return start
+    return *start, Remedy(
+        "a gated cell whose state is a mean of bounded ones",
+        {"cell": "gru", "cell_options": {}},
+        "Cho et al. 2014",
+    )
+
+
+def to_revive(facts: LayerFacts, run: RunFacts) -> Remedy:
+    """Units that cannot die, in place of rectified ones."""
+    settings: dict[str, Any] = {"cell": "elman", "cell_options": {"nonlinearity": "tanh"}}
+    if _has(facts, "nonlinearity"):
+        settings = {"cell": _name(facts.cell), **with_options(run, nonlinearity="tanh")}
+    return Remedy("units that cannot die: tanh", settings, "Glorot & Bengio 2010")
 
 
 def to_remember(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
-    """Cures of a short memory, the one for this cell first."""
+    """Cures of a short memory, the one for this cell first; where the memory that there is would
+    do from the other end, reading from there before all."""
     need = max(4, round(run.need or 0))
-    gated = Remedy(
-        "a gated cell whose gates begin open for as long as is needed",
-        {"cell": "lstm", "cell_options": {"chrono": need}},
-        "Hochreiter & Schmidhuber 1997; Tallec & Ollivier 2018",
-    )
-    identity = Remedy(
-        "rectified units that begin as the identity",
-        {"cell": "irnn", "cell_options": {}},
-        "Le, Jaitly & Hinton 2015",
-    )
-    if facts.cell in ("LSTM", "GRU"):
-        chrono_begun = Remedy(
-            f"biases of the gates that begin with horizons up to {need} {run.unit}",
-            with_options(run, chrono=need),
-            "Tallec & Ollivier 2018",
-        )
-        forget = Remedy(
-            "a bias of the forget gate that begins at 1",
-            with_options(run, forget_bias=1.0),
-            "Gers, Schmidhuber & Cummins 2000; Jozefowicz, Zaremba & Sutskever 2015",
-        )
-        return (chrono_begun, forget) if facts.cell == "LSTM" else (chrono_begun,)
-    if facts.cell == "Elman":
-        return gated, identity, orthogonal(run, "recurrent weights that begin orthogonal")
-    return gated, identity
+    turned = _turned(run)
+    if gated(facts):
+        found = [
+            Remedy(
+                f"biases of the gates that begin with horizons up to {need} {run.unit}",
+                begun(run, with_options(run, chrono=need)),
+                "Tallec & Ollivier 2018",
+            )
+        ]
+        # A chrono start says what the bias of the forget gate is, whatever forget_bias.
+        chrono = (run.settings.get("cell_options") or {}).get("chrono")
+        if _has(facts, "forget_bias") and chrono is None:
+            found.append(
+                Remedy(
+                    "a bias of the forget gate that begins at 1",
+                    begun(run, with_options(run, forget_bias=1.0)),
+                    "Gers, Schmidhuber & Cummins 2000; Jozefowicz, Zaremba & Sutskever 2015",
+                )
+            )
+    else:
+        found = [
+            Remedy(
+                "a gated cell whose gates begin open for as long as is needed",
+                begun(run, {"cell": "lstm", "cell_options": {"chrono": need}}),
+                "Hochreiter & Schmidhuber 1997; Tallec & Ollivier 2018",
+            )
+        ]
+        if facts.cell != "IRNN":
+            found.append(
+                Remedy(
+                    "rectified units that begin as the identity",
+                    begun(run, {"cell": "irnn", "cell_options": {}}),
+                    "Le, Jaitly & Hinton 2015",
+                )
+            )
+        found += orthogonal(facts, run)
+    if facts.horizon is not None and facts.horizon >= (run.need_reversed or 0.0):
+        return *turned, *found
+    return *found, *turned
+
+
+def _turned(run: RunFacts) -> tuple[Remedy, ...]:
+    """Reading from the end, or from both ends, where what matters stands far from the end."""
+    settings = run.settings
+    if run.need is None or run.need_reversed is None or settings.get("bidirectional") is not False:
+        return ()
+    if run.need_reversed > NEARER * run.need:
+        return ()
+    both: dict[str, Any] = {"bidirectional": True}
+    if settings.get("reverse"):
+        both["reverse"] = False
+    from_both = Remedy("reading from both ends", both, "Schuster & Paliwal 1997")
+    if settings.get("reverse") is not False:
+        return (from_both,)
+    what = f"reading from the end, so that the need is {run.need_reversed:.3g} {run.unit}"
+    return Remedy(what, {"reverse": True}, "Sutskever, Vinyals & Le 2014"), from_both
 
 
 def to_calm(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
@@ -94,27 +233,125 @@ def to_calm(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
     at = run.norms[0] if run.norms is not None and math.isfinite(run.norms[0]) else 1.0
     clipped = Remedy(
         "clip the norm of the gradient, at the median that was measured",
-        {"clip": "norm", "clip_at": rounded(min(at, 1.0))},
+        {"clip": "norm", "clip_at": rounded(min(at, 1.0)) or 1.0},
         "Pascanu, Mikolov & Bengio 2013",
     )
-    begun = orthogonal(run, "recurrent weights that begin orthogonal, of radius 1")
-    gated = Remedy(
-        "a gated cell", {"cell": "lstm", "cell_options": {}}, "Hochreiter & Schmidhuber 1997"
-    )
-    if run.need is not None and run.need > FAR:
-        gated = replace(
-            gated, settings={"cell": "lstm", "cell_options": {"chrono": round(run.need)}}
-        )
-    rate = to_slow(run)
-    if facts.cell in ("LSTM", "GRU"):
-        return clipped, *rate
-    if facts.cell != "Elman":
-        return clipped, gated, *rate
+    rest = (*_shorter(run), *to_slow(run))
+    if gated(facts):
+        return clipped, *rest
+    far = run.need is not None and run.need > FAR
+    lstm: dict[str, Any] = {"cell": "lstm", "cell_options": {}}
+    if far:
+        lstm = begun(run, {"cell": "lstm", "cell_options": {"chrono": round(run.need or 0)}})
+    gates = Remedy("a gated cell", lstm, "Hochreiter & Schmidhuber 1997")
+    what = "recurrent weights that begin orthogonal, of radius 1"
+    start = tuple(r for r in orthogonal(facts, run, what) if changes(r, run))
     # Clipping helps a step that is now and then too long, not a matrix that always is.
-    if run.need is not None and run.need > FAR:
-        return gated, clipped, begun, *rate
-    expands = facts.radius is not None and facts.radius > EXPANDS
-    return (begun, clipped, gated, *rate) if expands else (clipped, begun, gated, *rate)
+    if far:
+        return gates, clipped, *start, *rest
+    if facts.radius is not None and facts.radius > EXPANDS:
+        return *(start or (gates,)), clipped, *((gates,) if start else ()), *rest
+    return clipped, *start, gates, *rest
+
+
+def _shorter(run: RunFacts) -> tuple[Remedy, ...]:
+    """A shorter window, where gradients flow through far more steps than the data needs: over k
+    of them they grow by the k-th power of what they grow by in one."""
+    if not run.window or not run.need or run.window < LONG * run.need:
+        return ()
+    enough = max(2, math.ceil(2 * run.need))
+    k1 = run.settings.get("k1")
+    if k1 is None or enough >= run.window:
+        return ()
+    settings = {"k2": max(k1, enough)} if run.settings.get("k2") else {"k1": enough}
+    return (
+        Remedy(
+            f"windows of {max(settings.values())} {run.unit}, twice what the data needs",
+            settings,
+            "Williams & Peng 1990",
+        ),
+    )
+
+
+def to_look_back(run: RunFacts, steps: int, what: str) -> Remedy:
+    """Longer windows; no setting where training has none."""
+    name = "k2" if run.settings.get("k2") else "k1"
+    return Remedy(
+        f"windows of {steps} {run.unit}, {what}",
+        {name: steps} if name in run.settings else {},
+        "Williams & Peng 1990; Tallec & Ollivier 2017",
+    )
+
+
+def to_reach_down(facts: LayerFacts, layers: int, run: RunFacts) -> tuple[Remedy, ...]:
+    """Cures of gradients that vanish between the layers of a stack of so many."""
+    residual = Remedy(
+        "connections past each layer: what it reads is added to what it gives out",
+        {"residual": True},
+        "He, Zhang, Ren & Sun 2016; Wu et al. 2016",
+    )
+    fewer = min(4, layers - 1)
+    # One layer alone has nothing to be joined to.
+    parted = {"residual": False} if fewer == 1 and run.settings.get("residual") else {}
+    short = Remedy(
+        "one layer" if fewer == 1 else f"{fewer} layers: plain stacks seldom gain beyond four",
+        {"num_layers": fewer, **parted},
+        "Wu et al. 2016",
+    )
+    return (
+        residual,
+        *orthogonal(
+            facts,
+            run,
+            "weights between layers that keep the gradient's size, recurrent ones orthogonal",
+            "Glorot & Bengio 2010; Saxe, McClelland & Ganguli 2014",
+        ),
+        *normalised(facts, run, "layer normalisation within the cell"),
+        short,
+    )
+
+
+def to_clip_less(run: RunFacts) -> tuple[Remedy, ...]:
+    """Cures of clipping that always acts."""
+    if run.norms is None or not math.isfinite(run.norms[1]):
+        return to_slow(run)
+    return (
+        Remedy(
+            "a threshold that nine steps in ten stay below",
+            {"clip": "norm", "clip_at": rounded(run.norms[1])},
+            "Pascanu, Mikolov & Bengio 2013",
+        ),
+        *to_slow(run),
+    )
+
+
+def to_generalise(layers: list[LayerFacts], run: RunFacts) -> tuple[Remedy, ...]:
+    """Cures of learning by heart; none that would do less than what is done already."""
+    settings = run.settings
+    found = []
+    if (settings.get("patience") or math.inf) > 5:
+        found.append(
+            Remedy("stop when validation no longer gains", {"patience": 5}, "Prechelt 1998")
+        )
+    dropped = float(settings.get("dropout") or 0.0)
+    more = rounded(min(0.5, dropped + 0.25))
+    if more > dropped:
+        found.append(Remedy("more dropout", {"dropout": more}, "Zaremba, Sutskever & Vinyals 2014"))
+    if float(settings.get("recurrent_dropout") or 0.0) < 0.3 and all(map(_recurs, layers)):
+        found.append(
+            Remedy(
+                "dropout of the recurrent weights",
+                {"recurrent_dropout": 0.3},
+                "Merity, Keskar & Socher 2018",
+            )
+        )
+    return tuple(found)
+
+
+def _recurs(facts: LayerFacts) -> bool:
+    """Whether the cell has weights that multiply the state."""
+    name = _name(facts.cell)
+    return name is None or bool(make(name, 1, 2).recurrent_weights())
 
 
 def to_slow(run: RunFacts) -> tuple[Remedy, ...]:
@@ -131,7 +368,7 @@ def to_slow(run: RunFacts) -> tuple[Remedy, ...]:
     what = (
         "a third of the learning rate" if factor == 1 / 3 else "a rate at which weights move less"
     )
-    return (Remedy(what, {"lr": rounded(lr * factor)}, "Bengio 2012"),)
+    return (Remedy(what, {"lr": rounded(lr * max(factor, _SLOWEST))}, "Bengio 2012"),)
 
 
 def rounded(value: float) -> float:
@@ -142,6 +379,8 @@ def rounded(value: float) -> float:
 def _yaml(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{k}: {_yaml(v)}" for k, v in value.items()) + "}"
+    if value is None:
+        return "null"
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)

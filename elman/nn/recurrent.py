@@ -121,9 +121,10 @@ class Recurrent(nn.Module):
         self._joined = [self._width(layer) == self.output_size for layer in range(num_layers)]
         if (residual or highway) and not any(self._joined):
             raise InputError(
-                f"residual and highway connect layers whose input is as wide as their output; "
-                f"here the only layer takes {self.input_size} features and gives "
-                f"{self.output_size}."
+                f"{'residual' if residual else 'highway'} joins a layer's input and output where "
+                f"they are as wide; the only layer takes {self.input_size} features and gives "
+                f"{self.output_size}.",
+                fix="Set num_layers to 2 or more.",
             )
         like = {k: options[k] for k in ("device", "dtype") if k in options}
         self.gates = nn.ModuleList(

@@ -41,6 +41,9 @@ class TaskSettings(Settings):
         0.0, ge=0, lt=1, description="dropout of recurrent weights, one mask a sequence"
     )
     zoneout: float = Field(0.0, ge=0, lt=1, description="chance that a state keeps its old value")
+    residual: bool = Field(
+        False, description="each layer's input is added to its output, where both are as wide"
+    )
     encoding: str | None = Field(None, description="text encoding of the files; found when empty")
     valid_fraction: float = Field(
         0.1, ge=0, lt=1, description="share held out to choose the best model"

@@ -127,6 +127,9 @@ class ClassifySettings(TaskSettings):
     bidirectional: bool = Field(
         True, description="read forwards and backwards; false for models that are to stream"
     )
+    reverse: bool = Field(
+        False, description="read each sequence from its end; only where bidirectional is false"
+    )
     pooling: Literal["last", "mean", "max", "attention"] = Field(
         "max", description="how the outputs of all steps become one vector"
     )
@@ -158,10 +161,17 @@ class ClassifySettings(TaskSettings):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _one_direction_to_turn(self) -> Self:
+        if self.reverse and self.bidirectional:
+            raise ValueError("reverse needs bidirectional=false, or both ways are read anyway")
+        return self
+
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded inputs `(B, T)` or `(B, T, C)`, lengths `(B,)` and classes `(B,)`."""
+    """Padded inputs `(B, T)` or `(B, T, C)` in the order in which they are read, lengths `(B,)`
+    and classes `(B,)`."""
 
     inputs: Tensor
     lengths: Tensor
@@ -321,6 +331,7 @@ class Classify:
             variational=True,
             recurrent_dropout=settings.recurrent_dropout,
             zoneout=settings.zoneout,
+            residual=settings.residual,
             **settings.cell_options,
         )
         beside = front if settings.front_beside else None
@@ -414,7 +425,7 @@ class Classify:
 
         more = np.sort(drawn[: min(_DEPENDENCE_OF, len(inputs))])
         known = self._batch([inputs[k] for k in more], classes[more])
-        first = inputs[int(chosen[0])]
+        first = self._in_reading_order(inputs[int(chosen[0])])
         vocabulary = self.encoder if isinstance(self.encoder, Vocabulary) else None
         labels: Any = (
             np.asarray(first, float).reshape(len(first), -1)[:, 0].tolist()
@@ -499,6 +510,9 @@ class Classify:
             return [self.encoder.encode(text)[:most] for text in inputs]
         return [self.encoder.transform(series[:most]) for series in inputs]
 
+    def _in_reading_order(self, x: NDArray[Any]) -> NDArray[Any]:
+        return x[::-1] if self.settings.reverse else x
+
     def _batch(self, inputs: Sequence[NDArray[Any]], classes: Codes | None = None) -> Batch:
         lengths = np.array([len(x) for x in inputs], dtype=np.int64)
         longest = int(lengths.max(initial=0))
@@ -507,7 +521,7 @@ class Classify:
         else:
             padded = np.zeros((len(inputs), longest, self.channels), dtype=np.float32)
         for row, x in enumerate(inputs):
-            padded[row, : len(x)] = x
+            padded[row, : len(x)] = self._in_reading_order(x)
         known = np.zeros(len(inputs), np.int64) if classes is None else classes
         return Batch(torch.from_numpy(padded), torch.from_numpy(lengths), torch.from_numpy(known))
 
@@ -648,6 +662,12 @@ class ClassifyStepper:
             raise InputError(
                 "This model reads backwards too, so it needs the whole sequence and cannot stream.",
                 fix="Train it with bidirectional=false.",
+            )
+        if settings.reverse:
+            raise InputError(
+                "This model reads sequences from their end, so it cannot begin before that has "
+                "come, and cannot stream.",
+                fix="Train it with reverse=false.",
             )
         if settings.front_channels:
             raise InputError(

@@ -273,6 +273,7 @@ class Forecast:
             "norm": s.window_norm,
             "recurrent_dropout": s.recurrent_dropout,
             "zoneout": s.zoneout,
+            "residual": s.residual,
             **s.cell_options,
         }
         sizes = (len(self.targets), self.lookback, self.horizon)

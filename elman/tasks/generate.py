@@ -230,6 +230,7 @@ class Generate:
             variational=settings.variational,
             recurrent_dropout=settings.recurrent_dropout,
             zoneout=settings.zoneout,
+            residual=settings.residual,
             **settings.cell_options,
         )
         model = LanguageModel(
