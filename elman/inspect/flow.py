@@ -4,7 +4,8 @@ A loss over a whole sequence mixes what every step wants. Here each sequence is 
 its steps only, t, and the backward pass from there says for every lag k what it makes of the
 state and of the input k steps before: the norms of ∂L_t/∂s_{t-k} and ∂L_t/∂x_{t-k} (Pascanu,
 Mikolov & Bengio 2013, eq. 3 to 5). Rows of a batch do not touch one another, so that one backward
-pass serves all of them at once.
+pass serves all of them at once. A sequence ends where the layer is reset: no gradient comes from
+one to another, and lags are counted within the one that is asked.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Flow:
         passage: the layer.
         at: `(B,)`, the step of lag 0.
         states: for each state `(K, B)`: norms of ∂L_t/∂s_{t-k}, the other states held; NaN where a
-            row has no such step.
+            row has no such step, or had a reset since.
         whole: `(K, B)`, those of all states together.
         influence: `(K, B)`, norms of ∂L_t/∂x_{t-k} by what the layer reads; None where it cannot
             be followed.
@@ -212,22 +213,23 @@ def _flow(passage: Passage, top: Passage, at: Tensor, by_input: Tensor | None) -
         at = passage.lengths - 1
     elif passage.reverse != top.reverse:
         at = passage.lengths - 1 - at
-    norms = tuple(_by_lag(g, at) for g in gradients)
+    since = passage.since(at)
+    norms = tuple(_by_lag(g, at, since) for g in gradients)
     influence = None
     if by_input is not None:
         turned = passage.lengths if passage.reverse else None
-        influence = _by_lag(in_own_time(by_input, turned), at)
+        influence = _by_lag(in_own_time(by_input, turned), at, since)
     whole = torch.stack([n.square() for n in norms]).sum(0).sqrt()
     return Flow(passage, at, norms, whole, influence, gradients)
 
 
-def _by_lag(rows: Tensor, at: Tensor) -> Tensor:
-    """Norms of `(T, B, size)` as `(K, B)`: lag k of row b is step `at[b] - k`. What is beyond all
-    numbers is infinite."""
+def _by_lag(rows: Tensor, at: Tensor, since: Tensor) -> Tensor:
+    """Norms of `(T, B, size)` as `(K, B)`: lag k of row b is step `at[b] - k`, as far back as
+    `since[b]`. What is beyond all numbers is infinite."""
     norms = rows.detach().double().norm(dim=-1).nan_to_num(nan=math.inf)
-    lags = torch.arange(int(at.max()) + 1, device=rows.device)[:, None]
+    lags = torch.arange(int((at - since).max()) + 1, device=rows.device)[:, None]
     steps = at[None] - lags
-    return torch.where(steps < 0, torch.nan, norms.gather(0, steps.clamp(min=0)))
+    return torch.where(steps < since, torch.nan, norms.gather(0, steps.clamp(min=0)))
 
 
 def weight_share(flow: Flow, rows: int = 16) -> Tensor:
@@ -255,16 +257,19 @@ def weight_share(flow: Flow, rows: int = 16) -> Tensor:
     leaves = {n: t.detach().requires_grad_(n in names) for n, t in own.items()}
     wanted = [leaves[n] for n in names]
     keep = slice(0, min(rows, passage.batch))
-    at = flow.at[keep]
+    at, since = flow.at[keep], passage.since(flow.at)[keep]
     columns = torch.arange(len(at), device=at.device)
     before = passage.before
 
     def of_lag(k: int) -> list[Tensor]:
         steps = at - k
-        on = steps >= 0
+        on = steps >= since
         where, which = steps[on], columns[on]
+        hold = passage.hold and tuple(
+            h[where, which] if isinstance(h, Tensor) else h for h in passage.hold
+        )
         _, new = passage.step(
-            passage.x[where, which], tuple(s[where, which] for s in before), leaves
+            passage.x[where, which], tuple(s[where, which] for s in before), leaves, hold
         )
         gradient = [g[where, which] for g in flow.gradients]
         pairs = [(s, g) for s, g in zip(new, gradient, strict=True) if s.requires_grad]
@@ -273,7 +278,7 @@ def weight_share(flow: Flow, rows: int = 16) -> Tensor:
         )
         return [torch.zeros_like(w) if g is None else g for w, g in zip(wanted, found, strict=True)]
 
-    lags = range(int(at.max()) + 1)
+    lags = range(int((at - since).max()) + 1)
     total = [torch.zeros_like(w, dtype=torch.float64) for w in wanted]
     for k in lags:
         for whole, part in zip(total, of_lag(k), strict=True):

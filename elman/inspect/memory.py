@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from elman.errors import InputError
-from elman.inspect.passage import LayerCall
+from elman.inspect.layer_call import LayerCall
+from elman.inspect.passage import since
 from elman.training import health
 
 THRESHOLD = health.REACH
@@ -147,7 +148,8 @@ def by_intervention(
 
     At each lag k the input of a sequence k steps before its step `at` is replaced by what another
     sequence (or, of a lone one, another step) has there, and the layer with all it stacks runs
-    again. Influence is ‖y_t - y'_t‖ over ‖x - x'‖, unknown where both inputs are the same.
+    again. Influence is ‖y_t - y'_t‖ over ‖x - x'‖, unknown where both inputs are the same, or where
+    the layer was reset between that step and `at`.
 
     Args:
         call: of the layer, from `Passage.by`.
@@ -171,7 +173,8 @@ def by_intervention(
         )
     rows = min(rows, x.shape[1])
     at = at[:rows]
-    lags = lags_to_try(int(at.max())) if lags is None else lags
+    farthest = at - since(None if call.reset is None else call.reset[:, :rows], at)
+    lags = lags_to_try(int(farthest.max())) if lags is None else lags
     generator = torch.Generator().manual_seed(seed)
     batch = x.shape[1]
     columns = torch.arange(rows, device=x.device)
@@ -199,5 +202,5 @@ def by_intervention(
             change = (after - plain).norm(dim=-1)
             found.append(torch.where(norm > 0, change / norm, torch.nan))
     influence = torch.stack(found).double()
-    too_far = lags.to(at.device)[:, None] > at
+    too_far = lags.to(at.device)[:, None] > farthest
     return lags, influence.masked_fill(too_far, torch.nan)

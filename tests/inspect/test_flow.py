@@ -73,6 +73,100 @@ def test_an_orthogonal_recurrence_forgets_nothing():
     assert horizon(flow.influence).steps == 59
 
 
+class Fading(Linear):
+    """h' = rho h + W x: every direction at one radius."""
+
+    def __init__(self, rho):
+        super().__init__(rho)
+        with torch.no_grad():
+            self.U.weight.copy_(rho * torch.eye(H))
+
+
+@pytest.mark.parametrize(("rho", "z"), [(0.8, 0.5), (0.5, 0.9), (1.1, 0.2)])
+def test_zoneout_keeps_its_share_of_the_gradient(rho, z):
+    torch.manual_seed(0)
+    layer, x = elman.nn.Recurrent(Fading(rho), zoneout=z).eval(), torch.randn(150, 8, H)
+    (output, _), passages = observe(layer, lambda: layer(x))
+    (flow,) = flows(passages, output[-1].square().sum())
+    wanted = z + (1 - z) * rho
+    assert flow.decay == pytest.approx(wanted, rel=1e-4)
+    if wanted < 1:
+        steps = math.log(0.01) / math.log(wanted)
+        assert horizon(flow.influence).steps == pytest.approx(steps, rel=0.01)
+        lags, influence = by_intervention(passages[0].by, flow.at, lags=torch.arange(120))
+        assert horizon(influence, lags).steps == pytest.approx(steps, rel=0.05)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("z", [0.0, 0.5])
+def test_nothing_passes_beyond_a_reset(z, batch_first):
+    rho, every, steps = 0.9, 7, 40
+    torch.manual_seed(0)
+    layer = elman.nn.Recurrent(Fading(rho), zoneout=z, batch_first=batch_first).eval()
+    x, reset = torch.randn(steps, 4, H), torch.zeros(steps, 4, dtype=torch.bool)
+    reset[::every] = True
+    given = (x.transpose(0, 1), reset.t()) if batch_first else (x, reset)
+    (output, _), passages = observe(layer, lambda: layer(given[0], reset=given[1]))
+    last = (output.transpose(0, 1) if batch_first else output)[-1]
+    (flow,) = flows(passages, last.square().sum())
+    begun = steps - 1 - (steps - 1) % every
+    assert flow.gradients[0][:begun].abs().max() == 0
+    assert flow.gradients[0][begun:].abs().min() > 0
+    assert flow.whole.shape == flow.influence.shape == (steps - begun, 4)
+    assert flow.decay == pytest.approx(z + (1 - z) * rho, rel=1e-5)
+    assert len(weight_share(flow)) == steps - begun
+    for influence, lags in (
+        (flow.influence, None),
+        by_intervention(passages[0].by, flow.at, lags=torch.arange(20))[::-1],
+    ):
+        found = horizon(influence, lags)
+        assert found.steps == pytest.approx(steps - 1 - begun)
+        assert bool(influence[: steps - begun].isfinite().all())
+    assert by_intervention(passages[0].by, flow.at)[0].max() == steps - 1 - begun
+
+
+def test_rows_that_were_reset_sooner_do_not_shorten_what_the_others_remember():
+    rho = 0.9
+    layer, x = elman.nn.Recurrent(Fading(rho)), torch.randn(100, 8, H)
+    reset = torch.zeros(100, 8, dtype=torch.bool)
+    reset[torch.arange(60, 100, 10), torch.arange(4)] = True
+    _, passages = observe(layer, lambda: layer(x, reset=reset))
+    (flow,) = flows(passages)
+    assert flow.whole.isfinite().sum(0).tolist() == [40, 30, 20, 10, 100, 100, 100, 100]
+    wanted = math.log(0.01) / math.log(rho)
+    assert horizon(flow.influence).steps == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_shares_of_the_weights_gradient_with_resets_and_zoneout_are_autograds(training):
+    torch.manual_seed(0)
+    cell = make("lstm", 3, H).double()
+    layer = elman.nn.Recurrent(cell, zoneout=[0.3, 0.2]).train(training)
+    x, reset = torch.randn(9, 4, 3, dtype=torch.double), torch.zeros(9, 4, dtype=torch.bool)
+    reset[torch.tensor([2, 5, 8, 5]), torch.arange(4)] = True
+    (output, _), passages = observe(layer, lambda: layer(x, reset=reset))
+    loss = output[-1].square().sum()
+    (flow,) = flows(passages, loss)
+    share = weight_share(flow)
+    assert float(share.sum()) == pytest.approx(1.0, abs=1e-9)
+    assert len(share) == 7
+    # Where every state before the last three steps is cut off, they alone are left.
+    passage, states = passages[0], []
+    h, c = (s[6].detach() for s in passage.before)
+    for t in range(6, 9):
+        if t == 8:
+            keep = ~reset[8][:, None]
+            h, c = h * keep, c * keep
+        hold = tuple(m[t] if isinstance(m, torch.Tensor) else m for m in passage.hold)
+        _, (h, c) = passage.step(x[t], (h, c), dict(cell.named_parameters()), hold)
+        states.append(h)
+    torch.testing.assert_close(states[-1], output[-1])
+    (cut,) = torch.autograd.grad(states[-1].square().sum(), [cell.U.weight])
+    (whole,) = torch.autograd.grad(loss, [cell.U.weight])
+    kept = float((whole * cut).sum() / whole.square().sum())
+    assert float(share[:3].sum()) == pytest.approx(kept, rel=1e-6)
+
+
 @pytest.mark.parametrize("f", [0.5, 0.9, 0.99])
 def test_forget_gates_fixed_at_f_let_f_to_the_k_through(f):
     cell = make("lstm", 3, H)

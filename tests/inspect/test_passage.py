@@ -184,7 +184,7 @@ RESET[[0, 3, 4, 2, 5], [0, 0, 0, 1, 2]] = True
 @pytest.mark.parametrize("lengths", [None, torch.tensor([6, 4, 3])])
 @pytest.mark.parametrize("zoneout", [0.0, 0.3])
 def test_every_step_taken_again_is_what_the_layer_did(name, reset, lengths, zoneout):
-    output, passages = of_layer(name, reset, lengths, zoneout=zoneout)
+    _, passages = of_layer(name, reset, lengths, zoneout=zoneout)
     assert [p.reverse for p in passages] == [False, True]
     for passage in passages:
         assert (passage.anew is None) == (reset is None)
@@ -231,7 +231,7 @@ def test_gradients_of_states_with_resets_and_zoneout_are_the_same_on_every_backe
 
 
 def test_the_gradient_by_a_state_before_a_reset_is_exactly_zero():
-    output, (forth, back) = of_layer("lstm", RESET, zoneout=0.3)
+    output, (forth, _) = of_layer("lstm", RESET, zoneout=0.3)
     output[-1].sum().backward()
     h, c = forth.gradients
     # The last sequence of each row begins at 4, 2 and 5.
@@ -240,7 +240,7 @@ def test_the_gradient_by_a_state_before_a_reset_is_exactly_zero():
         assert c[:first, b].abs().max() == 0
         assert h[first:, b].abs().min() > 0
     assert forth.since(torch.tensor([5, 5, 4])).tolist() == [4, 2, 0]
-    output, (forth, back) = of_layer("gru", RESET)
+    output, (_, back) = of_layer("gru", RESET)
     output[0].sum().backward()
     # Backwards from 2 and 1 and 4 only, where the first sequences end.
     assert [int((back.gradients[0][:, b] != 0).any(-1).sum()) for b in range(B)] == [3, 2, 5]
