@@ -6,7 +6,10 @@ trajectory in `lyapunov`, where the state comes to rest in `fixed_points`, and t
 weights alone, whatever the input, in `orthogonality`.
 
 The state is all states of the layer side by side, n numbers. Everything is computed in float64 by
-the cell's own step, from copies of its weights, and its derivatives are autograd's.
+the layer's own step, from copies of its weights, and its derivatives are autograd's. Zoneout is
+part of the step, as in evaluation: a state of which the share z is kept has z I + (1 - z) J for
+its Jacobian. A reset is not: the step after one is taken from the state that it really began from,
+and what lies before belongs to another sequence.
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ _MARGIN = 1e-6
 
 def jacobians(passage: Passage, samples: int = 64, seed: int = 0) -> Tensor:
     """∂s_t / ∂s_{t-1} at steps of the passage drawn at random, each at most once.
+
+    s_{t-1} is the state that step t began from; after a reset that is not the one it came after.
 
     Args:
         passage: what to look at.
@@ -144,9 +149,9 @@ class Lyapunov:
     Attributes:
         exponents: `(k,)` in nats a step, the largest first: over t steps a difference in the i-th
             direction grows by exp(t · exponent), or shrinks where it is negative.
-        errors: `(k,)`, their standard errors over the rows; NaN of a single row.
-        rows: `(R, k)`, of each row.
-        steps: `(R,)`, how many steps of each row were counted.
+        errors: `(k,)`, their standard errors over the sequences; NaN of a single one.
+        rows: `(R, k)`, of each sequence: a row, or what of one lies between resets.
+        steps: `(R,)`, how many steps of each were counted.
     """
 
     exponents: Tensor
@@ -170,18 +175,19 @@ def lyapunov(passage: Passage, count: int = 8, seed: int = 0, rows: int = 16) ->
     the last step to the first, through the transposed Jacobians, whose product has the same
     singular values. Two states that differ read the same input: the exponents are conditional.
 
-    The last quarter of each row is not counted, for the directions begin at random and need steps
-    to turn to where they are stretched the most. What is found is an average over the rest, and
-    exact in the limit of long rows only. A direction that a step wipes out counts as shrunk to
-    the smallest number there is, by 708 nats, or to what rounding leaves of it, by 36 or more.
+    A sequence ends where its row is reset, and the product with it: the next is one of its own.
+    The last quarter of each is not counted, for the directions begin at random and need steps to
+    turn to where they are stretched the most. What is found is an average over the rest, and exact
+    in the limit of long sequences only. A direction that a step wipes out counts as shrunk to the
+    smallest number there is, by 708 nats, or to what rounding leaves of it, by 36 or more.
 
-    The cost is that of about `count` steps for each step and row; whole Jacobians are not formed.
+    The cost is that of about `count` steps for each step and sequence; whole Jacobians are not formed.
 
     Args:
         passage: what to look at.
         count: how many exponents; all n if that is fewer.
-        seed: of the first directions, and of which rows are taken.
-        rows: how many of the passage's rows at most.
+        seed: of the first directions, and of which sequences are taken.
+        rows: how many sequences at most.
 
     Raises:
         InputError: as `jacobians`.
@@ -196,22 +202,22 @@ def lyapunov(passage: Passage, count: int = 8, seed: int = 0, rows: int = 16) ->
             raise InputError(f"{name}={asked} must be at least 1.")
     passage = _in_float64(passage)
     generator = torch.Generator().manual_seed(seed)
-    long_enough = passage.lengths.cpu().nonzero()[:, 0]
-    drawn = torch.randperm(len(long_enough), generator=generator)[:rows]
-    chosen = long_enough[drawn.sort().values].to(passage.x.device)
-    x, states = passage.x[:, chosen], torch.cat(passage.before, -1)[:, chosen]
-    lengths = passage.lengths[chosen]
+    row, first, lengths = _sequences(passage)
+    drawn = torch.randperm(len(row), generator=generator)[:rows].sort().values.to(row.device)
+    row, first, lengths = row[drawn], first[drawn], lengths[drawn]
+    before = torch.cat(passage.before, -1)
     counts = lengths - lengths // 4
 
-    n = states.shape[-1]
-    shape = (len(chosen), n, min(count, n))
-    directions = torch.randn(shape, generator=generator, dtype=torch.float64).to(x.device)
+    n = before.shape[-1]
+    shape = (len(row), n, min(count, n))
+    directions = torch.randn(shape, generator=generator, dtype=torch.float64).to(before.device)
     directions = torch.linalg.qr(directions).Q
-    stretched = directions.new_zeros(len(chosen), shape[2])
+    stretched = directions.new_zeros(len(row), shape[2])
     smallest = torch.finfo(torch.float64).tiny
     for t in reversed(range(int(lengths.max()))):
         on = (lengths > t).nonzero()[:, 0]
-        pulled = _pulled(passage, x[t, on], states[t, on], directions[on].permute(2, 0, 1))
+        at = first[on] + t, row[on]
+        pulled = _pulled(passage, passage.x[at], before[at], directions[on].permute(2, 0, 1))
         directions[on], triangle = torch.linalg.qr(pulled.permute(1, 2, 0))
         grown = triangle.diagonal(dim1=1, dim2=2).abs().clamp_min(smallest).log()
         stretched[on] += grown * (t < counts[on])[:, None]
@@ -220,9 +226,9 @@ def lyapunov(passage: Passage, count: int = 8, seed: int = 0, rows: int = 16) ->
     counted = counts[:, None].double()
     each = stretched / counted
     whole = stretched.sum(0) / counted.sum()
-    # Rows of different length: the standard error of a ratio of two sums.
+    # Sequences of different length: the standard error of a ratio of two sums.
     squares = ((each - whole) * counted / counted.mean()).square().sum(0)
-    r = len(chosen)
+    r = len(row)
     errors = (squares / (r * (r - 1))).sqrt() if r > 1 else torch.full_like(whole, math.nan)
     # On the way down already, but for rounding and averaging.
     order = whole.argsort(descending=True)
@@ -232,6 +238,18 @@ def lyapunov(passage: Passage, count: int = 8, seed: int = 0, rows: int = 16) ->
         each[:, order].cpu(),
         counts.cpu(),
     )
+
+
+def _sequences(passage: Passage) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each sequence, `(S,)`: its row, its first step, and how many it has."""
+    begins = torch.zeros_like(passage.valid)
+    begins[0] = True
+    if passage.anew is not None:
+        begins |= passage.anew
+    row, first = (begins & passage.valid).t().nonzero().unbind(1)
+    ends = torch.cat([first[1:], first[:1]])
+    last_of_row = torch.cat([row[1:] != row[:-1], torch.ones_like(row[:1], dtype=torch.bool)])
+    return row, first, torch.where(last_of_row, passage.lengths[row], ends) - first
 
 
 @dataclass(frozen=True, eq=False)
@@ -418,6 +436,7 @@ def _in_float64(passage: Passage) -> Passage:
         x=_copied(passage.x),
         start=tuple(map(_copied, passage.start)),
         states=tuple(map(_copied, passage.states)),
+        fresh=tuple(map(_copied, passage.fresh)),
         weights={
             name: _copied(tensor) for name, tensor in {**dict(own), **passage.weights}.items()
         },

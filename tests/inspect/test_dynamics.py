@@ -49,10 +49,10 @@ def noise(*shape, seed=1):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.double)
 
 
-def passing(cell, x, lengths=None, state=None):
+def passing(cell, x, lengths=None, state=None, **options):
     """A passage by the plain loop, for which nothing need be compiled."""
     with witnessed() as runs:
-        run(cell, x, state, lengths=lengths, backend="reference")
+        run(cell, x, state, lengths=lengths, backend="reference", **options)
     return _passage(runs[0], "layer")
 
 
@@ -213,6 +213,67 @@ def test_rows_of_different_length_count_by_their_steps():
     wanted = x[:30, :, 0].mean(0).std() / 2
     assert float(equal.errors[0]) == pytest.approx(float(wanted))
     assert lyapunov(passing(cell, x[:, :1])).errors.isnan().all()
+
+
+@pytest.mark.parametrize(("rho", "z"), [(0.5, 0.3), (1.2, 0.5), (0.9, 1.0)])
+def test_zoneout_is_part_of_the_step(rho, z):
+    kept = z + (1 - z) * rho
+    passage = passing(linear(rho * torch.eye(3).double()), noise(30, 4, 3), hold=(z,))
+    found = spectrum(passage)
+    torch.testing.assert_close(found.singular, torch.full_like(found.singular, kept))
+    assert found.radius == pytest.approx(kept)
+    exponents = lyapunov(passage).exponents
+    assert exponents.tolist() == pytest.approx([math.log(kept)] * 3, abs=1e-12)
+    # While training it is the share of the masks, the same for every step.
+    mask = torch.rand(30, 4, 3, generator=torch.Generator().manual_seed(0)) < z
+    drawn = passing(linear(rho * torch.eye(3).double()), noise(30, 4, 3), hold=(mask,))
+    share = float(mask.double().mean())
+    assert spectrum(drawn).radius == pytest.approx(share + (1 - share) * rho)
+
+
+def test_a_state_of_its_own_zoneout_and_any_matrix():
+    A, z = matrix(4), 0.4
+    found = jacobians(passing(linear(A), noise(5, 2, 4), hold=(z,)))
+    wanted = z * torch.eye(4).double() + (1 - z) * A
+    torch.testing.assert_close(found, wanted.expand(10, 4, 4))
+    torch.manual_seed(0)
+    cell = make("lstm", 3, 4).double()
+    reset = torch.rand(6, 2, generator=torch.Generator().manual_seed(0)) < 0.4
+    check_by_differences(
+        passing(cell, noise(6, 2, 3), [6, 4], reset=reset, hold=(None, 0.7), reverse=True)
+    )
+
+
+def test_fixed_points_are_where_they_are_and_only_slower_to_come_to():
+    rest, z = 0.8, 0.6
+    w = math.atanh(rest) / rest
+    cell = Map(1, lambda cell, x, h: torch.tanh(w * h + x))
+    found = fixed_points(passing(cell, noise(30, 5, 1), hold=(z,)), input=torch.zeros(1))
+    assert sorted(float(p.state) for p in found) == pytest.approx([-rest, 0, rest], abs=1e-9)
+    slopes = [w * (1 - rest**2)] * 2 + [w]
+    for p, slope in zip(found, slopes, strict=True):
+        assert p.eigenvalues.item().real == pytest.approx(z + (1 - z) * slope)
+
+
+def test_sequences_between_resets_are_as_rows_of_their_own():
+    torch.manual_seed(0)
+    cell, x = make("gru", 3, 4).double(), noise(12, 2, 3)
+    reset = torch.zeros(12, 2, dtype=torch.bool)
+    reset[[0, 5, 7], [0, 0, 1]] = True
+    whole = passing(cell, x, [12, 10], reset=reset)
+    apart = torch.zeros(7, 4, 3).double()
+    lengths = [5, 7, 7, 3]
+    for k, (b, first) in enumerate([(0, 0), (0, 5), (1, 0), (1, 7)]):
+        apart[: lengths[k], k] = x[first : first + lengths[k], b]
+    for count in (2, 4):
+        a, b = lyapunov(whole, count), lyapunov(passing(cell, apart, lengths), count)
+        torch.testing.assert_close(a.rows, b.rows)
+        torch.testing.assert_close(a.exponents, b.exponents)
+        assert a.steps.tolist() == b.steps.tolist() == [4, 6, 6, 3]
+    torch.testing.assert_close(
+        jacobians(whole, 99).sum(0), jacobians(passing(cell, apart, lengths), 99).sum(0)
+    )
+    assert lyapunov(whole, rows=3).rows.shape == (3, 4)
 
 
 @pytest.mark.parametrize("A", [torch.diag(torch.tensor([0.9, 0.0])), torch.full((2, 2), 0.45)])
