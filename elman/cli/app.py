@@ -185,6 +185,15 @@ def doctor(
         Path | None,
         typer.Option("--out", metavar="F.html", help="the page (default: doctor.html in RUN)"),
     ] = None,
+    follow: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--follow",
+            metavar="PATTERN",
+            help="find units that follow quotes, brackets, 'line position', season:N, or a "
+            "regular expression; may be repeated",
+        ),
+    ] = None,
     try_: Annotated[
         bool, typer.Option("--try", help="train again for a short while with each remedy")
     ] = False,
@@ -198,7 +207,7 @@ def doctor(
     """See how far a run remembers, where its gradients vanish or explode, and what cures it."""
     from elman.inspect import runs
 
-    found = runs.of_run(run, _one_or_many(data), seed=seed)
+    found = runs.of_run(run, _one_or_many(data), follow=follow or (), seed=seed)
     if try_:
         tell = None if quiet else show.say
         found.trials = runs.try_remedies(run, found.findings, budget=budget, progress=tell)

@@ -20,14 +20,15 @@ import torch
 from torch import Tensor, nn
 
 from elman.errors import InputError
-from elman.inspect import diagnosis, dynamics, units
+from elman.inspect import diagnosis, dynamics, plain, units
+from elman.inspect.attribution import attribute
 from elman.inspect.diagnosis import Finding, Trial
 from elman.inspect.facts import LayerFacts, RunFacts
 from elman.inspect.flow import Flow, flows, weight_share
-from elman.inspect.gates import HORIZONS
+from elman.inspect.following import Followed, Stretch, rows_of, search
 from elman.inspect.memory import Horizon, by_intervention, horizon
 from elman.inspect.passage import Passage, observe
-from elman.inspect.remedies import Remedy
+from elman.inspect.plain import kind as _kind
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,11 +39,20 @@ STUCK_FOR = 0.95
 LONG_ENOUGH = 20
 """Steps below which what a state does beyond them says little."""
 
+_TOLD = 3
+"""Units that are named of those that follow a pattern, on the one screen."""
+
 _WORK = 5e8
 """Multiply-adds that Jacobians may take: fewer steps are looked at in a large layer."""
 
-_SHOWN = 256
-"""Units and steps of the example on the page, at most."""
+_NODES = 32
+"""Of the quadrature behind an attribution."""
+
+_SEARCHES = 12
+"""States from which fixed points are searched for."""
+
+_SMALL = 64
+"""Numbers in a state up to which its fixed points are searched for."""
 
 
 @dataclass(eq=False)
@@ -56,6 +66,9 @@ class Layer:
         share: `(K,)`, shares of lags in the gradient of the recurrent weights.
         spectrum, lyapunov: of the step along its trajectories.
         units: of gates and units.
+        due: `(T,)`, how much of the output at the step that the flow asks about each input of the
+            first sequence adds.
+        rest: where the state comes to rest while the input stays at its mean.
     """
 
     flow: Flow
@@ -65,6 +78,8 @@ class Layer:
     spectrum: dynamics.Spectrum | None = None
     lyapunov: dynamics.Lyapunov | None = None
     units: units.Units | None = None
+    due: Tensor | None = None
+    rest: list[dynamics.FixedPoint] | None = None
 
     @property
     def passage(self) -> Passage:
@@ -122,6 +137,9 @@ class Examination:
         labels: the steps of the first sequence, as they are to be shown.
         more: further parts of the page, such as the course of training.
         trials: remedies that were tried.
+        source: the run's name.
+        stretch: makes what units are searched on; the batch examined if None.
+        followed: what was found of patterns that units may follow.
     """
 
     title: str
@@ -130,7 +148,11 @@ class Examination:
     labels: Sequence[str] | Sequence[float] = ()
     more: dict[str, Any] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
+    source: str = ""
+    stretch: Callable[[], Stretch] | None = None
+    followed: list[Followed] = field(default_factory=list)
     findings: list[Finding] = field(init=False)
+    _kept: Stretch | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
         facts = [layer.facts(self.run.window) for layer in self.layers]
@@ -152,11 +174,12 @@ class Examination:
         return f"{told[0].upper()}{told[1:]}. {sick[0].evidence}"
 
     def __str__(self) -> str:
-        lines = [f"{self.title}: {self.verdict}", ""]
+        named = f"{self.title} in {self.source}" if self.source else self.title
+        lines = [f"{named}: {self.verdict}", ""]
         lines += [_row("layer", "gradient a step", "memory", "radius", "gates saturated")]
         for layer in self.layers:
             facts = layer.facts()
-            memory = _told(layer.horizon, self.run.unit)
+            memory = plain.memory(layer.horizon, self.run.unit)
             gates = ", ".join(f"{name} {share:.0%}" for name, share in facts.saturated.items())
             rate = "–" if facts.decay is None else f"× {facts.decay:.3g}"
             radius = "–" if facts.radius is None else f"{facts.radius:.3g}"
@@ -168,6 +191,11 @@ class Examination:
                 lines.append(f"  → {remedy.what} ({remedy.source})")
                 if remedy.line:
                     lines.append(f"    {remedy.line}")
+        for followed in self.followed:
+            lines += ["", f"{followed.pattern}: {followed.verdict}"]
+            for place in followed.best[:_TOLD]:
+                interval = f"({place.low:.2f} to {place.high:.2f})"
+                lines.append(f"  {place.selectivity:.2f} {interval}  p {place.p:.3f}  {place.name}")
         if self.trials:
             lines += ["", "tried, each trained afresh under one budget:"]
         for trial in self.trials:
@@ -175,6 +203,56 @@ class Examination:
             memory = "–" if trial.horizon is None else f"memory {trial.horizon:.3g}"
             lines.append(f"  {trial.metric:.4g}  {memory}  {trial.name}  {verdict}".rstrip())
         return "\n".join(lines)
+
+    def follow(
+        self,
+        pattern: str | Tensor,
+        texts: Sequence[Sequence[str]] | None = None,
+        *,
+        name: str = "",
+        seed: int = 0,
+    ) -> Followed:
+        """Which hidden units of all layers follow a pattern; it is shown with the rest.
+
+        Args:
+            pattern: `quotes`, `brackets`, `line position`, `season:N` for a season of N steps, or
+                a regular expression, true where it matches; or a pattern itself, `(T, B)` or
+                `(T,)`, of bools, numbers, or complex numbers as `elman.inspect.concepts.phase`
+                makes them.
+            texts: for each row of the batch the text of every step, for a pattern of text; the
+                examination of a run has its own.
+            name: what a pattern that is a tensor is called.
+            seed: of what is drawn.
+
+        Raises:
+            InputError: the pattern is not valid, does not fit or is the same everywhere.
+
+        >>> import elman.nn
+        >>> found = doctor(elman.nn.GRU(3, 8), torch.randn(60, 4, 3))
+        >>> follower = found.follow(torch.arange(60) % 7 == 0, name="every week")
+        >>> follower.units, follower.steps
+        (8, 240)
+        """
+        if texts is not None or self.stretch is None:
+            stretch = self._examined(pattern, texts)
+        else:
+            stretch = self._kept = self._kept or self.stretch()
+        self.followed.append(search(stretch, pattern, name=name, seed=seed))
+        return self.followed[-1]
+
+    def _examined(self, pattern: str | Tensor, texts: Sequence[Sequence[str]] | None) -> Stretch:
+        """The batch examined as something to search on."""
+        last = self.layers[-1].passage
+        passages = [layer.passage for layer in self.layers]
+        passages = [p for p in passages if (p.steps, p.batch) == (last.steps, last.batch)]
+        if texts is not None:
+            return Stretch.of_texts(passages, texts)
+        if isinstance(pattern, str) and not pattern.startswith("season"):
+            raise InputError(
+                f"Where {pattern!r} holds is not known: the steps have no text.",
+                fix="Give texts=, for each row of the batch the text of every step.",
+            )
+        return Stretch(passages, torch.arange(last.steps)[:, None].expand(-1, last.batch))
 
     def _repr_html_(self) -> str:
         """In a notebook: the page, in a frame of its own."""
@@ -185,43 +263,7 @@ class Examination:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data, which JSON can hold."""
-        passage = self.layers[-1].passage
-        found: dict[str, Any] = {
-            "title": self.title,
-            "subject": {
-                "model": ", ".join(dict.fromkeys(_kind(layer.passage) for layer in self.layers)),
-                "examples": passage.batch,
-                "steps": max(layer.passage.steps for layer in self.layers),
-                "unit": self.run.unit,
-            },
-            "verdict": self.verdict,
-            "findings": [
-                {
-                    "name": f.name,
-                    "severity": f.severity,
-                    "layer": f.layer,
-                    "evidence": f.evidence,
-                    "remedies": [
-                        {"what": r.what, "set": _settings(r.settings), "source": r.source}
-                        for r in f.remedies
-                    ],
-                }
-                for f in self.findings
-            ],
-            "layers": [self._layer(layer) for layer in self.layers],
-        }
-        if self.trials:
-            found["trials"] = [
-                {
-                    "name": trial.name,
-                    "set": _settings(trial.settings),
-                    "metric": trial.metric if math.isfinite(trial.metric) else None,
-                    "horizon": trial.horizon,
-                    "helped": trial.helped,
-                }
-                for trial in self.trials
-            ]
-        return found | self.more
+        return plain.report(self)
 
     def page(self) -> str:
         """The page as HTML, complete in itself."""
@@ -255,70 +297,6 @@ class Examination:
         second.axhline(0.01, color="0.6", linewidth=0.8)
         first.legend(frameon=False)
         return figure
-
-    def _layer(self, layer: Layer) -> dict[str, Any]:
-        passage, flow = layer.passage, layer.flow
-        found: dict[str, Any] = {
-            "name": passage.name,
-            "cell": _kind(passage),
-            "hidden_size": max(passage.cell.state_sizes),
-            "flow": [
-                {"state": name, "lags": list(range(len(norms))), **_quantiles(norms)}
-                for name, norms in zip(_states(passage), flow.states, strict=True)
-            ],
-            "example": self._example(layer),
-        }
-        for name, seen in (("influence", layer.horizon), ("intervention", layer.changed)):
-            if seen is not None:
-                found[name] = {
-                    "lags": seen.lags.tolist(),
-                    "median": _list(seen.influence),
-                    "low": _list(seen.spread[0]),
-                    "high": _list(seen.spread[1]),
-                }
-        if layer.horizon is not None:
-            seen = layer.horizon
-            found["horizon"] = {
-                "steps": seen.steps,
-                "low": seen.low,
-                "high": seen.high,
-                "threshold": seen.threshold,
-                "beyond": seen.beyond,
-                "in_unit": _told(seen, self.run.unit),
-            }
-        if layer.share is not None:
-            lags = list(range(len(layer.share)))
-            found["weight_share"] = {"lags": lags, "share": _list(layer.share)}
-        if layer.spectrum is not None:
-            seen_spectrum = layer.spectrum
-            eigenvalues = seen_spectrum.eigenvalues[:2].flatten()
-            found["spectrum"] = {
-                "radius": _list(seen_spectrum.radii),
-                "eigenvalues": torch.view_as_real(eigenvalues).tolist(),
-                "singular": _list(seen_spectrum.quantiles(0.5)[0]),
-                "lyapunov": [] if layer.lyapunov is None else _list(layer.lyapunov.exponents),
-            }
-        if layer.units is not None:
-            found |= _of_units(layer.units)
-        return found
-
-    def _example(self, layer: Layer) -> dict[str, Any]:
-        """States of the first sequence in its own order, also in a layer that reads backwards."""
-        passage = layer.passage
-        length = int(passage.lengths[0])
-        steps = min(length, _SHOWN)
-        states = passage.states[0][:steps, 0, :_SHOWN]
-        gradients = torch.cat([g[:steps, 0].double() for g in layer.flow.gradients], -1)
-        norms, first = gradients.norm(dim=-1), 0
-        if passage.reverse:
-            states, norms, first = states.flip(0), norms.flip(0), length - steps
-        return {
-            "states": [_list(row) for row in states],
-            "labels": list(self.labels[first : first + steps])
-            if len(self.labels) == length
-            else [],
-            "gradient": _list(norms),
-        }
 
 
 def doctor(
@@ -412,7 +390,37 @@ def _measured(flow: Flow, seed: int) -> Layer:
     layer.spectrum = _or_none(lambda: dynamics.spectrum(passage, samples, seed))
     layer.lyapunov = _or_none(lambda: dynamics.lyapunov(passage, seed=seed, rows=8))
     layer.units = _or_none(lambda: units.units(passage, seed))
+    layer.due = _or_none(lambda: _due(flow))
+    if n <= _SMALL:
+        layer.rest = _or_none(lambda: dynamics.fixed_points(passage, _SEARCHES, seed))
     return layer
+
+
+def _due(flow: Flow) -> Tensor:
+    """How much each input of the first sequence adds to the layer's output at the step asked about,
+    in the direction of the gradient there, against an average input: integrated gradients.
+
+    Only the steps shown are looked at: the state that they begin from stays as it was.
+    """
+    passage, at = flow.passage, int(flow.at[0])
+    same = [i for i, s in enumerate(passage.states) if torch.equal(s, passage.output)]
+    if not same:
+        raise InputError("Which way the output is asked is known only where it is a state.")
+    direction = flow.gradients[same[0]][at, 0]
+    first = max(0, at + 1 - plain.SHOWN)
+    one, part = rows_of(passage, slice(1)), slice(first, at + 1)
+    one = replace(
+        one,
+        x=one.x[part],
+        start=tuple(s[first, :1] for s in passage.before),
+        states=tuple(s[part] for s in one.states),
+        output=one.output[part],
+        lengths=torch.full_like(one.lengths, at + 1 - first),
+    )
+    along = direction / direction.norm().clamp(min=1e-30)
+    mean = passage.x[passage.valid].mean(0)
+    found = attribute(one, lambda y: (y[-1] * along).sum(-1), baseline=mean, steps=_NODES)
+    return nn.functional.pad(found.values[:, 0], (first, passage.steps - at - 1))
 
 
 def _or_none(measured: Callable[[], Any]) -> Any:
@@ -421,16 +429,6 @@ def _or_none(measured: Callable[[], Any]) -> Any:
         return measured()
     except InputError:
         return None
-
-
-def _kind(passage: Passage) -> str:
-    kind = type(getattr(passage.cell, "module", passage.cell)).__name__
-    return {"LSTMCell": "LSTM", "GRUCell": "GRU", "RNNCell": "Elman"}.get(kind, kind)
-
-
-def _states(passage: Passage) -> list[str]:
-    n = len(passage.cell.state_sizes)
-    return ["h"] if n == 1 else ["h", "c"] if n == 2 else [f"state {i}" for i in range(n)]
 
 
 def _stuck(found: units.Units, keeps: str | None) -> dict[str, tuple[float, float]]:
@@ -483,51 +481,6 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _told(found: Horizon | None, unit: str) -> str:
-    if found is None:
-        return "–"
-    if found.beyond:
-        return f"more than {found.steps:.3g} {unit}"
-    return f"{found.steps:.3g} {unit} ({found.low:.3g} to {found.high:.3g})"
-
-
 def _row(*parts: str) -> str:
     widths = (24, 16, 36, 8, 0)
     return "  ".join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip()
-
-
-def _list(values: Tensor) -> list[float | None]:
-    return [v if math.isfinite(v) else None for v in values.detach().double().tolist()]
-
-
-def _quantiles(norms: Tensor) -> dict[str, list[float | None]]:
-    at = torch.tensor([0.1, 0.5, 0.9], dtype=norms.dtype)
-    low, median, high = torch.nanquantile(norms, at, dim=1)
-    return {"median": _list(median), "low": _list(low), "high": _list(high)}
-
-
-def _settings(settings: Mapping[str, Any]) -> str:
-    return Remedy("", dict(settings), "").line
-
-
-def _of_units(found: units.Units) -> dict[str, Any]:
-    edges = [k / 20 for k in range(21)]
-    gates = [
-        {
-            "name": name,
-            "edges": edges,
-            "counts": torch.histc(values.float(), 20, 0.0, 1.0).tolist(),
-            "low": found.saturation[name].closed_share,
-            "high": found.saturation[name].open_share,
-        }
-        for name, values in found.gates.items()
-    ]
-    kept: dict[str, Any] = {"gates": gates}
-    if found.time_constants:
-        longest = found.time_constants[-1]
-        kept["time_constants"] = {"edges": list(HORIZONS), "counts": longest.counts}
-    kept["norms"] = {
-        "median": _list(found.drift.norms),
-        "trained_length": found.drift.steps,
-    }
-    return kept

@@ -12,13 +12,15 @@ from statistics import median
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from elman.errors import ElmanError, InputError
-from elman.inspect import dependence
+from elman.inspect import dependence, stretches
 from elman.inspect.dependence import Dependence
 from elman.inspect.diagnosis import Finding, Trial
 from elman.inspect.examination import Examination, measure
 from elman.inspect.facts import RunFacts
+from elman.inspect.following import checked
 from elman.inspect.remedies import Remedy
 from elman.tasks import pipeline
 from elman.tasks.base import Sample, Task
@@ -31,7 +33,14 @@ LATER = 0.5
 """Share of a run's rows at its end that say how training goes when it has settled."""
 
 
-def of_run(run: str | Path, data: Any = None, *, rows: int = 32, seed: int = 0) -> Examination:
+def of_run(
+    run: str | Path,
+    data: Any = None,
+    *,
+    rows: int = 32,
+    follow: Sequence[str] = (),
+    seed: int = 0,
+) -> Examination:
     """Examine the model of a run.
 
     Args:
@@ -39,11 +48,15 @@ def of_run(run: str | Path, data: Any = None, *, rows: int = 32, seed: int = 0) 
         data: sequences to look at the model by, as `elman train` takes them; those it was trained
             on if None.
         rows: how many of them.
+        follow: patterns to search the units for, as `Examination.follow` takes them; on 8,000
+            steps of a text, or on the windows of a series.
         seed: of which, and of all else that is drawn.
 
     Raises:
-        InputError: not a run, not finished, or its data is gone and none was given.
+        InputError: not a run, not finished, its data is gone and none was given, or a pattern is
+            not valid, does not fit the data or is the same everywhere.
     """
+    patterns = [checked(pattern) for pattern in follow]
     opened = Run(Path(run))
     config = opened.config()
     task = _task(opened, config, data)
@@ -60,11 +73,22 @@ def of_run(run: str | Path, data: Any = None, *, rows: int = 32, seed: int = 0) 
         more["dependence"] = {
             "lags": found.lags.tolist(),
             "value": size.tolist(),
+            "floor": _of_largest(found).tolist(),
             "what": found.what,
         }
     facts.unit = sample.unit
-    name = f"{task.name} model in {Path(run).name}"
-    return Examination(name, layers, facts, sample.labels, more)
+    examination = Examination(
+        f"{task.name} model",
+        layers,
+        facts,
+        sample.labels,
+        more,
+        source=Path(run).resolve().name,
+        stretch=lambda: stretches.stretch(task, sample, module),
+    )
+    for pattern in patterns:
+        examination.follow(pattern, seed=seed)
+    return examination
 
 
 def _task(opened: Run, config: dict[str, Any], data: Any) -> Task:
@@ -91,6 +115,12 @@ def _need(sample: Sample, steps: int, seed: int) -> Dependence | None:
     except InputError:
         return None  # too little data to say
     return None
+
+
+def _of_largest(found: Dependence) -> Tensor:
+    """The floor of the feature that depends most, at each lag: `(L,)`."""
+    value, floor = (part.reshape(len(found.lags), -1) for part in (found.value, found.floor))
+    return floor.gather(1, value.abs().argmax(1, keepdim=True))[:, 0]
 
 
 def _facts(opened: Run, config: dict[str, Any], task: Task) -> RunFacts:
