@@ -26,10 +26,10 @@ from common import (
     Curve,
     Draw,
     arguments,
+    each,
     finish,
     legend,
     panels,
-    shown,
     train,
 )
 from matplotlib.axes import Axes
@@ -187,7 +187,7 @@ def main(given: Sequence[str] | None = None) -> None:
                     "T": length,
                     "gradient": label,
                     "solved": f"{sum(s is not None for s in solved)} of {SEEDS}",
-                    "updates": ", ".join(shown(s) for s in solved),
+                    "updates": each(solved),
                     "wrong in the end": ", ".join(f"{curve.last:.2f}" for curve in found),
                     "largest norm": max(curve.largest_norm for curve in found),
                 }

@@ -12,7 +12,7 @@ import math
 import platform
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from io import StringIO
@@ -27,6 +27,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 import elman
+from elman.cells import Cell
 from elman.data.problems import RECALLED, SYMBOLS, adding, copy_memory
 from elman.nn import Recurrent
 from elman.nn.topologies import Aligned, ManyToOne
@@ -37,6 +38,7 @@ JUDGED = 500
 """Examples that are kept apart."""
 
 INK, RED, GREEN, AMBER, GREY = "#24405c", "#c0392b", "#2e8b57", "#d68910", "#9aa4ae"
+VIOLET, BLACK = "#8e44ad", "#000000"
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "elman",
@@ -96,7 +98,7 @@ def copy_baseline(pause: int) -> float:
     return RECALLED * math.log(SYMBOLS) / (pause + 2 * RECALLED)
 
 
-def copy_model(cell: str, hidden: int, **options: Any) -> nn.Module:
+def copy_model(cell: str | Callable[..., Cell], hidden: int, **options: Any) -> nn.Module:
     """Symbols as unit vectors, a layer, and a guess at every step."""
     size = SYMBOLS + 2
     layer = Recurrent(cell, size, hidden, batch_first=True, **options)
@@ -226,6 +228,15 @@ def shown(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def each(values: Iterable[Any]) -> str:
+    """The same of several seeds, in one cell of the table.
+
+    >>> each([0.16666, None, 1200])
+    '0.167, —, 1,200'
+    """
+    return ", ".join(map(shown, values))
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

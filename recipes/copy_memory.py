@@ -11,17 +11,21 @@ ours are those of Bai, Kolter & Koltun 2018 (table 1), whose pause is of 1,000 s
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from common import (
     AMBER,
+    BLACK,
     GREEN,
     GREY,
     INK,
     RECALLED,
     RED,
+    VIOLET,
     arguments,
     copy_baseline,
     copy_loss,
@@ -35,21 +39,72 @@ from common import (
 )
 from torch import Tensor, nn
 
-PAUSES = (10, 30, 100)
-HIDDEN = 64
-CELLS = {
-    "tanh, orthogonal": ("elman", 1e-3, 1.0, GREY),
-    "IRNN": ("irnn", 1e-3, 0.1, AMBER),
-    "LSTM": ("lstm", 3e-3, 1.0, INK),
-    "GRU": ("gru", 3e-3, 1.0, GREEN),
-}
-"""By name: the cell, the rate it learns at, the norm allowed to its gradient, its colour."""
+from elman.cells import LRU, LSTM, Cell, State
+
+PAUSES = (10, 30, 100, 1000)
+HIDDEN, SOLVED, ENOUGH = 128, 0.05, 0.01
+"""Units; and of the loss without memory, what counts as solved and where training ends."""
+FEW, LONG = 1500, 100
+"""The updates of cells that by then have solved it or would need very many more: all but the gated
+ones with pauses shorter than this. After longer ones only the LRU, the fastest to learn, is tried.
+"""
 PUBLISHED: list[dict[str, Any]] = [
     {"T": 1000, "cell": "RNN", "nats a step": 0.0202},
     {"T": 1000, "cell": "LSTM", "nats a step": 0.0204},
     {"T": 1000, "cell": "GRU", "nats a step": 0.0197},
 ]
 """Bai, Kolter & Koltun 2018, table 1; about 16,000 parameters each."""
+
+
+class Orthogonal(Cell):
+    """A recurrent network whose recurrent matrix stays orthogonal while it learns.
+
+    z = W x + U h          h' = sign(z) ⊙ ReLU(|z| + b)
+
+    modReLU (Arjovsky, Shah & Bengio 2016, equation 8; here of real numbers), and an orthogonal U
+    that is the exponential of a skew-symmetric matrix (Lezcano-Casado & Martínez-Rubio 2019), as
+    torch has it.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.W = nn.Linear(input_size, hidden_size, bias=False)
+        self.U = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.b = nn.Parameter(torch.zeros(hidden_size))
+        nn.init.orthogonal_(self.U.weight)
+        nn.utils.parametrizations.orthogonal(self.U)
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """One step; see the class for the equation."""
+        (h,) = state
+        z = self.W(x) + self.U(h)
+        h = torch.sign(z) * torch.relu(z.abs() + self.b)
+        return h, (h,)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A cell with the settings that it learns by."""
+
+    cell: str | Callable[..., Cell]
+    lr: float
+    colour: str
+    clip: float = 1.0
+    gated: bool = False
+
+
+def entries(pause: int) -> dict[str, Entry]:
+    """What is trained, by name."""
+    lstm = partial(LSTM, chrono=pause + RECALLED)
+    cells = {
+        "tanh": Entry("elman", 1e-3, GREY),
+        "IRNN": Entry("irnn", 1e-3, AMBER, clip=0.1),
+        "LSTM, chrono": Entry(lstm, 5e-3, INK, gated=True),
+        "GRU": Entry("gru", 5e-3, GREEN, gated=True),
+        "orthogonal": Entry(Orthogonal, 1e-3, VIOLET),
+        "LRU": Entry(partial(LRU, r_min=0.999), 3e-3, BLACK),
+    }
+    return cells if pause <= LONG else {"LRU": cells["LRU"]}
 
 
 def recalled(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
@@ -60,29 +115,31 @@ def recalled(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 
 def main(given: Sequence[str] | None = None) -> None:
     """Train every cell with every pause."""
-    asked = arguments(__doc__, 3000, given)
+    asked = arguments(__doc__, 10000, given)
     began = time.process_time()
     rows, curves = [], {}
     figure, axes = panels([f"T = {pause}" for pause in PAUSES])
     for pause, panel in zip(PAUSES, axes, strict=True):
         chance = copy_baseline(pause)
         kept = kept_apart(draw_copy(pause), asked.seed)
-        for label, (cell, lr, clip, colour) in CELLS.items():
+        for label, entry in entries(pause).items():
             torch.manual_seed(asked.seed)
-            model = copy_model(cell, HIDDEN)
+            model = copy_model(entry.cell, HIDDEN)
+            long = entry.gated and pause < LONG
             curve = train(
                 model,
                 draw_copy(pause),
                 copy_loss,
-                updates=asked.updates,
-                lr=lr,
-                clip=clip,
+                updates=asked.updates if long else min(FEW, asked.updates),
+                lr=entry.lr,
+                clip=entry.clip,
                 every=100,
-                enough=0.01 * chance,
+                enough=ENOUGH * chance,
                 seed=asked.seed,
             )
             curves[f"{label}, T={pause}"] = curve
-            panel.plot(curve.updates, [v / chance for v in curve.values], color=colour, label=label)
+            relative = [value / chance for value in curve.values]
+            panel.plot(curve.updates, relative, color=entry.colour, linewidth=1, label=label)
             with torch.no_grad():
                 share = float(recalled(model, *kept))
             rows.append(
@@ -92,6 +149,7 @@ def main(given: Sequence[str] | None = None) -> None:
                     "nats a step": curve.last,
                     "without memory": chance,
                     "symbols recalled": share,
+                    "updates until solved": curve.first_below(SOLVED * chance),
                     "updates": curve.updates[-1],
                     "seconds": round(curve.seconds),
                 }

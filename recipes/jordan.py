@@ -23,11 +23,11 @@ from common import (
     RED,
     Draw,
     arguments,
+    each,
     finish,
     kept_apart,
     legend,
     panels,
-    shown,
     train,
 )
 from torch import Generator, Tensor, nn
@@ -159,7 +159,7 @@ def main(given: Sequence[str] | None = None) -> None:
                 panel.plot(curve.updates, curve.values, color=colour, label=label)
             line[f"{kind}: wrong answers"] = ", ".join(f"{curve.last:.3f}" for curve in found)
             reached = [curve.first_below(0.01) for curve in found]
-            line[f"{kind}: updates to 0.01"] = ", ".join(shown(u) for u in reached)
+            line[f"{kind}: updates to 0.01"] = each(reached)
         line["Jordan, rounded: wrong answers"] = ", ".join(f"{share:.3f}" for share in rounded)
         rows.append(line)
         print(line, flush=True)

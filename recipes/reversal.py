@@ -22,10 +22,10 @@ from common import (
     RED,
     Draw,
     arguments,
+    each,
     finish,
     legend,
     panels,
-    shown,
     train,
 )
 from torch import Generator, Tensor, nn
@@ -110,8 +110,8 @@ def main(given: Sequence[str] | None = None) -> None:
                     "source": label,
                     "steps to the first word": 1 if near else LENGTH,
                     "mean distance": LENGTH,
-                    "perplexity": ", ".join(shown(math.exp(curve.last)) for curve in found),
-                    "updates to 0.1 nats": ", ".join(shown(u) for u in reached),
+                    "perplexity": each(math.exp(curve.last) for curve in found),
+                    "updates to 0.1 nats": each(reached),
                 }
             )
             print(rows[-1], flush=True)

@@ -15,9 +15,9 @@ from torch.nn import functional as F
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "recipes" / "index.md"
 SMALL = {
-    "adding": {"LENGTHS": (10, 12)},
-    "copy_memory": {"PAUSES": (3, 4)},
-    "bias": {"ADDING": (10,), "COPY": (3,)},
+    "adding": {"LENGTHS": (10, 12), "SEEDS": 2, "UP_TO": 10},
+    "copy_memory": {"PAUSES": (3, 4), "HIDDEN": 16},
+    "bias": {"ADDING": (10,), "COPY": (3,), "SEEDS": 2},
     "cliff": {"LENGTHS": (10,), "DESCENT": 3, "SEEDS": 1},
     "reversal": {"LENGTH": 4, "SEEDS": 2},
     "jordan": {"LENGTH": 6, "SEEDS": 1},
@@ -94,6 +94,52 @@ def test_copying_by_chance_costs_the_baseline(recipe):
     blank[:, -10:, 1:] = 60  # one of eight, whichever
     loss = F.cross_entropy(blank.flatten(0, 1), y.flatten()).item()
     assert loss == pytest.approx(common.copy_baseline(7), rel=1e-5)
+
+
+def test_what_stays_orthogonal_while_it_learns(recipe):
+    common, copying = recipe("common"), recipe("copy_memory")
+    torch.manual_seed(0)
+    cell = copying.Orthogonal(10, 16)
+    before = cell.U.weight.detach().clone()
+    x, state = torch.randn(4, 10), cell.init_state(4)
+    state = (state[0] + torch.randn(4, 16),)
+    bare, _ = cell(torch.zeros(4, 10), state)
+    torch.testing.assert_close(bare.norm(dim=-1), state[0].norm(dim=-1))  # b = 0: a rotation
+    with torch.no_grad():
+        cell.b.fill_(-0.5)
+        shrunk, _ = cell(x, state)
+        z = cell.W(x) + cell.U(state[0])
+        torch.testing.assert_close(shrunk, F.softshrink(z, 0.5))
+        cell.b.zero_()
+    model = common.copy_model(lambda *_: cell, 16)
+    common.train(model, common.draw_copy(3), common.copy_loss, updates=20, lr=1e-2)
+    after = cell.U.weight.detach()
+    assert (after - before).norm() > 0.1
+    torch.testing.assert_close(after @ after.T, torch.eye(16), atol=1e-5, rtol=0)
+
+
+def test_recalled_is_the_share_that_is_said_again(recipe):
+    common, copying = recipe("common"), recipe("copy_memory")
+    x, y = common.draw_copy(4)(20, random())
+
+    def says(symbols):
+        return lambda _: (F.one_hot(symbols, 9).float(), None)
+
+    assert copying.recalled(says(y), x, y) == 1
+    assert copying.recalled(says(torch.zeros_like(y)), x, y) == 0
+    half = y.clone()
+    half[:, -5:] = 0
+    assert copying.recalled(says(half), x, y) == 0.5
+
+
+def test_a_linear_unit_copies_through_a_pause(recipe):
+    common, copying = recipe("common"), recipe("copy_memory")
+    torch.manual_seed(0)
+    model = common.copy_model(copying.entries(2)["LRU"].cell, 64)
+    draw = common.draw_copy(2)
+    common.train(model, draw, common.copy_loss, updates=300, lr=5e-3)
+    with torch.no_grad():
+        assert copying.recalled(model, *common.kept_apart(draw, 0)) > 0.95
 
 
 def test_training_ends_when_it_is_enough(recipe):
