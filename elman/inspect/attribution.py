@@ -25,7 +25,7 @@ METHODS = ("integrated_gradients", "occlusion")
 _AT_ONCE = 2**16
 """Steps of all copies in one call, which bounds the memory that a backward pass needs."""
 _TOLERANCE = 1e-2
-"""Relative, of a layer run again: bfloat16 keeps within it, a reset or another weight does not."""
+"""Relative, of a layer run again: bfloat16 keeps within it, another weight does not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,8 +173,9 @@ def attribute(
 ) -> Attribution:
     """Which of the inputs of a recurrent layer made its output what it is.
 
-    The layer's cell runs again over changed inputs. Steps that cannot matter, for they come after
-    the output or lie in the padding, have exactly 0.
+    The layer's cell runs again over changed inputs, reset where it was, with the zoneout that it
+    had. Steps that cannot matter, for they come after the output or lie in the padding, or before
+    the reset with which the sequence of an output at one step began, have exactly 0.
 
     Args:
         passage: the layer over a batch; the values are in its own time.
@@ -201,13 +202,12 @@ def attribute(
         raise InputError(f"method={method!r} is not known.", fix=nearest(method, METHODS))
     _check_the_same(passage)
     ends = passage.lengths if callable(output) else _ends(passage, *output)
+    begins = torch.zeros_like(ends) if callable(output) else passage.since(ends - 1)
     x = passage.x[: int(ends.max())] if passage.batch else passage.x
 
     def f(x: Tensor) -> Tensor:
-        copies = x.shape[1] // max(passage.batch, 1)
-        lengths = ends.repeat(copies)
-        state = tuple(s.repeat(copies, 1) for s in passage.start)
-        given = run(passage.cell, x, state, lengths=lengths, weights=passage.weights).output
+        lengths = ends.repeat(x.shape[1] // max(passage.batch, 1))
+        given = _again(passage, x, lengths)
         if callable(output):
             return output(given)
         if len(given) == 0:
@@ -223,7 +223,8 @@ def attribute(
         )
     values = found.values.new_zeros(passage.steps, *found.values.shape[1:])
     values[: len(x)] = found.values
-    unread = torch.arange(passage.steps, device=x.device)[:, None] >= ends
+    when = torch.arange(passage.steps, device=x.device)[:, None]
+    unread = (when >= ends) | (when < begins)
     return replace(found, values=values.masked_fill(unread[..., None] if features else unread, 0.0))
 
 
@@ -244,22 +245,36 @@ def _ends(passage: Passage, step: int, unit: int) -> Tensor:
     return torch.where(passage.lengths > step, step + 1, torch.zeros_like(passage.lengths))
 
 
+def _again(passage: Passage, x: Tensor, lengths: Tensor) -> Tensor:
+    """The output over other inputs `(S, N, D)` of the first steps, N rows being B again and
+    again."""
+    copies = len(lengths) // max(passage.batch, 1)
+
+    def repeated(rows: Tensor) -> Tensor:
+        return rows[: len(x)].repeat(1, copies, *(1,) * (rows.dim() - 2))
+
+    return run(
+        passage.cell,
+        x,
+        tuple(s.repeat(copies, 1) for s in passage.start),
+        lengths=lengths,
+        weights=passage.weights,
+        reset=None if passage.anew is None else repeated(passage.anew),
+        hold=passage.hold
+        and tuple(repeated(h) if isinstance(h, Tensor) else h for h in passage.hold),
+    ).output
+
+
 def _check_the_same(passage: Passage) -> None:
-    """Refuse what cannot be run again: resets, zoneout, or weights changed since."""
+    """Refuse a cell that has changed since."""
     with torch.no_grad():
-        again = run(
-            passage.cell,
-            passage.x,
-            passage.start,
-            lengths=passage.lengths,
-            weights=passage.weights,
-        ).output
+        again = _again(passage, passage.x, passage.lengths)
     off = (again.double() - passage.output.double()).square().mean().sqrt()
     if off > _TOLERANCE * passage.output.double().square().mean().sqrt():
         raise InputError(
             f"{passage.name or type(passage.cell).__name__} gives another output when it runs "
             "again than it gave when it was observed.",
-            fix="Observe it as it is now, in eval mode and without resets.",
+            fix="Observe it as it is now.",
         )
 
 

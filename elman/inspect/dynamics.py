@@ -181,7 +181,7 @@ def lyapunov(passage: Passage, count: int = 8, seed: int = 0, rows: int = 16) ->
     in the limit of long sequences only. A direction that a step wipes out counts as shrunk to the
     smallest number there is, by 708 nats, or to what rounding leaves of it, by 36 or more.
 
-    The cost is that of about `count` steps for each step and sequence; whole Jacobians are not formed.
+    The cost is that of about `count` steps for each step counted; whole Jacobians are not formed.
 
     Args:
         passage: what to look at.

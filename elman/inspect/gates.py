@@ -47,12 +47,13 @@ class Saturation:
 
 @dataclass
 class TimeConstants:
-    """How long units keep a state through what multiplies it, matrices left aside.
+    """How long units keep a state through what multiplies it and zoneout, matrices left aside.
 
     Attributes:
         states: which states of the cell; several where they turn into each other, as the real and
             imaginary part of an LRU's.
-        gate: the gate that is the share kept; None if that is no gate, as in a leaky unit.
+        gate: the gate that is the share kept, zoneout aside; None if that is no gate, as in a leaky
+            unit.
         turned: whether it is one minus that gate.
         kept: `(size,)`, the share of the state kept from one step to the next, mean over all steps.
         tau: `(size,)`, steps until 1/e of it is left; infinite if nothing is lost.
@@ -89,10 +90,11 @@ def gates(passage: Passage) -> dict[str, Tensor]:
     {'i': (28, 3), 'f': (28, 3), 'o': (28, 3)}
     """
     x, state = passage.all_steps(2)
+    bare = replace(passage, zoneout=())
     found: dict[str, list[Tensor]] = {}
     for first in range(0, len(x), _BLOCK):
         block = slice(first, first + _BLOCK)
-        step = Step.seen(passage, x[block], tuple(s[block] for s in state))
+        step = Step.seen(bare, x[block], tuple(s[block] for s in state))
         for gate in step.gates:
             found.setdefault(gate.name, []).append(step.values(gate))
     return {name: torch.cat(blocks) for name, blocks in found.items()}
@@ -123,12 +125,14 @@ def time_constants(
     """How long each unit keeps its state: tau = -1 / log(mean share kept a step).
 
     The share kept is the derivative of a unit's new state by its old one while gates and matrix
-    products are held: f in an LSTM, z in a GRU, 1 - a in a unit of leak a. It is estimated with
-    random signs, one a unit (Bekas, Kokiopoulou & Saad 2007, "An estimator for the diagonal of a
-    matrix"), which is exact unless a step mixes units otherwise. The gate that keeps is the one
-    that it equals when gates are replaced by random numbers. For a gate that stays at its mean,
-    tau is the characteristic forgetting time of Tallec & Ollivier 2018, "Can recurrent neural
-    networks warp time?" (arXiv:1804.11188), who write it 1 / (1 - f), the same for f near 1.
+    products are held: f in an LSTM, z in a GRU, 1 - a in a unit of leak a; zoneout of rate p makes
+    p + (1 - p) f of f, and keeps p of a state that the cell itself keeps nothing of. It is
+    estimated with random signs, one a unit (Bekas, Kokiopoulou & Saad 2007, "An estimator for the
+    diagonal of a matrix"), which is exact unless a step mixes units otherwise. The gate that keeps
+    is the one that it equals, zoneout aside, when gates are replaced by random numbers. For a gate
+    that stays at its mean, tau is the characteristic forgetting time of Tallec & Ollivier 2018,
+    "Can recurrent neural networks warp time?" (arXiv:1804.11188), who write it 1 / (1 - f), the
+    same for f near 1.
 
     Args:
         passage: the layer, over one batch.
@@ -137,8 +141,8 @@ def time_constants(
 
     Returns:
         One for each state that is kept, or for states that turn into each other; none for a cell
-        that remembers through matrices alone. Where no gate keeps, the mean is over at most 1024
-        steps, evenly spaced.
+        that remembers through matrices alone, without zoneout. Where no gate keeps, the mean is
+        over at most 1024 steps, evenly spaced.
 
     Raises:
         InputError: fewer than two steps were taken.
@@ -150,25 +154,27 @@ def time_constants(
     (None, [9.491, 9.491, 9.491])
     """
     generator = torch.Generator().manual_seed(seed)
+    bare = replace(passage, zoneout=())
     x, state = _some(*passage.all_steps(2), _FEW)
-    step = Step.seen(passage, x, state)
+    step = Step.seen(bare, x, state)
     held = list(step.held)
     for k in {gate.place for gate in step.gates}:
         held[k] = torch.rand(held[k].shape, generator=generator, dtype=torch.double).to(x.device)
-    tried = _carried(passage, x, state, held, generator)
+    tried = _carried(bare, x, state, held, generator)
     found = []
     for group in _turning(tried, len(state)):
         moved = [tried[i, j] for i in group for j in group]
-        if all(not m.any() for m in moved):
+        zoned = [passage.zoneout[i] if passage.zoneout else 0.0 for i in group]
+        if not any(zoned) and all(not m.any() for m in moved):
             continue
         gate, turned = None, False
         if len(group) == 1:
             gate, turned = _equal(moved[0], [(g.name, g.of(held[g.place])) for g in step.gates])
         if gate is not None:
             kept = gates[gate].double().mean(0).expand(moved[0].shape[1])
-            kept = 1 - kept if turned else kept
+            kept = zoned[0] + (1 - zoned[0]) * (1 - kept if turned else kept)
         else:
-            kept = _kept(passage, group, seed)
+            kept = _kept(bare, group, zoned, seed)
         tau = torch.where(kept < 1, -1 / kept.log(), torch.inf)
         inside = tau.cpu().numpy().clip(HORIZONS[0], HORIZONS[-1])
         counts = np.histogram(inside, HORIZONS)[0].tolist()
@@ -182,14 +188,16 @@ def _some(x: Tensor, state: State, most: int) -> tuple[Tensor, State]:
     return x[pick], tuple(s[pick] for s in state)
 
 
-def _kept(passage: Passage, group: Sequence[int], seed: int) -> Tensor:
-    """`(size,)`, the share of a unit's states kept by a step: of the mean of its matrix over steps
-    the modulus of the largest eigenvalue."""
+def _kept(passage: Passage, group: Sequence[int], zoned: Sequence[float], seed: int) -> Tensor:
+    """`(size,)`, the share of a unit's states kept by a step and then by zoneout: of the mean of
+    its matrix over steps the modulus of the largest eigenvalue."""
     x, state = _some(*passage.all_steps(2), _MANY)
     held = Step.seen(passage, x, state).held
     moved = _carried(passage, x, state, held, torch.Generator().manual_seed(seed))
     rows = [torch.stack([moved[i, j].mean(0) for j in group], -1) for i in group]
-    values: Tensor = torch.linalg.eigvals(torch.stack(rows, -2))
+    z = torch.tensor(zoned, dtype=torch.double, device=x.device)[:, None]
+    matrices = (1 - z) * torch.stack(rows, -2) + z * torch.eye(len(group)).to(z)
+    values: Tensor = torch.linalg.eigvals(matrices)
     return values.abs().amax(-1)
 
 

@@ -52,8 +52,10 @@ class Passage:
         anew: `(T, B)`, true at steps that a reset came before, and that began from `fresh`; None
             without resets.
         fresh: `(B, size)` each, the state after a reset; empty without resets.
-        hold: for each state None, the share that zoneout keeps, or while training `(T, B, size)`,
-            true where it kept the old value; None without zoneout.
+        zoneout: of each state the share of the old value that is kept in a step, as in evaluation;
+            empty without zoneout.
+        hold: what was kept in this run: for each state a share or None, or while training
+            `(T, B, size)`, true where it was the old value; None without zoneout.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Passage:
     by: LayerCall | None = None
     anew: Tensor | None = None
     fresh: State = ()
+    zoneout: tuple[float, ...] = ()
     hold: Hold | None = None
 
     @classmethod
@@ -120,15 +123,6 @@ class Passage:
             for fresh, old in zip(self.fresh, before, strict=True)
         )
 
-    @cached_property
-    def kept(self) -> tuple[float, ...]:
-        """Of each state the share that zoneout keeps in a step: its rate, or what part of the
-        masks that were drawn in training kept the old value."""
-        return tuple(
-            float(how.double().mean()) if isinstance(how, Tensor) else how or 0.0
-            for how in self.hold or (None,) * len(self.start)
-        )
-
     def since(self, at: Tensor) -> Tensor:
         """`(B,)`: the step with which the sequence of step `at[b]` of each row began."""
         return since(self.anew, at)
@@ -153,12 +147,13 @@ class Passage:
     ) -> tuple[Tensor, State]:
         """The layer's step on any rows: `(N, input_size)` and `(N, size)` each; differentiable.
 
-        With `weights`, by these in the place of parameters. Zoneout keeps its expected share, as
-        in evaluation, or what `hold` says, masks being `(N, size)`.
+        With `weights`, by these in the place of parameters. Zoneout keeps its share, as in
+        evaluation, or what `hold` says, masks being `(N, size)`.
         """
         with lent(self.cell, self.weights if weights is None else weights):
             output, new = self.cell(x, state)
-        return held(self.kept if hold is None else hold, state, output, tuple(new))
+        keep = self.zoneout if hold is None else hold
+        return held(keep, state, output, tuple(new)) if keep else (output, tuple(new))
 
     @property
     def pieces(self) -> list[Tensor]:
@@ -289,6 +284,7 @@ def _passage(run: Witness, name: str, by: LayerCall | None = None) -> Passage:
         by,
         anew,
         fresh,
+        _shares(call.hold, by),
         call.hold
         and tuple(in_own_time(h.bool(), turned) if isinstance(h, Tensor) else h for h in call.hold),
     )
@@ -306,6 +302,16 @@ def _begun_anew(run: Witness, lengths: Tensor) -> tuple[Tensor | None, State]:
         anew = torch.cat([torch.zeros_like(anew[:1]), anew[:-1]]) & valid
     with lent(run.cell, run.weights), torch.no_grad():
         return anew, tuple(run.cell.init_state(batch, call.x.device, call.x.dtype))
+
+
+def _shares(hold: Hold | None, by: LayerCall | None) -> tuple[float, ...]:
+    """What zoneout keeps in evaluation: the layer's rates, or without a layer what part of the
+    masks kept the old value."""
+    if hold is None:
+        return ()
+    if by is not None and isinstance(by.layer, elman.nn.Recurrent):
+        return by.layer.zoneout
+    return tuple(float(h.double().mean()) if isinstance(h, Tensor) else h or 0.0 for h in hold)
 
 
 def _passage_by_hand(loop: Loop) -> Passage:

@@ -172,7 +172,8 @@ def drift(passage: Passage, times: int = 4, seed: int = 0) -> Drift:
     """The norm of the state when the layer runs `times` as long as the passage.
 
     Each row goes on with other rows of the batch, drawn at random, whole: what it reads stays what
-    it is used to, and only the time is new.
+    it is used to, and only the time is new. Zoneout keeps what it keeps in evaluation; nothing is
+    reset, for what is asked is what the state comes to if it never is.
 
     Args:
         passage: the layer, over one batch.
@@ -201,6 +202,7 @@ def drift(passage: Passage, times: int = 4, seed: int = 0) -> Drift:
                 passage.x[from_step[span], from_row[span]],
                 state,
                 weights=passage.weights,
+                hold=passage.zoneout or None,
                 return_states=True,
             )
         assert result.states is not None

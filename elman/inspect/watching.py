@@ -99,8 +99,10 @@ class Watch:
         `gradient_0` to `gradient_100` are norms of ∂L/∂s, the gradient of the loss that was
         differentiated, at the last step of a sequence, a quarter of its length before, ..., at its
         first, means over the batch: where every step has a loss of its own, an early state's
-        gradient mixes those of all later ones. `horizon`, in steps of `window`, and `saturation`
-        do not hang on the loss: see `elman.training.health.Probe`. None is what a layer has not.
+        gradient mixes those of all later ones, and none comes across a reset. `horizon`, in steps
+        of `window`, and `saturation` do not hang on the loss: see `elman.training.health.Probe`.
+        They are of the layer with the zoneout of evaluation, and of rows that are not reset: how
+        often the data does that is no matter of the layer. None is what a layer has not.
         """
         self._gather()
         return self._history
@@ -133,9 +135,12 @@ class Watch:
         finally:
             module.forward = self._forward
         if isinstance(module, elman.nn.Recurrent | nn.RNNBase):
+            # Its own hooks are about to run, and so only its forward was called.
             for k, passage in enumerate(passages):
                 end = "_reverse" if passage.reverse else ""
                 passage.name = f"l{k // (1 + int(module.bidirectional))}{end}"
+                if passage.zoneout and isinstance(module, elman.nn.Recurrent):
+                    passage.zoneout = module.zoneout
         self._pending = step, passages
         return found
 
@@ -229,12 +234,20 @@ def _at_lags(norms: Tensor, lengths: Tensor) -> dict[str, float]:
 
 
 def _probed(passage: Passage) -> Probe | None:
-    """The longest rows run again by the layer's step; None where no row has two steps."""
+    """The longest rows run again by the layer's step, through resets; None where no row has two
+    steps."""
     if passage.batch == 0 or int(passage.lengths.max()) < 2:
         return None
     rows = passage.lengths.topk(min(ROWS, passage.batch)).indices
     x, start = passage.x[:, rows], tuple(s[rows] for s in passage.start)
     backend = nullcontext() if x.device.type == "cpu" else use("reference")
     with backend, torch.enable_grad(), witnessed() as runs:
-        run(passage.cell, x, start, lengths=passage.lengths[rows], weights=passage.weights)
+        run(
+            passage.cell,
+            x,
+            start,
+            lengths=passage.lengths[rows],
+            weights=passage.weights,
+            hold=passage.zoneout or None,
+        )
         return probe(runs[0])

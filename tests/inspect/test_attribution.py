@@ -152,10 +152,49 @@ def test_what_is_wrong_is_said():
         occlusion(lambda x: x.sum((0, 2)), torch.zeros(2, 3, 1, dtype=torch.long))
 
 
+@pytest.mark.parametrize("method", ["integrated_gradients", "occlusion"])
+@pytest.mark.parametrize("z", [0.0, 0.4])
+def test_of_a_layer_that_is_reset_and_keeps_it_is_what_the_powers_say(method, z):
+    torch.manual_seed(0)
+    layer = elman.nn.Recurrent(Linear(D, H).double(), zoneout=z).eval()
+    x, reset = torch.randn(T, B, D, dtype=torch.double), torch.zeros(T, B, dtype=torch.bool)
+    reset[[0, 4, 7, 10], [0, 1, 1, 2]] = True
+    state = [(torch.randn(B, H, dtype=torch.double),)]
+    _, (passage,) = observe(layer, lambda: layer(x, state, reset=reset))
+    (cell,) = layer.cells
+    step = z * torch.eye(H).double() + (1 - z) * cell.U.weight
+    want, unit, t, begins = torch.zeros_like(x), 3, 9, [0, 7, 0]
+    for b, first in enumerate(begins):
+        for k in range(t - first + 1):
+            reach = torch.linalg.matrix_power(step, k) @ cell.W.weight * (1 - z)
+            want[t - k, b] = reach[unit] * x[t - k, b]
+    found = attribute(passage, (t, unit), method, features=True)
+    torch.testing.assert_close(found.values, want.detach(), rtol=1e-10, atol=1e-12)
+    assert found.values[:7, 1].abs().max() == 0
+    assert found.gap.max() < 1e-12
+    torch.testing.assert_close(found.output, passage.output[t, :, unit])
+    # Of all outputs together every input counts, each in its own sequence.
+    whole = attribute(passage, lambda y: y[6:8, :, unit].sum(0), method)
+    early, late = (attribute(passage, (t, unit), method).values for t in (6, 7))
+    torch.testing.assert_close(whole.values, early + late)
+
+
+def test_masks_that_were_drawn_are_drawn_no_more():
+    torch.manual_seed(0)
+    layer = elman.nn.Recurrent("lstm", D, H, zoneout=0.5, bidirectional=True)
+    x, reset = torch.randn(T, B, D), torch.rand(T, B) < 0.3
+    _, passages = observe(layer, lambda: layer(x, lengths=[12, 7, 1], reset=reset))
+    for passage in passages:
+        found = attribute(passage, (-1, 0))
+        rows = passage.lengths - 1, torch.arange(B)
+        torch.testing.assert_close(found.output, passage.output[..., 0][rows].double())
+        assert found.gap.max() < 1e-5
+
+
 def test_a_layer_that_has_changed_since_is_refused():
-    layer = elman.nn.GRU(D, H)
-    x, reset = torch.randn(T, B, D), torch.zeros(T, B, dtype=torch.bool)
-    reset[5] = True
-    _, (passage,) = observe(layer, lambda: layer(x, reset=reset))
-    with pytest.raises(InputError, match="without resets"):
+    layer, x = elman.nn.Recurrent("gru", D, H), torch.randn(T, B, D)
+    _, (passage,) = observe(layer, lambda: layer(x))
+    with torch.no_grad():
+        next(layer.parameters()).mul_(2)
+    with pytest.raises(InputError, match="as it is now"):
         attribute(passage)

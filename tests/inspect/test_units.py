@@ -312,6 +312,74 @@ def test_what_is_kept_without_gates(name):
     torch.testing.assert_close(constant.kept, want.detach(), rtol=1e-7, atol=0)
 
 
+def zoned(cell, rates, training=False, steps=T):
+    """What goes through a layer with zoneout, and is reset now and then."""
+    layer = elman.nn.Recurrent(cell, zoneout=rates).train(training)
+    x = torch.randn(steps, B, D, generator=torch.Generator().manual_seed(0)).double()
+    reset = torch.zeros(steps, B, dtype=torch.bool)
+    reset[5] = True
+    _, (passage,) = observe(layer, lambda: layer(x, reset=reset))
+    return passage
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_zoneout_keeps_beside_the_gate(training):
+    f = torch.tensor([0.1, 0.5, 0.9, 0.99, 0.999], dtype=torch.double)
+    passage = zoned(fixed(f), [0.2, 0.4], training)
+    found = gates(passage)
+    assert list(found) == ["i", "f", "o"]
+    h, c = time_constants(passage, found)
+    # Of h an LSTM keeps nothing, and c through f: what zoneout keeps comes first.
+    assert (h.states, h.gate, c.states, c.gate) == ((0,), None, (1,), "f")
+    torch.testing.assert_close(h.kept, torch.full((H,), 0.2).double())
+    torch.testing.assert_close(c.kept, 0.4 + 0.6 * f)
+    torch.testing.assert_close(c.tau, -1 / (0.4 + 0.6 * f).log())
+
+
+class Squashed(Cell):
+    """h' = σ(W x + U h), whose state is no gate, whatever of it zoneout takes."""
+
+    def __init__(self):
+        super().__init__(D, H)
+        self.W, self.U = nn.Linear(D, H), nn.Linear(H, H)
+
+    def forward(self, x, state):
+        h = torch.sigmoid(self.W(x) + self.U(state[0]))
+        return h, (h,)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "gate"),
+    [
+        ("gru", {}, "z"),
+        ("mingru", {}, "z"),
+        ("irnn", {}, None),
+        ("esn", {"leak": 0.2}, None),
+        ("squashed", {}, None),
+    ],
+)
+def test_zoneout_of_one_state(name, options, gate):
+    torch.manual_seed(0)
+    cell = Squashed() if name == "squashed" else make(name, D, H, **options)
+    cell = cell.double()
+    bare, passage = (zoned(cell, z) for z in (0.0, 0.3))
+    found = gates(passage)
+    assert list(found) == list(gates(bare))
+    (constant,) = time_constants(passage, found)
+    assert constant.gate == gate
+    own = found[gate].mean(0) if gate else torch.tensor(0.8 if name == "esn" else 0.0)
+    own = 1 - own if constant.turned else own
+    torch.testing.assert_close(constant.kept, (0.3 + 0.7 * own).double().expand(H))
+
+
+def test_real_and_imaginary_part_turn_less_far_with_zoneout():
+    torch.manual_seed(0)
+    cell = LRU(D, H, r_min=0.3, r_max=0.999).double()
+    (constant,) = time_constants(zoned(cell, [0.25, 0.25]), {})
+    value = torch.polar((-cell.nu.exp()).exp(), cell.theta.exp())
+    torch.testing.assert_close(constant.kept, (0.25 + 0.75 * value).abs().detach())
+
+
 def test_a_state_that_loses_nothing_lasts_for_ever():
     passage = passage_of(Counter())
     (constant,) = time_constants(passage, {})
@@ -430,6 +498,23 @@ def test_a_state_of_radius_above_one_drifts_as_told():
     assert alone.norms.shape == (200,)
     driven = drift(passage_of(cell, steps=200, batch=8), times=8)
     assert driven.growth == pytest.approx(math.log(1.01), rel=0.01)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_state_held_by_zoneout_drifts_the_slower_and_is_never_reset(training):
+    rho, z = 1.02, 0.4
+    cell = Linear().double()
+    cell.W.weight.data.zero_()
+    cell.U.weight.data = rho * torch.eye(H, dtype=torch.double)
+    layer = elman.nn.Recurrent(cell, zoneout=z).train(training)
+    x, reset = torch.zeros(50, B, D).double(), torch.zeros(50, B, dtype=torch.bool)
+    reset[25] = True
+    state = [(torch.randn(B, H, dtype=torch.double),)]
+    _, (passage,) = observe(layer, lambda: layer(x, state, reset=reset))
+    assert passage.states[0][25:].abs().max() == 0
+    found = drift(passage)
+    assert found.growth == pytest.approx(math.log(z + (1 - z) * rho), rel=1e-9)
+    assert found.ratio == pytest.approx((z + (1 - z) * rho) ** 150, rel=1e-9)
 
 
 @pytest.mark.parametrize("seed", [0, 1])

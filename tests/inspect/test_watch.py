@@ -14,6 +14,7 @@ import elman.nn
 from elman.cells import Cell
 from elman.errors import InputError
 from elman.inspect.watching import watch
+from elman.training.health import Health
 
 T, B, D, H = 24, 5, 3, 6
 
@@ -161,6 +162,38 @@ def test_gradients_are_those_of_the_loss():
     assert step == 0
     assert norms.shape == (18,)
     assert "l0/saturation" not in log.scalars
+
+
+def test_zoneout_draws_in_training_and_the_memory_is_that_of_evaluation():
+    torch.manual_seed(0)
+    z = 0.8
+    layer = elman.nn.Recurrent(Fading, D, H, zoneout=z)
+    x, reset = torch.randn(60, 4, D), torch.zeros(60, 4, dtype=torch.bool)
+    reset[57] = True
+    plain, random = copy.deepcopy(layer), torch.get_rng_state()
+    wanted, _ = plain(x, reset=reset)
+    wanted[-1].sum().backward()
+    torch.set_rng_state(random)
+    seen = watch(layer, every=1)
+    y, _ = layer(x, reset=reset)
+    y[-1].sum().backward()
+    # The masks are those that would have been drawn without a look.
+    torch.testing.assert_close(y, wanted)
+    for a, b in zip(plain.parameters(), layer.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad)
+    (row,), (passage,) = seen.history, seen.latest
+    # Half of what the masks let through of each unit, all of what they hold, back to the reset.
+    kept = torch.where(passage.hold[0], 1.0, 0.5)
+    for k in range(60):
+        through = kept[60 - k :].prod(0) if k < 3 else torch.zeros(4, H)
+        torch.testing.assert_close(passage.gradients[0][59 - k], through)
+    assert row["gradient_25"] == row["gradient_100"] == 0
+    # As in evaluation, without the reset; and as a training run of ours has it.
+    assert row["horizon"] == math.floor(math.log(0.01) / math.log(z + (1 - z) * 0.5))
+    health = Health(plain, None)
+    with health.looking():
+        plain(x, reset=reset)
+    assert health.taken()["horizon"] == {"l0": row["horizon"]}
 
 
 def test_both_directions_and_ragged_rows():
