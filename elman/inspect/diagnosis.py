@@ -120,11 +120,9 @@ def diagnose(layers: Sequence[LayerFacts], run: RunFacts | None = None) -> list[
     'healthy'
     """
     run = run or RunFacts()
-    found = [finding for rule in _OF_LAYER for facts in layers for finding in rule(facts, run)]
-    found += [finding for rule in _OF_RUN for finding in rule(layers, run)]
     found = [
         replace(finding, remedies=tuple(r for r in finding.remedies if changes(r, run)))
-        for finding in _joined(found)
+        for finding in _joined([f for rule in _RULES for f in rule(layers, run)])
     ]
     found.sort(key=lambda finding: _ORDER.index(finding.severity))
     if not any(finding.severity in ("ill", "warning") for finding in found):
@@ -164,7 +162,7 @@ def _healthy(layers: Sequence[LayerFacts], run: RunFacts) -> Finding:
     return Finding("healthy", "healthy", told[0].upper() + told[1:] + ".")
 
 
-# Of one layer
+# Of gradients and memory
 
 
 def _vanishing(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
@@ -197,7 +195,7 @@ def _vanishing(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]
 def _faint(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
     for stack in _stacks(layers):
         lowest, top = stack[min(stack)], stack[max(stack)]
-        below, above = (math.hypot(*[f.gradient or 0.0 for f in part]) for part in (lowest, top))
+        below, above = _together(lowest), _together(top)
         if len(stack) < 2 or not above > 0 or below >= FAINT * above:
             continue
         yield Finding(
@@ -224,16 +222,33 @@ def _stacks(layers: Sequence[LayerFacts]) -> list[dict[int, list[LayerFacts]]]:
     return list(stacks.values())
 
 
-def _exploding(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
-    if facts.growth is None:
-        return
-    broken = not math.isfinite(facts.growth)
-    if not broken and (facts.growth < EXPLODING or (facts.decay or 0.0) < GROWS):
-        return
-    grown = "to more than a number holds" if broken else f"{facts.growth:.3g}-fold"
-    told = f"The gradient grows {grown} over {facts.steps - 1} {run.unit} back"
-    told += f", by {facts.decay:.4g} a step." if facts.decay is not None else "."
-    yield Finding("exploding gradients", "ill", told, to_calm(facts, run), facts.name)
+def _together(part: Sequence[LayerFacts]) -> float:
+    return math.hypot(*[facts.gradient or 0.0 for facts in part])
+
+
+def _exploding(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
+    # A gradient comes down a stack over more steps than one, and so grows at first in the lower
+    # layers; while there is less of it there than at the top nothing explodes.
+    less = [
+        facts.name
+        for stack in _stacks(layers)
+        for part in stack.values()
+        for facts in part
+        if _together(part) < _together(stack[max(stack)])
+    ]
+    for facts in layers:
+        if facts.growth is None or facts.name in less:
+            continue
+        broken = not math.isfinite(facts.growth)
+        if not broken and (facts.growth < EXPLODING or (facts.decay or 0.0) < GROWS):
+            continue
+        grown = "to more than a number holds" if broken else f"{facts.growth:.3g}-fold"
+        told = f"The gradient grows {grown} over {facts.steps - 1} {run.unit} back"
+        told += f", by {facts.decay:.4g} a step." if facts.decay is not None else "."
+        yield Finding("exploding gradients", "ill", told, to_calm(facts, run), facts.name)
+
+
+# Of one layer
 
 
 def _stuck(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
@@ -378,13 +393,18 @@ def _memorised(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]
     yield Finding("memorised", "warning", told + ".", to_generalise(list(layers), run))
 
 
-_OF_LAYER: tuple[Callable[[LayerFacts, RunFacts], Iterator[Finding]], ...] = (
+def _each(
+    rule: Callable[[LayerFacts, RunFacts], Iterator[Finding]],
+) -> Callable[[Sequence[LayerFacts], RunFacts], Iterator[Finding]]:
+    """A rule of one layer as one of all of them."""
+    return lambda layers, run: (finding for facts in layers for finding in rule(facts, run))
+
+
+_RULES: tuple[Callable[[Sequence[LayerFacts], RunFacts], Iterator[Finding]], ...] = (
     _exploding,
-    _stuck,
-    _dead,
-    _drifts,
-)
-_OF_RUN: tuple[Callable[[Sequence[LayerFacts], RunFacts], Iterator[Finding]], ...] = (
+    _each(_stuck),
+    _each(_dead),
+    _each(_drifts),
     _vanishing,
     _faint,
     _truncated,

@@ -1,15 +1,33 @@
-"""Rules on plain figures: each disease is named by the figures that define it, and by no others."""
+"""Rules on plain figures: each disease is named by the figures that define it, and by no others;
+each remedy is one that `elman train` takes."""
 
 from __future__ import annotations
 
 import math
+import shlex
 from dataclasses import replace
+from functools import cache
+from itertools import product
 
+import numpy as np
+import pandas as pd
 import pytest
+import torch
+from torch import nn
 
+import elman
+import elman.nn
+from elman.cells import CELLS
+from elman.cli.app import _settings
+from elman.inspect import flows, observe
 from elman.inspect.diagnosis import Finding, diagnose
+from elman.inspect.examination import Layer
 from elman.inspect.facts import LayerFacts, RunFacts
 from elman.inspect.remedies import Remedy
+from elman.nn import Recurrent
+from elman.tasks import pipeline
+from elman.tasks.base import Task
+from elman.training import Settings
 
 WELL = LayerFacts(
     "rnn.l0",
@@ -44,6 +62,8 @@ RUN = RunFacts(
 
 SGD = {**RUN.settings, "optimizer": "sgd"}
 
+SMALL = {"hidden_size": 6, "num_layers": 2, "batch_size": 4, "max_steps": 1}
+
 DISEASES = {
     "vanishing gradients": ({"horizon": 12.0, "decay": 0.7}, {}),
     "exploding gradients": ({"decay": 1.06, "growth": 1e5}, {}),
@@ -72,36 +92,6 @@ def test_each_disease_is_named_alone(name):
     assert [f.name for f in found] == [name]
     assert found[0].severity in ("ill", "warning")
     assert any(character.isdigit() for character in found[0].evidence)
-
-
-@pytest.mark.parametrize("name", DISEASES)
-def test_every_remedy_is_a_setting_that_training_knows(name):
-    from elman.cells import make
-    from elman.tasks.generate import GenerateSettings
-
-    of_layer, of_run = DISEASES[name]
-    (finding,) = diagnose([replace(WELL, **of_layer)], replace(RUN, **of_run))
-    assert finding.remedies
-    for remedy in finding.remedies:
-        assert remedy.source
-        made = GenerateSettings(**remedy.settings)
-        make(made.cell, 3, 4, **made.cell_options)
-
-
-@pytest.mark.parametrize("cell", ["Elman", "IRNN", "GRU", "LSTM", "MGU", "Mine"])
-@pytest.mark.parametrize("name", ["vanishing gradients", "exploding gradients", "state drift"])
-def test_remedies_fit_the_cell(cell, name):
-    from elman.cells import make
-    from elman.tasks.generate import GenerateSettings
-
-    of_layer, _ = DISEASES[name]
-    own = {"Elman": "elman", "IRNN": "irnn", "GRU": "gru", "LSTM": "lstm", "MGU": "mgu"}
-    facts = replace(WELL, cell=cell, **of_layer)
-    settings = {**RUN.settings, "cell": own.get(cell, "lstm")}
-    (finding,) = diagnose([facts], replace(RUN, settings=settings))
-    for remedy in finding.remedies:
-        made = GenerateSettings(**{"cell": settings["cell"], **remedy.settings})
-        make(made.cell, 3, 4, **made.cell_options)
 
 
 def test_what_was_not_measured_is_not_blamed():
@@ -190,3 +180,307 @@ def test_a_memory_that_training_never_asked_for_is_no_vanishing():
     (finding,) = diagnose([facts], replace(RUN, window=10))
     assert finding.name == "truncation too short"
     assert finding.remedies[0].settings == {"k1": 60}
+
+
+# Gradients between layers
+
+
+def stack(*gradients: float, **more: object) -> list[LayerFacts]:
+    return [replace(WELL, name=f"rnn.l{k}", gradient=g, **more) for k, g in enumerate(gradients)]
+
+
+def test_a_stack_whose_lowest_layer_gets_next_to_nothing():
+    (finding,) = diagnose(stack(1e-5, 1e-3, 0.1, 1.0), RUN)
+    assert finding.name == "vanishing gradients between layers"
+    assert finding.layer == "rnn.l0"
+    assert "1e-05" in finding.evidence
+    assert "4 layers" in finding.evidence
+    assert finding.remedies[0].settings == {"residual": True}
+    assert finding.remedies[-1].settings == {"num_layers": 3}
+    assert diagnose(stack(1e-2, 0.1, 1.0), RUN)[0].name == "healthy"
+
+
+def test_a_stack_that_is_residual_already_is_not_told_to_be():
+    run = replace(RUN, settings={**RUN.settings, "residual": True})
+    (finding,) = diagnose(stack(1e-5, 1.0), run)
+    assert all(r.settings.get("residual") is not True for r in finding.remedies)
+    # One layer alone has nothing that could be joined.
+    assert finding.remedies[-1].settings == {"num_layers": 1, "residual": False}
+
+
+def test_what_begins_next_to_nothing_in_a_lower_layer_may_grow():
+    grows = {"decay": 1.8, "growth": 1e3}
+    low, top = stack(0.1, 1.0)
+    assert diagnose([replace(low, **grows), top], RUN)[0].name == "healthy"
+    assert diagnose([replace(low, gradient=9.0, **grows), top], RUN)[0].layer == "rnn.l0"
+    assert diagnose([low, replace(top, **grows)], RUN)[0].layer == "rnn.l1"
+
+
+def test_layers_of_two_stacks_are_not_compared():
+    low, top = stack(1e-5, 1.0)
+    apart = [replace(low, name="encoder.l0"), replace(top, name="decoder.l1")]
+    assert diagnose(apart, RUN)[0].name == "healthy"
+
+
+def test_both_directions_and_every_call_of_a_layer_count_together():
+    forth, top = stack(1e-5, 1.0)
+    back = replace(forth, name="rnn.l0_reverse", gradient=0.5)
+    assert diagnose([forth, back, top], RUN)[0].name == "healthy"
+    again = replace(forth, gradient=0.5)
+    assert diagnose([forth, top, again, top], RUN)[0].name == "healthy"
+
+
+def examined(layer: nn.Module, seed: int = 1, steps: int = 40) -> list[str]:
+    """What is found of a stack by the gradient of its last answer."""
+    x = torch.randn(steps, 8, layer.input_size, generator=torch.Generator().manual_seed(seed))
+    loss, passages = observe(layer, lambda: layer(x)[0][-1].square().sum())
+    return [f.name for f in diagnose([Layer(flow).facts() for flow in flows(passages, loss)])]
+
+
+def shrunk(layer: Recurrent) -> Recurrent:
+    with torch.no_grad():
+        for cell in layer.cells:
+            cell.W.weight.mul_(0.2)
+            cell.U.weight.mul_(0.2)
+    return layer
+
+
+def test_six_layers_of_small_weights_pass_no_gradient_down_unless_they_are_residual():
+    torch.manual_seed(0)
+    assert "vanishing gradients between layers" in examined(shrunk(Recurrent("elman", 8, 16, 6)))
+    joined = shrunk(Recurrent("elman", 8, 16, 6, residual=True))
+    assert "vanishing gradients between layers" not in examined(joined)
+
+
+def test_eight_layers_of_ours_on_short_sequences_do_not_explode():
+    torch.manual_seed(0)
+    assert examined(Recurrent("lstm", 8, 24, 8), steps=10) == ["healthy"]
+
+
+def test_eight_lstms_as_torch_draws_them_pass_no_gradient_down():
+    torch.manual_seed(0)
+    assert "vanishing gradients between layers" in examined(nn.LSTM(8, 16, 8))
+    assert "vanishing gradients between layers" not in examined(
+        elman.nn.Recurrent("lstm", 8, 16, 8)
+    )
+
+
+@pytest.mark.parametrize("layers", [2, 4])
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN, "lstm", "gru", "elman"])
+def test_stacks_as_they_begin_are_well(kind, layers):
+    torch.manual_seed(0)
+    make = Recurrent if isinstance(kind, str) else kind
+    arguments = (kind, 8, 16, layers) if isinstance(kind, str) else (8, 16, layers)
+    for steps in (5, 40):
+        assert examined(make(*arguments), steps=steps) == ["healthy"]
+
+
+@pytest.mark.parametrize("layers", [2, 4])
+def test_a_trained_stack_is_well(layers):
+    torch.manual_seed(0)
+    model = nn.LSTM(2, 16, layers)
+    head = nn.Linear(16, 1)
+    optimiser = torch.optim.Adam([*model.parameters(), *head.parameters()], 1e-2)
+    losses = []
+    for _ in range(150):
+        # The mean so far: something that every step teaches.
+        x = torch.randn(20, 16, 2)
+        wanted = x[..., :1].cumsum(0) / torch.arange(1, 21)[:, None, None]
+        loss = (head(model(x)[0]) - wanted).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.3 * losses[0]
+    assert "vanishing gradients between layers" not in examined(model)
+
+
+# Which remedy
+
+
+def remedies(facts: LayerFacts, run: RunFacts) -> list[Remedy]:
+    return [r for finding in diagnose([facts], run) for r in finding.remedies]
+
+
+SHORT = replace(WELL, horizon=12.0, decay=0.7)
+
+
+def many_to_one(**settings: object) -> RunFacts:
+    given = {"cell": "lstm", "cell_options": {}, "bidirectional": False, "reverse": False}
+    return replace(RUN, window=None, settings={**given, **settings}, need=60.0, need_reversed=8.0)
+
+
+def test_what_stands_at_the_beginning_is_read_last():
+    first, second, *_ = remedies(SHORT, many_to_one())
+    assert first.settings == {"reverse": True}
+    assert second.settings == {"bidirectional": True}
+    assert "Sutskever" in first.source
+    # From the end the memory would be too short as well: gates come first.
+    far = replace(many_to_one(), need_reversed=25.0)
+    sources = [r.source for r in remedies(SHORT, far)]
+    assert sources.index("Sutskever, Vinyals & Le 2014") > 0
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        many_to_one(bidirectional=True),  # reads from both ends already
+        replace(many_to_one(), need_reversed=55.0),  # needs as much from there
+        replace(many_to_one(), need_reversed=None),  # nobody knows
+        replace(many_to_one(), settings=RUN.settings),  # a task without that setting
+        replace(many_to_one(), settings={}),
+    ],
+)
+def test_reading_from_the_end_is_proposed_only_where_it_can_help(run):
+    proposed = remedies(SHORT, run)
+    assert proposed
+    assert not any({"reverse", "bidirectional"} & set(r.settings) for r in proposed)
+
+
+def test_both_ways_are_read_in_place_of_one_that_is_turned_round():
+    (turned,) = [r for r in remedies(SHORT, many_to_one(reverse=True)) if "reverse" in r.settings]
+    assert turned.settings == {"bidirectional": True, "reverse": False}
+
+
+def test_a_window_far_longer_than_the_need_is_shortened_where_gradients_explode():
+    exploding = replace(WELL, decay=1.06, growth=1e5)
+    run = replace(RUN, need=10.0)
+    assert {"k1": 20} in [r.settings for r in remedies(exploding, run)]
+    with_context = {**RUN.settings, "k1": 30, "k2": 100}
+    run = replace(run, settings=with_context)
+    assert {"k2": 30} in [r.settings for r in remedies(exploding, run)]
+    for need in (None, 0.0, 40.0):
+        run = replace(RUN, need=need)
+        assert all("k1" not in r.settings for r in remedies(exploding, run))
+
+
+class NormedGRU(CELLS["gru"]):
+    """A cell of somebody's own, with layer normalisation."""
+
+    def __init__(self, input_size: int, hidden_size: int, *, layer_norm: bool = False) -> None:
+        super().__init__(input_size, hidden_size)
+
+
+def test_layer_normalisation_is_proposed_to_every_cell_that_has_it(monkeypatch):
+    shut = {"saturated": {"r": 0.99, "z": 0.97}}
+    normed = {"cell_options": {"layer_norm": True}}
+    run = replace(RUN, settings={**RUN.settings, "cell": "normed"})
+    monkeypatch.setitem(CELLS, "normed", NormedGRU)
+    assert normed in [r.settings for r in remedies(replace(WELL, cell="NormedGRU", **shut), run)]
+    assert normed not in [r.settings for r in remedies(replace(WELL, cell="GRU", **shut), RUN)]
+
+
+def test_a_run_is_not_told_what_it_does_already():
+    explodes = replace(WELL, cell="Elman", decay=1.06, growth=1e5, radius=2.0)
+    plain = {**RUN.settings, "cell": "elman", "clip": "norm", "clip_at": None}
+    run = replace(RUN, need=None, norms=(5.0, 9.0), settings=plain)
+    told = [r.settings for r in remedies(explodes, run)]
+    # Orthogonal is how it begins by itself, and 1 where it is clipped.
+    assert all("init" not in s.get("cell_options", {}) and "clip" not in s for s in told)
+    torch_like = {**plain, "clip": "none", "cell_options": {"init": "torch"}}
+    told = [r.settings for r in remedies(explodes, replace(run, settings=torch_like))]
+    assert told[0] == {"cell_options": {"init": "orthogonal"}}
+    assert {"clip": "norm", "clip_at": 1.0} in told
+
+
+def test_less_dropout_is_no_remedy_of_learning_by_heart():
+    learnt_by_heart = {"worse": 0.4, "train_loss": 0.2, "valid_loss": 1.6}
+    well = {"dropout": 0.8, "patience": 3, "recurrent_dropout": 0.5}
+    run = replace(RUN, **learnt_by_heart, settings={**RUN.settings, **well})
+    assert remedies(WELL, run) == []
+
+
+def test_what_overrules_how_weights_begin_is_taken_away():
+    run = replace(RUN, settings={**RUN.settings, "init_scale": 0.1})
+    first = remedies(SHORT, run)[0]
+    assert first.settings == {"cell_options": {"chrono": 60}, "init_scale": None}
+    assert first.line == "--set 'cell_options={chrono: 60}' --set init_scale=null"
+
+
+def test_a_threshold_that_was_left_to_the_kind_of_clipping_needs_no_figure():
+    sick = replace(RUN, clip_rate=0.99, clip_at=None, norms=(8.0, 20.0), settings=SGD)
+    assert diagnose([WELL], sick)[0].name == "clipping always on"
+
+
+# Every remedy trains
+
+
+@cache
+def tiny(task: str) -> Task:
+    """A task on a handful of data."""
+    t = np.arange(200)
+    data = {
+        "generate": pd.DataFrame({"text": ["to be or not to be " * 40]}),
+        "classify": pd.DataFrame(
+            {"text": ["up and up", "down and out"] * 10, "label": ["a", "b"] * 10}
+        ),
+        "forecast": pd.DataFrame({"y": np.sin(t / 3.0)}),
+    }
+    kind = pipeline.task_class(task)
+    return kind.from_data(data[task], pipeline.make_settings(kind, SMALL))
+
+
+def built(task: str, settings: Settings) -> nn.Module:
+    """The model that `elman train` would make."""
+    made = tiny(task)
+    made.settings = settings
+    return made.build()
+
+
+OPTIONS = {
+    "elman": [{}, {"nonlinearity": "relu", "init": "torch"}],
+    "irnn": [{}, {"scale": 0.5}],
+    "lstm": [
+        {},
+        {"peepholes": True, "forget_bias": None, "init": "torch"},
+        {"chrono": 20, "layer_norm": True, "coupled": True},
+    ],
+    "gru": [{}, {"reset_after": False, "chrono": 9}],
+    "indrnn": [{}, {"bound": 1.0}],
+    "minlstm": [{}, {"forget_bias": 3.0}],
+}
+
+FACTS = [
+    *({"layer": layer, "run": run} for layer, run in DISEASES.values()),
+    {"layer": {"saturated": {"i": 0.99}}, "run": {"largest_update": 1e9, "update_ratio": 1e9}},
+    {"layer": {"dead": 0.3, "rectified": True}, "run": {"norms": (0.0, 0.0), "need": 3.0}},
+    {"layer": {"decay": 1.06, "growth": 1e5, "radius": 2.0}, "run": {"norms": (0.0, 0.0)}},
+    {"layer": {"decay": None, "growth": math.inf}, "run": {"need": 2.0, "norms": (9.0, 9.0)}},
+    {"layer": {"horizon": 3.0, "decay": 0.5}, "run": {"need": 30.0, "need_reversed": 2.0}},
+    {"layer": {"horizon": 3.0, "decay": 0.5, "steps": 4000}, "run": {"need": 3000.0}},
+    {"layer": {"gradient": 1e-9}, "run": {}},
+]
+
+CHANGED = {
+    "generate": [{"k1": 100}, {"k1": 20, "k2": 100, "init_scale": 0.1}],
+    "classify": [{}, {"bidirectional": False}, {"bidirectional": False, "reverse": True}],
+    "forecast": [{}, {"model": "recurrent", "residual": True}],
+}
+
+
+@pytest.mark.parametrize("task", CHANGED)
+def test_every_remedy_is_a_line_that_trains(task):
+    kind = pipeline.task_class(task)
+    whole = pipeline.make_settings(kind, tiny(task).settings.model_dump() | SMALL).model_dump()
+    tried = set()
+    for cell, changed, facts in product(CELLS, CHANGED[task], FACTS):
+        for options in OPTIONS.get(cell, [{}]):
+            settings = {**whole, **changed, "cell": cell, "cell_options": options}
+            layer = replace(WELL, **{**facts["layer"], "cell": CELLS[cell].__name__})
+            top = replace(layer, name="rnn.l1", gradient=1.0)
+            run = replace(RUN, **{"need": 60.0, **facts["run"], "settings": settings})
+            run = replace(run, window=settings.get("k2") or settings.get("k1"))
+            for remedy in [r for f in diagnose([layer, top], run) for r in f.remedies]:
+                assert remedy.source
+                key = f"{cell} {options} {changed} {remedy.line}"
+                if not remedy.line or key in tried:
+                    continue
+                tried.add(key)
+                pairs = [part for part in shlex.split(remedy.line) if part != "--set"]
+                told = _settings(task, pairs, None, None)
+                checked = kind.Settings.of(settings | told)
+                for name, value in remedy.settings.items():
+                    assert getattr(checked, name) == pytest.approx(value), remedy.line
+                assert checked != kind.Settings.of(settings), remedy.line
+                built(task, checked)
+    assert len(tried) > 200

@@ -394,7 +394,8 @@ def test_a_layer_prints_its_options():
         ({"zoneout": (0.1,)}, r"zoneout needs one rate for each of 2 state\(s\) of LSTM, got 1"),
         ({"cell": "mingru", "recurrent_dropout": 0.5}, "MinGRU has no weights that multiply"),
         ({"residual": True, "highway": True}, "choose one"),
-        ({"residual": True}, "takes 3 features and gives 5"),
+        ({"residual": True}, "residual joins .* takes 3 features and gives 5.* num_layers"),
+        ({"highway": True}, "highway joins"),
         ({"hidden_size": None}, "input_size and hidden_size are needed"),
         ({"cell": LSTM(3, 5), "num_layers": 2}, "one layer in one direction"),
         (

@@ -294,6 +294,74 @@ def test_what_looks_ahead_cannot_stream():
         task.stepper(model)
 
 
+def reversed_series(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(series=[x[::-1].copy() for x in frame["series"]])
+
+
+@pytest.mark.parametrize("pooling", ["last", "max"])
+def test_reading_from_the_end_is_reading_what_was_turned_round(pooling):
+    data = waves(24)
+    told = {"epochs": 2, "test_fraction": 0.2, "bidirectional": False, "pooling": pooling}
+    task, model = trained(data, reverse=True, **told)
+    other, twin = trained(reversed_series(data), **told)
+    for name, weight in twin.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], weight)
+    # Rows of unequal length, each within its own.
+    one = task.predict(model, data)["p_first"]
+    two = other.predict(twin, reversed_series(data))["p_first"]
+    np.testing.assert_allclose(one, two, atol=1e-6)
+    assert np.abs(one - other.predict(twin, data)["p_first"]).max() > 1e-3
+    # What it is compared with reads as ever.
+    forwards, _ = trained(data, **told)
+    for name, scored in task.baselines().items():
+        assert scored.metrics == forwards.baselines()[name].metrics
+
+
+def test_the_doctor_sees_sequences_as_they_are_read():
+    data = waves(24)
+    told = {"test_fraction": 0.2, "bidirectional": False, "epochs": 1}
+    turned = Classify.from_data(data, ClassifySettings(**(SMALL | told), reverse=True)).sample()
+    plain = Classify.from_data(data, ClassifySettings(**(SMALL | told))).sample()
+    assert turned.labels == plain.labels[::-1]
+    n = int(plain.lengths[0])
+    np.testing.assert_array_equal(turned.inputs[:n, 0], plain.inputs[:n, 0][::-1])
+    assert not turned.inputs[n:, 0].any()
+
+
+def test_texts_are_read_from_their_last_word_to_their_first():
+    rows = pd.DataFrame({"text": ["up and down", "down"] * 8, "label": ["a", "b"] * 8})
+    told = {"unit": "words", "reverse": True, "bidirectional": False, "test_fraction": 0.2}
+    task = Classify.from_data(rows, ClassifySettings(**(SMALL | told)))
+    up, and_, down = task.encoder.encode("up and down").tolist()
+    pad = task.encoder.pad
+    batch = task._batch(task._encode(["up and down", "down"]))
+    assert batch.inputs.tolist() == [[down, and_, up], [down, pad, pad]]
+
+
+def test_only_what_reads_one_way_can_be_turned_round():
+    with pytest.raises(InputError, match="bidirectional=false"):
+        ClassifySettings.of({"reverse": True})
+
+
+def test_what_reads_from_the_end_cannot_stream():
+    task, model = trained(waves(12), epochs=1, test_fraction=0.2, bidirectional=False, reverse=True)
+    with pytest.raises(InputError, match="reverse=false"):
+        task.stepper(model)
+
+
+def test_a_residual_stack_streams_as_it_reads():
+    data = waves(12)
+    told = {"bidirectional": False, "num_layers": 3, "residual": True, "test_fraction": 0.2}
+    task, model = trained(data, epochs=1, **told)
+    assert model.recurrent.residual
+    stepper = task.stepper(model)
+    state = stepper.start()
+    for step in data["series"][0]:
+        chances, state = stepper.step(step, state)
+    whole = task.predict(model, data[:1])
+    assert chances["first"] == pytest.approx(whole["p_first"].item(), abs=1e-5)
+
+
 def test_a_step_has_as_many_values_as_in_training():
     task, model = trained(waves(12), epochs=1, test_fraction=0.2, bidirectional=False)
     stepper = task.stepper(model)

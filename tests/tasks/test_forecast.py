@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from elman.errors import InputError
+from elman.nn import Recurrent
 from elman.tasks.base import Evaluation
 from elman.tasks.forecast import Forecast
 from elman.tasks.forecast_intervals import Calibrated
@@ -365,6 +366,19 @@ def test_a_short_past_is_filled_with_its_first_value(
     one = task.predict(model, short[["y"]])
     two = task.predict(model, filled)
     np.testing.assert_allclose(one["forecast"], two["forecast"])
+
+
+@pytest.mark.parametrize("model", ["segment", "recurrent"])
+def test_a_residual_stack_is_built_and_forecasts(model: Any) -> None:
+    task = task_on(
+        waves(120), horizon=3, lookback=12, segment=4, model=model, num_layers=2, max_steps=2,
+        residual=True,
+    )  # fmt: skip
+    module = trained(task)
+    assert isinstance(module, Calibrated)
+    layers = [m for m in module.modules() if isinstance(m, Recurrent)]
+    assert [m.residual for m in layers] == [True]
+    assert np.isfinite(task.predict(module, waves(60))["forecast"]).all()
 
 
 def test_the_stream_gives_what_predict_gives(

@@ -549,6 +549,26 @@ def test_a_stream_gives_the_distribution_of_the_whole_text(writer: Any) -> None:
         stepper.step("ab", state)
 
 
+def test_a_residual_stack_writes_by_steps_what_it_reads_whole(book: Path) -> None:
+    task, plain = made(book, num_layers=3)
+    joined, model = made(book, num_layers=3, residual=True)
+    model.load_state_dict(plain.state_dict())  # a connection has no weights
+    stepper = joined.stepper(model)
+    state = stepper.start()
+    for symbol in "the cat":
+        found, state = stepper.step(symbol, state)
+    expected = distribution(joined, model, "the cat")
+    scale = 1 - found["<unk>"]
+    for symbol in " cat":
+        assert found[symbol] == pytest.approx(expected[symbol] * scale, rel=1e-4)
+    assert abs(expected["e"] - distribution(task, plain, "the cat")["e"]) > 1e-6
+
+
+def test_one_layer_has_nothing_to_be_joined_to(book: Path) -> None:
+    with pytest.raises(InputError, match=r"residual joins .* Set num_layers to 2 or more"):
+        made(book, residual=True)
+
+
 def test_a_finished_run_needs_no_data(book: Path) -> None:
     task, model = made(book)
     again = Generate.from_assets(task.settings, task.assets())
