@@ -37,7 +37,7 @@ class Horizon:
         threshold: the share of the largest influence that was asked for.
         beyond: whether influence was still above at the last lag looked at, so that `steps` is
             only a lower bound.
-        lags: `(K,)`, those looked at.
+        lags: `(K,)`, those looked at that some sequence has.
         influence: `(K,)`, geometric mean over sequences as a share of its largest value: influences
             differ by factors, and a mean of their logarithms is not one sequence's alone.
         spread: `(2, K)`, the 10 % and 90 % quantiles over sequences of the same.
@@ -71,17 +71,19 @@ def horizon(
         seed: of those.
 
     Raises:
-        InputError: nothing was measured, or nothing has any influence.
+        InputError: nothing was measured, nothing has any influence, or one is not finite.
 
     >>> curve = 0.9 ** torch.arange(100.0)[:, None].expand(100, 4)
     >>> round(horizon(curve).steps, 2), round(math.log(0.01) / math.log(0.9), 2)
     (43.71, 43.71)
     """
-    if influence.dim() != 2 or 0 in influence.shape:
-        raise InputError("There is no influence to measure a horizon by.")
     influence = influence.detach().double().cpu()
-    lags = torch.arange(len(influence)) if lags is None else lags
-    top = influence.nan_to_num(0.0).amax()
+    if influence.dim() != 2 or bool(influence.isnan().all()):
+        raise InputError("There is no influence to measure a horizon by.")
+    seen = influence.isnan().logical_not().any(1)
+    lags = (torch.arange(len(influence)) if lags is None else lags)[seen]
+    influence = influence[seen]
+    top = influence.nan_to_num(0.0, posinf=math.inf).amax()
     if not top > 0 or not bool(torch.isfinite(top)):
         raise InputError("No input has any influence on the output, or one that is not finite.")
     logs = (influence / top).clamp(min=_NOTHING).log()

@@ -14,6 +14,8 @@ from elman.errors import InputError
 from elman.inspect import Passage, observe
 from elman.inspect.flow import decay, flows, weight_share
 from elman.inspect.memory import by_intervention, horizon
+from elman.kernels.witness import witnessed
+from elman.training.health import probe
 
 H = 6
 
@@ -90,7 +92,14 @@ def test_zoneout_keeps_its_share_of_the_gradient(rho, z):
     (flow,) = flows(passages, output[-1].square().sum())
     wanted = z + (1 - z) * rho
     assert flow.decay == pytest.approx(wanted, rel=1e-4)
-    if wanted < 1:
+    with witnessed() as runs:
+        layer(x)
+    light = probe(runs[0]).horizon
+    if wanted > 1:
+        assert light == 149
+    else:
+        # The light look of a training run finds the same, in whole steps.
+        assert light == int(horizon(flow.whole).steps)
         steps = math.log(0.01) / math.log(wanted)
         assert horizon(flow.influence).steps == pytest.approx(steps, rel=0.01)
         lags, influence = by_intervention(passages[0].by, flow.at, lags=torch.arange(120))
@@ -121,6 +130,8 @@ def test_nothing_passes_beyond_a_reset(z, batch_first):
     ):
         found = horizon(influence, lags)
         assert found.steps == pytest.approx(steps - 1 - begun)
+        assert found.beyond, "how far it would remember nobody can tell"
+        assert found.lags.tolist() == list(range(steps - begun))
         assert bool(influence[: steps - begun].isfinite().all())
     assert by_intervention(passages[0].by, flow.at)[0].max() == steps - 1 - begun
 
@@ -283,5 +294,9 @@ def test_what_cannot_be_asked_is_refused():
         flows(passages, torch.ones(()))
     with pytest.raises(InputError, match="no weights"):
         weight_share(flows([Passage.of(make("mingru", 3, H), x)])[0])
-    with pytest.raises(InputError, match="No input has any influence"):
-        horizon(torch.zeros(5, 2))
+    for influence in (torch.zeros(5, 2), torch.tensor([[1.0], [math.inf]])):
+        with pytest.raises(InputError, match="No input has any influence"):
+            horizon(influence)
+    for influence in (torch.zeros(5), torch.zeros(5, 0), torch.full((5, 2), math.nan)):
+        with pytest.raises(InputError, match="no influence to measure"):
+            horizon(influence)
