@@ -95,12 +95,13 @@ def horizon(
     times.scatter_add_(0, draws.t(), torch.ones_like(draws.t(), dtype=torch.float64))
     known = logs.isnan().logical_not()
     resampled = torch.where(known, logs, 0.0) @ times / (known.double() @ times)
-    found = [_crossing(c.exp(), lags, threshold)[0] for c in resampled.t()]
     curve = logs.nanmean(1).exp()
-    steps, beyond = _crossing(curve, lags, threshold)
+    # The curve of all sequences first, beside those of the drawn ones.
+    crossings, never = _crossings(torch.cat([curve[:, None], resampled.exp()], 1), lags, threshold)
+    steps, beyond = float(crossings[0]), bool(never[0])
     low, high = steps, steps
-    if found:
-        low, high = (float(torch.tensor(found).quantile(q)) for q in (0.025, 0.975))
+    if resamples:
+        low, high = (float(crossings[1:].quantile(q)) for q in (0.025, 0.975))
     peak = curve.nan_to_num(0.0).amax()
     quantiles = torch.tensor([0.1, 0.9], dtype=torch.float64)
     spread = torch.nanquantile(influence / top, quantiles, dim=1) / peak
@@ -109,20 +110,19 @@ def horizon(
     )
 
 
-def _crossing(curve: Tensor, lags: Tensor, threshold: float) -> tuple[float, bool]:
-    """The last lag at which a curve is above a share of its peak, and whether it never fell."""
-    curve = curve.nan_to_num(0.0)
-    above = (curve >= threshold * curve.amax()).nonzero()[:, 0]
-    k = int(above[-1])
-    if k == len(curve) - 1:
-        return float(lags[k]), True
-    here, there = float(lags[k]), float(lags[k + 1])
-    first, second = float(curve[k]), float(curve[k + 1])
-    level = threshold * float(curve.amax())
-    if second <= 0:
-        return here, False
-    share = math.log(first / level) / math.log(first / second)
-    return here + share * (there - here), False
+def _crossings(curves: Tensor, lags: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+    """Of each of `(K, N)` curves the last lag at which it is above a share of its peak, `(N,)`, and
+    whether it never fell under it."""
+    curves = curves.nan_to_num(0.0)
+    level = threshold * curves.amax(0)
+    steps = torch.arange(len(curves))[:, None]
+    k = torch.where(curves >= level, steps, 0).amax(0)
+    after = (k + 1).clamp(max=len(curves) - 1)
+    first, second = (curves.gather(0, at[None])[0] for at in (k, after))
+    never = k == len(curves) - 1
+    share = (first / level).log() / (first / second).log()
+    share = torch.where(never | (second <= 0), 0.0, share)
+    return lags[k] + share * (lags[after] - lags[k]), never
 
 
 def lags_to_try(longest: int, count: int = 16) -> Tensor:
