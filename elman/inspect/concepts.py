@@ -251,12 +251,14 @@ def phase(steps: int, period: float, start: float = 0.0) -> Tensor:
     return torch.polar(torch.ones_like(turns), 2 * torch.pi * turns)
 
 
-def coloured(text: Sequence[str], values: Tensor) -> str:
+def coloured(text: Sequence[str], values: Tensor, marked: Tensor | None = None) -> str:
     """A text in HTML, the background of each character by a value: blue above 0, red below.
 
     Args:
         text: a text, or its tokens.
-        values: `(T,)`; the largest in size has the full colour, what is not finite has none.
+        values: `(T,)`; the largest in size has the full colour, what is not finite has none. The
+            full colour lets through enough of the page for its text to be read, light or dark.
+        marked: `(T,)` bools, where the text is underlined.
 
     Returns:
         One `<pre>` element with everything of the text escaped.
@@ -265,16 +267,15 @@ def coloured(text: Sequence[str], values: Tensor) -> str:
         InputError: there is not one value for each.
 
     >>> page = coloured("a<", torch.tensor([0.0, 2.0]))
-    >>> page.endswith('a<span style="background:rgba(33,102,172,1.00)">&lt;</span></pre>')
+    >>> page.endswith('a<span style="background:rgba(33,102,172,0.70)">&lt;</span></pre>')
     True
     """
-    spans = [
-        f'<span style="background:rgba({",".join(map(str, colour))},{strength:.2f})">{inner}</span>'
-        if strength
-        else inner
-        for colour, strength, piece in _runs(text, values)
-        for inner in [html.escape(piece)]
-    ]
+    spans = []
+    for colour, strength, under, piece in _runs(text, values, marked):
+        paint = f"background:rgba({','.join(map(str, colour))},{_FULL * strength:.2f})"
+        styles = [paint] * (strength > 0) + ["text-decoration:underline"] * under
+        inner = html.escape(piece)
+        spans.append(f'<span style="{";".join(styles)}">{inner}</span>' if styles else inner)
     return f'<pre style="white-space:pre-wrap">{"".join(spans)}</pre>'
 
 
@@ -289,7 +290,7 @@ def coloured_for_terminal(text: Sequence[str], values: Tensor) -> Text:
     ('ab', ['black on #2166ac', 'black on #b2182b'])
     """
     painted = Text()
-    for colour, strength, piece in _runs(text, values):
+    for colour, strength, _, piece in _runs(text, values):
         shown = "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in piece)
         blend = "".join(f"{round(255 - strength * (255 - c)):02x}" for c in colour)
         painted.append(shown, f"black on #{blend}" if strength else None)
@@ -298,15 +299,22 @@ def coloured_for_terminal(text: Sequence[str], values: Tensor) -> Text:
 
 _ABOVE, _BELOW = (33, 102, 172), (178, 24, 43)
 """The ends of RdBu, which also those see who do not tell red from green (ColorBrewer)."""
+_FULL = 0.7
 
 
-def _runs(text: Sequence[str], values: Tensor) -> list[tuple[tuple[int, int, int], float, str]]:
-    """Colour, strength from 0 to 1, and what has both, piece by piece."""
+def _runs(
+    text: Sequence[str], values: Tensor, marked: Tensor | None = None
+) -> list[tuple[tuple[int, int, int], float, bool, str]]:
+    """Colour, strength from 0 to 1, whether it is marked, and what has all three alike."""
     if values.shape != (len(text),):
         raise InputError(f"{len(text)} characters need as many values, got {tuple(values.shape)}.")
     known = values.detach().double().nan_to_num(0.0, 0.0, 0.0)
     scaled = (known / known.abs().max().clamp(min=1e-300)).tolist() if len(text) else []
-    looks = [(_ABOVE if v > 0 else _BELOW, round(abs(v), 2)) for v in scaled]
+    under = [False] * len(text) if marked is None else marked.tolist()
+    looks = [
+        (_ABOVE if v > 0 else _BELOW, round(abs(v), 2), bool(u))
+        for v, u in zip(scaled, under, strict=True)
+    ]
     pieces = groupby(zip(looks, text, strict=True), key=lambda pair: pair[0])
     return [(*look, "".join(c for _, c in group)) for look, group in pieces]
 

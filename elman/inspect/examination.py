@@ -48,6 +48,9 @@ _WORK = 5e8
 _NODES = 32
 """Of the quadrature behind an attribution."""
 
+_GAP = 0.1
+"""Of the output's norm: what an attribution may fail to add up to."""
+
 _SEARCHES = 12
 """States from which fixed points are searched for."""
 
@@ -420,6 +423,8 @@ def _due(flow: Flow) -> Tensor:
     along = direction / direction.norm().clamp(min=1e-30)
     mean = passage.x[passage.valid].mean(0)
     found = attribute(one, lambda y: (y[-1] * along).sum(-1), baseline=mean, steps=_NODES)
+    if float(found.gap) > _GAP * float(one.output[-1].norm()):
+        raise InputError("The layer is too sensitive for the integral to be exact.")
     return nn.functional.pad(found.values[:, 0], (first, passage.steps - at - 1))
 
 

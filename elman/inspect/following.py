@@ -185,6 +185,7 @@ def search(
                 "can follow it.",
                 fix="Give data in which it changes, or another pattern.",
             )
+        _check_rows(wanted, lengths, name)
     found = concepts.follow(
         states[skip:], wanted, lengths, top=top, shifts=_SHIFTS, resamples=_SHIFTS, seed=seed
     )
@@ -273,7 +274,7 @@ def _plain(name: str) -> str:
 
 
 def _period(name: str) -> float:
-    found = re.fullmatch(r"season: *([0-9]+(?:\.[0-9]+)?)", _plain(name))
+    found = re.fullmatch(r"season: *([0-9]+(?:\.[0-9]+)?)", name.strip().lower())
     if found is None or not float(found[1]) > 1:
         raise InputError(
             f"{name!r} has no period above 1.", fix="Write, for 24 steps a season, season:24."
@@ -310,6 +311,21 @@ def rows_of(passage: Passage, kept: Tensor | slice) -> Passage:
         seen=None,
         by=None,
     )
+
+
+def _check_rows(wanted: Tensor, lengths: Tensor, name: str) -> None:
+    """Refuse a pattern that only tells row from row: turned round it is the same, and nothing
+    says what chance would do."""
+    rows = [wanted[:length, row] for row, length in enumerate(lengths.tolist()) if length]
+    if all(float((row - row[:1]).abs().max()) < 1e-6 for row in map(_numbers, rows)):
+        raise InputError(
+            f"The pattern {name!r} is the same at all steps of each row, so nothing follows it.",
+            fix="Choose one that changes from step to step.",
+        )
+
+
+def _numbers(row: Tensor) -> Tensor:
+    return row if row.is_complex() else row.double()
 
 
 def _liveliest(holds: Tensor, lengths: Tensor) -> tuple[int, int]:

@@ -1,8 +1,8 @@
 """The doctor's report as one page that anyone can open, keep and send: nothing is loaded from
 anywhere.
 
-Here measurements become figures (axes, curves, bars, marks), and what was not measured is left
-out; the template's script only draws them. Verdict, findings, layers and trials are in the page
+Measurements become figures (`figures`), which the template's script draws; what was not measured
+is left out. Verdict, findings, layers and trials are in the page
 itself, so that it can be read without a script too. Text of a model or its data never becomes
 markup: jinja escapes it, and the script puts it into text nodes only.
 """
@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Sequence
-from itertools import accumulate, pairwise
 from typing import Any
 
 import jinja2
 import numpy as np
+import torch
+from markupsafe import Markup
 
 from elman.errors import InputError
-
-Figure = dict[str, Any]
-"""What the script draws: `kind`, `title`, `note`, whether it is `wide`, axes and values."""
+from elman.inspect import figures
+from elman.inspect.concepts import coloured
 
 _SEVERITIES = {"ill": "✕", "warning": "!", "note": "i", "healthy": "✓"}
 """Worst first, each with the sign it is shown by."""
@@ -35,10 +34,11 @@ def render(report: dict[str, Any]) -> str:
             out. Numbers may also be arrays or tensors; one that is not finite counts as missing.
             At the top: `title`, `subject` (run, model, examples, steps, unit), `verdict`,
             `findings` (name, severity, layer, evidence, remedies of what, set, source), `layers`,
-            `course` (step, curves), `dependence` (lags, value, what) and `trials` (name, set,
-            metric, horizon, helped). A layer has name, cell, hidden_size, horizon, and what was
-            measured: flow, influence, intervention, weight_share, gates, time_constants,
-            spectrum, norms, example.
+            `course` (step, curves), `dependence` (lags, value, floor, what), `followed` (pattern,
+            verdict, best, example) and `trials` (name, set, metric, horizon, helped). A layer has
+            name, cell, hidden_size, horizon, and what was measured: flow, influence,
+            intervention, weight_share, gates, time_constants, spectrum, fixed_points, norms,
+            example.
 
     Returns:
         One HTML document, with its style, script and data inside.
@@ -52,18 +52,27 @@ def render(report: dict[str, Any]) -> str:
     """
     found = _plain(report)
     layers = [_layer(layer, found.get("dependence")) for layer in found.get("layers") or []]
+    followed = [_followed(one) for one in found.get("followed") or []]
     drawn = {
         "layers": [
             {k: layer[k] for k in ("name", "groups")} for layer in layers if layer["groups"]
         ],
-        "course": _paired(_course(found.get("course"))),
+        "course": figures.course(found.get("course")),
+        "followed": [figure for one in followed for figure in one.pop("figures")],
     }
+    findings = _findings(found.get("findings") or [])
+    worst = findings[0]["severity"] if findings else "note"
+    if worst == "healthy" and len(findings) == 1 and not findings[0]["remedies"]:
+        # The verdict says it all.
+        findings = [f for f in findings if str(f.get("evidence")) not in str(found.get("verdict"))]
     return _ENVIRONMENT.get_template("doctor.html").render(
         title=found.get("title") or "The doctor's report",
         subject=_subject(found.get("subject") or {}),
         verdict=found.get("verdict"),
-        findings=_findings(found.get("findings") or []),
+        worst=worst,
+        findings=findings,
         layers=layers,
+        followed=followed,
         trials=found.get("trials") or [],
         drawn=drawn,
     )
@@ -125,381 +134,37 @@ def _option(setting: str | None) -> str:
 
 
 def _layer(layer: dict[str, Any], dependence: dict[str, Any] | None) -> dict[str, Any]:
-    flow = _flow(layer.get("flow") or [])
-    groups = [
-        (
-            "Where the gradient goes",
-            "On its way back through time the gradient is multiplied by the step's Jacobian again "
-            "and again: on a logarithmic axis a straight fall is a vanishing gradient, a straight "
-            "rise an exploding one.",
-            flow + _unrolled(layer.get("flow") or []),
-        ),
-        (
-            "How far it remembers",
-            "What an input still does to the output so many steps later. Memory beyond the reach "
-            "of the data's own dependence is not needed; dependence beyond the horizon is lost.",
-            _memory(layer, dependence) + _weight_share(layer.get("weight_share")),
-        ),
-        (
-            "Gates and time constants",
-            "A gate that is always near an end no longer decides, and passes hardly any gradient.",
-            _gates(layer.get("gates") or []) + _time_constants(layer.get("time_constants")),
-        ),
-        (
-            "The step as a dynamical system",
-            "The Jacobian of a step says what becomes of a small change of the state: it grows "
-            "where values are above one (exponents above zero), and is forgotten below.",
-            _spectrum(layer.get("spectrum") or {}) + _norms(layer.get("norms")),
-        ),
-        (
-            "One example, step by step",
-            "Each row is a unit, each column a step; blue is above zero, orange below. Point at a "
-            "step to read it; choose a unit by a click, or by the arrow keys and Enter, to see it "
-            "drawn and the example coloured.",
-            _example(layer.get("example") or {}),
-        ),
-    ]
     return {
         "name": str(layer.get("name") or "layer"),
         "cell": layer.get("cell"),
         "hidden_size": layer.get("hidden_size"),
-        "horizon": _horizon(layer.get("horizon") or {}),
-        "still": _still(flow),
-        "groups": [
-            {"title": title, "note": note, "figures": _paired(figures)}
-            for title, note, figures in groups
-            if figures
-        ],
+        "horizon": figures.reach(layer.get("horizon") or {}),
+        "still": _still(figures.gradient(layer.get("flow") or [])),
+        "groups": figures.of_layer(layer, dependence),
     }
 
 
-def _horizon(horizon: dict[str, Any]) -> str:
-    """In words, in the task's own unit if it is given in that; empty where there is none."""
-    steps, low, high = (horizon.get(key) for key in ("steps", "low", "high"))
-    if horizon.get("in_unit") or steps is None:
-        return str(horizon.get("in_unit") or "")
-    interval = "" if low is None or high is None else f" ({low:g} to {high:g})"
-    return f"{steps:g} steps{interval}"
-
-
-def _curve(
-    name: str, data: dict[str, Any] | None, along: str = "lags", of: str = "median"
-) -> list[dict[str, Any]]:
-    """A curve and its quantiles; none where nothing was measured."""
-    data = data or {}
-    y = data.get(of) or []
-    if all(v is None for v in y):
-        return []
-    x = data.get(along) or list(range(len(y)))
-    return [
-        {"name": name, "x": x, "y": y, "low": data.get("low") or [], "high": data.get("high") or []}
-    ]
-
-
-def _lines(
-    title: str,
-    note: str,
-    x: str,
-    y: str,
-    series: list[dict[str, Any]],
-    *,
-    log: bool = False,
-    marks: Sequence[dict[str, Any]] = (),
-    rules: Sequence[dict[str, Any]] = (),
-    wide: bool = False,
-) -> list[Figure]:
-    """Curves over one pair of axes; `marks` stand at an x, `rules` at a y. None without curves."""
-    # What is zero everywhere can only be seen on an axis that has a zero.
-    log = log and any((v or 0) > 0 for curve in series for v in curve["y"])
-    axes = {"x": {"label": x}, "y": {"label": y, "log": log}}
-    figure = {"kind": "lines", "title": title, "note": note, "wide": wide, "series": series}
-    return [figure | axes | {"marks": list(marks), "rules": list(rules)}] if series else []
-
-
-def _bars(
-    title: str,
-    note: str,
-    x: str,
-    y: str,
-    edges: Sequence[float | None],
-    heights: Sequence[float | None],
-    *,
-    log: bool = False,
-) -> list[Figure]:
-    """Bars between edges; none where all are missing or nothing stands in them."""
-    bins = [
-        [low, high, value]
-        for (low, high), value in zip(pairwise(edges), heights, strict=False)
-        if low is not None and high is not None and value is not None
-    ]
-    axes = {"x": {"label": x, "log": log}, "y": {"label": y, "zero": True}}
-    figure = {"kind": "bars", "title": title, "note": note, "wide": False, "bins": bins}
-    return [figure | axes] if any(value for *_, value in bins) else []
-
-
-def _shares(counts: Sequence[float | None] | None) -> list[float]:
-    known = [count or 0 for count in counts or []]
-    total = sum(known)
-    return [float(f"{count / total:.4g}") for count in known] if total else []
-
-
-def _flow(flow: list[dict[str, Any]]) -> list[Figure]:
-    series = [curve for part in flow for curve in _curve(str(part.get("state") or "state"), part)]
-    return _lines(
-        "Gradient against the lag",
-        "Norm of the gradient by the state, so many steps before the loss: median over sequences; "
-        "shaded from the low to the high quantile.",
-        "lag, steps",
-        "norm of the gradient",
-        series,
-        log=True,
-        wide=True,
-    )
-
-
-def _unrolled(flow: list[dict[str, Any]]) -> list[Figure]:
-    rows = [
-        {"name": curve["name"], "lags": curve["x"], "values": curve["y"]}
-        for part in flow
-        for curve in _curve(str(part.get("state") or "state"), part)
-    ]
-    note = (
-        "The band between two steps is as thick as the gradient that passes, on a logarithmic "
-        "scale: full where it is largest, a hair at a millionth of that. ⋯5 says that "
-        "neighbours are 5 steps apart."
-    )
-    figure = {"kind": "unrolled", "title": "The network unrolled", "note": note, "wide": True}
-    return [figure | {"rows": rows}] if rows else []
-
-
-def _memory(layer: dict[str, Any], dependence: dict[str, Any] | None) -> list[Figure]:
-    horizon = layer.get("horizon") or {}
-    marks, rules = [], []
-    if horizon.get("steps") is not None:
-        ends = {"low": horizon.get("low"), "high": horizon.get("high")}
-        marks = [{"x": horizon["steps"], "text": "horizon", **ends}]
-    if horizon.get("threshold") is not None:
-        rules = [{"y": horizon["threshold"], "text": f"threshold {horizon['threshold']:g}"}]
-    series = _curve("by gradient", layer.get("influence"))
-    series += _curve("by changing the input", layer.get("intervention"))
-    influence = _lines(
-        "Influence of an input",
-        "What it changes in the output. The horizon is how far this stays above the threshold"
-        f"{': ' + _horizon(horizon) if marks else ''}.",
-        "lag, steps",
-        "relative influence",
-        series,
-        log=True,
-        marks=marks,
-        rules=rules,
-    )
-    past = _curve("the data", dependence, of="value")
-    what = str((dependence or {}).get("what") or "dependence")
-    return influence + _lines(
-        "What the data would reward",
-        "How much the sequence itself depends on its own past, whatever the model.",
-        "lag, steps",
-        what,
-        past,
-        log=all(v is None or v > 0 for curve in past for v in curve["y"]),
-        marks=marks,
-    )
-
-
-def _weight_share(share: dict[str, Any] | None) -> list[Figure]:
-    curves = _curve("share", share, of="share")
-    if not curves:
-        return []
-    lags, values = curves[0]["x"], [value or 0 for value in curves[0]["y"]]
-    total, half = sum(values), ""
-    if total > 0:
-        reached = next(k for k, s in enumerate(accumulate(values)) if s >= total / 2)
-        half = f" Half of it comes from lags up to {lags[reached]:g}."
-    edges = [lags[0] - 0.5, *(a + (b - a) / 2 for a, b in pairwise(lags)), lags[-1] + 0.5]
-    return _bars(
-        "What the weights learn from",
-        f"Share of each lag in the gradient of the recurrent weights.{half}",
-        "lag, steps",
-        "share of the gradient",
-        edges,
-        values,
-    )
-
-
-def _gates(gates: list[dict[str, Any]]) -> list[Figure]:
-    figures = []
-    for gate in gates:
-        ends = [
-            f"{100 * gate[end]:.0f} % {words}"
-            for end, words in (("low", "at its low end"), ("high", "at its high end"))
-            if gate.get(end) is not None
-        ]
-        figures += _bars(
-            f"Gate {gate.get('name') or ''}".strip(),
-            f"{', '.join(ends)}." if ends else "",
-            "activation",
-            "share",
-            gate.get("edges") or [],
-            _shares(gate.get("counts")),
-        )
-    return figures
-
-
-def _time_constants(found: dict[str, Any] | None) -> list[Figure]:
-    edges = (found or {}).get("edges") or []
-    counts = [count or 0 for count in (found or {}).get("counts") or []]
-    held = [k for k, count in enumerate(counts) if count]
-    if not held:
-        return []
-    # Edges may span far more than the units do: only that part is shown, and a bin on either side.
-    first, last = max(held[0] - 1, 0), held[-1] + 2
-    known = [edge for edge in edges if edge is not None]
-    return _bars(
-        "Time constants",
-        "After so many steps a unit has forgotten all but 1/e of what it held.",
-        "time constant, steps",
-        "share of units",
-        edges[first : last + 1],
-        _shares(counts[first:last]),
-        log=bool(known) and known[0] > 0 and known[-1] / known[0] > 50,
-    )
-
-
-def _spectrum(spectrum: dict[str, Any]) -> list[Figure]:
-    figures: list[Figure] = []
-    points = [p for p in spectrum.get("eigenvalues") or [] if None not in p]
-    if points:
-        outside = sum(math.hypot(*p) > 1 for p in points) / len(points)
-        note = f"{100 * outside:.3g} % lie outside the unit circle."
-        figure = {"kind": "plane", "title": "Eigenvalues of the Jacobian", "note": note}
-        figures.append(figure | {"wide": False, "points": points})
-    radius = [r for r in spectrum.get("radius") or [] if r is not None]
-    if radius:
-        counts, edges = np.histogram(radius, bins="auto" if len(set(radius)) > 1 else 1)
-        figures += _bars(
-            "Spectral radius",
-            f"The largest eigenvalue's size, at {len(radius)} sampled steps.",
-            "spectral radius",
-            "share of steps",
-            [float(f"{edge:.4g}") for edge in edges],
-            _shares(counts.tolist()),
-        )
-    singular = _ranked(spectrum.get("singular"))
-    figures += _lines(
-        "Singular values of the Jacobian",
-        "How much a step can stretch a change of the state, direction by direction.",
-        "rank",
-        "singular value",
-        singular,
-        log=True,
-        rules=[{"y": 1, "text": "unchanged"}],
-    )
-    exponents = _ranked(spectrum.get("lyapunov"))
-    return figures + _lines(
-        "Lyapunov exponents",
-        _lyapunov(exponents[0]["y"][0]) if exponents else "",
-        "rank",
-        "exponent, nats a step",
-        exponents,
-        rules=[{"y": 0, "text": "neither grows nor shrinks"}],
-    )
-
-
-def _ranked(values: list[float | None] | None) -> list[dict[str, Any]]:
-    ranked = sorted((v for v in values or [] if v is not None), reverse=True)
-    return _curve("value", {"rank": list(range(1, len(ranked) + 1)), "y": ranked}, "rank", "y")
-
-
-def _lyapunov(largest: float) -> str:
-    """What the largest exponent says of a small change."""
-    if largest == 0:
-        return "In the long run a small change neither grows nor shrinks."
-    verb = "doubles" if largest > 0 else "is halved"
-    return f"In the long run a small change {verb} every {math.log(2) / abs(largest):.3g} steps."
-
-
-def _norms(norms: dict[str, Any] | None) -> list[Figure]:
-    trained = (norms or {}).get("trained_length")
-    marks = [] if trained is None else [{"x": trained, "text": f"trained up to {trained:g}"}]
-    return _lines(
-        "Norm of the state",
-        "A norm that goes on growing meets values that were never seen in training.",
-        "step",
-        "norm",
-        _curve("norm", norms, along="step"),
-        marks=marks,
-    )
-
-
-def _example(example: dict[str, Any]) -> list[Figure]:
-    states = [row for row in example.get("states") or [] if row]
-    if not states:
-        return []
-    labels = example.get("labels") or []
-    if labels == list(range(len(labels))):
-        labels = []  # the steps counted: they say nothing that the axis does not
-    numbers = [v for v in labels if v is not None]
-    numeric = bool(numbers) and all(isinstance(v, int | float) for v in numbers)
-    # The liveliest unit is the first one shown.
-    spread = np.nan_to_num(np.array(states, dtype=float)).var(axis=0)
-    figure = {"kind": "states", "title": "Hidden states", "note": "", "wide": True}
-    return [
-        figure
-        | {
-            "states": states,
-            "words": [] if numeric else _words(labels),
-            "values": labels if numeric else [],
-            "gradient": example.get("gradient") or [],
-            "unit": int(spread.argmax()),
-        }
-    ]
-
-
-def _words(labels: list[Any]) -> list[str]:
-    """The text of each step; whole words, which have no spaces of their own, are set apart."""
-    words = ["" if label is None else str(label) for label in labels]
-    apart = any(len(word) > 1 for word in words) and not any(c.isspace() for c in "".join(words))
-    return [f"{word} " for word in words] if apart else words
-
-
-_COURSES = {
-    "norm": ("Gradient norm", "norm before clipping", True),
-    "clip_rate": ("Clipping", "share of steps clipped", False),
-    "horizon": ("Memory horizon", "horizon, steps", False),
-    "saturation": ("Saturation", "share of saturated gates", False),
-    "update_ratio": ("Size of an update", "update over weights, norms", True),
-}
-"""Title, label and whether the axis is logarithmic, where the name alone does not say it."""
-
-
-def _course(course: dict[str, Any] | None) -> list[Figure]:
-    course = course or {}
-    figures = []
-    for name, values in (course.get("curves") or {}).items():
-        words = name.replace("_", " ")
-        title, label, log = _COURSES.get(name, (words.capitalize(), words, False))
-        steps = {"step": course.get("step"), "value": values}
-        series = _curve(words, steps, "step", "value")
-        figures += _lines(title, "", "training step", label, series, log=log)
-    return figures
-
-
-def _paired(figures: list[Figure]) -> list[Figure]:
-    """With two figures a row, the last of an odd number is given the whole row, so that there is
-    no hole; but for a plane, which is square."""
-    alone = False
-    for figure in figures:
-        alone = not (alone or figure["wide"])
-    if alone and figures[-1]["kind"] != "plane":
-        return [*figures[:-1], figures[-1] | {"wide": True}]
-    return figures
+def _followed(found: dict[str, Any]) -> dict[str, Any]:
+    """With its example: a text in the unit's colours, or figures of a series."""
+    example = found.get("example") or {}
+    labels, values = example.get("labels") or [], example.get("values") or []
+    shown = {**found, "best": found.get("best") or [], "figures": [], "text": None}
+    if labels and len(labels) == len(values):
+        if all(isinstance(label, str) for label in labels):
+            holds = example.get("holds") or []
+            marked = torch.tensor([v == 1 for v in holds]) if {*holds} <= {0, 1} else None
+            known = torch.tensor([math.nan if v is None else v for v in values])
+            shown["text"] = Markup(coloured(labels, known, marked))
+        else:
+            shown["figures"] = figures.following(found)
+    return shown
 
 
 _WIDTH, _HEIGHT = 640, 200
 """Of the still picture, in its own units."""
 
 
-def _still(flow: list[Figure]) -> dict[str, Any] | None:
+def _still(flow: list[figures.Figure]) -> dict[str, Any] | None:
     """The gradient's curve as paths, for a reader without scripts."""
     series = flow[0]["series"] if flow else []
     points = [

@@ -77,8 +77,8 @@ def kind(passage: Passage) -> str:
 
 def memory(found: Horizon | None, unit: str) -> str:
     """How far a layer remembers, in words."""
-    if found is None:
-        return "–"
+    if found is None or (found.beyond and found.steps == 0):
+        return "–"  # a single step has no past
     if found.beyond:
         return f"more than {found.steps:.3g} {unit}"
     return f"{found.steps:.3g} {unit} ({found.low:.3g} to {found.high:.3g})"

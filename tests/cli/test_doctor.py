@@ -41,6 +41,62 @@ def test_one_screen_for_people(elman, generate_run, tmp_path):
     assert max(map(len, lines)) < 400
 
 
+@pytest.mark.parametrize(
+    ("run", "pattern"),
+    [
+        ("generate_run", "line position"),
+        ("generate_run", "cat|dog|bird"),
+        ("classify_run", "splendid|dreadful"),
+        ("forecast_run", "season:7"),
+    ],
+)
+def test_units_that_follow_a_pattern_are_found_and_shown(run, pattern, request):
+    found = runs.of_run(request.getfixturevalue(run), follow=[pattern])
+    (followed,) = found.followed
+    assert followed.found > 0, followed.verdict
+    assert followed.best[0].selectivity > followed.chance
+    assert followed.steps > 500
+    assert f"{pattern}: Unit" in str(found)
+    data = found.to_dict()["followed"][0]
+    assert len(data["example"]["labels"]) == len(data["example"]["values"]) > 3
+    json.dumps(data, allow_nan=False)
+    page = found.page()
+    assert "Patterns that were looked for" in page
+    assert f"{followed.best[0].selectivity:.2f} of 1" in page
+    coloured = page.count('<span style="background:rgba(')
+    assert (coloured > 5) == (run != "forecast_run")
+    assert ("The unit beside the series" in page) == (run == "forecast_run")
+
+
+def test_patterns_are_given_to_the_command(elman, generate_run, forecast_run, tmp_path):
+    page = ("--out", tmp_path / "page.html")
+    done = elman("doctor", generate_run, "--follow", "dog", "--follow", "line-position", *page)
+    assert done.returncode == 0, done.stderr
+    assert "dog: Unit" in done.stdout
+    assert "line-position: " in done.stdout
+    for run, pattern, said in (
+        (generate_run, "(", "no regular expression"),
+        (generate_run, "quotes", "same at all"),
+        (generate_run, "season:", "no period"),
+        (forecast_run, "quotes", "pattern of text"),
+    ):
+        done = elman("doctor", run, "--follow", pattern, *page)
+        assert done.returncode == 2, pattern
+        assert said in done.stderr
+        assert len(done.stderr.splitlines()) <= 2
+
+
+def test_what_a_run_says_beside_its_layers(generate_run):
+    found = runs.of_run(generate_run).to_dict()
+    assert found["subject"]["run"] == generate_run.name
+    assert len(found["dependence"]["floor"]) == len(found["dependence"]["lags"])
+    (layer,) = (part for part in found["layers"] if part["name"] == "recurrent.l0")
+    assert layer["fixed_points"]["distinct"] >= layer["fixed_points"]["stable"]
+    example = layer["example"]
+    assert example["attribution"]["step"] == example["first"] + len(example["states"]) - 1
+    assert len(example["attribution"]["values"]) == len(example["states"]) == 256
+
+
 def test_data_of_ones_own(generate_run, tmp_path):
     other = tmp_path / "other.txt"
     other.write_text("a dog fears one bird.\n" * 300)

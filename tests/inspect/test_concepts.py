@@ -199,8 +199,11 @@ def test_colours_never_become_markup():
     assert coloured("ab", torch.tensor([float("nan"), 0.0])).count("<span") == 0
     assert coloured(["one ", "two"], torch.tensor([1.0, 1.0])).count("<span") == 1
     red, blue = coloured("ab", torch.tensor([-2.0, 4.0])).split("<span")[1:]
-    assert "rgba(178,24,43,0.50)" in red
-    assert "rgba(33,102,172,1.00)" in blue
+    assert "rgba(178,24,43,0.35)" in red
+    assert "rgba(33,102,172,0.70)" in blue
+    marked = coloured("abc", torch.tensor([0.0, 0.0, 1.0]), torch.tensor([False, True, True]))
+    assert marked.count("text-decoration:underline") == 2
+    assert marked.index("a") < marked.index("<span")
     console = Console(force_terminal=True, color_system="truecolor", width=80)
     with console.capture() as shown:
         console.print(coloured_for_terminal("[bold]\x1b!", torch.zeros(8)))

@@ -23,6 +23,10 @@ def found(layer, need=None, loss=lambda out: out[0].square().sum(), steps=T, **o
     return elman.doctor(layer, x, loss, need=need, **options)
 
 
+def asked_at(step):
+    return lambda out: out[0][step].square().sum()
+
+
 def names(examination):
     return {f.name for f in examination.findings}
 
@@ -153,3 +157,86 @@ def test_sequences_of_one_step_have_no_memory_and_no_findings():
     examination = elman.doctor(nn.LSTM(D, H), torch.randn(1, B, D), lambda out: out[0].sum())
     assert examination.healthy
     json.dumps(examination.to_dict(), allow_nan=False)
+
+
+def test_what_a_linear_layer_adds_up_is_attributed_to_each_input():
+    # h' = 0.9 h + w x: an input k steps back adds 0.9^k w (x - mean x), along the gradient.
+    layer = elman.nn.Recurrent("irnn", D, H, scale=0.9)
+    with torch.no_grad():
+        layer.cells[0].W.weight.fill_(0.1)
+        layer.cells[0].W.bias.zero_()
+    torch.manual_seed(1)
+    x = torch.rand(T, B, D) + 1.0  # above zero, where it is linear
+    examination = elman.doctor(layer, x, lambda out: out[0][-1].sum())
+    (due,) = (measured.due for measured in examination.layers)
+    away = (x[:, 0] - x.mean((0, 1))).double().sum(-1) * 0.1
+    wanted = 0.9 ** torch.arange(T - 1.0, -1.0, -1.0).double() * away * math.sqrt(H)
+    torch.testing.assert_close(due, wanted, rtol=1e-4, atol=1e-5)
+    example = examination.to_dict()["layers"][0]["example"]
+    assert example["first"] == 0
+    assert example["attribution"]["step"] == T - 1
+    assert example["attribution"]["values"] == pytest.approx(due.tolist())
+
+
+def test_the_example_ends_at_the_step_asked_about():
+    examination = found(nn.GRU(D, H), loss=asked_at(390), steps=400, labels=list(range(400)))
+    example = examination.to_dict()["layers"][0]["example"]
+    assert example["first"] == 391 - 256
+    assert example["labels"] == list(range(391 - 256, 391))
+    assert len(example["states"]) == len(example["attribution"]["values"]) == 256
+    assert example["gradient"][-1] > 0
+    short = found(nn.GRU(D, H), loss=asked_at(3), labels=list(range(T)))
+    assert short.to_dict()["layers"][0]["example"]["labels"] == list(range(T))
+
+
+def test_a_layer_that_reads_backwards_is_shown_in_the_order_of_the_sequence():
+    layer = nn.GRU(D, H, bidirectional=True)
+    examination = found(layer, loss=asked_at(5), steps=400)
+    forwards, backwards = (part["example"] for part in examination.to_dict()["layers"])
+    for example, first in ((forwards, 0), (backwards, 5)):
+        assert example["attribution"]["step"] == 5
+        assert example["first"] == first
+        values = example["attribution"]["values"]
+        largest = max(range(len(values)), key=lambda k: abs(values[k]))
+        assert abs(largest + example["first"] - 5) <= 3, "what was read last matters most"
+
+
+def test_what_does_not_add_up_is_not_attributed():
+    layer = elman.nn.Recurrent("elman", D, H)
+    with torch.no_grad():
+        layer.cells[0].U.weight.mul_(6.0)  # chaos: no quadrature adds up
+    examination = found(layer)
+    assert examination.layers[0].due is None
+    assert "attribution" not in examination.to_dict()["layers"][0]["example"]
+
+
+def test_small_networks_are_searched_for_fixed_points():
+    layer = elman.nn.Recurrent("elman", 1, 1)
+    with torch.no_grad():
+        layer.cells[0].U.weight.fill_(2.0)
+        layer.cells[0].W.weight.fill_(1.0)
+        layer.cells[0].W.bias.zero_()
+    x = torch.randn(200, 16, 1)
+    examination = elman.doctor(layer, x - x.mean(), lambda out: out[0][-1].sum())
+    points = examination.to_dict()["layers"][0]["fixed_points"]
+    # h = tanh(2 h) at 0 and at ±0.958, where the slope 2 (1 - h²) is 0.166.
+    assert (points["distinct"], points["stable"]) == (3, 2)
+    norms = sorted(round(point["norm"], 3) for point in points["points"])
+    assert norms == pytest.approx([0.0, 0.958, 0.958], abs=1e-3)
+    assert {round(p["radius"], 2) for p in points["points"]} == {0.17, 2.0}
+    assert points["input"] == "the mean input"
+    large = found(nn.LSTM(D, 40))
+    assert "fixed_points" not in large.to_dict()["layers"][0]
+
+
+def test_a_pattern_of_ones_own_is_searched_on_the_batch():
+    examination = found(nn.LSTM(D, H, num_layers=2))
+    every = torch.arange(T) % 6 == 0
+    examination.layers[1].passage.states[1][:, :, 4] = every[:, None] * 1.0
+    examination.layers[1].passage.states[1][:, :, 4] += torch.randn(T, B) / 9
+    followed = examination.follow(every, name="every sixth")
+    assert (followed.best[0].layer, followed.best[0].state) == ("l1", "c")
+    assert (followed.best[0].unit, followed.units) == (4, 4 * H)
+    assert "every sixth" in str(examination)
+    assert examination.to_dict()["followed"][0]["best"][0]["unit"] == 4
+    assert "every sixth" in examination.page()

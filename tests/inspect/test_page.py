@@ -88,8 +88,13 @@ def report(hidden: int = 24, steps: int = 90, layers: int = 2, seed: int = 0) ->
         "dependence": {
             "lags": list(range(1, 61)),
             "value": (1.1 * np.arange(1, 61) ** -1.2).tolist(),
+            "floor": [0.02] * 60,
             "what": "mutual information, bits",
         },
+        "followed": [
+            followed("quotes", list(TEXT[:40]), (np.arange(40) % 9 < 3).astype(float).tolist()),
+            followed("season:7", np.sin(np.arange(40) / 3).tolist(), np.arange(40.0).tolist()),
+        ],
         "trials": [
             {"name": "as it is", "set": "", "metric": 2.134567, "horizon": 12, "helped": None},
             {"name": "open gates", "set": "forget_bias=1", "metric": 1.98, "horizon": 37}
@@ -97,6 +102,19 @@ def report(hidden: int = 24, steps: int = 90, layers: int = 2, seed: int = 0) ->
             {"name": "more units", "set": "hidden_size=512", "metric": 2.15, "horizon": None}
             | {"helped": False},
         ],
+    }
+
+
+def followed(pattern: str, labels: list, holds: list[float]) -> dict:
+    place = {"layer": "rnn.l1", "state": "c", "unit": 7, "selectivity": 0.8312, "low": 0.79}
+    values = (np.array(holds) - 0.5).tolist()
+    return {
+        "pattern": pattern,
+        "verdict": "Unit 7 of rnn.l1 (c) follows it: 0.83 of 1, by chance the best reaches 0.12.",
+        "measure": "|2 AUC − 1|",
+        "best": [place | {"high": 0.87, "sign": -1, "p": 0.005}],
+        "steps": 8000,
+        "example": {"labels": labels, "values": values, "holds": holds},
     }
 
 
@@ -145,6 +163,21 @@ def layer(name: str, hidden: int, steps: int, seed: int) -> dict:
             "singular": np.linalg.svd(jacobian)[1].tolist(),
             "lyapunov": (-0.05 - 0.02 * np.arange(hidden)).tolist(),
         },
+        "fixed_points": {
+            "input": "the mean input",
+            "distinct": 3,
+            "stable": 2,
+            "slow": 1,
+            "points": [
+                {"norm": norm, "unstable": k, "stable": k == 0, "slow": slow, "radius": radius}
+                for norm, k, slow, radius in (
+                    (1.5, 0, False, 0.9),
+                    (1.6, 0, False, 0.8),
+                    (0.1, 1, False, 1.4),
+                    (0.9, 1, True, 1.01),
+                )
+            ],
+        },
         "norms": {
             "median": (3 - 3 * np.exp(-lags / 8)).tolist(),
             "low": (2.5 - 2.5 * np.exp(-lags / 8)).tolist(),
@@ -155,6 +188,8 @@ def layer(name: str, hidden: int, steps: int, seed: int) -> dict:
             "states": np.tanh(drift).tolist(),
             "labels": list((TEXT * (steps // len(TEXT) + 1))[:steps]),
             "gradient": (0.3 * 0.9 ** lags[::-1]).tolist(),
+            "attribution": {"step": 100 + steps - 1, "values": (0.8 ** lags[::-1]).tolist()},
+            "first": 100,
         },
     }
 
@@ -214,6 +249,12 @@ def test_without_a_script_everything_is_said_and_the_gradient_is_drawn():
     options += ["--set lr=0.1 --set 'clip_at=[1]'"]
     for part in (*options, "(Jozefowicz et al. 2015)"):
         assert part in text
+    assert "quotes Unit 7 of rnn.l1 (c) follows it: 0.83 of 1" in text
+    assert "7 of rnn.l1 (c), inverted 0.83 0.79 to 0.87 0.005" in text
+    assert text.index("Patterns that were looked for") < text.index("Layers layer cell")
+    painted = re.search(r'<div class="transcript"><pre.*?</pre>', page, re.S).group(0)
+    assert " ".join(re.sub("<[^>]*>", "", html.unescape(painted)).split()) == TEXT[:40].strip()
+    assert painted.count("underline") == 5, "three steps in nine"
     assert "open gates forget_bias=1 1.98 37 ✓ helped" in text
     assert "more units hidden_size=512 2.15 – did not help" in text
     still = re.search(r"<noscript>(.*)</noscript>", page, re.S).group(1)
@@ -275,6 +316,7 @@ PARTS = {
     }
     | {"Lyapunov exponents"},
     "norms": {"Norm of the state"},
+    "fixed_points": {"Fixed points"},
     "example": {"Hidden states"},
 }
 
@@ -352,6 +394,57 @@ def test_the_liveliest_unit_is_shown_first_and_words_are_set_apart():
     assert (figure["words"], figure["values"]) == ([], [])
 
 
+def test_fixed_points_are_counted_in_words():
+    def told(**found) -> str:
+        return figures(render({"layers": [{"fixed_points": found}]}))["Fixed points"]["note"]
+
+    seen = figures(render(report()))["Fixed points"]
+    assert (
+        "reads the mean input again and again, 3 fixed points were found, 2 of them"
+        in (seen["note"])
+    )
+    assert "1 places where it hardly moves" in seen["note"]
+    assert [(s["name"], s["x"], s["y"]) for s in seen["series"]] == [
+        ("stable", [1.5, 1.6], [0.9, 0.8]),
+        ("unstable", [0.1], [1.4]),
+        ("slow", [0.9], [1.01]),
+    ]
+    one = [{"norm": 0.0, "stable": True, "slow": False, "radius": 0.5}]
+    assert "one fixed point was found, it is stable." in told(distinct=1, stable=1, points=one)
+
+
+def test_what_chance_would_show_is_drawn_beside_the_data():
+    seen = figures(render(report()))["What the data would reward"]
+    assert [s["name"] for s in seen["series"]] == ["the data", "by chance"]
+    assert seen["series"][1]["y"] == [0.02] * 60
+    without = report()
+    del without["dependence"]["floor"]
+    seen = figures(render(without))["What the data would reward"]
+    assert [s["name"] for s in seen["series"]] == ["the data"]
+
+
+def test_lags_that_weights_do_not_learn_from_take_no_room():
+    seen = figures(render(report()))["What the weights learn from"]
+    assert len(seen["bins"]) == 21, "0.8 to the 20th is 1.2 %"
+    assert seen["note"].endswith("Beyond 20 no lag has a hundredth of the largest.")
+    assert seen["x"]["whole"]
+
+
+def test_a_verdict_that_says_it_all_is_said_once():
+    healthy = {"name": "healthy", "severity": "healthy", "evidence": "It reaches 9 steps."}
+    page = render({"verdict": "Healthy. It reaches 9 steps.", "findings": [healthy]})
+    assert page.count("It reaches 9 steps.") == 1
+    assert "<h2>Findings" not in page
+    assert '<p class="verdict healthy">' in page
+    assert render({"verdict": "Ill.", "findings": [healthy]}).count("<h2>Findings") == 1
+
+
+def test_a_state_without_a_gradient_at_lag_0_does_not_fall_from_nothing():
+    flow = [{"state": "c", "lags": [0, 1, 2], "median": [0.0, 0.5, 0.25], "low": [], "high": []}]
+    seen = figures(render({"layers": [{"flow": flow}]}))["Gradient against the lag"]
+    assert seen["series"][0]["y"] == [None, 0.5, 0.25]
+
+
 def test_a_horizon_is_told_in_the_units_there_are():
     def told(horizon: dict) -> str:
         page = render({"layers": [{"name": "l", "horizon": horizon}]})
@@ -402,9 +495,9 @@ const probes = {
     tabs[1].click();
     key(tabs[1], "Home");
     found.home = panels();
-    point(one("figure.lines > svg"), "pointermove", 0.5, 0.5);
+    point(one("#panel-0 figure.lines > svg"), "pointermove", 0.5, 0.5);
     found.tip = by(frame, "#tip div").map(text);
-    point(one("figure.lines > svg"), "pointerleave", 0.5, 0.5);
+    point(one("#panel-0 figure.lines > svg"), "pointerleave", 0.5, 0.5);
     found.gone = one("#tip").hidden;
     point(one(".heat"), "pointermove", 10.5 / 90, 5.5 / 24);
     found.readout = text(one(".readout"));
@@ -448,6 +541,8 @@ WHAT = (
     "#panel-0 .strip .curve",
     "#panel-0 .transcript span",
     "#panel-0 .interval",
+    "#panel-0 .dot",
+    "#followed .curve",
     "#course .curve",
     "script",
     "img",
@@ -517,14 +612,14 @@ def browsed(tmp_path_factory) -> tuple[dict, np.ndarray]:
     page.write_text(render(report()), encoding="utf-8")
     file.write_text(
         '<!doctype html><meta charset="utf-8"><body style="margin:0">'
-        '<div style="height:2080px"><iframe src="page.html" width="1000" height="5200" '
+        '<div style="height:2700px"><iframe src="page.html" width="1000" height="6750" '
         'style="border:0;transform:scale(.4);transform-origin:0 0"></iframe></div>'
         f'<pre id="found"></pre><script>const WHAT = {json.dumps(WHAT)};{PROBE}</script>{shown}',
         encoding="utf-8",
     )
     options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--dump-dom"]
     options += ["--no-first-run", "--disable-background-networking", "--disable-extensions"]
-    options += [f"--user-data-dir={folder / 'profile'}", "--window-size=500,2080"]
+    options += [f"--user-data-dir={folder / 'profile'}", "--window-size=500,2700"]
     done = subprocess.run(
         [chromium, *options, f"--screenshot={shot}", file.as_uri()],
         capture_output=True,
@@ -553,21 +648,23 @@ def test_everything_measured_is_drawn(frames):
     assert seen["data"] == {"drawn": "yes"}
     assert counts[".finding .option button"] == 4
     assert counts["[role=tab]"] == 2
-    # Flow of two states, two kinds of influence with a legend each, dependence, singular values,
-    # exponents, norm.
-    assert counts["#panel-0 figure.lines .curve"] == 2 * (2 + 2) + 4
+    # Flow of two states, two kinds of influence, dependence and chance with a legend each; three
+    # kinds of fixed points have a legend only; singular values, exponents, norm.
+    assert counts["#panel-0 figure.lines .curve"] == 2 * (2 + 2 + 2) + 3 + 3
+    assert counts["#panel-0 .dot"] >= 4
+    assert counts["#followed .curve"] == 2 * 2
     assert counts["#panel-0 figure.lines .spread"] == 2 + 2 + 1
     bins = [figure["bins"] for figure in figures(render(report())).values() if "bins" in figure]
     assert (
         counts["#panel-0 figure.bars .bar"]
         == sum(map(len, bins))
-        == 90 + 3 * 20 + len(bins[-2]) + len(bins[-1])
+        == 21 + 3 * 20 + len(bins[-2]) + len(bins[-1])
     )
     assert counts["#panel-0 .eigenvalue"] == 24
     assert counts["#panel-0 .circle"] == 1
     assert counts["#panel-0 .cell"] == counts["#panel-0 .pass"] + 2 >= 12
     assert counts["#panel-0 canvas.heat"] == 1
-    assert counts["#panel-0 .strip .curve"] == 2
+    assert counts["#panel-0 .strip .curve"] == 3, "unit, gradient, attribution"
     assert counts["#panel-0 .transcript span"] == 90
     assert counts["#panel-0 .interval"] == 2
     assert counts["#course .curve"] == 5
@@ -621,10 +718,10 @@ def test_a_step_and_a_unit_of_the_example_are_read_and_chosen(frames):
     def said(v: float) -> str:
         return f"{v:.3g}".replace("-", "−")
 
-    wanted = f"step 10 · “{TEXT[10]}” · unit 5: {said(state)} · gradient "
+    wanted = f"step 110 · “{TEXT[10]}” · unit 5: {said(state)} · gradient "
     assert seen["readout"].startswith(wanted)
     assert gradient < 1e-3
-    assert seen["readout"].endswith("·10⁻⁵")
+    assert "·10⁻⁵ · adds " in seen["readout"]
     assert seen["trace"].startswith("unit 5")
     values = [row[5] for row in example["states"]]
     strongest = int(np.abs(values).argmax())
@@ -632,7 +729,7 @@ def test_a_step_and_a_unit_of_the_example_are_read_and_chosen(frames):
     for t, colour in enumerate(seen["colours"]):
         assert colour.startswith(blue if values[t] >= 0 else orange)
     assert seen["colours"][strongest].endswith("0.75)")
-    assert seen["keys"][0].startswith("step 11 · ")
+    assert seen["keys"][0].startswith("step 111 · ")
     assert "unit 6: " in seen["keys"][0]
     assert seen["keys"][1].startswith("unit 6")
 
