@@ -228,8 +228,9 @@ def input_target(
         x: `(T, B, D)` numbers, or `(T, B)` integer symbols, of which the 32 most frequent count.
         y: `(B,)`, one target a row, after its last step; or `(T, B)`, one a step. Integers and
             bools are classes, of which the 32 most frequent count; floats are numbers.
-        max_lag: 0 is the target's own step; as far as there are rows enough if None. Lags above
-            64 lie 5 % apart.
+        max_lag: 0 is the target's own step; as far as there are rows enough if None. With a target
+            a step lags above 64 lie 5 % apart; with one a row a single step may decide it, and
+            none is left out.
         lengths: `(B,)`, of rows with one target.
         seed: of the shuffles.
 
@@ -256,7 +257,8 @@ def input_target(
     if y.dim() == 1:
         inputs = in_own_time(inputs, known)
     lags, found = [], []
-    for k in _lags(0, max_lag).tolist():
+    every = range(max_lag + 1) if y.dim() == 1 else _lags(0, max_lag).tolist()
+    for k in every:
         if y.dim() == 1:
             at, of, rows = inputs[k : k + 1], targets, known > k
         else:

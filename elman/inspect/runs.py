@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,6 +21,7 @@ from elman.inspect.dependence import Dependence
 from elman.inspect.diagnosis import Finding, Trial
 from elman.inspect.examination import Examination, measure
 from elman.inspect.facts import RunFacts
+from elman.inspect.passage import in_own_time
 from elman.inspect.following import checked
 from elman.inspect.remedies import Remedy
 from elman.tasks import pipeline
@@ -63,13 +65,15 @@ def of_run(
     module = pipeline.load(run).module
     sample = task.sample(data, rows, seed)
     layers = measure(module, lambda: sample.loss(module), seed=seed)
-    facts, course = _facts(opened, config, task), _course(opened)
-    found = _need(sample, max(layer.passage.steps for layer in layers), seed)
+    facts, course = _facts(opened, task), _course(opened)
+    steps = max(layer.passage.steps for layer in layers)
+    found = _need(sample, steps, seed)
     more: dict[str, Any] = {"course": course} if course else {}
     if found is not None:
         size = found.value.abs().reshape(len(found.lags), -1).amax(1)
-        facts.need = float(dependence.reach(found, NEED * float(size.max())))
-        facts.need_by = found.what
+        facts.need, facts.need_by = _reach(found), found.what
+        other = _need(_reversed(sample), steps, seed) if sample.target is not None else None
+        facts.need_reversed = None if other is None else _reach(other)
         more["dependence"] = {
             "lags": found.lags.tolist(),
             "value": size.tolist(),
@@ -123,16 +127,28 @@ def _of_largest(found: Dependence) -> Tensor:
     return floor.gather(1, value.abs().argmax(1, keepdim=True))[:, 0]
 
 
-def _facts(opened: Run, config: dict[str, Any], task: Task) -> RunFacts:
+def _reach(found: Dependence) -> float:
+    return float(dependence.reach(found, NEED * float(found.value.abs().max())))
+
+
+def _reversed(sample: Sample) -> Sample:
+    """Sequences with one target each, read from their other end."""
+    assert sample.inputs is not None
+    inputs = torch.from_numpy(sample.inputs)
+    return replace(sample, inputs=in_own_time(inputs, sample.lengths).numpy())
+
+
+def _facts(opened: Run, task: Task) -> RunFacts:
     """What the training rows and the settings say."""
-    settings = dict(config["settings"])
+    # What a run of an older version has not said is as it is by default.
+    settings = task.settings.model_dump()
     rows = _rows(opened)
     training = [row for row in rows if "loss" in row]
     later = training[int(len(training) * (1 - LATER)) :]
     facts = RunFacts(settings=settings, rollbacks=sum(r.get("event") == "rollback" for r in rows))
     if "k1" in settings:
         facts.window = int(settings.get("k2") or settings["k1"])
-    facts.clip_at = settings.get("clip_at") if settings.get("clip") == "norm" else None
+    facts.clip_at = task.settings.clip_threshold if task.settings.clip == "norm" else None
     norms = sorted(float(row["norm"]) for row in later if _known(row.get("norm")))
     if norms:
         facts.norms = median(norms), norms[int(0.9 * (len(norms) - 1))]

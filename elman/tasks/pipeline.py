@@ -80,13 +80,14 @@ def train(
     try:
         seed(wanted.seed)
         made = kind.from_data(data, wanted, valid=valid, test=test)
+        module = _built(made)
         if place.writes:
             _record(run, made, _sources(data, valid, test))
     except BaseException:
         if place.writes:
             rundir.discard(run)
         raise
-    return _train_and_judge(made, run, place, resume=False, progress=progress)
+    return _train_and_judge(made, module, run, place, resume=False, progress=progress)
 
 
 def resume(run: str | Path, *, progress: bool = True) -> Finished:
@@ -101,7 +102,7 @@ def resume(run: str | Path, *, progress: bool = True) -> Finished:
         return _finished(opened)
     made = from_recorded_data(opened, config)
     place = ranks()
-    return _train_and_judge(made, opened, place, resume=True, progress=progress)
+    return _train_and_judge(made, _built(made), opened, place, resume=True, progress=progress)
 
 
 def load(run: str | Path) -> Model:
@@ -198,12 +199,22 @@ def make_settings(kind: type[Task], given: Mapping[str, Any]) -> TaskSettings:
     return kind.Settings.of(given)
 
 
+def _built(task: Task) -> torch.nn.Module:
+    """The model as its seed begins it, and the seed of what training draws."""
+    seed(task.settings.seed)
+    return task.build()
+
+
 def _train_and_judge(
-    task: Task, run: Run, place: Ranks, *, resume: bool, progress: bool
+    task: Task,
+    module: torch.nn.Module,
+    run: Run,
+    place: Ranks,
+    *,
+    resume: bool,
+    progress: bool,
 ) -> Finished:
     settings: TaskSettings = task.settings
-    seed(settings.seed)
-    module = task.build()
     started = time.perf_counter()
     fitted = fit(
         task.objective(module),

@@ -170,6 +170,13 @@ def test_refused_data_leaves_no_run_behind(elman, tmp_path):
     assert not out.exists()
 
 
+def test_a_model_that_cannot_be_built_leaves_no_run_behind(elman, text_file, tmp_path):
+    out = tmp_path / "run"
+    refused(elman("train", "generate", text_file, "--out", out, "-s", "residual=true",
+                  "-s", "num_layers=1"), "num_layers")  # fmt: skip
+    assert not out.exists()
+
+
 def test_not_a_run(elman, tmp_path):
     refused(elman("report", tmp_path), str(tmp_path), "not a run")
     refused(elman("predict", tmp_path / "none", tmp_path), "no such run")
