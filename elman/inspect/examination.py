@@ -118,7 +118,8 @@ class Layer:
             )
         if self.units is not None:
             found = self.units
-            facts.keeps = next((t.gate for t in found.time_constants if not t.turned), None)
+            gates = [t.gate for t in found.time_constants if t.gate is not None and not t.turned]
+            facts.keeps = next(iter(gates), None)
             facts.stuck = _stuck(found, facts.keeps)
             for name, gate in found.saturation.items():
                 facts.saturated[name] = gate.open_share + gate.closed_share
@@ -218,7 +219,7 @@ class Examination:
         """Which hidden units of all layers follow a pattern; it is shown with the rest.
 
         Args:
-            pattern: `quotes`, `brackets`, `line position`, `season:N` for a season of N steps, or
+            pattern: `quotes`, `brackets`, `line position`, `season:N` for a season of N values, or
                 a regular expression, true where it matches; or a pattern itself, `(T, B)` or
                 `(T,)`, of bools, numbers, or complex numbers as `elman.inspect.concepts.phase`
                 makes them.
@@ -370,7 +371,9 @@ def measure(model: nn.Module, call: Callable[[], Tensor | None], *, seed: int = 
     for by in dict.fromkeys(layer.passage.by for layer in found):
         if by is not None:
             own = [layer for layer in found if layer.passage.by is by]
-            own[0].changed = _or_none(partial(_changed, by, own[-1].flow.at, seed))
+            # Steps of a direction that reads backwards are counted from the end.
+            forward = [layer for layer in own if not layer.passage.reverse]
+            own[0].changed = _or_none(partial(_changed, by, forward[-1].flow.at, seed))
     return found
 
 

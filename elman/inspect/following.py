@@ -228,7 +228,8 @@ def pattern_of(name: str, stretch: Stretch) -> Tensor:
 
     `quotes`: inside straight or typographic double quotes, which end with their paragraph at the
     latest. `brackets`: inside round, square or curly ones. `line position`: characters of the line
-    read so far. `season:N`: where in a season of N steps, at whatever time of it a unit is highest.
+    read so far. `season:N`: where in a season of N values of the series, at whatever time of it a
+    unit is highest.
     Any other is a regular expression, and true of a step that has part in a match.
 
     Raises:
@@ -241,7 +242,7 @@ def pattern_of(name: str, stretch: Stretch) -> Tensor:
     if stretch.texts is None:
         raise InputError(
             f"{name!r} is a pattern of text, and these sequences are numbers.",
-            fix="For a season of N steps, ask for season:N.",
+            fix="For a season of N values, ask for season:N.",
         )
     return torch.cat([_of_text(_plain(name), name, pieces) for pieces in stretch.texts])
 
@@ -277,7 +278,7 @@ def _period(name: str) -> float:
     found = re.fullmatch(r"season: *([0-9]+(?:\.[0-9]+)?)", name.strip().lower())
     if found is None or not float(found[1]) > 1:
         raise InputError(
-            f"{name!r} has no period above 1.", fix="Write, for 24 steps a season, season:24."
+            f"{name!r} has no period above 1.", fix="Write, for 24 values a season, season:24."
         )
     return float(found[1])
 
@@ -320,7 +321,10 @@ def _check_rows(wanted: Tensor, lengths: Tensor, name: str) -> None:
     if all(float((row - row[:1]).abs().max()) < 1e-6 for row in map(_numbers, rows)):
         raise InputError(
             f"The pattern {name!r} is the same at all steps of each row, so nothing follows it.",
-            fix="Choose one that changes from step to step.",
+            fix="Choose one that changes from step to step. (A forecaster of segments may read a "
+            "whole season in one step; model=recurrent reads value by value.)"
+            if _plain(name).startswith("season")
+            else "Choose one that changes from step to step.",
         )
 
 

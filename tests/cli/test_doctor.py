@@ -41,13 +41,22 @@ def test_one_screen_for_people(elman, generate_run, tmp_path):
     assert max(map(len, lines)) < 400
 
 
+@pytest.fixture(scope="session")
+def daily_run(series_file, tmp_path_factory):
+    """A forecaster that reads a series value by value."""
+    out = tmp_path_factory.mktemp("runs") / "daily"
+    settings = {"model": "recurrent", "horizon": 7, "hidden_size": 16, "max_steps": 40}
+    package.train("forecast", series_file, out, progress=False, resamples=50, **settings)
+    return out
+
+
 @pytest.mark.parametrize(
     ("run", "pattern"),
     [
         ("generate_run", "line position"),
         ("generate_run", "cat|dog|bird"),
         ("classify_run", "splendid|dreadful"),
-        ("forecast_run", "season:7"),
+        ("daily_run", "season:7"),
     ],
 )
 def test_units_that_follow_a_pattern_are_found_and_shown(run, pattern, request):
@@ -64,8 +73,8 @@ def test_units_that_follow_a_pattern_are_found_and_shown(run, pattern, request):
     assert "Patterns that were looked for" in page
     assert f"{followed.best[0].selectivity:.2f} of 1" in page
     coloured = page.count('<span style="background:rgba(')
-    assert (coloured > 5) == (run != "forecast_run")
-    assert ("The unit beside the series" in page) == (run == "forecast_run")
+    assert (coloured > 5) == (run != "daily_run")
+    assert ("The unit beside the series" in page) == (run == "daily_run")
 
 
 def test_patterns_are_given_to_the_command(elman, generate_run, forecast_run, tmp_path):
@@ -74,16 +83,18 @@ def test_patterns_are_given_to_the_command(elman, generate_run, forecast_run, tm
     assert done.returncode == 0, done.stderr
     assert "dog: Unit" in done.stdout
     assert "line-position: " in done.stdout
+    done = elman("doctor", forecast_run, "--follow", "quotes", *page)
+    assert done.returncode == 2
+    assert "pattern of text" in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
     for run, pattern, said in (
         (generate_run, "(", "no regular expression"),
         (generate_run, "quotes", "same at all"),
         (generate_run, "season:", "no period"),
-        (forecast_run, "quotes", "pattern of text"),
+        (forecast_run, "season:7", "whole season in one step"),
     ):
-        done = elman("doctor", run, "--follow", pattern, *page)
-        assert done.returncode == 2, pattern
-        assert said in done.stderr
-        assert len(done.stderr.splitlines()) <= 2
+        with pytest.raises(package.errors.InputError, match=said):
+            runs.of_run(run, follow=[pattern])
 
 
 def test_what_a_run_says_beside_its_layers(generate_run):
