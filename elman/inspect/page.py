@@ -58,7 +58,7 @@ def render(report: dict[str, Any]) -> str:
             {k: layer[k] for k in ("name", "groups")} for layer in layers if layer["groups"]
         ],
         "course": figures.course(found.get("course")),
-        "followed": [figure for one in followed for figure in one.pop("figures")],
+        "followed": [one.pop("figures") for one in followed],
     }
     findings = _findings(found.get("findings") or [])
     worst = findings[0]["severity"] if findings else "note"

@@ -21,8 +21,8 @@ from elman.inspect.dependence import Dependence
 from elman.inspect.diagnosis import Finding, Trial
 from elman.inspect.examination import Examination, measure
 from elman.inspect.facts import RunFacts
-from elman.inspect.passage import in_own_time
 from elman.inspect.following import checked
+from elman.inspect.passage import in_own_time
 from elman.inspect.remedies import Remedy
 from elman.tasks import pipeline
 from elman.tasks.base import Sample, Task
@@ -51,7 +51,7 @@ def of_run(
             on if None.
         rows: how many of them.
         follow: patterns to search the units for, as `Examination.follow` takes them; on 8,000
-            steps of a text, or on the windows of a series.
+            steps of a text, or on windows of a series that do not overlap.
         seed: of which, and of all else that is drawn.
 
     Raises:
@@ -88,7 +88,7 @@ def of_run(
         sample.labels,
         more,
         source=Path(run).resolve().name,
-        stretch=lambda: stretches.stretch(task, sample, module),
+        stretch=lambda: stretches.stretch(task, task.sample(data, stretches.WINDOWS, seed), module),
     )
     for pattern in patterns:
         examination.follow(pattern, seed=seed)

@@ -19,6 +19,9 @@ from elman.tasks.base import Sample, Task, device_of
 ROWS, STEPS, WARM = 16, 500, 100
 """Of a text: so many pieces of so many steps, each after so many that are only read."""
 
+WINDOWS = 256
+"""Of a series: of so many those are searched that do not overlap."""
+
 _MOST = 20_000
 """Steps of labelled sequences."""
 
@@ -122,21 +125,33 @@ def _windows(sample: Sample, module: nn.Module) -> Stretch:
         hook.remove()
     past, series = read[0], torch.from_numpy(np.asarray(sample.series, dtype=np.float64))
     begins = _begins(past[:, :, 0], series.reshape(len(series), -1)[:, 0])
-    if int((begins >= 0).sum()) < 2:
+    apart = _apart(begins, past.shape[1])
+    if not bool(apart.any()):
         raise InputError(
             "Where in time the windows of these series lie cannot be told.",
             fix="Follow a pattern with elman.inspect.follow, which takes it as numbers.",
         )
-    # A model of segments has one row a channel, and reads as many whole segments as there are.
+    # A model of segments has one row a channel, of which the first is looked at, and reads as many
+    # whole segments as there are.
     main = [p for p in passages if p.steps > 1 and p.batch % len(past) == 0]
     main = [p for p in main if (p.steps, p.batch) == (main[0].steps, main[0].batch)]
     each, channels = past.shape[1] // main[0].steps, main[0].batch // len(past)
     last = past.shape[1] - 1 - each * torch.arange(main[0].steps - 1, -1, -1)
-    kept = (begins >= 0).repeat_interleave(channels)
-    places = (begins + last[:, None]).repeat_interleave(channels, 1)[:, kept]
-    values = past[:, last, :].permute(1, 0, 2)
-    values = values.flatten(1) if channels > 1 else values[:, :, 0]
-    return Stretch([rows_of(p, kept) for p in main], places, values=values[:, kept])
+    kept = torch.zeros(len(past), channels, dtype=torch.bool)
+    kept[:, 0] = apart
+    places = begins[apart] + last[:, None]
+    return Stretch(
+        [rows_of(p, kept.flatten()) for p in main], places, values=past[apart][:, last, 0].T
+    )
+
+
+def _apart(begins: Tensor, length: int) -> Tensor:
+    """Windows of which no two share a value, which would be taken for evidence twice: `(B,)`."""
+    kept, end = torch.zeros(len(begins), dtype=torch.bool), 0
+    for row in begins.argsort().tolist():
+        if begins[row] >= end:
+            kept[row], end = True, int(begins[row]) + length
+    return kept
 
 
 def _begins(windows: Tensor, series: Tensor) -> Tensor:

@@ -64,7 +64,7 @@ def test_units_that_follow_a_pattern_are_found_and_shown(run, pattern, request):
     (followed,) = found.followed
     assert followed.found > 0, followed.verdict
     assert followed.best[0].selectivity > followed.chance
-    assert followed.steps > 500
+    assert followed.steps > 300
     assert f"{pattern}: Unit" in str(found)
     data = found.to_dict()["followed"][0]
     assert len(data["example"]["labels"]) == len(data["example"]["values"]) > 3

@@ -185,3 +185,8 @@ def test_windows_are_found_in_their_series_by_their_numbers(log):
     other[1] = 0.5
     seen = stretches._begins(torch.cat([windows, other]).float().double(), series)
     assert seen.tolist() == [*begins.tolist(), -1, -1]
+
+
+def test_windows_that_overlap_are_no_evidence_twice():
+    begins = torch.tensor([40, 0, 5, 10, -1, 49, 50])
+    assert stretches._apart(begins, 10).tolist() == [True, True, False, True, False, False, True]

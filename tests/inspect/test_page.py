@@ -542,7 +542,7 @@ WHAT = (
     "#panel-0 .transcript span",
     "#panel-0 .interval",
     "#panel-0 .dot",
-    "#followed .curve",
+    ".followed .curve",
     "#course .curve",
     "script",
     "img",
@@ -652,7 +652,7 @@ def test_everything_measured_is_drawn(frames):
     # kinds of fixed points have a legend only; singular values, exponents, norm.
     assert counts["#panel-0 figure.lines .curve"] == 2 * (2 + 2 + 2) + 3 + 3
     assert counts["#panel-0 .dot"] >= 4
-    assert counts["#followed .curve"] == 2 * 2
+    assert counts[".followed .curve"] == 2 * 2
     assert counts["#panel-0 figure.lines .spread"] == 2 + 2 + 1
     bins = [figure["bins"] for figure in figures(render(report())).values() if "bins" in figure]
     assert (
