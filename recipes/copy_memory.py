@@ -4,8 +4,9 @@
 
 Ten symbols out of eight are said, then nothing for T steps, then they are to be said again. Who
 remembers nothing can do no better than 10 ln 8 / (T + 20) nats a step. The task is Hochreiter &
-Schmidhuber's (1997) in the form of Arjovsky, Shah & Bengio 2016 (section 4.1); the figures beside
-ours are those of Bai, Kolter & Koltun 2018 (table 1), whose pause is of 1,000 steps.
+Schmidhuber's (1997) in the form of Arjovsky, Shah & Bengio 2016 (section 4.1), who solve it with a
+recurrence that neither shrinks nor stretches its state; two such are beside the usual ones. The
+figures beside ours are those of Bai, Kolter & Koltun 2018 (table 1), whose pause is of 1,000 steps.
 """
 
 from __future__ import annotations
@@ -61,9 +62,9 @@ class Orthogonal(Cell):
 
     z = W x + U h          h' = sign(z) ⊙ ReLU(|z| + b)
 
-    modReLU (Arjovsky, Shah & Bengio 2016, equation 8; here of real numbers), and an orthogonal U
-    that is the exponential of a skew-symmetric matrix (Lezcano-Casado & Martínez-Rubio 2019), as
-    torch has it.
+    modReLU of Arjovsky, Shah & Bengio 2016, here of real numbers. U = Q exp(A) with a fixed
+    orthogonal Q and a skew-symmetric A that is learnt, which is how torch keeps a matrix orthogonal
+    (Lezcano-Casado 2019; without Q, Lezcano-Casado & Martínez-Rubio 2019).
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
