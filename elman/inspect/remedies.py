@@ -142,12 +142,16 @@ def to_move(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
 def to_bound(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
     """Cures of a state that grows without bound."""
     if _has(facts, "coupled"):
+        options = dict(run.settings.get("cell_options") or {})
+        # A gate that began shut or open for good would be both gates' now.
+        options.pop("forget_bias", None)
         coupled = Remedy(
             "input and forget gate coupled, f = 1 - i, which bounds the cell",
-            with_options(run, coupled=True),
+            {"cell_options": {**options, "coupled": True}},
             "Greff et al. 2017",
         )
-        return *normalised(facts, run, "the cell state normalised before it is read"), coupled
+        # Normalised where it is read, the cell grows as before.
+        return coupled, *normalised(facts, run, "the cell state normalised before it is read")
     start = () if gated(facts) else orthogonal(facts, run)
     if facts.cell == "GRU":
         return start
@@ -158,12 +162,20 @@ def to_bound(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
     )
 
 
-def to_revive(facts: LayerFacts, run: RunFacts) -> Remedy:
-    """Units that cannot die, in place of rectified ones."""
+def to_revive(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
+    """Units that cannot die, in place of rectified ones: with gates where memory has to be long."""
     settings: dict[str, Any] = {"cell": "elman", "cell_options": {"nonlinearity": "tanh"}}
     if _has(facts, "nonlinearity"):
         settings = {"cell": _name(facts.cell), **with_options(run, nonlinearity="tanh")}
-    return Remedy("units that cannot die: tanh", settings, "Glorot & Bengio 2010")
+    tanh = Remedy("units that cannot die: tanh", settings, "Glorot & Bengio 2010")
+    if run.need is None or run.need <= FAR:
+        return (tanh,)
+    gates = Remedy(
+        "units that cannot die, behind gates that begin open for as long as is needed",
+        begun(run, {"cell": "lstm", "cell_options": {"chrono": round(run.need)}}),
+        "Hochreiter & Schmidhuber 1997; Tallec & Ollivier 2018",
+    )
+    return gates, tanh
 
 
 def to_remember(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
@@ -315,10 +327,12 @@ def to_clip_less(run: RunFacts) -> tuple[Remedy, ...]:
     """Cures of clipping that always acts."""
     if run.norms is None or not math.isfinite(run.norms[1]):
         return to_slow(run)
+    # What was held back has hardly moved: once it learns, its gradients are larger than measured.
+    at = max(rounded(run.norms[1]), Settings.of({"clip": "norm"}).clip_threshold)
     return (
         Remedy(
             "a threshold that nine steps in ten stay below",
-            {"clip": "norm", "clip_at": rounded(run.norms[1])},
+            {"clip": "norm", "clip_at": at},
             "Pascanu, Mikolov & Bengio 2013",
         ),
         *to_slow(run),
@@ -329,14 +343,15 @@ def to_generalise(layers: list[LayerFacts], run: RunFacts) -> tuple[Remedy, ...]
     """Cures of learning by heart; none that would do less than what is done already."""
     settings = run.settings
     found = []
-    if (settings.get("patience") or math.inf) > 5:
+    stopping = {"patience": 5} if (settings.get("patience") or math.inf) > 5 else {}
+    if float(settings.get("dropout") or 0.0) < 0.5:
         found.append(
-            Remedy("stop when validation no longer gains", {"patience": 5}, "Prechelt 1998")
+            Remedy(
+                "dropout of a half, and a stop when validation no longer gains",
+                {"dropout": 0.5, **stopping},
+                "Zaremba, Sutskever & Vinyals 2014; Prechelt 1998",
+            )
         )
-    dropped = float(settings.get("dropout") or 0.0)
-    more = rounded(min(0.5, dropped + 0.25))
-    if more > dropped:
-        found.append(Remedy("more dropout", {"dropout": more}, "Zaremba, Sutskever & Vinyals 2014"))
     if float(settings.get("recurrent_dropout") or 0.0) < 0.3 and all(map(_recurs, layers)):
         found.append(
             Remedy(
@@ -345,6 +360,9 @@ def to_generalise(layers: list[LayerFacts], run: RunFacts) -> tuple[Remedy, ...]
                 "Merity, Keskar & Socher 2018",
             )
         )
+    if stopping:
+        # The best parameters are kept anyway: alone it saves time, and no more.
+        found.append(Remedy("stop when validation no longer gains", stopping, "Prechelt 1998"))
     return tuple(found)
 
 
