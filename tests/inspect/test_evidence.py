@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import sys
 from pathlib import Path
@@ -19,24 +20,53 @@ evidence = importlib.util.module_from_spec(_SPEC)
 sys.modules[_SPEC.name] = evidence  # where dataclasses look for it
 _SPEC.loader.exec_module(evidence)
 
-PROBLEMS = {"adding": evidence.adding, "copy": evidence.copy}
-PLANTED = [(name, case) for name in PROBLEMS for case in evidence.CASES[name]]
+PLANTED = [(name, case) for name, cases in evidence.CASES.items() for case in cases]
 
 
-@pytest.mark.parametrize(("name", "case"), PLANTED, ids=lambda v: getattr(v, "disease", v))
+def named(case):
+    """A case by its disease, a problem by its name."""
+    return getattr(case, "disease", case)
+
+
+@pytest.fixture(scope="module")
+def text(request):
+    """Shakespeare where real data is, or else a text that every Python has."""
+    try:
+        found = request.getfixturevalue("data_dir") / "tinyshakespeare" / "input.txt"
+    except pytest.skip.Exception:
+        return Path(argparse.__file__)
+    return found if found.is_file() else Path(argparse.__file__)
+
+
+@pytest.mark.parametrize(("name", "case"), PLANTED, ids=named)
 def test_what_is_planted_is_named_and_its_first_remedy_cures_it(name, case):
-    row = evidence.planted(PROBLEMS[name](), case)
+    row = evidence.planted(name, case)
+    assert row["named"], row["found"]
+    assert row["cured"], row
+
+
+@pytest.mark.parametrize("case", evidence.TEXT_CASES, ids=named)
+def test_the_same_in_models_of_text(case, text, tmp_path):
+    row = evidence.of_text(text, case, tmp_path)
     assert row["named"], row["found"]
     assert row["cured"], row
 
 
 def test_sound_models_are_not_called_sick():
     found = [
-        evidence.healthy(PROBLEMS[name](), settings, seed)
+        evidence.healthy(name, settings, seed)
         for seed in range(2)
-        for name in PROBLEMS
+        for name in evidence.PROBLEMS
         for settings in evidence.HEALTHY
     ]
     assert len(found) >= 20
     assert sum(row["learnt"] for row in found) == len(found)
     assert sum(bool(row["found"]) for row in found) <= 1
+
+
+def test_sound_models_of_text_are_not_called_sick(text, tmp_path):
+    found = [
+        evidence.healthy_on_text(text, settings, 0, tmp_path) for settings in evidence.TEXT_HEALTHY
+    ]
+    assert all(row["learnt"] for row in found), found
+    assert not any(row["found"] for row in found), found
