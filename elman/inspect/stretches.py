@@ -25,9 +25,6 @@ WINDOWS = 256
 _MOST = 20_000
 """Steps of labelled sequences."""
 
-_SAME = 0.9999
-"""Correlation from which a window and a place in a series are taken for the same numbers."""
-
 
 def stretch(task: Task, sample: Sample, module: nn.Module) -> Stretch:
     """Sequences of a run to search its units on.
@@ -38,7 +35,7 @@ def stretch(task: Task, sample: Sample, module: nn.Module) -> Stretch:
         module: its model.
 
     Raises:
-        InputError: where a series' windows lie in time cannot be told.
+        InputError: no window of a series lies whole in the longest.
     """
     training = module.training
     module.eval()
@@ -112,7 +109,8 @@ def _labelled(vocabulary: Vocabulary | None, sample: Sample, module: nn.Module) 
 
 
 def _windows(sample: Sample, module: nn.Module) -> Stretch:
-    """Windows of a series, whose places are found by their numbers."""
+    """Windows of the longest series."""
+    assert sample.begins is not None
     read: list[Tensor] = []
 
     def before(_: nn.Module, args: tuple[Any, ...]) -> None:
@@ -123,12 +121,11 @@ def _windows(sample: Sample, module: nn.Module) -> Stretch:
         _, passages = observe(module, lambda: sample.loss(module))
     finally:
         hook.remove()
-    past, series = read[0], torch.from_numpy(np.asarray(sample.series, dtype=np.float64))
-    begins = _begins(past[:, :, 0], series.reshape(len(series), -1)[:, 0])
+    past, begins = read[0], torch.from_numpy(sample.begins)
     apart = _apart(begins, past.shape[1])
     if not bool(apart.any()):
         raise InputError(
-            "Where in time the windows of these series lie cannot be told.",
+            "None of the windows looked at lies whole in the longest series.",
             fix="Follow a pattern with elman.inspect.follow, which takes it as numbers.",
         )
     # A model of segments has one row a channel, of which the first is looked at, and reads as many
@@ -146,30 +143,12 @@ def _windows(sample: Sample, module: nn.Module) -> Stretch:
 
 
 def _apart(begins: Tensor, length: int) -> Tensor:
-    """Windows of which no two share a value, which would be taken for evidence twice: `(B,)`."""
+    """Windows of which no two share a value, which would be taken for evidence twice: `(B,)`.
+
+    None of those that begin nowhere, at a negative place.
+    """
     kept, end = torch.zeros(len(begins), dtype=torch.bool), 0
     for row in begins.argsort().tolist():
         if begins[row] >= end:
             kept[row], end = True, int(begins[row]) + length
     return kept
-
-
-def _begins(windows: Tensor, series: Tensor) -> Tensor:
-    """Where in a series `(N,)` each window `(B, L)` begins, its numbers being those of the series
-    up to scale, or their logarithms; -1 where it is not found. `(B,)`."""
-    length = windows.shape[1]
-    centred = windows - windows.mean(1, keepdim=True)
-    size = centred.norm(dim=1, keepdim=True)
-    looked_for = (centred / size.clamp(min=1e-12))[:, None]
-    best, where = torch.zeros(len(windows)).double(), torch.full((len(windows),), -1)
-    for values in (series, series.clamp(min=1e-30).log()):
-        values = values - values.mean()
-        ones = torch.ones(1, 1, length, dtype=torch.float64) / length
-        mean = nn.functional.conv1d(values[None, None], ones)[0]
-        square = nn.functional.conv1d(values.square()[None, None], ones)[0]
-        spread = ((square - mean.square()) * length).clamp(min=1e-20).sqrt()
-        found = nn.functional.conv1d(values[None, None], looked_for)[0] / spread
-        highest, at = found.max(1)
-        better = (highest > best) & (highest > _SAME)
-        best, where = torch.where(better, highest, best), torch.where(better, at, where)
-    return where

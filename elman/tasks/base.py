@@ -87,6 +87,7 @@ class Sample:
         labels: the steps of the first sequence: symbols, or numbers of a series.
         series: a longer stretch of data behind them, for what depends on what: `(N,)` symbols as
             integers, or `(N, C)` numbers; None where sequences are labelled one by one.
+        begins: `(B,)`, where in `series` each sequence begins; -1 where it is of another series.
         inputs: `(T, B, C)` numbers or `(T, B)` symbols, where they are; zero beyond an end.
         lengths: `(B,)`, of those.
         target: `(B,)`, the class of each.
@@ -96,6 +97,7 @@ class Sample:
     unit: str
     labels: list[str] | list[float]
     series: NDArray[Any] | None = None
+    begins: NDArray[Any] | None = None
     inputs: NDArray[Any] | None = None
     lengths: Tensor | None = None
     target: NDArray[Any] | None = None

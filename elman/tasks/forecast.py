@@ -388,15 +388,23 @@ class Forecast:
         else:
             held, origins, _ = self._to_score(data)
         drawn = np.random.default_rng(seed).permutation(origins.count)[:rows]
-        batch = held.windows.batch(origins.take(np.sort(drawn)))
+        origins = origins.take(np.sort(drawn))
+        batch = held.windows.batch(origins)
 
         def loss(model: nn.Module) -> Tensor:
             return _Objective(self, model).loss(batch, None)[0]
 
-        values = max((series.values for series in held.panel.series), key=len)
+        longest = max(range(len(held.panel.series)), key=lambda k: len(held.panel.series[k].values))
+        begins = np.where(origins.series == longest, origins.position - self.lookback, -1)
         each = self.settings.segment if self.settings.model != "recurrent" else None
         unit = forecast_data.unit_of(self.frequency, each or 1)
-        return Sample(loss, unit, batch.past[0, :, 0].tolist(), series=values)
+        return Sample(
+            loss,
+            unit,
+            batch.past[0, :, 0].tolist(),
+            series=held.panel.series[longest].values,
+            begins=begins,
+        )
 
     @property
     def _chunk(self) -> int:

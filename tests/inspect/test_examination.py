@@ -240,3 +240,19 @@ def test_a_pattern_of_ones_own_is_searched_on_the_batch():
     assert "every sixth" in str(examination)
     assert examination.to_dict()["followed"][0]["best"][0]["unit"] == 4
     assert "every sixth" in examination.page()
+
+
+def test_a_gate_that_keeps_beside_zoneout_is_still_found_to_keep():
+    layer = elman.nn.Recurrent("lstm", D, H, chrono=5000, zoneout=(0.3, 0.0))
+    examination = found(layer)
+    assert examination.layers[0].facts().keeps == "f"
+    assert "saturated gates" not in names(examination)
+
+
+def test_intervention_asks_the_step_that_the_loss_asks_in_both_directions():
+    layer = elman.nn.Recurrent("gru", D, H, bidirectional=True)
+    changed = found(layer, loss=asked_at(-1)).layers[0].changed
+    assert len(changed.lags) > 5
+    assert changed.lags[-1] == T - 1
+    assert changed.influence[0] == 1
+    assert changed.influence[-1] < 0.01

@@ -174,19 +174,6 @@ def test_pieces_joined_are_the_text(unit):
     assert len(found) == len(vocabulary.encode(text))
 
 
-@pytest.mark.parametrize("log", [False, True])
-def test_windows_are_found_in_their_series_by_their_numbers(log):
-    generator = torch.Generator().manual_seed(0)
-    series = torch.rand(2000, generator=generator, dtype=torch.float64) * 100 + 1
-    begins = torch.tensor([0, 17, 400, 1968])
-    values = series.log() if log else series
-    windows = torch.stack([values[k : k + 32] for k in begins.tolist()]) * 0.03 - 5
-    other = torch.rand(2, 32, generator=generator, dtype=torch.float64)
-    other[1] = 0.5
-    seen = stretches._begins(torch.cat([windows, other]).float().double(), series)
-    assert seen.tolist() == [*begins.tolist(), -1, -1]
-
-
 def test_windows_that_overlap_are_no_evidence_twice():
     begins = torch.tensor([40, 0, 5, 10, -1, 49, 50])
     assert stretches._apart(begins, 10).tolist() == [True, True, False, True, False, False, True]

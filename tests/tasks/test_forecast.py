@@ -476,3 +476,27 @@ def test_etth1_repeat_last_is_the_published_one(data_dir: Path) -> None:
     found = task._evaluation(held, origins, lambda o: (p := point(o), p[..., None]))
     assert found.metrics["scaled_mse"] == pytest.approx(1.294, abs=1e-3)
     assert found.metrics["scaled_mae"] == pytest.approx(0.713, abs=1e-3)
+
+
+def test_a_sample_says_where_in_the_longest_series_its_windows_begin() -> None:
+    frame = pd.DataFrame(
+        {
+            "name": ["a"] * 60 + ["b"] * 100,
+            "step": [*range(60), *range(100)],
+            "y": [*np.arange(60.0) ** 2, *np.arange(100.0) ** 1.5],
+        }
+    )
+    task = task_on(frame, horizon=5, lookback=10, group="name", time="step", target="y")
+    sample = task.sample(rows=20)
+    assert sample.begins is not None
+    assert sample.series is not None
+    seen: list[torch.Tensor] = []
+    model = task.build()
+    model.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    sample.loss(model)
+    assert -1 in sample.begins
+    places = [(row, begin) for row, begin in enumerate(sample.begins) if begin >= 0]
+    assert len(places) > 5
+    for row, begin in places:
+        window = sample.series[begin : begin + 10, 0]
+        assert np.corrcoef(window, seen[0][row, :, 0].numpy())[0, 1] > 0.999999
