@@ -436,8 +436,12 @@ def words_of(labels: list[Any]) -> list[str]:
     return [f"{word} " for word in words] if apart else words
 
 
+_TOGETHER = 8
+"""Curves of one figure, at most."""
+
 _COURSES = {
     "norm": ("Gradient norm", "norm before clipping", True),
+    "gradients": ("Gradient norm of each parameter", "norm before clipping", True),
     "clip_rate": ("Clipping", "share of steps clipped", False),
     "horizon": ("Memory horizon", "horizon, steps", False),
     "saturation": ("Saturation", "share of saturated gates", False),
@@ -449,13 +453,26 @@ _COURSES = {
 def course(course: dict[str, Any] | None) -> list[Figure]:
     """How training went."""
     course = course or {}
-    figures = []
+    steps, figures = course.get("step") or [], []
     for name, values in (course.get("curves") or {}).items():
         words = name.replace("_", " ")
         title, label, log = _COURSES.get(name, (words.capitalize(), words, False))
-        steps = {"step": course.get("step"), "value": values}
-        series = _curve(words, steps, "step", "value")
-        figures += _lines(title, "", "training step", label, series, log=log)
+        several = values if isinstance(values, dict) else {words: values}
+        largest = sorted(several, key=lambda k: -max((v or 0.0 for v in several[k]), default=0.0))
+        shown = [k for k in several if k in largest[:_TOGETHER]]
+        note = f"The {_TOGETHER} largest of {len(several)}." if len(shown) < len(several) else ""
+        # Some are measured now and then, and a point alone makes no line.
+        seen = {
+            k: [(at, v) for at, v in zip(steps, several[k], strict=False) if v is not None]
+            for k in shown
+        }
+        series = [
+            {"name": k, "x": list(x), "y": list(y), "low": [], "high": []}
+            for k, (x, y) in (
+                (k, zip(*points, strict=True)) for k, points in seen.items() if points
+            )
+        ]
+        figures += _lines(title, note, "training step", label, series, log=log)
     return paired(figures)
 
 

@@ -190,10 +190,17 @@ def _course(opened: Run) -> dict[str, Any]:
     rows = [row for row in _rows(opened) if "loss" in row]
     if not rows:
         return {}
-    names = ("loss", "norm", "clip_rate", "horizon", "saturation", "update_ratio")
-    curves = {name: [_plain(row.get(name)) for row in rows] for name in names}
-    kept = {k: v for k, v in curves.items() if any(x is not None for x in v)}
-    return {"step": [row["step"] for row in rows], "curves": kept}
+    curves: dict[str, Any] = {}
+    for name in ("loss", "norm", "clip_rate", "update_ratio"):
+        values = [_plain(row.get(name)) for row in rows]
+        if any(value is not None for value in values):
+            curves[name] = values
+    for name in ("gradients", "horizon", "saturation"):  # by parameter, or by layer
+        parts = dict.fromkeys(part for row in rows for part in row.get(name) or ())
+        if parts:
+            told = [row.get(name) or {} for row in rows]
+            curves[name] = {part: [_plain(row.get(part)) for row in told] for part in parts}
+    return {"step": [row["step"] for row in rows], "curves": curves}
 
 
 def _rows(opened: Run) -> list[dict[str, Any]]:

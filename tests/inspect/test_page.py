@@ -81,7 +81,7 @@ def report(hidden: int = 24, steps: int = 90, layers: int = 2, seed: int = 0) ->
                 "loss": (1.4 + 3 * np.exp(-np.arange(100) / 18)).tolist(),
                 "norm": (0.3 + np.random.default_rng(seed).gamma(2, 0.2, 100)).tolist(),
                 "clip_rate": np.exp(-np.arange(100) / 9).tolist(),
-                "horizon": (40 - 35 * np.exp(-np.arange(100) / 30)).tolist(),
+                "horizon": {"rnn.l0": (40 - 35 * np.exp(-np.arange(100) / 30)).tolist()},
                 "saturation": (0.4 - 0.3 * np.exp(-np.arange(100) / 30)).tolist(),
             },
         },
