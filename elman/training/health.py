@@ -286,6 +286,16 @@ class Health:
         if self.seen >= _LIMIT_FROM and self.seen % _LIMIT_EVERY == 0:
             self.limit = spike_limit(self.recent)
 
+    def gradients(self, model: nn.Module) -> None:
+        """Measure the norm of each parameter's gradient."""
+        having = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+        if having:
+            norms = torch.stack(torch._foreach_norm(list(having.values()))).tolist()
+            self.found["gradients"] = {
+                name: float(f"{norm:.4g}") if math.isfinite(norm) else None
+                for name, norm in zip(having, norms, strict=True)
+            }
+
     @contextmanager
     def moving(self, parameters: Sequence[nn.Parameter]) -> Iterator[None]:
         """Measure how far an update moves the parameters, beside how large they are."""
@@ -345,7 +355,8 @@ class Health:
 
         Returns:
             Those of these that are known: `clip_rate`, the share of steps whose norm was above
-            the threshold, and `clip_by`, the mean factor by which those were scaled;
+            the threshold, and `clip_by`, the mean factor by which those were scaled; by parameter
+            `gradients`, the norm of its gradient at the last step, before clipping;
             `update_ratio`, ‖change‖ / ‖parameters‖ of the last update; `spikes`, a list of
             `step`, `loss` and the sampler's `epoch` and `position` from which it gives the batch
             again; by layer and direction `horizon` (see `Probe`), in steps of `window`, and

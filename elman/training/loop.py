@@ -207,7 +207,9 @@ class _Run:
         logged, first = (pace.step + 1) % LOG_EVERY == 0, pace.step == 0
         looked_at = self.ranks.writes and (logged or first)
         with self.health.looking() if looked_at else nullcontext():
-            total, count, norm, (asked, pace.seconds) = self.update.gradients(parts, self._notes)
+            total, count, norm, (asked, pace.seconds) = self.update.gradients(
+                parts, self._notes, self.health.gradients if looked_at else None
+            )
         self.stop_asked = asked > 0
         self.unseen.append((pace.step, total, norm, count, place))
         if (mark or self.update.device.type == "cpu") and not self._sound():

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from elman.errors import InputError
 from elman.training import averaging, distributed, optimisers
@@ -47,13 +47,17 @@ class Update:
         )
 
     def gradients(
-        self, parts: Sequence[Any], notes: Callable[[], list[float]]
+        self,
+        parts: Sequence[Any],
+        notes: Callable[[], list[float]],
+        told: Callable[[nn.Module], None] | None = None,
     ) -> tuple[Tensor, float, Tensor, list[float]]:
         """Gradients of the mean loss over the global batch, clipped.
 
         Args:
             parts: this process's share, in one or several batches.
             notes: numbers to add up over the processes along the way, asked for last.
+            told: given the model when it has its gradients, before they are clipped.
 
         Returns:
             The sum of the losses, the number of its terms, the norm of the gradient of their
@@ -71,6 +75,8 @@ class Update:
             gradients = [p.grad for p in self.parameters if p.grad is not None]
             if gradients:
                 torch._foreach_mul_(gradients, 1.0 / (count or 1.0))
+        if told is not None:
+            told(self.model)
         return total, count, self._clip(self.parameters, self._clip_at), added
 
     def _backward(self, parts: Sequence[Any]) -> tuple[Tensor, float]:

@@ -186,6 +186,19 @@ def test_a_spike_says_which_batch(line, draws):
     assert torch.equal(wanted[1], torch.randn(8, 3, generator=generator))
 
 
+def test_gradients_are_told_by_parameter_and_before_they_are_clipped(monkeypatch):
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+    goal = Goal(lambda: elman.nn.LSTM(6, 8))
+    fitted = fit(goal, Sequences(letters), Settings(max_steps=3, clip="norm", clip_at=1e-4))
+    _, *rows = [row for row in fitted.history if "loss" in row]  # the first step's are at step 0
+    assert len(rows) == 2
+    names = [name for name, _ in goal.model.named_parameters()]
+    for row in rows:
+        assert list(row["gradients"]) == names
+        assert row["norm"] > 1e-3
+        assert math.hypot(*row["gradients"].values()) == pytest.approx(row["norm"], rel=1e-3)
+
+
 # What it may not do
 
 
