@@ -5,8 +5,8 @@ Training rows hold `step`, `epoch`, `seconds`, `loss` (mean since the last such 
 `clip_rate`, `clip_by`, `gradients` (parameter → norm), `update_ratio`, `spikes`, now and then
 `horizon` and `saturation` by layer with the `window` they were seen in (and once at step 0).
 Validation rows hold `step`, `epoch`, `seconds`, `valid` (metric → value) and `best`; a rollback,
-and training that is found sick, leave a row with `event`. On resume the file is cut back to where the checkpoint was
-written, so that no step is in it twice.
+and training that is found sick, leave a row with `event`. On resume the file is cut back to where
+the checkpoint was written, so that no step is in it twice.
 """
 
 from __future__ import annotations
