@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 LIBRARY := asyncio email http json logging
 
-.PHONY: setup demo test test-all lint docs clean
+.PHONY: setup demo test test-all fuzz lint docs clean
 
 setup: $(VENV)/.ready
 
@@ -24,7 +24,10 @@ demo: setup
 	    --set num_layers=1 --set dropout=0.1 --set k1=64 --set batch_size=32
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow and not gpu'
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow and not fuzz and not gpu'
+
+fuzz: setup
+	$(BIN)/python -m pytest -n 2 -m fuzz tests/kernels
 
 test-all: setup
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

@@ -225,9 +225,17 @@ def test_a_product_of_part_of_a_product(with_gradients, relative_error):
 
 
 @pytest.mark.parametrize("compiled", ["-O0"], indirect=True)
-@settings(max_examples=200, **COMMON)
+@settings(max_examples=40, **COMMON)
 @given(*ARGUMENTS)
 def test_random_cells(compiled, with_gradients, relative_error, drawn, states, n, seed):
+    check(with_gradients, relative_error, drawn, states, n, seed)
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("compiled", ["-O0"], indirect=True)
+@settings(max_examples=200, **COMMON)
+@given(*ARGUMENTS)
+def test_more_random_cells(compiled, with_gradients, relative_error, drawn, states, n, seed):
     check(with_gradients, relative_error, drawn, states, n, seed)
 
 

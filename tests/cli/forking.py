@@ -1,0 +1,29 @@
+"""`elman` again and again, without importing torch again: a server that forks at each request.
+
+A line of its input holds arguments, folder and the files that output goes to, as JSON; a line of
+its output the exit status. What the command must import by itself this does not show.
+"""
+
+import importlib
+import json
+import os
+import sys
+
+OURS = "cli.app", "data", "inspect.runs", "tasks.classify", "tasks.forecast", "tasks.generate"
+THEIRS = "matplotlib.figure", "pandas", "pyarrow", "sklearn.linear_model", "torch._dynamo"
+
+for module in (*(f"elman.{name}" for name in OURS), *THEIRS):
+    importlib.import_module(module)
+
+for line in sys.stdin:
+    order = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        os.chdir(order["cwd"])
+        for descriptor, file in ((0, os.devnull), (1, order["stdout"]), (2, order["stderr"])):
+            os.dup2(os.open(file, os.O_RDWR | os.O_CREAT), descriptor)
+        sys.argv = ["elman", *order["arguments"]]
+        importlib.import_module("elman.cli").main()
+        sys.exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print(status, flush=True)
