@@ -4,6 +4,7 @@ A line of its input holds arguments, folder and the files that output goes to, a
 its output the exit status. What the command must import by itself this does not show.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -14,6 +15,7 @@ THEIRS = "matplotlib.figure", "pandas", "pyarrow", "sklearn.linear_model", "torc
 
 for module in (*(f"elman.{name}" for name in OURS), *THEIRS):
     importlib.import_module(module)
+gc.freeze()
 
 for line in sys.stdin:
     order = json.loads(line)
@@ -23,7 +25,14 @@ for line in sys.stdin:
         for descriptor, file in ((0, os.devnull), (1, order["stdout"]), (2, order["stderr"])):
             os.dup2(os.open(file, os.O_RDWR | os.O_CREAT), descriptor)
         sys.argv = ["elman", *order["arguments"]]
-        importlib.import_module("elman.cli").main()
-        sys.exit(0)
+        try:
+            importlib.import_module("elman.cli").main()
+        except SystemExit as ending:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(
+                int(ending.code or 0)
+            )  # taking all that was imported down again takes a second
+        os._exit(1)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     print(status, flush=True)
