@@ -139,9 +139,14 @@ def test_the_target_decides_whether_there_are_dot_products(monkeypatch):
     ("group", "work", "expected"),
     [
         ("lengths", "half-filled LSTM training", 3 * 2 * 7 * 4 * 8 * (3 + 8)),
-        ("cells", "reset-before GRU inference", 2 * 5 * 2 * 3 * 8 * (3 + 8)),
         ("bf16", "LSTM inference in bf16", 2 * 5 * 2 * 4 * 8 * (8 + 8) / 2),
-        ("layers", "RNN training", 3 * 2 * 5 * 2 * 8 * (3 + 8)),
+        pytest.param(
+            "cells",
+            "reset-before GRU inference",
+            2 * 5 * 2 * 3 * 8 * (3 + 8),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("layers", "RNN training", 3 * 2 * 5 * 2 * 8 * (3 + 8), marks=pytest.mark.slow),
     ],
 )
 def test_groups_know_their_arithmetic(rates, group, work, expected):
@@ -248,7 +253,13 @@ def test_pictures(kind, begins):
     assert picture(dataclasses.replace(REPORT, rows=[]), kind).startswith(begins)
 
 
-@pytest.mark.parametrize("group", GROUPS)
+LONG = ("memory", "first_use")
+"""Groups that start processes or fill memory."""
+
+
+@pytest.mark.parametrize(
+    "group", [pytest.param(g, marks=[pytest.mark.slow] * (g in LONG)) for g in GROUPS]
+)
 def test_every_group_leaves_rows_or_says_why_not(group):
     told = []
     report = run([group], TINY, [1], told.append)
@@ -257,6 +268,7 @@ def test_every_group_leaves_rows_or_says_why_not(group):
     assert report.groups() == [group]
 
 
+@pytest.mark.slow
 def test_flushed_denormals_stand_beside():
     rows = run(["layers"], Settings(rounds=1, quick=True, flush_denormal=True), [1]).rows
     flushed = [row for row in rows if row.peer.endswith(FLUSHED)]

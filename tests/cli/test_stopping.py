@@ -34,7 +34,7 @@ def wait_for(file: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_kill_9_and_resume_is_the_run_that_was_not_killed(elman, text_file, tmp_path, seed):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert elman("train", "generate", text_file, "--out", whole, *ARGUMENTS).returncode == 0
