@@ -46,6 +46,8 @@ SOUND: dict[str, Any] = {
     "cell": "lstm",
     "cell_options": {},
     "hidden_size": 48,
+    "num_layers": 1,
+    "residual": False,
     "lr": 5e-3,
     "clip": "norm",
     "clip_at": 1.0,
@@ -66,8 +68,14 @@ class Reader(nn.Module):
 
     def __init__(self, features: int, outputs: int, settings: dict[str, Any], last: bool) -> None:
         super().__init__()
-        options = settings["cell_options"]
-        self.rnn = Recurrent(settings["cell"], features, settings["hidden_size"], **options)
+        self.rnn = Recurrent(
+            settings["cell"],
+            features,
+            settings["hidden_size"],
+            settings["num_layers"],
+            residual=settings["residual"],
+            **settings["cell_options"],
+        )
         self.dropout = nn.Dropout(settings["dropout"])
         self.head = nn.Linear(settings["hidden_size"], outputs)
         self.last = last
@@ -312,14 +320,18 @@ class Case:
 PROBLEMS = {"adding": adding, "copy": copy}
 
 SGD = {"optimizer": "sgd", "clip_at": 1e-4}
+BETWEEN = "vanishing gradients between layers"
+# As torch.nn draws them: the orthogonal start of our cells lets the gradient down deeper stacks.
+DEEP = {"cell_options": {"init": "torch", "forget_bias": None}}
 
 CASES = {
     "adding": [
         Case("vanishing gradients", {"cell": "elman"}, _shrunk),
+        Case(BETWEEN, DEEP | {"num_layers": 8, "steps": 800}, None, {"steps": 20}),
         Case("exploding gradients", {"cell": "elman", "clip": "none"}, _grown),
         Case("saturated gates", {"cell_options": {"forget_bias": -30.0}}),
         Case("dead units", {"cell": "irnn", "lr": 1e-3}, _killed),
-        Case("constant units", {"cell": "elman", "lr": 1.0}, None, {"steps": 20}),
+        Case("constant units", {"cell": "elman", "lr": 1.0}, None, {"steps": 12}),
         Case("state drift", {"cell": "irnn", "cell_options": {"scale": 1.05}, "lr": 1e-3}),
         Case("learning rate too high", {"lr": 1.0}),
         Case("clipping always on", SGD | {"lr": 0.1}, None, {"steps": 8}),
@@ -328,6 +340,7 @@ CASES = {
     ],
     "copy": [
         Case("vanishing gradients", {"cell": "elman", "lr": 2e-3}, _shrunk),
+        Case(BETWEEN, DEEP | {"num_layers": 12, "steps": 600}, None, {"delay": 4}),
         Case("exploding gradients", {"cell": "elman", "clip": "none", "lr": 2e-3}, _grown),
         Case("saturated gates", {"cell_options": {"forget_bias": -30.0}}),
         Case("dead units", {"cell": "irnn", "lr": 1e-3}, _killed),
@@ -409,6 +422,7 @@ LITTLE = 20_000
 
 TEXT_CASES = [
     Case("vanishing gradients", {"cell": "elman"}, _held),
+    Case(BETWEEN, DEEP | {"num_layers": 8, "max_steps": 200}),
     Case("exploding gradients", {"cell": "elman", "clip": "none", "init_scale": 1.0, "lr": 2e-3}),
     Case("saturated gates", {}, _shut),
     Case("dead units", {"cell": "elman", "cell_options": {"nonlinearity": "relu"}}, _killed),
