@@ -13,26 +13,31 @@ import sys
 OURS = "cli.app", "data", "inspect.runs", "tasks.classify", "tasks.forecast", "tasks.generate"
 THEIRS = "matplotlib.figure", "pandas", "pyarrow", "sklearn.linear_model", "torch._dynamo"
 
-for module in (*(f"elman.{name}" for name in OURS), *THEIRS):
-    importlib.import_module(module)
-gc.freeze()
 
-for line in sys.stdin:
-    order = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        os.chdir(order["cwd"])
-        for descriptor, file in ((0, os.devnull), (1, order["stdout"]), (2, order["stderr"])):
-            os.dup2(os.open(file, os.O_RDWR | os.O_CREAT), descriptor)
-        sys.argv = ["elman", *order["arguments"]]
-        try:
-            importlib.import_module("elman.cli").main()
-        except SystemExit as ending:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(
-                int(ending.code or 0)
-            )  # taking all that was imported down again takes a second
-        os._exit(1)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    print(status, flush=True)
+def serve() -> None:
+    for module in (*(f"elman.{name}" for name in OURS), *THEIRS):
+        importlib.import_module(module)
+    gc.freeze()
+
+    for line in sys.stdin:
+        order = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            os.chdir(order["cwd"])
+            for descriptor, file in ((0, os.devnull), (1, order["stdout"]), (2, order["stderr"])):
+                os.dup2(os.open(file, os.O_RDWR | os.O_CREAT), descriptor)
+            sys.argv = ["elman", *order["arguments"]]
+            try:
+                importlib.import_module("elman.cli").main()
+            except SystemExit as ending:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                # Taking all that was imported down again takes more than a second.
+                os._exit(int(ending.code or 0))
+            os._exit(1)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        print(status, flush=True)
+
+
+if __name__ == "__main__":
+    serve()
