@@ -25,7 +25,7 @@ from elman.inspect.attribution import attribute
 from elman.inspect.diagnosis import Finding, Trial
 from elman.inspect.facts import LayerFacts, RunFacts
 from elman.inspect.flow import Flow, flows, weight_share
-from elman.inspect.following import Followed, Stretch, rows_of, search
+from elman.inspect.following import Followed, Stretch, search
 from elman.inspect.memory import Horizon, by_intervention, horizon
 from elman.inspect.passage import Passage, observe
 from elman.inspect.plain import kind as _kind
@@ -414,15 +414,7 @@ def _due(flow: Flow) -> Tensor:
         raise InputError("Which way the output is asked is known only where it is a state.")
     direction = flow.gradients[same[0]][at, 0]
     first = max(0, at + 1 - plain.SHOWN)
-    one, part = rows_of(passage, slice(1)), slice(first, at + 1)
-    one = replace(
-        one,
-        x=one.x[part],
-        start=tuple(s[first, :1] for s in passage.before),
-        states=tuple(s[part] for s in one.states),
-        output=one.output[part],
-        lengths=torch.full_like(one.lengths, at + 1 - first),
-    )
+    one = passage.part(slice(1), slice(first, at + 1))
     along = direction / direction.norm().clamp(min=1e-30)
     mean = passage.x[passage.valid].mean(0)
     found = attribute(one, lambda y: (y[-1] * along).sum(-1), baseline=mean, steps=_NODES)

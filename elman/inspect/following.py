@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -298,20 +298,6 @@ def state_names(passage: Passage) -> list[str]:
     """What the states of a layer are called."""
     n = len(passage.cell.state_sizes)
     return ["h"] if n == 1 else ["h", "c"] if n == 2 else [f"state {i}" for i in range(n)]
-
-
-def rows_of(passage: Passage, kept: Tensor | slice) -> Passage:
-    """Some rows of what was seen, out of the graph."""
-    return replace(
-        passage,
-        x=passage.x[:, kept],
-        start=tuple(s[kept] for s in passage.start),
-        states=tuple(s[:, kept] for s in passage.states),
-        output=passage.output[:, kept],
-        lengths=passage.lengths[kept],
-        seen=None,
-        by=None,
-    )
 
 
 def _check_rows(wanted: Tensor, lengths: Tensor, name: str) -> None:

@@ -35,10 +35,10 @@ def render(report: dict[str, Any]) -> str:
             At the top: `title`, `subject` (run, model, examples, steps, unit), `verdict`,
             `findings` (name, severity, layer, evidence, remedies of what, set, source), `layers`,
             `course` (step, curves: values, or values by name), `dependence` (lags, value, floor,
-            what), `followed` (pattern, verdict, best, example) and `trials` (name, set, metric, horizon, helped). A layer has
-            name, cell, hidden_size, horizon, and what was measured: flow, influence,
-            intervention, weight_share, gates, time_constants, spectrum, fixed_points, norms,
-            example.
+            what), `followed` (pattern, verdict, best, example) and `trials` (name, set, metric,
+            horizon, helped). A layer has name, cell, hidden_size, horizon, and what was measured:
+            flow, influence, intervention, weight_share, gates, time_constants, spectrum,
+            fixed_points, norms, example.
 
     Returns:
         One HTML document, with its style, script and data inside.

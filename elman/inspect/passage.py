@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -197,6 +197,36 @@ class Passage:
                 fix="Look at longer sequences.",
             )
         return self.x[self.valid], tuple(s[self.valid] for s in self.before)
+
+    def part(self, rows: Tensor | slice, steps: slice = slice(None)) -> Passage:
+        """Some rows of some steps, from the state that the first of these began from; out of the
+        graph.
+
+        Args:
+            rows: `(B,)` bool, indices or a slice.
+            steps: a stretch of them.
+        """
+        first, last, _ = steps.indices(self.steps)
+
+        def cut(whole: Tensor) -> Tensor:
+            return whole[first:last, rows]
+
+        hold = self.hold
+        if hold is not None:
+            hold = tuple(cut(h) if isinstance(h, Tensor) else h for h in hold)
+        return replace(
+            self,
+            x=cut(self.x),
+            start=tuple(before[first, rows] for before in self.before),
+            states=tuple(cut(s) for s in self.states),
+            output=cut(self.output),
+            lengths=(self.lengths[rows] - first).clamp(0, last - first),
+            seen=None,
+            by=None,
+            anew=None if self.anew is None else cut(self.anew),
+            fresh=tuple(f[rows] for f in self.fresh),
+            hold=hold,
+        )
 
 
 def since(anew: Tensor | None, at: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from elman.data import Vocabulary
 from elman.errors import InputError
-from elman.inspect.following import Stretch, rows_of
+from elman.inspect.following import Stretch
 from elman.inspect.passage import observe
 from elman.tasks.base import Sample, Task, device_of
 
@@ -137,9 +137,7 @@ def _windows(sample: Sample, module: nn.Module) -> Stretch:
     kept = torch.zeros(len(past), channels, dtype=torch.bool)
     kept[:, 0] = apart
     places = begins[apart] + last[:, None]
-    return Stretch(
-        [rows_of(p, kept.flatten()) for p in main], places, values=past[apart][:, last, 0].T
-    )
+    return Stretch([p.part(kept.flatten()) for p in main], places, values=past[apart][:, last, 0].T)
 
 
 def _apart(begins: Tensor, length: int) -> Tensor:

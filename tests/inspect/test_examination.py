@@ -256,3 +256,14 @@ def test_intervention_asks_the_step_that_the_loss_asks_in_both_directions():
     assert changed.lags[-1] == T - 1
     assert changed.influence[0] == 1
     assert changed.influence[-1] < 0.01
+
+
+def test_nothing_is_due_to_what_was_read_before_a_reset():
+    layer = elman.nn.Recurrent("gru", D, H, zoneout=0.2)
+    x, reset = torch.randn(T, B, D), torch.zeros(T, B, dtype=torch.bool)
+    reset[T // 2] = True
+    found = elman.doctor(layer, {"x": x, "reset": reset}, asked_at(-1))
+    due = found.layers[0].due
+    assert due[: T // 2].abs().max() == 0
+    assert due[-1].abs() > 1e-3
+    assert "attribution" in found.to_dict()["layers"][0]["example"]

@@ -201,6 +201,24 @@ def test_every_step_taken_again_is_what_the_layer_did(name, reset, lengths, zone
         assert back.anew[:, 0].nonzero().flatten().tolist() == [2, 3]
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_a_part_of_a_passage_is_the_same_steps(training):
+    _, passages = of_layer("lstm", RESET, [6, 4, 3], training, zoneout=[0.5, 0.2])
+    for whole in passages:
+        part = whole.part(torch.tensor([True, False, True]), slice(2, 5))
+        assert part.lengths.tolist() == [3, 1]
+        assert torch.equal(part.valid, whole.valid[2:5, [0, 2]])
+        assert torch.equal(part.anew, whole.anew[2:5, [0, 2]])
+        for a, b in zip(part.before, whole.before, strict=True):
+            assert torch.equal(a[part.valid], b[2:5, [0, 2]][part.valid])
+        for t in range(3):
+            hold = None if not training else tuple(h[t] for h in part.hold)
+            _, new = part.step(part.x[t], tuple(s[t] for s in part.before), hold=hold)
+            on = part.valid[t]
+            for a, b in zip(new, part.states, strict=True):
+                assert (a[on] - b[t, on]).abs().max() < 1e-12
+
+
 def test_masks_drawn_in_training_are_those_of_each_step():
     _, passages = of_layer("lstm", RESET, [6, 4, 3], training=True, zoneout=[0.5, 0.2])
     for passage in passages:
