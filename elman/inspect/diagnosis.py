@@ -157,7 +157,8 @@ def _healthy(layers: Sequence[LayerFacts], run: RunFacts) -> Finding:
         said.append(f"the task needs about {run.need:.3g}{by}")
     rates = [f.decay for f in layers if f.decay is not None and math.isfinite(f.decay)]
     if rates:
-        said.append(f"gradients change by {min(rates):.3g} to {max(rates):.3g} in a step back")
+        both = dict.fromkeys((f"{min(rates):.3g}", f"{max(rates):.3g}"))
+        said.append(f"gradients are multiplied by {' to '.join(both)} in a step back")
     told = "; ".join(said) or "nothing out of the ordinary was measured"
     return Finding("healthy", "healthy", told[0].upper() + told[1:] + ".")
 
