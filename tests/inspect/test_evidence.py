@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import sys
 from pathlib import Path
@@ -28,14 +27,10 @@ def named(case):
     return getattr(case, "disease", case)
 
 
-@pytest.fixture(scope="module")
-def text(request):
-    """Shakespeare where real data is, or else a text that every Python has."""
-    try:
-        found = request.getfixturevalue("data_dir") / "tinyshakespeare" / "input.txt"
-    except pytest.skip.Exception:
-        return Path(argparse.__file__)
-    return found if found.is_file() else Path(argparse.__file__)
+@pytest.fixture
+def text(data_dir):
+    """Shakespeare; of another text the figures would be others."""
+    return data_dir / "tinyshakespeare" / "input.txt"
 
 
 @pytest.mark.parametrize(("name", "case"), PLANTED, ids=named)
