@@ -31,6 +31,8 @@ _EIGENVALUES = 8
 """Steps of which eigenvalues are computed: they cost much more than singular values do."""
 _AT_ONCE = 2**21
 """Numbers of Jacobians worked on at a time."""
+_EVALUATIONS = 200
+"""Steps of a search for a fixed point: one that converges needs some ten."""
 _MARGIN = 1e-6
 """How far from 1 the modulus of an eigenvalue counts as different from it."""
 
@@ -292,7 +294,8 @@ def fixed_points(
     one.
 
     Not all fixed points need be found, only those that some search ends in. A search solves n
-    equations for n unknowns, some tens of times: meant for n up to one or two hundred.
+    equations for n unknowns, some tens of times, and is given up after 200, as where it creeps
+    along a valley: meant for n up to one or two hundred.
 
     Args:
         passage: what to look at.
@@ -336,7 +339,9 @@ def fixed_points(
     usual = torch.cat(passage.states, -1) - torch.cat(passage.before, -1)
     limit = 0.01 * float(usual[passage.valid].norm(dim=-1).quantile(0.5))
     ends = [
-        least_squares(moved, s, slope, method="lm", xtol=1e-15, ftol=1e-15, gtol=1e-15)
+        least_squares(
+            moved, s, slope, method="lm", xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=_EVALUATIONS
+        )
         for s in starts.cpu().numpy()
     ]
     found: list[FixedPoint] = []

@@ -12,7 +12,7 @@ from torch import nn
 import elman.nn
 from elman.cells import CELLS, Cell, make
 from elman.errors import InputError
-from elman.inspect import observe
+from elman.inspect import Passage, dynamics, observe
 from elman.inspect.dynamics import fixed_points, jacobians, lyapunov, orthogonality, spectrum
 from elman.inspect.passage import _passage
 from elman.kernels import run
@@ -443,3 +443,22 @@ def test_what_makes_no_sense_is_refused():
     still.states = tuple(s.to(torch.complex128) for s in still.states)
     with pytest.raises(InputError, match="complex"):
         jacobians(still)
+
+
+def test_a_search_that_goes_on_and_on_is_given_up(monkeypatch):
+    cell = make("gru", 2, 8).double()
+    passage = Passage.of(cell, torch.randn(20, 3, 2, dtype=torch.double))
+    counted, least_squares = [], dynamics.least_squares
+
+    def counting(*given, **named):
+        found = least_squares(*given, **named)
+        counted.append(found.nfev)
+        return found
+
+    monkeypatch.setattr(dynamics, "least_squares", counting)
+    assert not fixed_points(passage)[0].slow
+    assert 2 < max(counted) < dynamics._EVALUATIONS
+    monkeypatch.setattr(dynamics, "_EVALUATIONS", 2)
+    counted.clear()
+    assert all(point.slow for point in fixed_points(passage))
+    assert max(counted) == 2
