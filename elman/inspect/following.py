@@ -74,22 +74,15 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class Place:
+class Place(concepts.Follower):
     """A unit of a model and how well it follows.
 
     Attributes:
-        layer, state, unit: where it is.
-        selectivity, low, high, sign, p: as a `concepts.Follower` has them.
+        layer, state: where it is.
     """
 
     layer: str
     state: str
-    unit: int
-    selectivity: float
-    low: float
-    high: float
-    sign: int
-    p: float
 
     @property
     def name(self) -> str:
@@ -189,9 +182,7 @@ def search(
     found = concepts.follow(
         states[skip:], wanted, lengths, top=top, shifts=_SHIFTS, resamples=_SHIFTS, seed=seed
     )
-    best = tuple(
-        Place(*names[f.unit], f.selectivity, f.low, f.high, f.sign, f.p) for f in found.best
-    )
+    best = tuple(Place(**asdict(f) | names[f.unit]) for f in found.best)
     values = states[skip:, :, found.best[0].unit]
     holds = wanted.real if wanted.is_complex() else wanted
     row, begin = _liveliest(holds.double(), lengths)
@@ -283,13 +274,14 @@ def _period(name: str) -> float:
     return float(found[1])
 
 
-def _states(passages: Sequence[Passage]) -> tuple[list[tuple[str, str, int]], Tensor]:
+def _states(passages: Sequence[Passage]) -> tuple[list[dict[str, Any]], Tensor]:
     """Every unit of every state of every layer by name, and `(T, B, units)` in sequence order."""
-    names: list[tuple[str, str, int]] = []
+    names: list[dict[str, Any]] = []
     parts = []
     for passage in passages:
         for name, state in zip(state_names(passage), passage.states, strict=True):
-            names += [(passage.name, name, unit) for unit in range(state.shape[2])]
+            where = {"layer": passage.name, "state": name}
+            names += [where | {"unit": unit} for unit in range(state.shape[2])]
             parts.append(in_own_time(state, passage.lengths if passage.reverse else None))
     return names, torch.cat(parts, -1).cpu()
 
