@@ -38,7 +38,7 @@ from elman.inspect.facts import RunFacts
 from elman.inspect.remedies import Remedy
 from elman.inspect.runs import of_run
 from elman.nn import Recurrent
-from elman.tasks.generate import Generate
+from elman.tasks.generate.task import Generate
 
 RESULTS = Path(__file__).with_name("doctor.json")
 

@@ -15,13 +15,24 @@ _HOMES = {
     "Cell": "elman.cells",
     "doctor": "elman.inspect.examination",
     "explain": "elman.kernels",
-    "evaluate": "elman.tasks.pipeline",
-    "load": "elman.tasks.pipeline",
-    "resume": "elman.tasks.pipeline",
+    "evaluate": "elman.runs.pipeline",
+    "load": "elman.runs.pipeline",
+    "resume": "elman.runs.pipeline",
     "stream": "elman.nn.stream",
-    "train": "elman.tasks.pipeline",
+    "train": "elman.runs.pipeline",
 }
-_ROOMS = ("cells", "kernels", "nn", "data", "training", "tasks", "inspect", "errors")
+_ROOMS = (
+    "cells",
+    "kernels",
+    "nn",
+    "data",
+    "training",
+    "scoring",
+    "tasks",
+    "runs",
+    "inspect",
+    "errors",
+)
 
 __all__ = [
     "Cell",
@@ -47,7 +58,7 @@ if TYPE_CHECKING:
     from elman.inspect.examination import doctor
     from elman.kernels import explain
     from elman.nn.stream import stream
-    from elman.tasks.pipeline import evaluate, load, resume, train
+    from elman.runs.pipeline import evaluate, load, resume, train
 
 
 def __getattr__(name: str) -> Any:

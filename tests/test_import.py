@@ -8,7 +8,19 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "elman"
-ROOMS = ["cells", "kernels", "nn", "bench", "data", "training", "tasks", "cli"]
+ROOMS = [
+    "cells",
+    "kernels",
+    "nn",
+    "bench",
+    "data",
+    "training",
+    "scoring",
+    "tasks",
+    "runs",
+    "inspect",
+    "cli",
+]
 
 
 def test_import_is_light():

@@ -69,7 +69,7 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a model on DATA, judge it beside baselines, keep everything in RUN."""
-    from elman.tasks import pipeline
+    from elman.runs import pipeline
 
     finished = pipeline.train(
         task,
@@ -86,7 +86,7 @@ def train(
 @app.command()
 def resume(run: RunPath, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Go on with a run that was stopped."""
-    from elman.tasks import pipeline
+    from elman.runs import pipeline
 
     _finish(pipeline.resume(run, progress=not quiet), as_json)
 
@@ -100,7 +100,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Score a run on DATA, beside its baselines."""
-    from elman.tasks import pipeline
+    from elman.runs import pipeline
 
     results = pipeline.evaluate(run, _one_or_many(data))
     show.as_json(results) if as_json else show.results(results)
@@ -117,7 +117,7 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Predict on new DATA; CSV on standard output unless told otherwise."""
-    from elman.tasks import pipeline
+    from elman.runs import pipeline
 
     writer = show.table_writer(out)
     frame = pipeline.load(run).predict(_one_or_many(data))
@@ -155,7 +155,7 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """Write new text with a run of task `generate`."""
-    from elman.tasks import pipeline
+    from elman.runs import pipeline
 
     model = pipeline.load(run)
     if complete is not None:
@@ -224,8 +224,8 @@ def doctor(
 @app.command()
 def report(run: RunPath, as_json: AsJson = False) -> None:
     """Print the scores of a run and make its report.html again."""
-    from elman.tasks import report as reports
-    from elman.tasks.rundir import Run
+    from elman.runs import report as reports
+    from elman.runs.folder import Run
 
     opened = Run(run)
     opened.config()
@@ -252,7 +252,7 @@ def config(
     as_json: AsJson = False,
 ) -> None:
     """Print the effective configuration: every setting, its default and meaning."""
-    from elman.tasks import pipeline, rundir
+    from elman.runs import folder, pipeline
 
     kind = pipeline.task_class(task)
     settings = pipeline.make_settings(kind, _settings(task, set_, config_file, budget))
@@ -264,7 +264,7 @@ def config(
     if as_json:
         show.as_json(settings.model_dump(mode="json"))
     else:
-        sys.stdout.write(rundir.config_yaml(task, settings))
+        sys.stdout.write(folder.config_yaml(task, settings))
 
 
 @app.command()
@@ -381,7 +381,7 @@ def _settings(
     """Settings from a file, then from `--set`, then from `--budget`: the later one wins."""
     import yaml
 
-    from elman.tasks import pipeline
+    from elman.runs import pipeline
 
     pipeline.task_class(task)
     settings: dict[str, Any] = {}

@@ -54,7 +54,7 @@ def pairs(listed: Mapping[str, str]) -> None:
 
 def results(found: dict[str, Any]) -> None:
     """The model beside its baselines, best first, and the verdict."""
-    from elman.tasks.report import score_rows
+    from elman.runs.report import score_rows
 
     metric = found["metric"]
     others = [name for name in found["test"] if name != metric]
@@ -110,7 +110,7 @@ def table_writer(out: Path | None) -> Callable[[pd.DataFrame], None]:
     def write(frame: pd.DataFrame) -> None:
         from io import BytesIO
 
-        from elman.tasks.rundir import write_whole
+        from elman.runs.folder import write_whole
 
         buffer = BytesIO()
         if out.suffix == ".csv":

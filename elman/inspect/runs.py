@@ -24,9 +24,9 @@ from elman.inspect.facts import RunFacts
 from elman.inspect.following import checked
 from elman.inspect.passage import in_own_time
 from elman.inspect.remedies import Remedy
-from elman.tasks import pipeline
+from elman.runs import pipeline
+from elman.runs.folder import Run
 from elman.tasks.base import Sample, Task
-from elman.tasks.rundir import Run
 
 NEED = 0.05
 """Of the largest dependence at any lag: what a model may do without."""

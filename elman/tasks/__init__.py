@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def _generate() -> type[Task]:
-    from elman.tasks.generate import Generate
+    from elman.tasks.generate.task import Generate
 
     return Generate
 
 
 def _forecast() -> type[Task]:
-    from elman.tasks.forecast import Forecast
+    from elman.tasks.forecast.task import Forecast
 
     return Forecast
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from pydantic import Field
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from elman.data import Batches
+    from elman.scoring import Evaluation
     from elman.training import Objective
 
 
@@ -50,31 +50,6 @@ class TaskSettings(Settings):
     )
     test_fraction: float = Field(0.1, ge=0, lt=1, description="share held out for the final score")
     resamples: int = Field(500, ge=0, description="bootstrap resamples behind each 95 % interval")
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How one predictor did on one held-out part.
-
-    `units` has one row for each thing that can be resampled (an example, a
-    forecast window, a block of text), in the same order for every predictor, so
-    that differences can be taken pairwise. `score` maps such rows to metrics.
-    `predictions`, where given, is what `predictions.parquet` will hold.
-
-    >>> import pandas as pd
-    >>> rows = pd.DataFrame({"nll": [2.0, 4.0], "count": [1, 3]})
-    >>> Evaluation(rows, lambda u: {"nats": u["nll"].sum() / u["count"].sum()}).metrics
-    {'nats': 1.5}
-    """
-
-    units: pd.DataFrame
-    score: Callable[[pd.DataFrame], dict[str, float]]
-    predictions: pd.DataFrame | None = None
-
-    @cached_property
-    def metrics(self) -> dict[str, float]:
-        """Metric name to value over all units."""
-        return {name: float(value) for name, value in self.score(self.units).items()}
 
 
 @dataclass(frozen=True)

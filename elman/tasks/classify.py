@@ -30,8 +30,9 @@ from elman.nn.dropout import locked
 from elman.nn.ensemble import Ensemble
 from elman.nn.pooling import AttentionPooling
 from elman.nn.topologies import ManyToOne
-from elman.tasks import confusion, labelled
-from elman.tasks.base import Evaluation, Sample, Section, TaskSettings, device_of
+from elman.scoring import Evaluation, confusion
+from elman.tasks import labelled
+from elman.tasks.base import Sample, Section, TaskSettings, device_of
 from elman.tasks.labelled import Examples, Layout
 from elman.training.settings import AveragingName, ScheduleName
 
@@ -897,8 +898,8 @@ def _fitted(
 
 def _guesses(task: Classify, inputs: list[Any]) -> dict[str, Codes]:
     """What each baseline, fitted on the training part, says of `inputs`: name to codes."""
-    from elman.tasks.baselines import sequences, text
-    from elman.tasks.baselines.linear import Labelled
+    from elman.scoring.baselines import sequences, text
+    from elman.scoring.baselines.linear import Labelled
 
     parts, unit = task._parts, task.settings.unit or "words"
     truth = task._classes("train")

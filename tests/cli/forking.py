@@ -10,7 +10,14 @@ import json
 import os
 import sys
 
-OURS = "cli.app", "data", "inspect.runs", "tasks.classify", "tasks.forecast", "tasks.generate"
+OURS = (
+    "cli.app",
+    "data",
+    "inspect.runs",
+    "tasks.classify",
+    "tasks.forecast.task",
+    "tasks.generate.task",
+)
 THEIRS = "matplotlib.figure", "pandas", "pyarrow", "sklearn.linear_model", "torch._dynamo"
 
 

@@ -25,7 +25,7 @@ from elman.inspect.examination import Layer
 from elman.inspect.facts import LayerFacts, RunFacts
 from elman.inspect.remedies import Remedy
 from elman.nn import Recurrent
-from elman.tasks import pipeline
+from elman.runs import pipeline
 from elman.tasks.base import Task
 from elman.training import Settings
 

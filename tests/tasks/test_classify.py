@@ -14,7 +14,8 @@ from sklearn.metrics import accuracy_score, f1_score
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_f1_score
 
 from elman.errors import InputError
-from elman.tasks import classify, confusion
+from elman.scoring import confusion
+from elman.tasks import classify
 from elman.tasks.classify import Classify, ClassifySettings
 from elman.training import fit
 

@@ -13,11 +13,11 @@ from torch import nn
 
 from elman.errors import InputError
 from elman.nn import Recurrent
-from elman.tasks.base import Evaluation
-from elman.tasks.forecast import Forecast
-from elman.tasks.forecast_intervals import Calibrated
-from elman.tasks.forecast_settings import ForecastSettings
-from elman.tasks.forecast_windows import Origins, blocks
+from elman.scoring import Evaluation
+from elman.tasks.forecast.intervals import Calibrated
+from elman.tasks.forecast.settings import ForecastSettings
+from elman.tasks.forecast.task import Forecast
+from elman.tasks.forecast.windows import Origins, blocks
 from elman.training import fit, seed
 
 SMALL: dict[str, Any] = {"hidden_size": 16, "max_steps": 150, "lr": 1e-2, "dropout": 0.0}
@@ -441,7 +441,7 @@ def test_without_statsmodels_the_baseline_is_reported_as_not_run(
     learnt: tuple[Forecast, nn.Module, Evaluation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task, _, _ = learnt
-    monkeypatch.setattr("elman.tasks.forecast_baselines.find_spec", lambda name: None)
+    monkeypatch.setattr("elman.tasks.forecast.baselines.find_spec", lambda name: None)
     assert "exponential smoothing" not in task.baselines()
     assert "elman[series]" in task.describe()["not_run"]
 
@@ -456,7 +456,7 @@ def test_m4_hourly_baseline_is_the_published_one(data_dir: Path) -> None:
     )
     assert task.horizon == 48
     held, origins, begins = task._to_score(None)
-    from elman.tasks.forecast_baselines import rules, with_intervals
+    from elman.tasks.forecast.baselines import rules, with_intervals
 
     rule = rules(held, begins, 24)["seasonal naive (24)"]
     found = task._evaluation(held, origins, with_intervals(rule, held, begins, np.array([0.5])))
@@ -470,7 +470,7 @@ def test_etth1_repeat_last_is_the_published_one(data_dir: Path) -> None:
     )
     held, origins, begins = task._to_score(None)
     assert origins.count == 2785
-    from elman.tasks.forecast_baselines import rules
+    from elman.tasks.forecast.baselines import rules
 
     point = rules(held, begins, 24)["last value"]
     found = task._evaluation(held, origins, lambda o: (p := point(o), p[..., None]))

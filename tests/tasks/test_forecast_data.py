@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from elman.errors import InputError
-from elman.tasks.forecast_data import (
+from elman.tasks.forecast.data import (
     calendar,
     cycles_of,
     extend,
@@ -18,7 +18,7 @@ from elman.tasks.forecast_data import (
     season_of,
     times_after,
 )
-from elman.tasks.forecast_settings import ForecastSettings
+from elman.tasks.forecast.settings import ForecastSettings
 
 
 def columns(**given: object) -> ForecastSettings:

@@ -17,11 +17,12 @@ from elman.data import Vocabulary
 from elman.errors import InputError
 from elman.nn import Recurrent
 from elman.nn.state import detach
-from elman.tasks import corpus, generate, language_model
-from elman.tasks.baselines.ngram import KneserNey
-from elman.tasks.corpus import Documents, Tokens, encode, find
-from elman.tasks.generate import Generate, GenerateSettings
-from elman.tasks.language_model import LanguageModel, costs
+from elman.scoring.baselines.ngram import KneserNey
+from elman.tasks.generate import corpus, language_model
+from elman.tasks.generate import task as generate
+from elman.tasks.generate.corpus import Documents, Tokens, encode, find
+from elman.tasks.generate.language_model import LanguageModel, costs
+from elman.tasks.generate.task import Generate, GenerateSettings
 from elman.training import fit
 
 VERSE = "the cat sat on the mat. the dog sat on the log. "

@@ -17,7 +17,7 @@ import elman.nn
 from elman.cells import CELLS, Cell, make
 from elman.kernels import run, use
 from elman.kernels.witness import witnessed
-from elman.tasks.report import _watched
+from elman.runs.report import _watched
 from elman.training import Settings, fit, health, loop
 from elman.training.health import Health, probe
 from elman.training.meter import Meter

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from elman.data import Scaler
 from elman.errors import InputError
-from elman.tasks.forecast_metrics import naive_scale
+from elman.scoring.forecasts import naive_scale
 
 if TYPE_CHECKING:
-    from elman.tasks.forecast_data import Panel, Series
+    from elman.tasks.forecast.data import Panel, Series
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from elman.errors import InputError
-from elman.tasks.forecast_baselines import Forecaster
-from elman.tasks.forecast_data import Panel, Series, times_after
-from elman.tasks.forecast_windows import Held, Ints, Origins
+from elman.tasks.forecast.baselines import Forecaster
+from elman.tasks.forecast.data import Panel, Series, times_after
+from elman.tasks.forecast.windows import Held, Ints, Origins
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.tasks.baselines.linear import Codes, Labelled, logistic_regression
+from elman.scoring.baselines.linear import Codes, Labelled, logistic_regression
 
 Array = NDArray[np.float64]
 Series = NDArray[np.floating]

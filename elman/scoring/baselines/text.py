@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.data.vocabulary import Unit
-from elman.tasks.baselines.linear import Codes, Labelled, logistic_regression
+from elman.scoring.baselines.linear import Codes, Labelled, logistic_regression
 
 Array = NDArray[np.float64]
 

@@ -20,11 +20,13 @@ from safetensors.torch import load_file, save
 
 import elman
 from elman.errors import InputError, nearest
-from elman.tasks import TASKS, rundir
-from elman.tasks import bootstrap as intervals
-from elman.tasks.base import Evaluation, Task, TaskSettings
-from elman.tasks.model import Model
-from elman.tasks.rundir import Run
+from elman.runs import folder
+from elman.runs.folder import Run
+from elman.runs.model import Model
+from elman.scoring import Evaluation
+from elman.scoring import bootstrap as intervals
+from elman.tasks import TASKS
+from elman.tasks.base import Task, TaskSettings
 from elman.training import Display, Fit, Interrupted, fit, seed
 from elman.training.distributed import Ranks, from_first, ranks
 from elman.training.update import device
@@ -73,10 +75,10 @@ def train(
     kind = task_class(task)
     wanted = make_settings(kind, settings)
     place = ranks()
-    path = Path(out) if out is not None else rundir.fresh_path(task, data)
+    path = Path(out) if out is not None else folder.fresh_path(task, data)
     if not place.alone:
         path = Path(from_first(str(path)))
-    run = rundir.create(path) if place.writes else Run(path)
+    run = folder.create(path) if place.writes else Run(path)
     try:
         seed(wanted.seed)
         made = kind.from_data(data, wanted, valid=valid, test=test)
@@ -85,7 +87,7 @@ def train(
             _record(run, made, _sources(data, valid, test))
     except BaseException:
         if place.writes:
-            rundir.discard(run)
+            folder.discard(run)
         raise
     return _train_and_judge(made, module, run, place, resume=False, progress=progress)
 
@@ -226,7 +228,7 @@ def _train_and_judge(
     )
     if not place.writes:
         return Finished({}, Model(task, module, run.path), run.path)
-    rundir.write_whole(run.weights, save(_contiguous(module), {"elman": elman.__version__}))
+    folder.write_whole(run.weights, save(_contiguous(module), {"elman": elman.__version__}))
     try:
         results = _judge_and_report(task, module, run, fitted, time.perf_counter() - started)
     except KeyboardInterrupt:
@@ -239,7 +241,7 @@ def _train_and_judge(
 def _judge_and_report(
     task: Task, module: torch.nn.Module, run: Run, fitted: Fit, training_seconds: float
 ) -> dict[str, Any]:
-    from elman.tasks import report
+    from elman.runs import report
 
     began = time.perf_counter()
     module.eval()
@@ -256,8 +258,8 @@ def _judge_and_report(
 
 
 def _record(run: Run, task: Task, sources: dict[str, Any]) -> None:
-    config = rundir.config_yaml(task.name, task.settings, sources)
-    rundir.write_whole(run.config_file, config.encode())
+    config = folder.config_yaml(task.name, task.settings, sources)
+    folder.write_whole(run.config_file, config.encode())
     for stem, value in task.assets().items():
         run.write_json(stem, value)
 
@@ -390,7 +392,7 @@ def _write_predictions(run: Run, predictions: pd.DataFrame) -> None:
 
     buffer = BytesIO()
     predictions.to_parquet(buffer, index=False)
-    rundir.write_whole(run.predictions, buffer.getvalue())
+    folder.write_whole(run.predictions, buffer.getvalue())
 
 
 def _plain(metrics: Mapping[str, float]) -> dict[str, float | None]:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from elman.cells import CELLS
-from elman.tasks import rundir
+from elman.runs import folder
+from elman.runs.folder import Run
 from elman.tasks.base import Section
-from elman.tasks.rundir import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,7 +61,7 @@ def render(run: Run) -> None:
         sections=run.read_json("sections"),
         facts=_facts(results.get("data", {})),
     )
-    rundir.write_whole(run.report, page.encode())
+    folder.write_whole(run.report, page.encode())
 
 
 def score_rows(results: dict[str, Any]) -> list[dict[str, Any]]:

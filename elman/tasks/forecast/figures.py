@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from elman.tasks.forecast_data import Series
-    from elman.tasks.forecast_windows import Floats, Scale
+    from elman.tasks.forecast.data import Series
+    from elman.tasks.forecast.windows import Floats, Scale
 
 MOST_PANELS = 4
 _INK, _MODEL, _MUTED = "#444444", "#1f3a5f", "#b35c1e"

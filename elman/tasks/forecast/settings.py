@@ -9,8 +9,8 @@ from pydantic import Field, field_validator
 
 from elman.nn.window_norm import Norm
 from elman.tasks.base import TaskSettings
-from elman.tasks.forecast_data import Panel, season_of
-from elman.tasks.forecast_windows import Ends
+from elman.tasks.forecast.data import Panel, season_of
+from elman.tasks.forecast.windows import Ends
 
 STEPS = 2_000
 Metric = Literal["mase", "smape", "mse", "rmse", "mae", "scaled_mse", "scaled_mae", "crps", "wql"]

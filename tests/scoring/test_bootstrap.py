@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from elman.tasks.base import Evaluation
-from elman.tasks.bootstrap import Comparison, bootstrap, verdict
+from elman.scoring import Evaluation
+from elman.scoring.bootstrap import Comparison, bootstrap, verdict
 
 
 def mean_of(values):

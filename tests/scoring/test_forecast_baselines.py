@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from elman.tasks.baselines.series import Linear, Smoothing, drift, last_value, seasonal_naive
+from elman.scoring.baselines.series import Linear, Smoothing, drift, last_value, seasonal_naive
 
 
 def wave(n: int = 120, m: int = 12) -> np.ndarray:

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from elman.errors import InputError, nearest
-from elman.tasks.forecast_data import times_after
+from elman.tasks.forecast.data import times_after
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from elman.tasks.forecast import Forecast
+    from elman.tasks.forecast.task import Forecast
 
 StreamState = tuple[Tensor, Tensor, Tensor]
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from elman.nn import Recurrent
 from elman.nn.dropout import locked
-from elman.tasks.corpus import Tokens
+from elman.tasks.generate.corpus import Tokens
 
 WARM_UP = 1000
 """Tokens a row of an evaluation reads before those it is judged on."""

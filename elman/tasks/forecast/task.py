@@ -17,15 +17,17 @@ from torch import Tensor, nn
 from elman.data import Batches, Scaler, shuffled
 from elman.errors import InputError
 from elman.nn.segment import DirectForecaster, SegmentForecaster
-from elman.tasks import forecast_baselines, forecast_data
-from elman.tasks.base import Evaluation, Sample, Section, Stepper, TaskSettings, device_of
-from elman.tasks.forecast_baselines import Forecaster
-from elman.tasks.forecast_data import Panel, Series, read_panel
-from elman.tasks.forecast_intervals import Calibrated
-from elman.tasks.forecast_metrics import score, window_sums
-from elman.tasks.forecast_settings import ForecastSettings, decided, sized
-from elman.tasks.forecast_tables import apart, table, times_of
-from elman.tasks.forecast_windows import (
+from elman.scoring import Evaluation
+from elman.scoring.forecasts import score, window_sums
+from elman.tasks.base import Sample, Section, Stepper, TaskSettings, device_of
+from elman.tasks.forecast import baselines as forecast_baselines
+from elman.tasks.forecast import data as forecast_data
+from elman.tasks.forecast.baselines import Forecaster
+from elman.tasks.forecast.data import Panel, Series, read_panel
+from elman.tasks.forecast.intervals import Calibrated
+from elman.tasks.forecast.settings import ForecastSettings, decided, sized
+from elman.tasks.forecast.tables import apart, table, times_of
+from elman.tasks.forecast.windows import (
     Batch,
     Ends,
     Floats,
@@ -471,7 +473,7 @@ class Forecast:
 
     def sections(self, model: nn.Module, evaluation: Evaluation) -> list[Section]:
         """Forecasts with intervals beside the truth, and how errors grow with the step."""
-        from elman.tasks.forecast_figures import by_step, forecasts
+        from elman.tasks.forecast.figures import by_step, forecasts
 
         shown = evaluation.predictions
         assert shown is not None
@@ -489,7 +491,7 @@ class Forecast:
 
     def stepper(self, model: nn.Module) -> Stepper:
         """A value in, the forecast of what follows out."""
-        from elman.tasks.forecast_stream import ForecastStepper
+        from elman.tasks.forecast.stream import ForecastStepper
 
         return ForecastStepper(self, model)
 

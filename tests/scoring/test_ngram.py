@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from elman.tasks.baselines.ngram import KneserNey
+from elman.scoring.baselines.ngram import KneserNey
 
 Text = tuple[int, ...]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from elman.tasks.baselines import sequences, text
-from elman.tasks.baselines.linear import Labelled, logistic_regression
+from elman.scoring.baselines import sequences, text
+from elman.scoring.baselines.linear import Labelled, logistic_regression
 from elman.tasks.classify import Classify, ClassifySettings
 
 NONE = Labelled([], np.zeros(0, np.int64))

@@ -22,11 +22,12 @@ from torch.nn import functional as F
 from elman.data import Batches, Stream, StreamBatch, Vocabulary, bucketed, duplicates
 from elman.errors import InputError
 from elman.nn import Recurrent
-from elman.tasks.base import Evaluation, Sample, Section, Stepper, TaskSettings, device_of
-from elman.tasks.baselines.ngram import KneserNey
-from elman.tasks.corpus import Documents, Tokens, encode, find
-from elman.tasks.language_model import IGNORED, LanguageModel, costs, padded, short
-from elman.tasks.writing import SymbolStepper, Writer
+from elman.scoring import Evaluation
+from elman.scoring.baselines.ngram import KneserNey
+from elman.tasks.base import Sample, Section, Stepper, TaskSettings, device_of
+from elman.tasks.generate.corpus import Documents, Tokens, encode, find
+from elman.tasks.generate.language_model import IGNORED, LanguageModel, costs, padded, short
+from elman.tasks.generate.writing import SymbolStepper, Writer
 from elman.training import Objective, TruncatedBPTT
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_squared_error
 from torchmetrics.functional import symmetric_mean_absolute_percentage_error
 
-from elman.tasks.forecast_metrics import naive_scale, pinball, score, smape, window_sums
+from elman.scoring.forecasts import naive_scale, pinball, score, smape, window_sums
 
 LEVELS = np.array([0.1, 0.5, 0.9])
 

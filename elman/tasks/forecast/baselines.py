@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from elman.tasks.baselines.series import Linear, Smoothing, drift, last_value, seasonal_naive
-from elman.tasks.forecast_windows import Floats, Held, Ints, Origins, Windows, held_out_origins
+from elman.scoring.baselines.series import Linear, Smoothing, drift, last_value, seasonal_naive
+from elman.tasks.forecast.windows import Floats, Held, Ints, Origins, Windows, held_out_origins
 
 Points = Callable[[Origins], Floats]
 """From windows to point forecasts `(N, H, C)` in own units."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from elman.tasks.base import Evaluation
+from elman.scoring import Evaluation
 
 Interval = tuple[float, float]
 

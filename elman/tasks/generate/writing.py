@@ -13,9 +13,9 @@ from elman.data import Vocabulary
 from elman.errors import InputError
 from elman.nn import decoding
 from elman.nn import state as states
-from elman.tasks import completion
 from elman.tasks.base import device_of
-from elman.tasks.language_model import LanguageModel
+from elman.tasks.generate import completion
+from elman.tasks.generate.language_model import LanguageModel
 
 _SENTENCE_ENDS = {".", "!", "?", "\n"}
 

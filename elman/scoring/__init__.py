@@ -1,0 +1,5 @@
+"""What a prediction is worth: metrics, intervals, paired comparisons and baselines."""
+
+from elman.scoring.evaluation import Evaluation
+
+__all__ = ["Evaluation"]

@@ -1,0 +1,1 @@
+"""Language models: text that is scored, completed and written."""
