@@ -224,12 +224,13 @@ def doctor(
 @app.command()
 def report(run: RunPath, as_json: AsJson = False) -> None:
     """Print the scores of a run and make its report.html again."""
+    from elman.runs import folder
     from elman.runs import report as reports
     from elman.runs.folder import Run
 
     opened = Run(run)
     opened.config()
-    results = opened.read_json("results")
+    results = opened.read_json(folder.RESULTS)
     reports.render(opened)
     if as_json:
         show.as_json(results | {"report": str(opened.report)})
@@ -252,10 +253,12 @@ def config(
     as_json: AsJson = False,
 ) -> None:
     """Print the effective configuration: every setting, its default and meaning."""
-    from elman.runs import folder, pipeline
+    from elman.runs import folder
+    from elman.tasks import TASKS
+    from elman.tasks.settings import settings_of
 
-    kind = pipeline.task_class(task)
-    settings = pipeline.make_settings(kind, _settings(task, set_, config_file, budget))
+    kind = TASKS[task]
+    settings = settings_of(kind, _settings(task, set_, config_file, budget))
     if data:
         read = kind.from_data(
             _one_or_many(data), settings, valid=_one_or_many(valid), test=_one_or_many(test)
@@ -292,7 +295,7 @@ def tasks(as_json: AsJson = False) -> None:
     """List the tasks."""
     from elman.tasks import TASKS
 
-    listed = {name: load().summary for name, load in TASKS.items()}
+    listed = {name: kind.summary for name, kind in TASKS.items()}
     show.as_json(listed) if as_json else show.pairs(listed)
 
 
@@ -381,9 +384,9 @@ def _settings(
     """Settings from a file, then from `--set`, then from `--budget`: the later one wins."""
     import yaml
 
-    from elman.runs import pipeline
+    from elman.tasks import TASKS
 
-    pipeline.task_class(task)
+    TASKS[task]
     settings: dict[str, Any] = {}
     if file is not None:
         try:

@@ -98,9 +98,7 @@ def of_run(
 def _task(opened: Run, config: dict[str, Any], data: Any) -> Task:
     if data is None:
         return pipeline.from_recorded_data(opened, config)
-    kind = pipeline.task_class(config["task"])
-    made: Task = kind.from_assets(pipeline.make_settings(kind, config["settings"]), opened.assets())
-    return made
+    return pipeline.without_data(opened, config)
 
 
 def _need(sample: Sample, steps: int, seed: int) -> Dependence | None:
@@ -204,7 +202,7 @@ def _course(opened: Run) -> dict[str, Any]:
 
 
 def _rows(opened: Run) -> list[dict[str, Any]]:
-    path = opened.path / "metrics.jsonl"
+    path = opened.metrics
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
@@ -257,7 +255,7 @@ def try_remedies(
         if progress is not None:
             progress(f"{remedy.what}: {remedy.line or 'no change'}")
         settings = {**config["settings"], **given, **remedy.settings, "resamples": 0}
-        folder = opened.path / "doctor" / f"trial-{len(tried)}"
+        folder = opened.trial(len(tried))
         tried.append(_trial(remedy, config["task"], sources, folder, settings, tried))
     return tried
 

@@ -1,8 +1,7 @@
-"""What simple methods make of labelled series and pictures.
+"""How alike sequences of numbers are, and what can be said of each without a network.
 
 The nearest neighbour, by Euclid or with dynamic time warping, is the yardstick of the UCR/UEA
-archives (Bagnall et al. 2017); logistic regression on summary features shows how much can be
-told without looking at order.
+archives (Bagnall et al. 2017); summary features show how much can be told without looking at order.
 """
 
 from __future__ import annotations
@@ -12,9 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.scoring.baselines.linear import Codes, Labelled, logistic_regression
-
 Array = NDArray[np.float64]
+Places = NDArray[np.int64]
 Series = NDArray[np.floating]
 
 #: Cells of the warping tables beyond which a nearest neighbour by warping is not run: about a
@@ -24,40 +22,38 @@ MOST_CELLS = 3e9
 _STEPS = 512
 
 
-def nearest_neighbour(train: Labelled[Series], test: Sequence[Series]) -> Codes:
-    """The class of the training series nearest to each one of `test` by Euclid.
+def nearest_neighbour(train: Sequence[Series], others: Sequence[Series]) -> Places:
+    """Return the place of the training series nearest to each of `others` by Euclid, `(n,)`.
 
     Series are `(steps, channels)`; where their lengths differ, all are stretched to the median
     training length by linear interpolation.
 
-    >>> train = Labelled([np.zeros((3, 1)), np.ones((3, 1))], np.array([0, 1]))
-    >>> nearest_neighbour(train, [np.array([[0.9], [0.9]])]).tolist()
+    >>> nearest_neighbour([np.zeros((3, 1)), np.ones((3, 1))], [np.array([[0.9], [0.9]])]).tolist()
     [1]
     """
-    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.neighbors import NearestNeighbors
 
-    steps = common_length(train.inputs, test)
-    model = KNeighborsClassifier(1, algorithm="brute")
-    model.fit(_flat(train.inputs, steps), train.labels)
-    return np.asarray(model.predict(_flat(test, steps)), dtype=np.int64)
+    steps = common_length(train, others)
+    model = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(flat(train, steps))
+    found = model.kneighbors(flat(others, steps), return_distance=False)
+    return np.asarray(found[:, 0], dtype=np.int64)
 
 
-def nearest_neighbour_dtw(train: Labelled[Series], test: Sequence[Series]) -> Codes | None:
-    """The class of the training series nearest by warping; None where that would take too long.
+def nearest_neighbour_dtw(train: Sequence[Series], others: Sequence[Series]) -> Places | None:
+    """Return the place of the training series nearest by warping; None where it takes too long.
 
-    >>> train = Labelled([np.array([[0.], [1], [0]]), np.zeros((3, 1))], np.array([1, 0]))
+    >>> train = [np.array([[0.], [1], [0]]), np.zeros((3, 1))]
     >>> nearest_neighbour_dtw(train, [np.array([[0.], [0], [0], [1], [0]])]).tolist()
-    [1]
+    [0]
     """
-    cells = float(sum(map(len, train.inputs))) * float(sum(map(len, test)))
+    cells = float(sum(map(len, train))) * float(sum(map(len, others)))
     if cells > MOST_CELLS:
         return None
-    nearest = dtw_distances(test, train.inputs).argmin(1)
-    return np.asarray(train.labels[nearest], dtype=np.int64)
+    return np.asarray(dtw_distances(others, train).argmin(1), dtype=np.int64)
 
 
 def dtw_distances(first: Sequence[Series], second: Sequence[Series]) -> Array:
-    """Squared Euclidean cost of the best warping between each pair, `(len(first), len(second))`.
+    """Return the squared Euclidean cost of the best warping of each pair, `(first, second)`.
 
     Sakoe & Chiba 1978, without a window; the channels of a step are warped together. A row of
     the table is D[j] = c[j] + min(m[j], D[j-1]) with m the better of the two cells of the row
@@ -89,31 +85,8 @@ def dtw_distances(first: Sequence[Series], second: Sequence[Series]) -> Array:
     return found
 
 
-def summary_logistic_regression(
-    train: Labelled[Series], valid: Labelled[Series], test: Sequence[Series]
-) -> Codes:
-    """Predicted classes of `test`: logistic regression on `summary_features`."""
-    return _scaled_logistic_regression(
-        Labelled(summary_features(train.inputs), train.labels),
-        Labelled(summary_features(valid.inputs), valid.labels) if len(valid) else None,
-        summary_features(test),
-    )
-
-
-def pixel_logistic_regression(
-    train: Labelled[Series], valid: Labelled[Series], test: Sequence[Series]
-) -> Codes:
-    """Predicted classes of pictures `(rows, columns)`: logistic regression on their pixels."""
-    steps = common_length(train.inputs, test)
-    return logistic_regression(
-        Labelled(_flat(train.inputs, steps), train.labels),
-        Labelled(_flat(valid.inputs, steps), valid.labels) if len(valid) else None,
-        _flat(test, steps),
-    )
-
-
 def summary_features(series: Sequence[Series]) -> Array:
-    """What can be said of each series without its order, and a little with it: `(n, features)`.
+    """Return what can be said of each series without its order, and a little with it: `(n, F)`.
 
     Its length, and for each channel mean, standard deviation, minimum, quartiles, maximum,
     first and last value, slope over time, mean absolute step and autocorrelation at lag 1.
@@ -143,14 +116,15 @@ def _summary(x: Array) -> Array:
 
 
 def common_length(train: Sequence[Series], test: Sequence[Series]) -> int:
-    """The steps all series have, or else the median of the training ones."""
+    """Return the steps that all series have, or else the median of the training ones."""
     lengths = {len(s) for s in (*train, *test)}
     if len(lengths) == 1:
         return lengths.pop()
     return min(max(int(np.median([len(s) for s in train])), 1), _STEPS)
 
 
-def _flat(series: Sequence[Series], steps: int) -> Array:
+def flat(series: Sequence[Series], steps: int) -> Array:
+    """Return each series stretched to `steps` steps, its numbers in one row, `(n, steps * C)`."""
     return np.stack([_stretched(np.asarray(s, dtype=np.float64), steps).ravel() for s in series])
 
 
@@ -159,16 +133,3 @@ def _stretched(x: Array, steps: int) -> Array:
         return x
     at = np.linspace(0, len(x) - 1, steps)
     return np.stack([np.interp(at, np.arange(len(x)), channel) for channel in x.T], 1)
-
-
-def _scaled_logistic_regression(
-    train: Labelled[Array], valid: Labelled[Array] | None, test: Array
-) -> Codes:
-    from elman.data.scaler import Scaler
-
-    scaler = Scaler.fit(train.inputs)
-    return logistic_regression(
-        Labelled(scaler.transform(train.inputs), train.labels),
-        None if valid is None else Labelled(scaler.transform(valid.inputs), valid.labels),
-        scaler.transform(test),
-    )

@@ -2,7 +2,7 @@
 
     config.yaml           what was asked: task, data, every setting with its meaning
     model.safetensors     the best parameters
-    <asset>.json          vocabularies, scalers, labels: what the task needs besides weights
+    assets/<name>.json    vocabularies, scalers, labels: what the task needs besides weights
     metrics.jsonl         one line for each report of training
     results.json          scores beside baselines, intervals, verdict
     predictions.parquet   predictions on the test part
@@ -10,7 +10,8 @@
     report.html           all of it for reading, self-contained
     checkpoints/{last,best}
 
-Nothing in it is a pickle. Files appear whole or not at all.
+Nothing in it is a pickle. Files appear whole or not at all. Format 1 had the assets beside the
+other files; such runs are still read.
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ from elman.training import checkpoint
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-FORMAT = 1
-_NOT_ASSETS = {"results", "sections"}
+FORMAT = 2
+RESULTS, SECTIONS = "results", "sections"
+_CONFIG, _WEIGHTS, _METRICS = "config.yaml", "model.safetensors", "metrics.jsonl"
+_PREDICTIONS, _REPORT, _DOCTOR = "predictions.parquet", "report.html", "doctor.html"
+_ASSETS, _CHECKPOINTS, _TRIALS = "assets", "checkpoints", "doctor"
 
 
 @dataclass(frozen=True)
@@ -43,37 +47,37 @@ class Run:
     @property
     def config_file(self) -> Path:
         """What was asked."""
-        return self.path / "config.yaml"
+        return self.path / _CONFIG
 
     @property
     def weights(self) -> Path:
         """The best parameters."""
-        return self.path / "model.safetensors"
+        return self.path / _WEIGHTS
 
     @property
     def metrics(self) -> Path:
         """One JSON object a line."""
-        return self.path / "metrics.jsonl"
+        return self.path / _METRICS
 
     @property
     def predictions(self) -> Path:
         """Predictions on the test part."""
-        return self.path / "predictions.parquet"
+        return self.path / _PREDICTIONS
 
     @property
     def report(self) -> Path:
         """The report for people."""
-        return self.path / "report.html"
+        return self.path / _REPORT
 
     @property
     def last(self) -> Path:
         """The checkpoint to go on from."""
-        return self.path / "checkpoints" / "last"
+        return self.path / _CHECKPOINTS / "last"
 
     @property
     def finished(self) -> bool:
         """Whether the run got as far as its scores."""
-        return (self.path / "results.json").exists()
+        return (self.path / f"{RESULTS}.json").exists()
 
     def config(self) -> dict[str, Any]:
         """The configuration, checked for its format.
@@ -87,7 +91,7 @@ class Run:
             config = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise InputError(
-                "this folder is not a run: it has no config.yaml.",
+                f"this folder is not a run: it has no {_CONFIG}.",
                 file=self.path,
                 fix="Name a folder that `elman train` made.",
             ) from None
@@ -109,13 +113,29 @@ class Run:
             )
         return config
 
+    @property
+    def doctor(self) -> Path:
+        """The doctor's page."""
+        return self.path / _DOCTOR
+
+    def trial(self, number: int) -> Path:
+        """Return the folder of a remedy that the doctor tries."""
+        return self.path / _TRIALS / f"trial-{number}"
+
     def assets(self) -> dict[str, Any]:
-        """Asset name to its JSON."""
-        return {
-            file.stem: self.read_json(file.stem)
-            for file in sorted(self.path.glob("*.json"))
-            if file.stem not in _NOT_ASSETS
-        }
+        """Return each asset's name and its JSON, as this version has them."""
+        if self.config()["format"] == 1:
+            beside = {RESULTS, SECTIONS}
+            stems = [f.stem for f in sorted(self.path.glob("*.json")) if f.stem not in beside]
+            return {stem: self.read_json(stem) for stem in stems}
+        stems = [file.stem for file in sorted((self.path / _ASSETS).glob("*.json"))]
+        return {stem: self.read_json(f"{_ASSETS}/{stem}") for stem in stems}
+
+    def write_assets(self, assets: dict[str, Any]) -> None:
+        """Write each asset as JSON."""
+        (self.path / _ASSETS).mkdir(exist_ok=True)
+        for stem, value in assets.items():
+            self.write_json(f"{_ASSETS}/{stem}", value)
 
     def read_json(self, stem: str) -> Any:
         """One JSON file of the run."""
@@ -160,7 +180,7 @@ def create(path: Path) -> Run:
         probe = path / ".probe"
         probe.touch()
         probe.unlink()
-        (path / "checkpoints").mkdir()
+        (path / _CHECKPOINTS).mkdir()
     except OSError as error:
         raise InputError(
             f"cannot write to the output folder ({error.strerror}).",
@@ -217,7 +237,7 @@ def _flow(value: Any) -> str:
 
 def _runs_nearby(path: Path) -> str:
     parent = path.parent
-    runs = sorted(p.parent for p in parent.glob("*/config.yaml")) if parent.is_dir() else []
+    runs = sorted(p.parent for p in parent.glob(f"*/{_CONFIG}")) if parent.is_dir() else []
     if not runs:
         return "Name a folder that `elman train` made."
     return "Runs here: " + ", ".join(str(run) for run in runs[-5:]) + "."

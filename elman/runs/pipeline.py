@@ -19,14 +19,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 import elman
-from elman.errors import InputError, nearest
+from elman.errors import InputError
 from elman.runs import folder
 from elman.runs.folder import Run
 from elman.runs.model import Model
 from elman.scoring import Evaluation
 from elman.scoring import bootstrap as intervals
 from elman.tasks import TASKS
-from elman.tasks.base import Task, TaskSettings
+from elman.tasks.base import Task
+from elman.tasks.settings import TaskSettings, settings_of
 from elman.training import Display, Fit, Interrupted, fit, seed
 from elman.training.distributed import Ranks, from_first, ranks
 from elman.training.update import device
@@ -72,8 +73,8 @@ def train(
         InputError: data or settings are wrong; the message says where.
         RunFailed: training diverged for good, or the disk is full.
     """
-    kind = task_class(task)
-    wanted = make_settings(kind, settings)
+    kind = TASKS[task]
+    wanted = settings_of(kind, settings)
     place = ranks()
     path = Path(out) if out is not None else folder.fresh_path(task, data)
     if not place.alone:
@@ -115,8 +116,7 @@ def load(run: str | Path) -> Model:
     """
     opened = Run(Path(run))
     config = opened.config()
-    kind = task_class(config["task"])
-    task = kind.from_assets(make_settings(kind, config["settings"]), opened.assets())
+    task = without_data(opened, config)
     return Model(task, _with_weights(task, opened), opened.path)
 
 
@@ -137,8 +137,7 @@ def evaluate(run: str | Path, data: Any = None) -> dict[str, Any]:
     except InputError as error:
         if data is None:
             raise
-        kind = task_class(config["task"])
-        task = kind.from_assets(make_settings(kind, config["settings"]), opened.assets())
+        task = without_data(opened, config)
         note = f"Baselines were not run: {error}"
     module = _with_weights(task, opened)
     scored = task.evaluate(module, data)
@@ -181,24 +180,23 @@ def judge(
     }
 
 
-def task_class(name: str) -> type[Task]:
-    """The class of a task by its name.
+def without_data(opened: Run, config: dict[str, Any]) -> Task:
+    """Return the task of a run, made from its assets: it can evaluate and predict what is given.
 
     Raises:
-        InputError: there is no such task; the nearest name is given.
+        InputError: an asset is missing or damaged.
     """
-    if name not in TASKS:
-        raise InputError(f"there is no task {name!r}.", fix=nearest(name, TASKS))
-    return TASKS[name]()
+    kind = TASKS[config["task"]]
+    assets = _assets(opened, config, kind)
+    task: Task = kind.from_assets(kind.recorded(config["settings"], assets), assets)
+    return task
 
 
-def make_settings(kind: type[Task], given: Mapping[str, Any]) -> TaskSettings:
-    """Settings of a task from names and values, checked.
-
-    Raises:
-        InputError: an unknown name (the nearest is given) or a value that does not fit.
-    """
-    return kind.Settings.of(given)
+def _assets(opened: Run, config: dict[str, Any], kind: Any) -> dict[str, Any]:
+    assets = opened.assets()
+    if config["format"] == 1:
+        assets = kind.from_format_1(assets)
+    return assets
 
 
 def _built(task: Task) -> torch.nn.Module:
@@ -249,10 +247,10 @@ def _judge_and_report(
     results = judge(task, evaluation, task.baselines())
     if evaluation.predictions is not None:
         _write_predictions(run, evaluation.predictions)
-    run.write_json("sections", report.freeze(task.sections(module, evaluation)))
+    run.write_json(folder.SECTIONS, report.freeze(task.sections(module, evaluation)))
     seconds = {"train": training_seconds, "judge": time.perf_counter() - began}
     results |= _circumstances(task, module, fitted, seconds)
-    run.write_json("results", results)
+    run.write_json(folder.RESULTS, results)
     report.render(run)
     return results
 
@@ -260,8 +258,7 @@ def _judge_and_report(
 def _record(run: Run, task: Task, sources: dict[str, Any]) -> None:
     config = folder.config_yaml(task.name, task.settings, sources)
     folder.write_whole(run.config_file, config.encode())
-    for stem, value in task.assets().items():
-        run.write_json(stem, value)
+    run.write_assets(task.assets())
 
 
 def _circumstances(
@@ -284,7 +281,7 @@ def _circumstances(
 
 
 def _finished(run: Run) -> Finished:
-    return Finished(run.read_json("results"), load(run.path), run.path)
+    return Finished(run.read_json(folder.RESULTS), load(run.path), run.path)
 
 
 def _with_weights(task: Task, run: Run) -> torch.nn.Module:
@@ -381,10 +378,11 @@ def from_recorded_data(run: Run, config: dict[str, Any]) -> Task:
         InputError: as `recorded_sources`.
     """
     parts = recorded_sources(run, config)
-    kind = task_class(config["task"])
-    settings = make_settings(kind, config["settings"])
+    kind = TASKS[config["task"]]
+    settings = kind.recorded(config["settings"], _assets(run, config, kind))
     seed(settings.seed)
-    return kind.from_data(parts["train"], settings, valid=parts["valid"], test=parts["test"])
+    task: Task = kind.from_data(parts["train"], settings, valid=parts["valid"], test=parts["test"])
+    return task
 
 
 def _write_predictions(run: Run, predictions: pd.DataFrame) -> None:

@@ -46,7 +46,7 @@ def render(run: Run) -> None:
     Raises:
         InputError: the run was not finished or is damaged.
     """
-    config, results = run.config(), run.read_json("results")
+    config, results = run.config(), run.read_json(folder.RESULTS)
     history = run.history()
     page = _ENVIRONMENT.get_template("report.html").render(
         run=run.path.name,
@@ -58,7 +58,7 @@ def render(run: Run) -> None:
         metric=results["metric"],
         equations=_equations(config["settings"]),
         curves="".join(map(svg, _figures(history, results["metric"]))),
-        sections=run.read_json("sections"),
+        sections=run.read_json(folder.SECTIONS),
         facts=_facts(results.get("data", {})),
     )
     folder.write_whole(run.report, page.encode())
@@ -200,6 +200,6 @@ def _interval(bounds: list[float] | None) -> str:
 
 
 _ENVIRONMENT = jinja2.Environment(
-    loader=jinja2.PackageLoader("elman.tasks", "templates"), autoescape=True
+    loader=jinja2.PackageLoader("elman.runs", "templates"), autoescape=True
 )
 _ENVIRONMENT.filters |= {"score": _score, "interval": _interval}

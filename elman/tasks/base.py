@@ -12,44 +12,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
-from pydantic import Field
 from torch import Tensor, nn
 
-from elman.training import Settings
+from elman.tasks.settings import TaskSettings
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
+    from pydantic import BaseModel
 
     from elman.data import Batches
     from elman.scoring import Evaluation
     from elman.training import Objective
-
-
-class TaskSettings(Settings):
-    """Settings every task has: the recurrence, its regularisation, how data is split."""
-
-    cell: str = Field("lstm", description="recurrent cell, a name that `elman cells` lists")
-    cell_options: dict[str, Any] = Field(
-        default_factory=dict, description="options of the cell, such as {peepholes: true}"
-    )
-    hidden_size: int = Field(128, ge=1, description="units in each recurrent layer")
-    num_layers: int = Field(1, ge=1, description="recurrent layers on top of each other")
-    dropout: float = Field(0.0, ge=0, lt=1, description="dropout around and between layers")
-    recurrent_dropout: float = Field(
-        0.0, ge=0, lt=1, description="dropout of recurrent weights, one mask a sequence"
-    )
-    zoneout: float = Field(0.0, ge=0, lt=1, description="chance that a state keeps its old value")
-    residual: bool = Field(
-        False, description="each layer's input is added to its output, where both are as wide"
-    )
-    encoding: str | None = Field(None, description="text encoding of the files; found when empty")
-    valid_fraction: float = Field(
-        0.1, ge=0, lt=1, description="share held out to choose the best model"
-    )
-    test_fraction: float = Field(0.1, ge=0, lt=1, description="share held out for the final score")
-    resamples: int = Field(500, ge=0, description="bootstrap resamples behind each 95 % interval")
 
 
 @dataclass(frozen=True)
@@ -100,9 +75,35 @@ class Task(Protocol):
     name: ClassVar[str]
     summary: ClassVar[str]
     Settings: ClassVar[type[TaskSettings]]
+    """The task's own settings; `elman.tasks.settings` joins them with those of a modality."""
     settings: Any
     metric: str
     higher_is_better: bool
+
+    @classmethod
+    def modalities(cls) -> list[str]:
+        """Return the names of the modalities that the task can read."""
+        ...
+
+    @classmethod
+    def reads(cls, modality: str) -> type[BaseModel] | None:
+        """Return the settings of a modality that mean something for the task."""
+        ...
+
+    @classmethod
+    def recorded(cls, values: dict[str, Any], assets: dict[str, Any]) -> Any:
+        """Return the settings of a run from what its configuration holds."""
+        ...
+
+    @classmethod
+    def from_format_1(cls, assets: dict[str, Any]) -> dict[str, Any]:
+        """Return the assets of a run of format 1 as this format has them."""
+        ...
+
+    @classmethod
+    def example(cls, modality: str, n: int, seed: int = 0) -> Any:
+        """Return made-up data of `n` sequences, for the conformance test."""
+        ...
 
     @classmethod
     def from_data(cls, data: Any, settings: Any, valid: Any = None, test: Any = None) -> Self:
@@ -154,20 +155,30 @@ class Task(Protocol):
         """Sequences of `data`, or of those trained on, for `elman doctor`; at most `rows`."""
         ...
 
-    def stepper(self, model: nn.Module) -> Stepper:
-        """The model one step at a time, for `elman.load(run).stream()`."""
+    def stream(self, model: nn.Module) -> Streamed:
+        """Return the model one step at a time, in the user's own terms.
+
+        Raises:
+            InputError: the model needs a whole sequence; the message says what would not.
+        """
         ...
 
 
-class Stepper(Protocol):
-    """A model that advances by one step: pure, the state goes in and comes out."""
+class Streamed(Protocol):
+    """A model fed one step at a time, in constant memory."""
 
-    def start(self) -> Any:
-        """The state before the first step: nested tuples of tensors."""
+    state: Any
+
+    def step(self, value: Any) -> Any:
+        """Return the output after one more input, both in the user's own terms."""
         ...
 
-    def step(self, value: Any, state: Any) -> tuple[Any, Any]:
-        """One input in the user's own terms; the output in the same, and the next state."""
+    def snapshot(self) -> bytes:
+        """Return the memory as bytes (safetensors)."""
+        ...
+
+    def restore(self, snapshot: bytes) -> None:
+        """Go on from a memory that `snapshot` of the same model returned."""
         ...
 
 

@@ -18,6 +18,7 @@ OptimizerName = Literal[
     "sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "radam"
 ]
 ScheduleName = Literal["constant", "linear", "cosine", "onecycle", "step", "plateau"]
+Precision = Literal["float32", "bf16"]
 ClipName = Literal["norm", "value", "adaptive", "none"]
 AveragingName = Literal["none", "ema", "asgd"]
 
@@ -60,7 +61,7 @@ class Settings(BaseModel):
         description="only algorithms with one answer (slower on a GPU; a CPU has them anyway)",
     )
     device: str = Field("auto", description="cpu, cuda, cuda:1, …; auto: a GPU where there is one")
-    precision: Literal["float32", "bf16"] = Field(
+    precision: Precision = Field(
         "float32", description="precision of the forward pass; parameters stay float32"
     )
 

@@ -5,11 +5,32 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from elman.scoring.baselines import sequences, text
+from elman.modalities import likeness as sequences
+from elman.modalities.text import Text
+from elman.scoring.baselines.counts import nb_svm
 from elman.scoring.baselines.linear import Labelled, logistic_regression
-from elman.tasks.classify import Classify, ClassifySettings
+from elman.tasks.classify import Classify
+from elman.tasks.settings import settings_of
 
 NONE = Labelled([], np.zeros(0, np.int64))
+
+
+def features(texts, unit):
+    return Text.fit(texts, settings_of(Classify, {"unit": unit, "lower": True})).features(texts)
+
+
+def by_nb_svm(train, asked, unit):
+    counts = features(train.inputs, unit).counts
+    return nb_svm(Labelled(counts.train, train.labels), counts.of(asked))
+
+
+def by_tfidf(train, asked, unit):
+    found = features(train.inputs, unit)
+    return logistic_regression(Labelled(found.train, train.labels), None, found.of(asked))
+
+
+def classes(task, part):
+    return np.array(task._answers(part))
 
 
 def plain_dtw(a: np.ndarray, b: np.ndarray) -> float:
@@ -32,15 +53,15 @@ def test_warping_is_that_of_a_plain_loop():
 
 def test_warping_that_would_take_too_long_is_left_out(monkeypatch):
     monkeypatch.setattr(sequences, "MOST_CELLS", 10)
-    train = Labelled([np.zeros((3, 1))] * 2, np.array([0, 1]))
+    train = [np.zeros((3, 1))] * 2
     assert sequences.nearest_neighbour_dtw(train, [np.zeros((3, 1))]) is None
 
 
 def test_euclid_stretches_series_of_unequal_length():
     ramp, flat = np.linspace(0, 1, 9)[:, None], np.full((5, 1), 0.4)
-    train = Labelled([ramp, flat], np.array([3, 5]))
+    train, labels = [ramp, flat], np.array([3, 5])
     asked = [np.linspace(0, 1, 4)[:, None], np.full((20, 1), 0.5)]
-    assert sequences.nearest_neighbour(train, asked).tolist() == [3, 5]
+    assert labels[sequences.nearest_neighbour(train, asked)].tolist() == [3, 5]
 
 
 def test_summary_features_by_hand():
@@ -74,32 +95,33 @@ CODES = np.array([7, 7, 2, 2, 4, 4])
 def test_text_baselines_of_three_classes_keep_their_codes():
     asked = ["a good one", "bad one", "so so so"]
     train = Labelled(TEXTS, CODES)
-    assert text.nb_svm(train, asked, "words").tolist() == [7, 2, 4]
-    assert text.tfidf_logistic_regression(train, NONE, asked, "words").tolist() == [7, 2, 4]
+    assert by_nb_svm(train, asked, "words").tolist() == [7, 2, 4]
+    assert by_tfidf(train, asked, "words").tolist() == [7, 2, 4]
 
 
 def test_characters_tell_where_words_are_new():
     names = ["ivanov", "petrov", "sidorov", "gomez", "lopez", "perez"]
     train = Labelled(names, np.array([0, 0, 0, 1, 1, 1]))
-    assert text.nb_svm(train, ["smirnov", "sanchez"], "characters").tolist() == [0, 1]
-    assert text.tfidf_logistic_regression(
-        train, NONE, ["smirnov", "sanchez"], "characters"
-    ).tolist() == [0, 1]
+    assert by_nb_svm(train, ["smirnov", "sanchez"], "characters").tolist() == [0, 1]
+    assert by_tfidf(train, ["smirnov", "sanchez"], "characters").tolist() == [0, 1]
 
 
 def test_nearest_neighbour_on_arrowhead_is_the_published_one(data_dir):
     """UCR archive: 0.800 by Euclid (Bagnall et al. 2017)."""
-    task = Classify.from_data(data_dir / "tsc_arrowhead", ClassifySettings(scaling="none"))
-    codes = sequences.nearest_neighbour(
-        Labelled(task._inputs("train"), task._classes("train")), task._inputs("test")
+    task = Classify.from_data(
+        data_dir / "tsc_arrowhead", settings_of(Classify, {"scaling": "none"})
     )
-    assert np.mean(codes == task._classes("test")) == pytest.approx(0.800, abs=0.0005)
+    nearest = sequences.nearest_neighbour(task._inputs("train"), task._inputs("test"))
+    codes = classes(task, "train")[nearest]
+    assert np.mean(codes == classes(task, "test")) == pytest.approx(0.800, abs=0.0005)
 
 
 @pytest.mark.slow
 def test_warping_on_arrowhead_is_the_published_one(data_dir):
     """UCR archive: 0.703 by dynamic time warping without a window."""
-    task = Classify.from_data(data_dir / "tsc_arrowhead", ClassifySettings(scaling="none"))
-    train = Labelled(task._inputs("train"), task._classes("train"))
-    codes = sequences.nearest_neighbour_dtw(train, task._inputs("test"))
-    assert np.mean(codes == task._classes("test")) == pytest.approx(0.703, abs=0.0005)
+    task = Classify.from_data(
+        data_dir / "tsc_arrowhead", settings_of(Classify, {"scaling": "none"})
+    )
+    nearest = sequences.nearest_neighbour_dtw(task._inputs("train"), task._inputs("test"))
+    codes = classes(task, "train")[nearest]
+    assert np.mean(codes == classes(task, "test")) == pytest.approx(0.703, abs=0.0005)

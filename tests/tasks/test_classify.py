@@ -14,16 +14,25 @@ from sklearn.metrics import accuracy_score, f1_score
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_f1_score
 
 from elman.errors import InputError
+from elman.modalities import steps
+from elman.modalities.base import Padded
 from elman.scoring import confusion
-from elman.tasks import classify
-from elman.tasks.classify import Classify, ClassifySettings
+from elman.tasks import examples
+from elman.tasks.classify import Classify
+from elman.tasks.settings import settings_of
 from elman.training import fit
 
-SMALL = {"hidden_size": 12, "embedding_size": 12, "lr": 0.01, "batch_size": 16}
+SMALL = {"hidden_size": 12, "lr": 0.01, "batch_size": 16}
+TEXT = {"embedding_size": 12}
+
+
+def ClassifySettings(**told):
+    return settings_of(Classify, told)
 
 
 def trained(data, **told):
-    wanted = ClassifySettings(**(SMALL | told))
+    texts = not hasattr(data, "columns") or not {"series", "picture"} & set(data.columns)
+    wanted = ClassifySettings(**(SMALL | (TEXT if texts else {}) | told))
     task = Classify.from_data(data, wanted)
     torch.manual_seed(0)
     model = task.build()
@@ -103,7 +112,7 @@ def test_series_are_learnt_through_normalised_convolutions():
 
 def test_a_list_of_kernels_has_one_for_each_convolution():
     with pytest.raises(InputError, match="front_kernel has 3 entries, front_channels 2"):
-        ClassifySettings.of({"front_channels": [8, 8], "front_kernel": [8, 5, 3]})
+        settings_of(Classify, {"front_channels": [8, 8], "front_kernel": [8, 5, 3]})
 
 
 def test_names_are_read_by_characters():
@@ -177,11 +186,10 @@ def test_a_stream_says_at_each_step_what_the_whole_would(pooling, cell):
     data = waves(12)
     told = {"bidirectional": False, "pooling": pooling, "cell": cell, "num_layers": 2}
     task, model = trained(data, epochs=1, test_fraction=0.2, **told)
-    stepper = task.stepper(model)
-    state = stepper.start()
+    stream = task.stream(model)
     series = data["series"][0]
     for end in range(1, len(series) + 1):
-        chances, state = stepper.step(series[end - 1], state)
+        chances = stream.step(series[end - 1])
         whole = task.predict(model, pd.DataFrame({"series": [series[:end]]}))
         for name, chance in chances.items():
             assert chance == pytest.approx(whole[f"p_{name}"].item(), abs=1e-5)
@@ -189,13 +197,13 @@ def test_a_stream_says_at_each_step_what_the_whole_would(pooling, cell):
 
 def test_a_stream_of_words(run):
     task, model = run
-    stepper = task.stepper(model)
-    chances, state = stepper.step("prices fall and", stepper.start())
-    chances, _ = stepper.step("rise", state)
+    stream = task.stream(model)
+    chances = stream.step("prices fall and")
+    chances = stream.step("rise")
     whole = task.predict(model, pd.DataFrame({"text": ["prices fall and rise"]}))
     assert chances["ends in rise"] == pytest.approx(whole["p_ends in rise"].item(), abs=1e-6)
     with pytest.raises(InputError, match="nothing to read"):
-        stepper.step("", state)
+        stream.step("")
 
 
 def test_an_ensemble_is_the_mean_of_its_members_whole_and_streamed():
@@ -204,13 +212,12 @@ def test_an_ensemble_is_the_mean_of_its_members_whole_and_streamed():
     task, model = trained(data, epochs=1, **told)
     series = data["series"][0]
     asked = task._encode([series])
-    each = [task._chances(member, asked)[0] for member in model.members]
+    each = [task.chances(member, asked)[0] for member in model.members]
     assert np.ptp(each, axis=0).max() > 1e-4, "members should differ"
-    np.testing.assert_allclose(task._chances(model, asked)[0], np.mean(each, 0), rtol=1e-5)
-    stepper = task.stepper(model)
-    state = stepper.start()
+    np.testing.assert_allclose(task.chances(model, asked)[0], np.mean(each, 0), rtol=1e-5)
+    stream = task.stream(model)
     for step in series:
-        chances, state = stepper.step(step, state)
+        chances = stream.step(step)
     np.testing.assert_allclose(
         [chances[name] for name in task.classes], np.mean(each, 0), rtol=1e-4
     )
@@ -221,7 +228,7 @@ def test_a_series_slides_within_its_length():
     lengths = torch.arange(40) % 8 + 1
     inputs[torch.arange(8) >= lengths[:, None]] = 0
     torch.manual_seed(0)
-    batch = classify._slid(classify.Batch(inputs, lengths, torch.zeros(40)), 2.0)
+    batch = steps.slid(Padded(inputs, lengths), 2.0)
     by = set()
     for row, n in enumerate(lengths.tolist()):
         told = batch.inputs[row, :, 0]
@@ -239,20 +246,22 @@ def test_a_series_slides_within_its_length():
 def test_mixtures_are_of_two_series_and_both_their_classes():
     batch = next(iter(Classify.from_data(waves(12), ClassifySettings(**SMALL)).batches()))
     torch.manual_seed(3)
-    mixed, others, share = classify._mixed(batch, 0.5)
+    mixed, others, share = steps.mixed(batch.padded, 0.5)
     assert 0 < share < 1
-    for row in range(len(batch.classes)):
-        rest = (mixed.inputs[row] - share * batch.inputs[row]) / (1 - share)
+    for row in range(len(batch.answers)):
+        rest = (mixed.inputs[row] - share * batch.padded.inputs[row]) / (1 - share)
         found = [
-            i for i, x in enumerate(batch.inputs) if torch.allclose(x, rest, rtol=1e-3, atol=1e-4)
+            i
+            for i, x in enumerate(batch.padded.inputs)
+            if torch.allclose(x, rest, rtol=1e-3, atol=1e-4)
         ]
-        assert [int(batch.classes[i]) for i in found] == [int(others[row])]
-        assert mixed.lengths[row] == max(batch.lengths[row], batch.lengths[found[0]])
+        assert found == [int(others[row])]
+        assert mixed.lengths[row] == max(batch.padded.lengths[row], batch.padded.lengths[found[0]])
 
 
 def test_dropout_spares_what_stands_beside_the_recurrence():
     torch.manual_seed(0)
-    y = classify.FirstDropout(0.5, 40)(torch.ones(5, 60))
+    y = examples.FirstDropout(0.5, 40)(torch.ones(5, 60))
     assert set(y[:, :40].unique().tolist()) == {0.0, 2.0}
     assert y[:, 40:].eq(1).all()
 
@@ -287,12 +296,12 @@ def test_members_train_as_they_would_alone():
 def test_what_looks_ahead_cannot_stream():
     task, model = trained(waves(12), epochs=1, test_fraction=0.2)
     with pytest.raises(InputError, match="bidirectional=false"):
-        task.stepper(model)
+        task.stream(model)
     task, model = trained(
         waves(12), epochs=1, test_fraction=0.2, bidirectional=False, front_channels=[4]
     )
     with pytest.raises(InputError, match="front_channels"):
-        task.stepper(model)
+        task.stream(model)
 
 
 def reversed_series(frame: pd.DataFrame) -> pd.DataFrame:
@@ -333,21 +342,21 @@ def test_texts_are_read_from_their_last_word_to_their_first():
     rows = pd.DataFrame({"text": ["up and down", "down"] * 8, "label": ["a", "b"] * 8})
     told = {"unit": "words", "reverse": True, "bidirectional": False, "test_fraction": 0.2}
     task = Classify.from_data(rows, ClassifySettings(**(SMALL | told)))
-    up, and_, down = task.encoder.encode("up and down").tolist()
-    pad = task.encoder.pad
-    batch = task._batch(task._encode(["up and down", "down"]))
+    up, and_, down = task.codec.vocabulary.encode("up and down").tolist()
+    pad = task.codec.vocabulary.pad
+    batch = task._padded(task._encode(["up and down", "down"]))
     assert batch.inputs.tolist() == [[down, and_, up], [down, pad, pad]]
 
 
 def test_only_what_reads_one_way_can_be_turned_round():
     with pytest.raises(InputError, match="bidirectional=false"):
-        ClassifySettings.of({"reverse": True})
+        settings_of(Classify, {"reverse": True})
 
 
 def test_what_reads_from_the_end_cannot_stream():
     task, model = trained(waves(12), epochs=1, test_fraction=0.2, bidirectional=False, reverse=True)
     with pytest.raises(InputError, match="reverse=false"):
-        task.stepper(model)
+        task.stream(model)
 
 
 def test_a_residual_stack_streams_as_it_reads():
@@ -355,19 +364,18 @@ def test_a_residual_stack_streams_as_it_reads():
     told = {"bidirectional": False, "num_layers": 3, "residual": True, "test_fraction": 0.2}
     task, model = trained(data, epochs=1, **told)
     assert model.recurrent.residual
-    stepper = task.stepper(model)
-    state = stepper.start()
+    stream = task.stream(model)
     for step in data["series"][0]:
-        chances, state = stepper.step(step, state)
+        chances = stream.step(step)
     whole = task.predict(model, data[:1])
     assert chances["first"] == pytest.approx(whole["p_first"].item(), abs=1e-5)
 
 
 def test_a_step_has_as_many_values_as_in_training():
     task, model = trained(waves(12), epochs=1, test_fraction=0.2, bidirectional=False)
-    stepper = task.stepper(model)
+    stream = task.stream(model)
     with pytest.raises(InputError, match="2 values"):
-        stepper.step([1.0], stepper.start())
+        stream.step([1.0])
 
 
 def test_noise_and_word_dropout_act_in_training_only(run):

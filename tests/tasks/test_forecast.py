@@ -386,19 +386,18 @@ def test_the_stream_gives_what_predict_gives(
 ) -> None:
     task, model, _ = learnt
     frame = waves(60)
-    stepper = task.stepper(model)
-    state = stepper.start()
+    stream = task.stream(model)
     for row, y in enumerate(frame["y"], 1):
-        out, state = stepper.step(y, state)
+        out = stream.step(y)
         if row in (1, 10, 24, 60):
             expected = task.predict(model, frame[:row])
             np.testing.assert_allclose(out["forecast"]["y"], expected["forecast"], atol=1e-5)
             np.testing.assert_allclose(out["q0.9"]["y"], expected["q0.9"], atol=1e-5)
-    assert sum(t.numel() for t in state) == 24 + 24 + 1
+    assert sum(t.numel() for t in stream.state) == 24 + 24 + 1
     with pytest.raises(InputError, match="no number"):
-        stepper.step("lots", state)
+        stream.step("lots")
     with pytest.raises(InputError, match="there is no 'y'"):
-        stepper.step({"x": 1.0}, state)
+        stream.step({"x": 1.0})
 
 
 def test_a_stream_with_a_calendar_keeps_time() -> None:
@@ -406,13 +405,12 @@ def test_a_stream_with_a_calendar_keeps_time() -> None:
     task = task_on(frame, horizon=3, lookback=12, max_steps=2)
     assert task.cycles == ["day"]
     model = trained(task)
-    stepper = task.stepper(model)
+    stream = task.stream(model)
     with pytest.raises(InputError, match="first step needs its time"):
-        stepper.step(1.0, stepper.start())
-    state = stepper.start()
+        stream.step(1.0)
     for row in range(20):
         value = {"y": frame["y"][row], "time": frame["time"][row]} if row == 0 else frame["y"][row]
-        out, state = stepper.step(value, state)
+        out = stream.step(value)
     expected = task.predict(model, frame[:20])
     np.testing.assert_allclose(out["forecast"]["y"], expected["forecast"], atol=1e-5)
     assert out["time"] == [str(t) for t in frame["time"][20:23]]

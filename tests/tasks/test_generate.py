@@ -537,27 +537,25 @@ def test_that_a_document_may_end_is_no_suggestion() -> None:
 
 def test_a_stream_gives_the_distribution_of_the_whole_text(writer: Any) -> None:
     task, model = writer
-    stepper = task.stepper(model)
-    state = stepper.start()
+    stream = task.stream(model)
     for symbol in "ab ":
-        found, state = stepper.step(symbol, state)
+        found = stream.step(symbol)
     assert sum(found.values()) == pytest.approx(1, abs=1e-5)
     expected = distribution(task, model, "ab ")
     scale = 1 - found["<unk>"]
     for symbol in "ab .!":
         assert found[symbol] == pytest.approx(expected[symbol] * scale, rel=1e-4)
     with pytest.raises(InputError, match="'ab' is 2 symbols"):
-        stepper.step("ab", state)
+        stream.step("ab")
 
 
 def test_a_residual_stack_writes_by_steps_what_it_reads_whole(book: Path) -> None:
     task, plain = made(book, num_layers=3)
     joined, model = made(book, num_layers=3, residual=True)
     model.load_state_dict(plain.state_dict())  # a connection has no weights
-    stepper = joined.stepper(model)
-    state = stepper.start()
+    stream = joined.stream(model)
     for symbol in "the cat":
-        found, state = stepper.step(symbol, state)
+        found = stream.step(symbol)
     expected = distribution(joined, model, "the cat")
     scale = 1 - found["<unk>"]
     for symbol in " cat":

@@ -436,6 +436,18 @@ def _seconds(offset: Any) -> float | None:
         return None
 
 
+def step_of(frequency: str) -> int | None:
+    """Return the microseconds of a step, or None where steps differ in length.
+
+    >>> step_of("15min"), step_of("D"), step_of("MS")
+    (900000000, 86400000000, None)
+    """
+    import pandas as pd
+
+    seconds = _seconds(pd.tseries.frequencies.to_offset(frequency))
+    return None if seconds is None else round(seconds * 1e6)
+
+
 _WORDS = (
     ("min", "minutes"),
     ("h", "hours"),
@@ -513,14 +525,25 @@ def cycles_of(frequency: str | None, rows: int, lookback: int) -> list[str]:
 
 
 def calendar(times: pd.DatetimeIndex, cycles: Sequence[str]) -> Floats:
-    """Where each moment lies in each cycle, as sine and cosine: `(T, 2 * cycles)`."""
+    """Return where each moment lies in each cycle, as sine and cosine: `(T, 2 * cycles)`."""
     if not cycles:
         return np.empty((len(times), 0))
-    seconds = np.asarray(times.hour * 3600 + times.minute * 60 + times.second, dtype=np.float64)
+    return places_in(times.to_numpy().astype("datetime64[us]"), cycles)
+
+
+def places_in(moments: NDArray[np.datetime64], cycles: Sequence[str]) -> Floats:
+    """Return where each moment lies in each cycle, as sine and cosine: `(T, 2 * cycles)`.
+
+    >>> places_in(np.array(["2024-01-01T06:00"], "datetime64[us]"), ["day"]).round(3).tolist()
+    [[1.0, 0.0]]
+    """
+    days = moments.astype("datetime64[D]")
+    seconds = (moments - days).astype("timedelta64[s]").astype(np.float64)
     place = {
         "day": seconds / CYCLES["day"],
-        "week": (np.asarray(times.day_of_week) * 86_400 + seconds) / CYCLES["week"],
-        "year": (np.asarray(times.day_of_year) - 1) / 365.2425,
+        # The first day of 1970 was a Thursday.
+        "week": ((days.astype(np.int64) + 3) % 7 * 86_400 + seconds) / CYCLES["week"],
+        "year": (days - days.astype("datetime64[Y]")).astype(np.float64) / 365.2425,
     }
     turns = [2 * np.pi * place[name] for name in cycles]
     return np.stack([wave(turn) for turn in turns for wave in (np.sin, np.cos)], axis=1)

@@ -8,9 +8,10 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from elman.nn.window_norm import Norm
-from elman.tasks.base import TaskSettings
 from elman.tasks.forecast.data import Panel, season_of
 from elman.tasks.forecast.windows import Ends
+from elman.tasks.settings import TaskSettings, other_default
+from elman.training.settings import ScheduleName
 
 STEPS = 2_000
 Metric = Literal["mase", "smape", "mse", "rmse", "mae", "scaled_mse", "scaled_mae", "crps", "wql"]
@@ -78,21 +79,13 @@ class ForecastSettings(TaskSettings):
         "last", description="taken out of each window: none, last, standard or revin"
     )
 
-    cell: str = Field("gru", description="recurrent cell, a name that `elman cells` lists")
-    dropout: float = Field(0.1, ge=0, lt=1, description="dropout around and between layers")
+    cell: str = other_default(TaskSettings, "cell", "gru")
+    dropout: float = other_default(TaskSettings, "dropout", 0.1)
     batch_size: int = Field(64, ge=1, description="windows in a batch, over all processes")
-    lr: float = Field(2e-3, gt=0, description="learning rate at its highest")
-    schedule: Literal["constant", "linear", "cosine", "onecycle", "step", "plateau"] = Field(
-        "cosine", description="course of the rate over the run, whatever bounds the run"
-    )
-    warmup: float = Field(
-        0.05,
-        ge=0,
-        description="rise of the rate at the start: a part of the run if below 1, or steps",
-    )
-    weight_decay: float = Field(
-        1e-4, ge=0, description="decay of weight matrices (never of biases, gains, diagonals)"
-    )
+    lr: float = other_default(TaskSettings, "lr", 2e-3)
+    schedule: ScheduleName = other_default(TaskSettings, "schedule", "cosine")
+    warmup: float = other_default(TaskSettings, "warmup", 0.05)
+    weight_decay: float = other_default(TaskSettings, "weight_decay", 1e-4)
 
     @field_validator("quantiles")
     @classmethod

@@ -7,73 +7,164 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 
 from elman.errors import InputError, nearest
-from elman.tasks.forecast.data import times_after
+from elman.tasks.base import device_of
+from elman.tasks.forecast.data import places_in, times_after
+from elman.tasks.forecast.windows import Scale
+from elman.tasks.streaming import packed, unpacked
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from elman.tasks.forecast.intervals import Calibrated
     from elman.tasks.forecast.task import Forecast
 
-StreamState = tuple[Tensor, Tensor, Tensor]
+Rows = tuple[Tensor, Tensor, Tensor]
 
 
-class ForecastStepper:
-    """Keeps the last values a forecast sees, so that memory stays constant however long it runs.
+class WindowStream:
+    """A forecaster on a stream, which reads its window of the past anew at every step.
 
-    State: the last `lookback` rows `(L, C)` float64, their times `(L,)` in microseconds since
-    1970 (0 without a calendar), and how many rows have come `()`. Before `lookback` rows have
-    come, the first stands for those before it, as in training.
+    A window is normalised by its own values, so that no state of the recurrence can be carried
+    from one to the next: a step costs what a forecast costs. Memory stays constant. Before
+    `lookback` rows have come, the first stands for those before it, as in training.
+
+    Attributes:
+        reads: what a step reads, in words.
+        state: the last `lookback` rows `(L, C)` float64, their times `(L,)` in microseconds since
+            1970 (0 without a calendar), and how many rows have come `()`. Setting None begins
+            anew.
     """
 
-    def __init__(self, task: Forecast, model: nn.Module) -> None:
+    def __init__(self, task: Forecast, model: Calibrated) -> None:
         if task.columns is not None:
             raise InputError(
                 "a model with covariates cannot stream: it would need their future at every step.",
                 fix="Use predict, with the covariates of the horizon in the data.",
             )
-        self.task, self.model = task, model
+        self._task, self._model = task, model.eval()
+        self._device = device_of(model)
+        self._scale = next(iter(task.scales.values())) if len(task.scales) == 1 else None
+        self._levels = [f"q{level:g}" for level in task.settings.quantiles]
+        self.reads = f"the last {task.lookback} rows, anew at every step"
+        self._begin()
 
-    def start(self) -> StreamState:
-        """Nothing has been seen."""
-        rows, columns = self.task.lookback, len(self.task.targets)
-        values = torch.zeros(rows, columns, dtype=torch.float64)
-        return values, torch.zeros(rows, dtype=torch.int64), torch.zeros((), dtype=torch.int64)
-
-    def step(self, value: Any, state: StreamState) -> tuple[dict[str, Any], StreamState]:
+    @torch.inference_mode()
+    def step(self, value: Any) -> dict[str, Any]:
         """Take one row and forecast what follows it.
 
         Args:
             value: a number, a row of them in the order of the targets, or a mapping from
                 target to number. Where the model reads the calendar, a mapping that also has
                 `"time"` in the first step; later ones follow by the frequency if they have none.
-            state: as `start` or `step` gave it.
 
         Returns:
             `{"forecast": {target: [H values]}, "q0.1": ..., "time": [H]}`, the time only where
-            the model reads the calendar; and the next state.
+            the model reads the calendar.
 
         Raises:
             InputError: a target is missing or no number, or there is no time to begin with.
         """
-        values, times, count = state
         row = self._row(value)
-        values = torch.cat([values[1:], row[None]])
-        seen = min(int(count) + 1, len(values))
-        index = None
-        if self.task.cycles:
-            import pandas as pd
+        moment = self._moment(value) if self._task.cycles else 0
+        # Nothing has changed where something above was refused.
+        length = len(self._values)
+        self._values[: length - 1] = self._values[1:]
+        self._times[: length - 1] = self._times[1:]
+        self._values[-1], self._times[-1] = row, moment
+        self._count += 1
+        if self._count < length:
+            first = length - self._count
+            self._values[:first], self._times[:first] = self._values[first], self._times[first]
+        return self._forecast()
 
-            moment = self._moment(value, int(times[-1]) if count else None)
-            times = torch.cat([times[1:], torch.tensor([moment])])
-            index = pd.DatetimeIndex(pd.to_datetime(times[-seen:].numpy(), unit="us"))
-        frame = self.task.continued(self.model, values[-seen:].numpy(), index)
-        return _by_target(frame, self.task.targets, index is not None), (values, times, count + 1)
+    @property
+    def state(self) -> Rows:
+        """The rows that the next forecast sees; a copy."""
+        return (
+            torch.from_numpy(self._values.copy()),
+            torch.from_numpy(self._times.copy()),
+            torch.tensor(self._count),
+        )
 
-    def _row(self, value: Any) -> Tensor:
-        targets = self.task.targets
+    @state.setter
+    def state(self, state: Rows | None) -> None:
+        if state is None:
+            self._begin()
+            return
+        values, times, count = state
+        self._values, self._times = values.numpy().copy(), times.numpy().copy()
+        self._count = int(count)
+
+    def snapshot(self) -> bytes:
+        """Return the memory as bytes (safetensors)."""
+        return packed(dict(zip(("values", "times", "count"), self.state, strict=True)))
+
+    def restore(self, snapshot: bytes) -> None:
+        """Put back a memory that `snapshot` of the same model returned.
+
+        Raises:
+            InputError: the bytes are damaged or come from another model.
+        """
+        found, own = unpacked(snapshot), self.state
+        tensors = [found.get(name) for name in ("values", "times", "count")]
+        for came, like in zip(tensors, own, strict=True):
+            if came is None or came.shape != like.shape or came.dtype != like.dtype:
+                raise InputError("this snapshot is of another model.")
+        self.state = (tensors[0], tensors[1], tensors[2])  # type: ignore[assignment]
+
+    def _begin(self) -> None:
+        rows, columns = self._task.lookback, len(self._task.targets)
+        self._values = np.zeros((rows, columns))
+        self._times = np.zeros(rows, dtype=np.int64)
+        self._count = 0
+
+    def _forecast(self) -> dict[str, Any]:
+        task, values = self._task, self._values
+        seen = values[-min(self._count, len(values)) :]
+        scale = self._scale or Scale.fit(seen, task.season, task.settings.log)
+        past = torch.from_numpy(scale.transform(values).astype(np.float32))[None]
+        known, ahead = None, None
+        if task.cycles:
+            ahead = self._ahead()
+            moments = np.concatenate([self._times, ahead]).view("datetime64[us]")
+            known = torch.from_numpy(places_in(moments, task.cycles).astype(np.float32))[None]
+            known = known.to(self._device)
+        y = self._model(past.to(self._device), known).cpu()
+        y = self._model.corrected(y).double()[0]
+        scaler = scale.scaler
+        # As in a batch of windows, whose shift and scale are float32.
+        size, centre = (
+            torch.from_numpy(part.astype(np.float32)).double()[None, :, None]
+            for part in (scaler.scale, scaler.shift)
+        )
+        own = y * size + centre
+        own = own.clamp(max=80.0).exp() if task.settings.log else own
+        out: dict[str, Any] = {}
+        for place, name in enumerate(["forecast", *self._levels]):
+            columns = own[..., place].T.tolist()
+            out[name] = dict(zip(task.targets, columns, strict=True))
+        if ahead is not None:
+            out["time"] = [_written(moment) for moment in ahead.view("datetime64[us]")]
+        return out
+
+    def _ahead(self) -> NDArray[np.int64]:
+        """Return the moments of the horizon, in microseconds."""
+        task = self._task
+        last, horizon = int(self._times[-1]), task.horizon
+        if task.step is not None:
+            return last + task.step * np.arange(1, horizon + 1)
+        import pandas as pd
+
+        assert task.frequency is not None
+        after = times_after(pd.Timestamp(last, unit="us"), horizon, task.frequency)
+        return np.array([_microseconds(moment) for moment in after])
+
+    def _row(self, value: Any) -> NDArray[np.float64]:
+        targets = self._task.targets
         if isinstance(value, Mapping):
             for name in targets:
                 if name not in value:
@@ -90,40 +181,39 @@ class ForecastStepper:
                 f"a step needs {len(targets)} values ({', '.join(targets)}), not {len(cells)}."
             )
         try:
-            row = torch.tensor([float(cell) for cell in cells], dtype=torch.float64)
+            row = np.array([float(cell) for cell in cells])
         except (TypeError, ValueError):
             raise InputError(f"there is something in {cells} that is no number.") from None
-        if not torch.isfinite(row).all() or (self.task.settings.log and bool((row <= 0).any())):
+        if not np.isfinite(row).all() or (self._task.settings.log and (row <= 0).any()):
             raise InputError(f"there is a value in {cells} that cannot be used.")
         return row
 
-    def _moment(self, value: Any, last: int | None) -> int:
-        """The time of this row, in microseconds."""
-        import pandas as pd
+    def _moment(self, value: Any) -> int:
+        """Return the time of this row, in microseconds."""
+        task = self._task
+        given = value.get(task.settings.time or "time") if isinstance(value, Mapping) else None
+        if given is not None:
+            import pandas as pd
 
-        told = value.get(self.task.settings.time or "time") if isinstance(value, Mapping) else None
-        if told is not None:
-            return _microseconds(pd.Timestamp(told))
-        if last is None:
+            return _microseconds(pd.Timestamp(given))
+        if not self._count:
             raise InputError(
                 "the first step needs its time, because this model reads the calendar.",
                 fix='Give a mapping, such as {"time": "2024-01-31 12:00", ...}.',
             )
-        assert self.task.frequency is not None
-        after = times_after(pd.Timestamp(last, unit="us"), 1, self.task.frequency)[0]
-        return _microseconds(after)
+        last = int(self._times[-1])
+        if task.step is not None:
+            return last + task.step
+        import pandas as pd
+
+        assert task.frequency is not None
+        return _microseconds(times_after(pd.Timestamp(last, unit="us"), 1, task.frequency)[0])
 
 
 def _microseconds(moment: pd.Timestamp) -> int:
     return int(moment.to_datetime64().astype("datetime64[us]").astype(np.int64))
 
 
-def _by_target(frame: pd.DataFrame, targets: list[str], timed: bool) -> dict[str, Any]:
-    out: dict[str, Any] = {
-        column: {t: frame.loc[frame["target"] == t, column].tolist() for t in targets}
-        for column in frame.columns
-        if column == "forecast" or column.startswith("q")
-    }
-    if timed:
-        out["time"] = [str(t) for t in frame.loc[frame["target"] == targets[0], "time"]]
-    return out
+def _written(moment: np.datetime64) -> str:
+    """Return a moment as pandas writes it."""
+    return str(moment.astype("datetime64[s]")).replace("T", " ")

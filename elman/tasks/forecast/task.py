@@ -8,6 +8,7 @@ horizon at once: a point and quantiles.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -19,13 +20,14 @@ from elman.errors import InputError
 from elman.nn.segment import DirectForecaster, SegmentForecaster
 from elman.scoring import Evaluation
 from elman.scoring.forecasts import score, window_sums
-from elman.tasks.base import Sample, Section, Stepper, TaskSettings, device_of
+from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.forecast import baselines as forecast_baselines
 from elman.tasks.forecast import data as forecast_data
 from elman.tasks.forecast.baselines import Forecaster
 from elman.tasks.forecast.data import Panel, Series, read_panel
 from elman.tasks.forecast.intervals import Calibrated
 from elman.tasks.forecast.settings import ForecastSettings, decided, sized
+from elman.tasks.forecast.stream import WindowStream
 from elman.tasks.forecast.tables import apart, table, times_of
 from elman.tasks.forecast.windows import (
     Batch,
@@ -55,7 +57,7 @@ class Forecast:
 
     name: ClassVar[str] = "forecast"
     summary: ClassVar[str] = "the next values of one or many series, with intervals"
-    Settings: ClassVar[type[TaskSettings]] = ForecastSettings
+    Settings = ForecastSettings
     higher_is_better = False
 
     def __init__(
@@ -72,13 +74,41 @@ class Forecast:
         self.frequency: str | None = about["frequency"]
         self.cycles: list[str] = about["cycles"]
         self.columns = Scaler.from_json(about["columns"]) if about["columns"] else None
-        self._scales = scales
+        self.scales = scales
         self._ends = ends or []
         self._data: Held | None = None
         if panel is not None:
             self._data = self._hold(panel, [scales[s.name] for s in panel.series])
 
     # Data
+
+    @classmethod
+    def modalities(cls) -> list[str]:
+        """Return series."""
+        return ["series"]
+
+    @classmethod
+    def reads(cls, modality: str) -> None:
+        """Return None: a forecast cuts windows out of series in its own way."""
+
+    @classmethod
+    def recorded(cls, values: dict[str, Any], assets: dict[str, Any]) -> ForecastSettings:
+        """Return the settings of a run."""
+        return cls.Settings.of(values)
+
+    @classmethod
+    def from_format_1(cls, assets: dict[str, Any]) -> dict[str, Any]:
+        """Return the assets of a run of format 1, which have not changed."""
+        return assets
+
+    @classmethod
+    def example(cls, modality: str, n: int, seed: int = 0) -> pd.DataFrame:
+        """Return a table of one noisy wave over `n` days."""
+        import pandas as pd
+
+        noise = np.random.default_rng(seed).normal(scale=0.2, size=n)
+        wave = 10 + 3 * np.sin(2 * np.pi * np.arange(n) / 7) + noise
+        return pd.DataFrame({"date": pd.date_range("2024-01-01", periods=n), "sales": wave})
 
     @classmethod
     def from_data(
@@ -138,7 +168,7 @@ class Forecast:
                 "cycles": self.cycles,
                 "columns": self.columns.to_json() if self.columns else None,
             },
-            "scales": {name: scale.to_json() for name, scale in self._scales.items()},
+            "scales": {name: scale.to_json() for name, scale in self.scales.items()},
         }
 
     def describe(self) -> dict[str, Any]:
@@ -175,8 +205,14 @@ class Forecast:
         return self.settings.lookback or 1
 
     @property
-    def _season(self) -> int:
+    def season(self) -> int:
+        """Steps in a season."""
         return self.settings.season or 1
+
+    @cached_property
+    def step(self) -> int | None:
+        """Microseconds between rows, or None where months and the like differ in length."""
+        return None if self.frequency is None else forecast_data.step_of(self.frequency)
 
     @property
     def _here(self) -> Held:
@@ -254,8 +290,8 @@ class Forecast:
     def _scales_of(self, panel: Panel, ends: Sequence[int]) -> list[Scale]:
         """Of a series that was trained on, the scale it had; else from the past up to its end."""
         return [
-            self._scales.get(s.name)
-            or Scale.fit(s.values[max(0, e - self.lookback) : e], self._season, self.settings.log)
+            self.scales.get(s.name)
+            or Scale.fit(s.values[max(0, e - self.lookback) : e], self.season, self.settings.log)
             for s, e in zip(panel.series, ends, strict=True)
         ]
 
@@ -334,7 +370,7 @@ class Forecast:
         The linear map needs the training part: it is left out of a model that was loaded.
         """
         held, origins, begins = self._to_score(data)
-        points = forecast_baselines.rules(held, begins, self._season)
+        points = forecast_baselines.rules(held, begins, self.season)
         if self._data is not None:
             train, valid = self._train_origins(), self._valid_origins(MOST_VALIDATION_WINDOWS)
             fitted = forecast_baselines.linear(self._data.windows, train, valid, held)
@@ -429,7 +465,7 @@ class Forecast:
         return Evaluation(units, self._score, predictions)
 
     def _apart(self, origins: Origins) -> Origins:
-        return apart(origins, self.horizon, self._season, len(self.targets))
+        return apart(origins, self.horizon, self.season, len(self.targets))
 
     def _table(
         self, held: Held, origins: Origins, forecaster: Forecaster, *, truth: bool = True
@@ -456,21 +492,6 @@ class Forecast:
         origins = Origins(np.arange(len(ends)), np.array(ends))
         return self._table(held, origins, self._forecaster(model, held), truth=False)
 
-    def continued(self, model: nn.Module, values: Floats, times: Any = None) -> pd.DataFrame:
-        """Forecasts of what follows `values` `(T, C)` of one series, as `predict` gives them.
-
-        Args:
-            model: the trained model.
-            values: the newest rows; as many as the lookback are seen.
-            times: of these rows, where the model reads the calendar.
-        """
-        name = next(iter(self._scales)) if len(self._scales) == 1 else ""
-        series = Series(name, values, np.empty((len(values), 0)), times)
-        panel = Panel([series], self.targets, [], self.frequency)
-        held = self._hold(panel, self._scales_of(panel, [len(values)]), ahead=self.horizon)
-        origins = Origins(np.zeros(1, dtype=np.int64), np.array([len(values)]))
-        return self._table(held, origins, self._forecaster(model, held), truth=False)
-
     def sections(self, model: nn.Module, evaluation: Evaluation) -> list[Section]:
         """Forecasts with intervals beside the truth, and how errors grow with the step."""
         from elman.tasks.forecast.figures import by_step, forecasts
@@ -479,21 +500,20 @@ class Forecast:
         assert shown is not None
         held, origins, begins = self._to_score(None)
         origins = self._apart(origins)
-        rules = forecast_baselines.rules(held, begins, self._season)
+        rules = forecast_baselines.rules(held, begins, self.season)
         name = next((n for n in rules if n.startswith("seasonal")), "last value")
         missed = held.truth(origins) - rules[name](origins)
         beside = np.abs(missed / held.spread[origins.series][:, None]).mean(axis=(0, 2))
         series = {s.name: s for s in held.panel.series}
         return [
-            forecasts(shown, series, self._season),
-            by_step(shown, self._scales, {name: beside}),
+            forecasts(shown, series, self.season),
+            by_step(shown, self.scales, {name: beside}),
         ]
 
-    def stepper(self, model: nn.Module) -> Stepper:
-        """A value in, the forecast of what follows out."""
-        from elman.tasks.forecast.stream import ForecastStepper
-
-        return ForecastStepper(self, model)
+    def stream(self, model: nn.Module) -> WindowStream:
+        """Return the model on a stream: a row of values in, the forecast of what follows out."""
+        assert isinstance(model, Calibrated)
+        return WindowStream(self, model)
 
 
 class _Objective:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from elman.nn import Recurrent
 from elman.nn.dropout import locked
+from elman.nn.stream import ModelStream
 from elman.tasks.generate.corpus import Tokens
 
 WARM_UP = 1000
@@ -95,6 +96,19 @@ class LanguageModel(nn.Module):
         """Tokens `(T, B)` to scores of the token after each, `(T, B, symbols)`, and the state."""
         output, state = self.read(tokens, state, reset)
         return self.scores(self.dropped(output)), state
+
+    def stream(self, batch: int = 1) -> ModelStream:
+        """Return the model on a stream: symbols `(B,)` in, scores of the next `(B, symbols)` out.
+
+        Args:
+            batch: rows that go side by side.
+        """
+        weight = self.embedding.weight if self.head is None else self.head.weight
+        scores = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
+        scores.weight, scores.bias = nn.Parameter(weight), self.bias
+        parts: list[tuple[str, nn.Module]] = [("embedding", self.embedding)]
+        parts += [("recurrent", self.recurrent), ("between", self.between), ("scores", scores)]
+        return ModelStream(parts, batch)
 
     def _dropped(self, x: Tensor) -> Tensor:
         if self.variational:

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -20,15 +20,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from elman.data import Batches, Stream, StreamBatch, Vocabulary, bucketed, duplicates
+from elman.data.vocabulary import Unit
 from elman.errors import InputError
-from elman.nn import Recurrent
+from elman.modalities.text import Text, TextCodec, VocabularySettings
 from elman.scoring import Evaluation
 from elman.scoring.baselines.ngram import KneserNey
-from elman.tasks.base import Sample, Section, Stepper, TaskSettings, device_of
+from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.generate.corpus import Documents, Tokens, encode, find
 from elman.tasks.generate.language_model import IGNORED, LanguageModel, costs, padded, short
-from elman.tasks.generate.writing import SymbolStepper, Writer
+from elman.tasks.generate.writing import SymbolStream, Writer
+from elman.tasks.settings import TaskSettings, other_default
 from elman.training import Objective, TruncatedBPTT
+from elman.training.settings import Precision, ScheduleName
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,16 +51,14 @@ _EPOCHS = 20
 _LOOK_AT_LEAST, _LOOK_AT_MOST, _DEPENDENCE_OF = 200, 400, 1_000_000
 
 
-class GenerateSettings(TaskSettings):
+class GenerateSettings(TaskSettings, VocabularySettings):
     """Settings of a language model."""
 
-    unit: Literal["characters", "words", "subwords"] = Field(
-        "characters", description="what one symbol is"
-    )
     text: str | None = Field(
         None, description="column of a table that holds the text, a document a row"
     )
-    lower: bool = Field(False, description="put the text in lower case")
+    unit: Unit = other_default(VocabularySettings, "unit", "characters")
+    lower: bool = other_default(VocabularySettings, "lower", False)
     punctuation: bool | None = Field(
         None, description="words: marks are words of their own (default: where the text needs it)"
     )
@@ -67,19 +68,19 @@ class GenerateSettings(TaskSettings):
     min_count: int | None = Field(
         None, ge=1, description="rarer symbols are unknown (default: 1; 2 for words of plain text)"
     )
-
-    hidden_size: int = Field(256, ge=1, description="units in each recurrent layer")
-    num_layers: int = Field(2, ge=1, description="recurrent layers on top of each other")
     embedding_size: int | None = Field(
         None,
         ge=1,
         description="features of a symbol (default: 64 of a character, else hidden_size)",
     )
+
+    hidden_size: int = other_default(TaskSettings, "hidden_size", 256)
+    num_layers: int = other_default(TaskSettings, "num_layers", 2)
+    dropout: float = other_default(TaskSettings, "dropout", 0.2)
     tied: bool = Field(False, description="scores share the embedding's weights")
     init_scale: float | None = Field(
         None, gt=0, description="all parameters begin uniform in ±this (default: the cell's own)"
     )
-    dropout: float = Field(0.2, ge=0, lt=1, description="dropout around and between layers")
     variational: bool = Field(False, description="dropout masks stay the same in every step")
     embedding_dropout: float = Field(0.0, ge=0, lt=1, description="dropout of whole symbols")
     activation_penalty: float = Field(
@@ -99,11 +100,9 @@ class GenerateSettings(TaskSettings):
         description="rows of text in a batch; short documents are run whole, as many at a time as "
         "have batch_size x k1 symbols",
     )
-    lr: float = Field(4e-3, gt=0, description="learning rate at its highest")
-    schedule: Literal["constant", "linear", "cosine", "onecycle", "step", "plateau"] = Field(
-        "cosine", description="course of the rate over the run, whatever bounds the run"
-    )
-    precision: Literal["float32", "bf16"] = Field(
+    lr: float = other_default(TaskSettings, "lr", 4e-3)
+    schedule: ScheduleName = other_default(TaskSettings, "schedule", "cosine")
+    precision: Precision = Field(
         "bf16", description="precision of training's forward pass; scores are always in float32"
     )
 
@@ -113,23 +112,50 @@ class Generate:
 
     name: ClassVar[str] = "generate"
     summary: ClassVar[str] = "language models over characters, words or subwords; new text"
-    Settings: ClassVar[type[TaskSettings]] = GenerateSettings
+    Settings = GenerateSettings
     higher_is_better = False
 
     def __init__(
         self,
         settings: GenerateSettings,
-        vocabulary: Vocabulary,
+        codec: TextCodec,
         documents: int,
         parts: dict[str, Documents],
         tokens: dict[str, Tokens],
     ) -> None:
-        self.settings, self.vocabulary, self.documents = settings, vocabulary, documents
+        self.settings, self.codec, self.documents = settings, codec, documents
+        self.vocabulary = codec.vocabulary
         self._parts, self._tokens = parts, tokens
         characters = settings.unit == "characters"
         self.metric = "bits_per_character" if characters else "perplexity"
 
     # Data
+
+    @classmethod
+    def modalities(cls) -> list[str]:
+        """Return text."""
+        return ["text"]
+
+    @classmethod
+    def reads(cls, modality: str) -> None:
+        """Return None: a language model reads symbols in its own way."""
+
+    @classmethod
+    def recorded(cls, values: dict[str, Any], assets: dict[str, Any]) -> GenerateSettings:
+        """Return the settings of a run."""
+        return cls.Settings.of(values)
+
+    @classmethod
+    def example(cls, modality: str, n: int, seed: int = 0) -> pd.DataFrame:
+        """Return a table of `n` made-up documents."""
+        import pandas as pd
+
+        return pd.DataFrame({"text": Text.example(n, np.random.default_rng(seed))})
+
+    @classmethod
+    def from_format_1(cls, assets: dict[str, Any]) -> dict[str, Any]:
+        """Return the assets of a run of format 1 as this format has them."""
+        return {"input": {"vocabulary": assets["vocabulary"]}, "corpus": assets["corpus"]}
 
     @classmethod
     def from_data(
@@ -163,21 +189,17 @@ class Generate:
             name: encode(part, vocabulary, ended=documents > 1) for name, part in parts.items()
         }
         _check(tokens, whole)
-        return cls(settings, vocabulary, documents, parts, tokens)
+        return cls(settings, TextCodec(vocabulary, settings), documents, parts, tokens)
 
     @classmethod
     def from_assets(cls, settings: GenerateSettings, assets: dict[str, Any]) -> Self:
         """The task of a finished run, without its data."""
-        about = assets["vocabulary"]
-        vocabulary = Vocabulary.from_json(about)
-        return cls(settings, vocabulary, assets["corpus"]["documents"], {}, {})
+        codec = Text.codec(assets["input"], settings)
+        return cls(settings, codec, assets["corpus"]["documents"], {}, {})
 
     def assets(self) -> dict[str, Any]:
         """The vocabulary, and whether there were documents that end."""
-        return {
-            "vocabulary": self.vocabulary.to_json(),
-            "corpus": {"documents": self.documents},
-        }
+        return {"input": self.codec.to_json(), "corpus": {"documents": self.documents}}
 
     def describe(self) -> dict[str, Any]:
         """Sizes of the parts, of the vocabulary, and what the parts share."""
@@ -222,18 +244,7 @@ class Generate:
         settings = self.settings
         size = settings.embedding_size
         assert size is not None  # decided with the data
-        recurrent = Recurrent(
-            settings.cell,
-            size,
-            settings.hidden_size,
-            settings.num_layers,
-            dropout=settings.dropout if settings.num_layers > 1 else 0.0,
-            variational=settings.variational,
-            recurrent_dropout=settings.recurrent_dropout,
-            zoneout=settings.zoneout,
-            residual=settings.residual,
-            **settings.cell_options,
-        )
+        recurrent = settings.build(size, variational=settings.variational)
         model = LanguageModel(
             len(self.vocabulary),
             size,
@@ -334,7 +345,7 @@ class Generate:
 
         return Sample(
             loss,
-            self.settings.unit,
+            self.codec.unit,
             [self.vocabulary.symbols[i] for i in inputs[:, 0].tolist()],
             series=np.asarray(tokens.ids[:_DEPENDENCE_OF], np.int64),
         )
@@ -406,9 +417,9 @@ class Generate:
         """The likeliest next words; see `Writer.complete`."""
         return self._writer(model).complete(prompt, n)
 
-    def stepper(self, model: nn.Module) -> Stepper:
-        """A symbol in, the probability of every next symbol out."""
-        return SymbolStepper(self._writer(model))
+    def stream(self, model: nn.Module) -> SymbolStream:
+        """Return the model on a stream: a symbol in, the probability of every next one out."""
+        return SymbolStream(self._writer(model))
 
     def _writer(self, model: nn.Module) -> Writer:
         return Writer(cast(LanguageModel, model), self.vocabulary, ends=self.documents > 1)

@@ -16,6 +16,7 @@ from elman.nn import state as states
 from elman.tasks.base import device_of
 from elman.tasks.generate import completion
 from elman.tasks.generate.language_model import LanguageModel
+from elman.tasks.streaming import packed, unpacked
 
 _SENTENCE_ENDS = {".", "!", "?", "\n"}
 
@@ -147,38 +148,67 @@ class Writer:
         return prompt + (" " if apart and text[:1].strip() else "") + text
 
 
-class SymbolStepper:
-    """The model one symbol at a time; the state is nested tuples of tensors."""
+class SymbolStream:
+    """The model one symbol at a time, begun as a document begins."""
 
     def __init__(self, writer: Writer) -> None:
-        self.model, self.vocabulary = writer.model.eval(), writer.vocabulary
+        self.vocabulary = writer.vocabulary
+        self._stream = writer.model.eval().stream()
+        self._device = device_of(writer.model)
+        self._begin()
 
     @torch.inference_mode()
-    def start(self) -> Any:
-        """The state at the beginning of a document."""
-        assert self.vocabulary.bos is not None
-        return self._read(self.vocabulary.bos, None)[1]
-
-    @torch.inference_mode()
-    def step(self, value: str, state: Any) -> tuple[dict[str, float], Any]:
-        """One symbol as text; the probability of each symbol after it.
+    def step(self, value: str) -> dict[str, float]:
+        """Return the probability of each symbol after one more, given as text.
 
         Raises:
             InputError: the text is not exactly one symbol.
         """
+        if not isinstance(value, str):
+            raise InputError(
+                f"A step of a text is a string, not {type(value).__name__}.",
+                fix=f"Give one of the {self.vocabulary.unit}.",
+            )
         ids = self.vocabulary.encode(value)
         if len(ids) != 1:
             raise InputError(
                 f"{value!r} is {len(ids)} symbols; a stream of {self.vocabulary.unit} takes one "
                 "at a time."
             )
-        scores, state = self._read(int(ids[0]), state)
-        probabilities = scores[0, 0].softmax(-1).tolist()
-        return dict(zip(self.vocabulary.symbols, probabilities, strict=True)), state
+        scores = self._read(int(ids[0]))
+        return dict(zip(self.vocabulary.symbols, scores.softmax(-1).tolist(), strict=True))
 
-    def _read(self, symbol: int, state: Any) -> tuple[Tensor, Any]:
-        scores, state = self.model(torch.tensor([[symbol]], device=device_of(self.model)), state)
-        return scores, state
+    @property
+    def state(self) -> Any:
+        """The memory: nested tuples of tensors. Setting None begins a document anew."""
+        return self._stream.state
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        self._stream.state = state
+        if state is None:
+            self._begin()
+
+    def snapshot(self) -> bytes:
+        """Return the memory as bytes (safetensors)."""
+        return packed(self._stream.snapshot())
+
+    def restore(self, snapshot: bytes) -> None:
+        """Put back a memory that `snapshot` of the same model returned.
+
+        Raises:
+            InputError: the bytes are damaged or come from another model.
+        """
+        self._stream.restore(unpacked(snapshot))
+
+    @torch.inference_mode()
+    def _begin(self) -> None:
+        assert self.vocabulary.bos is not None
+        self._read(self.vocabulary.bos)
+
+    def _read(self, symbol: int) -> Tensor:
+        scores: Tensor = self._stream.step(torch.tensor([symbol], device=self._device))[0]
+        return scores
 
 
 def _in_word(letter: str) -> bool:

@@ -10,12 +10,15 @@ import pandas as pd
 import pytest
 
 from elman.errors import InputError
-from elman.tasks import labelled
-from elman.tasks.classify import Classify, ClassifySettings
+from elman.modalities import MODALITIES
+from elman.tasks import reading
+from elman.tasks.answers import Labels
+from elman.tasks.classify import Classify
+from elman.tasks.settings import settings_of
 
 
 def layout_of(data, **told):
-    return labelled.find_layout(labelled.read(data), **told)
+    return reading.find_layout(reading.read(data), Labels, list(MODALITIES), **told)
 
 
 def write(file: Path, text: str) -> Path:
@@ -25,7 +28,7 @@ def write(file: Path, text: str) -> Path:
 
 
 def made(data, valid=None, test=None, **settings) -> Classify:
-    return Classify.from_data(data, ClassifySettings(**settings), valid=valid, test=test)
+    return Classify.from_data(data, settings_of(Classify, settings), valid=valid, test=test)
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ def test_label_is_found_by_its_few_values(reviews):
 def test_columns_can_be_told(reviews):
     found = layout_of(reviews, text="sentiment", target="stars")
     assert (found.inputs, found.target) == (("sentiment",), "stars")
-    assert labelled.examples(labelled.read(reviews), found).labels[:2] == ["1", "5"]
+    assert reading.examples(reading.read(reviews), found, Labels).answers[:2] == ["1", "5"]
 
 
 def test_a_wrong_name_is_answered_with_the_nearest(reviews):
@@ -75,11 +78,11 @@ def test_what_cannot_be_guessed_is_asked_for():
 
 def test_rows_of_numbers_are_series_that_may_end_early(tmp_path):
     file = write(tmp_path / "s.csv", "label,t0,t1,t2\na,1,2,3\nb,4,5,\na,7,8,9\nb,1,1,1\n")
-    table = labelled.read(file)
-    layout = labelled.find_layout(table)
-    found = labelled.examples(table, layout)
+    table = reading.read(file)
+    layout = reading.find_layout(table, Labels, list(MODALITIES))
+    found = reading.examples(table, layout, Labels)
     assert [x[:, 0].tolist() for x in found.inputs[:2]] == [[1, 2, 3], [4, 5]]
-    assert found.labels == ["a", "b", "a", "b"]
+    assert found.answers == ["a", "b", "a", "b"]
 
 
 def test_a_hole_in_a_series_is_refused_with_row_and_column(tmp_path):
@@ -104,11 +107,13 @@ def long_table() -> pd.DataFrame:
 
 
 def test_a_long_table_is_one_series_a_group_in_the_order_of_time():
-    table = labelled.read(long_table())
-    layout = labelled.find_layout(table, target="who", group="walk", time="at")
+    table = reading.read(long_table())
+    layout = reading.find_layout(
+        table, Labels, list(MODALITIES), target="who", group="walk", time="at"
+    )
     assert (layout.form, layout.inputs) == ("long", ("x", "y"))
-    found = labelled.examples(table, layout)
-    by_name = dict(zip(found.names, zip(found.inputs, found.labels, strict=True), strict=True))
+    found = reading.examples(table, layout, Labels)
+    by_name = dict(zip(found.names, zip(found.inputs, found.answers, strict=True), strict=True))
     series, label = by_name["w1"]
     assert (series.tolist(), label) == ([[1, 0], [2, -1], [3, -2], [4, -3]], "b")
 
@@ -146,7 +151,7 @@ def test_folders_of_folders_as_imdb_has_them(tmp_path):
         for label in ("pos", "neg"):
             for i in range(4):
                 write(tmp_path / part / label / f"{i}.txt", f"{part} {label}\n{i}\n")
-    found = labelled.parts(tmp_path)
+    found = reading.parts(tmp_path)
     assert {part: len(paths) for part, paths in found.items()} == {"train": 8, "test": 8}
     task = made(tmp_path)
     assert task.classes == ["neg", "pos"]
@@ -197,18 +202,18 @@ def test_one_class_is_refused(tmp_path):
 def test_split_keeps_the_proportions_and_is_made_before_the_fit(reviews):
     task = made(reviews, text="review", target="sentiment", test_fraction=0.25, valid_fraction=0.25)
     for part in ("train", "valid", "test"):
-        labels = task._parts[part].labels
+        labels = task._parts[part].answers
         assert labels.count("good") == labels.count("bad")
     numbers = {text.split()[2] for text in task._parts["train"].inputs}
-    assert set(task.encoder.symbols) & {str(i) for i in range(40)} == numbers
+    assert set(task.codec.vocabulary.symbols) & {str(i) for i in range(40)} == numbers
 
 
 def test_scaler_sees_the_training_part_only(tmp_path):
     train = write(tmp_path / "a_TRAIN.ts", TS + "0,2:0,20:a\n0,2:0,20:b\n" * 4)
     test = write(tmp_path / "a_TEST.ts", TS + "900,900:9,9:a\n")
     task = made(train, test=test)
-    assert task.encoder.shift.tolist() == [1, 10]
-    assert task.encoder.scale.tolist() == [1, 10]
+    assert task.codec.scaler.shift.tolist() == [1, 10]
+    assert task.codec.scaler.scale.tolist() == [1, 10]
 
 
 def test_few_examples_are_not_held_out_unless_asked(reviews):
@@ -219,7 +224,7 @@ def test_few_examples_are_not_held_out_unless_asked(reviews):
 
 def test_what_was_chosen_is_chosen_again(reviews):
     task = made(reviews, target="sentiment", text="review")
-    again = Classify.from_data(reviews, ClassifySettings(**task.settings.model_dump()))
+    again = Classify.from_data(reviews, settings_of(Classify, task.settings.model_dump()))
     assert again.settings == task.settings
     assert again.layout == task.layout
     assert again.describe() == task.describe()

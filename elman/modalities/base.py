@@ -1,0 +1,251 @@
+"""The protocol between tasks and modalities.
+
+A modality says which columns hold its sequences and fits a codec on the training part. A codec
+owns everything about a sequence that a task would otherwise ask its name for: arrays and batches,
+the layers that read them, augmentation, features for baselines, steps of a stream, and what a
+report or the doctor shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field, model_validator
+from torch import Generator, Tensor, nn
+
+from elman.nn.conv import FrontNorm
+
+if TYPE_CHECKING:
+    from elman.data import Table
+
+Array = NDArray[Any]
+Size = Annotated[int, Field(ge=1)]
+
+
+class Padded(NamedTuple):
+    """Sequences side by side: `inputs` `(B, T)` symbols or `(B, T, C)` numbers, `lengths` `(B,)`.
+
+    Steps beyond a length hold padding: the codec's padding symbol, or zero.
+    """
+
+    inputs: Tensor
+    lengths: Tensor
+
+    def to(self, device: Any) -> Padded:
+        """Return the batch on a device."""
+        return Padded(self.inputs.to(device), self.lengths.to(device))
+
+
+class Mixture(NamedTuple):
+    """Each sequence of a batch mixed with another: `share` of it, the rest of row `others`."""
+
+    batch: Padded
+    others: Tensor
+    share: float
+
+
+@dataclass(frozen=True)
+class Features:
+    """A fixed number of features of a sequence, fitted on the training part.
+
+    Attributes:
+        title: the name of a baseline on them, with the model's name to be filled in:
+            `"{} on summary features"`.
+        train: features of the training cells, `(n, F)`, dense or sparse.
+        of: features of other cells.
+        counts: features that count occurrences, for methods made for counts; None where none do.
+    """
+
+    title: str
+    train: Any
+    of: Callable[[Sequence[Any]], Any]
+    counts: Features | None = None
+
+
+@dataclass(frozen=True)
+class Distance:
+    """A distance between sequences that is sound for the modality.
+
+    Attributes:
+        name: of the nearest-neighbour baseline that uses it.
+        nearest: from training and other arrays (as `encode` gives them) to the place of the
+            nearest training sequence for each of the others, `(n,)`; None where it would take too
+            long.
+    """
+
+    name: str
+    nearest: Callable[[Sequence[Array], Sequence[Array]], NDArray[np.int64] | None]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A sequence as people see it.
+
+    Attributes:
+        steps: a word or a number for each step.
+        pieces: of a text, what each step stands for; joined they are the text.
+        picture: `(rows, columns)` brightness or energy, drawn as an image.
+    """
+
+    steps: list[str] | list[float]
+    pieces: list[str] | None = None
+    picture: Array | None = None
+
+
+class Place(Protocol):
+    """Where a sequence stands in a table; the part of a task's layout that a modality reads."""
+
+    @property
+    def form(self) -> str:
+        """`"cell"`: one cell; `"row"`: numbers of a row; `"long"`: rows of a group."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Columns."""
+
+
+class ModalitySettings(BaseModel):
+    """Settings that mean something for a modality; a task's settings are joined with them."""
+
+    needs: ClassVar[dict[str, Any]] = {}
+
+    max_length: int | None = Field(
+        None, ge=1, description="steps of a sequence at most, the rest is cut off"
+    )
+    input_dropout: float = Field(
+        0.0, ge=0, lt=1, description="dropout of what the recurrence reads, one mask a sequence"
+    )
+    front_channels: list[int] = Field(
+        default_factory=list, description="channels of each convolution before the recurrence"
+    )
+    front_kernel: Size | list[Size] = Field(
+        5, description="steps that each convolution sees; a list has one number for each"
+    )
+    front_stride: Size | list[Size] = Field(
+        2, description="steps that each convolution moves on; a list has one number for each"
+    )
+    front_norm: FrontNorm = Field(
+        "none",
+        description="after each convolution: instance scales each channel of a sequence, batch "
+        "scales each channel of a batch",
+    )
+    front_beside: bool = Field(
+        False, description="the convolutions read beside the recurrence, not before it"
+    )
+
+    @model_validator(mode="after")
+    def _one_for_each_convolution(self) -> Self:
+        for name in ("front_kernel", "front_stride"):
+            given = getattr(self, name)
+            if isinstance(given, list) and len(given) != len(self.front_channels):
+                raise ValueError(
+                    f"{name} has {len(given)} entries, front_channels {len(self.front_channels)}"
+                )
+        return self
+
+
+class Codec(Protocol):
+    """A modality fitted on the training part; see the module."""
+
+    modality: ClassVar[str]
+    unit: str
+    """One step in words, in the plural."""
+    distances: tuple[Distance, ...]
+    """Distances for nearest neighbours; empty where none is sound."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values that `Modality.codec` turns back into this codec."""
+
+    def encode(self, cell: Any) -> Array:
+        """Return symbols `(T,)` or numbers `(T, C)`, cut to the longest allowed."""
+
+    def decode(self, array: Array) -> Any:
+        """Return the cell that `encode` would turn into `array`, as nearly as can be."""
+
+    def refuse(self, cell: Any) -> str | None:
+        """Return what is wrong with a cell that was not among those of training, or None."""
+
+    def batch(self, arrays: Sequence[Array]) -> Padded:
+        """Return the arrays side by side, padded."""
+
+    def reader(self) -> tuple[nn.Module, int]:
+        """Return a module from a batch's inputs to `(B, T, F)`, and F."""
+
+    def front(self, size: int) -> Any:
+        """Return the convolutions that the settings ask for, on `size` features, or None."""
+
+    def augment(self, batch: Padded, generator: Generator | None = None) -> Padded:
+        """Return a training batch altered at random; torch's own generator where none is given."""
+
+    def mixed(self, batch: Padded) -> Mixture | None:
+        """Return the batch with its rows mixed, where the settings ask for it."""
+
+    def features(self, cells: Sequence[Any]) -> Features:
+        """Return features fitted on training cells."""
+
+    def step(self, value: Any) -> Tensor:
+        """Return a piece of a stream, in the user's own terms, as steps `(1, n)` or `(1, n, C)`.
+
+        Raises:
+            InputError: the value is empty or of another kind.
+        """
+
+    def show(self, array: Array) -> Shown:
+        """Return a sequence as people see it."""
+
+    def told(self, cell: Any) -> str | None:
+        """Return the cell as a table of predictions repeats it, or None where it cannot."""
+
+
+class Modality(Protocol):
+    """What a sequence is made of; all methods belong to the class."""
+
+    name: ClassVar[str]
+    extra: ClassVar[str | None]
+    """The pip extra that it needs, if any."""
+    modules: ClassVar[tuple[str, ...]]
+    """Modules that the extra brings."""
+    summary: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]]
+    """Kinds of columns of which one cell is a sequence."""
+    forms: ClassVar[tuple[str, ...]]
+    """Forms of a table that can be read; see `Place`."""
+    Settings: ClassVar[type[ModalitySettings]]
+    suited: ClassVar[dict[str, Any]]
+    """Values of a task's settings that suit the modality, where nothing else was given."""
+
+    @classmethod
+    def cells(
+        cls, table: Table, place: Place, rows: list[list[int]] | None, strict: bool
+    ) -> list[Any]:
+        """Return one cell a sequence.
+
+        Args:
+            table: typed columns.
+            place: where the sequences stand in it.
+            rows: of a long table, the rows of each sequence in order; else None.
+            strict: refuse a cell from which nothing could be learnt.
+
+        Raises:
+            InputError: a cell is empty or of another kind, with file, row and column.
+        """
+
+    @classmethod
+    def decide(cls, settings: Any, cells: Sequence[Any]) -> dict[str, Any]:
+        """Return the settings that were left to the data."""
+
+    @classmethod
+    def fit(cls, cells: Sequence[Any], settings: Any) -> Codec:
+        """Return a codec fitted on training cells."""
+
+    @classmethod
+    def codec(cls, about: dict[str, Any], settings: Any) -> Codec:
+        """Return the codec that `to_json` described."""
+
+    @classmethod
+    def example(cls, n: int, generator: np.random.Generator) -> list[Any]:
+        """Return `n` made-up cells of unequal length."""

@@ -1,0 +1,100 @@
+"""`number`: one or several numbers without an order, read as a single step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from elman.data import Scaler
+from elman.modalities.base import Array, Distance, Features, Place
+from elman.modalities.likeness import nearest_neighbour
+from elman.modalities.steps import StepsCodec, StepsSettings
+
+if TYPE_CHECKING:
+    from elman.data import Table
+
+Floats = NDArray[np.float64]
+
+
+class NumberSettings(StepsSettings):
+    """Settings of numbers."""
+
+    scaling: Literal["standard", "minmax", "none"] = Field(
+        "standard", description="how each column is scaled, by the training part alone"
+    )
+
+
+class NumberCodec(StepsCodec):
+    """A vector of numbers as one step `(1, C)`, scaled column by column."""
+
+    modality = "number"
+    unit = "rows"
+    distances = (Distance("1-nearest neighbour", nearest_neighbour),)
+
+    def encode(self, cell: Any) -> Array:
+        """Return the scaled numbers as one step, `(1, C)`."""
+        return super().encode(np.asarray(cell, np.float64)[None])
+
+    def decode(self, array: Array) -> Any:
+        """Return the numbers in their own units, `(C,)`."""
+        return super().decode(array)[0]
+
+    def refuse(self, cell: Any) -> str | None:
+        """Return what is wrong where there is another number of columns."""
+        return super().refuse(np.asarray(cell)[None])
+
+    def features(self, cells: Sequence[Any]) -> Features:
+        """Return the scaled numbers themselves."""
+
+        def of(others: Sequence[Any]) -> Any:
+            return np.concatenate([self.encode(cell) for cell in others])
+
+        return Features("{}", of(cells), of)
+
+
+class Number:
+    """Numbers without an order; see the module and `elman.modalities.base.Modality`."""
+
+    name: ClassVar[str] = "number"
+    summary: ClassVar[str] = "one or several numbers without an order"
+    extra: ClassVar[str | None] = None
+    modules: ClassVar[tuple[str, ...]] = ()
+    kinds: ClassVar[tuple[str, ...]] = ()
+    forms: ClassVar[tuple[str, ...]] = ("row",)
+    Settings = NumberSettings
+    suited: ClassVar[dict[str, Any]] = {}
+
+    @classmethod
+    def cells(
+        cls, table: Table, place: Place, rows: list[list[int]] | None, strict: bool
+    ) -> list[Floats]:
+        """Return the numbers of each row, `(C,)`.
+
+        Raises:
+            InputError: a value is missing or no number, with file, row and column.
+        """
+        return list(np.stack([table.numbers(name) for name in place.inputs], 1))
+
+    @classmethod
+    def decide(cls, settings: Any, cells: Sequence[Any]) -> dict[str, Any]:
+        """Return nothing: no setting of numbers is left to the data."""
+        return {}
+
+    @classmethod
+    def fit(cls, cells: Sequence[Any], settings: Any) -> NumberCodec:
+        """Return a codec whose scaler is fitted on the training cells."""
+        return NumberCodec(Scaler.fit(np.stack(cells), settings.scaling), settings)
+
+    @classmethod
+    def codec(cls, about: dict[str, Any], settings: Any) -> NumberCodec:
+        """Return the codec that `to_json` described."""
+        return NumberCodec(Scaler.from_json(about["scaler"]), settings)
+
+    @classmethod
+    def example(cls, n: int, generator: np.random.Generator) -> list[Floats]:
+        """Return `n` vectors of three numbers."""
+        return list(generator.normal(size=(n, 3)) * [1, 10, 100] + 5)

@@ -1,0 +1,620 @@
+"""The base of tasks that learn from examples, each a sequence with its answer.
+
+Read, split, fit codecs on the training part, batch and score: written once here. A task adds its
+answer, its head and loss, what its outputs mean, its metrics and its rules for baselines.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from elman.data import Batches, bucketed, duplicates, split
+from elman.errors import InputError
+from elman.modalities import MODALITIES
+from elman.modalities.base import Codec, ModalitySettings, Padded
+from elman.nn import Ensemble, ManyToOne
+from elman.registry import require
+from elman.scoring import Evaluation
+from elman.tasks import reading
+from elman.tasks.answers import Answer
+from elman.tasks.base import Sample, device_of
+from elman.tasks.reading import Examples, Layout
+from elman.tasks.settings import TaskSettings, joined, other_default, settings_of
+from elman.tasks.streaming import CodecStream
+from elman.training.settings import AveragingName, ScheduleName
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from elman.training import Objective
+
+Array = NDArray[Any]
+
+FEW = 100
+"""Below so many training examples none are held out for validation unless it is asked for: a
+handful cannot tell a good step from a lucky one, and training needs them."""
+_STEPS = 2500
+"""Updates that a run without a bound of its own aims at."""
+_DEPENDENCE_OF = 1000
+"""Examples in which the doctor looks for what the answer depends on."""
+_AT_ONCE = 256
+"""Sequences whose outputs are computed at once."""
+
+
+class ExamplesSettings(TaskSettings):
+    """Settings of every task that learns from examples; what is empty is chosen from the data."""
+
+    cell: str = other_default(TaskSettings, "cell", "gru")
+    dropout: float = other_default(TaskSettings, "dropout", 0.3)
+    lr: float = other_default(TaskSettings, "lr", 2e-3)
+    weight_decay: float = other_default(TaskSettings, "weight_decay", 0.01)
+    schedule: ScheduleName = other_default(TaskSettings, "schedule", "cosine")
+    warmup: float = other_default(TaskSettings, "warmup", 0.05)
+    averaging: AveragingName = other_default(TaskSettings, "averaging", "ema")
+    ema_decay: float = other_default(TaskSettings, "ema_decay", 0.99)
+
+    modality: str | None = Field(
+        None, description="what a sequence is made of, a name that `elman tasks` lists; found"
+    )
+    text: str | None = Field(
+        None, description="column of the text (or series, picture, …); guessed when empty"
+    )
+    target: str | None = Field(None, description="column of the answer; guessed when empty")
+    columns: list[str] | None = Field(
+        None,
+        description="columns of numbers: the steps of a row's series, or with `group` its channels",
+    )
+    group: str | None = Field(
+        None, description="long tables: the column that says which series a row is a step of"
+    )
+    time: str | None = Field(None, description="long tables: the column that orders the steps")
+
+    bidirectional: bool = Field(
+        True, description="read forwards and backwards; false for models that are to stream"
+    )
+    reverse: bool = Field(
+        False, description="read each sequence from its end; only where bidirectional is false"
+    )
+
+    @model_validator(mode="after")
+    def _one_direction_to_turn(self) -> Self:
+        if self.reverse and self.bidirectional:
+            raise ValueError("reverse needs bidirectional=false, or both ways are read anyway")
+        return self
+
+
+class ManyToOneSettings(ExamplesSettings):
+    """Settings of tasks with one answer a sequence."""
+
+    members: int = Field(
+        1, ge=1, description="networks trained side by side, whose answers are averaged"
+    )
+    pooling: Literal["last", "mean", "max", "attention"] = Field(
+        "max", description="how the outputs of all steps become one vector"
+    )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sequences in the order in which they are read, and their answers `(B, ...)`."""
+
+    padded: Padded
+    answers: Tensor
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+
+class FromExamples:
+    """What tasks that learn from examples share; see the module and `elman.tasks.base.Task`."""
+
+    name: ClassVar[str]
+    Settings: ClassVar[type[ExamplesSettings]]
+    Answer: ClassVar[type[Any]]
+    aligned: ClassVar[bool] = False
+    """Whether each step has an answer."""
+    metric: str
+    higher_is_better: bool
+
+    def __init__(
+        self,
+        settings: Any,
+        layout: Layout,
+        codec: Codec,
+        answer: Any,
+        parts: dict[str, Examples] | None = None,
+    ) -> None:
+        self.settings, self.layout, self.codec, self.answer = settings, layout, codec, answer
+        self._parts = parts or {}
+        self._encoded: dict[str, list[Array]] = {}
+
+    # From data
+
+    @classmethod
+    def modalities(cls) -> list[str]:
+        """Return every modality: any sequence has an answer."""
+        return list(MODALITIES)
+
+    @classmethod
+    def reads(cls, modality: str) -> type[ModalitySettings]:
+        """Return all settings of a modality."""
+        own: type[ModalitySettings] = MODALITIES[modality].Settings
+        return own
+
+    @classmethod
+    def recorded(cls, values: dict[str, Any], assets: dict[str, Any]) -> Any:
+        """Return the settings of a run; those of other modalities, once recorded, are left out."""
+        modality = MODALITIES[assets["layout"]["modality"]]
+        return joined(cls, modality, settings_of(cls, values), strict=False)
+
+    @classmethod
+    def from_data(cls, data: Any, settings: Any, valid: Any = None, test: Any = None) -> Self:
+        """Read and split `data`, then fit the codecs on the training part.
+
+        A folder whose files say train and test in their names is split as they say. Otherwise
+        the split keeps the shares of classes, where the answers are classes.
+
+        Raises:
+            InputError: the data cannot be read, or hold an answer that training lacks; the
+                message says where.
+        """
+        given = {"train": data, "valid": valid, "test": test}
+        if valid is None and test is None:
+            given |= reading.parts(data) or {}
+        given = {part: source for part, source in given.items() if source is not None}
+        first = reading.labels_first(given["train"])
+        table = reading.read(given["train"], encoding=settings.encoding, first=first)
+        layout = reading.find_layout(
+            table,
+            cls.Answer,
+            cls.modalities(),
+            modality=settings.modality,
+            text=settings.text,
+            target=settings.target,
+            columns=settings.columns,
+            group=settings.group,
+            time=settings.time,
+            first=first,
+            aligned=cls.aligned,
+        )
+        modality = MODALITIES[layout.modality]
+        if modality.extra is not None:
+            require(f"modality {modality.name}", modality.extra, modality.modules)
+        settings = joined(cls, modality, settings)
+        everything = reading.examples(table, layout, cls.Answer)
+        cls.refuse(everything, table, layout)
+        parts = {"train": everything}
+        for part in ("valid", "test"):
+            if part in given:
+                other = reading.read(given[part], encoding=settings.encoding, first=first)
+                parts[part] = reading.examples(other, layout, cls.Answer)
+        settings = _chosen(settings, layout, modality, everything)
+        parts = _shared_out(parts, settings, cls.Answer)
+        train = parts["train"]
+        answer = cls.Answer.fit(train, layout, settings)
+        codec = modality.fit(train.inputs, settings)
+        for found in parts.values():
+            answer.check(found, layout)
+            _check_cells(codec, found)
+        return cls(settings, layout, codec, answer, parts)
+
+    @classmethod
+    def refuse(cls, found: Examples, table: Any, layout: Layout) -> None:
+        """Refuse examples from which nothing can be learnt."""
+
+    @classmethod
+    def from_assets(cls, settings: Any, assets: dict[str, Any]) -> Self:
+        """Return the task of a finished run, without its data."""
+        layout = Layout.from_json(assets["layout"])
+        modality = MODALITIES[layout.modality]
+        if modality.extra is not None:
+            require(f"modality {modality.name}", modality.extra, modality.modules)
+        settings = joined(cls, modality, settings, strict=False)
+        codec = modality.codec(assets["input"], settings)
+        return cls(settings, layout, codec, cls.Answer.from_json(assets["answer"]))
+
+    def assets(self) -> dict[str, Any]:
+        """Return the layout and the two codecs as JSON."""
+        return {
+            "layout": self.layout.to_json(),
+            "input": self.codec.to_json(),
+            "answer": self.answer.to_json(),
+        }
+
+    @classmethod
+    def example(cls, modality: str, n: int, seed: int = 0) -> pd.DataFrame:
+        """Return a table of `n` made-up sequences and their answers."""
+        import pandas as pd
+
+        generator = np.random.default_rng(seed)
+        cells = MODALITIES[modality].example(n, generator)
+        column = {"input": cells}
+        if not MODALITIES[modality].kinds:
+            column = {f"x{i}": list(values) for i, values in enumerate(np.stack(cells).T)}
+        return pd.DataFrame(column | {"target": cls.Answer.example(cells, cls.aligned, generator)})
+
+    def describe(self) -> dict[str, Any]:
+        """Return sizes, lengths and duplicates across the parts."""
+        facts: dict[str, Any] = {"modality": self.layout.modality}
+        if not self._parts:
+            return facts | self.facts()
+        lengths = [len(x) for x in self._inputs("train")]
+        shared = duplicates({part: found.inputs for part, found in self._parts.items()})
+        return {
+            **facts,
+            "input": ", ".join(self.layout.inputs[:8]),
+            "target": ", ".join(self.layout.answers[:8]),
+            "examples": {part: len(found) for part, found in self._parts.items()},
+            **self.facts(),
+            f"{self.codec.unit} of an example": spread(lengths),
+            "duplicates": str(shared),
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the task says of its answers."""
+        return {}
+
+    # Model and training
+
+    def member(self) -> nn.Module:
+        """Return one network, initialised from torch's generator."""
+        raise NotImplementedError
+
+    def build(self) -> nn.Module:
+        """Return the model: one network, or several side by side."""
+        members = getattr(self.settings, "members", 1)
+        if members == 1:
+            return self.member()
+        return Ensemble(self.member() for _ in range(members))
+
+    def objective(self, model: nn.Module) -> Objective:
+        """Return what training minimises and how it is validated."""
+        return _Objective(self, model)
+
+    def batches(self, rank: int = 0, world_size: int = 1) -> Batches[Batch]:
+        """Return training batches of examples of similar length."""
+        inputs, answers = self._inputs("train"), self._answers("train")
+        return Batches(
+            bucketed([len(x) for x in inputs], self.settings.batch_size),
+            lambda rows: self._batch([inputs[row] for row in rows], [answers[r] for r in rows]),
+            seed=self.settings.seed,
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def cost(self, outputs: Tensor, answers: Tensor, lengths: Tensor) -> Tensor:
+        """Return the summed loss of a batch."""
+        raise NotImplementedError
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the summed loss of a batch, altered at random where the model is in training."""
+        padded = batch.padded
+        mixture = None
+        if model.training:
+            padded = self.codec.augment(padded)
+            mixture = self.codec.mixed(padded)
+        if mixture is None:
+            return self.cost(self._run(model, padded), batch.answers, padded.lengths)
+        outputs, lengths = self._run(model, mixture.batch), mixture.batch.lengths
+        own = self.cost(outputs, batch.answers, lengths)
+        other = self.cost(outputs, batch.answers[mixture.others], lengths)
+        return mixture.share * own + (1 - mixture.share) * other
+
+    def terms(self, batch: Batch) -> float:
+        """Return the number of terms that the loss of a batch sums."""
+        return float(len(batch))
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Return metrics of the validation part."""
+        raise NotImplementedError
+
+    # Scores
+
+    def evaluate(self, model: nn.Module, data: Any = None) -> Evaluation:
+        """Score the model on `data`, or on the test part."""
+        found = self._asked(data)
+        outputs = self.outputs(model, self._encode(found.inputs))
+        return self.scored(found, outputs, self._table(found, outputs))
+
+    def scored(
+        self, found: Examples, outputs: Any, predictions: pd.DataFrame | None = None
+    ) -> Evaluation:
+        """Return the evaluation of what the model or a baseline gives out."""
+        raise NotImplementedError
+
+    def baselines(self, data: Any = None) -> dict[str, Evaluation]:
+        """Score each baseline, fitted on the training part, on the same rows."""
+        found = self._asked(data)
+        return {name: self.scored(found, said) for name, said in self.guesses(found)}
+
+    def guesses(self, found: Examples) -> Iterator[tuple[str, Any]]:
+        """Yield the name of each baseline and its outputs for `found`."""
+        raise NotImplementedError
+
+    def predict(self, model: nn.Module, data: Any) -> pd.DataFrame:
+        """Return predictions on new data, a row each."""
+        found = self._read(data, answers=False)
+        return self._table(found, self.outputs(model, self._encode(found.inputs)))
+
+    def columns(self, found: Examples, outputs: Any) -> dict[str, Any]:
+        """Return the columns of a table of predictions that only the task can fill."""
+        raise NotImplementedError
+
+    def stream(self, model: nn.Module) -> CodecStream:
+        """Return the model on a stream; each step gives the answer so far.
+
+        Raises:
+            InputError: the model reads backwards or has a convolution, which looks ahead.
+        """
+        settings = self.settings
+        if settings.bidirectional:
+            raise InputError(
+                "This model reads backwards too, so it needs the whole sequence and cannot stream.",
+                fix="Train it with bidirectional=false.",
+            )
+        if settings.reverse:
+            raise InputError(
+                "This model reads sequences from their end, so it cannot begin before that has "
+                "come, and cannot stream.",
+                fix="Train it with reverse=false.",
+            )
+        if settings.front_channels:
+            raise InputError(
+                "This model has a convolution, which looks ahead, so it cannot stream.",
+                fix="Train it without front_channels.",
+            )
+        return CodecStream(self.codec, model, self.said)
+
+    def said(self, output: Tensor) -> Any:
+        """Return one output of the model `(1, O)` in the user's own terms."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def outputs(self, model: nn.Module, inputs: Sequence[Array]) -> list[Array]:
+        """Return what the model gives out for each sequence: `(O,)`, or `(T, O)` where aligned."""
+        made: list[Array] = [np.empty(0)] * len(inputs)
+        order = np.argsort([len(x) for x in inputs], kind="stable")
+        training = model.training
+        model.eval()
+        for start in range(0, len(order), _AT_ONCE):
+            rows = order[start : start + _AT_ONCE]
+            padded = self._padded([inputs[row] for row in rows])
+            found = self._run(model, padded).float().cpu().numpy()
+            for place, row in enumerate(rows):
+                made[row] = (
+                    found[place, : len(inputs[row])] if self.layout.aligned else found[place]
+                )
+        model.train(training)
+        return made
+
+    # The doctor
+
+    def sample(self, data: Any = None, rows: int = 32, seed: int = 0) -> Sample:
+        """Return examples with their answers."""
+        if data is None:
+            part = next(iter(self._parts))
+            inputs, answers = self._inputs(part), self._answers(part)
+        else:
+            found = self._read(data, answers=True)
+            inputs, answers = self._encode(found.inputs), self.answer.encode(found.answers or [])
+        drawn = np.random.default_rng(seed).permutation(len(inputs))
+        chosen = np.sort(drawn[: min(rows, len(inputs))])
+        batch = self._batch([inputs[k] for k in chosen], [answers[k] for k in chosen])
+
+        def loss(model: nn.Module) -> Tensor:
+            return self.loss(model, batch)
+
+        more = np.sort(drawn[: min(_DEPENDENCE_OF, len(inputs))])
+        known = self._batch([inputs[k] for k in more], [answers[k] for k in more])
+        shown = self.codec.show(self._in_reading_order(inputs[int(chosen[0])]))
+        return Sample(
+            loss,
+            self.codec.unit,
+            shown.steps,
+            inputs=known.padded.inputs.transpose(0, 1).numpy(),
+            lengths=known.padded.lengths,
+            target=None if self.layout.aligned else known.answers.numpy(),
+        )
+
+    # Parts
+
+    def _asked(self, data: Any) -> Examples:
+        """Return what is to be judged: new data, or the test part."""
+        if data is not None:
+            return self._read(data, answers=True)
+        if "test" not in self._parts:
+            raise InputError(
+                "There is no test part to judge the model on.",
+                fix="Set test_fraction above 0, or give test data.",
+            )
+        return self._parts["test"]
+
+    def _read(self, data: Any, answers: bool) -> Examples:
+        found = reading.read_like(
+            data,
+            self.layout,
+            self.Answer if answers else None,
+            getattr(self.answer, "classes", ()),
+            encoding=self.settings.encoding,
+        )
+        if answers:
+            self.answer.check(found, self.layout)
+        _check_cells(self.codec, found)
+        return found
+
+    def _inputs(self, part: str) -> list[Array]:
+        if part not in self._encoded:
+            self._encoded[part] = self._encode(self._parts[part].inputs)
+        return self._encoded[part]
+
+    def _answers(self, part: str) -> list[Array]:
+        encoded: list[Array] = self.answer.encode(self._parts[part].answers or [])
+        return encoded
+
+    def _encode(self, inputs: Sequence[Any]) -> list[Array]:
+        return [self.codec.encode(cell) for cell in inputs]
+
+    def _in_reading_order(self, x: Array) -> Array:
+        return x[::-1] if self.settings.reverse else x
+
+    def _padded(self, inputs: Sequence[Array]) -> Padded:
+        return self.codec.batch([self._in_reading_order(x) for x in inputs])
+
+    def _batch(self, inputs: Sequence[Array], answers: Sequence[Array]) -> Batch:
+        padded = self._padded(inputs)
+        if not self.layout.aligned:
+            known = np.stack(answers) if len(answers) else np.zeros(0, np.int64)
+            return Batch(padded, torch.from_numpy(known))
+        raise NotImplementedError
+
+    @staticmethod
+    def _run(model: nn.Module, padded: Padded) -> Tensor:
+        there = padded.to(device_of(model))
+        result: Tensor = model(there.inputs, lengths=there.lengths)
+        return result
+
+    def _table(self, found: Examples, outputs: Any) -> pd.DataFrame:
+        """Return where each sequence stands, what it is, and what is said of it."""
+        import pandas as pd
+
+        places = [found.where(row) for row in range(len(found))]
+        columns: dict[str, Any] = {"row": [row for _, row in places]}
+        if len({file for file, _ in places}) > 1:
+            columns = {"file": [None if f is None else f.name for f, _ in places]} | columns
+        if found.names is not None:
+            columns[str(self.layout.group)] = found.names
+        told = [self.codec.told(cell) for cell in found.inputs]
+        if any(text is not None for text in told):
+            columns[self.layout.modality] = told
+        return pd.DataFrame(columns | self.columns(found, outputs))
+
+
+class _Objective:
+    """The loss of a task from examples, and its metrics on the validation part."""
+
+    def __init__(self, task: FromExamples, model: nn.Module) -> None:
+        self.task, self.model = task, model
+        self.metric, self.higher_is_better = task.metric, task.higher_is_better
+
+    def loss(self, batch: Batch, carried: Any) -> tuple[Tensor, float, Any]:
+        """Return the summed loss and the number of its terms."""
+        if not len(batch):
+            return torch.zeros((), device=device_of(self.model)), 0.0, None
+        return self.task.loss(self.model, batch), self.task.terms(batch), None
+
+    def validate(self) -> dict[str, float]:
+        """Return metrics of the validation part; nothing where no example is held out."""
+        return self.task.validate(self.model) if "valid" in self.task._parts else {}
+
+
+class FirstDropout(nn.Dropout):
+    """Dropout of the first `size` features: the recurrence's outputs, not what stands beside them.
+
+    As in LSTM-FCN (Karim et al. 2018): a recurrence learns dozens of examples by heart at once,
+    and convolutions beside it would be left with nothing to learn.
+    """
+
+    def __init__(self, p: float, size: int) -> None:
+        super().__init__(p)
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `(B, F)`."""
+        return torch.cat([super().forward(x[:, : self.size]), x[:, self.size :]], 1)
+
+
+def many_to_one(codec: Codec, settings: Any, outputs: int) -> ManyToOne:
+    """Return reader, front, recurrence, pooling and a linear map to `outputs` numbers."""
+    embedding, size = codec.reader()
+    front = codec.front(size)
+    beside = front if settings.front_beside else None
+    before = None if settings.front_beside else front
+    recurrent = settings.build(
+        size if before is None else before.output_size,
+        bidirectional=settings.bidirectional,
+        batch_first=True,
+        variational=True,
+    )
+    features = recurrent.output_size + (beside.output_size if beside is not None else 0)
+    head = nn.Sequential(
+        FirstDropout(settings.dropout, recurrent.output_size), nn.Linear(features, outputs)
+    )
+    return ManyToOne(
+        recurrent,
+        head,
+        embedding=embedding,
+        front=before,
+        pooling=settings.pooling,
+        beside=beside,
+    )
+
+
+def spread(values: Any) -> str:
+    """Return smallest, largest and median in words.
+
+    >>> spread([3, 1, 2])
+    '1 to 3 (median 2)'
+    """
+    numbers = list(values)
+    return f"{min(numbers)} to {max(numbers)} (median {int(np.median(numbers))})"
+
+
+def _check_cells(codec: Codec, found: Examples) -> None:
+    for row, cell in enumerate(found.inputs):
+        wrong = codec.refuse(cell)
+        if wrong is not None:
+            file, number = found.where(row)
+            raise InputError(wrong, file=file, row=number)
+
+
+def _chosen(settings: Any, layout: Layout, modality: Any, found: Examples) -> Any:
+    """Return the settings with what is left to the data filled in."""
+    chosen: dict[str, Any] = {
+        "modality": layout.modality,
+        "text": layout.inputs[0] if layout.form == "cell" else None,
+        "target": layout.target,
+        "columns": None if layout.form == "cell" else list(layout.inputs),
+        **modality.decide(settings, found.inputs),
+    }
+    if settings.epochs is None and settings.max_steps is None and settings.budget is None:
+        an_epoch = max(1, len(found) // settings.batch_size)
+        chosen["epochs"] = int(np.clip(round(_STEPS / an_epoch), 10, 100))
+    if "valid_fraction" not in settings.model_fields_set and len(found) < FEW:
+        chosen["valid_fraction"] = 0.0
+    return settings.model_copy(update=chosen)
+
+
+def _shared_out(
+    parts: dict[str, Examples], settings: Any, answer: type[Answer]
+) -> dict[str, Examples]:
+    """Split what is needed off the training examples; classes keep their shares."""
+    valid = 0.0 if "valid" in parts else settings.valid_fraction
+    test = 0.0 if "test" in parts else settings.test_fraction
+    train = parts["train"]
+    strata = answer.strata(train.answers or [])
+    rows = split(
+        len(train),
+        fractions=(1 - valid - test, valid, test),
+        by="random" if strata is None else "class",
+        column=strata,
+        seed=settings.seed,
+    )
+    made = {"train": train.take(rows.train)} | {p: x for p, x in parts.items() if p != "train"}
+    for part, chosen in (("valid", rows.valid), ("test", rows.test)):
+        if len(chosen):
+            made[part] = train.take(chosen)
+    return {part: made[part] for part in ("train", "valid", "test") if part in made}
+
+
+def counted(labels: Sequence[Any]) -> str:
+    """Return how often the labels come, in words."""
+    return spread(Counter(labels).values())

@@ -1,0 +1,173 @@
+"""Settings of tasks: the recurrence, how data are split, and what a modality adds.
+
+A person gives settings by name before the data are read, so at first they are checked against
+the task's own and those of every modality that it can read (`settings_of`). When the modality is
+known, only the settings that mean something are kept (`joined`), and a given one that belongs to
+another modality is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, Field, create_model
+from pydantic.fields import FieldInfo
+
+from elman.errors import InputError
+from elman.modalities import MODALITIES
+from elman.training import Settings
+
+if TYPE_CHECKING:
+    from elman.nn import Recurrent
+
+
+def other_default(parent: type[BaseModel], name: str, default: Any) -> Any:
+    """Return a field of `parent` with another default; its limits and its meaning stay.
+
+    >>> class Slow(TaskSettings):
+    ...     lr: float = other_default(TaskSettings, "lr", 1e-4)
+    >>> Slow().lr, Slow.model_fields["lr"].description
+    (0.0001, 'learning rate at its highest')
+    """
+    return FieldInfo.merge_field_infos(parent.model_fields[name], default=default)
+
+
+class RecurrenceSettings(Settings):
+    """Settings of the recurrence that every task has."""
+
+    cell: str = Field("lstm", description="recurrent cell, a name that `elman cells` lists")
+    cell_options: dict[str, Any] = Field(
+        default_factory=dict, description="options of the cell, such as {peepholes: true}"
+    )
+    hidden_size: int = Field(128, ge=1, description="units in each recurrent layer")
+    num_layers: int = Field(1, ge=1, description="recurrent layers on top of each other")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout around and between layers")
+    recurrent_dropout: float = Field(
+        0.0, ge=0, lt=1, description="dropout of recurrent weights, one mask a sequence"
+    )
+    zoneout: float = Field(0.0, ge=0, lt=1, description="chance that a state keeps its old value")
+    residual: bool = Field(
+        False, description="each layer's input is added to its output, where both are as wide"
+    )
+
+    def build(self, input_size: int, **how: Any) -> Recurrent:
+        """Return the recurrent layers for `input_size` features.
+
+        Args:
+            input_size: features of a step.
+            how: arguments of `elman.nn.Recurrent` that the task decides: `bidirectional`,
+                `batch_first`, `variational`.
+        """
+        from elman.nn import Recurrent
+
+        return Recurrent(
+            self.cell,
+            input_size,
+            self.hidden_size,
+            self.num_layers,
+            dropout=self.dropout if self.num_layers > 1 else 0.0,
+            recurrent_dropout=self.recurrent_dropout,
+            zoneout=self.zoneout,
+            residual=self.residual,
+            **how,
+            **self.cell_options,
+        )
+
+
+class TaskSettings(RecurrenceSettings):
+    """Settings that every task has."""
+
+    encoding: str | None = Field(None, description="text encoding of the files; found when empty")
+    valid_fraction: float = Field(
+        0.1, ge=0, lt=1, description="share held out to choose the best model"
+    )
+    test_fraction: float = Field(0.1, ge=0, lt=1, description="share held out for the final score")
+    resamples: int = Field(500, ge=0, description="bootstrap resamples behind each 95 % interval")
+
+
+def settings_of(kind: Any, given: Mapping[str, Any]) -> Any:
+    """Return checked settings of a task before its data are known.
+
+    Args:
+        kind: the class of a task.
+        given: names and values.
+
+    Raises:
+        InputError: an unknown name (the nearest is given) or a value that does not fit.
+    """
+    known = _every(kind)
+    for name in given:
+        if name not in known.model_fields:
+            owners = [m for m in MODALITIES if name in MODALITIES[m].Settings.model_fields]
+            if owners:
+                raise InputError(
+                    f"{name} is a setting of {' and '.join(owners)}; {kind.name} does not use it. "
+                    "Leave it out."
+                )
+    return known.of(given)
+
+
+def joined(kind: Any, modality: Any, settings: Any, *, strict: bool = True) -> Any:
+    """Return the settings of a task for one modality, with the values that suit it.
+
+    Args:
+        kind: the class of a task.
+        modality: the class of the modality that was found.
+        settings: as `settings_of` gives them, or settings that are joined already.
+        strict: refuse a setting of another modality; otherwise leave it out, as for a run that was
+            recorded by an older version.
+
+    Raises:
+        InputError: a setting was given that means nothing for the modality; the message says
+            where it belongs.
+    """
+    wanted = _joined(kind, modality.name)
+    if isinstance(settings, wanted):
+        return settings
+    given = settings.model_fields_set
+    foreign = [
+        name
+        for name in sorted(given - set(wanted.model_fields))
+        if getattr(settings, name)
+        != type(settings).model_fields[name].get_default(call_default_factory=True)
+    ]
+    if foreign and strict:
+        raise InputError(_belongs(kind, modality, foreign[0]))
+    values = {n: getattr(settings, n) for n in given if n in wanted.model_fields}
+    return wanted.of(
+        {n: v for n, v in modality.suited.items() if n in wanted.model_fields} | values
+    )
+
+
+def _belongs(kind: Any, modality: Any, name: str) -> str:
+    owners = [other for other in kind.modalities() if name in kind.reads(other).model_fields]
+    whose = " and ".join(owners)
+    return f"{name} is a setting of {whose}; the input here is {modality.name}. Leave it out."
+
+
+@cache
+def _every(kind: Any) -> Any:
+    """Return the task's settings with those of every modality it reads."""
+    parts = [part for name in kind.modalities() if (part := kind.reads(name)) is not None]
+    return _one(f"{kind.__name__}Settings", kind.Settings, parts) if parts else kind.Settings
+
+
+@cache
+def _joined(kind: Any, modality: str) -> Any:
+    """Return the task's settings with those of one modality."""
+    own = kind.reads(modality)
+    return _one(f"{kind.__name__}{own.__name__}", kind.Settings, [own])
+
+
+def _one(name: str, own: type[Settings], parts: list[type[BaseModel]]) -> Any:
+    # A class that another one extends already would come before it among the bases.
+    apart = [p for p in parts if not any(p is not q and issubclass(q, p) for q in parts)]
+    bases = (own, *dict.fromkeys(p for p in apart if not issubclass(own, p)))
+    needs: dict[str, Any] = {}
+    for base in reversed(bases):
+        needs |= getattr(base, "needs", {})
+    made: Any = create_model(name, __base__=bases)
+    made.needs = needs
+    return made
