@@ -194,6 +194,9 @@ class Codec(Protocol):
             InputError: the value is empty or of another kind.
         """
 
+    def cut(self, cell: Any) -> list[Any]:
+        """Return a cell as the pieces in which a stream would bring it, in their order."""
+
     def show(self, array: Array) -> Shown:
         """Return a sequence as people see it."""
 

@@ -43,6 +43,10 @@ class NumberCodec(StepsCodec):
         """Return the numbers in their own units, `(C,)`."""
         return super().decode(array)[0]
 
+    def cut(self, cell: Any) -> list[Any]:
+        """Return the numbers, which are one piece."""
+        return [cell]
+
     def refuse(self, cell: Any) -> str | None:
         """Return what is wrong where there is another number of columns."""
         return super().refuse(np.asarray(cell)[None])

@@ -131,6 +131,10 @@ class StepsCodec:
         scaled = self.scaler.transform(numbers).astype(np.float32)
         return torch.from_numpy(scaled).view(1, 1, -1)
 
+    def cut(self, cell: Any) -> list[Any]:
+        """Return the steps of a cell, which are the pieces of a stream."""
+        return list(np.asarray(cell)[: self.settings.max_length])
+
     def show(self, array: Array) -> Shown:
         """Return the first channel's numbers."""
         return Shown(np.asarray(array, float).reshape(len(array), -1)[:, 0].tolist())

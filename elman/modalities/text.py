@@ -147,6 +147,12 @@ class TextCodec:
             raise InputError("There is nothing to read in this step.")
         return torch.from_numpy(tokens)[None]
 
+    def cut(self, cell: Any) -> list[Any]:
+        """Return words or characters; subwords depend on what is beside them and stay together."""
+        if self.unit == "subwords":
+            return [cell]
+        return list(cell) if self.unit == "characters" else str(cell).split()
+
     def show(self, array: Array) -> Shown:
         """Return the symbol of each step, and the text that each stands for."""
         symbols = [self.vocabulary.symbols[int(i)] for i in array]
