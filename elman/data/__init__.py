@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from elman.data.batches import Batches, Stream, StreamBatch, bucketed, ordered, shuffled
 from elman.data.files import fingerprint
-from elman.data.plain import documents, lines
+from elman.data.formats.text import documents, lines
 from elman.data.reading import read
 from elman.data.scaler import Scaler
 from elman.data.scanning import scan
-from elman.data.series_files import series_from_wide
 from elman.data.splitting import Duplicates, Split, duplicates, split
 from elman.data.table import Table
 from elman.data.vocabulary import Vocabulary
+from elman.data.wide import series_from_wide
 from elman.data.windows import Windows
 
 __all__ = [

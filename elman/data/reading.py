@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from elman.data import delimited, files, images, plain, records, series_files
+from elman.data import files
 from elman.data.files import Source
+from elman.data.formats import delimited, idx, json_lines, parquet, text, ts, tsf
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError
 
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
 
 _READERS: dict[str, Callable[..., Table]] = {
     "csv": delimited.read,
-    "json": records.read_json,
-    "parquet": records.read_parquet,
-    "text": plain.read,
-    "ts": series_files.read_ts,
-    "tsf": series_files.read_tsf,
-    "idx": images.read,
+    "json": json_lines.read,
+    "parquet": parquet.read,
+    "text": text.read,
+    "ts": ts.read,
+    "tsf": tsf.read,
+    "idx": idx.read,
 }
 _FORMATS = {
     ".csv": "csv",
@@ -41,7 +42,7 @@ _FORMATS = {
 
 def format_of(path: Path) -> str | None:
     """The format a file's name tells, or None."""
-    if images.is_idx(path):
+    if idx.is_idx(path):
         return "idx"
     return _FORMATS.get(files.suffix(path))
 

@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elman.data import delimited, files, kinds, records
+from elman.data import files, kinds
+from elman.data.formats import delimited, json_lines, parquet
 from elman.data.kinds import KINDS, MISSING
 from elman.data.reading import one_format
 from elman.errors import InputError, nearest
@@ -219,7 +220,7 @@ def _json(
     for path in paths:
         numbers: list[int] = []
         held: list[dict[str, Any]] = []
-        for number, record in records.records(path, encoding):
+        for number, record in json_lines.records(path, encoding):
             numbers.append(number)
             held.append(record)
             if len(held) == _ROWS:
@@ -238,7 +239,7 @@ def _widened(field: pa.Field) -> pa.Field:
 
 def _parquet(paths: list[Path], columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
-    from pyarrow import parquet
+    from pyarrow import parquet as arrow
 
     for path in paths:
         if files.is_gzip(path):
@@ -248,13 +249,13 @@ def _parquet(paths: list[Path], columns: Sequence[str] | None) -> Iterator[pa.Re
                 fix="Unpack it; Parquet is compressed in itself.",
             )
         try:
-            file = parquet.ParquetFile(path)
+            file = arrow.ParquetFile(path)
             for name in columns or ():
                 if name not in file.schema_arrow.names:
                     raise _no_column(name, file.schema_arrow.names, path)
             yield from file.iter_batches(batch_size=_ROWS, columns=columns)
         except (pa.ArrowException, OSError) as error:
-            raise records.not_parquet(path, error) from None
+            raise parquet.not_parquet(path, error) from None
 
 
 def _no_column(name: str, names: Sequence[str], path: Path) -> InputError:

@@ -1,4 +1,4 @@
-"""Records that carry their types: JSON lines and Parquet."""
+"""JSON lines: one object a line, whose values carry their types."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from elman.data.table import Origin, Table, build
 from elman.errors import InputError
 
 
-def read_json(
+def read(
     paths: Sequence[Path],
     *,
     columns: Sequence[str] | None = None,
@@ -72,38 +72,3 @@ def _column(cells: list[Any]) -> Any:
     plain = all(cell is None or isinstance(cell, int | float) for cell in cells)
     mixed = any(isinstance(cell, bool) for cell in cells)
     return pd.Series(cells) if plain and not mixed else pd.Series(cells, dtype=object)
-
-
-def read_parquet(
-    paths: Sequence[Path],
-    *,
-    columns: Sequence[str] | None = None,
-    types: Mapping[str, str] | None = None,
-) -> Table:
-    """Parquet; a row's number is its place in the file, counted from 1."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    tables: list[Any] = []
-    origins: list[Origin] = []
-    for path in paths:
-        try:
-            table = parquet.ParquetFile(pa.BufferReader(b"".join(files.blocks(path)))).read()
-        except (pa.ArrowException, OSError) as error:
-            raise not_parquet(path, error) from None
-        if not table.num_rows:
-            raise InputError("The file has no rows.", file=path)
-        if tables and table.schema.names != tables[0].schema.names:
-            raise InputError(f"Its columns are not those of {paths[0].name}.", file=path)
-        tables.append(table)
-        origins.append(Origin(path, table.num_rows))
-    joined = pa.concat_tables(tables, promote_options="permissive")
-    return build(joined.to_pandas(), origins, columns=columns, types=types)
-
-
-def not_parquet(path: Path, error: Exception) -> InputError:
-    """The error for a file that Arrow cannot read as Parquet."""
-    reason = str(error).split(".")[0]
-    return InputError(
-        f"The file is not Parquet, or damaged ({reason}).", file=path, fix="Write it again."
-    )
