@@ -75,15 +75,20 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 
 
 def require(module: str, extra: str) -> ModuleType:
-    """Import an optional dependency or say which extra brings it.
+    """Import a module that needs an optional dependency, or say which extra brings it.
+
+    Args:
+        module: an optional package, or a module of Elman that imports one.
+        extra: the name of the pip extra.
 
     Raises:
-        MissingExtra: `module` is not installed.
+        MissingExtra: a package is not installed.
     """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
+        missing = (error.name or module).split(".")[0]
         raise MissingExtra(
-            f"This needs {module.split('.')[0]!r}, which is not installed. "
+            f"This needs {missing!r}, which is not installed. "
             f"Install it with: pip install 'elman[{extra}]'"
         ) from error

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NoReturn, cast
 
+from elman.data.formats import FORMATS
 from elman.errors import InputError, nearest
 
 Source = str | os.PathLike[str]
@@ -248,10 +249,11 @@ def refuse_foreign(path: Path, head: bytes) -> None:
 
 
 def _not_text(path: Path, place: int) -> NoReturn:
+    known = [known.title for known in FORMATS.values()]
     raise InputError(
         f"This is not a text file: byte {place + 1} has no meaning in one.",
         file=path,
-        fix="Give CSV, TSV, JSON lines, Parquet, text, .ts, .tsf or IDX, plain or gzip.",
+        fix=f"Give {', '.join(known[:-1])} or {known[-1]}, plain or gzip.",
     )
 
 

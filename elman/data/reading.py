@@ -2,49 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import inspect
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from elman.data import files
 from elman.data.files import Source
-from elman.data.formats import delimited, idx, json_lines, parquet, text, ts, tsf
+from elman.data.formats import FORMATS
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_READERS: dict[str, Callable[..., Table]] = {
-    "csv": delimited.read,
-    "json": json_lines.read,
-    "parquet": parquet.read,
-    "text": text.read,
-    "ts": ts.read,
-    "tsf": tsf.read,
-    "idx": idx.read,
-}
-_FORMATS = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".tab": "csv",
-    ".jsonl": "json",
-    ".ndjson": "json",
-    ".json": "json",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".txt": "text",
-    ".text": "text",
-    ".ts": "ts",
-    ".tsf": "tsf",
-}
-
 
 def format_of(path: Path) -> str | None:
-    """The format a file's name tells, or None."""
-    if idx.is_idx(path):
-        return "idx"
-    return _FORMATS.get(files.suffix(path))
+    """Return the name of the format that a file's name tells, or None.
+
+    >>> [format_of(Path(name)) for name in ("a.CSV.gz", "train-images-idx3-ubyte", "a")]
+    ['csv', 'idx', None]
+    """
+    for name, known in FORMATS.items():
+        if known.names is not None and re.search(known.names, path.name, re.IGNORECASE):
+            return name
+    suffix = files.suffix(path)
+    return next((name for name, known in FORMATS.items() if suffix in known.suffixes), None)
 
 
 def read(
@@ -90,14 +74,11 @@ def read(
             raise InputError("The DataFrame has no rows.")
         return build(frame, [Origin(None, len(frame))], columns=columns, types=types)
     kind, chosen = one_format(files.given(source), separator)
-    options: dict[str, Any] = {"columns": columns, "types": types}
-    if kind in ("csv", "json", "text", "ts", "tsf"):
-        options["encoding"] = encoding
-    if kind == "csv":
-        options["separator"] = separator
-    if kind == "text":
-        options |= {"each": each, "labels": labels}
-    return _READERS[kind](chosen, **options)
+    reader = FORMATS[kind].load()
+    options = {"encoding": encoding, "separator": separator, "each": each, "labels": labels}
+    own = inspect.signature(reader).parameters
+    options = {name: value for name, value in options.items() if name in own}
+    return reader(chosen, columns=columns, types=types, **options)
 
 
 def one_format(sources: list[Path], separator: str | None) -> tuple[str, list[Path]]:

@@ -1,1 +1,65 @@
-"""File formats, one file each."""
+"""File formats, one module each; `FORMATS` names them all.
+
+To add a format, write a module with a function that reads a list of files into a table, and add
+an entry to `FORMATS`. The module is imported when a file of its format is read.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from elman.errors import require
+
+if TYPE_CHECKING:
+    from elman.data.table import Table
+
+
+@dataclass(frozen=True)
+class Format:
+    """How the files of a format are recognised, and which function reads them.
+
+    Attributes:
+        title: the name of the format in messages.
+        reader: `"module:function"`. The function is called as
+            `function(paths, *, columns, types, **options)` and returns a `Table`. Of the options
+            of `elman.data.read` (`encoding`, `separator`, `each`, `labels`) it gets those that
+            are parameters of its own.
+        suffixes: endings of file names, in lower case, such as `".csv"`; `.gz` after them is
+            ignored.
+        names: a regular expression, searched for in the name of a file, without regard to case.
+            It comes before the suffixes of all formats.
+        extra: the pip extra that the reader's module needs.
+    """
+
+    title: str
+    reader: str
+    suffixes: tuple[str, ...] = ()
+    names: str | None = None
+    extra: str | None = None
+
+    def load(self) -> Callable[..., Table]:
+        """Import the reader.
+
+        Raises:
+            MissingExtra: a package that the reader needs is not installed.
+        """
+        module, _, function = self.reader.partition(":")
+        found = require(module, self.extra) if self.extra else importlib.import_module(module)
+        return cast("Callable[..., Table]", getattr(found, function))
+
+
+FORMATS = {
+    "csv": Format("CSV, TSV", "elman.data.formats.delimited:read", (".csv", ".tsv", ".tab")),
+    "json": Format(
+        "JSON lines", "elman.data.formats.json_lines:read", (".jsonl", ".ndjson", ".json")
+    ),
+    "parquet": Format("Parquet", "elman.data.formats.parquet:read", (".parquet", ".pq")),
+    "text": Format("text", "elman.data.formats.text:read", (".txt", ".text")),
+    "ts": Format(".ts", "elman.data.formats.ts:read", (".ts",)),
+    "tsf": Format(".tsf", "elman.data.formats.tsf:read", (".tsf",)),
+    "idx": Format("IDX", "elman.data.formats.idx:read", names=r"[-.]idx\d"),
+}
+"""Every format that `elman.data.read` knows, by name."""

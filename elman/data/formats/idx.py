@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,6 @@ from elman.data.table import Origin, Table, build
 from elman.errors import InputError
 
 _TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-_NAME = re.compile(r"[-.]idx\d", re.IGNORECASE)
-
-
-def is_idx(path: Path) -> bool:
-    """Whether the name is that of an IDX file, such as `train-images-idx3-ubyte.gz`."""
-    return _NAME.search(path.name) is not None
 
 
 def read(
