@@ -63,7 +63,7 @@ def peak() -> float:
 def work(job: str, path: Path) -> dict[str, float]:
     import pyarrow.compute as pc
 
-    from elman.data import Stream, Vocabulary, lines, scan, tokens
+    from elman.data import CarriedBatches, Vocabulary, lines, scan, tokens
 
     before, began, seen = peak(), time.perf_counter(), 0
     if job == "csv":
@@ -74,7 +74,7 @@ def work(job: str, path: Path) -> dict[str, float]:
         vocabulary = Vocabulary.fit(lines(path), job, size=20_000)  # type: ignore[arg-type]
         encoded = path.with_suffix(f".{job}.npy")
         tokens.write(lines(path), vocabulary, encoded)
-        for window in Stream(tokens.open(encoded), batch_size=64, k1=256):
+        for window in CarriedBatches(tokens.open(encoded), batch_size=64, k1=256):
             seen += window.targets.numel()
         encoded.unlink()
     seconds = time.perf_counter() - began

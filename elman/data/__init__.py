@@ -7,7 +7,7 @@ epoch is and where a run stands in it. Nothing here knows of models.
 
 from __future__ import annotations
 
-from elman.data.batches import Batches, Stream, StreamBatch, bucketed, ordered, shuffled
+from elman.data.batches import Batches, CarriedBatch, CarriedBatches, bucketed, ordered, shuffled
 from elman.data.files import fingerprint
 from elman.data.formats.text import documents, lines
 from elman.data.reading import read
@@ -17,18 +17,16 @@ from elman.data.splitting import Duplicates, Split, duplicates, split
 from elman.data.table import Table
 from elman.data.vocabulary import Vocabulary
 from elman.data.wide import series_from_wide
-from elman.data.windows import Windows
 
 __all__ = [
     "Batches",
+    "CarriedBatch",
+    "CarriedBatches",
     "Duplicates",
     "Scaler",
     "Split",
-    "Stream",
-    "StreamBatch",
     "Table",
     "Vocabulary",
-    "Windows",
     "bucketed",
     "documents",
     "duplicates",

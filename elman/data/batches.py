@@ -16,13 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from elman.data.windows import Windows
 from elman.errors import InputError
 
-__all__ = ["Batches", "Plan", "Stream", "StreamBatch", "Windows", "bucketed", "ordered", "shuffled"]
-
 Indices = NDArray[np.int64]
-Plan = Callable[[np.random.Generator], list[Indices]]
+Order = Callable[[np.random.Generator], list[Indices]]
 T = TypeVar("T")
 
 
@@ -33,28 +30,28 @@ def _checked(n: int, batch_size: int) -> None:
         raise InputError(f"A batch needs at least one example, not {batch_size}.")
 
 
-def _cut(order: Indices, batch_size: int) -> list[Indices]:
-    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+def _cut(indices: Indices, batch_size: int) -> list[Indices]:
+    return [indices[i : i + batch_size] for i in range(0, len(indices), batch_size)]
 
 
-def ordered(n: int, batch_size: int) -> Plan:
+def ordered(n: int, batch_size: int) -> Order:
     """The examples 0 to n-1 in their order, the same each epoch (for evaluation)."""
     _checked(n, batch_size)
     return lambda rng: _cut(np.arange(n), batch_size)
 
 
-def shuffled(n: int, batch_size: int) -> Plan:
+def shuffled(n: int, batch_size: int) -> Order:
     """The examples 0 to n-1 in a new order each epoch; the last batch may be smaller.
 
-    >>> plan = shuffled(5, 2)
-    >>> sorted(int(i) for batch in plan(np.random.default_rng(0)) for i in batch)
+    >>> order = shuffled(5, 2)
+    >>> sorted(int(i) for batch in order(np.random.default_rng(0)) for i in batch)
     [0, 1, 2, 3, 4]
     """
     _checked(n, batch_size)
     return lambda rng: _cut(rng.permutation(n), batch_size)
 
 
-def bucketed(lengths: ArrayLike, batch_size: int, *, pool: int = 50) -> Plan:
+def bucketed(lengths: ArrayLike, batch_size: int, *, pool: int = 50) -> Order:
     """Batches of similar length, so that little is padded, in a new order each epoch.
 
     Shuffled, cut into pools of `pool` batches, sorted by length inside each pool, cut into
@@ -63,13 +60,13 @@ def bucketed(lengths: ArrayLike, batch_size: int, *, pool: int = 50) -> Plan:
     sizes = np.asarray(lengths)
     _checked(len(sizes), batch_size)
 
-    def plan(rng: np.random.Generator) -> list[Indices]:
+    def order(rng: np.random.Generator) -> list[Indices]:
         batches: list[Indices] = []
         for part in _cut(rng.permutation(len(sizes)), pool * batch_size):
             batches += _cut(part[np.argsort(sizes[part], kind="stable")], batch_size)
         return [batches[i] for i in rng.permutation(len(batches))]
 
-    return plan
+    return order
 
 
 class _Epochs:
@@ -97,7 +94,7 @@ class Batches(_Epochs, Generic[T]):
     """Iterate over one epoch from the current position; `collate` makes a batch of indices.
 
     Args:
-        plan: `shuffled`, `bucketed`, `ordered`, or any function from a random generator to the
+        order: `shuffled`, `bucketed`, `ordered`, or any function from a random generator to the
             index arrays of an epoch's global batches.
         collate: from this process's indices to a batch. In a data-parallel run the array is
             empty where the last global batch has fewer examples than there are processes.
@@ -113,7 +110,7 @@ class Batches(_Epochs, Generic[T]):
 
     def __init__(
         self,
-        plan: Plan,
+        order: Order,
         collate: Callable[[Indices], T],
         *,
         seed: int,
@@ -122,7 +119,7 @@ class Batches(_Epochs, Generic[T]):
     ) -> None:
         super().__init__()
         _rank(rank, world_size)
-        self.plan, self.collate, self.seed = plan, collate, seed
+        self.order, self.collate, self.seed = order, collate, seed
         self.rank, self.world_size = rank, world_size
         self._size = len(self._made(0))
 
@@ -140,7 +137,7 @@ class Batches(_Epochs, Generic[T]):
         self.epoch, self.position = self.epoch + 1, 0
 
     def _made(self, epoch: int) -> list[Indices]:
-        return self.plan(np.random.default_rng([self.seed, epoch]))
+        return self.order(np.random.default_rng([self.seed, epoch]))
 
 
 def _mapping(tokens: NDArray[Any]) -> mmap.mmap | None:
@@ -154,7 +151,7 @@ def _mapping(tokens: NDArray[Any]) -> mmap.mmap | None:
 
 
 @dataclass(frozen=True)
-class StreamBatch:
+class CarriedBatch:
     """One window of a stream: `T` steps of `B` rows that go on from the window before.
 
     Attributes:
@@ -173,7 +170,7 @@ class StreamBatch:
     context: int
 
 
-class Stream(_Epochs):
+class CarriedBatches(_Epochs):
     """A long text as `batch_size` rows that each run on from window to window.
 
     The tokens are cut into equal contiguous rows (what does not fill them, fewer than
@@ -189,7 +186,7 @@ class Stream(_Epochs):
         starts: positions in `tokens` where documents begin, ascending.
         rank, world_size: this process, and how many share the rows.
 
-    >>> [b.inputs[:, 0].tolist() for b in Stream(np.arange(7), batch_size=1, k1=2, k2=3)]
+    >>> [b.inputs[:, 0].tolist() for b in CarriedBatches(np.arange(7), batch_size=1, k1=2, k2=3)]
     [[0, 1], [1, 2, 3], [3, 4, 5]]
 
     Raises:
@@ -235,7 +232,7 @@ class Stream(_Epochs):
         """Windows an epoch."""
         return -(-self.row_length // self.k1)
 
-    def __iter__(self) -> Iterator[StreamBatch]:
+    def __iter__(self) -> Iterator[CarriedBatch]:
         while self.position < len(self):
             self.position += 1
             yield self._window(self.position - 1)
@@ -245,7 +242,7 @@ class Stream(_Epochs):
                 self._mapping.madvise(mmap.MADV_DONTNEED)
         self.epoch, self.position = self.epoch + 1, 0
 
-    def _window(self, number: int) -> StreamBatch:
+    def _window(self, number: int) -> CarriedBatch:
         begin = number * self.k1
         context = min(self.k2 - self.k1, begin)
         end = min(begin + self.k1, self.row_length)
@@ -260,4 +257,4 @@ class Stream(_Epochs):
                 low, high = np.searchsorted(self.starts, [origin, origin + steps])
                 reset[self.starts[low:high] - origin, place] = True
         tokens = torch.from_numpy(held)
-        return StreamBatch(tokens[:-1], tokens[1:], torch.from_numpy(reset), number == 0, context)
+        return CarriedBatch(tokens[:-1], tokens[1:], torch.from_numpy(reset), number == 0, context)

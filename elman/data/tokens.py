@@ -7,8 +7,9 @@ vocabulary; where texts are documents, a second one (`.starts.npy`) holds where 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,23 +30,55 @@ def dtype_for(size: int) -> np.dtype[Any]:
     return np.dtype(np.uint8 if size <= 1 << 8 else np.uint16 if size <= 1 << 16 else np.uint32)
 
 
+def gather(
+    pieces: Iterable[tuple[bool, NDArray[np.int64]]], symbols: int, *, on_disk: bool = False
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Put pieces of encoded text in a row.
+
+    Args:
+        pieces: pairs of a flag and `(n,)` tokens; the flag is true where the piece begins a
+            document.
+        symbols: the size of the vocabulary.
+        on_disk: put the tokens in a memory-mapped temporary file, not in memory.
+
+    Returns:
+        The tokens `(N,)`, and the positions where documents begin `(D,)`, ascending.
+    """
+    dtype = dtype_for(symbols)
+    begins: list[int] = []
+    held: list[NDArray[Any]] = []
+    count = 0
+    with tempfile.TemporaryFile() if on_disk else nullcontext() as file:
+        for begin, ids in pieces:
+            if begin:
+                begins.append(count)
+            count += len(ids)
+            if file is None:
+                held.append(ids.astype(dtype))
+            else:
+                file.write(ids.astype(dtype).tobytes())
+        if file is None or not count:
+            tokens: NDArray[Any] = np.concatenate([np.empty(0, dtype), *held])
+        else:
+            file.flush()
+            # The file has no name; the system deletes it when nothing maps it any more.
+            tokens = np.memmap(file, dtype, mode="r", shape=(count,))
+    return tokens, np.array(begins, np.int64)
+
+
 def encode(
     texts: Iterable[str], vocabulary: Vocabulary, *, documents: bool = False
 ) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
-    """The tokens of all texts in a row, and where documents begin: `write` in memory.
+    """Return the tokens of all texts in a row, and where documents begin: `write` in memory.
 
     >>> v = Vocabulary.fit(["ab"], specials=["eos"])
     >>> ids, starts = encode(["ab", "b"], v, documents=True)
     >>> ids.tolist(), starts.tolist()
     ([1, 2, 0, 2, 0], [0, 3])
     """
-    pieces = list(_encoded(texts, vocabulary, documents))
-    dtype = dtype_for(len(vocabulary))
-    ids = np.concatenate([np.empty(0, dtype), *(p.astype(dtype) for p in pieces)])
-    if not documents:
-        return ids, None
-    sizes = np.array([len(p) for p in pieces], dtype=np.int64)
-    return ids, np.cumsum(sizes) - sizes
+    pieces = ((documents, ids) for ids in _encoded(texts, vocabulary, documents))
+    ids, begins = gather(pieces, len(vocabulary))
+    return ids, begins if documents else None
 
 
 def write(
@@ -71,19 +104,19 @@ def write(
         RunFailed: the file cannot be written.
     """
     target = Path(path)
+    beside = _starts_of(target)
+    if not documents:
+        beside.unlink(missing_ok=True)
     total = 0
-    with _growing(target, dtype_for(len(vocabulary))) as tokens:
-        if documents:
-            with _growing(_starts_of(target), np.dtype(np.int64)) as begins:
-                for piece in _encoded(texts, vocabulary, documents):
-                    begins.append(np.array([total]))
-                    tokens.append(piece)
-                    total += len(piece)
-        else:
-            _starts_of(target).unlink(missing_ok=True)
-            for piece in _encoded(texts, vocabulary, documents):
-                tokens.append(piece)
-                total += len(piece)
+    with (
+        _growing(target, dtype_for(len(vocabulary))) as tokens,
+        _growing(beside, np.dtype(np.int64)) if documents else nullcontext() as begins,
+    ):
+        for piece in _encoded(texts, vocabulary, documents):
+            if begins is not None:
+                begins.append(np.array([total]))
+            tokens.append(piece)
+            total += len(piece)
         if not total:
             raise InputError("The texts hold no token.", file=target)
     return total

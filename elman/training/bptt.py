@@ -61,7 +61,7 @@ class TruncatedBPTT:
         return 0 if self.k2 is None else self.k2 - self.k1
 
     def windows(self, length: int) -> Iterator[Window]:
-        """The windows of a sequence of `length` steps, in order (as `elman.data.Stream` cuts)."""
+        """Yield the windows of a sequence in order, as `elman.data.CarriedBatches` cuts them."""
         for judged in range(0, length, self.k1):
             context = min(self.overlap, judged)
             yield Window(judged - context, min(judged + self.k1, length), context)

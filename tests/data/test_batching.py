@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elman.data import Batches, Stream, StreamBatch, bucketed, ordered, shuffled
+from elman.data import Batches, CarriedBatch, CarriedBatches, bucketed, ordered, shuffled
 from elman.errors import InputError
 
 
@@ -137,7 +137,7 @@ def test_wrong_sizes_are_explained() -> None:
 # Streams
 
 
-def rows_of(windows: list[StreamBatch]) -> tuple[np.ndarray, np.ndarray]:
+def rows_of(windows: list[CarriedBatch]) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and targets `(row, step)` with each window's context taken off."""
     inputs = torch.cat([w.inputs[w.context :] for w in windows]).numpy().T
     targets = torch.cat([w.targets[w.context :] for w in windows]).numpy().T
@@ -152,7 +152,7 @@ def test_rows_are_contiguous_and_targets_are_one_ahead(
     if n <= rows:
         return
     tokens = np.arange(n, dtype=np.uint16)
-    stream = Stream(tokens, rows, k1, k1 + more)
+    stream = CarriedBatches(tokens, rows, k1, k1 + more)
     windows = list(stream)
     assert len(windows) == len(stream)
     inputs, targets = rows_of(windows)
@@ -168,7 +168,7 @@ def test_rows_are_contiguous_and_targets_are_one_ahead(
 
 
 def test_context_repeats_the_steps_before() -> None:
-    windows = list(Stream(np.arange(9), 1, 2, 5))
+    windows = list(CarriedBatches(np.arange(9), 1, 2, 5))
     assert [w.inputs[:, 0].tolist() for w in windows] == [
         [0, 1], [0, 1, 2, 3], [1, 2, 3, 4, 5], [3, 4, 5, 6, 7],
     ]  # fmt: skip
@@ -182,11 +182,11 @@ def test_a_reset_stands_where_a_document_begins(sizes: list[int], rows: int, k1:
     n = sum(sizes)
     if n <= rows:
         return
-    windows = list(Stream(np.arange(n), rows, k1, k1 + 2, starts=starts))
+    windows = list(CarriedBatches(np.arange(n), rows, k1, k1 + 2, starts=starts))
     for window in windows:
         expected = np.isin(window.inputs.numpy(), starts)
         np.testing.assert_array_equal(window.reset.numpy(), expected)
-    assert not any(w.reset.any() for w in Stream(np.arange(n), rows, k1))
+    assert not any(w.reset.any() for w in CarriedBatches(np.arange(n), rows, k1))
 
 
 @settings(deadline=None, max_examples=50)
@@ -195,9 +195,9 @@ def test_ranks_share_the_rows_of_a_stream(n: int, rows: int, k1: int, world: int
     if world > rows:
         return
     starts = np.arange(0, n, 7)
-    alone = list(Stream(np.arange(n), rows, k1, starts=starts))
+    alone = list(CarriedBatches(np.arange(n), rows, k1, starts=starts))
     shared = [
-        list(Stream(np.arange(n), rows, k1, starts=starts, rank=r, world_size=world))
+        list(CarriedBatches(np.arange(n), rows, k1, starts=starts, rank=r, world_size=world))
         for r in range(world)
     ]
     for whole, *parts in zip(alone, *shared, strict=True):
@@ -208,10 +208,10 @@ def test_ranks_share_the_rows_of_a_stream(n: int, rows: int, k1: int, world: int
 
 def test_a_stream_resumes_in_mid_epoch() -> None:
     tokens = np.random.default_rng(0).integers(0, 50, 100)
-    whole = list(Stream(tokens, 3, 4, 6))
-    first = Stream(tokens, 3, 4, 6)
+    whole = list(CarriedBatches(tokens, 3, 4, 6))
+    first = CarriedBatches(tokens, 3, 4, 6)
     got = [window for _, window in zip(range(3), first, strict=False)]
-    second = Stream(tokens, 3, 4, 6)
+    second = CarriedBatches(tokens, 3, 4, 6)
     second.load_state_dict(first.state_dict())
     got += list(second)
     assert second.state_dict() == {"epoch": 1, "position": 0}
@@ -221,8 +221,8 @@ def test_a_stream_resumes_in_mid_epoch() -> None:
 
 def test_a_stream_that_cannot_be_is_explained() -> None:
     with pytest.raises(InputError, match=r"too few for 5 rows\. Set batch_size to at most 4"):
-        Stream(np.arange(5), 5, 2)
+        CarriedBatches(np.arange(5), 5, 2)
     with pytest.raises(InputError, match="k2 >= k1"):
-        Stream(np.arange(50), 5, 4, 2)
+        CarriedBatches(np.arange(50), 5, 4, 2)
     with pytest.raises(InputError, match="cannot be shared by 3 processes"):
-        Stream(np.arange(50), 2, 4, world_size=3)
+        CarriedBatches(np.arange(50), 2, 4, world_size=3)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from elman.data import Stream, Vocabulary, tokens
+from elman.data import CarriedBatches, Vocabulary, tokens
 from elman.errors import InputError, RunFailed
 
 
@@ -37,11 +37,25 @@ def test_documents_are_closed_and_their_starts_kept(tmp_path: Path) -> None:
     assert starts.tolist() == [0, 3, 4]
     ids, in_memory = tokens.encode(["ab", "", "c"], v, documents=True)
     assert (ids.tolist(), in_memory.tolist()) == ([1, 2, 0, 0, 3, 0], [0, 3, 4])  # type: ignore[union-attr]
-    resets = [w.reset[:, 0].tolist() for w in Stream(tokens.open(path), 1, 5, starts=starts)]
+    resets = [
+        w.reset[:, 0].tolist() for w in CarriedBatches(tokens.open(path), 1, 5, starts=starts)
+    ]
     assert resets == [[True, False, False, True, True]]
     # Written again without documents, no starts of the old text are left over.
     tokens.write(["ab"], v, path)
     assert tokens.starts(path) is None
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_pieces_are_gathered_in_memory_or_on_disk(on_disk: bool) -> None:
+    pieces = [(True, [3, 1]), (False, [299]), (True, [0]), (False, [])]
+    encoded = [(begins, np.array(ids, dtype=np.int64)) for begins, ids in pieces]
+    ids, begins = tokens.gather(iter(encoded), 300, on_disk=on_disk)
+    assert (ids.tolist(), ids.dtype) == ([3, 1, 299, 0], np.dtype("uint16"))
+    assert begins.tolist() == [0, 3]
+    assert isinstance(ids, np.memmap) == on_disk
+    nothing, begins = tokens.gather([], 300, on_disk=on_disk)
+    assert (nothing.tolist(), begins.tolist()) == ([], [])
 
 
 @pytest.mark.parametrize(("size", "dtype"), [(256, "uint8"), (257, "uint16"), (65537, "uint32")])

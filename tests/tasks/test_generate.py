@@ -302,7 +302,7 @@ def test_state_does_not_cross_documents(length: int) -> None:
     rng = np.random.default_rng(0)
     texts = ["".join(rng.choice(list("abc"), length + rng.integers(4))) for _ in range(24)]
     task, model = made(pd.DataFrame({"text": texts}), batch_size=2, k1=50)
-    stream = type(task.batches()).__name__ == "Stream"
+    stream = type(task.batches()).__name__ == "CarriedBatches"
     assert stream == (length == 300)
     total, count = window_losses(task, model)
     exact = costs(model, task._tokens["train"], rows=1)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from elman.data.batches import Stream
+from elman.data.batches import CarriedBatches
 from elman.errors import InputError
 from elman.nn import Recurrent
 from elman.training import TruncatedBPTT
@@ -118,7 +118,7 @@ def test_state_crosses_windows_and_not_documents(data, k):
 @pytest.mark.parametrize("k", [(4, 4), (4, 6), (2, 7)])
 def test_windows_are_those_of_the_stream(k):
     tokens = np.arange(23)
-    found = [(int(b.inputs[0, 0]), len(b.inputs), b.context) for b in Stream(tokens, 1, *k)]
+    found = [(int(b.inputs[0, 0]), len(b.inputs), b.context) for b in CarriedBatches(tokens, 1, *k)]
     expected = [(w.start, w.stop - w.start, w.context) for w in TruncatedBPTT(*k).windows(22)]
     assert found == expected
 

@@ -7,9 +7,7 @@ needed, and long texts become tokens in a memory-mapped file.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import elman.data
-from elman.data import Vocabulary, files, reading
-from elman.data.tokens import dtype_for
+from elman.data import Vocabulary, files, reading, tokens
 from elman.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -234,26 +231,9 @@ def encode(documents: Documents, vocabulary: Vocabulary, *, ended: bool) -> Toke
         vocabulary: has `bos`, which is used as the boundary between documents.
         ended: the last document ends with the part, and this is to be predicted.
     """
-    kind = dtype_for(len(vocabulary))
-    starts: list[int] = []
-    count = 0
-    held: list[NDArray[Any]] = []
-    with tempfile.TemporaryFile() if documents.size > _IN_MEMORY else nullcontext() as file:
-        for begins, ids in _encoded(documents, vocabulary, ended):
-            if begins:
-                starts.append(count)
-            count += len(ids)
-            if file is None:
-                held.append(ids.astype(kind))
-            else:
-                file.write(ids.astype(kind).tobytes())
-        if file is None:
-            tokens: NDArray[Any] = np.concatenate([np.empty(0, kind), *held])
-        else:
-            file.flush()
-            # The file has no name and is gone when nothing maps it any more.
-            tokens = np.memmap(file, kind, mode="r", shape=(count,))
-    return Tokens(tokens, np.array(starts, np.int64))
+    pieces = _encoded(documents, vocabulary, ended)
+    on_disk = documents.size > _IN_MEMORY
+    return Tokens(*tokens.gather(pieces, len(vocabulary), on_disk=on_disk))
 
 
 def _encoded(

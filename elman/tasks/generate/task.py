@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from elman.data import Batches, Stream, StreamBatch, Vocabulary, bucketed, duplicates
+from elman.data import Batches, CarriedBatch, CarriedBatches, Vocabulary, bucketed, duplicates
 from elman.data.vocabulary import Unit
 from elman.errors import InputError
 from elman.modalities.text import Text, TextCodec, VocabularySettings
@@ -276,7 +276,7 @@ class Generate:
                 rank=rank,
                 world_size=world_size,
             )
-        return Stream(
+        return CarriedBatches(
             tokens.ids,
             settings.batch_size,
             settings.k1,
@@ -457,7 +457,7 @@ class _Objective:
         self.task, self.metric = task, task.metric
         self.through = TruncatedBPTT(task.settings.k1, task.settings.k2)
 
-    def loss(self, batch: StreamBatch | _Whole, carried: Any) -> tuple[Tensor, float, Any]:
+    def loss(self, batch: CarriedBatch | _Whole, carried: Any) -> tuple[Tensor, float, Any]:
         """The summed cost of the tokens of a window, and the state for the next one."""
         device = device_of(self.model)
         inputs, targets = batch.inputs.to(device), batch.targets.to(device)
