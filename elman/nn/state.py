@@ -1,6 +1,6 @@
 """Carrying state: what may be done to it without knowing which layer it belongs to.
 
-A state is a tensor, None, or tuples and lists of states; `Recurrent` returns one tuple of
+A state is a tensor, None, or tuples, lists and dicts of states; `Recurrent` returns one tuple of
 `(batch, size)` tensors for each layer and direction. Every helper gives back the same nesting.
 """
 
@@ -60,7 +60,8 @@ def flatten(state: Any) -> list[Tensor]:
         return [state]
     if state is None:
         return []
-    return [t for part in state for t in flatten(part)]
+    parts = state.values() if isinstance(state, dict) else state
+    return [t for part in parts for t in flatten(part)]
 
 
 def unflatten(like: S, tensors: Sequence[Tensor]) -> S:
@@ -83,6 +84,8 @@ def _mapped(f: Callable[[Tensor], Tensor], state: S) -> S:
     nested: Any = state
     if isinstance(nested, Tensor):
         nested = f(nested)
+    elif isinstance(nested, dict):
+        nested = {name: _mapped(f, part) for name, part in nested.items()}
     elif nested is not None:
         parts = [_mapped(f, part) for part in nested]
         kind = type(nested)

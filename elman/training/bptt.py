@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from elman.errors import InputError
+from elman.nn.state import detach
 
 
 @dataclass(frozen=True)
@@ -116,18 +117,3 @@ def _part(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
     # The whole is no slice: a slice has a backward pass of its own.
     whole = start == 0 and stop == x.shape[axis]
     return x if whole else x.narrow(axis, start, stop - start)
-
-
-def detach(state: Any) -> Any:
-    """`state` (tensors in tuples, lists and dicts, or None) cut off from its past.
-
-    >>> detach([(torch.ones(1, requires_grad=True) * 2,)])
-    [(tensor([2.]),)]
-    """
-    if isinstance(state, Tensor):
-        return state.detach()
-    if isinstance(state, dict):
-        return {key: detach(item) for key, item in state.items()}
-    if isinstance(state, list | tuple):
-        return type(state)(detach(item) for item in state)
-    return state

@@ -23,13 +23,13 @@ _RECENT = 8
 
 
 @dataclass
-class Watch:
-    """Watches losses and gradient norms.
+class DivergenceDetector:
+    """Judge losses and gradient norms, one step after another.
 
-    >>> watch = Watch()
-    >>> [watch.see(step, 1.0, 0.1) for step in range(3)]
+    >>> detector = DivergenceDetector()
+    >>> [detector.see(step, 1.0, 0.1) for step in range(3)]
     [None, None, None]
-    >>> watch.see(3, math.nan, 0.1)
+    >>> detector.see(3, math.nan, 0.1)
     'the loss is nan'
     """
 
@@ -76,8 +76,9 @@ class Watch:
     def norms(self) -> str:
         """The last gradient norms, for the report.
 
-        >>> watch = Watch(); _ = watch.see(0, 1.0, 0.5), watch.see(1, 2.0, 12.25)
-        >>> watch.norms()
+        >>> detector = DivergenceDetector()
+        >>> _ = detector.see(0, 1.0, 0.5), detector.see(1, 2.0, 12.25)
+        >>> detector.norms()
         '0.5, 12.2'
         """
         return ", ".join(f"{norm:.3g}" for _, _, norm in self.recent)

@@ -267,7 +267,7 @@ class Health:
         self.looks = self.longest = self.stuck = 0
         """Looks at windows wide enough, the longest memory any of them has found, and looks in a
         row that found too many gates saturated."""
-        self.told: list[str] = []
+        self.warned: list[str] = []
         """Kinds of warnings that have been given."""
 
     # What is seen
@@ -403,8 +403,8 @@ class Health:
                 f"In {name} {shares[name]:.0%} of the gates are all but shut or open, and hardly "
                 "learn: a lower lr, smaller inputs or weight decay may free them."
             )
-        new = [kind for kind in wrong if kind not in self.told]
-        self.told += new
+        new = [kind for kind in wrong if kind not in self.warned]
+        self.warned += new
         return [wrong[kind] for kind in new]
 
     # What is saved
@@ -419,16 +419,18 @@ class Health:
             "spikes": list(self.spikes),
             "rows": list(self.rows),
             "looks": [self.looks, self.longest, self.stuck],
-            "told": list(self.told),
+            "told": list(self.warned),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state; what has been told stays told."""
+    def load_state_dict(self, state: dict[str, Any] | None) -> None:
+        """Go on from a saved state, None in the oldest runs; a warning given stays given."""
+        if state is None:
+            return
         self.recent, self.limit, self.seen = list(state["recent"]), state["limit"], state["seen"]
         self.steps, self.clipped, self.shrunk = state["counts"]
         self.spikes, self.rows = list(state["spikes"]), list(state["rows"])
         self.looks, self.longest, self.stuck = state["looks"]
-        self.told = list(dict.fromkeys([*self.told, *state["told"]]))
+        self.warned = list(dict.fromkeys([*self.warned, *state["told"]]))
         self.found = {}
 
 

@@ -23,24 +23,34 @@ class Metrics:
     """The rows so far, in memory and, where there is a path, in a file.
 
     Args:
-        path: the file; None keeps the rows in memory only.
-        position: bytes of the file to keep, 0 for a new run.
+        path: the file, opened by `load_state_dict`; None keeps the rows in memory only.
     """
 
-    def __init__(self, path: Path | None, position: int = 0) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.rows: list[dict[str, Any]] = []
         self.path = path
         self._file: IO[bytes] | None = None
-        if path is None:
+
+    def state_dict(self) -> int:
+        """Return the bytes written so far."""
+        return 0 if self._file is None else self._file.tell()
+
+    def load_state_dict(self, position: int) -> None:
+        """Open the file and cut it back to its first `position` bytes: 0 for a new run.
+
+        Raises:
+            RunFailed: the file cannot be written.
+        """
+        if self.path is None:
             return
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a+b")
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("a+b")
             self._file.truncate(position)
             self._file.seek(0)
             self.rows = [json.loads(line) for line in self._file]
         except OSError as error:
-            raise RunFailed(f"{path}: could not be written: {error.strerror}.") from error
+            raise RunFailed(f"{self.path}: could not be written: {error.strerror}.") from error
 
     def add(self, row: dict[str, Any]) -> None:
         """Append one row."""
@@ -52,11 +62,6 @@ class Metrics:
             self._file.flush()
         except OSError as error:
             raise RunFailed(f"{self.path}: could not be written: {error.strerror}.") from error
-
-    @property
-    def position(self) -> int:
-        """Bytes written so far."""
-        return 0 if self._file is None else self._file.tell()
 
     def sync(self) -> None:
         """Make sure that what was written is on the disk."""

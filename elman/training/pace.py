@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
 
 from elman.training.settings import Settings
 
@@ -22,8 +21,37 @@ SAVE_SHARE = 0.02
 """... and the part of the time that writing them may take."""
 
 
+class Clock:
+    """Time used over all sessions of a run, and when it was last spent on looking and saving."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        """Time used as of the last step; in every process the first one's."""
+        self.looked_at = self.looking_took = 0.0
+        self.saved_at = self.saving_took = 0.0
+        self._earlier, self._started = 0.0, time.monotonic()
+
+    def now(self) -> float:
+        """Return the seconds used so far by this process's clock."""
+        return self._earlier + time.monotonic() - self._started
+
+    def state_dict(self) -> dict[str, float]:
+        """Return what has to be saved."""
+        return {
+            "seconds": self.seconds,
+            "looked_at": self.looked_at,
+            "looking_took": self.looking_took,
+        }
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Go on from a saved state: time between sessions does not count."""
+        self.seconds = self.saved_at = self._earlier = state["seconds"]
+        self.looked_at, self.looking_took = state["looked_at"], state["looking_took"]
+        self._started = time.monotonic()
+
+
 class Pace:
-    """Counts steps, epochs and seconds.
+    """Count steps and epochs against the bounds of the run.
 
     Args:
         epoch_batches: batches in an epoch.
@@ -39,15 +67,12 @@ class Pace:
         self.step = 0
         self.epoch = 0
         self.looked_step = -1
-        self.seconds = 0.0
-        """Time used, over all sessions; in every process that of the first."""
-        self.looked_at = self.looking_took = 0.0
-        self.saved_at = self.saving_took = 0.0
-        self._earlier, self._started = 0.0, time.monotonic()
+        self.clock = Clock()
 
-    def now(self) -> float:
-        """Seconds used so far by this process's clock."""
-        return self._earlier + time.monotonic() - self._started
+    @property
+    def seconds(self) -> float:
+        """Time used, over all sessions; in every process the first one's."""
+        return self.clock.seconds
 
     def over(self) -> str | None:
         """The setting that ends the run here, None while there is none."""
@@ -74,9 +99,9 @@ class Pace:
         if settings.validate_every is not None:
             return self.step % settings.validate_every == 0
         if settings.budget is not None:
-            since = self.seconds - self.looked_at
+            since, took = self.seconds - self.clock.looked_at, self.clock.looking_took
             long = since >= settings.budget / LOOKS
-            cheap = self.looking_took <= LOOK_SHARE * (since + self.looking_took)
+            cheap = took <= LOOK_SHARE * (since + took)
             return cheap and (epoch_ended or long)
         if settings.epoch_bound is None and self.total_steps:
             every = max(1, self.total_steps // LOOKS)
@@ -85,8 +110,9 @@ class Pace:
         return epoch_ended
 
     def looked(self, took: float) -> None:
-        """A validation has just ended."""
-        self.looked_step, self.looked_at, self.looking_took = self.step, self.seconds, took
+        """Take note of a validation that has just ended and took so many seconds."""
+        self.looked_step = self.step
+        self.clock.looked_at, self.clock.looking_took = self.seconds, took
 
     def save_due(self, at_good_state: bool) -> bool:
         """Whether to write a checkpoint now.
@@ -97,37 +123,23 @@ class Pace:
             return (
                 at_good_state and self.step > 0 and self.step % self.settings.checkpoint_every == 0
             )
-        wait = max(SAVE_SECONDS, self.saving_took / SAVE_SHARE)
-        return self.seconds - self.saved_at >= (wait if at_good_state else 2 * wait)
+        wait = max(SAVE_SECONDS, self.clock.saving_took / SAVE_SHARE)
+        return self.seconds - self.clock.saved_at >= (wait if at_good_state else 2 * wait)
 
     def saved(self, took: float) -> None:
-        """A checkpoint has just been written."""
-        self.saved_at, self.saving_took = self.seconds, took
+        """Take note of a checkpoint that has just been written and took so many seconds."""
+        self.clock.saved_at, self.clock.saving_took = self.seconds, took
 
     def _budget_used(self) -> float:
         """Part of the budget that is used up; the last validation is kept free."""
         assert self.settings.budget is not None
-        return self.seconds / max(self.settings.budget - self.looking_took, 1e-9)
+        return self.seconds / max(self.settings.budget - self.clock.looking_took, 1e-9)
 
-    def state_dict(self) -> dict[str, Any]:
-        """What has to be saved."""
-        return {
-            "step": self.step,
-            "epoch": self.epoch,
-            "looked_step": self.looked_step,
-            "seconds": self.seconds,
-            "looked_at": self.looked_at,
-            "looking_took": self.looking_took,
-        }
+    def state_dict(self) -> dict[str, int]:
+        """Return what has to be saved; the clock is saved by itself."""
+        return {"step": self.step, "epoch": self.epoch, "looked_step": self.looked_step}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state, the clock included."""
-        self.rewind(state)
-        self.seconds = self.saved_at = state["seconds"]
-        self.looked_at, self.looking_took = state["looked_at"], state["looking_took"]
-        self._earlier, self._started = self.seconds, time.monotonic()
-
-    def rewind(self, state: dict[str, Any]) -> None:
-        """Go back to an earlier step of this session; the clock goes on."""
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on from a saved state, in this session or in a later one."""
         self.step, self.epoch = state["step"], state["epoch"]
         self.looked_step = state["looked_step"]

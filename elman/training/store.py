@@ -9,13 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from elman.errors import InputError
 from elman.training import checkpoint, distributed
+from elman.training.best import Kept
 from elman.training.metrics import Metrics
-
-State = dict[str, Any]
+from elman.training.parts import OWN, State
 
 
 class Store:
@@ -23,7 +21,8 @@ class Store:
 
     def __init__(self, folder: Path | None, ranks: distributed.Ranks) -> None:
         self.folder, self.ranks = folder, ranks
-        self.metrics = Metrics(None)
+        writes = folder is not None and ranks.writes
+        self.metrics = Metrics(folder / "metrics.jsonl" if folder and writes else None)
 
     @property
     def last(self) -> Path | None:
@@ -35,18 +34,12 @@ class Store:
         """The best parameters."""
         return None if self.folder is None else self.folder / "checkpoints" / "best"
 
-    def open(self, position: int) -> None:
-        """Open the metrics, cut back to `position` bytes."""
-        if self.folder is not None and self.ranks.writes:
-            self.metrics = Metrics(self.folder / "metrics.jsonl", position)
-
-    def save(self, state: State, good: State | None, run: State) -> None:
+    def save(self, state: State, good: State | None) -> None:
         """Write the last checkpoint.
 
         Args:
             state: everything the next step depends on.
             good: the state to roll back to, where it is another one.
-            run: what a rollback does not take back.
         """
         if self.last is None:
             return
@@ -54,14 +47,13 @@ class Store:
             "world_size": self.ranks.world_size,
             "state": self._together(state),
             "good": None if good is None else self._together(good),
-            "run": run,
         }
         if self.ranks.writes:
             self.metrics.sync()
             checkpoint.save(self.last, *checkpoint.pack(tree))
 
-    def load(self) -> tuple[State, State | None, State]:
-        """What `save` was given, with this process's own part.
+    def load(self) -> tuple[State, State | None]:
+        """Return what `save` was given, with this process's own part.
 
         Raises:
             InputError: the file cannot be used, or was written by another number of processes.
@@ -75,19 +67,48 @@ class Store:
                 file=self.last,
                 fix=f"Resume with: torchrun --nproc-per-node {saved} …",
             )
+        if "run" in tree:
+            tree = _of_first_form(tree)
         good = tree["good"]
-        return self._mine(tree["state"]), None if good is None else self._mine(good), tree["run"]
+        return self._mine(tree["state"]), None if good is None else self._mine(good)
 
-    def save_best(self, tensors: dict[str, Tensor], meta: State) -> None:
+    def save_best(self, kept: Kept) -> None:
         """Write the best parameters, by their names in the model."""
         if self.best is not None and self.ranks.writes:
-            checkpoint.save(self.best, tensors, meta)
+            checkpoint.save(self.best, kept.tensors, {"step": kept.step, "metrics": kept.metrics})
+
+    def load_best(self) -> Kept | None:
+        """Return the best parameters, None where none have been written."""
+        if self.best is None or not self.best.exists():
+            return None
+        tensors, meta = checkpoint.load(self.best)
+        return Kept(meta["step"], meta["metrics"], tensors)
 
     def _together(self, state: State) -> State:
+        own = {name: state[name] for name in OWN}
+        shared = {name: part for name, part in state.items() if name not in OWN}
         if self.ranks.alone:
-            return {**state, "own": [state["own"]]}
-        packed = distributed.gather(checkpoint.pack(state["own"]))
-        return {**state, "own": [checkpoint.unpack(*own) for own in packed]}
+            return {**shared, "own": [own]}
+        packed = distributed.gather(checkpoint.pack(own))
+        return {**shared, "own": [checkpoint.unpack(*each) for each in packed]}
 
     def _mine(self, state: State) -> State:
-        return {**state, "own": state["own"][self.ranks.rank]}
+        own = state["own"][self.ranks.rank]
+        return {**{name: part for name, part in state.items() if name != "own"}, **own}
+
+
+def _of_first_form(tree: dict[str, Any]) -> dict[str, Any]:
+    """Turn a checkpoint of the first form, which had fewer and other parts, into today's.
+
+    The clock was in `pace`, the detector was `watch`, the best value `judge`, the returns to a
+    good state lay beside the state in `run`, and the oldest had no `health`.
+    """
+
+    def renewed(state: State) -> State:
+        clock = {name: state["pace"][name] for name in ("seconds", "looked_at", "looking_took")}
+        same = {name: part for name, part in state.items() if name not in ("watch", "judge")}
+        named = {"divergence": state["watch"], "best": state["judge"]}
+        return {"health": None, **same, **named, "clock": clock, "rollbacks": tree["run"]}
+
+    good = tree["good"]
+    return {**tree, "state": renewed(tree["state"]), "good": good and renewed(good)}

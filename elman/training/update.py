@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from elman.errors import InputError
+from elman.nn.state import detach
 from elman.training import averaging, distributed, optimisers
-from elman.training.bptt import detach
 from elman.training.clipping import CLIPPING
 from elman.training.objective import Objective
+from elman.training.parts import Carried, Part, Tensors
 from elman.training.settings import Settings
 
 
@@ -38,7 +39,7 @@ class Update:
             ema_decay=settings.ema_decay,
             asgd_after=settings.asgd_after,
         )
-        self.carried: Any = None
+        self.carried = Carried(self.device)
         self._clip, self._clip_at = CLIPPING[settings.clip], settings.clip_threshold
         self._precision: AbstractContextManager[Any] = (
             torch.autocast(self.device.type, torch.bfloat16)
@@ -50,14 +51,14 @@ class Update:
         self,
         parts: Sequence[Any],
         notes: Callable[[], list[float]],
-        told: Callable[[nn.Module], None] | None = None,
+        look: Callable[[nn.Module], None] | None = None,
     ) -> tuple[Tensor, float, Tensor, list[float]]:
         """Gradients of the mean loss over the global batch, clipped.
 
         Args:
             parts: this process's share, in one or several batches.
             notes: numbers to add up over the processes along the way, asked for last.
-            told: given the model when it has its gradients, before they are clipped.
+            look: called with the model when it has its gradients, before they are clipped.
 
         Returns:
             The sum of the losses, the number of its terms, the norm of the gradient of their
@@ -75,8 +76,8 @@ class Update:
             gradients = [p.grad for p in self.parameters if p.grad is not None]
             if gradients:
                 torch._foreach_mul_(gradients, 1.0 / (count or 1.0))
-        if told is not None:
-            told(self.model)
+        if look is not None:
+            look(self.model)
         return total, count, self._clip(self.parameters, self._clip_at), added
 
     def _backward(self, parts: Sequence[Any]) -> tuple[Tensor, float]:
@@ -89,8 +90,8 @@ class Update:
         losses, count = [], 0.0
         for batch in parts:
             with self._precision:
-                loss, terms, carried = self.objective.loss(batch, self.carried)
-            self.carried = detach(carried)
+                loss, terms, carried = self.objective.loss(batch, self.carried.value)
+            self.carried.value = detach(carried)
             if loss.requires_grad:  # not so where this process's share is empty
                 weight = torch.full_like(loss, 1.0 / (terms or 1.0)) if lone else None
                 loss.backward(weight)  # type: ignore[no-untyped-call]
@@ -105,21 +106,15 @@ class Update:
         self.optimizer.step()
         self.averaging.update()
 
-    def state_dict(self) -> dict[str, Any]:
-        """What only `apply` changes (tensors are not copied); the same in every process."""
+    def parts(self) -> dict[str, Part]:
+        """Return what has a state here, by the names that checkpoints use."""
         return {
-            "parameters": {name: p.detach() for name, p in self.model.named_parameters()},
-            "optimizer": self.optimizer.state_dict(),
-            "averaging": self.averaging.state_dict(),
+            "parameters": Tensors(self.model.named_parameters),
+            "optimizer": self.optimizer,
+            "averaging": self.averaging,
+            "buffers": Tensors(self.model.named_buffers),
+            "carried": self.carried,
         }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state; its tensors become ours."""
-        with torch.no_grad():
-            for name, p in self.model.named_parameters():
-                p.copy_(state["parameters"][name])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.averaging.load_state_dict(state["averaging"])
 
 
 def device(name: str) -> torch.device:

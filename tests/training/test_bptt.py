@@ -146,3 +146,16 @@ def test_the_carried_state_is_cut_off(data):
 def test_meaningless_lengths_are_refused(k):
     with pytest.raises(InputError, match="1 <= k1 <= k2"):
         TruncatedBPTT(*k)
+
+
+def test_a_carried_state_may_be_a_dict():
+    def layer(x, state):
+        seen = x.sum(0) if state is None else state["seen"] + x.sum(0)
+        return x, {"seen": seen, "none": None}
+
+    x = torch.ones(3, 2, 1, requires_grad=True)
+    _, first = TruncatedBPTT(3)(layer, x)
+    _, second = TruncatedBPTT(3)(layer, x, first)
+    assert second["none"] is None
+    assert second["seen"].tolist() == [[6.0], [6.0]]
+    assert not second["seen"].requires_grad

@@ -6,7 +6,7 @@ import torch
 
 from elman.errors import RunFailed
 from elman.training import Settings, fit
-from elman.training.divergence import STREAK, Watch
+from elman.training.divergence import STREAK, DivergenceDetector
 
 
 def feed(watch, losses, norms=None, start=0):
@@ -20,38 +20,42 @@ def feed(watch, losses, norms=None, start=0):
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_counts_at_once(bad):
-    assert "the loss" in Watch().see(0, bad, 1.0)
-    assert "gradient's norm" in Watch().see(0, 1.0, bad)
+    assert "the loss" in DivergenceDetector().see(0, bad, 1.0)
+    assert "gradient's norm" in DivergenceDetector().see(0, 1.0, bad)
 
 
 def test_a_loss_far_above_its_start_counts_after_a_streak():
-    step, found = feed(Watch(), [2.0] * 30 + [21.0] * 50)
+    step, found = feed(DivergenceDetector(), [2.0] * 30 + [21.0] * 50)
     assert step == 30 + STREAK - 1
     assert "above 20" in found
 
 
 def test_a_norm_far_above_its_start_counts_after_a_streak():
-    step, found = feed(Watch(), [1.0] * 80, [0.5] * 30 + [6e3] * 50)
+    step, found = feed(DivergenceDetector(), [1.0] * 80, [0.5] * 30 + [6e3] * 50)
     assert step == 30 + STREAK - 1
     assert "gradient's norm has been above 5e+03" in found
 
 
 def test_what_is_no_divergence():
     start, learnt = [2.0] * 30, [1e-6] * 100
-    assert feed(Watch(), start + [1e5, 2.0] * 50) is None  # spikes
+    assert feed(DivergenceDetector(), start + [1e5, 2.0] * 50) is None  # spikes
     assert (
-        feed(Watch(), start + learnt + [0.5] * 100) is None
+        feed(DivergenceDetector(), start + learnt + [0.5] * 100) is None
     )  # worse than before, not than untrained
-    assert feed(Watch(), [1.0] * 200, [1e-3] * 100 + [5.0] * 100) is None  # learning sets in
-    assert feed(Watch(), [-5.0] * 30 + [20.0] * 100) is None  # a density's loss may be negative
+    assert (
+        feed(DivergenceDetector(), [1.0] * 200, [1e-3] * 100 + [5.0] * 100) is None
+    )  # learning sets in
+    assert (
+        feed(DivergenceDetector(), [-5.0] * 30 + [20.0] * 100) is None
+    )  # a density's loss may be negative
 
 
 def test_state_goes_on():
     losses = [2.0] * 25 + [50.0] * 40
-    whole = feed(Watch(), losses)
-    first = Watch()
+    whole = feed(DivergenceDetector(), losses)
+    first = DivergenceDetector()
     feed(first, losses[:28])
-    second = Watch()
+    second = DivergenceDetector()
     second.load_state_dict(first.state_dict())
     assert feed(second, losses[28:], start=28) == whole
     assert not second.calm

@@ -18,7 +18,7 @@ from elman.cells import CELLS, Cell, make
 from elman.kernels import run, use
 from elman.kernels.witness import witnessed
 from elman.runs.report import _watched
-from elman.training import Settings, fit, health, loop
+from elman.training import Settings, fit, health, journal, loop
 from elman.training.health import Health, probe
 from elman.training.meter import Meter
 
@@ -187,7 +187,7 @@ def test_a_spike_says_which_batch(line, draws):
 
 
 def test_gradients_are_told_by_parameter_and_before_they_are_clipped(monkeypatch):
-    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+    monkeypatch.setattr(journal, "LOG_EVERY", 1)
     goal = Goal(lambda: elman.nn.LSTM(6, 8))
     fitted = fit(goal, Sequences(letters), Settings(max_steps=3, clip="norm", clip_at=1e-4))
     _, *rows = [row for row in fitted.history if "loss" in row]  # the first step's are at step 0
@@ -214,7 +214,7 @@ LAYERS = {
 @pytest.mark.parametrize("layer", list(LAYERS))
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_looking_changes_nothing(monkeypatch, layer, precision):
-    monkeypatch.setattr(loop, "LOG_EVERY", 4)
+    monkeypatch.setattr(journal, "LOG_EVERY", 4)
     kept = []
     monkeypatch.setattr(health, "COST", math.inf)
     settings = Settings(max_steps=14, lr=0.01, accumulate=2, precision=precision)
@@ -244,7 +244,7 @@ def test_looking_changes_nothing(monkeypatch, layer, precision):
 
 
 def test_training_on_torchs_kernels_is_looked_at_too(monkeypatch):
-    monkeypatch.setattr(loop, "LOG_EVERY", 4)
+    monkeypatch.setattr(journal, "LOG_EVERY", 4)
     monkeypatch.setattr(health, "COST", math.inf)
     with use("torch"):
         fitted = fit(Goal(LAYERS["gru"]), Sequences(letters), Settings(max_steps=4))
@@ -252,7 +252,7 @@ def test_training_on_torchs_kernels_is_looked_at_too(monkeypatch):
 
 
 def test_what_cannot_be_seen_is_not_looked_at(monkeypatch):
-    monkeypatch.setattr(loop, "LOG_EVERY", 4)
+    monkeypatch.setattr(journal, "LOG_EVERY", 4)
     monkeypatch.setattr(health, "COST", math.inf)
     goal = Goal(lambda: nn.LSTM(6, 8))
     fitted = fit(goal, Sequences(letters), Settings(max_steps=8))
@@ -292,7 +292,7 @@ def test_what_does_not_hang_on_its_past_has_no_memory():
 
 
 def test_only_the_first_process_looks_and_warns(monkeypatch):
-    monkeypatch.setattr(loop, "LOG_EVERY", 10)
+    monkeypatch.setattr(journal, "LOG_EVERY", 10)
     monkeypatch.setattr(health, "COST", math.inf)
     monkeypatch.setattr(loop.distributed, "ranks", lambda: loop.distributed.Ranks(rank=1))
     goal = Goal(lambda: elman.nn.Recurrent(Fading, 6, 8, a=0.1))
@@ -353,7 +353,7 @@ def test_a_saved_state_goes_on_the_same():
 
 
 def sick(monkeypatch, layer, change=lambda model: None, steps=40, lr=1e-4):
-    monkeypatch.setattr(loop, "LOG_EVERY", 10)
+    monkeypatch.setattr(journal, "LOG_EVERY", 10)
     monkeypatch.setattr(health, "COST", math.inf)
     goal = Goal(layer)
     change(goal.model)
@@ -419,7 +419,7 @@ HEALTHY = {
 @pytest.mark.parametrize("name", list(HEALTHY))
 def test_healthy_runs_are_not_warned(monkeypatch, name):
     monkeypatch.setattr(health, "COST", math.inf)
-    monkeypatch.setattr(loop, "LOG_EVERY", 20)
+    monkeypatch.setattr(journal, "LOG_EVERY", 20)
     goal, make, settings = HEALTHY[name]()
     fitted = fit(goal, Sequences(make), Settings(max_steps=240, **{"lr": 0.01} | settings))
     rows = [row for row in fitted.history if "horizon" in row and row["step"]]

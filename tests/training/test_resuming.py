@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -269,3 +270,53 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "run").write_text("a file")
     with pytest.raises(RunFailed, match="could not be written"):
         train(str(tmp_path / "run"), max_steps=5)
+
+
+# Written by the commit before the parts of a run were one dict: 130 steps with a rollback from 90
+# to 50, stopped at 114. To its end that commit took it with the two validations below.
+FIRST_FORM = Path(__file__).parent / "runs" / "first_form"
+FIRST_SETTINGS = {
+    name: value for name, value in RICH.items() if name not in ("accumulate", "checkpoint_every")
+}
+FIRST_END = {121: 0.0991667811203254, 130: 0.035047164980126055}
+
+
+def test_a_run_of_the_first_form_goes_on(tmp_path):
+    folder = shutil.copytree(FIRST_FORM, tmp_path / "run")
+    begun = rows(folder)
+    _, fitted = train(str(folder), **FIRST_SETTINGS)
+    assert (fitted.steps, fitted.best_step) == (130, 99)
+    assert rows(folder)[: len(begun)] == begun
+    end = {row["step"]: row["valid"]["mse"] for row in rows(folder)[len(begun) :]}
+    assert end == pytest.approx(FIRST_END, rel=1e-4)
+    assert fitted.seconds > 1.0  # of which one was spent before
+    # It is of today's form now, and goes on once more.
+    _, again = train(str(folder), **{**FIRST_SETTINGS, "max_steps": 140})
+    assert again.steps == 140
+
+
+def test_a_run_of_the_first_form_goes_back_to_its_good_state(tmp_path, monkeypatch):
+    folder = shutil.copytree(FIRST_FORM, tmp_path / "run")
+    original = training_worker.Objective.loss
+
+    def spoilt(self, batch, carried):
+        loss, terms, carried = original(self, batch, carried)
+        here = not hasattr(self, "spoilt")
+        self.spoilt = True
+        return loss * (float("nan") if here else 1.0), terms, carried
+
+    monkeypatch.setattr(training_worker.Objective, "loss", spoilt)
+    train(str(folder), **FIRST_SETTINGS)
+    *_, event = [row for row in rows(folder) if "event" in row]
+    assert (event["step"], event["to"]) == (114, 100)
+    assert "half the rate (2 of 3)" in event["what"]  # the first was before
+
+
+def test_a_run_without_health_goes_on(tmp_path):
+    folder = shutil.copytree(FIRST_FORM, tmp_path / "run")
+    last = folder / "checkpoints" / "last"
+    tree = checkpoint.unpack(*checkpoint.load(last))
+    del tree["state"]["health"], tree["good"]["health"]
+    checkpoint.save(last, *checkpoint.pack(tree))
+    _, fitted = train(str(folder), **FIRST_SETTINGS)
+    assert fitted.steps == 130
