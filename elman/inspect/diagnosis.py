@@ -32,6 +32,15 @@ from elman.inspect.remedies import (
     to_revive,
     to_slow,
 )
+from elman.training.thresholds import (
+    CLIPPED,
+    CLOSED,
+    LEAST_MEMORY,
+    OPEN,
+    REACH,
+    SATURATED,
+    SPIKES,
+)
 
 Severity = Literal["ill", "warning", "note", "healthy"]
 
@@ -80,8 +89,6 @@ class Trial:
 TRUNCATED = "truncation too short"
 VANISHING = 0.5
 """Of the steps that the task needs: a memory shorter than this cannot do it."""
-LEAST_NEED = 4
-"""Steps: every network has a shorter memory than that of what it has just read."""
 EXPLODING, GROWS = 100.0, 1.05
 """Growth of the gradient over the lags looked at, and in a step: beyond both the oldest step
 outweighs all others."""
@@ -91,8 +98,6 @@ thousand times more slowly under plain descent. Four LSTMs as torch draws them k
 3e-5 is left, where Wu et al. 2016 found that plain stacks do very poorly."""
 STUCK = 0.5
 """Share of units whose gate does not move: fewer are a division of labour."""
-SATURATED = 0.9
-"""Share of a gate's values outside [0.05, 0.95]; a trained gate has half of them there at most."""
 DEAD = 0.2
 """Share of units that never answer; some always are in a rectified layer."""
 DRIFT, COUNTS = 8.0, 2.5
@@ -100,10 +105,6 @@ DRIFT, COUNTS = 8.0, 2.5
 must; what grows faster, and goes on by a like factor, has no bound."""
 CUT = 0.5
 """Share of the gradient cut off at which more is lost than kept."""
-CLIPPED = 0.9
-"""Share of steps: a threshold that always acts is a second, hidden learning rate."""
-SPIKES = 0.02
-"""Share of steps; a few leaps a thousand steps are the data's own."""
 MEMORISED = 0.1
 """Rise of the validation loss since its best."""
 
@@ -177,7 +178,7 @@ def _vanishing(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]
     short = facts.horizon < VANISHING * need and not facts.beyond
     by = f" ({run.need_by})" if run.need_by else ""
     needed = f"the data depends on what was {run.need:.3g} back{by}."
-    if need < LEAST_NEED:
+    if need < LEAST_MEMORY:
         return
     if run.window is not None and run.window < VANISHING * need:
         # Whatever it remembers beyond, it was never taught to.
@@ -186,7 +187,9 @@ def _vanishing(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]
         longer = to_look_back(run, reach, "which reach as far back")
         yield Finding(TRUNCATED, "ill" if short else "warning", told, (longer,), facts.name)
     elif short:
-        told = f"The influence of an input is under 1 % after {facts.horizon:.3g} {run.unit}; "
+        told = (
+            f"The influence of an input is under {REACH:.0%} after {facts.horizon:.3g} {run.unit}; "
+        )
         told += needed
         if facts.decay is not None and facts.decay < 1:
             told += f" The gradient shrinks to {facts.decay:.3g} of itself in a step back."
@@ -258,8 +261,8 @@ def _stuck(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
         yield Finding(
             "saturated gates",
             "ill",
-            f"Nearly all values of every gate are below 0.05 or above 0.95 ({told}): gates switch "
-            "and no gradient passes through them.",
+            f"Nearly all values of every gate are below {CLOSED} or above {OPEN} ({told}): gates "
+            "switch and no gradient passes through them.",
             (*to_slow(run), *normalised(facts, run, "normalise what goes into the gates")),
             facts.name,
         )
@@ -370,7 +373,7 @@ def _too_fast(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
     said = []
     if run.rollbacks:
         said.append(f"training diverged {run.rollbacks} times and went back")
-    if run.spikes is not None and run.spikes > SPIKES:
+    if run.spikes is not None and run.spikes >= SPIKES:
         said.append(f"the loss leapt in {run.spikes:.1%} of all steps")
     if run.update_ratio is not None and run.update_ratio > UPDATES:
         said.append(f"an update moves the weights by {run.update_ratio:.1%} of their size")

@@ -29,6 +29,7 @@ from elman.inspect.following import Followed, Stretch, search
 from elman.inspect.memory import Horizon, by_intervention, horizon
 from elman.inspect.passage import Passage, observe
 from elman.inspect.plain import kind as _kind
+from elman.training.thresholds import REACH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -298,7 +299,7 @@ class Examination:
                 second.semilogy(layer.horizon.lags.numpy(), layer.horizon.influence.numpy())
         first.set(xlabel=f"lag in {self.run.unit}", ylabel="norm of the gradient by the state")
         second.set(xlabel=f"lag in {self.run.unit}", ylabel="influence of an input")
-        second.axhline(0.01, color="0.6", linewidth=0.8)
+        second.axhline(REACH, color="0.6", linewidth=0.8)
         first.legend(frameon=False)
         return figure
 

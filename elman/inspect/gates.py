@@ -17,10 +17,8 @@ from torch import Generator, Tensor
 from elman.cells.base import State
 from elman.inspect.one_step import Step
 from elman.inspect.passage import Passage
-from elman.training import health
+from elman.training.thresholds import CLOSED, OPEN
 
-CLOSED, OPEN = health.OPEN
-"""Below and above which a gate is saturated."""
 HORIZONS = np.logspace(-1, 5, 25)
 """Edges of the histogram of time constants, in steps: four bins a decade."""
 

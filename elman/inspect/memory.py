@@ -16,11 +16,7 @@ from torch import Tensor
 from elman.errors import InputError
 from elman.inspect.layer_call import LayerCall
 from elman.inspect.passage import since
-from elman.training import health
-
-THRESHOLD = health.REACH
-"""Of the largest influence at any lag; what is below is forgotten."""
-
+from elman.training.thresholds import REACH
 
 _NOTHING = 1e-12
 """Of the largest influence: what is counted where there is none at all."""
@@ -57,7 +53,7 @@ def horizon(
     influence: Tensor,
     lags: Tensor | None = None,
     *,
-    threshold: float = THRESHOLD,
+    threshold: float = REACH,
     resamples: int = 500,
     seed: int = 0,
 ) -> Horizon:

@@ -73,7 +73,7 @@ def _spelt_out(settings: dict[str, Any]) -> dict[str, Any]:
     known = settings | {"cell_options": own | (settings.get("cell_options") or {})}
     if "clip" in settings:
         clipping = {k: settings.get(k) for k in ("clip", "clip_at")}
-        known["clip_at"] = Settings.of(clipping).clip_threshold
+        known["clip_at"] = Settings.recorded(clipping).clip_threshold
     return known
 
 

@@ -6,7 +6,7 @@ from the parameters themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -141,15 +141,20 @@ class ASGD:
         self.average = None if average is None else _like(average, self.parameters)
 
 
+AVERAGES: dict[str, Callable[[Sequence[nn.Parameter], float, int], Averaging]] = {
+    "none": lambda parameters, ema_decay, asgd_after: NoAveraging(),
+    "ema": lambda parameters, ema_decay, asgd_after: EMA(parameters, ema_decay),
+    "asgd": lambda parameters, ema_decay, asgd_after: ASGD(parameters, asgd_after),
+}
+"""The choices of the setting `averaging`, each made from the parameters, `ema_decay` and
+`asgd_after`."""
+
+
 def make(
     name: str, parameters: Sequence[nn.Parameter], *, ema_decay: float, asgd_after: int
 ) -> Averaging:
-    """The average called `name`: none, ema or asgd."""
-    if name == "ema":
-        return EMA(parameters, ema_decay)
-    if name == "asgd":
-        return ASGD(parameters, asgd_after)
-    return NoAveraging()
+    """Return the average called `name`, a key of `AVERAGES`, over these parameters."""
+    return AVERAGES[name](parameters, ema_decay, asgd_after)
 
 
 @contextmanager

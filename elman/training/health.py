@@ -25,18 +25,21 @@ from elman.kernels.dispatch import forced, use
 from elman.kernels.program import lent
 from elman.kernels.witness import Witness, witnessed
 from elman.nn.state import detach, index, to
+from elman.training.thresholds import (
+    CLIPPED,
+    CLOSED,
+    LEAST_MEMORY,
+    OPEN,
+    REACH,
+    SATURATED,
+    SPIKES,
+)
 
 COST = 0.02
 """Share of the time that looking closely may take."""
 ROWS = 4
 """Sequences of a batch that are looked at closely. By four a norm is known to some 35 % at worst
 (a Jacobian of one direction), which moves a horizon little where norms fall by factors."""
-REACH = 0.01
-"""Share of its largest norm under which a gradient is taken to have vanished."""
-OPEN = (0.05, 0.95)
-"""Between these a gate is not saturated: its sigmoid is at least about a fifth as steep as it can
-be."""
-
 RECENT = 100
 """Losses that a loss is compared with."""
 SPIKE = 10.0
@@ -47,18 +50,15 @@ LEAST_SPREAD = 0.05
 
 LAST = 10
 """Training rows that warnings look back on: 500 steps at 50 a row."""
-CLIPPED, SHRUNK = 0.95, 0.1
-"""So large a share of steps clipped, to so small a part, is too much. Clipping itself is not: with
-Adam, which divides gradients by their size, and in language models it is usual all the time."""
-SPIKES = 10
-"""Spikes in those rows that are too many: one batch in fifty spoils what the others did."""
-SHORT, WIDE = 3, 30
-"""A memory of `SHORT` steps at most is too short in windows of `WIDE` or more, if it was never
-longer: one that was, and is no more, has learnt that its task needs none."""
-STUCK = 0.95
-"""Share of the gates of a layer above which too many are saturated."""
+SHRUNK = 0.1
+"""Gradients clipped in nearly all steps are too large only if they are clipped to less than this
+part of their size. Clipping itself is not wrong: with Adam, which divides gradients by their size,
+and in language models it is usual all the time."""
+WIDE = 30
+"""Steps of a window that is wide enough to judge a memory by. A memory that was long once and is
+short now has learnt that its task needs no more, and is not reported."""
 LOOKS = 3
-"""Looks on which the last two rest."""
+"""Looks that a warning about memory or gates needs."""
 
 _MAD = 1.4826  # times the median absolute deviation: the standard deviation of normal noise
 _LIMIT_EVERY, _LIMIT_FROM = 10, 30
@@ -73,7 +73,8 @@ class Probe:
         horizon: the last lag at which `norms` is at least `REACH` of its largest value; where that
             is K - 1, the window was too short to tell. 0 where all norms are zero, None where one
             is not finite.
-        saturation: share of gate activations outside `OPEN`; None where the cell has no sigmoid.
+        saturation: share of gate activations below `CLOSED` or above `OPEN`; None where the cell
+            has no sigmoid.
     """
 
     norms: Tensor
@@ -149,7 +150,7 @@ class _Gates(TorchDispatchMode):  # type: ignore[no-untyped-call]
         found = func(*args, **kwargs or {})
         if func in (torch.ops.aten.sigmoid.default, torch.ops.aten.sigmoid_.default):
             self.seen += found.numel()
-            self.saturated += int(((found < OPEN[0]) | (found > OPEN[1])).sum())
+            self.saturated += int(((found < CLOSED) | (found > OPEN)).sum())
         return found
 
 
@@ -341,7 +342,7 @@ class Health:
             self.longest = max(self.longest, *horizons.values())
         if gates:
             self.found["saturation"] = {name: round(share, 4) for name, share in gates.items()}
-            self.stuck = self.stuck + 1 if max(gates.values()) > STUCK else 0
+            self.stuck = self.stuck + 1 if max(gates.values()) > SATURATED else 0
 
     # What is said
 
@@ -385,12 +386,13 @@ class Health:
                 f"{shrunk / clipped:.1%} of their size on average: lr may be too high, or clip_at "
                 f"too low (it is {self.clip_at:g})."
             )
-        if spikes >= SPIKES:
+        # As many as the share makes of all the rows that warnings look back on.
+        if spikes >= SPIKES * steps * LAST / len(self.rows):
             wrong["spikes"] = (
                 f"The loss spiked {spikes} times in the last {steps} steps: lr may be too high, or "
                 "some batches are unlike the rest; metrics.jsonl says which."
             )
-        if self.looks >= LOOKS and self.longest <= SHORT:
+        if self.looks >= LOOKS and self.longest < LEAST_MEMORY:
             wrong["short"] = (
                 f"The memory has never reached further back than {self.longest} steps of "
                 f"{row['window']}: gradients vanish before, and what lies further back cannot be "

@@ -50,13 +50,16 @@ def onecycle(progress: float, rise: float = 0.3) -> float:
     return end + (1.0 - end) * cosine((progress - rise) / (1.0 - rise))
 
 
-SHAPES: dict[str, Callable[[float], float]] = {
+SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": constant,
     "linear": linear,
     "cosine": cosine,
     "onecycle": onecycle,
+    "step": constant,
     "plateau": constant,
 }
+"""The choices of the setting `schedule`. `step` multiplies by `step_decay` too, and `plateau` by
+`Plateau.scale`."""
 
 
 def step_decay(epoch: int, decay: float, after: int) -> float:
@@ -94,15 +97,13 @@ def factor(
     0.5
     """
     progress = min(max(progress, 0.0), 1.0)
-    if name == "step":
-        shape: Callable[[float], float] = lambda _: step_decay(epoch, decay, decay_after)  # noqa: E731
-    else:
-        shape = SHAPES[name]
+    shape = SCHEDULES[name]
+    top = step_decay(epoch, decay, decay_after) if name == "step" else 1.0
     if warmup >= 1:
-        return min(1.0, (step + 1) / warmup) * shape(progress)
+        return min(1.0, (step + 1) / warmup) * shape(progress) * top
     if progress < warmup:
-        return progress / warmup * shape(0.0)
-    return shape((progress - warmup) / (1.0 - warmup))
+        return progress / warmup * shape(0.0) * top
+    return shape((progress - warmup) / (1.0 - warmup)) * top
 
 
 @dataclass

@@ -1,26 +1,38 @@
-"""What a person may set about training, flat, with a default and a meaning for each.
+"""What a person may set about training: flat fields, each with a default and a meaning.
 
-Tasks subclass `Settings` with what only they know (sizes, windows, horizons); the
+Tasks subclass `Settings` with fields that only they know (sizes, windows, horizons). The
 command line, `elman config` and `config.yaml` are made from the fields alone.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
-from typing import Any, Literal, Self, get_args
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from elman.errors import InputError, nearest
+from elman.training.averaging import AVERAGES
+from elman.training.clipping import CLIPPING
+from elman.training.optimisers import OPTIMISERS
+from elman.training.schedules import SCHEDULES
 
-OptimizerName = Literal[
-    "sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "radam"
-]
-ScheduleName = Literal["constant", "linear", "cosine", "onecycle", "step", "plateau"]
+if TYPE_CHECKING:
+    OptimizerName = str
+    ScheduleName = str
+    ClipName = str
+    AveragingName = str
+else:  # the choices are the names in the tables that hold what they stand for
+    OptimizerName = Literal[tuple(OPTIMISERS)]
+    ScheduleName = Literal[tuple(SCHEDULES)]
+    ClipName = Literal[tuple(CLIPPING)]
+    AveragingName = Literal[tuple(AVERAGES)]
+
 Precision = Literal["float32", "bf16"]
-ClipName = Literal["norm", "value", "adaptive", "none"]
-AveragingName = Literal["none", "ema", "asgd"]
 
 _CLIP_AT = {"norm": 1.0, "value": 1.0, "adaptive": 0.01, "none": 0.0}
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
@@ -46,14 +58,55 @@ def seconds(text: str | float) -> float:
     raise ValueError("write it as 90, 90s, 10m or 1h30m")
 
 
+@dataclass(frozen=True)
+class Need:
+    """What another setting has to be for a setting to have an effect.
+
+    Attributes:
+        setting: the name of the other setting.
+        values: its values with which there is an effect, or a function that says so of a value.
+        cure: what to set, in words; made from `values` where it is empty.
+
+    >>> Need("averaging", ["ema"]).advice, Need("front_channels", bool, "front_channels").advice
+    ('averaging=ema', 'front_channels')
+    """
+
+    setting: str
+    values: Collection[Any] | Callable[[Any], object]
+    cure: str = ""
+
+    def met(self, settings: BaseModel) -> bool:
+        """Whether the setting has an effect with these settings."""
+        value = getattr(settings, self.setting)
+        return bool(self.values(value)) if callable(self.values) else value in self.values
+
+    @property
+    def advice(self) -> str:
+        """What to set, in words."""
+        choices = () if callable(self.values) else self.values
+        return self.cure or " or ".join(f"{self.setting}={value}" for value in choices)
+
+
 class Settings(BaseModel):
     """How to train. Every field is a plain value that `--set name=value` can give.
+
+    A setting that has no effect with the others is refused where it is given with a value
+    other than its default. `needs` says which settings need another one; a subclass writes
+    its own `needs`, for its own fields, and has those of its bases as well.
 
     >>> Settings(budget="10m", lr=0.01).budget
     600.0
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    needs: ClassVar[Mapping[str, Need]] = {
+        "decay": Need("schedule", ["step", "plateau"]),
+        "decay_after": Need("schedule", ["step", "plateau"]),
+        "clip_at": Need("clip", ["norm", "value", "adaptive"]),
+        "ema_decay": Need("averaging", ["ema"]),
+        "asgd_after": Need("averaging", ["asgd"]),
+    }
 
     seed: int = Field(0, ge=0, description="seed of every random generator")
     deterministic: bool = Field(
@@ -144,6 +197,22 @@ class Settings(BaseModel):
             raise ValueError(f"{self.optimizer} has no momentum")
         return self
 
+    @model_validator(mode="after")
+    def _effective(self) -> Self:
+        """Refuse what was given, is not at its default and has no effect."""
+        for kind in type(self).__mro__:
+            own: Mapping[str, Need] = vars(kind).get("needs", {})
+            for name, need in own.items():
+                value, field = getattr(self, name), type(self).model_fields[name]
+                same = value == field.get_default(call_default_factory=True)
+                if name in self.model_fields_set and not same and not need.met(self):
+                    now = f"{need.setting}={_shown(getattr(self, need.setting))}"
+                    said = f"Setting {name} has no effect with {now}: set {need.advice}, or leave"
+                    raise PydanticCustomError(
+                        "without_effect", "{said} it out.", {"said": said, "setting": name}
+                    )
+        return self
+
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
         """Settings from names and values, with errors in the words of this package.
@@ -161,6 +230,29 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise InputError(_explain(cls, error)) from None
 
+    @classmethod
+    def recorded(cls, values: Mapping[str, Any]) -> Self:
+        """Return the settings of a run from its configuration.
+
+        A run of an older version may have been given settings that had no effect. They have
+        none here either: they are at their defaults.
+
+        >>> Settings.recorded({"averaging": "none", "ema_decay": 0.9}).ema_decay
+        0.999
+
+        Raises:
+            InputError: an unknown name, or a value that does not fit.
+        """
+        values = dict(values)
+        while True:
+            try:
+                return cls(**values)
+            except ValidationError as error:
+                problem = error.errors(include_url=False)[0]
+                if problem["type"] != "without_effect":
+                    raise InputError(_explain(cls, error)) from None
+                del values[problem["ctx"]["setting"]]
+
     @property
     def clip_threshold(self) -> float:
         """Where clipping begins: `clip_at`, or the usual value of this kind of clipping."""
@@ -174,6 +266,11 @@ class Settings(BaseModel):
         return self.epochs
 
 
+def _shown(value: Any) -> str:
+    """A value as it is written in a configuration."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+
+
 def _explain(settings: type[Settings], error: ValidationError) -> str:
     """The first complaint, with the nearest name or the choices."""
     problem = error.errors(include_url=False)[0]
@@ -181,6 +278,8 @@ def _explain(settings: type[Settings], error: ValidationError) -> str:
     if problem["type"] == "extra_forbidden":
         return f"There is no setting {name!r}. {nearest(name, settings.model_fields)}"
     message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "without_effect":
+        return message
     if not name:
         return f"The settings do not fit together: {message}."
     if problem["type"] == "literal_error":
