@@ -38,14 +38,14 @@ def run(
     call: Call,
     program: Program,
     weights: Weights | None = None,
-    segment: int | None = None,
+    keep_every: int | None = None,
 ) -> Result:
     """Run a call with the kernels that `find` gave for it.
 
     Args:
         cell, call, weights: what `find` was asked about.
         program: its answer.
-        segment: steps between states that are kept for the backward pass, which computes the
+        keep_every: steps between states that are kept for the backward pass, which computes the
             rest again; None keeps everything while `settings.training_memory` allows it.
     """
     if not _steps_taken(call):
@@ -53,12 +53,12 @@ def run(
             return reference.loop(cell, call)
     tensors = tensors_of(cell, program, weights)
     if program.half:
-        return _in_halves(cell, call, program, tensors, segment)
-    return _run(cell, call, program, program.plans.traced.prepare(tensors), segment)
+        return _in_halves(cell, call, program, tensors, keep_every)
+    return _run(cell, call, program, program.plans.traced.prepare(tensors), keep_every)
 
 
 def _in_halves(
-    cell: Cell, call: Call, program: Program, tensors: list[Tensor], segment: int | None
+    cell: Cell, call: Call, program: Program, tensors: list[Tensor], keep_every: int | None
 ) -> Result:
     """bfloat16: in and out; matrices too where nothing is differentiated, the rest in float32."""
     given = (call.x, *call.state, *tensors)
@@ -67,7 +67,7 @@ def _in_halves(
         program = program.wide()
     prepared = [t if t.dim() > 1 else t.float() for t in program.plans.traced.prepare(tensors)]
     wide = replace(call, x=call.x.float(), state=tuple(s.float() for s in call.state))
-    output, state, states = _run(cell, wide, program, prepared, segment)
+    output, state, states = _run(cell, wide, program, prepared, keep_every)
     return Result(
         output.bfloat16(),
         tuple(s.bfloat16() for s in state),
@@ -76,7 +76,7 @@ def _in_halves(
 
 
 def _run(
-    cell: Cell, call: Call, program: Program, prepared: Sequence[Tensor], segment: int | None
+    cell: Cell, call: Call, program: Program, prepared: Sequence[Tensor], keep_every: int | None
 ) -> Result:
     layout = layout_of(call)
     x = call.x.reshape(-1, call.x.shape[2]).contiguous()
@@ -92,11 +92,11 @@ def _run(
     job = Job(program, layout, kept, n, bool(fresh), call.at_rest, masks, present())
     given = (x, *states, *fresh, *prepared)
     if torch.is_grad_enabled() and any(t.requires_grad for t in given):
-        segment = _segment(job, x, segment)
-        if segment is None:
+        keep_every = _kept_every(job, x, keep_every)
+        if keep_every is None:
             results = _Sequence.apply(job, *given)  # type: ignore[no-untyped-call]
         else:
-            results = _Segmented.apply(job, segment, *given)  # type: ignore[no-untyped-call]
+            results = _Recomputed.apply(job, keep_every, *given)  # type: ignore[no-untyped-call]
     else:
         results = _scattered(job, _forward(job, "infer", layout.gathered(x), *given[1:])[0])
     steps, batch = call.x.shape[:2]
@@ -143,8 +143,8 @@ def _fresh(cell: Cell, call: Call) -> tuple[Tensor, ...]:
     return cell.init_state(call.x.shape[1], call.x.device, call.x.dtype)
 
 
-def _segment(job: Job, x: Tensor, asked: int | None) -> int | None:
-    """Steps a segment, or None for a whole sequence in one piece."""
+def _kept_every(job: Job, x: Tensor, asked: int | None) -> int | None:
+    """Return the steps between kept states, or None where every step is kept."""
     steps = job.layout.taken
     if job.return_states:
         return None
@@ -154,7 +154,7 @@ def _segment(job: Job, x: Tensor, asked: int | None) -> int | None:
         allowed = _quarter_of_memory() if asked_for is None else asked_for
         if job.layout.rows * kept * x.element_size() <= allowed:
             return None
-        # What is least together: states at every boundary, and all of one segment.
+        # What is least together: the kept states, and all of the steps between two.
         asked = max(1, math.isqrt(steps * max(state, 1) // max(kept, 1)))
     return asked if asked < steps else None
 
@@ -238,15 +238,15 @@ class _Sequence(torch.autograd.Function):
         return (None, None if gx is None else job.layout.scattered(gx), *rest)
 
 
-class _Segmented(torch.autograd.Function):
-    """The same in segments of time: states between them are kept and the rest computed again."""
+class _Recomputed(torch.autograd.Function):
+    """Autograd's function that keeps a state every so many steps and computes the rest again."""
 
     @staticmethod
-    def forward(ctx: Any, job: Job, segment: int, *given: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, job: Job, keep_every: int, *given: Tensor) -> tuple[Tensor, ...]:
         x, states, fresh, prepared = job.parts(given)
         x = job.layout.gathered(x)
         steps = job.layout.taken
-        ctx.job, ctx.bounds = job, [*range(0, steps, segment), steps]
+        ctx.job, ctx.bounds = job, [*range(0, steps, keep_every), steps]
         y = fresh_rows(job.layout.rows, job.program.plans.traced.output.width or 1, x)
         kept = []
         for begin, end in pairwise(ctx.bounds):

@@ -107,7 +107,7 @@ def run(
     *,
     backend: str | None = None,
     weights: Weights | None = None,
-    segment: int | None = None,
+    keep_every: int | None = None,
     **options: Unpack[Options],
 ) -> Result:
     """Run `cell` over `x` on the fastest backend that serves the call.
@@ -118,7 +118,7 @@ def run(
         state: before the first step, `(B, size)` each; the cell's `init_state` if None.
         backend: "reference", "torch" or "cpu" to insist on one; inside `use` that one is meant.
         weights: tensors in the place of the cell's parameters of these names.
-        segment: steps between the states that a compiled kernel keeps for its backward pass,
+        keep_every: steps between the states that a compiled kernel keeps for its backward pass,
             which computes the rest again; None keeps all, as long as there is memory for it.
         options: `lengths`, `reset`, `reverse`, `hold`, `return_states`: see
             `elman.kernels.sequence`.
@@ -148,7 +148,7 @@ def run(
         found = find(cell, call, weights)
         if isinstance(found, Program):
             announce(_compiled(cell, found, wanted), quiet=call.x.shape[0] == 0)
-            return cpu.run(cell, call, found, weights, segment)
+            return cpu.run(cell, call, found, weights, keep_every)
     with lent(cell, weights) if weights else nullcontext():
         return _run(cell, call, backend)
 

@@ -216,7 +216,7 @@ class Recurrent(nn.Module):
                     hold=zoneout(cell, self.zoneout, inputs, self.training),
                     return_states=return_states,
                     weights=weights,
-                    segment=self.segment,
+                    keep_every=self.segment,
                 )
                 outputs.append(result.output)
                 final.append(result.state)
