@@ -28,7 +28,9 @@ typedef T uvec __attribute__((vector_size(V * sizeof(T)), aligned(sizeof(T)), ma
 /* A line of the cache that a later step reads. */
 #define SOON(p) __builtin_prefetch(p)
 
-INLINE vec splat(T a) { return (vec){0} + a; } /* but of -0, which comes out as 0 */
+/* A subtraction of zero is no instruction, and a broadcast from memory is a load; 0 + a would be an
+ * addition of its own, since 0 + -0 is 0. */
+INLINE vec splat(T a) { return a - (vec){0}; }
 
 #define SIGN ((ivec){0} + (I)(1ull << (8 * sizeof(I) - 1)))
 
