@@ -50,9 +50,10 @@ class Recurrent(nn.Module):
         residual: a layer's input is added to its output where both are equally wide.
         highway: a gate mixes them instead, y = t ⊙ f(x) + (1 - t) ⊙ x with
             t = σ(W x + b) and b = -1 at the start (Srivastava et al. 2015).
-        segment: in training, steps between the states that are kept; those between are computed
-            again in the backward pass. T steps in segments of √T take memory for 2 √T of them and
-            a third more time. None keeps all while they fit a quarter of the memory.
+        keep_every: steps between two states that training keeps for the backward pass; the
+            states between them are computed again. Keeping every √T-th of T states takes memory
+            for 2 √T states and a third more time. None keeps all states while they fit into a
+            quarter of the memory.
         options: passed to every cell, `device` and `dtype` included.
 
     Raises:
@@ -81,15 +82,15 @@ class Recurrent(nn.Module):
         zoneout: float | Sequence[float] = 0.0,
         residual: bool = False,
         highway: bool = False,
-        segment: int | None = None,
+        keep_every: int | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
         if num_layers < 1:
             raise InputError(f"num_layers must be at least 1, got {num_layers}.")
-        if segment is not None and segment < 1:
-            raise InputError(f"segment must be at least 1 step, got {segment}.")
-        self.segment = segment
+        if keep_every is not None and keep_every < 1:
+            raise InputError(f"keep_every must be at least 1 step, got {keep_every}.")
+        self.keep_every = keep_every
         self.num_layers, self.bidirectional, self.batch_first = (
             num_layers,
             bidirectional,
@@ -216,7 +217,7 @@ class Recurrent(nn.Module):
                     hold=zoneout(cell, self.zoneout, inputs, self.training),
                     return_states=return_states,
                     weights=weights,
-                    keep_every=self.segment,
+                    segment=self.keep_every,
                 )
                 outputs.append(result.output)
                 final.append(result.state)

@@ -70,15 +70,15 @@ class _Extended(nn.RNNBase):
     """The options of the cell that the constructor takes; the defaults make it torch's."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        known = (*_ARGUMENTS, *self._also, *self._defaults, "segment")
+        known = (*_ARGUMENTS, *self._also, *self._defaults, "keep_every")
         for name in kwargs:
             if name not in known and name != "proj_size":  # of which torch says more itself
                 raise InputError(
                     f"{type(self).__name__} has no option {name!r}.", fix=nearest(name, known)
                 )
-        self.segment: int | None = kwargs.pop("segment", None)
-        if self.segment is not None and self.segment < 1:
-            raise InputError(f"segment must be at least 1 step, got {self.segment}.")
+        self.keep_every: int | None = kwargs.pop("keep_every", None)
+        if self.keep_every is not None and self.keep_every < 1:
+            raise InputError(f"keep_every must be at least 1 step, got {self.keep_every}.")
         self._options = {n: kwargs.pop(n, default) for n, default in self._defaults.items()}
         self._asked = {n: v for n, v in self._options.items() if v != self._defaults[n]}
         self._altered = any(name not in _START for name in self._asked)
@@ -309,7 +309,7 @@ class _Extended(nn.RNNBase):
                     cell,
                     x,
                     weights=self._weights(layer, direction),
-                    keep_every=self.segment,
+                    segment=self.keep_every,
                     state=None if parts is None else tuple(p[len(final)] for p in parts),
                     reverse=direction == 1,
                     return_states=return_states,

@@ -1,4 +1,4 @@
-"""Training that keeps a state every so many steps gives equal gradients from fewer numbers."""
+"""Training in segments of time: the same gradients from fewer kept numbers."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ def gradients(layer, x, **call):
     return [y, *torch.autograd.grad(loss, [x, *given, *layer.parameters()])]
 
 
-@pytest.mark.parametrize("keep_every", [1, 4, 7, 29, 30, 100])
+@pytest.mark.parametrize("segment", [1, 4, 7, 29, 30, 100])
 @pytest.mark.parametrize("which", CALLS)
 @pytest.mark.parametrize("kind", ["lstm", "gru", "jordan", "minlstm"])
-def test_few_kept_states_give_what_all_of_them_give(kind, which, keep_every):
+def test_segments_give_what_a_whole_sequence_gives(kind, which, segment):
     torch.manual_seed(0)
     whole = elman.nn.Recurrent(kind, 5, 9, bidirectional=True, dtype=torch.float64)
     cut = copy.deepcopy(whole)
-    cut.segment = keep_every
+    cut.keep_every = segment
     x = torch.randn(30, 4, 5, dtype=torch.float64)
     found = gradients(cut, x, **CALLS[which])
     for a, b in zip(found, gradients(whole, x, **CALLS[which]), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11)
 
 
-def kept(keep_every, steps):
+def kept(segment, steps):
     """The most numbers leased at a time, in one forward and backward pass."""
-    layer = elman.nn.LSTM(4, 8, segment=keep_every)
+    layer = elman.nn.LSTM(4, 8, keep_every=segment)
     most = now = 0
     begin, end = Lease.__init__, Lease.__del__
 
@@ -76,33 +76,33 @@ def kept(keep_every, steps):
     return most
 
 
-def test_what_is_kept_grows_with_keep_every_and_not_with_time():
+def test_what_is_kept_grows_with_the_segment_and_not_with_time():
     assert kept(10, 100) == kept(10, 400)
     assert kept(None, 400) == 4 * kept(None, 100) == 40 * kept(10, 100)
 
 
-def test_too_little_memory_keeps_few_states_by_itself(monkeypatch):
+def test_too_little_memory_makes_segments_by_itself(monkeypatch):
     layer, x = elman.nn.GRU(4, 8), torch.randn(400, 2, 4, requires_grad=True)
     whole = torch.autograd.grad(layer(x)[0].square().sum(), x)[0]
     monkeypatch.setattr(settings, "training_memory", 10_000)
     found = layer(x)[0]
-    assert "Recomputed" in str(found.grad_fn.next_functions) + str(found.grad_fn)
+    assert "Segmented" in str(found.grad_fn.next_functions) + str(found.grad_fn)
     torch.testing.assert_close(torch.autograd.grad(found.square().sum(), x)[0], whole)
 
 
 def test_a_second_derivative_goes_to_the_reference_aloud():
-    layer = elman.nn.Recurrent("lstm", 3, 4, segment=3, dtype=torch.float64)
+    layer = elman.nn.Recurrent("lstm", 3, 4, keep_every=3, dtype=torch.float64)
     x = torch.randn(7, 2, 3, dtype=torch.float64, requires_grad=True)
     with pytest.warns(SlowPathWarning, match="second derivative"):
         assert torch.autograd.gradgradcheck(lambda v: layer(v)[0], (x,), atol=1e-6)
 
 
-def test_no_step_is_too_few():
+def test_no_segment_is_no_step():
     for make in (
-        lambda: elman.nn.LSTM(2, 3, segment=0),
-        lambda: elman.nn.Recurrent("gru", 2, 3, segment=0),
+        lambda: elman.nn.LSTM(2, 3, keep_every=0),
+        lambda: elman.nn.Recurrent("gru", 2, 3, keep_every=0),
     ):
-        with pytest.raises(InputError, match="segment must be at least 1"):
+        with pytest.raises(InputError, match="keep_every must be at least 1"):
             make()
 
 
