@@ -273,7 +273,7 @@ def legal(tags: Sequence[str], scheme: Scheme) -> Legal:
 def allowed_tags(span: Span, length: int, tags: Sequence[str], scheme: Scheme) -> Bool:
     """List the tags with which a sentence has a span: `(length, K)`.
 
-    Given to `elman.nn.CRF.log_probability`, this is the probability of exactly that span,
+    Given to `elman.nn.crf.CRF.log_probability`, this is the probability of exactly that span,
     whatever stands in the rest of the sentence: neither longer nor shorter, and with no other
     label.
 
