@@ -2,13 +2,15 @@
 
 Kinds and their cells: `number` (int64 or float64, NaN where missing), `category` and `text`
 (str, None where missing), `time` (datetime64), `series` (float64 arrays `(T, C)`, NaN where a
-value is missing), `tokens` (lists of str), `image` (uint8 arrays `(H, W)`).
+value is missing), `tokens` (lists of str), `image` (uint8 arrays `(H, W)`), `sound` (`Sound`,
+None where missing).
 """
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-Kind = Literal["number", "category", "text", "time", "series", "tokens", "image"]
+Kind = Literal["number", "category", "text", "time", "series", "tokens", "image", "sound"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # How files without types write that a value is missing. In words only the empty cell is one:
@@ -30,6 +32,25 @@ MISSING = frozenset(
 _CODE = r"^[-+]?0\d+$"
 _TIMES = ("%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y")
 _CLOCKS = ("", " %H:%M", " %H:%M:%S")
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """A recording, one channel, at the rate of its file.
+
+    Attributes:
+        samples: float32 `(n,)`; full scale is from -1 to 1.
+        rate: samples a second.
+    """
+
+    samples: NDArray[np.float32]
+    rate: int
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __repr__(self) -> str:
+        return f"Sound({len(self) / self.rate:.3f} s at {self.rate} Hz)"
 
 
 class Unfit(ValueError):
@@ -60,6 +81,8 @@ def infer(values: pd.Series) -> tuple[pd.Series, Kind]:
     sample = present.iloc[0] if len(present) else np.nan
     if isinstance(sample, np.ndarray) and sample.dtype == np.uint8 and sample.ndim >= 2:
         return to_image(values), "image"
+    if isinstance(sample, Sound):
+        return to_sound(values), "sound"
     if isinstance(sample, list | tuple | np.ndarray):
         return _listed(values)
     if all(isinstance(cell, bool) for cell in present) and len(present):
@@ -242,6 +265,14 @@ def to_image(values: pd.Series) -> pd.Series:
     return values
 
 
+def to_sound(values: pd.Series) -> pd.Series:
+    """Recordings; None where missing."""
+    for place, cell in enumerate(values):
+        if not (cell is None or isinstance(cell, Sound)):
+            raise Unfit(f"{_shown(cell)} is not a recording.", place)
+    return values
+
+
 _CONVERTERS = {
     "number": to_number,
     "category": to_category,
@@ -250,6 +281,7 @@ _CONVERTERS = {
     "series": to_series,
     "tokens": to_tokens,
     "image": to_image,
+    "sound": to_sound,
 }
 
 
