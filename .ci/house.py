@@ -22,6 +22,8 @@ from pathlib import Path
 
 ROOMS = (
     "errors",
+    "needs",
+    "registry",
     "cells",
     "kernels",
     "nn",

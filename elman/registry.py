@@ -77,24 +77,3 @@ def absent(modules: tuple[str, ...]) -> list[str]:
     ['no_such_module']
     """
     return [name for name in modules if find_spec(name) is None]
-
-
-def require(who: str, extra: str, modules: tuple[str, ...]) -> None:
-    """Refuse to go on where a module that `who` needs is missing.
-
-    Raises:
-        InputError: naming the module and the pip extra that brings it.
-
-    >>> require("colour red", "paint", ("no_such_module",))
-    Traceback (most recent call last):
-    ...
-    elman.errors.InputError: colour red needs no_such_module, which is not installed. \
-Install it with: pip install 'elman[paint]'
-    """
-    if missing := absent(modules):
-        verb = "which is not" if len(missing) == 1 else "which are not"
-        raise InputError(
-            f"{who} needs {' and '.join(missing)}, {verb} installed.",
-            fix=f"Install {'it' if len(missing) == 1 else 'them'} with: "
-            f"pip install 'elman[{extra}]'",
-        )

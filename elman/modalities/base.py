@@ -8,7 +8,7 @@ report or the doctor shows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol, Self
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, model_validator
 from torch import Generator, Tensor, nn
 
+from elman.needs import Need
 from elman.nn.conv import FrontNorm
 
 if TYPE_CHECKING:
@@ -111,7 +112,10 @@ class Place(Protocol):
 class ModalitySettings(BaseModel):
     """Settings that mean something for a modality; a task's settings are joined with them."""
 
-    needs: ClassVar[dict[str, Any]] = {}
+    needs: ClassVar[Mapping[str, Need]] = {
+        name: Need("front_channels", bool, "front_channels")
+        for name in ("front_kernel", "front_stride", "front_norm", "front_beside")
+    }
 
     max_length: int | None = Field(
         None, ge=1, description="steps of a sequence at most, the rest is cut off"

@@ -217,7 +217,7 @@ class Recurrent(nn.Module):
                     hold=zoneout(cell, self.zoneout, inputs, self.training),
                     return_states=return_states,
                     weights=weights,
-                    segment=self.keep_every,
+                    keep_every=self.keep_every,
                 )
                 outputs.append(result.output)
                 final.append(result.state)

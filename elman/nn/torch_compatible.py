@@ -309,7 +309,7 @@ class _Extended(nn.RNNBase):
                     cell,
                     x,
                     weights=self._weights(layer, direction),
-                    segment=self.keep_every,
+                    keep_every=self.keep_every,
                     state=None if parts is None else tuple(p[len(final)] for p in parts),
                     reverse=direction == 1,
                     return_states=return_states,

@@ -18,17 +18,16 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from elman.data import Batches, bucketed, duplicates, split
-from elman.errors import InputError
+from elman.errors import InputError, require
 from elman.modalities import MODALITIES
 from elman.modalities.base import Codec, ModalitySettings, Padded
-from elman.nn import Ensemble, ManyToOne
-from elman.registry import require
+from elman.nn import Aligned, Ensemble, ManyToOne
 from elman.scoring import Evaluation
 from elman.tasks import reading
 from elman.tasks.answers import Answer
 from elman.tasks.base import Sample, device_of
 from elman.tasks.reading import Examples, Layout
-from elman.tasks.settings import TaskSettings, joined, other_default, settings_of
+from elman.tasks.settings import TaskSettings, joined, other_default, recorded
 from elman.tasks.streaming import CodecStream
 from elman.training.settings import AveragingName, ScheduleName
 
@@ -103,9 +102,22 @@ class ManyToOneSettings(ExamplesSettings):
     )
 
 
+class AlignedSettings(ExamplesSettings):
+    """Settings of tasks with an answer for each step."""
+
+    stretch: int | None = Field(
+        512,
+        ge=1,
+        description="steps of a training sequence at once; a longer one is cut into several",
+    )
+
+
 @dataclass(frozen=True)
 class Batch:
-    """Sequences in the order in which they are read, and their answers `(B, ...)`."""
+    """Sequences in the order in which they are read, and their answers `(B, ...)`.
+
+    Where each step has an answer, answers are `(B, T, ...)`, zero beyond each length.
+    """
 
     padded: Padded
     answers: Tensor
@@ -154,7 +166,7 @@ class FromExamples:
     def recorded(cls, values: dict[str, Any], assets: dict[str, Any]) -> Any:
         """Return the settings of a run; those of other modalities, once recorded, are left out."""
         modality = MODALITIES[assets["layout"]["modality"]]
-        return joined(cls, modality, settings_of(cls, values), strict=False)
+        return recorded(cls, modality, values)
 
     @classmethod
     def from_data(cls, data: Any, settings: Any, valid: Any = None, test: Any = None) -> Self:
@@ -186,10 +198,10 @@ class FromExamples:
             first=first,
             aligned=cls.aligned,
         )
-        modality = MODALITIES[layout.modality]
-        if modality.extra is not None:
-            require(f"modality {modality.name}", modality.extra, modality.modules)
+        modality = _installed(layout.modality)
         settings = joined(cls, modality, settings)
+        if cls.aligned:
+            _refuse_unaligned(settings)
         everything = reading.examples(table, layout, cls.Answer)
         cls.refuse(everything, table, layout)
         parts = {"train": everything}
@@ -215,9 +227,7 @@ class FromExamples:
     def from_assets(cls, settings: Any, assets: dict[str, Any]) -> Self:
         """Return the task of a finished run, without its data."""
         layout = Layout.from_json(assets["layout"])
-        modality = MODALITIES[layout.modality]
-        if modality.extra is not None:
-            require(f"modality {modality.name}", modality.extra, modality.modules)
+        modality = _installed(layout.modality)
         settings = joined(cls, modality, settings, strict=False)
         codec = modality.codec(assets["input"], settings)
         return cls(settings, layout, codec, cls.Answer.from_json(assets["answer"]))
@@ -283,6 +293,9 @@ class FromExamples:
     def batches(self, rank: int = 0, world_size: int = 1) -> Batches[Batch]:
         """Return training batches of examples of similar length."""
         inputs, answers = self._inputs("train"), self._answers("train")
+        stretch = getattr(self.settings, "stretch", None)
+        if stretch is not None:
+            inputs, answers = _pieces(inputs, stretch), _pieces(answers, stretch)
         return Batches(
             bucketed([len(x) for x in inputs], self.settings.batch_size),
             lambda rows: self._batch([inputs[row] for row in rows], [answers[r] for r in rows]),
@@ -311,7 +324,7 @@ class FromExamples:
 
     def terms(self, batch: Batch) -> float:
         """Return the number of terms that the loss of a batch sums."""
-        return float(len(batch))
+        return float(batch.padded.lengths.sum() if self.layout.aligned else len(batch))
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Return metrics of the validation part."""
@@ -474,13 +487,20 @@ class FromExamples:
         if not self.layout.aligned:
             known = np.stack(answers) if len(answers) else np.zeros(0, np.int64)
             return Batch(padded, torch.from_numpy(known))
-        raise NotImplementedError
+        longest = padded.inputs.shape[1]
+        like = answers[0] if len(answers) else np.zeros(0, np.int64)
+        steps = np.zeros((len(answers), longest, *like.shape[1:]), like.dtype)
+        for row, answer in enumerate(answers):
+            steps[row, : len(answer)] = self._in_reading_order(answer)
+        return Batch(padded, torch.from_numpy(steps))
 
     @staticmethod
     def _run(model: nn.Module, padded: Padded) -> Tensor:
         there = padded.to(device_of(model))
-        result: Tensor = model(there.inputs, lengths=there.lengths)
-        return result
+        result = model(there.inputs, lengths=there.lengths)
+        # A model with an output for each step returns its state as well.
+        outputs: Tensor = result[0] if isinstance(result, tuple) else result
+        return outputs
 
     def _table(self, found: Examples, outputs: Any) -> pd.DataFrame:
         """Return where each sequence stands, what it is, and what is said of it."""
@@ -558,6 +578,16 @@ def many_to_one(codec: Codec, settings: Any, outputs: int) -> ManyToOne:
     )
 
 
+def aligned(codec: Codec, settings: Any, outputs: int) -> Aligned:
+    """Return reader, recurrence and a linear map to `outputs` numbers for each step."""
+    embedding, size = codec.reader()
+    recurrent = settings.build(
+        size, bidirectional=settings.bidirectional, batch_first=True, variational=True
+    )
+    head = nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(recurrent.output_size, outputs))
+    return Aligned(recurrent, head, embedding=embedding)
+
+
 def spread(values: Any) -> str:
     """Return smallest, largest and median in words.
 
@@ -566,6 +596,33 @@ def spread(values: Any) -> str:
     """
     numbers = list(values)
     return f"{min(numbers)} to {max(numbers)} (median {int(np.median(numbers))})"
+
+
+def _installed(name: str) -> Any:
+    """Return the class of a modality whose modules are installed.
+
+    Raises:
+        MissingExtra: naming the extra that brings a missing one.
+    """
+    modality = MODALITIES[name]
+    for module in modality.modules:
+        require(module, modality.extra)
+    return modality
+
+
+def _refuse_unaligned(settings: Any) -> None:
+    """Refuse what would part steps from their answers."""
+    for name in ("front_channels", "shift", "mixup", "max_length"):
+        if getattr(settings, name, None):
+            raise InputError(
+                f"{name} means nothing where each step has an answer: it would part steps from "
+                "their answers. Leave it out."
+            )
+
+
+def _pieces(arrays: Sequence[Array], length: int) -> list[Array]:
+    """Return the arrays cut into pieces of at most so many steps."""
+    return [x[k : k + length] for x in arrays for k in range(0, max(1, len(x)), length)]
 
 
 def _check_cells(codec: Codec, found: Examples) -> None:
@@ -600,6 +657,12 @@ def _shared_out(
     valid = 0.0 if "valid" in parts else settings.valid_fraction
     test = 0.0 if "test" in parts else settings.test_fraction
     train = parts["train"]
+    if train.steps is not None and len(train) < 3 and (valid or test):
+        # One long sequence is split in time: its first steps train, its last ones test.
+        cuts = [(0.0, 1 - valid - test), (1 - valid - test, 1 - test), (1 - test, 1.0)]
+        found = dict(zip(("train", "valid", "test"), train.between(cuts), strict=True))
+        kept = {p: x for p, x in found.items() if min(map(len, x.inputs))}
+        return {p: (kept | {q: y for q, y in parts.items() if q != "train"})[p] for p in kept}
     strata = answer.strata(train.answers or [])
     rows = split(
         len(train),

@@ -81,13 +81,19 @@ class Layout:
 class Examples:
     """Sequences, their answers where they have any, and where each one stands in its file.
 
-    `names` are the groups of a long table.
+    Attributes:
+        inputs: a cell each.
+        answers: an answer each, or one for each step in a list.
+        where: from the number of a sequence to its file and row.
+        names: the groups of a long table.
+        steps: of a long table, the file and row of each step of each sequence.
     """
 
     inputs: list[Any]
     answers: list[Any] | None
     where: Callable[[int], tuple[Path | None, int]]
     names: list[str] | None = None
+    steps: list[list[tuple[Path | None, int]]] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -100,7 +106,24 @@ class Examples:
             None if self.answers is None else [self.answers[row] for row in chosen],
             lambda row: self.where(chosen[row]),
             None if self.names is None else [self.names[row] for row in chosen],
+            None if self.steps is None else [self.steps[row] for row in chosen],
         )
+
+    def between(self, shares: Sequence[tuple[float, float]]) -> list[Examples]:
+        """Return parts of every sequence in time, each from one share of its steps to another."""
+        parts = []
+        for low, high in shares:
+            cuts = [slice(round(low * len(x)), round(high * len(x))) for x in self.inputs]
+
+            def some(values: Any, cuts: list[slice] = cuts) -> Any:
+                if values is None:
+                    return None
+                return [value[cut] for value, cut in zip(values, cuts, strict=True)]
+
+            steps = some(self.steps)
+            where = self.where if steps is None else lambda number, steps=steps: steps[number][0]
+            parts.append(Examples(some(self.inputs), some(self.answers), where, self.names, steps))
+        return parts
 
 
 def parts(source: Any) -> dict[str, list[Path]] | None:
@@ -254,7 +277,8 @@ def examples(
         _one_answer_a_group(table, layout, groups, found, answer.word)
         found = [found[row] for row in firsts]
     names = list(groups) if groups is not None and layout.group is not None else None
-    return Examples(inputs, found, lambda number: table.where(firsts[number]), names)
+    steps = [[table.where(row) for row in members] for members in rows] if layout.aligned else None
+    return Examples(inputs, found, lambda number: table.where(firsts[number]), names, steps)
 
 
 def read_like(

@@ -141,6 +141,12 @@ def joined(kind: Any, modality: Any, settings: Any, *, strict: bool = True) -> A
     )
 
 
+def recorded(kind: Any, modality: Any, values: Mapping[str, Any]) -> Any:
+    """Return the settings of a run from its configuration, without those of other modalities."""
+    wanted = _joined(kind, modality.name)
+    return wanted.recorded({n: v for n, v in values.items() if n in wanted.model_fields})
+
+
 def _belongs(kind: Any, modality: Any, name: str) -> str:
     owners = [other for other in kind.modalities() if name in kind.reads(other).model_fields]
     whose = " and ".join(owners)
@@ -165,9 +171,4 @@ def _one(name: str, own: type[Settings], parts: list[type[BaseModel]]) -> Any:
     # A class that another one extends already would come before it among the bases.
     apart = [p for p in parts if not any(p is not q and issubclass(q, p) for q in parts)]
     bases = (own, *dict.fromkeys(p for p in apart if not issubclass(own, p)))
-    needs: dict[str, Any] = {}
-    for base in reversed(bases):
-        needs |= getattr(base, "needs", {})
-    made: Any = create_model(name, __base__=bases)
-    made.needs = needs
-    return made
+    return create_model(name, __base__=bases)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from elman.errors import InputError, nearest
+from elman.needs import Need
 from elman.training.averaging import AVERAGES
 from elman.training.clipping import CLIPPING
 from elman.training.optimisers import OPTIMISERS
@@ -56,35 +56,6 @@ def seconds(text: str | float) -> float:
         parts = re.findall(r"(\d+(?:\.\d+)?)([hms])", compact)
         return sum(float(number) * _UNITS[unit] for number, unit in parts)
     raise ValueError("write it as 90, 90s, 10m or 1h30m")
-
-
-@dataclass(frozen=True)
-class Need:
-    """What another setting has to be for a setting to have an effect.
-
-    Attributes:
-        setting: the name of the other setting.
-        values: its values with which there is an effect, or a function that says so of a value.
-        cure: what to set, in words; made from `values` where it is empty.
-
-    >>> Need("averaging", ["ema"]).advice, Need("front_channels", bool, "front_channels").advice
-    ('averaging=ema', 'front_channels')
-    """
-
-    setting: str
-    values: Collection[Any] | Callable[[Any], object]
-    cure: str = ""
-
-    def met(self, settings: BaseModel) -> bool:
-        """Whether the setting has an effect with these settings."""
-        value = getattr(settings, self.setting)
-        return bool(self.values(value)) if callable(self.values) else value in self.values
-
-    @property
-    def advice(self) -> str:
-        """What to set, in words."""
-        choices = () if callable(self.values) else self.values
-        return self.cure or " or ".join(f"{self.setting}={value}" for value in choices)
 
 
 class Settings(BaseModel):

@@ -371,8 +371,8 @@ def test_a_short_past_is_filled_with_its_first_value(
 @pytest.mark.parametrize("model", ["segment", "recurrent"])
 def test_a_residual_stack_is_built_and_forecasts(model: Any) -> None:
     task = task_on(
-        waves(120), horizon=3, lookback=12, segment=4, model=model, num_layers=2, max_steps=2,
-        residual=True,
+        waves(120), horizon=3, lookback=12, model=model, num_layers=2, max_steps=2,
+        residual=True, **({"segment": 4} if model == "segment" else {}),
     )  # fmt: skip
     module = trained(task)
     assert isinstance(module, Calibrated)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from elman.needs import Need
 from elman.nn.window_norm import Norm
 from elman.tasks.forecast.data import Panel, season_of
 from elman.tasks.forecast.windows import Ends
@@ -86,6 +87,8 @@ class ForecastSettings(TaskSettings):
     schedule: ScheduleName = other_default(TaskSettings, "schedule", "cosine")
     warmup: float = other_default(TaskSettings, "warmup", 0.05)
     weight_decay: float = other_default(TaskSettings, "weight_decay", 1e-4)
+
+    needs: ClassVar[Mapping[str, Need]] = {"segment": Need("model", ["segment"])}
 
     @field_validator("quantiles")
     @classmethod

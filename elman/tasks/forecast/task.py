@@ -94,7 +94,7 @@ class Forecast:
     @classmethod
     def recorded(cls, values: dict[str, Any], assets: dict[str, Any]) -> ForecastSettings:
         """Return the settings of a run."""
-        return cls.Settings.of(values)
+        return cls.Settings.recorded(values)
 
     @classmethod
     def from_format_1(cls, assets: dict[str, Any]) -> dict[str, Any]:

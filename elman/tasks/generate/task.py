@@ -143,7 +143,7 @@ class Generate:
     @classmethod
     def recorded(cls, values: dict[str, Any], assets: dict[str, Any]) -> GenerateSettings:
         """Return the settings of a run."""
-        return cls.Settings.of(values)
+        return cls.Settings.recorded(values)
 
     @classmethod
     def example(cls, modality: str, n: int, seed: int = 0) -> pd.DataFrame:
