@@ -99,8 +99,8 @@ def _labelled(vocabulary: Vocabulary | None, sample: Sample, module: nn.Module) 
     lengths = sample.lengths[:rows]
     inputs = torch.from_numpy(sample.inputs[: int(lengths.max()), :rows])
     device = device_of(module)
-    given = inputs.transpose(0, 1).to(device), lengths.to(device)
-    _, passages = observe(module, lambda: module(*given))
+    x, at = inputs.transpose(0, 1).to(device), lengths.to(device)
+    _, passages = observe(module, lambda: module(x, lengths=at))
     if vocabulary is not None:
         texts = [pieces(vocabulary, row[:n]) for row, n in zip(inputs.T, lengths, strict=True)]
         return Stretch.of_texts(passages, texts)

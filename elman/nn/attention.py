@@ -35,7 +35,7 @@ class Attention(nn.Module):
     def scores(self, query: Tensor, keys: Tensor) -> Tensor:
         """`(B, T, query_size)` and `(B, S, K)` -> `(B, T, S)`."""
 
-    def remember(self, memory: Tensor, lengths: Lengths | None = None) -> Memory:
+    def remember(self, memory: Tensor, *, lengths: Lengths | None = None) -> Memory:
         """Prepare a memory `(B, S, memory_size)`; its steps beyond `lengths` are never read."""
         batch, steps = memory.shape[:2]
         if lengths is None:
@@ -61,10 +61,10 @@ class Attention(nn.Module):
         return weights @ values, weights
 
     def forward(
-        self, query: Tensor, memory: Tensor, lengths: Lengths | None = None
+        self, query: Tensor, memory: Tensor, *, lengths: Lengths | None = None
     ) -> tuple[Tensor, Tensor]:
         """`attend` to a memory that is read only once."""
-        return self.attend(query, self.remember(memory, lengths))
+        return self.attend(query, self.remember(memory, lengths=lengths))
 
 
 class AdditiveAttention(Attention):

@@ -54,7 +54,7 @@ class InstanceNorm(nn.Module):
     not how high; of a single step nothing is left, so strides should leave several.
 
     >>> norm = InstanceNorm(1)
-    >>> norm(torch.tensor([[[1.0, 3.0, 9.0]]]), torch.tensor([2])).tolist()[0][0][:2]
+    >>> norm(torch.tensor([[[1.0, 3.0, 9.0]]]), lengths=torch.tensor([2])).tolist()[0][0][:2]
     [-0.9999949932098389, 0.9999949932098389]
     """
 
@@ -75,7 +75,7 @@ class InstanceNorm(nn.Module):
         nn.init.ones_(self.weight)
         nn.init.zeros_(self.bias)
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, *, lengths: Tensor | None = None) -> Tensor:
         """`(B, C, T, ...)`, lengths `(B,)` -> the same shape; beyond a length it means nothing."""
         over = tuple(range(2, x.dim()))
         valid = _blank_time(x, lengths)
@@ -96,11 +96,11 @@ class BatchNorm(nn.BatchNorm1d):
 
     >>> norm = BatchNorm(1)
     >>> x = torch.tensor([[[1.0, 3.0, 9.0]], [[5.0, 7.0, 9.0]]])
-    >>> norm(x, torch.tensor([2, 2]))[:, 0, :2].mean().abs().item() < 1e-6
+    >>> norm(x, lengths=torch.tensor([2, 2]))[:, 0, :2].mean().abs().item() < 1e-6
     True
     """
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, *, lengths: Tensor | None = None) -> Tensor:
         """`(B, C, T, ...)`, lengths `(B,)` -> the same shape; beyond a length it means nothing."""
         steps = x.movedim(1, -1)
         if lengths is None:
@@ -171,7 +171,7 @@ class ConvFront(nn.Module):
             x = layer(F.pad(x, list(pads[i])))
             at = None if at is None else (at + stride - 1) // stride
             if self.norms is not None:
-                x = self.norms[i](x, at)
+                x = self.norms[i](x, lengths=at)
             x = _blank_time(F.relu(x), at)
         return x, at
 
@@ -198,11 +198,11 @@ class ConvFront1d(ConvFront):
         InputError: a list of another length than there are layers; an unknown norm.
 
     >>> front = ConvFront1d(3, [8, 16], kernel_size=5, stride=2)
-    >>> y, lengths = front(torch.randn(2, 10, 3), torch.tensor([10, 5]))
+    >>> y, lengths = front(torch.randn(2, 10, 3), lengths=torch.tensor([10, 5]))
     >>> y.shape, lengths, front.output_size
     (torch.Size([2, 3, 16]), tensor([3, 2]), 16)
     >>> front = ConvFront1d(3, [8, 16], kernel_size=[8, 5], stride=[2, 1], norm="instance")
-    >>> front(torch.randn(2, 10, 3), [10, 5])[1]
+    >>> front(torch.randn(2, 10, 3), lengths=[10, 5])[1]
     tensor([5, 3])
     """
 
@@ -232,7 +232,7 @@ class ConvFront1d(ConvFront):
         self.output_size = sizes[-1]
         self.reset_parameters()
 
-    def forward(self, x: Tensor, lengths: Lengths | None = None) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, *, lengths: Lengths | None = None) -> tuple[Tensor, Tensor | None]:
         """`(B, T, input_size)`, lengths -> `(B, T', output_size)`, lengths (None if none given)."""
         if x.dim() != 3 or x.shape[2] != self.input_size:
             raise InputError(
@@ -267,7 +267,7 @@ class ConvFront2d(ConvFront):
         InputError: a list of another length than there are layers; an unknown norm.
 
     >>> front = ConvFront2d(28, 4, kernel_size=(3, 5), stride=(1, 2))
-    >>> y, lengths = front(torch.randn(2, 28, 28), [28, 14])
+    >>> y, lengths = front(torch.randn(2, 28, 28), lengths=[28, 14])
     >>> y.shape, lengths, front.output_size
     (torch.Size([2, 28, 56]), tensor([28, 14]), 56)
     """
@@ -304,7 +304,7 @@ class ConvFront2d(ConvFront):
         self.output_size = sizes[-1] * features
         self.reset_parameters()
 
-    def forward(self, x: Tensor, lengths: Lengths | None = None) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, *, lengths: Lengths | None = None) -> tuple[Tensor, Tensor | None]:
         """`(B, T, F)` or `(B, T, F, in_channels)`, lengths -> `(B, T', output_size)`, lengths."""
         given = tuple(x.shape)
         if x.dim() == 3 and self.in_channels == 1:

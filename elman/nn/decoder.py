@@ -11,8 +11,8 @@ from torch import Generator, Tensor, nn
 
 from elman.errors import InputError
 from elman.nn.attention import Attention, Memory
-from elman.nn.layout import forward_only, run, run_step
 from elman.nn.recurrent import LayerState, Recurrent
+from elman.nn.running import forward_only, run, run_step
 
 DecoderState = tuple[LayerState, Tensor | None, Memory | None]
 """The state of the recurrence, what input feeding hands on, and the memory."""

@@ -1,21 +1,24 @@
-"""Several networks of one kind whose probabilities are averaged."""
+"""An ensemble: several networks of one kind whose probabilities are averaged."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from elman.errors import InputError
+from elman.nn.stream import EnsembleStream
+
 
 class Ensemble(nn.Module):
-    """Classifiers trained side by side, averaged afterwards.
+    """Classifiers trained side by side, whose probabilities are averaged afterwards.
 
     Lakshminarayanan et al. 2017, "Simple and scalable predictive uncertainty estimation using
-    deep ensembles": each starts from other parameters and sees other noise, so their mistakes
-    differ; the mean of their probabilities is right more often, and surer of what is right.
+    deep ensembles". Each member starts from other parameters and sees other noise, so members
+    make different mistakes and the mean of their probabilities makes fewer.
 
     Args:
         members: modules that map the same arguments to logits `(B, C)`.
@@ -32,10 +35,67 @@ class Ensemble(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
 
-    def forward(self, *args: Any) -> Tensor:
-        """In training each member's logits `(B, members, C)`; else the logarithm of the mean
-        probability `(B, C)`."""
-        logits = torch.stack([member(*args) for member in self.members], 1)
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Return the logarithm of the mean probability `(B, C)`; arguments as for a member.
+
+        While training, return each member's logits `(B, members, C)`.
+        """
+        return self._mean([member(*args, **kwargs) for member in self.members])
+
+    def start(self, batch: int = 1) -> tuple[Any, ...]:
+        """Return the members' states before the first step.
+
+        Raises:
+            InputError: a member has no streaming form.
+        """
+        for k, member in enumerate(self.members):
+            if not (hasattr(member, "start") and hasattr(member, "step")):
+                raise InputError(
+                    f"Member {k}, a {type(member).__name__}, cannot go step by step.",
+                    fix="Make the ensemble of topologies, such as ManyToOne.",
+                )
+        return tuple(cast(Any, member).start(batch) for member in self.members)
+
+    def step(self, x: Tensor, state: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
+        """Take one step `(B, F)`; return the value for the sequence so far, and the new state.
+
+        >>> from elman.nn import ManyToOne, Recurrent
+        >>> _ = torch.manual_seed(0)
+        >>> members = [ManyToOne(Recurrent("gru", 3, 4), nn.Linear(4, 2)) for _ in range(2)]
+        >>> model = Ensemble(members).eval()
+        >>> x, state = torch.randn(1, 5, 3), model.start()
+        >>> for t in range(5):
+        ...     y, state = model.step(x[:, t], state)
+        >>> torch.allclose(y, model(x), atol=1e-6)
+        True
+        """
+        taken = [
+            cast(Any, member).step(x, part)
+            for member, part in zip(self.members, state, strict=True)
+        ]
+        return self._mean([logits for logits, _ in taken]), tuple(part for _, part in taken)
+
+    def stream(self, batch: int = 1) -> EnsembleStream:
+        """Return the ensemble on a stream: the logarithm of the mean probability after each step.
+
+        The state is the tuple of the members' states; see `elman.stream`.
+
+        Args:
+            batch: rows that go side by side.
+
+        Raises:
+            InputError: a member cannot stream.
+
+        >>> from elman.nn import ManyToOne, Recurrent
+        >>> members = [ManyToOne(Recurrent("gru", 3, 4), nn.Linear(4, 2)) for _ in range(2)]
+        >>> model, x = Ensemble(members).eval(), torch.randn(1, 5, 3)
+        >>> torch.allclose(model.stream().chunk(x)[:, -1], model(x), atol=1e-6)
+        True
+        """
+        return EnsembleStream(self.members, batch)
+
+    def _mean(self, logits: list[Tensor]) -> Tensor:
+        stacked = torch.stack(logits, 1)
         if self.training:
-            return logits
-        return logits.log_softmax(-1).logsumexp(1) - math.log(len(self.members))
+            return stacked
+        return stacked.log_softmax(-1).logsumexp(1) - math.log(len(logits))

@@ -165,9 +165,9 @@ class Recurrent(nn.Module):
         self,
         x: Tensor,
         state: Sequence[State | None] | None = None,
+        *,
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
-        *,
         return_states: bool = False,
     ) -> Any:
         """Run the layers over a batch of sequences.

@@ -11,9 +11,9 @@ from torch import Generator, Tensor, nn
 from elman.errors import InputError, nearest
 from elman.nn.decoder import Decoder, DecoderState, StateFrom
 from elman.nn.decoding import SampleOptions, Samples, sample
-from elman.nn.layout import read, run
 from elman.nn.masking import Lengths, reverse_valid
 from elman.nn.recurrent import Recurrent
+from elman.nn.running import read, run
 from elman.nn.state import flatten, unflatten
 
 BRIDGES = ("affine", "copy")
@@ -43,11 +43,11 @@ class EncoderDecoder(nn.Module):
     ...     embedding=nn.Embedding(9, 4),
     ... )
     >>> source, target = torch.randint(9, (2, 5)), torch.tensor([[3, 1], [4, 1]])
-    >>> model(source, target, [5, 3]).shape
+    >>> model(source, target, lengths=[5, 3]).shape
     torch.Size([2, 2, 7])
     >>> from elman.nn.decoding import beam_search
     >>> [first, second] = beam_search(
-    ...     model.step, *model.start(source, [5, 3]), beam=3, max_length=4, eos=1
+    ...     model.step, *model.start(source, lengths=[5, 3]), beam=3, max_length=4, eos=1
     ... )
     """
 
@@ -82,7 +82,9 @@ class EncoderDecoder(nn.Module):
         self.reverse_source = reverse_source
         self.bridge = StateFrom(sum(ours), decoder.recurrent) if bridge == "affine" else None
 
-    def start(self, source: Tensor, lengths: Lengths | None = None) -> tuple[Tensor, DecoderState]:
+    def start(
+        self, source: Tensor, *, lengths: Lengths | None = None
+    ) -> tuple[Tensor, DecoderState]:
         """Read a source: the first tokens `(B,)` and the state before them.
 
         For `step` and `elman.nn.decoding`.
@@ -91,7 +93,7 @@ class EncoderDecoder(nn.Module):
             source: `(B, S, F)`, or tokens `(B, S)` where there is an embedding.
             lengths: `(B,)`, steps of each source; those beyond change nothing.
         """
-        x, lengths = read(source, lengths, self.embedding, self.front)
+        x, lengths = read(source, self.embedding, self.front, lengths=lengths)
         if self.reverse_source:
             x = reverse_valid(x, lengths)
         outputs, ended = run(self.encoder, x, lengths=lengths)
@@ -101,7 +103,7 @@ class EncoderDecoder(nn.Module):
         else:
             state = self.bridge(torch.cat(flatten(ended), -1))
         attention = self.decoder.attention
-        memory = None if attention is None else attention.remember(outputs, lengths)
+        memory = None if attention is None else attention.remember(outputs, lengths=lengths)
         return self.decoder.start(state, memory)
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
@@ -112,13 +114,13 @@ class EncoderDecoder(nn.Module):
         self,
         source: Tensor,
         target: Tensor,
-        lengths: Lengths | None = None,
         *,
+        lengths: Lengths | None = None,
         free_running: float = 0.0,
         generator: Generator | None = None,
     ) -> Tensor:
         """Logits `(B, T, V)` for every token of `target` `(B, T)`; see `Decoder.forward`."""
-        start = self.start(source, lengths)
+        start = self.start(source, lengths=lengths)
         return self.decoder(  # type: ignore[no-any-return]
             target, *start, free_running=free_running, generator=generator
         )
@@ -126,13 +128,13 @@ class EncoderDecoder(nn.Module):
     def generate(
         self,
         source: Tensor,
-        lengths: Lengths | None = None,
         *,
+        lengths: Lengths | None = None,
         max_length: int,
         **options: Unpack[SampleOptions],
     ) -> Samples:
         """Write freely, up to `decoder.eos`; options as for `decoding.sample`."""
-        start = self.start(source, lengths)
+        start = self.start(source, lengths=lengths)
         return sample(self.step, *start, max_length=max_length, eos=self.decoder.eos, **options)
 
 

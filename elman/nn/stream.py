@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from elman.kernels.program import Weights
 from elman.kernels.sequence import Hold
 from elman.kernels.stream import CellStream
 from elman.nn.dropout import LockedDropout
+from elman.nn.pooling import Pooling
 
 Join = Callable[[Tensor, Tensor], Tensor]
 """What is made of a layer's output and its input."""
@@ -244,59 +246,28 @@ class LayerStream(Stream):
             cell.state = tuple(snapshot[f"layer{k}.state{i}"] for i in range(len(cell.kept())))
 
 
-class ModelStream(Stream):
-    """Parts one after another on a stream: `elman.stream` makes one.
+class JoinedStream(Stream):
+    """Base of a stream made of several: their states, resets and snapshots go together.
 
-    Args:
-        parts: by name; recurrent layers, and modules that act on each step by itself.
-        batch: rows that go side by side.
-        batch_first: as the model has it; None takes it from the layers.
-
-    Raises:
-        InputError: a part cannot stream, or layers differ in layout; the message names it.
+    The state is the tuple of their states, in their order; a `ModelStream` of one has that one's.
     """
 
-    def __init__(
-        self, parts: Iterable[tuple[str, nn.Module]], batch: int, batch_first: bool | None = None
-    ) -> None:
-        self.batch = batch
-        self._parts = [(n, _opened(n, m, batch)) for n, m in _leaves(parts)]
-        self._streams = [(n, p) for n, p in self._parts if not isinstance(p, nn.Module)]
-        layouts = {bool(s.batch_first) for _, s in self._streams}
-        if batch_first is None and len(layouts) > 1:
-            raise InputError("Some layers of this model are batch_first and some are not.")
-        self.batch_first = layouts == {True} if batch_first is None else batch_first
-        slow = [s for _, s in self._streams if s.backend == "reference"]
+    _streams: list[tuple[str, Any]]
+    _bare = False
+    """Whether the state of a single stream goes without a tuple around it."""
+
+    def _join(self, streams: list[tuple[str, Any]]) -> None:
+        self._streams = streams
+        slow = [s for _, s in streams if s.backend == "reference"]
         self.backend = "reference" if slow else "cpu"
         self.reason = slow[0].reason if slow else "every cell has a kernel"
-        self.step = self._step
-
-    def _step(self, x: Tensor) -> Tensor:
-        if x.dim() < 1 or x.shape[0] != self.batch:
-            raise SequenceError(f"A step takes x (batch={self.batch}, ...), got {tuple(x.shape)}.")
-        x = x.detach()
-        for name, part in self._parts:
-            x = _through(name, part, x) if isinstance(part, nn.Module) else part.step(x)
-        return x
-
-    def _chunk(self, x: Tensor) -> Tensor:
-        x, steps = x.detach(), x.shape[0]
-        for name, part in self._parts:
-            if isinstance(part, nn.Module):
-                y = _through(name, part, x.flatten(0, 1))
-                x = y.view(steps, self.batch, *y.shape[1:])
-            elif part.batch_first:
-                x = part.chunk(x.transpose(0, 1)).transpose(0, 1)
-            else:
-                x = part.chunk(x)
-        return x
 
     def _get(self) -> Any:
         states = tuple(s.state for _, s in self._streams)
-        return states[0] if len(states) == 1 else states
+        return states[0] if self._bare else states
 
     def _set(self, state: Any) -> None:
-        given = (state,) if len(self._streams) == 1 else state
+        given = (state,) if self._bare else state
         if len(given) != len(self._streams):
             raise SequenceError(
                 f"The state of this model is a tuple of {len(self._streams)}, got {len(given)}."
@@ -318,6 +289,168 @@ class ModelStream(Stream):
             stream.restore({k: snapshot[f"{name}.{k}"] for k in stream.snapshot()})
 
 
+class ModelStream(JoinedStream):
+    """Parts one after another on a stream: `elman.stream` makes one.
+
+    A language model, for example, is a chain of its embedding, its layers and an `nn.Linear` that
+    gives the scores. A weight that two parts share is copied once.
+
+    Args:
+        parts: by name; recurrent layers, modules that act on each step by itself, and streams.
+        batch: rows that go side by side.
+        batch_first: layout of a chunk, as the model has it; None takes it from the layers.
+
+    Raises:
+        InputError: a part cannot stream, or layers differ in layout; the message names it.
+    """
+
+    def __init__(
+        self,
+        parts: Iterable[tuple[str, nn.Module | Stream]],
+        batch: int,
+        batch_first: bool | None = None,
+    ) -> None:
+        self.batch = batch
+        copied: dict[int, Any] = {}
+        self._parts = [(n, _opened(n, part, batch, copied)) for n, part in _leaves(parts)]
+        self._join([(n, p) for n, p in self._parts if not isinstance(p, nn.Module)])
+        self._bare = len(self._streams) == 1
+        layouts = {bool(s.batch_first) for _, s in self._streams}
+        if batch_first is None and len(layouts) > 1:
+            raise InputError("Some layers of this model are batch_first and some are not.")
+        self.batch_first = layouts == {True} if batch_first is None else batch_first
+        self.step = self._step
+
+    def _step(self, x: Tensor) -> Tensor:
+        if x.dim() < 1 or x.shape[0] != self.batch:
+            raise SequenceError(f"A step takes x (batch={self.batch}, ...), got {tuple(x.shape)}.")
+        x = x.detach()
+        for name, part in self._parts:
+            x = _through(name, part, x) if isinstance(part, nn.Module) else part.step(x)
+        return x
+
+    def _chunk(self, x: Tensor) -> Tensor:
+        x, steps = x.detach(), x.shape[0]
+        for name, part in self._parts:
+            if isinstance(part, nn.Module):
+                y = _through(name, part, x.flatten(0, 1))
+                x = y.view(steps, self.batch, *y.shape[1:])
+            else:
+                x = _time_first_chunk(part, x)
+        return x
+
+
+class PoolingStream(Stream):
+    """A pooling on a stream: after each output of a layer, the pooled value of all so far.
+
+    Args:
+        pooling: its weights are copied.
+        batch: rows that go side by side.
+        size: features of an output.
+        like: a tensor of the device and type of the outputs.
+
+    Raises:
+        InputError: the outputs are those of a bidirectional layer.
+
+    >>> from elman.nn.pooling import MaxPooling
+    >>> stream = PoolingStream(MaxPooling(), 1, 2, torch.zeros(0))
+    >>> stream.step(torch.tensor([[1.0, 5.0]])), stream.step(torch.tensor([[3.0, 2.0]]))
+    (tensor([[1., 5.]]), tensor([[3., 5.]]))
+    """
+
+    batch_first = False
+    backend = "cpu"
+    reason = "a pooling needs no kernel"
+
+    def __init__(self, pooling: Pooling, batch: int, size: int, like: Tensor) -> None:
+        self.batch = batch
+        self._reads = size, like.dtype
+        self._pooling = copy.deepcopy(pooling).eval().requires_grad_(False)
+        self._fresh = pooling.start(batch, size, like.device, like.dtype)
+        # A step gives new tensors and writes to none, so that what was given out stays as it is.
+        self._state = self._fresh
+        self.step = self._step
+
+    def _step(self, y: Tensor) -> Tensor:
+        pooled, self._state = self._pooling.step(y.detach(), self._state)
+        return pooled
+
+    def _chunk(self, x: Tensor) -> Tensor:
+        return torch.stack([self._step(y) for y in x]) if len(x) else x
+
+    def _get(self) -> Any:
+        return tuple(s.clone() for s in self._state)
+
+    def _set(self, state: Any) -> None:
+        if len(state) != len(self._fresh):
+            raise SequenceError(
+                f"The state of a {type(self._pooling).__name__} is a tuple of {len(self._fresh)}, "
+                f"got {len(state)}."
+            )
+        for i, (own, given) in enumerate(zip(self._fresh, state, strict=True)):
+            if given.shape != own.shape or given.dtype != own.dtype:
+                raise SequenceError(
+                    f"state[{i}] of a {type(self._pooling).__name__} must be {tuple(own.shape)} of "
+                    f"{own.dtype}, got {tuple(given.shape)} of {given.dtype}."
+                )
+        self._state = tuple(s.detach().clone() for s in state)
+
+    def _reset(self, rows: list[int] | None) -> None:
+        if rows is None:
+            self._state = self._fresh
+            return
+        self._state = self._get()
+        for own, fresh in zip(self._state, self._fresh, strict=True):
+            own[rows] = fresh[rows]
+
+    def _named(self) -> Iterator[tuple[str, Tensor]]:
+        for i, tensor in enumerate(self._state):
+            yield f"state{i}", tensor.clone()
+
+    def _take(self, snapshot: Mapping[str, Tensor]) -> None:
+        self._state = tuple(snapshot[f"state{i}"].clone() for i in range(len(self._fresh)))
+
+
+class EnsembleStream(JoinedStream):
+    """Classifiers side by side on a stream: the logarithm of their mean probability.
+
+    `elman.nn.Ensemble.stream` makes one.
+
+    Args:
+        members: modules that `elman.stream` can stream.
+        batch: rows that go side by side.
+
+    Raises:
+        InputError: a member cannot stream, or members differ in layout.
+    """
+
+    def __init__(self, members: Iterable[Any], batch: int) -> None:
+        self.batch = batch
+        self._join([(f"member{k}", stream(m, batch)) for k, m in enumerate(members)])
+        layouts = {bool(s.batch_first) for _, s in self._streams}
+        if len(layouts) != 1:
+            raise InputError("The members of an ensemble are all batch_first, or none is.")
+        (self.batch_first,) = layouts
+        self._less = math.log(len(self._streams))
+        self.step = self._step
+
+    def _step(self, x: Tensor) -> Tensor:
+        return self._mean([member.step(x) for _, member in self._streams])
+
+    def _chunk(self, x: Tensor) -> Tensor:
+        return self._mean([_time_first_chunk(member, x) for _, member in self._streams])
+
+    def _mean(self, logits: list[Tensor]) -> Tensor:
+        return torch.stack(logits).log_softmax(-1).logsumexp(0) - self._less
+
+
+def _time_first_chunk(part: Any, x: Tensor) -> Tensor:
+    """Give `x` `(T, batch, ...)` to a stream of either layout; return `(T, batch, ...)`."""
+    if part.batch_first:
+        return part.chunk(x.transpose(0, 1)).transpose(0, 1)  # type: ignore[no-any-return]
+    return part.chunk(x)  # type: ignore[no-any-return]
+
+
 def stream(model: Any, batch: int = 1) -> Any:
     """`model` on a stream: its own `stream()` if it has one, or a chain of parts that stream.
 
@@ -327,8 +460,8 @@ def stream(model: Any, batch: int = 1) -> Any:
     the whole sequence in evaluation mode, see docs/kernels.md.
 
     Args:
-        model: a layer, `elman.nn.Aligned` or `OneToOne`, an `nn.Sequential`, or what
-            `elman.load` gives.
+        model: a layer, `elman.nn.Aligned`, `OneToOne`, `ManyToOne` or `Ensemble`, an
+            `nn.Sequential`, or what `elman.load` gives.
         batch: rows that go side by side.
 
     Returns:
@@ -363,9 +496,12 @@ def _own_stream(name: str, model: Any, batch: int) -> Any:
     return model.stream()
 
 
-def _leaves(parts: Iterable[tuple[str, nn.Module]]) -> Iterator[tuple[str, nn.Module]]:
+def _leaves(
+    parts: Iterable[tuple[str, nn.Module | Stream]],
+) -> Iterator[tuple[str, nn.Module | Stream]]:
     for name, part in parts:
         if _is(part, nn.Sequential) and not hasattr(part, "stream"):
+            assert isinstance(part, nn.Module)
             yield from _leaves(
                 (f"{name}.{k}" if name else k, child) for k, child in part.named_children()
             )
@@ -373,12 +509,17 @@ def _leaves(parts: Iterable[tuple[str, nn.Module]]) -> Iterator[tuple[str, nn.Mo
             yield name, part
 
 
-def _is(part: nn.Module, kind: type[nn.Module]) -> bool:
+def _is(part: Any, kind: type[nn.Module]) -> bool:
     return isinstance(part, kind) and type(part).forward is kind.forward
 
 
-def _opened(name: str, part: nn.Module, batch: int) -> Any:
-    """The stream of a part that has one, or a copy of a part that acts on each step by itself."""
+def _opened(name: str, part: nn.Module | Stream, batch: int, copied: dict[int, Any]) -> Any:
+    """Return the stream of a part that has one, or a copy of one that acts on each step alone.
+
+    `copied` is what was copied for the parts before, so that shared weights stay shared.
+    """
+    if isinstance(part, Stream):
+        return part
     if callable(getattr(part, "stream", None)):
         return _own_stream(name, part, batch)
     if not _stepwise(part):
@@ -387,7 +528,7 @@ def _opened(name: str, part: nn.Module, batch: int) -> Any:
             "not known to act on each step by itself.",
             fix="Give it a method stream(batch), or keep it out; a Cell goes into Recurrent(cell).",
         )
-    return copy.deepcopy(part).eval().requires_grad_(False)
+    return copy.deepcopy(part, copied).eval().requires_grad_(False)
 
 
 def _stepwise(part: Any) -> bool:

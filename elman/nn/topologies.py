@@ -1,4 +1,4 @@
-"""The shapes of a sequence problem, all batch-first: what goes in, what comes out.
+"""The topologies, all batch-first: the shape of what goes in and of what comes out.
 
 - `OneToOne`: a vector to a vector.
 - `OneToMany`: a note, a label, a picture or nothing to a sequence.
@@ -6,9 +6,13 @@
 - `Aligned`: a sequence to one of the same length, step by step.
 - `EncoderDecoder` (in `seq2seq`): a sequence to one of another length.
 
-Each takes an `embedding` (what a step is turned into: `nn.Embedding` for tokens, any module of
-the last axis) and a `front` (a `ConvFront1d`, `ConvFront2d`, or any module that maps `(B, T, F)`
-and lengths to another sequence and its lengths) to put before its recurrence.
+Each takes an `embedding` (it turns a step into a vector: `nn.Embedding` for tokens, any module of
+the last axis) and a `front` (a `ConvFront1d`, `ConvFront2d`, or any module with
+`y, lengths = front(x, lengths=lengths)`) to put before its recurrence.
+
+Each has a streaming form: `start` gives the state before the first step, and `step` takes one
+step and that state and returns the output and the new state. `stream` of the first, third and
+fourth runs the same through compiled steps, without gradients.
 """
 
 from __future__ import annotations
@@ -21,11 +25,11 @@ from torch import Generator, Tensor, nn
 from elman.errors import InputError, nearest
 from elman.nn.decoder import Decoder, DecoderState, StateFrom, linear_like
 from elman.nn.decoding import SampleOptions, Samples, sample
-from elman.nn.layout import forward_only, read, run, run_step
 from elman.nn.masking import Lengths, blank, valid_steps
-from elman.nn.pooling import MeanPooling, make_pooling
-from elman.nn.recurrent import Recurrent
-from elman.nn.stream import ModelStream
+from elman.nn.pooling import MeanPooling, PoolingState, make_pooling
+from elman.nn.recurrent import LayerState, Recurrent
+from elman.nn.running import forward_only, read, run, run_step
+from elman.nn.stream import ModelStream, PoolingStream, Stream
 
 
 class OneToOne(nn.Module):
@@ -60,22 +64,38 @@ class OneToOne(nn.Module):
         self.recurrent, self.head = recurrent, head
 
     def forward(
-        self, x: Tensor, state: Any = None, lengths: Lengths | None = None
+        self, x: Tensor, state: Any = None, *, lengths: Lengths | None = None
     ) -> tuple[Tensor, Any]:
-        """`x` `(B, F)`, or `(B, T, F)` with `lengths` where there is a front -> `(B, O)`, state."""
-        x, lengths = read(x, lengths, self.embedding, self.front)
+        """Return the output `(B, O)` and the state.
+
+        Args:
+            x: `(B, F)`; where there is a front, `(B, T, F)`.
+            state: from `start` or an earlier call; None begins anew.
+            lengths: `(B,)`, steps of what the front reads.
+        """
+        x, lengths = read(x, self.embedding, self.front, lengths=lengths)
         if self.front is not None:
-            x = MeanPooling()(x, lengths)
+            x = MeanPooling()(x, lengths=lengths)
         y, state = run_step(self.recurrent, x, state)
         return self.head(y), state
 
+    def start(self, batch: int = 1) -> LayerState:
+        """Return the state before the first step."""
+        return self.recurrent.init_state(batch)
+
+    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Take one input; return the output `(B, O)` and the new state."""
+        y, state = self(x, state)
+        return y, state
+
     def stream(self, batch: int = 1) -> ModelStream:
-        """The model on a stream of vectors, each from the state of the one before.
+        """Return the model on a stream of vectors, each from the state of the one before.
 
         Raises:
             InputError: there is a front, or a part cannot stream; see `elman.stream`.
         """
-        return _streamed(self, batch)
+        _no_front(self.front)
+        return ModelStream(_parts(self), batch, batch_first=True)
 
 
 class ManyToOne(nn.Module):
@@ -93,7 +113,7 @@ class ManyToOne(nn.Module):
 
     >>> import torch
     >>> model = ManyToOne(Recurrent("gru", 3, 8), nn.Linear(8, 2), pooling="mean")
-    >>> model(torch.randn(5, 7, 3), [7, 7, 2, 1, 0]).shape
+    >>> model(torch.randn(5, 7, 3), lengths=[7, 7, 2, 1, 0]).shape
     torch.Size([5, 2])
     """
 
@@ -119,14 +139,87 @@ class ManyToOne(nn.Module):
             dtype=like.dtype,
         )
 
-    def forward(self, x: Tensor, lengths: Lengths | None = None) -> Tensor:
-        """`(B, T, F)` and lengths `(B,)` -> `(B, O)`; a row of length 0 gives head(0)."""
-        x, lengths = read(x, lengths, self.embedding, self.front)
+    def forward(self, x: Tensor, *, lengths: Lengths | None = None) -> Tensor:
+        """Return the output `(B, O)` for sequences; a row of length 0 gives head(0).
+
+        Args:
+            x: `(B, T, F)`, or tokens `(B, T)` where there is an embedding.
+            lengths: `(B,)`, steps of each row, zero included; None if all are whole.
+        """
+        x, lengths = read(x, self.embedding, self.front, lengths=lengths)
         y, _ = run(self.recurrent, x, lengths=lengths)
-        pooled = self.pooling(y, lengths)
+        pooled = self.pooling(y, lengths=lengths)
         if self.beside is not None:
-            pooled = torch.cat([pooled, MeanPooling()(*self.beside(x, lengths))], -1)
+            z, after = self.beside(x, lengths=lengths)
+            pooled = torch.cat([pooled, MeanPooling()(z, lengths=after)], -1)
         return self.head(pooled)  # type: ignore[no-any-return]
+
+    def start(self, batch: int = 1) -> tuple[LayerState, PoolingState]:
+        """Return the states of the recurrence and of the pooling before the first step.
+
+        Raises:
+            InputError: as for `stream`.
+        """
+        self._goes_forward()
+        state = self.recurrent.init_state(batch)
+        like, size = state[0][0], self.recurrent.output_size
+        return state, self.pooling.start(batch, size, like.device, like.dtype)
+
+    def step(
+        self, x: Tensor, state: tuple[LayerState, PoolingState]
+    ) -> tuple[Tensor, tuple[LayerState, PoolingState]]:
+        """Take one step, `(B, F)` or tokens `(B,)`; return the output `(B, O)` and the state.
+
+        The output is the one for the sequence so far, as if it had been given whole.
+
+        >>> import torch
+        >>> model = ManyToOne(Recurrent("gru", 3, 8), nn.Linear(8, 2), pooling="mean")
+        >>> x, state = torch.randn(5, 7, 3), model.start(5)
+        >>> for t in range(7):
+        ...     y, state = model.step(x[:, t], state)
+        >>> torch.allclose(y, model(x), atol=1e-6)
+        True
+        """
+        self._goes_forward()
+        recurrent, pooling = state
+        x, _ = read(x, self.embedding)
+        y, recurrent = run_step(self.recurrent, x, recurrent)
+        pooled, pooling = self.pooling.step(y, pooling)
+        return self.head(pooled), (recurrent, pooling)
+
+    def stream(self, batch: int = 1) -> ModelStream:
+        """Return the model on a stream: after each step the output for the sequence so far.
+
+        It runs in constant memory and without gradients; see `elman.stream`. The state holds the
+        recurrence's and the pooling's.
+
+        Args:
+            batch: rows that go side by side.
+
+        Raises:
+            InputError: the layer is bidirectional, there is a front or a branch beside the
+                recurrence, or a part cannot stream.
+
+        >>> import torch
+        >>> model = ManyToOne(Recurrent("gru", 3, 8), nn.Linear(8, 2), pooling="max")
+        >>> stream, x = model.stream(), torch.randn(1, 7, 3)
+        >>> torch.allclose(stream.chunk(x)[:, -1], model(x), atol=1e-6), stream.backend
+        (True, 'cpu')
+        """
+        self._goes_forward()
+        like = self.recurrent.init_state(1)[0][0]
+        pooling = PoolingStream(self.pooling, batch, self.recurrent.output_size, like)
+        return ModelStream(_parts(self, pooling), batch, batch_first=True)
+
+    def _goes_forward(self) -> None:
+        forward_only(self.recurrent, "A step")
+        _no_front(self.front)
+        if self.beside is not None:
+            raise InputError(
+                "The branch beside the recurrence looks ahead, so this model cannot go step by "
+                "step.",
+                fix="Build the model without beside=.",
+            )
 
 
 class Aligned(nn.Module):
@@ -167,40 +260,50 @@ class Aligned(nn.Module):
         self,
         x: Tensor,
         state: Any = None,
+        *,
         lengths: Lengths | None = None,
         reset: Tensor | None = None,
     ) -> tuple[Tensor, Any]:
-        """`(B, T, F)` or tokens `(B, T)` -> `(B, T, O)`, zero beyond each length, and the state.
+        """Return the outputs `(B, T, O)`, zero beyond each length, and the state.
 
-        `reset` `(B, T)` is true where a new sequence begins.
+        Args:
+            x: `(B, T, F)`, or tokens `(B, T)` where there is an embedding.
+            state: from `start` or an earlier call; None begins anew.
+            lengths: `(B,)`, steps of each row, zero included; None if all are whole.
+            reset: bool `(B, T)`, true where a new sequence begins.
 
         Raises:
             InputError: `reset` with a front, which would look across it.
         """
         if reset is not None and self.front is not None:
             raise InputError("A front looks across a reset; give each sequence a row of its own.")
-        x, lengths = read(x, lengths, self.embedding, self.front)
+        x, lengths = read(x, self.embedding, self.front, lengths=lengths)
         y, state = run(self.recurrent, x, state, lengths=lengths, reset=reset)
         y = self.head(y)
         if lengths is not None:
             y = blank(y, valid_steps(lengths, y.shape[1], y.device))
         return y, state
 
+    def start(self, batch: int = 1) -> LayerState:
+        """Return the state before the first step."""
+        return self.recurrent.init_state(batch)
+
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """One step, `(B, F)` or tokens `(B,)` -> `(B, O)`, state: for streams and for decoding.
+        """Take one step, `(B, F)` or tokens `(B,)`; return the output `(B, O)` and the state.
+
+        `elman.nn.decoding` writes with it.
 
         Raises:
             InputError: there is a front, or the layer is bidirectional.
         """
         forward_only(self.recurrent, "A step")
-        if self.front is not None:
-            raise InputError("A front needs its whole window; one step cannot go through it.")
-        x, _ = read(x, None, self.embedding, None)
+        _no_front(self.front)
+        x, _ = read(x, self.embedding)
         y, state = run_step(self.recurrent, x, state)
         return self.head(y), state
 
     def stream(self, batch: int = 1) -> ModelStream:
-        """The model step by step in constant memory, without gradients; see `elman.stream`.
+        """Return the model on a stream, in constant memory, without gradients; see `elman.stream`.
 
         Raises:
             InputError: there is a front, the layer is bidirectional, or a part cannot stream.
@@ -212,14 +315,29 @@ class Aligned(nn.Module):
         >>> torch.allclose(y, model(tokens)[0], atol=1e-6), stream.step(tokens[:, 0]).shape
         (True, torch.Size([1, 9]))
         """
-        return _streamed(self, batch)
+        _no_front(self.front)
+        return ModelStream(_parts(self), batch, batch_first=True)
 
 
-def _streamed(model: OneToOne | Aligned, batch: int) -> ModelStream:
-    if model.front is not None:
-        raise InputError("A front needs its whole window, so this model cannot stream.")
-    parts = [("embedding", model.embedding), ("recurrent", model.recurrent), ("head", model.head)]
-    return ModelStream([(n, p) for n, p in parts if p is not None], batch, batch_first=True)
+def _parts(
+    model: OneToOne | ManyToOne | Aligned, pooling: PoolingStream | None = None
+) -> list[tuple[str, nn.Module | Stream]]:
+    """Return the parts of a model in the order in which a step goes through them, by name."""
+    parts: dict[str, nn.Module | Stream | None] = {
+        "embedding": model.embedding,
+        "recurrent": model.recurrent,
+        "pooling": pooling,
+        "head": model.head,
+    }
+    return [(name, part) for name, part in parts.items() if part is not None]
+
+
+def _no_front(front: nn.Module | None) -> None:
+    if front is not None:
+        raise InputError(
+            "A front needs its whole window, so this model cannot go step by step.",
+            fix="Build the model without front=.",
+        )
 
 
 WAYS_IN = ("state", "input", "both")
@@ -278,8 +396,8 @@ class OneToMany(nn.Module):
     def start(
         self,
         condition: Tensor | None = None,
-        lengths: Lengths | None = None,
         *,
+        lengths: Lengths | None = None,
         batch: int = 1,
     ) -> tuple[Tensor, DecoderState]:
         """The first tokens `(B,)` and the state before them, for `step` and `elman.nn.decoding`.
@@ -299,7 +417,8 @@ class OneToMany(nn.Module):
             uses = "a condition" if self.conditioned else "no condition"
             raise InputError(f"This model writes from {uses}.")
         if self.front is not None:
-            condition = MeanPooling()(*self.front(condition, lengths))
+            seen, after = self.front(condition, lengths=lengths)
+            condition = MeanPooling()(seen, lengths=after)
         if self.condition is not None:
             condition = self.condition(condition)
         if self.to_state is None:
@@ -318,13 +437,13 @@ class OneToMany(nn.Module):
         self,
         target: Tensor,
         condition: Tensor | None = None,
-        lengths: Lengths | None = None,
         *,
+        lengths: Lengths | None = None,
         free_running: float = 0.0,
         generator: Generator | None = None,
     ) -> Tensor:
         """Logits `(B, T, V)` for every token of `target` `(B, T)`; see `Decoder.forward`."""
-        start = self.start(condition, lengths, batch=len(target))
+        start = self.start(condition, lengths=lengths, batch=len(target))
         return self.decoder(  # type: ignore[no-any-return]
             target, *start, free_running=free_running, generator=generator
         )
@@ -332,12 +451,12 @@ class OneToMany(nn.Module):
     def generate(
         self,
         condition: Tensor | None = None,
-        lengths: Lengths | None = None,
         *,
+        lengths: Lengths | None = None,
         batch: int = 1,
         max_length: int,
         **options: Unpack[SampleOptions],
     ) -> Samples:
         """Write freely, up to `decoder.eos`; arguments as for `start` and `decoding.sample`."""
-        start = self.start(condition, lengths, batch=batch)
+        start = self.start(condition, lengths=lengths, batch=batch)
         return sample(self.step, *start, max_length=max_length, eos=self.decoder.eos, **options)

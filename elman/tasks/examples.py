@@ -403,9 +403,9 @@ class FromExamples:
             padded = self._padded([inputs[row] for row in rows])
             found = self._run(model, padded).float().cpu().numpy()
             for place, row in enumerate(rows):
-                made[row] = (
-                    found[place, : len(inputs[row])] if self.layout.aligned else found[place]
-                )
+                made[row] = found[place]
+                if self.layout.aligned:
+                    made[row] = self._in_reading_order(found[place, : len(inputs[row])])
         model.train(training)
         return made
 

@@ -278,10 +278,10 @@ def test_a_call_is_made_again_whatever_was_named():
     ours = elman.nn.Recurrent("gru", D, H, zoneout=0.5)
     first = (torch.randn(B, H),)
     _, (passage,) = observe(
-        ours, lambda: ours(x.transpose(0, 1), [first], torch.tensor(lengths), RESET)
+        ours, lambda: ours(x.transpose(0, 1), [first], lengths=torch.tensor(lengths), reset=RESET)
     )
     again = passage.by.again(passage.by.x)
-    plain, _ = ours.eval()(x.transpose(0, 1), [first], lengths, RESET)
+    plain, _ = ours.eval()(x.transpose(0, 1), [first], lengths=lengths, reset=RESET)
     torch.testing.assert_close(again, plain.detach())
 
 

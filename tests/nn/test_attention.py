@@ -51,7 +51,7 @@ def test_attention_is_the_published_formula(kind):
     query = torch.randn(2, 4, 3, dtype=torch.float64)
     memory = torch.randn(2, 6, size, dtype=torch.float64)
     lengths = [6, 2]
-    context, weights = attention(query, memory, lengths)
+    context, weights = attention(query, memory, lengths=lengths)
     for b in range(2):
         for t in range(4):
             c, w = by_hand(kind, attention, query[b, t], memory[b], lengths[b])
@@ -64,8 +64,8 @@ def test_one_query_step_is_a_row_of_many(kind):
     torch.manual_seed(1)
     attention = make_attention(kind, 3, 3, dtype=torch.float64)
     query, memory = torch.randn(2, 4, 3).double(), torch.randn(2, 5, 3).double()
-    whole = attention(query, memory, [5, 3])
-    remembered = attention.remember(memory, [5, 3])
+    whole = attention(query, memory, lengths=[5, 3])
+    remembered = attention.remember(memory, lengths=[5, 3])
     for t in range(4):
         context, weights = attention.attend(query[:, t], remembered)
         torch.testing.assert_close(context, whole[0][:, t], rtol=0, atol=1e-14)
@@ -89,7 +89,7 @@ def test_padding_has_weight_zero_and_changes_nothing(kind, lengths, extra, junk,
     real = valid_steps(lengths, steps + extra)
     padded = torch.full((len(lengths), steps + extra, 3), junk, dtype=torch.float64)
     padded[real] = memory[valid_steps(lengths, steps)]
-    context, weights = attention(query, padded, lengths)
+    context, weights = attention(query, padded, lengths=lengths)
     assert (weights.transpose(1, 2)[~real] == 0).all()
     for row, length in enumerate(lengths):
         if length == 0:
@@ -105,7 +105,9 @@ def test_gradient_is_right_and_finite_with_an_empty_row(kind):
     attention = make_attention(kind, 2, 2, dtype=torch.float64)
     query = torch.randn(3, 2, dtype=torch.float64, requires_grad=True)
     memory = torch.randn(3, 4, 2, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda q, m: attention(q, m, [4, 0, 2])[0], (query, memory))
+    assert torch.autograd.gradcheck(
+        lambda q, m: attention(q, m, lengths=[4, 0, 2])[0], (query, memory)
+    )
 
 
 def test_softmax_of_nothing_is_zero_with_zero_gradient():

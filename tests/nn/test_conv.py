@@ -60,7 +60,7 @@ def test_padding_never_changes_a_valid_output(
     x = torch.randn(len(lengths), max(lengths) + extra, 3, dtype=torch.float64)
     for row, length in enumerate(lengths):
         x[row, length:] = junk
-    y, at = front(x, torch.tensor(lengths))
+    y, at = front(x, lengths=torch.tensor(lengths))
     assert torch.equal(at, front.output_lengths(lengths))
     for row, length in enumerate(lengths):
         whole, none = front(x[row : row + 1, :length])
@@ -79,7 +79,7 @@ def test_padding_gets_no_gradient(norm):
     torch.manual_seed(0)
     front = moved(ConvFront1d(2, [3, 3], stride=1, norm=norm))
     x = torch.randn(2, 8, 2, requires_grad=True)
-    front(x, [8, 3])[0].square().sum().backward()
+    front(x, lengths=[8, 3])[0].square().sum().backward()
     assert (x.grad[1, 3:] == 0).all()
     assert (x.grad[1, :3] != 0).any()
 
@@ -95,7 +95,7 @@ def test_padding_changes_no_gradient(kind, norm):
         x = torch.cat([x, torch.zeros(3, extra, 3, dtype=torch.float64)], 1)
         for row, length in enumerate(lengths):
             x[row, length:] = junk
-        y = front(x, lengths)[0][:, :5]
+        y = front(x, lengths=lengths)[0][:, :5]
         y.square().sum().backward()
         return [y, *(p.grad for p in front.parameters())]
 
@@ -111,7 +111,7 @@ def test_the_norm_is_over_the_valid_steps_of_each_sequence():
         front.norms[0].weight.fill_(2)
         front.norms[0].bias.fill_(3)
     x = torch.tensor([[[1.0], [3.0], [8.0]], [[8.0], [6.0], [90.0]]], dtype=torch.float64)
-    y, _ = front(x, [3, 2])
+    y, _ = front(x, lengths=[3, 2])
     # Mean 4, deviations -3, -1, 4, variance 26 / 3; mean 7, deviations 1, -1, variance 1.
     first = [3 + 2 * d / math.sqrt(26 / 3 + 1e-5) for d in (-3, -1, 4)]
     second = [3 + 2 / math.sqrt(1 + 1e-5), 3 - 2 / math.sqrt(1 + 1e-5), 0]
@@ -132,7 +132,7 @@ def test_the_batch_norm_is_torch_s_over_the_valid_steps():
     for norm in (ours, torchs):
         torch.nn.init.constant_(norm.weight, 1.5)
     x = torch.randn(2, 3, 5, requires_grad=True)
-    y = ours(x, torch.tensor([5, 2]))
+    y = ours(x, lengths=torch.tensor([5, 2]))
     valid = torch.cat([x[0].T, x[1, :, :2].T])
     expected = torchs(valid)
     torch.testing.assert_close(torch.cat([y[0].T, y[1, :, :2].T]), expected)
@@ -151,10 +151,10 @@ def test_a_single_step_is_normed_by_what_was_seen():
 def test_each_layer_may_have_its_own_kernel_and_stride():
     front = ConvFront1d(2, [3, 4], kernel_size=[5, 3], stride=[3, 1])
     assert [tuple(layer.weight.shape) for layer in front.layers] == [(3, 2, 5), (4, 3, 3)]
-    assert front(torch.zeros(1, 8, 2), [7])[1].tolist() == [3]
+    assert front(torch.zeros(1, 8, 2), lengths=[7])[1].tolist() == [3]
     front = ConvFront2d(8, [3, 4], kernel_size=[(5, 3), 3], stride=[(3, 1), (1, 2)])
     assert [tuple(layer.weight.shape) for layer in front.layers] == [(3, 1, 5, 3), (4, 3, 3, 3)]
-    y, lengths = front(torch.zeros(1, 8, 8), [7])
+    y, lengths = front(torch.zeros(1, 8, 8), lengths=[7])
     assert y.shape == (1, 3, 4 * 4)
     assert lengths.tolist() == [3]
     with pytest.raises(InputError, match="stride has 1 entries for 2 layers"):
@@ -178,7 +178,7 @@ def test_two_dimensions_share_weights_along_the_features():
 
 def test_colour_channels_and_sizes():
     front = ConvFront2d(10, [4, 6], in_channels=3, kernel_size=(3, 5), stride=(2, 3))
-    y, lengths = front(torch.randn(2, 9, 10, 3), [9, 4])
+    y, lengths = front(torch.randn(2, 9, 10, 3), lengths=[9, 4])
     assert y.shape == (2, 3, 6 * 2)
     assert front.output_size == 12
     assert lengths.tolist() == [3, 1]
@@ -189,7 +189,7 @@ def test_colour_channels_and_sizes():
 def test_empty_batch_and_no_steps(kind, norm):
     front = kind(3, [4, 5], norm=norm)
     assert front(torch.zeros(0, 6, 3))[0].shape == (0, 2, front.output_size)
-    y, lengths = front(torch.zeros(2, 0, 3), [0, 0])
+    y, lengths = front(torch.zeros(2, 0, 3), lengths=[0, 0])
     assert y.shape == (2, 0, front.output_size)
     assert lengths.tolist() == [0, 0]
 

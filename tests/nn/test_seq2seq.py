@@ -68,7 +68,7 @@ def test_padding_of_the_source_changes_nothing(shape, front, lengths, extra):
     model = build(**shape, front=ConvFront1d(5, 5) if front else None)
     source = torch.randint(9, (len(lengths), max(lengths) + extra))
     target = torch.randint(V, (len(lengths), 4))
-    together = model(source, target, torch.tensor(lengths))
+    together = model(source, target, lengths=torch.tensor(lengths))
     assert together.isfinite().all()
     for row, length in enumerate(lengths):
         alone = model(source[row : row + 1, :length], target[row : row + 1])
@@ -79,15 +79,15 @@ def test_padding_of_the_source_changes_nothing(shape, front, lengths, extra):
 def test_teacher_forcing_is_feeding_the_target_step_by_step(shape):
     model = build(**shape)
     source, target = torch.randint(9, (3, 5)), torch.randint(V, (3, 6))
-    tokens, state = model.start(source, [5, 3, 1])
+    tokens, state = model.start(source, lengths=[5, 3, 1])
     assert tokens.tolist() == [0, 0, 0]
     expected = []
     for t in range(6):
         logits, state = model.step(tokens, state)
         expected.append(logits)
         tokens = target[:, t]
-    close(model(source, target, [5, 3, 1]), torch.stack(expected, 1))
-    assert model(source, target[:, :0], [5, 3, 1]).shape == (3, 0, V)
+    close(model(source, target, lengths=[5, 3, 1]), torch.stack(expected, 1))
+    assert model(source, target[:, :0], lengths=[5, 3, 1]).shape == (3, 0, V)
 
 
 @pytest.mark.parametrize("input_feeding", [False, True])
@@ -115,8 +115,8 @@ def test_a_step_is_the_published_equations(input_feeding):
 def test_free_running_all_the_time_is_greedy_generation(shape):
     model = build(**shape)
     source, lengths = torch.randint(9, (6, 5)), [5, 3, 1, 0, 2, 4]
-    written = model.generate(source, lengths, max_length=8, temperature=0.0)
-    logits = model(source, torch.zeros(6, 8).long(), lengths, free_running=1.0)
+    written = model.generate(source, lengths=lengths, max_length=8, temperature=0.0)
+    logits = model(source, torch.zeros(6, 8).long(), lengths=lengths, free_running=1.0)
     for row, tokens in enumerate(written.lists()):
         assert logits[row].argmax(-1)[: len(tokens)].tolist() == tokens
 
@@ -179,18 +179,19 @@ def test_reversal_reads_each_source_from_its_own_end(attention):
     source, target = torch.randint(9, (3, 5)), torch.randint(V, (3, 4))
     lengths = torch.tensor([5, 3, 0])
     close(
-        backwards(source, target, lengths),
-        forwards(reverse_valid(source, lengths), target, lengths),
+        backwards(source, target, lengths=lengths),
+        forwards(reverse_valid(source, lengths), target, lengths=lengths),
     )
     assert not torch.allclose(
-        backwards(source, target, lengths)[:2], forwards(source, target, lengths)[:2]
+        backwards(source, target, lengths=lengths)[:2],
+        forwards(source, target, lengths=lengths)[:2],
     )
 
 
 def test_a_copied_state_is_where_the_encoder_ended():
     model = build(cell="lstm", layers=2, bridge="copy")
     source, lengths = torch.randint(9, (3, 5)), torch.tensor([5, 2, 0])
-    _, (state, _, _) = model.start(source, lengths)
+    _, (state, _, _) = model.start(source, lengths=lengths)
     _, expected = model.encoder(model.embedding(source).transpose(0, 1), lengths=lengths)
     for mine, theirs in zip(state, expected, strict=True):
         for a, b in zip(mine, theirs, strict=True):
@@ -203,16 +204,18 @@ def test_beam_search_agrees_with_the_model_read_whole(shape):
     model = build(**shape)
     source, lengths = torch.randint(9, (3, 5)), [5, 3, 1]
     found = beam_search(
-        model.step, *model.start(source, lengths), beam=6, max_length=5, eos=1, n_best=3
+        model.step, *model.start(source, lengths=lengths), beam=6, max_length=5, eos=1, n_best=3
     )
-    one = beam_search(model.step, *model.start(source, lengths), beam=1, max_length=5, eos=1)
-    written = model.generate(source, lengths, max_length=5, temperature=0.0).lists()
+    one = beam_search(
+        model.step, *model.start(source, lengths=lengths), beam=1, max_length=5, eos=1
+    )
+    written = model.generate(source, lengths=lengths, max_length=5, temperature=0.0).lists()
     assert [h.tokens for [h] in one] == written
     for row, hypotheses in enumerate(found):
         assert [h.score for h in hypotheses] == sorted((h.score for h in hypotheses), reverse=True)
         for hypothesis in hypotheses:
             target = torch.tensor([hypothesis.tokens])
-            logits = model(source[row : row + 1], target, lengths[row : row + 1])
+            logits = model(source[row : row + 1], target, lengths=lengths[row : row + 1])
             total = logits.log_softmax(-1).gather(-1, target.unsqueeze(-1)).sum().item()
             assert hypothesis.log_probability == pytest.approx(total, abs=1e-5)
 
@@ -221,7 +224,7 @@ def test_beam_search_agrees_with_the_model_read_whole(shape):
 def test_every_parameter_learns(shape):
     model = build(**shape)
     source, target = torch.randint(9, (4, 5)), torch.randint(V, (4, 6))
-    model(source, target, [5, 3, 2, 4]).log_softmax(-1).square().sum().backward()
+    model(source, target, lengths=[5, 3, 2, 4]).log_softmax(-1).square().sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
@@ -257,10 +260,12 @@ def test_a_gpu_writes_what_the_cpu_writes(shape):
         model.to(device)
         there = source.to(device)
         options = {"free_running": 0.5, "generator": torch.Generator().manual_seed(1)}
-        logits = model(there, target.to(device), lengths, **options)
+        logits = model(there, target.to(device), lengths=lengths, **options)
         seed = torch.Generator().manual_seed(2)
-        drawn = model.generate(there, lengths, max_length=9, top_p=0.9, generator=seed).lists()
-        start = model.start(there, lengths)
+        drawn = model.generate(
+            there, lengths=lengths, max_length=9, top_p=0.9, generator=seed
+        ).lists()
+        start = model.start(there, lengths=lengths)
         found = beam_search(model.step, *start, beam=4, max_length=9, eos=1, n_best=2)
         return logits.cpu(), drawn, [[h.tokens for h in row] for row in found]
 
@@ -303,14 +308,14 @@ def test_it_learns_to_reverse_strings(attention):
     for _ in range(steps):
         source, lengths, target = strings(generator, 32, 4)
         valid = torch.arange(5) <= lengths[:, None]
-        logits = model(source, target, lengths)
+        logits = model(source, target, lengths=lengths)
         loss = nn.functional.cross_entropy(logits[valid], target[valid])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
     source, lengths, target = strings(generator, 200, 4)
-    written = model.generate(source, lengths, max_length=6, temperature=0.0).lists()
+    written = model.generate(source, lengths=lengths, max_length=6, temperature=0.0).lists()
     expected = [row[: n + 1] for row, n in zip(target.tolist(), lengths.tolist(), strict=True)]
     right = sum(a == b for a, b in zip(written, expected, strict=True))
     assert right >= 196

@@ -19,8 +19,9 @@ import elman
 from elman.cells import CELLS, Cell
 from elman.errors import InputError, SlowPathWarning
 from elman.kernels import SequenceError, dispatch, record, use
-from elman.nn import Aligned, ManyToOne, OneToOne, Recurrent
+from elman.nn import Aligned, Ensemble, ManyToOne, OneToOne, Recurrent
 from elman.nn import state as states
+from elman.nn.pooling import POOLINGS
 from elman.nn.torch_compatible import GRU, LSTM, RNN
 
 BOUND = {torch.float32: 1e-6, torch.float64: 1e-13}
@@ -80,6 +81,9 @@ def assert_near(got: Any, truth: Any) -> None:
         assert a.shape == b.shape
         assert a.dtype == b.dtype
         if not b.numel():
+            continue
+        if not b.is_floating_point():
+            assert torch.equal(a, b)
             continue
         off = float((a - b).abs().max() / b.abs().max().clamp(min=1e-30))
         largest[a.dtype] = max(largest[a.dtype], off)
@@ -570,6 +574,159 @@ def test_one_to_one_ticks():
             assert_near(stream.step(row), y)
 
 
+class Folded(nn.Module):
+    """A part that is not known to act on each step by itself."""
+
+
+def classifier(pooling: str, dtype: torch.dtype = torch.float32, seed: int = 0) -> ManyToOne:
+    torch.manual_seed(seed)
+    layer = Recurrent("gru", 4, 7, 2, dropout=0.5, batch_first=True)
+    head = nn.Sequential(nn.Dropout(0.5), nn.Linear(7, 3))
+    model = ManyToOne(layer, head, embedding=nn.Embedding(9, 4), pooling=pooling)
+    return model.to(dtype).eval()
+
+
+def ensemble(dtype: torch.dtype = torch.float32) -> Ensemble:
+    return Ensemble([classifier(p, dtype, seed) for seed, p in enumerate(POOLINGS)]).eval()
+
+
+CLASSIFIERS: dict[str, Any] = {
+    **{name: lambda d, n=name: classifier(n, d) for name in POOLINGS},
+    "ensemble": ensemble,
+}
+
+
+@pytest.mark.parametrize("dtype", BOUND, ids=str)
+@pytest.mark.parametrize("name", CLASSIFIERS)
+@torch.no_grad()
+def test_a_classifier_answers_for_the_sequence_so_far(name, dtype):
+    """By steps, by chunks of any sizes and through `start` and `step`: as the whole so far."""
+    model = CLASSIFIERS[name](dtype)
+    tokens = torch.randint(9, (3, 11))
+    wanted = torch.stack([model(tokens[:, : t + 1]) for t in range(11)], 1)
+    stream = elman.stream(model, batch=3)
+    assert stream.backend == "cpu"
+    got = torch.stack([stream.step(t) for t in tokens.T], 1)
+    assert_near(got, wanted)
+    end = stream.state
+
+    state, slow = model.start(3), []
+    for t in tokens.T:
+        y, state = model.step(t, state)
+        slow.append(y)
+    assert_near(torch.stack(slow, 1), wanted)
+    assert_near(end, state)
+
+    @settings(max_examples=15, deadline=None)
+    @given(st.lists(st.integers(0, 11), max_size=5))
+    def check(cuts: list[int]) -> None:
+        bounds = [0, *sorted(cuts), 11]
+        stream.reset()
+        parts = [stream.chunk(tokens[:, a:b]) for a, b in itertools.pairwise(bounds)]
+        assert_near(torch.cat(parts, 1), wanted)
+        assert_equal(stream.state, end)
+
+    check()
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+@torch.no_grad()
+def test_a_classifier_goes_on_from_a_snapshot_and_begins_anew_by_rows(name):
+    model = CLASSIFIERS[name](torch.float32)
+    before, after = torch.randint(9, (2, 3, 5))
+
+    @settings(max_examples=15, deadline=None)
+    @given(st.integers(0, 5), st.sets(st.integers(0, 2)))
+    def check(steps: int, rows: set[int]) -> None:
+        stream, other = (elman.stream(model, batch=3) for _ in range(2))
+        stream.chunk(before[:, :steps])
+        saved, kept = save(stream.snapshot()), stream.state
+        truth = [stream.step(t) for t in after.T]
+        other.restore(load(saved))
+        assert_equal([other.step(t) for t in after.T], truth)
+        stream.state = kept
+        stream.reset(sorted(rows))
+        found = torch.stack([stream.step(t) for t in after.T], 1)
+        for row in range(3):
+            whole = after[row] if row in rows else torch.cat([before[row, :steps], after[row]])
+            alone = [model(whole[None, : len(whole) - 4 + t])[0] for t in range(5)]
+            assert_near(found[row], torch.stack(alone))
+
+    check()
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_what_a_classifier_gave_stays_as_it_was(name):
+    model = CLASSIFIERS[name](torch.float32)
+    if isinstance(model, ManyToOne):
+        model.head = nn.Identity()
+    stream = elman.stream(model, batch=2)
+    given_out = stream.step(torch.tensor([3, 4]))
+    copied = given_out.clone()
+    kept = stream.snapshot()
+    stream.reset([0])
+    stream.step(torch.tensor([5, 6]))
+    stream.restore(kept)
+    stream.step(torch.tensor([1, 2]))
+    assert torch.equal(given_out, copied)
+    assert not given_out.requires_grad
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_the_state_of_another_classifier_is_refused(pooling):
+    stream = classifier(pooling).stream(batch=2)
+    stream.step(torch.tensor([3, 4]))
+    kept = stream.state
+    for other in ("max", "mean", "attention", "last"):
+        if other != pooling:
+            with pytest.raises(InputError, match="of another stream"):
+                stream.restore(classifier(other).stream(batch=2).snapshot())
+            with pytest.raises(SequenceError, match="Pooling"):
+                stream.state = classifier(other).start(2)
+    with pytest.raises(SequenceError, match="a tuple of 2, got 1"):
+        stream.state = kept[:1]
+    stream.state = kept
+    assert_equal(stream.state, kept)
+    with pytest.raises(SequenceError, match=r"\(batch=2, \.\.\.\), got \(3,\)"):
+        stream.step(torch.tensor([3, 4, 5]))
+
+
+def test_an_ensemble_that_trains_gives_each_members_logits_by_steps_too():
+    model = ensemble(torch.float64)
+    tokens, state = torch.randint(9, (2, 4)), model.start(2)
+    model.training = True  # not the members, whose dropout would differ
+    for t in tokens.T:
+        y, state = model.step(t, state)
+    assert_near(y.detach(), model(tokens).detach())
+    with pytest.raises(InputError, match="Member 1, a Linear"):
+        Ensemble([model.members[0], nn.Linear(2, 2)]).start()
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_language_model_is_a_chain(tied):
+    """As a task streams one: embedding, layers, a map between, and scores by a shared weight."""
+    torch.manual_seed(0)
+    embedding, layer = nn.Embedding(9, 5), Recurrent("lstm", 5, 6, 2, dtype=torch.float32)
+    between = nn.Linear(6, 5)
+    weight = embedding.weight if tied else nn.Parameter(torch.randn(9, 5))
+    bias = nn.Parameter(torch.randn(9))
+    scores = nn.Linear(5, 9, device="meta")
+    scores.weight, scores.bias = weight, bias
+    parts = {"embedding": embedding, "recurrent": layer, "between": between, "scores": scores}
+    stream = elman.nn.stream.ModelStream(parts.items(), batch=2)
+    tokens = torch.randint(9, (7, 2))
+    with torch.no_grad():
+        y, state = layer(embedding(tokens))
+        wanted = nn.functional.linear(between(y), weight, bias)
+    assert_near(torch.stack([stream.step(t) for t in tokens]), wanted)
+    assert_near(stream.state, state)
+    assert set(stream.snapshot()) == {
+        f"recurrent.layer{k}.state{i}" for k in (0, 1) for i in (0, 1)
+    }
+    copied = dict(stream._parts)
+    assert (copied["embedding"].weight is copied["scores"].weight) == tied
+
+
 class Doubled:
     """A stream of somebody else's."""
 
@@ -618,7 +775,20 @@ def test_a_model_with_a_stream_of_its_own_is_asked_first():
         (nn.Sequential(GRU(3, 4), nn.PReLU(4)), "'1', a PReLU"),
         (nn.Sequential(GRU(3, 4, bidirectional=True)), "read backwards"),
         (nn.Sequential(GRU(3, 4), GRU(4, 4, batch_first=True)), "batch_first and some are not"),
-        (ManyToOne(Recurrent("gru", 3, 4), nn.Linear(4, 2)), "A ManyToOne, cannot stream"),
+        (
+            ManyToOne(Recurrent("gru", 3, 4, bidirectional=True), nn.Linear(8, 2)),
+            "bidirectional=False",
+        ),
+        (
+            ManyToOne(Recurrent("gru", 3, 4), nn.Linear(4, 2), front=nn.Identity()),
+            r"front needs.*without front=",
+        ),
+        (
+            ManyToOne(Recurrent("gru", 3, 4), nn.Linear(8, 2), beside=nn.Identity()),
+            r"beside the recurrence looks ahead.*without beside=",
+        ),
+        (Ensemble([ManyToOne(Recurrent("gru", 3, 4, 2), Folded())]), "a Folded, cannot stream"),
+        (Ensemble([GRU(3, 4), GRU(3, 4, batch_first=True)]), "all batch_first, or none"),
         (elman.cells.make("gru", 3, 4), r"goes into Recurrent\(cell\)"),
         (nn.GRUCell(3, 4), "A GRUCell"),
         (3, "A int has no stream"),

@@ -57,7 +57,8 @@ def test_one_to_one_sees_a_picture_through_a_front():
     model = OneToOne(Recurrent("gru", 6, 4).double(), nn.Linear(4, 2).double(), front=front)
     x = torch.randn(2, 5, 3).double()
     plain = OneToOne(model.recurrent, model.head)
-    close(model(x, lengths=[5, 2])[0], plain(MeanPooling()(*front(x, [5, 2])))[0])
+    seen, after = front(x, lengths=[5, 2])
+    close(model(x, lengths=[5, 2])[0], plain(MeanPooling()(seen, lengths=after))[0])
 
 
 @settings(max_examples=25, deadline=None)
@@ -79,7 +80,7 @@ def test_many_to_one_is_the_same_row_by_row(pooling, bidirectional, two, lengths
         beside=ConvFront1d(3, 5, stride=2) if beside else None,
     ).double()
     x = torch.randn(len(lengths), max(lengths) + extra, 3).double()
-    together = model(x, torch.tensor(lengths))
+    together = model(x, lengths=torch.tensor(lengths))
     for row, length in enumerate(lengths):
         if length == 0:
             close(together[row], model.head.bias)
@@ -93,7 +94,7 @@ def test_last_pooling_is_the_state_the_recurrence_ends_in(bidirectional):
     model = ManyToOne(layer, nn.Identity())
     x, lengths = torch.randn(3, 5, 3).double(), torch.tensor([5, 2, 1])
     _, state = layer(x.transpose(0, 1), lengths=lengths)
-    close(model(x, lengths), torch.cat([h for (h,) in state], -1))
+    close(model(x, lengths=lengths), torch.cat([h for (h,) in state], -1))
 
 
 @pytest.mark.filterwarnings("ignore::elman.errors.SlowPathWarning")
@@ -106,7 +107,7 @@ def test_aligned_is_batch_first_whatever_the_layer_is(layer_batch_first):
     x, lengths = torch.randn(2, 5, 3).double(), torch.tensor([5, 3])
     reset = torch.zeros(2, 5, dtype=torch.bool)
     reset[0, 2] = True
-    y, state = model(x, None, lengths, reset)
+    y, state = model(x, lengths=lengths, reset=reset)
     expected, (expected_state,) = layer(x.transpose(0, 1), lengths=lengths, reset=reset.t())
     close(y, expected.transpose(0, 1))
     for mine, theirs in zip(state[0], expected_state, strict=True):
@@ -240,11 +241,11 @@ def test_a_picture_is_a_condition():
     front = ConvFront2d(6, 2)
     model = writer(condition_size=5, condition=nn.Linear(front.output_size, 5), front=front)
     picture, target = torch.randn(2, 7, 6).double(), torch.randint(6, (2, 3))
-    logits = model(target, picture, [7, 4])
+    logits = model(target, picture, lengths=[7, 4])
     picture[1, 4:] = 99
-    close(model(target, picture, [7, 4]), logits)
+    close(model(target, picture, lengths=[7, 4]), logits)
     picture[1, 3] += 1
-    assert not torch.allclose(model(target, picture, [7, 4])[1], logits[1])
+    assert not torch.allclose(model(target, picture, lengths=[7, 4])[1], logits[1])
 
 
 def test_one_to_many_says_what_it_writes_from():

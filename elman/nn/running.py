@@ -1,6 +1,6 @@
-"""How a topology runs what it is made of: embedding and front, then a recurrent layer.
+"""Running the parts of a topology: embedding and front, then a recurrent layer.
 
-Topologies speak batch-first; the layer inside may keep time first. The turn is made here.
+Topologies are batch-first; the layer inside may have time first. The axes are swapped here.
 """
 
 from __future__ import annotations
@@ -15,18 +15,22 @@ from elman.nn.recurrent import Recurrent
 
 
 def read(
-    x: Tensor, lengths: Lengths | None, embedding: nn.Module | None, front: nn.Module | None
+    x: Tensor,
+    embedding: nn.Module | None,
+    front: nn.Module | None = None,
+    *,
+    lengths: Lengths | None = None,
 ) -> tuple[Tensor, Lengths | None]:
-    """What the recurrence is to read: each step embedded, then the front over all of them.
+    """Embed each step, then apply the front; return what the recurrence reads, and its lengths.
 
     >>> import torch
-    >>> read(torch.tensor([[1, 2]]), None, nn.Embedding(3, 4), None)[0].shape
+    >>> read(torch.tensor([[1, 2]]), nn.Embedding(3, 4))[0].shape
     torch.Size([1, 2, 4])
     """
     if embedding is not None:
         x = embedding(x)
     if front is not None:
-        x, lengths = front(x, lengths)
+        x, lengths = front(x, lengths=lengths)
     return x, lengths
 
 
@@ -38,7 +42,7 @@ def run(
     lengths: Lengths | None = None,
     reset: Tensor | None = None,
 ) -> tuple[Tensor, Any]:
-    """Run a recurrent layer, whichever its layout, on `x` `(B, T, F)` and `reset` `(B, T)`.
+    """Run a recurrent layer of either layout on `x` `(B, T, F)` and `reset` `(B, T)`.
 
     >>> import torch
     >>> y, state = run(Recurrent("gru", 3, 4), torch.zeros(2, 5, 3))
@@ -54,13 +58,13 @@ def run(
 
 
 def run_step(layer: Recurrent, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-    """One step of a recurrent layer: `(B, F)` -> `(B, F')`."""
+    """Run one step of a recurrent layer: `(B, F)` -> `(B, F')`, and the new state."""
     y, state = run(layer, x.unsqueeze(1), state)
     return y.squeeze(1), state
 
 
 def forward_only(layer: Recurrent, what: str) -> None:
-    """Refuse a layer that reads backwards where the future is not there yet."""
+    """Refuse a bidirectional layer in `what`, which does not have the whole sequence."""
     if layer.bidirectional:
         raise InputError(
             f"{what} goes forward one step at a time; a bidirectional layer needs the whole "
