@@ -147,6 +147,8 @@ class StepsCodec:
 class NoisyInput(nn.Module):
     """Numbers `(B, T, C)` as they are; in training with noise, and with channels dropped."""
 
+    stepwise = True
+
     def __init__(self, noise: float, dropout: float) -> None:
         super().__init__()
         self.noise, self.dropout = noise, dropout

@@ -170,6 +170,8 @@ class TokenEmbedding(nn.Module):
     same in all steps of a sequence (Gal & Ghahramani 2016).
     """
 
+    stepwise = True
+
     def __init__(self, vocabulary: Vocabulary, settings: Any) -> None:
         super().__init__()
         assert vocabulary.pad is not None
@@ -188,10 +190,6 @@ class TokenEmbedding(nn.Module):
             dropped = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
             tokens = tokens.masked_fill(dropped & (tokens != self.pad), self.unk)
         return locked(self.table(tokens), self.dropout, self.training, time_axis=1)
-
-    def stream(self, batch: int = 1) -> Any:
-        """Return the plain embedding, which is what the module is in evaluation mode."""
-        return self.table
 
 
 class Text:

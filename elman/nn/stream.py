@@ -526,12 +526,15 @@ def _opened(name: str, part: nn.Module | Stream, batch: int, copied: dict[int, A
         raise InputError(
             f"{f'Part {name!r}, a' if name else 'A'} {type(part).__name__}, cannot stream: it is "
             "not known to act on each step by itself.",
-            fix="Give it a method stream(batch), or keep it out; a Cell goes into Recurrent(cell).",
+            fix="Give it stepwise = True if it does, or a method stream(batch), or keep it out; "
+            "a Cell goes into Recurrent(cell).",
         )
     return copy.deepcopy(part, copied).eval().requires_grad_(False)
 
 
 def _stepwise(part: Any) -> bool:
+    if getattr(part, "stepwise", False) is True:  # it says so itself
+        return True
     if any(_is(part, kind) for kind in _ALONG):
         return bool(part.dim == -1)
     if _is(part, nn.LayerNorm) or _is(part, nn.RMSNorm):

@@ -543,6 +543,8 @@ class FirstDropout(nn.Dropout):
     and convolutions beside it would be left with nothing to learn.
     """
 
+    stepwise = True
+
     def __init__(self, p: float, size: int) -> None:
         super().__init__(p)
         self.size = size
