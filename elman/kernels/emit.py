@@ -25,7 +25,9 @@ class Target:
     Attributes:
         name: as people call it.
         vector: bytes of a register.
-        rows, panel: the tile of a product, in rows and in registers of columns.
+        rows, panel: the tile of a product, in rows and in registers of columns. Its sums, one row
+            of the panel and one number fit into the registers: 32 of AVX-512 and NEON, 16 of
+            AVX2 and SSE.
         flags: what the compiler is told.
         machine: as `platform.machine()` calls processors that may have it.
     """
@@ -40,7 +42,7 @@ class Target:
 
 _AVX512 = "-mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma -mprefer-vector-width=512"
 TARGETS = {
-    "avx512": Target("avx512", 64, 6, 4, tuple(_AVX512.split())),
+    "avx512": Target("avx512", 64, 8, 3, tuple(_AVX512.split())),
     "avx2": Target("avx2", 32, 6, 2, ("-mavx2", "-mfma")),
     "sse": Target("sse", 16, 6, 2, ("-msse4.1",)),
     "neon": Target("neon", 16, 6, 4, (), "aarch64"),
@@ -58,7 +60,19 @@ def prelude(target: Target, double: bool) -> str:
         f"#define V {target.vector // size}\n"
         f"#define R {target.rows}\n"
         f"#define W {target.panel}\n"
+        f"{_shapes(target)}"
     ) + _text("vectors.h")
+
+
+def _shapes(target: Target) -> str:
+    """Return `SHAPES(f)`, f(r, w) for each shape of a tile, and `TABLE(f)`, the functions f_r_w."""
+    rows, vectors = range(1, target.rows + 1), range(1, target.panel + 1)
+    shapes = [" ".join(f"f({r}, {w})" for w in vectors) for r in rows]
+    named = ["{" + ", ".join(f"f##_{r}_{w}" for w in vectors) + "}" for r in rows]
+    line, row = " \\\n    ", ", \\\n     "
+    return (
+        f"#define SHAPES(f){line}{line.join(shapes)}\n#define TABLE(f){line}{{{row.join(named)}}}\n"
+    )
 
 
 def products_sources(target: Target, double: bool) -> tuple[str, str]:
@@ -176,7 +190,7 @@ class _Function:
         for name, size in self.plan.scratch.items():
             # What the input alone makes may lie elsewhere, and is looked for in each step.
             kind, own = ("long", "own_") if name in self._from_input() else ("const long", "")
-            self._say(f"{kind} ld_{name} = padded({size});")
+            self._say(f"{kind} ld_{name} = spread({size});")
             rows = "" if name in self.plan.of_a_row else "rows * "
             self._say(f"T *const {own}{name} = take(&room, {rows}ld_{name});")
         biases = self._biases()
@@ -205,7 +219,7 @@ class _Function:
     def _room(self) -> None:
         self._declare_sizes()
         terms = [
-            f"taken({'' if name in self.plan.of_a_row else 'rows * '}padded({size}))"
+            f"taken({'' if name in self.plan.of_a_row else 'rows * '}spread({size}))"
             for name, size in self.plan.scratch.items()
         ]
         terms += [f"taken(padded({self.plan.scratch[name]}))" for name in self._biases()]
@@ -358,7 +372,7 @@ class _Function:
         if name in self._from_input():
             before = f"(T *)early{panel} + at * {p.width}"
             self._say(f"T *const {name} = early{panel} ? {before} : own_{name};")
-            self._say(f"ld_{name} = early{panel} ? {p.width} : padded({p.width});")
+            self._say(f"ld_{name} = early{panel} ? {p.width} : spread({p.width});")
             self._say(f"if (!early{panel})")
             self._say(f"    {self._multiply(p, panel, bias, '0')}")
         elif of_input and not p.adds:

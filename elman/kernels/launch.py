@@ -18,7 +18,7 @@ from elman.kernels import packing, settings
 from elman.kernels.graph import Matrix
 from elman.kernels.memory import scratch
 from elman.kernels.plan import Kind
-from elman.kernels.program import Program, longs, pool, threads_at_most
+from elman.kernels.program import Program, longs, own_cache, pool, threads_at_most
 from elman.kernels.rows import Layout
 from elman.kernels.witness import Witness
 
@@ -26,17 +26,17 @@ FEW_ROWS = 4
 """A thread with fewer rows than this computes products of the input in one piece, before the loop:
 a tile of few rows wastes the processor."""
 
-BY_UNITS = 3
-"""Up to so many rows threads share out units and not rows: each then reads only its part of the
+BY_UNITS = 4
+"""Rows up to which threads share out units and not rows: each then reads only its part of the
 matrices, which for so few rows is what takes the time."""
+
+ROWS_BY_UNITS = 16
+"""Rows a thread up to which threads share out units where the matrices that a step reads exceed a
+core's own cache: reading them takes longer than waiting for one another."""
 
 WORTH_MEETING = 8192
 """Numbers in the matrices that a step reads from which it pays to share them: waiting for one
 another takes as long as reading half of them."""
-
-LARGE_MATRIX = 1 << 20
-"""Bytes from which a product of the input is made in one piece: beside the recurrent one its matrix
-would not stay in the cache."""
 
 _FRAMES = 512
 """Sizes that a program remembers at most."""
@@ -151,20 +151,27 @@ def _split(job: Job, kind: Kind) -> tuple[int, bool]:
     threads, program, batch = threads_at_most(), job.program, job.layout.batch
     if job.layout.rows * program.work < 20_000:
         return 1, False
-    if threads > 1 and batch <= BY_UNITS and program.groups[kind] is not None and not job.resets:
-        return (threads, True) if program.read[kind] > WORTH_MEETING else (1, False)
+    if threads > 1 and program.groups[kind] is not None and not job.resets:
+        if batch <= BY_UNITS and program.read[kind] > WORTH_MEETING:
+            return threads, True
+        if batch < FEW_ROWS:
+            return 1, False
+        large = program.read[kind] * program.bytes_of_weight > own_cache()
+        if large and batch <= ROWS_BY_UNITS * threads and job.layout.lengths is None:
+            return threads, True
     return max(1, min(threads, batch)), False
 
 
 def _early(program: Program, kind: Kind, rows: float) -> list[Early | None]:
-    """For each matrix its product made before the loop, where that is faster."""
+    """Return for each matrix its product made before the loop, where that is faster."""
     plan, values = program.plans.plans[kind], program.plans.sizes.values
     early: list[Early | None] = [None] * len(plan.matrices)
-    size = 8 if program.double else 2 if program.half else 4
+    read = program.read[kind] + program.read_of_x[kind]
+    # Three quarters: states and results need room beside the matrices.
+    large = read * program.bytes_of_weight > own_cache() * 3 // 4
     for phase in plan.phases:
         for product in phase.products:
             depth, width = values[product.depth], values[product.width]
-            large = depth * width * size > LARGE_MATRIX
             whole = product.source.array == "x" and product.source.offset == "0"
             if whole and depth >= 8 and (rows < FEW_ROWS or large):
                 made = Early(depth, width, tuple(product.biases))
@@ -274,8 +281,7 @@ def _large(
 ) -> None:
     """A product over all rows, from the `Large` of tiles.h."""
     threads = threads_at_most() if rows * depth * width > 200_000 else 1
-    panel = program.lanes * program.target.panel
-    room = scratch("packed", threads * 256 * (panel + 64 * program.target.rows), a)
+    room = scratch("packed", threads * program.sums_room, a)
     if a.stride(1) != 1:
         a = a.contiguous()
     function(

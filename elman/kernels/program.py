@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -50,10 +51,12 @@ class Program:
         work: all sizes together, a measure of what one row of one step takes.
         groups: for each plan and each of its matrices how wide the groups of columns are that go to
             threads; None where threads cannot share out units.
-        read: for each plan how many numbers of matrices a step reads.
+        read, read_of_x: for each plan how many numbers of matrices a step reads: of those that
+            multiply states and what is computed from them, and of those that multiply x alone.
         functions: the library's, by plan.
         pack: the function that packs a matrix for it.
         product: the address of the product of what it has packed.
+        sums_room: numbers of scratch memory that a sum over rows needs for each thread.
         rooms: numbers of scratch memory for so many rows, as far as asked for.
         frames: what `elman.kernels.launch` has worked out for some sizes.
     """
@@ -70,9 +73,11 @@ class Program:
     work: int
     groups: dict[Kind, list[int] | None]
     read: dict[Kind, int]
+    read_of_x: dict[Kind, int]
     functions: dict[Kind, Callable[[bytes], None]]
     pack: Callable[..., None]
     product: int
+    sums_room: int
     rooms: dict[tuple[Kind, int], int] = field(default_factory=dict)
     frames: dict[Any, Any] = field(default_factory=dict)
 
@@ -80,6 +85,11 @@ class Program:
     def lanes(self) -> int:
         """Numbers in a register."""
         return self.target.vector // (8 if self.double else 4)
+
+    @property
+    def bytes_of_weight(self) -> int:
+        """Bytes of a number in a packed matrix."""
+        return 8 if self.double else 2 if self.half else 4
 
     def wide(self) -> Program:
         """The same with matrices in float32."""
@@ -251,6 +261,7 @@ def _make(cell: Cell, holds: Holds | None, dtype: torch.dtype) -> Program | str:
     long, pointer = ctypes.c_long, ctypes.c_void_p
     for large in (products.by_rows, products.pack_all, sums.of_rows):
         large.argtypes, large.restype = [ctypes.c_char_p], None
+    sums.of_rows_room.argtypes, sums.of_rows_room.restype = [], long
     products.summed.argtypes, products.summed.restype = [long, long, pointer, long], ctypes.c_ulong
     pack, product = (own.pack16, own.product16) if half else (own.pack, own.product)
     for packs in (products.pack, pack):
@@ -269,10 +280,12 @@ def _make(cell: Cell, holds: Holds | None, dtype: torch.dtype) -> Program | str:
         sizes,
         work=sum(values),
         groups={kind: _groups(plans, kind) for kind in plans.plans},
-        read={kind: _read(plans, kind) for kind in plans.plans},
+        read={kind: _read(plans, kind, of_x=False) for kind in plans.plans},
+        read_of_x={kind: _read(plans, kind, of_x=True) for kind in plans.plans},
         functions=functions,
         pack=pack,
         product=_address(product),
+        sums_room=sums.of_rows_room(),
     )
 
 
@@ -289,10 +302,12 @@ def _groups(plans: Plans, kind: Kind) -> list[int] | None:
     return [found[k] for k in range(len(plan.matrices))]
 
 
-def _read(plans: Plans, kind: Kind) -> int:
+def _read(plans: Plans, kind: Kind, of_x: bool) -> int:
     products = [p for phase in plans.plans[kind].phases for p in phase.products]
     values = plans.sizes.values
-    return sum(values[p.depth] * values[p.width] for p in products if p.source.array != "x")
+    return sum(
+        values[p.depth] * values[p.width] for p in products if (p.source.array == "x") is of_x
+    )
 
 
 @lru_cache(maxsize=1)
@@ -314,6 +329,22 @@ def best_target() -> Target | None:
         return None
     has = torch.backends.cpu.get_cpu_capability()
     return TARGETS["avx512" if has == "AVX512" else "avx2" if has == "AVX2" else "sse"]
+
+
+@lru_cache(maxsize=1)
+def own_cache() -> int:
+    """Return the bytes of a core's second cache: 1 MB where the system does not tell them."""
+    for place in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        try:
+            level, size = ((place / name).read_text().strip() for name in ("level", "size"))
+        except OSError:
+            continue
+        if level == "2" and size[:-1].isdecimal() and size[-1] in _UNITS:
+            return int(size[:-1]) * _UNITS[size[-1]]
+    return 1 << 20
+
+
+_UNITS = {"K": 1 << 10, "M": 1 << 20}
 
 
 @lru_cache(maxsize=1)

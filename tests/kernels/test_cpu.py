@@ -363,6 +363,27 @@ def test_more_threads_than_rows(held_to_the_reference):
             held_to_the_reference(cell, x, state, **calls(60, batch, 0)[call])
 
 
+WIDE = {
+    "rows shared out": ("lstm", (20, 280)),
+    "columns shared out": ("lstm", (1200, 140)),
+    "by units": ("lstm", (30, 520)),
+    "several matrices": ("gru_cho", (600, 520)),
+}
+"""Cells and sizes with more than 504 rows of a gradient: more strips than a sum over rows packs at a
+time, whether threads share out its rows or its columns."""
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("which", WIDE)
+def test_gradients_of_large_matrices_by_two_threads(which, held_to_the_reference):
+    torch.set_num_threads(2)
+    name, sizes = WIDE[which]
+    cell = made(name, sizes)
+    x, state = drawn(cell, 9, 26)  # more rows than a sum takes at a time
+    held_to_the_reference(cell, x, state)
+    held_to_the_reference(cell, x, state, lengths=torch.arange(26) % 10)
+
+
 def test_what_is_kept_can_be_used_twice():
     cell = made("lstm")
     x, state = drawn(cell, 6, 3)

@@ -58,32 +58,20 @@ void pack16(long K, long N, long group, const Half *p, long sk, long sj, Half *o
         long ldc, long columns) { \
         name(r, w, K, A, panel, step, init, ldi, C, ldc, columns); \
     }
-#if W == 4
-#define ROW16(f, t, r) TILE16(f, t, r, 1) TILE16(f, t, r, 2) TILE16(f, t, r, 3) TILE16(f, t, r, 4)
-#else
-#define ROW16(f, t, r) TILE16(f, t, r, 1) TILE16(f, t, r, 2)
-#endif
-#define ROWS16(f, t) \
-    ROW16(f, t, 1) ROW16(f, t, 2) ROW16(f, t, 3) ROW16(f, t, 4) ROW16(f, t, 5) ROW16(f, t, 6)
-
-#if W == 4
-#define NAMES(f, r) {f##_##r##_1, f##_##r##_2, f##_##r##_3, f##_##r##_4}
-#else
-#define NAMES(f, r) {f##_##r##_1, f##_##r##_2}
-#endif
-#define ALL(f) {NAMES(f, 1), NAMES(f, 2), NAMES(f, 3), NAMES(f, 4), NAMES(f, 5), NAMES(f, 6)}
 
 typedef void (*Tile16)(long, const Pair *, const Pair *, long, const T *, long, T *, long, long);
 #define ANY
 TEMPLATE16(half, ANY, BY_HALVES)
-ROWS16(half, ANY)
-static const Tile16 halves[R][W] = ALL(half);
+#define BY_HALF(r, w) TILE16(half, ANY, r, w)
+SHAPES(BY_HALF)
+static const Tile16 halves[R][W] = TABLE(half);
 
 #if defined(__x86_64__) && V == 16
 #define WITH_DOTS __attribute__((target("avx512bf16")))
 TEMPLATE16(dot, WITH_DOTS, BY_DOTS)
-ROWS16(dot, WITH_DOTS)
-static const Tile16 dots[R][W] = ALL(dot);
+#define BY_DOT(r, w) TILE16(dot, WITH_DOTS, r, w)
+SHAPES(BY_DOT)
+static const Tile16 dots[R][W] = TABLE(dot);
 static const Tile16 (*tiles16(void))[W] {
     return __builtin_cpu_supports("avx512bf16") ? dots : halves;
 }

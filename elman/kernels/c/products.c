@@ -80,28 +80,32 @@ unsigned long summed(long rows, long bytes, const char *p, long stride) {
     return all;
 }
 
-#define BY_ROW(r, w) TILE(tile, r, w, down, 1)
-ROWS(BY_ROW)
-static const Tile tiles[R][W] = ALL(tile);
+#define BY_ROW(r, w) TILE(tile, r, w, down, 1, 1)
+SHAPES(BY_ROW)
+static const Tile tiles[R][W] = TABLE(tile);
 
 /* C = init + A @ matrix for the columns from `lo` (a whole number of vectors) to `hi`. init has
  * rows ldi apart (0: the same for all), or is NULL for zeros; it may be C itself. */
 void product(long rows, long K, long N, long lo, long hi, const T *A, long lda, const T *packed,
              const T *init, long ldi, T *C, long ldc) {
-    long blocks = (rows + R - 1) / R;
-    for (long j = lo; j < hi;) {
-        long first = j / (W * V) * (W * V), past = first + W * V < hi ? first + W * V : hi;
-        long left = N - first, step = (left >= W * V ? W : (left + V - 1) / V) * V;
+    const long wide = W * V, begin = lo / wide, end = (hi + wide - 1) / wide;
+    const long blocks = (rows + R - 1) / R;
+    for (long q = begin; q < end; q++) {
+        long first = q * wide, j = first > lo ? first : lo;
+        long past = first + wide < hi ? first + wide : hi;
+        long left = N - first, step = (left >= wide ? W : (left + V - 1) / V) * V;
         long vectors = (past - j + V - 1) / V;
         const T *panel = packed + first * K + (j - first);
+        /* The next panel, or the first for the next step: of it each tile asks for its part. */
+        const T *next = packed + (q + 1 < end ? q + 1 : begin) * wide * K;
+        long lines = K * step / LINE;
         for (long b = 0, r = 0; b < blocks; b++) {
             long here = (rows - r + blocks - b - 1) / (blocks - b); /* blocks of like height */
             tiles[here - 1][vectors - 1](K, A + r * lda, lda, panel, step,
                                          init ? init + r * ldi + j : 0, ldi, C + r * ldc + j, ldc,
-                                         past - j);
+                                         past - j, next + lines * b / blocks * LINE);
             r += here;
         }
-        j = past;
     }
 }
 

@@ -11,6 +11,10 @@
 
 INLINE long padded(long n) { return (n + V - 1) / V * V; }
 
+/* How far apart rows of scratch memory lie: at a power of two, all rows of a tile would share the
+ * same few lines of the first cache. */
+INLINE long spread(long n) { long p = padded(n); return p % 256 ? p : p + V; }
+
 typedef void (*Product)(long rows, long K, long N, long lo, long hi, const T *A, long lda,
                         const T *packed, const T *init, long ldi, T *C, long ldc);
 

@@ -2,20 +2,26 @@
  * this file, which is one of its own so that both are compiled at the same time.
  */
 
-#define DOWN(r, w) TILE(down, r, w, 1, down)
-ROWS(DOWN)
-static const Tile downs[R][W] = ALL(down);
+#define DOWN(r, w) TILE(down, r, w, 1, down, 0)
+SHAPES(DOWN)
+static const Tile downs[R][W] = TABLE(down);
 
-/* A's columns from k to `end`, in strips of R side by side. */
-static void pack_strips(const Large *a, long r, long depth, long k, long end, T *strip) {
-    for (; k < end; k += R, strip += CHUNK * R) {
-        const T *A = a->A + r * a->lda + k;
-        long here = end - k < R ? end - k : R;
-        if (here == R)
-            for (long i = 0; i < depth; i++) memcpy(strip + i * R, A + i * a->lda, R * sizeof(T));
-        else
-            for (long i = 0; i < depth; i++)
-                for (long c = 0; c < here; c++) strip[i * R + c] = A[i * a->lda + c];
+/* Numbers from one strip to the next: a power of two of them would put all strips into the same
+ * few lines of the first cache. */
+enum { GAP = CHUNK * R + LINE };
+
+/* Numbers of scratch memory a thread: a panel, and strips. */
+enum { ROOM = CHUNK * W * V + STRIPS * GAP };
+long of_rows_room(void) { return ROOM; }
+
+/* A's columns from k to `end`, in strips of R side by side: A is read along its rows. */
+static void pack_strips(const Large *a, long r, long depth, long k, long end, T *strips) {
+    long whole = (end - k) / R, rest = (end - k) % R;
+    for (long i = 0; i < depth; i++) {
+        const T *A = a->A + (r + i) * a->lda + k;
+        T *to = strips + i * R;
+        for (long s = 0; s < whole; s++, A += R, to += GAP) memcpy(to, A, R * sizeof(T));
+        for (long c = 0; c < rest; c++) to[c] = A[c];
     }
 }
 
@@ -28,7 +34,7 @@ static void of_rows_part(const Large *a, long me) {
     long end = by_strips && me + 1 < n ? strips * (me + 1) / n * R : a->K;
     long from = by_strips ? 0 : vectors * me / n;
     long own = (by_strips ? vectors : vectors * (me + 1) / n) - from, panels = (own + W - 1) / W;
-    T *panel = a->room + me * CHUNK * (W * V + STRIPS * R), *packed = panel + CHUNK * W * V;
+    T *panel = a->room + me * ROOM, *packed = panel + CHUNK * W * V;
     for (long r = 0; r < a->rows; r += CHUNK)
         for (long low = top; low < end; low += STRIPS * R) {
             long depth = a->rows - r < CHUNK ? a->rows - r : CHUNK;
@@ -43,10 +49,10 @@ static void of_rows_part(const Large *a, long me) {
                     T *C = a->C + k * a->N + j;
                     const T *A = a->A + r * a->lda + k;
                     long down = a->lda;
-                    if (panels >= WORTH_PACKING) A = packed + (k - low) * CHUNK, down = R;
+                    if (panels >= WORTH_PACKING) A = packed + (k - low) / R * GAP, down = R;
                     downs[here - 1][wide - 1](depth, A, down, panel, wide * V,
                                               r || a->init ? C : 0, a->N, C, a->N,
-                                              left < wide * V ? left : wide * V);
+                                              left < wide * V ? left : wide * V, A);
                 }
             }
         }

@@ -3,8 +3,10 @@
  * A matrix (K, N) is packed once into panels of W vectors of columns: panel after panel, for each
  * k the W * V numbers of that row. A tile is R rows by one panel, its sums in registers; the rows
  * of A are read number by number. The panel stays in the nearest cache while tiles go down the
- * rows. T, I, V, DOUBLE, R and W come before this file.
+ * rows. T, I, V, DOUBLE, R, W, SHAPES and TABLE come before this file.
  */
+
+enum { LINE = 64 / sizeof(T) }; /* numbers in a line of the cache */
 
 /* A panel of K rows, `wide` numbers each, of which the matrix has the first `left`. */
 static void pack_panel(long K, const T *p, long sk, long sj, T *out, long wide, long left) {
@@ -29,10 +31,11 @@ static void pack_panel(long K, const T *p, long sk, long sj, T *out, long wide, 
         for (long i = 0; i < wide; i++) out[k * wide + i] = i < left ? p[k * sk + i * sj] : 0;
 }
 
-/* The element of A at (r, k) is A[r * lda + k * sk]; rows of the panel are `step` apart. */
+/* The element of A at (r, k) is A[r * lda + k * sk]; rows of the panel are `step` apart. With
+ * `ahead`, the K lines from `soon` on are brought into the second cache, for tiles to come. */
 INLINE void tile(const int rows, const int vectors, long K, const T *A, long lda, const long sk,
                  const T *panel, long step, const T *init, long ldi, T *C, long ldc,
-                 long columns) {
+                 long columns, const int ahead, const T *soon) {
     vec acc[R][W];
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++)
@@ -47,7 +50,8 @@ INLINE void tile(const int rows, const int vectors, long K, const T *A, long lda
 #pragma GCC unroll 16
             for (int w = 0; w < vectors; w++) odd[r][w] = splat(0);
         long k = 0;
-        for (; k + 1 < K; k += 2, panel += 2 * step) {
+        for (; k + 1 < K; k += 2, panel += 2 * step, soon += ahead * 2 * LINE) {
+            if (ahead) __builtin_prefetch(soon, 0, 2), __builtin_prefetch(soon + LINE, 0, 2);
 #pragma GCC unroll 16
             for (int w = 0; w < vectors; w++) {
                 vec b = *(const uvec *)(panel + w * V);
@@ -70,8 +74,9 @@ INLINE void tile(const int rows, const int vectors, long K, const T *A, long lda
 #pragma GCC unroll 16
             for (int w = 0; w < vectors; w++) acc[r][w] += odd[r][w];
     } else {
-        for (long k = 0; k < K; k++, panel += step) {
+        for (long k = 0; k < K; k++, panel += step, soon += ahead * LINE) {
             vec b[W];
+            if (ahead) __builtin_prefetch(soon, 0, 2);
 #pragma GCC unroll 16
             for (int w = 0; w < vectors; w++) b[w] = *(const uvec *)(panel + w * V);
 #pragma GCC unroll 16
@@ -88,23 +93,15 @@ INLINE void tile(const int rows, const int vectors, long K, const T *A, long lda
         for (int w = 0; w < vectors; w++) store(C + r * ldc + w * V, columns - w * V, acc[r][w]);
 }
 
-#define TILE(name, r, w, lda, sk) \
+#define TILE(name, r, w, lda, sk, ahead) \
     static __attribute__((noinline)) void name##_##r##_##w( \
         long K, const T *A, long down, const T *panel, long step, const T *init, long ldi, T *C, \
-        long ldc, long columns) { \
-        tile(r, w, K, A, lda, sk, panel, step, init, ldi, C, ldc, columns); \
+        long ldc, long columns, const T *soon) { \
+        tile(r, w, K, A, lda, sk, panel, step, init, ldi, C, ldc, columns, ahead, soon); \
     }
-#if W == 4
-#define ROW(f, r) f(r, 1) f(r, 2) f(r, 3) f(r, 4)
-#define NAMES(f, r) {f##_##r##_1, f##_##r##_2, f##_##r##_3, f##_##r##_4}
-#else
-#define ROW(f, r) f(r, 1) f(r, 2)
-#define NAMES(f, r) {f##_##r##_1, f##_##r##_2}
-#endif
-#define ROWS(f) ROW(f, 1) ROW(f, 2) ROW(f, 3) ROW(f, 4) ROW(f, 5) ROW(f, 6)
-#define ALL(f) {NAMES(f, 1), NAMES(f, 2), NAMES(f, 3), NAMES(f, 4), NAMES(f, 5), NAMES(f, 6)}
 
-typedef void (*Tile)(long, const T *, long, const T *, long, const T *, long, T *, long, long);
+typedef void (*Tile)(long, const T *, long, const T *, long, const T *, long, T *, long, long,
+                     const T *);
 
 /* The arguments of a large product. */
 
@@ -120,7 +117,7 @@ typedef struct {
     T *C;
     const T *init; /* what C begins from: C itself, a row for all, or NULL for zeros */
     long ldi;
-    T *room;      /* of_rows: CHUNK * (W * V + STRIPS * R) numbers a thread */
+    T *room; /* of_rows: of_rows_room() numbers a thread */
     void (*parallel)(void (*)(void *), void *, unsigned, unsigned);
     int (*thread)(void);
     int (*team)(void);
@@ -128,8 +125,9 @@ typedef struct {
     Product product; /* by_rows */
 } Large;
 
-/* Rows of A and G, and strips of R columns of A, that stay in the second cache together. */
-enum { CHUNK = 256, STRIPS = 64 };
+/* Rows of A and G at a time, so that a panel of G stays in the first cache, and strips of R columns
+ * of A, so that all of it stays in the second. */
+enum { CHUNK = 192, STRIPS = 64 };
 
 /* Panels that read a strip from which it is put in order for them. */
 enum { WORTH_PACKING = 2 };

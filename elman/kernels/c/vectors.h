@@ -35,6 +35,27 @@ INLINE vec splat(T a) { return a - (vec){0}; }
 #define SIGN ((ivec){0} + (I)(1ull << (8 * sizeof(I) - 1)))
 
 /* k numbers from p, or V if k is more; zeros in the other places. */
+#if defined(__AVX512F__) && !DOUBLE && V == 16
+INLINE __mmask16 mask_of(long k) { return (__mmask16)((1u << k) - 1); }
+INLINE vec load(const T *p, long k) {
+    if (__builtin_expect(k >= V, 1)) return *(const uvec *)p;
+    return (vec)_mm512_maskz_loadu_ps(mask_of(k), p);
+}
+INLINE void store(T *p, long k, vec a) {
+    if (__builtin_expect(k >= V, 1)) *(uvec *)p = a;
+    else _mm512_mask_storeu_ps(p, mask_of(k), (__m512)a);
+}
+#elif defined(__AVX512F__) && DOUBLE && V == 8
+INLINE __mmask8 mask_of(long k) { return (__mmask8)((1u << k) - 1); }
+INLINE vec load(const T *p, long k) {
+    if (__builtin_expect(k >= V, 1)) return *(const uvec *)p;
+    return (vec)_mm512_maskz_loadu_pd(mask_of(k), p);
+}
+INLINE void store(T *p, long k, vec a) {
+    if (__builtin_expect(k >= V, 1)) *(uvec *)p = a;
+    else _mm512_mask_storeu_pd(p, mask_of(k), (__m512d)a);
+}
+#else
 INLINE vec load(const T *p, long k) {
     if (__builtin_expect(k >= V, 1)) return *(const uvec *)p;
     vec a = {0};
@@ -46,6 +67,7 @@ INLINE void store(T *p, long k, vec a) {
     if (__builtin_expect(k >= V, 1)) { *(uvec *)p = a; return; }
     for (long i = 0; i < k; i++) p[i] = a[i];
 }
+#endif
 
 /* The bits of one where a mask is set, of the other elsewhere. */
 INLINE vec choose(ivec mask, vec a, vec b) { return (vec)((mask & (ivec)a) | (~mask & (ivec)b)); }
@@ -173,11 +195,21 @@ INLINE vec v_expm1(vec a) {
     return 2 * (half * q + (half - 0.5f));
 }
 
+/* x P(x^2) / Q(x^2), with P of degree 6 and Q of degree 3, as Eigen has them but divided by Q(0):
+ * then the smallest x lose nothing. Where 1 is nearer than their error it is 1 exactly. */
 INLINE vec v_tanh(vec a) {
-    ivec n;
-    vec q = reduced(2 * v_abs(a), 0, 20, &n);
-    vec scale = power_of_two(n), e = scale * q + (scale - 1);
-    return (vec)((ivec)(e / (e + 2)) | ((ivec)a & SIGN));
+    const T most = 7.90531110763549805f;
+    vec x = at_most(at_least(a, -most), most), z = x * x;
+    vec p = z * -5.64167624e-14f + 4.08741721e-11f;
+    p = p * z - 1.75837892e-08f;
+    p = p * z + 1.04674992e-05f;
+    p = p * z + 3.03609832e-03f;
+    p = p * z + 1.30225534e-01f;
+    p = p * z + 1;
+    vec q = z * 2.44866093e-04f + 2.42227640e-02f;
+    q = q * z + 4.63558385e-01f;
+    q = q * z + 1;
+    return choose((ivec)(v_abs(a) >= most), (vec)((ivec)splat(1) | ((ivec)a & SIGN)), x * p / q);
 }
 
 INLINE vec v_sigmoid(vec a) {
