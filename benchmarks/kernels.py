@@ -14,7 +14,8 @@ import json
 import sys
 from pathlib import Path
 
-from elman.bench import Report, markdown, picture
+from elman.bench.picture import picture
+from elman.bench.report import Report, markdown
 from elman.cli import main as command
 
 RESULTS = Path(__file__).with_name("kernels.json")

@@ -49,6 +49,15 @@ class Registry(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self.places)
 
+    def check(self, name: str) -> None:
+        """Refuse a name that is not in the table, without importing any class.
+
+        Raises:
+            InputError: there is no such name; the message has the nearest.
+        """
+        if name not in self.places:
+            raise InputError(f"there is no {self.what} {name!r}.", fix=nearest(name, self.places))
+
     def __getitem__(self, name: str) -> Any:
         """Return the class.
 
@@ -56,8 +65,7 @@ class Registry(Mapping[str, Any]):
             InputError: there is no such name (the nearest is given), or a class of another
                 package cannot be imported.
         """
-        if name not in self.places:
-            raise InputError(f"there is no {self.what} {name!r}.", fix=nearest(name, self.places))
+        self.check(name)
         module, _, attribute = self.places[name].partition(":")
         if name in self.own:
             return getattr(importlib.import_module(module), attribute)

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from elman.bench import worker
 from elman.bench.goals import goal
 from elman.bench.layers import text
-from elman.bench.measure import Settings, Spread
+from elman.bench.measure import Spread
 from elman.bench.report import OF_PEER, Note, Row
+from elman.bench.settings import Settings
 
 
 def first_use(settings: Settings, threads: int) -> Iterator[Row]:

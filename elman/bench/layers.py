@@ -13,8 +13,9 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 import elman.nn
 from elman.bench import machine, worker
 from elman.bench.goals import goal
-from elman.bench.measure import PASSES, Settings, Step, Timed, compare, operations, step_of
+from elman.bench.measure import PASSES, Step, Timed, compare, operations, step_of
 from elman.bench.report import Note, Row
+from elman.bench.settings import Settings
 
 Shape = tuple[int, int, int, int]
 

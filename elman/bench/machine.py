@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 import elman
-from elman.bench.measure import Settings
 from elman.bench.report import Note, Row
+from elman.bench.settings import Settings
 from elman.errors import ElmanError
 from elman.kernels import build
 from elman.kernels.program import best_target

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from elman.bench.settings import Settings
 from elman.errors import SlowPathWarning
 from elman.kernels import record
 
@@ -30,23 +31,6 @@ PATIENCE = 8.0
 """Seconds after which a comparison ends early, once it has `FEWEST` rounds."""
 
 FEWEST = 5
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How thoroughly to measure.
-
-    Attributes:
-        rounds: turns of every contender.
-        quick: tiny sizes, to see that everything runs; the figures mean nothing.
-        flush_denormal: layers also against torch with `torch.set_flush_denormal(True)`.
-        compile: also against `torch.compile`, which takes minutes to compile.
-    """
-
-    rounds: int = 21
-    quick: bool = False
-    flush_denormal: bool = False
-    compile: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from torch.nn.functional import softplus
 import elman.nn
 from elman.bench.goals import goal
 from elman.bench.layers import data, row_of, text
-from elman.bench.measure import PASSES, Settings, compare, multiply_adds, operations, step_of
+from elman.bench.measure import PASSES, compare, multiply_adds, operations, step_of
 from elman.bench.report import OF_PEER, Row
+from elman.bench.settings import Settings
 from elman.cells import Cell, MinGRU, MinLSTM, State, make
 from elman.cells.minimal import positive_part
 

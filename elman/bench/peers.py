@@ -15,9 +15,10 @@ from torch.utils.dlpack import from_dlpack
 
 import elman.nn
 from elman.bench.layers import data, row_of, text
-from elman.bench.measure import PASSES, Settings, Step, compare, operations, step_of
+from elman.bench.measure import PASSES, Step, compare, operations, step_of
 from elman.bench.own_cells import loop, output
 from elman.bench.report import Note, Row
+from elman.bench.settings import Settings
 from elman.cells import LSTM
 
 GROUP = "peers"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-import torch
-
-from elman.bench import costs, layers, machine, own_cells, peers, stream
-from elman.bench.measure import Settings
 from elman.bench.report import Note, Report, Row
+from elman.bench.settings import Settings
 from elman.errors import InputError, nearest
 
 Measure = Callable[[Settings, int], Iterator[Row | Note] | Iterator[Row]]
@@ -28,17 +26,27 @@ class Group:
     every_thread_count: bool = True
 
 
+def _lazily(module: str, function: str) -> Measure:
+    """Return a function of a module that is imported at the first call."""
+
+    def measure(settings: Settings, threads: int) -> Iterator[Row | Note] | Iterator[Row]:
+        found: Measure = getattr(importlib.import_module(f"elman.bench.{module}"), function)
+        return found(settings, threads)
+
+    return measure
+
+
 GROUPS: dict[str, Group] = {
-    "limits": Group(machine.measure),
-    "layers": Group(layers.layers),
-    "lengths": Group(layers.lengths),
-    "cells": Group(own_cells.cells),
-    "scan": Group(own_cells.scan),
-    "stream": Group(stream.stream),
-    "bf16": Group(layers.bf16),
-    "first_use": Group(costs.first_use, every_thread_count=False),
-    "memory": Group(costs.memory, every_thread_count=False),
-    "peers": Group(peers.peers),
+    "limits": Group(_lazily("machine", "measure")),
+    "layers": Group(_lazily("layers", "layers")),
+    "lengths": Group(_lazily("layers", "lengths")),
+    "cells": Group(_lazily("own_cells", "cells")),
+    "scan": Group(_lazily("own_cells", "scan")),
+    "stream": Group(_lazily("stream", "stream")),
+    "bf16": Group(_lazily("layers", "bf16")),
+    "first_use": Group(_lazily("costs", "first_use"), every_thread_count=False),
+    "memory": Group(_lazily("costs", "memory"), every_thread_count=False),
+    "peers": Group(_lazily("peers", "peers")),
 }
 
 
@@ -58,7 +66,7 @@ def run(
     groups: Sequence[str] = (),
     settings: Settings | None = None,
     threads: Sequence[int] = (2, 1),
-    told: Callable[[Row | Note], object] = lambda _: None,
+    tell: Callable[[Row | Note], object] = lambda _: None,
 ) -> Report:
     """Measure.
 
@@ -66,7 +74,7 @@ def run(
         groups: names from `GROUPS`; all when empty.
         settings: how thoroughly.
         threads: numbers of threads, one after another.
-        told: hears of each row when it is there.
+        tell: called with each row or note when it is there.
 
     Returns:
         All rows; after Ctrl-C those there were, with `interrupted`; a group that broke off is
@@ -77,6 +85,11 @@ def run(
     """
     settings = settings or Settings()
     asked = check_groups(groups)
+    # Imported here, so that a wrong name is refused at once.
+    import torch
+
+    from elman.bench import machine
+
     report = Report(machine.describe(), asdict(settings) | {"threads": list(threads)})
     before = torch.get_num_threads()
     try:
@@ -90,7 +103,7 @@ def run(
                             report.rows.append(found)
                         else:
                             report.notes.append(found)
-                        told(found)
+                        tell(found)
                 except Exception as error:  # one broken group must not lose an hour's figures
                     report.failures.append(f"{name}: {type(error).__name__}: {error}")
     except KeyboardInterrupt:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 import elman.nn
 from elman.bench.layers import row_of
-from elman.bench.measure import Settings, compare
+from elman.bench.measure import compare
 from elman.bench.report import Row
+from elman.bench.settings import Settings
 
 STEPS = 200
 

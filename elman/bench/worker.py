@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from elman.bench.measure import Settings
 from elman.bench.report import FLUSHED, Row
+from elman.bench.settings import Settings
 from elman.errors import RunFailed
 
 

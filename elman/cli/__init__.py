@@ -1,4 +1,4 @@
-"""The `elman` command: thin, every verb a call of the Python package."""
+"""The `elman` command; every verb calls a function of the Python package."""
 
 from __future__ import annotations
 

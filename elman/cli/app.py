@@ -23,7 +23,7 @@ from elman.cli.bench import bench
 from elman.errors import ElmanError, InputError
 
 app = typer.Typer(
-    help="Recurrent networks: from a file to a trained, judged and reusable model.",
+    help="Recurrent neural networks: from a file to a trained, scored and reusable model.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -32,15 +32,50 @@ app = typer.Typer(
 
 _INTERRUPTED = 130
 
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="one of `elman tasks`")]
-Data = Annotated[list[Path], typer.Argument(metavar="DATA...", help="file, files or folder")]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="a folder that `elman train` made")]
+
+def _task(name: str) -> str:
+    """Refuse an unknown task before anything slow is imported."""
+    from elman.tasks import TASKS
+
+    TASKS.check(name)
+    return name
+
+
+def _existing(paths: list[Path] | None) -> list[Path] | None:
+    """Refuse a missing file before anything slow is imported."""
+    from elman.data import files
+
+    return files.given(paths) if paths else paths
+
+
+def _run(path: Path) -> Path:
+    """Refuse a folder that is not a run before anything slow is imported."""
+    from elman.runs.folder import Run
+
+    Run(path).config()
+    return path
+
+
+TaskName = Annotated[
+    str, typer.Argument(metavar="TASK", help="one of `elman tasks`", callback=_task)
+]
+Data = Annotated[
+    list[Path],
+    typer.Argument(metavar="DATA...", help="file, files or folder", callback=_existing),
+]
+RunPath = Annotated[
+    Path, typer.Argument(metavar="RUN", help="a folder that `elman train` made", callback=_run)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
 Valid = Annotated[
-    list[Path] | None, typer.Option("--valid", help="data to choose the best model on")
+    list[Path] | None,
+    typer.Option("--valid", help="data to choose the best model on", callback=_existing),
 ]
-Test = Annotated[list[Path] | None, typer.Option("--test", help="data for the final score")]
+Test = Annotated[
+    list[Path] | None,
+    typer.Option("--test", help="data for the final score", callback=_existing),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", "-s", metavar="KEY=VALUE", help="a setting; may be repeated"),
@@ -68,7 +103,7 @@ def train(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a model on DATA, judge it beside baselines, keep everything in RUN."""
+    """Train a model on DATA, score it beside baselines, keep everything in RUN."""
     from elman.runs import pipeline
 
     finished = pipeline.train(
@@ -85,7 +120,7 @@ def train(
 
 @app.command()
 def resume(run: RunPath, as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """Go on with a run that was stopped."""
+    """Continue a run that was stopped."""
     from elman.runs import pipeline
 
     _finish(pipeline.resume(run, progress=not quiet), as_json)
@@ -95,7 +130,10 @@ def resume(run: RunPath, as_json: AsJson = False, quiet: Quiet = False) -> None:
 def evaluate(
     run: RunPath,
     data: Annotated[
-        list[Path] | None, typer.Argument(metavar="[DATA...]", help="the test part when not given")
+        list[Path] | None,
+        typer.Argument(
+            metavar="[DATA...]", help="the test part when not given", callback=_existing
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -116,7 +154,7 @@ def predict(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict on new DATA; CSV on standard output unless told otherwise."""
+    """Predict on new DATA; CSV on standard output unless --out or --json says otherwise."""
     from elman.runs import pipeline
 
     writer = show.table_writer(out)
@@ -133,24 +171,31 @@ def predict(
 @app.command()
 def generate(
     run: RunPath,
-    prompt: Annotated[str, typer.Option("--prompt", "-p", help="how the text begins")] = "",
+    prompt: Annotated[str, typer.Option("--prompt", "-p", help="the beginning of the text")] = "",
     length: Annotated[
         int, typer.Option("--length", "-n", min=1, help="characters or words to add")
     ] = 500,
     samples: Annotated[int, typer.Option("--samples", min=1, help="how many texts")] = 1,
     temperature: Annotated[
-        float, typer.Option("--temperature", "-t", min=0.0, help="0 is greedy, 1 as learnt")
+        float,
+        typer.Option("--temperature", "-t", min=0.0, help="0: always the likeliest; 1: as learnt"),
     ] = 0.8,
     top_k: Annotated[
-        int | None, typer.Option("--top-k", min=1, help="keep the k likeliest")
+        int | None, typer.Option("--top-k", min=1, help="draw from the k likeliest")
     ] = None,
     top_p: Annotated[
-        float | None, typer.Option("--top-p", min=0.0, max=1.0, help="nucleus: keep this much mass")
+        float | None,
+        typer.Option(
+            "--top-p",
+            min=0.0,
+            max=1.0,
+            help="draw from the likeliest whose probabilities sum to this",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="the same seed, the same text")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="the same seed gives the same text")] = 0,
     complete: Annotated[
         int | None,
-        typer.Option("--complete", metavar="N", min=1, help="the N likeliest ways to go on"),
+        typer.Option("--complete", metavar="N", min=1, help="show the N likeliest continuations"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -181,7 +226,9 @@ def doctor(
     run: RunPath,
     data: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[DATA...]", help="the run's own when not given"),
+        typer.Argument(
+            metavar="[DATA...]", help="the run's own when not given", callback=_existing
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -197,16 +244,18 @@ def doctor(
         ),
     ] = None,
     try_: Annotated[
-        bool, typer.Option("--try", help="train again for a short while with each remedy")
+        bool, typer.Option("--try", help="train again for a short time with each remedy")
     ] = False,
     budget: Annotated[
-        str, typer.Option("--budget", metavar="60s", help="time for each of those trainings")
+        str, typer.Option("--budget", metavar="60s", help="time for each training of --try")
     ] = "60s",
-    seed: Annotated[int, typer.Option("--seed", help="of what is drawn")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", help="seed of everything that is drawn at random")
+    ] = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """See how far a run remembers, where its gradients vanish or explode, and what cures it."""
+    """Examine a run: how far it remembers, where gradients vanish or explode, and remedies."""
     from elman.inspect import runs
 
     found = runs.of_run(run, _one_or_many(data), follow=follow or (), seed=seed)
@@ -243,7 +292,12 @@ def report(run: RunPath, as_json: AsJson = False) -> None:
 def config(
     task: TaskName,
     data: Annotated[
-        list[Path] | None, typer.Argument(metavar="[DATA...]", help="values that data decides")
+        list[Path] | None,
+        typer.Argument(
+            metavar="[DATA...]",
+            help="for settings whose default depends on the data",
+            callback=_existing,
+        ),
     ] = None,
     valid: Valid = None,
     test: Test = None,
@@ -277,15 +331,15 @@ def cells(
 ) -> None:
     """List the recurrent cells: equation, source, backends and class of speed.
 
-    Fastest class first, all by a cell's default options:
+    The classes of speed, fastest first, for a cell's default options:
 
     pointwise: no matrix multiplies the state.
 
-    one product: what a step multiplies, it multiplies at once.
+    one product: a step multiplies once by its weights.
 
-    several products: one waits for another within the step.
+    several products: one product needs the result of another within the step.
 
-    loop: no kernel can be compiled, the reference serves.
+    loop: no kernel can be compiled; the reference loop runs.
     """
     show.cells(name, as_json)
 
@@ -302,7 +356,7 @@ def tasks(as_json: AsJson = False) -> None:
 @app.command()
 def check(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[FOLDER]", help="where --build puts them")
+        Path | None, typer.Argument(metavar="[FOLDER]", help="where --build puts the kernels")
     ] = None,
     build: Annotated[
         bool,
@@ -310,11 +364,11 @@ def check(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what is installed and which backends run here; or build kernels ahead of time."""
+    """Show what is installed and which backends run here, or build kernels ahead of time."""
     if build:
         show.build_kernels(folder, as_json)
     elif folder is not None:
-        raise InputError("A folder is for built kernels.", fix="Add --build.")
+        raise InputError("A folder is only used for built kernels.", fix="Add --build.")
     else:
         show.check(as_json)
 
@@ -323,7 +377,7 @@ app.command()(bench)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command and exit; every ending is one clear message."""
+    """Run the command and exit; every error is one clear message."""
     # Or Python looks through all that was imported once more: a fifth of a short command.
     atexit.register(gc.freeze)
     try:
@@ -331,8 +385,8 @@ def main(arguments: list[str] | None = None) -> None:
     except SystemExit as ending:
         sys.exit(ending.code)
     except ElmanError as error:
-        told = show.say if error.exit_code == _INTERRUPTED else show.error
-        told(str(error))
+        tell = show.say if error.exit_code == _INTERRUPTED else show.error
+        tell(str(error))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         show.error("interrupted.")
@@ -381,12 +435,9 @@ def _one_or_many(paths: list[Path] | None) -> Any:
 def _settings(
     task: str, pairs: list[str] | None, file: Path | None, budget: str | None
 ) -> dict[str, Any]:
-    """Settings from a file, then from `--set`, then from `--budget`: the later one wins."""
+    """Collect settings from a file, from `--set` and from `--budget`; a later one wins."""
     import yaml
 
-    from elman.tasks import TASKS
-
-    TASKS[task]
     settings: dict[str, Any] = {}
     if file is not None:
         try:

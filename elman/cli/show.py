@@ -1,8 +1,7 @@
-"""How results look on a terminal: tables and plain words, colours only where there is one."""
+"""Output on a terminal: tables and plain words; colours only where it is a terminal."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import inspect
 import json
 import sys
@@ -11,13 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-
 from elman.errors import InputError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.console import Console
 
 _ENDINGS = {".csv": "CSV", ".jsonl": "JSON lines", ".parquet": "Parquet"}
 _EXTRAS = {
@@ -29,31 +26,41 @@ _EXTRAS = {
 
 
 def say(text: str) -> None:
-    """A line for people, on standard error."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
+    """Print a line for people, on standard error."""
+    _console().print(text, markup=False)
 
 
 def error(text: str) -> None:
-    """One message, on standard error."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    """Print the message of an error, on standard error."""
+    console = _console()
     console.print("[bold red]error:[/] ", end="")
     console.print(text, markup=False)
 
 
+def _console() -> Console:
+    # Rich is imported where something is printed: it takes a tenth of the time of `elman --help`.
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
 def as_json(value: Any) -> None:
-    """Print as JSON on standard output."""
+    """Print a value as JSON on standard output."""
     sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def pairs(listed: Mapping[str, str]) -> None:
-    """Names with their meanings."""
+    """Print names with their meanings."""
     width = max(map(len, listed), default=0)
     for name, meaning in listed.items():
         sys.stdout.write(f"{name:<{width}}  {meaning}\n")
 
 
 def results(found: dict[str, Any]) -> None:
-    """The model beside its baselines, best first, and the verdict."""
+    """Print the model beside its baselines, best first, and the verdict."""
+    from rich.console import Console
+    from rich.table import Table
+
     from elman.runs.report import score_rows
 
     metric = found["metric"]
@@ -82,14 +89,14 @@ def results(found: dict[str, Any]) -> None:
 
 
 def sample(model: Any) -> None:
-    """A taste of what a generating model writes."""
+    """Print a sample of a model that generates."""
     if hasattr(model.task, "generate"):
         text = model.generate("", length=300, temperature=0.7, seed=0)[0]
         sys.stdout.write(f"\nA sample at temperature 0.7:\n\n{text}\n\n")
 
 
 def completion(found: Any, as_json_: bool) -> None:
-    """The likeliest next symbols with their probabilities."""
+    """Print the likeliest continuations with their probabilities."""
     if as_json_:
         as_json(found)
         return
@@ -98,7 +105,7 @@ def completion(found: Any, as_json_: bool) -> None:
 
 
 def table_writer(out: Path | None) -> Callable[[pd.DataFrame], None]:
-    """A function that writes a table to `out` by its ending; checked before any work is done."""
+    """Return a function that writes a table to `out`; its ending is checked at once."""
     if out is None:
         return lambda _: None
     if out.suffix not in _ENDINGS:
@@ -125,7 +132,7 @@ def table_writer(out: Path | None) -> Callable[[pd.DataFrame], None]:
 
 
 def cells(name: str | None, as_json_: bool) -> None:
-    """All cells with equation, paper, backends and speed; or one with its whole docstring too."""
+    """Print all cells with equation, paper, backends and speed, or one with its docstring."""
     from elman.cells import CELLS
     from elman.kernels.catalogue import entry
 
@@ -145,7 +152,7 @@ def cells(name: str | None, as_json_: bool) -> None:
 
 
 def kernels() -> str:
-    """Whether kernels are compiled here, for which instructions, by what, kept where."""
+    """Say if kernels are compiled here, for which instructions, by which compiler, kept where."""
     from elman.kernels import build, program
 
     target = program.best_target()
@@ -159,6 +166,7 @@ def kernels() -> str:
 
 def build_kernels(folder: Path | None, as_json_: bool) -> None:
     """Build the kernels of all built-in cells, for a wheel to carry."""
+    from rich.console import Console
     from rich.progress import track
 
     from elman.kernels import ahead, build
@@ -175,7 +183,7 @@ def build_kernels(folder: Path | None, as_json_: bool) -> None:
 
 
 def check(as_json_: bool) -> None:
-    """Versions, extras and backends."""
+    """Print versions, extras and backends."""
     import platform
 
     import torch
@@ -209,6 +217,8 @@ def check(as_json_: bool) -> None:
 
 
 def _version(package: str) -> str | None:
+    import importlib.metadata
+
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

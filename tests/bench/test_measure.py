@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from elman.bench import COLUMNS, Goal, Note, Report, Row, Settings, machine, markdown, picture
+from elman.bench import machine
 from elman.bench.layers import QUICK, layers, row_of
 from elman.bench.measure import (
     Spread,
@@ -20,8 +20,10 @@ from elman.bench.measure import (
     step_of,
 )
 from elman.bench.own_cells import CELLS, loop, scanned_gru, scanned_lstm
-from elman.bench.report import FLUSHED, OF_PEER
+from elman.bench.picture import picture
+from elman.bench.report import COLUMNS, FLUSHED, OF_PEER, Goal, Note, Report, Row, markdown
 from elman.bench.session import GROUPS, run
+from elman.bench.settings import Settings
 from elman.cells import MinGRU, MinLSTM, make
 from elman.errors import ElmanError, InputError
 from elman.kernels import run as over_time

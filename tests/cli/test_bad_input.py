@@ -293,3 +293,37 @@ def test_ctrl_c_saves_and_says_how_to_go_on(elman, text_file, tmp_path):
     done = elman("resume", out, "-q", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["training"]["steps"] == 400
+
+
+COLD = """
+import sys
+from elman.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    print(*sorted({name.split(".")[0] for name in sys.modules} & {"torch", "numpy", "pandas"}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--help"], 0),
+        (["train", "--help"], 0),
+        (["trian", "classify", "x"], 2),
+        (["train"], 2),
+        (["train", "clasify", "x"], 2),
+        (["config", "clasify"], 2),
+        (["train", "classify", "no-such-file"], 2),
+        (["train", "classify", __file__, "--valid", "no-such-file"], 2),
+        (["train", "classify", __file__, "--budgt", "1m"], 2),
+        (["bench", "--only", "leyers"], 2),
+        (["check", "folder"], 2),
+    ],
+)
+def test_help_and_usage_errors_import_nothing_slow(arguments, code, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", COLD, *arguments], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == code, done.stderr
+    assert done.stdout.splitlines()[-1] == "", "torch, numpy or pandas was imported"

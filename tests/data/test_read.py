@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from elman import data
 from elman.data import read
 from elman.errors import InputError
 
@@ -452,3 +453,11 @@ def test_real_images(data_dir: Path) -> None:
     assert len(table) == 10_000
     assert table.labels("label")[:5] == ["5", "0", "4", "1", "9"]
     assert table.column("image")[0].shape == (28, 28)
+
+
+def test_every_public_name_is_there() -> None:
+    assert sorted(data._HOMES) == data.__all__
+    for name in data.__all__:
+        assert getattr(data, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'Windows'"):
+        data.Windows  # noqa: B018
