@@ -1,7 +1,7 @@
-"""What goes wrong, in words a person can act on.
+"""Errors, in words that a person can act on.
 
-Every error a user can cause ends here: one message that names the place and the
-fix, and the exit code the command line answers with.
+Every error that a user can cause is one of these: one message that names the place and the fix,
+and the exit code of the command line.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from types import ModuleType
 
 
 class ElmanError(Exception):
-    """Anything Elman refuses or fails to do; `exit_code` is what the command exits with."""
+    """An error of Elman; `exit_code` is the exit code of the command."""
 
     exit_code = 1
 
 
 class InputError(ElmanError, ValueError):
-    """A file, column, option or argument is wrong; the message says where and how to mend it."""
+    """A file, column, option or argument is wrong; the message names the place and the fix."""
 
     exit_code = 2
 
@@ -46,7 +46,7 @@ class InputError(ElmanError, ValueError):
 
 
 class RunFailed(ElmanError, RuntimeError):
-    """A run that started and could not be finished (diverged, disk full, …)."""
+    """A run started and could not be finished (it diverged, the disk is full, …)."""
 
 
 class MissingExtra(ElmanError, ImportError):
@@ -60,7 +60,7 @@ class SlowPathWarning(UserWarning):
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """A hint that names the closest of `choices`, or all of them when none is close.
+    """Return a hint that names the closest of `choices`, or all of them when none is close.
 
     >>> nearest("hiden_size", ["hidden_size", "layers"])
     "Did you mean 'hidden_size'?"

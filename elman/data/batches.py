@@ -1,4 +1,4 @@
-"""Which examples form a batch, in which order, and where an epoch stands.
+"""The examples of each batch, their order, and the place an epoch has reached.
 
 The order of an epoch follows from (seed, epoch) alone and the place in it is one number, so
 that a run can stop at any batch and go on as if it had not. In a data-parallel run every
@@ -35,13 +35,13 @@ def _cut(indices: Indices, batch_size: int) -> list[Indices]:
 
 
 def ordered(n: int, batch_size: int) -> Order:
-    """The examples 0 to n-1 in their order, the same each epoch (for evaluation)."""
+    """Return the order 0 to n-1, which every epoch repeats (for evaluation)."""
     _checked(n, batch_size)
     return lambda rng: _cut(np.arange(n), batch_size)
 
 
 def shuffled(n: int, batch_size: int) -> Order:
-    """The examples 0 to n-1 in a new order each epoch; the last batch may be smaller.
+    """Return a rule that shuffles 0 to n-1 anew each epoch; the last batch may be smaller.
 
     >>> order = shuffled(5, 2)
     >>> sorted(int(i) for batch in order(np.random.default_rng(0)) for i in batch)
@@ -52,10 +52,11 @@ def shuffled(n: int, batch_size: int) -> Order:
 
 
 def bucketed(lengths: ArrayLike, batch_size: int, *, pool: int = 50) -> Order:
-    """Batches of similar length, so that little is padded, in a new order each epoch.
+    """Return a rule that makes batches of similar length, so that little is padded.
 
-    Shuffled, cut into pools of `pool` batches, sorted by length inside each pool, cut into
-    batches, and the batches shuffled: an example meets new neighbours each epoch.
+    Each epoch, examples are shuffled, cut into pools of `pool` batches, sorted by length inside
+    each pool and cut into batches, and the batches are shuffled. An example meets new neighbours
+    each epoch.
     """
     sizes = np.asarray(lengths)
     _checked(len(sizes), batch_size)
@@ -70,18 +71,18 @@ def bucketed(lengths: ArrayLike, batch_size: int, *, pool: int = 50) -> Order:
 
 
 class _Epochs:
-    """Where an iteration stands: the epoch, and how many of its batches have been handed out."""
+    """The place of an iteration: the epoch, and how many of its batches it has returned."""
 
     def __init__(self) -> None:
         self.epoch = 0
         self.position = 0
 
     def state_dict(self) -> dict[str, int]:
-        """The place to go on from: `{"epoch", "position"}`."""
+        """Return the place to go on from: `{"epoch", "position"}`."""
         return {"epoch": self.epoch, "position": self.position}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on from a place that `state_dict` gave."""
+        """Go on from a place that `state_dict` returned."""
         self.epoch, self.position = int(state["epoch"]), int(state["position"])
 
 
@@ -98,7 +99,7 @@ class Batches(_Epochs, Generic[T]):
             index arrays of an epoch's global batches.
         collate: from this process's indices to a batch. In a data-parallel run the array is
             empty where the last global batch has fewer examples than there are processes.
-        seed: with the number of the epoch it decides the order.
+        seed: decides the order, together with the number of the epoch.
         rank, world_size: this process, and how many share each global batch.
 
     >>> batches = Batches(shuffled(4, 2), list, seed=0)
@@ -124,7 +125,7 @@ class Batches(_Epochs, Generic[T]):
         self._size = len(self._made(0))
 
     def __len__(self) -> int:
-        """Global batches an epoch."""
+        """The number of global batches in an epoch."""
         return self._size
 
     def __iter__(self) -> Iterator[T]:
@@ -141,7 +142,7 @@ class Batches(_Epochs, Generic[T]):
 
 
 def _mapping(tokens: NDArray[Any]) -> mmap.mmap | None:
-    """The mapping under a read-only memory-mapped array, where the system can let go of it."""
+    """Return the mapping under a read-only memory-mapped array, if its pages can be released."""
     if not isinstance(tokens, np.memmap) or tokens.mode != "r":
         return None
     base: Any = tokens.base
@@ -152,15 +153,15 @@ def _mapping(tokens: NDArray[Any]) -> mmap.mmap | None:
 
 @dataclass(frozen=True)
 class CarriedBatch:
-    """One window of a stream: `T` steps of `B` rows that go on from the window before.
+    """One window: `T` steps of `B` rows that go on from the window before.
 
     Attributes:
         inputs: `(T, B)` int64.
         targets: `(T, B)` int64: the token after each input.
-        reset: `(T, B)` bool: a document begins here; nothing is carried across.
-        first: the rows begin: there is no state to carry into this window.
-        context: how many leading steps have been predicted before (they are here for the
-            gradient to flow through, not to be counted again).
+        reset: `(T, B)` bool: true where a document begins; no state is carried into that step.
+        first: true for the first window of the rows, which no state is carried into.
+        context: how many leading steps were predicted in earlier windows. The gradient flows
+            through them; they are not counted again.
     """
 
     inputs: torch.Tensor
@@ -171,12 +172,12 @@ class CarriedBatch:
 
 
 class CarriedBatches(_Epochs):
-    """A long text as `batch_size` rows that each run on from window to window.
+    """Batches of a long text, cut so that the state is carried from each batch to the next.
 
-    The tokens are cut into equal contiguous rows (what does not fill them, fewer than
-    `batch_size` tokens, is left out). Every window predicts the next `k1` tokens of each row;
-    with `k2` larger than `k1` it also holds the `k2 - k1` steps before, as context: this is
-    truncated backpropagation through time, BPTT(k1, k2) (Williams & Peng 1990).
+    The tokens are cut into `batch_size` equal contiguous rows (fewer than `batch_size` tokens at
+    the end are left out). Every window predicts the next `k1` tokens of each row. With `k2` larger
+    than `k1` it also holds the `k2 - k1` steps before as context: this is truncated
+    backpropagation through time, BPTT(k1, k2) (Williams & Peng 1990).
 
     Args:
         tokens: `(n,)` integers: an array or a memory-mapped file, read a window at a time.
@@ -209,7 +210,7 @@ class CarriedBatches(_Epochs):
         self.k1, self.k2 = k1, k1 if k2 is None else k2
         if batch_size < 1 or k1 < 1 or self.k2 < k1:
             raise InputError(
-                f"A stream needs batch_size >= 1 and k2 >= k1 >= 1; "
+                f"These batches need batch_size >= 1 and k2 >= k1 >= 1; "
                 f"got batch_size={batch_size}, k1={k1}, k2={self.k2}."
             )
         if batch_size < world_size:
@@ -229,7 +230,7 @@ class CarriedBatches(_Epochs):
         self._mapping = _mapping(tokens)
 
     def __len__(self) -> int:
-        """Windows an epoch."""
+        """The number of windows in an epoch."""
         return -(-self.row_length // self.k1)
 
     def __iter__(self) -> Iterator[CarriedBatch]:

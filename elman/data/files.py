@@ -1,7 +1,7 @@
 """Files as they are found: missing, gzipped, in some encoding, many in a folder.
 
-What a file is, is told by its content where that is possible: a gzip file is recognised with
-or without `.gz`, an encoding is tried on the whole file and not on its beginning.
+Files are recognised by their content where that is possible: gzip with or without `.gz` in the
+name, an encoding by reading the whole file and not its beginning only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Source = str | os.PathLike[str]
 
 _BLOCK = 1 << 20
 _GZIP = b"\x1f\x8b"
-# Told by their first bytes, so that the message can name them.
+# Recognised by their first bytes, so that the message can name them.
 _FOREIGN = {
     b"PK\x03\x04": ("a zip archive or an Excel workbook", "Unpack it, or save it as CSV."),
     b"\x89PNG": ("a PNG picture", "Give a table, a text, a series or an IDX file."),
@@ -54,10 +54,10 @@ _UNSEEN = {"readme", "license", "licence", "changelog", "copying", "sha256sums"}
 
 
 def find(path: Source) -> Path:
-    """The path, if something is there.
+    """Return the path if a file or folder is there.
 
     Raises:
-        InputError: nothing is; the message has the nearest name in that folder.
+        InputError: nothing is there; the message has the nearest name in that folder.
     """
     found = Path(path)
     if found.exists():
@@ -82,7 +82,7 @@ def _hint(name: str, names: list[str]) -> str:
 
 
 def suffix(path: Path) -> str:
-    """The ending that tells the format, in lower case: that before `.gz` where there is one.
+    """Return the ending of a file's name in lower case, without regard to `.gz`.
 
     >>> suffix(Path("a.CSV.gz")), suffix(Path("notes"))
     ('.csv', '')
@@ -92,7 +92,7 @@ def suffix(path: Path) -> str:
 
 
 def stem(path: Path) -> str:
-    """The name without the endings that tell the format.
+    """Return the name of a file without `.gz` and `.txt`.
 
     >>> stem(Path("names/Arabic.txt")), stem(Path("rt-polarity.pos"))
     ('Arabic', 'rt-polarity.pos')
@@ -102,7 +102,7 @@ def stem(path: Path) -> str:
 
 
 def listing(folder: Path) -> list[Path]:
-    """The files in a folder and those below it, in order of name; empty ones hold nothing."""
+    """List the files in a folder and below it by name; empty and hidden files are left out."""
     found = [
         path
         for path in sorted(folder.rglob("*"))
@@ -121,7 +121,7 @@ def _hidden(name: str) -> bool:
 
 
 def gunzip(path: Path) -> BinaryIO:
-    """Open for reading bytes, unpacked if the content is gzip.
+    """Open a file for reading bytes, unpacked if the content is gzip.
 
     Raises:
         InputError: it cannot be opened, or is called `.gz` and is not gzip.
@@ -147,13 +147,13 @@ def gunzip(path: Path) -> BinaryIO:
 
 
 def is_gzip(path: Path) -> bool:
-    """Whether the content is gzip, whatever the name says."""
+    """Return true if the content is gzip; the name is not looked at."""
     with path.open("rb") as file:
         return file.read(2) == _GZIP
 
 
 def blocks(path: Path, size: int = _BLOCK) -> Iterator[bytes]:
-    """The bytes of a file, unpacked, some at a time.
+    """Yield the bytes of a file, unpacked, a block at a time.
 
     Raises:
         InputError: the file cannot be read, or its gzip is cut off or damaged.
@@ -169,7 +169,7 @@ def blocks(path: Path, size: int = _BLOCK) -> Iterator[bytes]:
 
 
 def last_bytes(path: Path) -> bytes:
-    """The last few bytes of a text file, without blanks and line ends."""
+    """Return the last few bytes of a text file, without blanks and line ends."""
     tail = b""
     if is_gzip(path):
         for block in blocks(path):
@@ -187,10 +187,10 @@ def _damaged(path: Path, error: Exception) -> InputError:
 
 
 def encoding_of(path: Path, told: str | None = None) -> str:
-    """The encoding of a text file: as told, or found by reading the whole of it.
+    """Return the encoding of a text file: the given one, or the one found in the whole file.
 
-    Found are UTF-8, UTF-16 and UTF-32 with a byte order mark, UTF-16 without, and else what
-    charset-normalizer thinks, with Windows-1252 (of which Latin-1 is nearly a part) preferred
+    UTF-8, UTF-16 and UTF-32 with a byte order mark, and UTF-16 without, are recognised. For other
+    files charset-normalizer guesses; Windows-1252 (which nearly contains Latin-1) is preferred
     where it is about as likely.
 
     Raises:
@@ -258,7 +258,7 @@ def _not_text(path: Path, place: int) -> NoReturn:
 
 
 def _utf16(head: bytes) -> str | None:
-    """UTF-16 without a mark: in Western text every other byte is zero."""
+    """Recognise UTF-16 without a mark: in Western text every other byte is zero."""
     if len(head) < 4:
         return None
     even, odd = head[::2].count(0) / len(head[::2]), head[1::2].count(0) / len(head[1::2])
@@ -290,7 +290,7 @@ def _guess(path: Path, sample: bytes) -> str:
 
 
 def lines(path: Path, encoding: str | None = None) -> Iterator[str]:
-    r"""The lines of a text file, each with the `\n` it ended in; memory for one at a time.
+    r"""Yield the lines of a text file, each ending in `\n`; memory holds one line.
 
     Line ends are `\n`, `\r\n` or `\r`, and nothing else is one.
 
@@ -301,7 +301,7 @@ def lines(path: Path, encoding: str | None = None) -> Iterator[str]:
 
 
 def raw_lines(path: Path, encoding: str) -> Iterator[str]:
-    """The same for an encoding that is known, with line ends as they are."""
+    """Yield the lines of a text file of known encoding, with line ends as they are."""
     return _lines(path, encoding, "")
 
 
@@ -317,7 +317,7 @@ def _lines(path: Path, encoding: str, newline: str | None) -> Iterator[str]:
 
 
 def whole(path: Path, encoding: str | None = None) -> str:
-    r"""The text of a file, line ends as they are.
+    r"""Return the text of a file, line ends as they are.
 
     Raises:
         InputError: as `lines`.
@@ -331,7 +331,7 @@ def whole(path: Path, encoding: str | None = None) -> str:
 
 
 def misread(path: Path, encoding: str) -> InputError:
-    """What to say of a file that is not in `encoding`: the first wrong byte, its line, the fix."""
+    """Return the error for a file that is not in `encoding`: first wrong byte, line and fix."""
     decoder = codecs.getincrementaldecoder(encoding)()
     at, line, place = 0, 1, 0
     for block in [*blocks(path), b""]:
@@ -358,7 +358,7 @@ def misread(path: Path, encoding: str) -> InputError:
 
 
 def given(sources: Source | Iterable[Source]) -> list[Path]:
-    """One path or several, as a list of files and folders that exist."""
+    """Return one path or several as a list; every one must exist."""
     paths = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     if not paths:
         raise InputError("No file was given.")
@@ -366,11 +366,11 @@ def given(sources: Source | Iterable[Source]) -> list[Path]:
 
 
 def fingerprint(path: Source) -> str:
-    """Size and SHA-256 of what a file holds, to notice that it has changed.
+    """Return the size and SHA-256 of a file's content, to notice that it has changed.
 
-    Of a file above 64 MiB only 64 blocks of 1 MiB are read, spread evenly from first to last:
-    quick at any size, and an edit that keeps the size may escape it. Of a folder: of all files
-    in it.
+    From a file above 64 MiB only 64 blocks of 1 MiB are read, spread evenly from first to last:
+    this is quick at any size, but can miss an edit that keeps the size. For a folder all of its
+    files count.
 
     Raises:
         InputError: nothing is there.

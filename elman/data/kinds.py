@@ -1,4 +1,4 @@
-"""What a column holds: found from its cells, or turned into what it is told to be.
+"""The kinds of a column: found from its cells, or converted to the kind that was given.
 
 Kinds and their cells: `number` (int64 or float64, NaN where missing), `category` and `text`
 (str, None where missing), `time` (datetime64), `series` (float64 arrays `(T, C)`, NaN where a
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 Kind = Literal["number", "category", "text", "time", "series", "tokens", "image", "sound"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-# How files without types write that a value is missing. In words only the empty cell is one:
-# "NA" is also Namibia.
+# How files without types write that a value is missing. In a column of words only the empty cell
+# is missing: "NA" is also Namibia.
 MISSING = frozenset(
     ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "?", "#N/A", "-"]
 )
@@ -54,7 +54,7 @@ class Sound:
 
 
 class Unfit(ValueError):
-    """A cell that is not of the kind; `place` is its position in the column."""
+    """A cell does not fit the kind of its column; `place` is its position there."""
 
     def __init__(self, what: str, place: int, fix: str | None = None) -> None:
         super().__init__(what)
@@ -62,7 +62,7 @@ class Unfit(ValueError):
 
 
 def infer(values: pd.Series) -> tuple[pd.Series, Kind]:
-    """The column in its kind's form, and the kind. The text "12" is text (see `numbers_in`)."""
+    """Find the kind of a column and convert the cells; the string "12" stays text."""
     import datetime
 
     import pandas as pd
@@ -95,9 +95,9 @@ def infer(values: pd.Series) -> tuple[pd.Series, Kind]:
 
 
 def numbers_in(cells: pa.ChunkedArray) -> NDArray[Any] | None:
-    """The numbers that all cells of a file without types are, or None.
+    """Return a column of strings as numbers, or None where a cell is not a number.
 
-    Words for "missing" become NaN; a column without a hole or a point is int64.
+    Words for "missing" become NaN. A column of whole numbers without a missing one is int64.
     """
     import pyarrow as pa
     from pyarrow import compute as pc
@@ -120,7 +120,7 @@ def numbers_in(cells: pa.ChunkedArray) -> NDArray[Any] | None:
 
 
 def is_number(cell: str) -> bool:
-    """Whether a cell of a file without types is a number, or says that it is missing."""
+    """Return true if a string is a number or one of the words for a missing one."""
     cell = cell.strip()
     try:
         float(cell)
@@ -163,16 +163,16 @@ def _listed(values: pd.Series) -> tuple[pd.Series, Kind]:
 
 
 def convert(values: pd.Series, kind: Kind) -> pd.Series:
-    """The column as `kind`.
+    """Convert a column to `kind`.
 
     Raises:
-        Unfit: a cell cannot be.
+        Unfit: a cell cannot be converted.
     """
     return _CONVERTERS[kind](values)
 
 
 def to_number(values: pd.Series) -> pd.Series:
-    """Numbers; words for "missing" become NaN."""
+    """Convert a column to numbers; words for "missing" become NaN."""
     import pandas as pd
 
     if pd.api.types.is_bool_dtype(values.dtype) or pd.api.types.is_numeric_dtype(values.dtype):
@@ -194,18 +194,18 @@ def to_number(values: pd.Series) -> pd.Series:
 
 
 def to_category(values: pd.Series) -> pd.Series:
-    """Names: whole numbers without a point; None where missing."""
+    """Convert a column to names; whole numbers lose their point, a missing cell is None."""
     cells = _strings(values).map(lambda cell: cell.strip() or None, na_action="ignore")
     return cells.astype(object).where(cells.notna(), None)
 
 
 def to_text(values: pd.Series) -> pd.Series:
-    """Strings as they are; lists and mappings as JSON."""
+    """Convert a column to strings; lists and mappings become JSON."""
     return _strings(values)
 
 
 def to_time(values: pd.Series) -> pd.Series:
-    """Moments: written dates, 8 digits (year, month, day) or seconds since 1970."""
+    """Convert written dates, 8 digits (year, month, day) or seconds since 1970 to times."""
     import pandas as pd
 
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
@@ -233,7 +233,7 @@ def to_time(values: pd.Series) -> pd.Series:
 
 
 def to_series(values: pd.Series) -> pd.Series:
-    """Arrays `(T, C)` from lists of numbers, lists of lists, or their JSON."""
+    """Convert lists of numbers, lists of lists, or their JSON to arrays `(T, C)`."""
     import pandas as pd
 
     cells = [_array(cell, place) for place, cell in enumerate(values)]
@@ -241,7 +241,7 @@ def to_series(values: pd.Series) -> pd.Series:
 
 
 def to_tokens(values: pd.Series) -> pd.Series:
-    """Lists of strings, from lists or from what blanks separate."""
+    """Convert a column to lists of strings; a string is split at blanks."""
     import pandas as pd
 
     cells: list[list[str] | None] = []
@@ -258,7 +258,7 @@ def to_tokens(values: pd.Series) -> pd.Series:
 
 
 def to_image(values: pd.Series) -> pd.Series:
-    """Arrays of at least two axes."""
+    """Check that every cell is an array of at least two axes."""
     for place, cell in enumerate(values):
         if not (isinstance(cell, np.ndarray) and cell.ndim >= 2):
             raise Unfit(f"{_shown(cell)} is not an image.", place)
@@ -320,7 +320,7 @@ def _array(cell: Any, place: int) -> NDArray[np.float64] | None:
 
 
 def objects(cells: list[Any]) -> NDArray[np.object_]:
-    """One cell each, arrays of equal shape too (which numpy would stack)."""
+    """Make an array of objects with one cell each, where numpy would stack equal shapes."""
     held = np.empty(len(cells), dtype=object)
     held[:] = cells
     return held
@@ -369,7 +369,7 @@ def _naive(values: pd.Series) -> pd.Series:
 
 
 def _times(cells: pd.Series) -> pd.Series | None:
-    """The moments that all non-empty cells are, or None."""
+    """Return the times that all non-empty cells write, or None."""
     import pandas as pd
 
     present = cells[cells != ""]

@@ -1,6 +1,6 @@
-"""The two problems that recurrences are tried on: made anew for every batch, from a generator.
+"""Two problems that recurrences are tried on, made anew for every batch from a generator.
 
-Both ask for what was given long ago, and nothing else; how long is a size of theirs.
+Both ask for something that was given many steps before; the number of steps is an argument.
 """
 
 from __future__ import annotations
@@ -9,18 +9,20 @@ import torch
 from torch import Generator, Tensor
 
 SYMBOLS, RECALLED = 8, 10
-"""Of copying: how many symbols there are, and how many are to be said again."""
+"""The copy problem has `SYMBOLS` different symbols, and `RECALLED` of them are to be repeated."""
 
 
 def adding(length: int, batch: int, random: Generator) -> tuple[Tensor, Tensor]:
-    """The adding problem (Hochreiter & Schmidhuber 1997): two numbers are marked; their sum?
+    """Draw a batch of the adding problem: the sum of two marked numbers is asked for.
 
-    Always answering 1 has a mean squared error of 1/6.
+    The problem is by Hochreiter & Schmidhuber (1997).
+
+    A model that always answers 1 has a mean squared error of 1/6.
 
     Args:
         length: T, in steps.
         batch: B.
-        random: what draws them.
+        random: the generator they are drawn from.
 
     Returns:
         Numbers and marks `(B, T, 2)`, one mark in each half, and the sums `(B,)`.
@@ -38,18 +40,19 @@ def adding(length: int, batch: int, random: Generator) -> tuple[Tensor, Tensor]:
 
 
 def copy_memory(pause: int, batch: int, random: Generator) -> tuple[Tensor, Tensor]:
-    """Copy memory (Arjovsky, Shah & Bengio 2016): ten symbols are to be said again after a pause.
+    """Draw a batch of copy memory: ten symbols are to be repeated after a pause.
 
-    A model without memory can guess no better than 10 log 8 / (pause + 20) nats a step.
+    The problem is by Arjovsky, Shah & Bengio (2016). A model without memory can guess no better
+    than 10 log 8 / (pause + 20) nats a step.
 
     Args:
         pause: steps between the last symbol and the first answer.
         batch: B.
-        random: what draws them.
+        random: the generator they are drawn from.
 
     Returns:
-        Input, symbols 1 to 8, a pause of 0 and the signal 9; and what is to be said, 0 until it is
-        asked for. Both `(B, pause + 20)` int64.
+        The input (symbols 1 to 8, a pause of 0 and the signal 9) and the answer (0 until the
+        symbols are asked for), both `(B, pause + 20)` int64.
 
     >>> x, y = copy_memory(5, 2, torch.Generator().manual_seed(0))
     >>> x.shape, torch.equal(x[:, :10], y[:, 15:]), x[:, 14].tolist()

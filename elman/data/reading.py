@@ -1,4 +1,4 @@
-"""`read`: from files of any format we know to one table."""
+"""Read files of any known format into one table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def format_of(path: Path) -> str | None:
-    """Return the name of the format that a file's name tells, or None.
+    """Return the format of a file by its name, or None if the name says nothing.
 
     >>> [format_of(Path(name)) for name in ("a.CSV.gz", "train-images-idx3-ubyte", "a")]
     ['csv', 'idx', None]
@@ -49,14 +49,15 @@ def read(
     Args:
         source: path or paths, or a DataFrame.
         columns: the columns to keep, in that order; `None` keeps all.
-        types: column → kind, where another than the one found is meant.
-        encoding: of text; found when `None`.
-        separator: of CSV; found when `None`. Text files with it are read as CSV.
-        each: plain text: an example is a line that is not blank, or a whole file. `None`:
-            a line, or a file where files lie in several folders.
-        labels: plain text: where an example's class stands: `"file"`: the name of its file,
-            or of the file's folder where there are several; `"first"`: it is the first word
-            of the line. `None`: `"file"` where there are several files, else nowhere.
+        types: column → kind, for columns whose kind is not the one that would be found.
+        encoding: the encoding of text; found when `None`.
+        separator: the separator of CSV; found when `None`. Text files are read as CSV when it
+            is given.
+        each: for plain text: `"line"` makes an example of each line that is not blank, `"file"`
+            of each file. `None` is `"line"`, or `"file"` where files lie in several folders.
+        labels: for plain text: the place of an example's class. `"file"`: the name of its file,
+            or of the file's folder where there are several folders. `"first"`: the first word
+            of the line. `None` is `"file"` for several files; one file has no classes.
 
     Returns:
         A table. Plain text gives the columns `text` and, with labels, `label`; `.ts` gives
@@ -64,7 +65,7 @@ def read(
         file of labels lies beside it, `label`.
 
     Raises:
-        InputError: with file, row and column, and what to do.
+        InputError: a file is wrong; the message names file, row, column and the fix.
     """
     import pandas as pd
 
@@ -82,10 +83,10 @@ def read(
 
 
 def one_format(sources: list[Path], separator: str | None) -> tuple[str, list[Path]]:
-    """The format of the files, and the files: of a folder, those whose format is known.
+    """Return the one format of the files, and the files themselves.
 
-    A file whose name tells nothing is text (and refused later if its bytes are not); text with
-    a separator is CSV.
+    From a folder, the files whose format is known are taken. A file whose name says nothing is
+    text (and is refused later if its bytes are not text); text with a separator is CSV.
     """
     chosen: dict[Path, str] = {}
     for source in sources:

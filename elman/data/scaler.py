@@ -1,4 +1,4 @@
-"""Numbers to a common range and back, a column at a time, fitted on the training part only."""
+"""Scaling of numbers to a common range and back, fitted on the training part only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Scaler:
         """Learn shift and scale from `array`: `(n,)` is one column, `(..., columns)` several.
 
         `"standard"` gives mean 0 and standard deviation 1 (divided by n), `"minmax"` the range
-        0 to 1, `"none"` changes nothing. NaN are left out.
+        0 to 1, `"none"` changes nothing. NaN values are left out.
 
         Raises:
             InputError: no values, a column of NaN only, or an infinite value.
@@ -61,26 +61,26 @@ class Scaler:
         return cls(np.where(constant, low, shift), np.where(constant, 1.0, scale), kind)
 
     def transform(self, array: ArrayLike) -> NDArray[Any]:
-        """`array` scaled; the same shape, float32 stays float32, all else becomes float64."""
+        """Scale an array; float32 stays float32, every other type becomes float64."""
         values, dtype = self._check(array)
         return ((values - self.shift) / self.scale).astype(dtype, copy=False)
 
     def inverse(self, array: ArrayLike) -> NDArray[Any]:
-        """The values that `transform` would have turned into `array`."""
+        """Return the values that `transform` turns into `array`."""
         values, dtype = self._check(array)
         return (values * self.scale + self.shift).astype(dtype, copy=False)
 
     def select(self, columns: list[int]) -> Scaler:
-        """The scaler of some of the columns (say, of the target alone)."""
+        """Return the scaler of some of the columns (such as the target alone)."""
         return Scaler(self.shift[columns], self.scale[columns], self.kind)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything `from_json` needs, as plain JSON values."""
+        """Return everything that `from_json` needs, as plain JSON values."""
         return {"kind": self.kind, "shift": self.shift.tolist(), "scale": self.scale.tolist()}
 
     @classmethod
     def from_json(cls, about: dict[str, Any]) -> Scaler:
-        """The scaler that `to_json` described."""
+        """Make the scaler that `to_json` described."""
         return cls(about["shift"], about["scale"], about["kind"])
 
     def _check(self, array: ArrayLike) -> tuple[NDArray[np.float64], np.dtype[Any]]:

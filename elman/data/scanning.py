@@ -1,6 +1,6 @@
-"""Tables larger than memory: Arrow record batches, one after another.
+"""Tables larger than memory, read as Arrow record batches, one after another.
 
-CSV, JSON lines and Parquet. Memory is that of a few batches, whatever the size of the file.
+CSV, JSON lines and Parquet are read so. Memory holds a few batches, whatever the size of the file.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def scan(
 
     Args:
         source: a file, several with the same columns, or a folder of them.
-        columns: those to read; the others cost next to nothing.
-        types: CSV: column → `"number"`, `"category"`, `"text"` or `"time"`, where another
-            than the one found is meant.
+        columns: the columns to read; the others cost next to nothing.
+        types: for CSV: column → `"number"`, `"category"`, `"text"` or `"time"`, for columns
+            whose kind is not the one that would be found.
         encoding, separator: as for `read`.
 
     Yields:
@@ -55,7 +55,7 @@ def scan(
     if kind == "csv":
         return _csv(paths, columns, types, encoding, separator)
     if types:
-        raise InputError("types= is for CSV: the other formats tell theirs.")
+        raise InputError("types= is for CSV: the other formats carry their types.")
     if kind == "json":
         return _json(paths, columns, encoding)
     if kind == "parquet":
@@ -142,7 +142,7 @@ def _types(
 
 
 def _is_iso(cells: pa.ChunkedArray) -> bool:
-    """Whether Arrow itself reads these times; others stay strings."""
+    """Return true if Arrow itself can read these times; others stay strings."""
     import pyarrow as pa
     from pyarrow import compute as pc
 
@@ -231,7 +231,7 @@ def _json(
 
 
 def _widened(field: pa.Field) -> pa.Field:
-    """Whole numbers as float64: a later one may have a point."""
+    """Turn whole numbers into float64, because a later one may have a point."""
     import pyarrow as pa
 
     return field.with_type(pa.float64()) if pa.types.is_integer(field.type) else field

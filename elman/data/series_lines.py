@@ -13,7 +13,7 @@ from elman.errors import InputError
 
 
 def parse(path: Path, encoding: str | None) -> tuple[dict[str, Any], list[tuple[int, str]]]:
-    """The headers (names in lower case), and the data lines with their numbers."""
+    """Return the headers (names in lower case), and the data lines with their numbers."""
     meta: dict[str, Any] = {}
     rows: list[tuple[int, str]] = []
     in_data = False
@@ -51,7 +51,7 @@ def parse(path: Path, encoding: str | None) -> tuple[dict[str, Any], list[tuple[
 
 
 def channels(dims: list[str], path: Path, number: int) -> NDArray[np.float64]:
-    """Each dimension's values as one column of an array `(T, C)`."""
+    """Return an array `(T, C)` with the values of each dimension as one column."""
     found = []
     for place, dim in enumerate(dims, 1):
         cells = [] if not dim.strip() else dim.split(",")

@@ -98,7 +98,7 @@ def _values(rows: Table | int, by: str, column: str | ArrayLike | None) -> NDArr
     if isinstance(column, str):
         if isinstance(rows, int):
             raise InputError("A column's name says nothing without a table.", fix="Pass values.")
-        # Words sort by their letters: time must be told from them first.
+        # Words sort by their letters, so times are recognised first.
         words = rows.kinds.get(column) in ("text", "category")
         kind: Kind | None = "category" if by != "time" else "time" if words else None
         values = rows.column(column, kind).to_numpy()
@@ -119,7 +119,7 @@ def _values(rows: Table | int, by: str, column: str | ArrayLike | None) -> NDArr
 
 
 def _cuts(n: int, shares: NDArray[np.float64]) -> list[int]:
-    """Where train and valid end. A part that is asked for has a row at least."""
+    """Return the ends of train and valid; a part that is asked for has at least one row."""
     sizes = np.round(shares * n).astype(int)
     sizes[(shares > 0) & (sizes == 0)] = 1
     while sizes.sum() != n:
@@ -224,7 +224,7 @@ class Duplicates:
 def duplicates(
     parts: Mapping[str, Table | Sequence[Any]], columns: Sequence[str] | None = None
 ) -> Duplicates:
-    """Rows that stand in more than one part: what a model has seen it need not predict.
+    """Find the rows that stand in more than one part: a model need not predict what it has seen.
 
     Args:
         parts: name → a table, or the values (texts, arrays) themselves.

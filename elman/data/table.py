@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a run of rows came from: `rows` of them from `file`; `line` numbers them.
+    """The origin of consecutive rows: `rows` of them from `file`; `line` numbers them.
 
     A row's number is the line of the file on which it begins, the first line being 1 (so that
     the first row under a header is row 2); where a file has no lines (Parquet, IDX, a
@@ -54,7 +54,7 @@ class Table:
         return len(self.frame)
 
     def where(self, row: int) -> tuple[Path | None, int]:
-        """The file of a row (counted from 0), and its number there (see `Origin`)."""
+        """Return the file of a row (counted from 0), and the row's number there (see `Origin`)."""
         number = int(self.index[row]) if self.index is not None else row
         for origin in self.origins:
             if number < origin.rows:
@@ -63,14 +63,14 @@ class Table:
         return self.source, row + 1
 
     def take(self, rows: ArrayLike) -> Table:
-        """Some of the rows, in the order given; they keep their origin."""
+        """Return some of the rows, in the given order; they keep their origin."""
         chosen = np.asarray(rows, dtype=np.int64)
         index = chosen if self.index is None else self.index[chosen]
         frame = self.frame.iloc[chosen].reset_index(drop=True)
         return Table(frame, self.kinds, self.source, self.meta, self.origins, index)
 
     def column(self, name: str, kind: Kind | None = None) -> pd.Series:
-        """A column, turned into `kind` if it is another.
+        """Return a column, converted to `kind` if it is of another kind.
 
         Raises:
             InputError: there is no such column, or a cell cannot be of that kind.
@@ -87,7 +87,7 @@ class Table:
             raise self.refuse(str(error), error.place, name, error.fix) from None
 
     def numbers(self, name: str, *, allow_missing: bool = False) -> NDArray[np.float64]:
-        """A column as float64, `(rows,)`.
+        """Return a column as float64, `(rows,)`.
 
         Raises:
             InputError: a cell is text, infinite, or missing (unless that is allowed).
@@ -101,7 +101,7 @@ class Table:
         return values
 
     def texts(self, name: str) -> list[str]:
-        """A column as strings.
+        """Return a column as strings.
 
         Raises:
             InputError: a cell is empty: there is no sequence in it.
@@ -113,7 +113,7 @@ class Table:
         return cells
 
     def labels(self, name: str) -> list[str]:
-        """A column as the names of classes.
+        """Return a column as the names of classes.
 
         Raises:
             InputError: a cell is empty.
@@ -125,7 +125,7 @@ class Table:
         return cells
 
     def series(self, name: str, *, allow_missing: bool = False) -> list[NDArray[np.float64]]:
-        """A column of series, arrays `(T, C)` with the same C.
+        """Return a column of series, arrays `(T, C)` with the same C.
 
         Raises:
             InputError: a series is empty, misses a value (unless that is allowed), or has
@@ -154,7 +154,7 @@ class Table:
         return cells
 
     def refuse(self, what: str, row: int, column: str, fix: str | None = None) -> InputError:
-        """The error to raise about the cell in `row` (counted from 0) of `column`."""
+        """Return the error to raise about the cell in `row` (counted from 0) of `column`."""
         file, number = self.where(row)
         return InputError(what, file=file, row=number, column=column, fix=fix)
 
@@ -168,7 +168,19 @@ def build(
     types: Mapping[str, str] | None = None,
     meta: dict[str, Any] | None = None,
 ) -> Table:
-    """Find the kind of every column of `frame` that is not known or told, and make the table."""
+    """Make a table: find the kind of every column whose kind is neither known nor given.
+
+    Args:
+        frame: the cells.
+        origins: where the rows came from, in order.
+        known: column → kind, as the format of the file says.
+        columns: the columns to keep, in that order; all when None.
+        types: column → kind, as the user says; it comes before `known`.
+        meta: what a file says about itself.
+
+    Raises:
+        InputError: two columns have one name, or a cell does not fit its column.
+    """
     import pandas as pd
 
     source = origins[0].file if origins else None
@@ -178,19 +190,19 @@ def build(
             "Two columns have this name.", file=source, column=twice, fix="Rename one of them."
         )
     raw = Table(frame, dict.fromkeys(frame.columns, "text"), source, meta or {}, tuple(origins))
-    told = dict(types or {})
-    for name, told_kind in told.items():
+    given = dict(types or {})
+    for name, given_kind in given.items():
         raw.column(name)
-        if told_kind not in KINDS:
+        if given_kind not in KINDS:
             raise InputError(
-                f"There is no type {told_kind!r}.", column=name, fix=nearest(told_kind, KINDS)
+                f"There is no type {given_kind!r}.", column=name, fix=nearest(given_kind, KINDS)
             )
     chosen = list(frame.columns) if columns is None else list(columns)
     made: dict[str, pd.Series] = {}
     found: dict[str, Kind] = {}
     for name in chosen:
         values = raw.column(name)
-        kind = told.get(name, (known or {}).get(name))
+        kind = given.get(name, (known or {}).get(name))
         try:
             if kind is None:
                 made[name], found[name] = kinds_of.infer(values)

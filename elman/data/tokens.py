@@ -1,4 +1,4 @@
-"""Encoded text on disk: as long as the disk allows, in constant memory.
+"""Encoded text on disk, of any length, written and read in constant memory.
 
 A token file is an ordinary `.npy` of one axis, of the smallest unsigned integers that hold the
 vocabulary; where texts are documents, a second one (`.starts.npy`) holds where each begins.
@@ -22,7 +22,7 @@ from elman.errors import InputError, RunFailed
 
 
 def dtype_for(size: int) -> np.dtype[Any]:
-    """The smallest unsigned integers for a vocabulary of `size` symbols.
+    """Return the smallest unsigned integer type for a vocabulary of `size` symbols.
 
     >>> dtype_for(256), dtype_for(257), dtype_for(100_000)
     (dtype('uint8'), dtype('uint16'), dtype('uint32'))
@@ -88,16 +88,16 @@ def write(
     *,
     documents: bool = False,
 ) -> int:
-    """Encode texts into a token file; the number of tokens.
+    """Encode texts into a token file and return the number of tokens.
 
-    The file appears when it is complete, under its own name; memory is that of one text.
+    The file appears under its name when it is complete. Memory holds one text at a time.
 
     Args:
         texts: strings, read once.
         vocabulary: how they are encoded.
         path: the file to make, `.npy`.
-        documents: each text is a document: where it begins is kept (see `starts`), and
-            `vocabulary.eos`, if there is one, is put behind it.
+        documents: each text is a document: its beginning is kept (see `starts`), and
+            `vocabulary.eos`, if there is one, is put after it.
 
     Raises:
         InputError: the texts hold no token.
@@ -123,16 +123,16 @@ def write(
 
 
 def open(path: str | os.PathLike[str]) -> np.memmap[Any, Any]:
-    """The tokens, `(n,)`, mapped: read from disk where they are looked at.
+    """Map the tokens of a file, `(n,)`: they are read from disk when they are used.
 
     Raises:
-        InputError: there is no such file, or it is no token file.
+        InputError: there is no such file, or it is not a token file.
     """
     return _mapped(find(path))
 
 
 def starts(path: str | os.PathLike[str]) -> np.memmap[Any, Any] | None:
-    """Where the documents of a token file begin, ascending; None where texts are not documents."""
+    """Return the positions where documents begin, ascending; None without documents."""
     beside = _starts_of(find(path))
     return _mapped(beside) if beside.exists() else None
 
@@ -170,7 +170,7 @@ def _encoded(
 
 
 class _Growing:
-    """A `.npy` of one axis that is written from its beginning; its length is filled in last."""
+    """A `.npy` file of one axis, written from its beginning; its length is filled in last."""
 
     def __init__(self, file: BinaryIO, dtype: np.dtype[Any]) -> None:
         self.file, self.dtype, self.length = file, dtype, 0

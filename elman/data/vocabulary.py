@@ -1,7 +1,6 @@
-"""Text to integers and back: a vocabulary of characters, words or subwords.
+"""Vocabularies of characters, words or subwords: text to integers and back.
 
-Fitted on an iterator of texts in memory that does not grow with their number, so that the
-same call serves ten names and a file larger than memory.
+A vocabulary is fitted on an iterator of texts, in memory that does not grow with their number.
 """
 
 from __future__ import annotations
@@ -136,7 +135,7 @@ class Vocabulary:
         return symbol in self._ids
 
     def id(self, symbol: str) -> int:
-        """The number of `symbol`, or `unk`'s.
+        """Return the number of `symbol`, or the number of `<unk>` where it is unknown.
 
         Raises:
             InputError: it is not in the vocabulary, which has no `<unk>`.
@@ -147,7 +146,7 @@ class Vocabulary:
         return number
 
     def encode(self, text: str) -> NDArray[np.int64]:
-        """The ids of `text`, `(n,)`, without `bos` or `eos` (but see `line_ends`).
+        """Return the ids of `text`, `(n,)`, without `bos` or `eos` (but see `line_ends`).
 
         Raises:
             InputError: a symbol is unknown and the vocabulary has no `<unk>`.
@@ -171,7 +170,7 @@ class Vocabulary:
         return found
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of `ids`; `pad`, `bos` and `eos` are not shown (a line end is)."""
+        """Return the text of `ids`; `pad`, `bos` and `eos` are not shown (a line end is)."""
         hidden = {self.pad, self.bos, self.eos}
         if self._tokenizer is not None:
             seen = [int(i) for i in ids if int(i) not in hidden]
@@ -208,7 +207,7 @@ class Vocabulary:
         return [s if "\n" in (s, before) else f" {s}" for before, s in apart]
 
     def to_json(self) -> dict[str, Any]:
-        """Everything `from_json` needs, as plain JSON values."""
+        """Return everything that `from_json` needs, as plain JSON values."""
         about: dict[str, Any] = {
             "unit": self.unit,
             "lower": self.lower,
@@ -222,7 +221,7 @@ class Vocabulary:
 
     @classmethod
     def from_json(cls, about: dict[str, Any]) -> Vocabulary:
-        """The vocabulary that `to_json` described."""
+        """Make the vocabulary that `to_json` described."""
         tokenizer = about.get("tokenizer")
         return cls(
             about["symbols"],
@@ -258,7 +257,7 @@ def _split(text: str, punctuation: bool) -> list[str]:
 
 
 def joined(texts: Iterable[str], between: str) -> Iterator[str]:
-    """Many short texts as few long ones, so that the cost of a call is paid rarely."""
+    """Join many short texts to a few long ones, so that the cost of a call is paid rarely."""
     held: list[str] = []
     total = 0
     for text in texts:
@@ -297,7 +296,7 @@ def _count_words(texts: Iterable[str], lower: bool, punctuation: bool) -> dict[s
 def _fit_subwords(
     texts: Iterable[str], specials: list[str], size: int, min_count: int, lower: bool
 ) -> Vocabulary:
-    """Byte-pair encoding over bytes (Sennrich et al. 2016; Radford et al. 2019)."""
+    """Fit byte-pair encoding over bytes (Sennrich et al. 2016; Radford et al. 2019)."""
     require("tokenizers", "text")
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 

@@ -12,7 +12,7 @@ from elman.errors import InputError
 
 
 def series_from_wide(table: Table) -> Table:
-    """From one series a row (as in the M4 files) to one series a cell.
+    """Turn a table with one series a row (as in the M4 files) into one series a cell.
 
     The first column that is not of numbers names the series; all columns of numbers are its
     values in order. Empty cells at the end of a row are no values (series of unequal length);

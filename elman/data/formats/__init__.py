@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Format:
-    """How the files of a format are recognised, and which function reads them.
+    """A file format: how its files are recognised, and the function that reads them.
 
     Attributes:
         title: the name of the format in messages.

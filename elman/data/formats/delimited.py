@@ -1,4 +1,4 @@
-"""CSV and TSV: parsed by Arrow; where Arrow refuses, read again slowly to name the line."""
+"""CSV and TSV, parsed by Arrow; a file that Arrow refuses is read again to name the line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read(
     encoding: str | None = None,
     separator: str | None = None,
 ) -> Table:
-    """One file, or several with the same columns."""
+    """Read one file, or several with the same columns, into one table."""
     import pandas as pd
     import pyarrow as pa
 
@@ -48,11 +48,11 @@ def read(
         tables.append(table)
         origins.append(origin)
     joined = pa.concat_tables(tables)
-    told = set(types or ())
+    typed = set(types or ())
     cells = {
         name: joined[name].to_pandas() if numbers is None else numbers
         for name in joined.schema.names
-        for numbers in [None if name in told else numbers_in(joined[name])]
+        for numbers in [None if name in typed else numbers_in(joined[name])]
     }
     return build(pd.DataFrame(cells), origins, columns=columns, types=types)
 
@@ -93,7 +93,7 @@ class Header:
     def options(
         self, types: Mapping[str, pa.DataType], *, block: int, missing: Collection[str] = ()
     ) -> dict[str, Any]:
-        """What `pyarrow.csv` is to do: every column of the type told, text never missing."""
+        """Return the options of `pyarrow.csv`: types of columns as given, text never missing."""
         from pyarrow import csv as arrow
 
         return {
@@ -112,7 +112,7 @@ class Header:
         }
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
-        """The line each record under the header begins on, and its fields."""
+        """Yield the line on which each record under the header begins, and its fields."""
         reader = csv.reader(files.raw_lines(self.path, self.encoding), delimiter=self.separator)
         begin = 1
         try:
@@ -126,7 +126,7 @@ class Header:
             ) from None
 
     def explain(self, error: Exception) -> InputError:
-        """The error for a file that Arrow refused: the first record unlike the header."""
+        """Return the error for a file that Arrow refused: the first record unlike the header."""
         line = 0
         for line, fields in self.records():
             if len(fields) == len(self.names):
@@ -151,19 +151,19 @@ class Header:
             raise self.unclosed(max(line for line, _ in self.records()))
 
     def unclosed(self, line: int) -> InputError:
-        """The error for a quote that swallows the rest of the file."""
+        """Return the error for a quote that is not closed before the end of the file."""
         what = "A quote that opens in this row is not closed."
         return InputError(what, file=self.path, row=line, fix="Close or remove it.")
 
     def no_rows(self) -> InputError:
-        """The error for a file that ends after its header."""
+        """Return the error for a file that ends after its header."""
         return InputError(
             "The file has a header and no rows.", file=self.path, fix="Give a file with data."
         )
 
 
 def header(path: Path, encoding: str, separator: str | None) -> Header:
-    """Read the header; the separator, where it is not told, is the one it has most of.
+    """Read the header; a separator that is not given is the one that occurs most often in it.
 
     Raises:
         InputError: the file is empty, or two columns have one name.
@@ -202,7 +202,7 @@ def header(path: Path, encoding: str, separator: str | None) -> Header:
 
 
 def _counted(fields: list[str]) -> bool:
-    """Whether the names of columns are 0, 1, 2, ... or 1, 2, 3, ..., as some programs write."""
+    """Return true if columns are named 0, 1, 2, ... or 1, 2, 3, ..., as some programs do."""
     return any(fields == [str(n) for n in range(k, k + len(fields))] for k in (0, 1))
 
 

@@ -24,7 +24,7 @@ def read(
     columns: Sequence[str] | None = None,
     types: Mapping[str, str] | None = None,
 ) -> Table:
-    """Columns `image` (uint8 arrays `(H, W)`) and, where the labels' file is there, `label`."""
+    """Read columns `image` (uint8 arrays `(H, W)`) and, with a file of labels, `label`."""
     import pandas as pd
 
     pictures = [path for path in paths if not _is_labels(path)]
@@ -58,7 +58,7 @@ def read(
 
 
 def array_of(path: Path) -> NDArray[Any]:
-    """The array an IDX file holds.
+    """Return the array that an IDX file holds.
 
     Raises:
         InputError: the header or the size is wrong.

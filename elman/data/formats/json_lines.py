@@ -19,7 +19,7 @@ def read(
     types: Mapping[str, str] | None = None,
     encoding: str | None = None,
 ) -> Table:
-    """JSON lines: one object a line; keys are columns, a key that a line lacks is missing."""
+    """Read JSON lines: keys become columns; a key that a line lacks is a missing value."""
     import pandas as pd
 
     found: list[dict[str, Any]] = []
@@ -40,7 +40,7 @@ def read(
 
 
 def records(path: Path, encoding: str | None = None) -> Any:
-    """The objects of a file and the lines they stand on, one at a time."""
+    """Yield the number of each line and the object that stands on it."""
     for number, line in enumerate(files.lines(path, encoding), 1):
         if not line.strip():
             continue

@@ -17,7 +17,7 @@ def read(
     columns: Sequence[str] | None = None,
     types: Mapping[str, str] | None = None,
 ) -> Table:
-    """Parquet; a row's number is its place in the file, counted from 1."""
+    """Read Parquet; the number of a row is its place in the file, counted from 1."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -39,7 +39,7 @@ def read(
 
 
 def not_parquet(path: Path, error: Exception) -> InputError:
-    """The error for a file that Arrow cannot read as Parquet."""
+    """Return the error for a file that Arrow cannot read as Parquet."""
     reason = str(error).split(".")[0]
     return InputError(
         f"The file is not Parquet, or damaged ({reason}).", file=path, fix="Write it again."

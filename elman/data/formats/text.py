@@ -1,4 +1,4 @@
-"""Plain text: lines or whole files as examples, with a class where the layout tells one."""
+"""Plain text: lines or whole files as examples, with a class from the name or first word."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read(
     each: Literal["line", "file"] | None = None,
     labels: Literal["file", "first"] | None = None,
 ) -> Table:
-    """See `elman.data.read`."""
+    """Read texts, and labels where they have any; `elman.data.read` explains the options."""
     import pandas as pd
 
     if each not in (None, "line", "file") or labels not in (None, "file", "first"):
@@ -69,7 +69,7 @@ def _lines(path: Path, encoding: str | None) -> list[tuple[int, str]]:
 def lines(
     source: files.Source | Iterable[files.Source], *, encoding: str | None = None
 ) -> Iterator[str]:
-    r"""Every line of one or many text files with its `\n`, blank ones too; memory for one line.
+    r"""Yield every line of one or many text files with its `\n`, blank lines included.
 
     Raises:
         InputError: a file is missing, empty, not text or in another encoding.
@@ -81,7 +81,7 @@ def lines(
 def documents(
     source: files.Source | Iterable[files.Source], *, encoding: str | None = None
 ) -> Iterator[str]:
-    r"""The text of one or many files, a file at a time, line ends as `\n`.
+    r"""Yield the text of one or many files, a file at a time, line ends as `\n`.
 
     Raises:
         InputError: as `lines`.
@@ -91,7 +91,7 @@ def documents(
 
 
 def _text_files(source: files.Source | Iterable[files.Source]) -> Iterator[Path]:
-    """The files themselves, and those in folders: with `.txt` if any has it, else all."""
+    """Yield files, and the files of folders: the `.txt` and `.text` ones if any, else all."""
     for path in files.given(source):
         if not path.is_dir():
             yield path

@@ -22,7 +22,7 @@ def read(
     types: Mapping[str, str] | None = None,
     encoding: str | None = None,
 ) -> Table:
-    """Columns `series` (arrays `(T, C)`, NaN for `?`) and, where the file has classes, `label`."""
+    """Read columns `series` (arrays `(T, C)`, NaN for `?`) and, with classes, `label`."""
     import pandas as pd
 
     cells: list[NDArray[np.float64]] = []

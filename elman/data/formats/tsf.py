@@ -21,7 +21,7 @@ def read(
     types: Mapping[str, str] | None = None,
     encoding: str | None = None,
 ) -> Table:
-    """The file's attributes as columns, and `series` (arrays `(T, 1)`, NaN for `?`)."""
+    """Read the file's attributes as columns, and `series` (arrays `(T, 1)`, NaN for `?`)."""
     import pandas as pd
 
     held: dict[str, list[Any]] = {}
