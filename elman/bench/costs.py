@@ -1,4 +1,4 @@
-"""What a kernel costs besides time: the wait before the first, and memory."""
+"""Costs of a kernel besides its running time: the wait before the first call, and memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from elman.bench.settings import Settings
 
 
 def first_use(settings: Settings, threads: int) -> Iterator[Row]:
-    """The first call, forward and backward, of a cell never seen; and in the next process."""
+    """Time the first call, forward and backward, of a new cell, and again in the next process."""
     tries = 1 if settings.quick else 5
     found: dict[str, list[float]] = {"built": [], "cached": []}
     backend = ""
@@ -41,7 +41,7 @@ def first_use(settings: Settings, threads: int) -> Iterator[Row]:
 
 
 def memory(settings: Settings, threads: int) -> Iterator[Row | Note]:
-    """The peak of training an LSTM, less what a process has that took two steps of it."""
+    """Measure the peak memory of training an LSTM, less the memory after two steps of training."""
     shape = (20, 2, 8, 8) if settings.quick else (1000, 32, 256, 256)
     peaks = {}
     for whose in ("ours", "in segments", "torch"):

@@ -1,4 +1,4 @@
-"""What is to be reached, on two threads, in float32 unless it says otherwise."""
+"""Goals of the benchmark, for two threads and float32 unless they say otherwise."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ GOALS = {
     "memory": Goal("≤", 1.0),
     "memory, in segments": Goal("≤", 0.25),
 }
-"""By the kind of work; "≥" for times as fast as the peer, "≤" for seconds and for shares of it."""
+"""Goals by kind of work: "≥" how many times as fast as the peer, "≤" seconds or shares."""
 
 THREADS = 2
 
 
 def goal(kind: str, threads: int = THREADS) -> Goal | None:
-    """What `kind` is to reach; nothing on another number of threads.
+    """Return the goal of `kind` for this number of threads, or None.
 
     >>> goal("scan"), goal("scan", 1)
     (Goal(sign='≥', number=5.0), None)

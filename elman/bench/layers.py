@@ -1,4 +1,4 @@
-"""Layers against torch.nn's: whole rows, rows of unequal length, bfloat16."""
+"""Layers beside those of torch.nn: whole rows, rows of unequal length, bfloat16."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SHAPES: tuple[Shape, ...] = (
     (1000, 8, 32, 32),
     (784, 32, 1, 100),
 )
-"""T, B, I, H: language models, pixels one at a time, streams, and what is usual."""
+"""Shapes (T, B, I, H): language models, pixels one at a time, streams, and what is usual."""
 
 QUICK: tuple[Shape, ...] = ((5, 2, 3, 8), (4, 1, 8, 8))
 LAST_STEP: Shape = (300, 32, 128, 128)
@@ -40,7 +40,7 @@ KINDS = ("LSTM", "GRU", "RNN")
 
 
 def text(shape: tuple[int, ...]) -> str:
-    """How a shape reads.
+    """Return a shape as text.
 
     >>> text((100, 32, 128, 128))
     '100,32,128,128'
@@ -49,14 +49,14 @@ def text(shape: tuple[int, ...]) -> str:
 
 
 def layers(settings: Settings, threads: int) -> Iterator[Row | Note]:
-    """LSTM, GRU and RNN on whole rows, inference and training; and with denormals flushed."""
+    """Measure LSTM, GRU and RNN on whole rows, as they are and with denormals flushed."""
     yield from whole_rows(settings, threads)
     if settings.flush_denormal:
         yield from worker.rows("flushed", rounds=settings.rounds, quick=settings.quick, on=threads)
 
 
 def whole_rows(settings: Settings, threads: int) -> Iterator[Row]:
-    """The same in this process, whatever it does with denormals."""
+    """Measure whole rows in this process, with its own treatment of denormals."""
     for kind in KINDS:
         for work in PASSES:
             rows = [
@@ -107,7 +107,7 @@ def row_of(
     half: bool = False,
     units: int = 1,
 ) -> Row:
-    """How many times as fast as contender `name` ours is.
+    """Make the row that says how many times as fast as contender `name` our layer is.
 
     Args:
         timed: what was measured.
@@ -163,7 +163,7 @@ def _summary(rows: list[Row], work: str, threads: int) -> Iterator[Row]:
 
 
 def lengths(settings: Settings, threads: int) -> Iterator[Row]:
-    """Half of a batch is padding: lengths against packed sequences, and against all of it."""
+    """Measure batches that are half padding, beside packed sequences and beside whole rows."""
     shape = QUICK[0] if settings.quick else (100, 32, 128, 128)
     steps, batch, inputs, hidden = shape
     ours, theirs = _pair("LSTM", inputs, hidden)
@@ -203,7 +203,7 @@ def lengths(settings: Settings, threads: int) -> Iterator[Row]:
 
 
 def bf16(settings: Settings, threads: int) -> Iterator[Row]:
-    """LSTM inference with weights and input in bfloat16, against torch in both precisions."""
+    """Measure LSTM inference in bfloat16 beside torch in bfloat16 and float32."""
     for hidden in (8,) if settings.quick else (128, 256, 512):
         shape = (5, 2, hidden, hidden) if settings.quick else (100, 32, hidden, hidden)
         ours, single = _pair("LSTM", hidden, hidden)
@@ -236,7 +236,7 @@ def bf16(settings: Settings, threads: int) -> Iterator[Row]:
 
 
 def _pair(kind: str, inputs: int, hidden: int) -> tuple[nn.Module, nn.Module]:
-    """Ours and torch's, with the same weights."""
+    """Make our layer and torch's with the same weights."""
     torch.manual_seed(0)
     theirs: Any = getattr(nn, kind)(inputs, hidden)
     ours: Any = getattr(elman.nn, kind)(inputs, hidden)
@@ -245,7 +245,7 @@ def _pair(kind: str, inputs: int, hidden: int) -> tuple[nn.Module, nn.Module]:
 
 
 def data(shape: Shape) -> tuple[Tensor, Tensor]:
-    """An input that wants its gradient, and the gradient of the output."""
+    """Draw an input that requires its gradient, and a gradient of the output."""
     steps, batch, inputs, hidden = shape
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(steps, batch, inputs, generator=generator, requires_grad=True)

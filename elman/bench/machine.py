@@ -1,4 +1,4 @@
-"""What the machine is and what it can do: the names and the limits beside every figure."""
+"""The machine: its names, and its limits that stand beside every figure."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ __attribute__((target("avx512bf16"))) float dot(long turns, int one, int other) 
 int has_dots(void) { return 0; }
 #endif
 
-/* Reads `count` numbers, a multiple of STREAMS * LANES, as often as told. */
+/* Reads `count` numbers, a multiple of STREAMS * LANES, as often as asked. */
 float read_all(const float *from, long count, long times) {
     vec sum[STREAMS] = {0}, all = {0};
     for (long t = 0; t < times; t++)
@@ -72,24 +72,24 @@ float read_all(const float *from, long count, long times) {
 """
 
 CHAINS = 12
-"""More than a processor has in flight (latency times units), fewer than it has registers."""
+"""Independent sums: more than a processor has in flight, fewer than it has registers."""
 
 DOTS = 24
-"""The same where registers have 64 bytes: there are 32 of them."""
+"""Independent sums of dot products, where there are 32 registers of 64 bytes."""
 
 BLOCK = 8 * 16
-"""Numbers that a turn of `read_all` takes at most."""
+"""The largest number of values that one turn of `read_all` reads."""
 
 ONES, OPPOSITES = 0x3F803F80, 0x3F80BF80
 """Pairs of bfloat16: (1, 1) and (1, -1), whose dot product leaves a sum as it is."""
 
 TRIES = 5
 SECONDS = 0.1
-"""How long a try takes."""
+"""Seconds that one try takes."""
 
 
 def describe() -> dict[str, Any]:
-    """The machine in names, and what ran on it in versions."""
+    """Return the names of the machine and the versions of the software that ran on it."""
     target = best_target()
     try:
         compiler = build.find_compiler()
@@ -111,7 +111,7 @@ def describe() -> dict[str, Any]:
 
 
 def measure(settings: Settings, threads: int) -> Iterator[Row | Note]:
-    """The rates of multiply-adds and of dot products, and how fast each memory is read."""
+    """Measure the rates of multiply-adds and of dot products, and how fast each memory is read."""
     try:
         rates = {
             "multiply-adds, float32": multiply_add_rate(threads),
@@ -130,7 +130,7 @@ def measure(settings: Settings, threads: int) -> Iterator[Row | Note]:
 
 @functools.cache
 def multiply_add_rate(threads: int) -> float:
-    """Floating-point operations a second (two for a multiply-add) of so many cores, measured once.
+    """Return the floating-point operations a second (a multiply-add is two), measured once.
 
     Raises:
         ElmanError: nothing can be compiled here.
@@ -147,7 +147,7 @@ def multiply_add_rate(threads: int) -> float:
 
 @functools.cache
 def dot_rate(threads: int) -> float | None:
-    """The same of dot products of bfloat16 pairs; None where no kernel could use such.
+    """Return the operations a second of bfloat16 dot products; None where no kernel uses them.
 
     Raises:
         ElmanError: nothing can be compiled here.
@@ -165,7 +165,7 @@ def dot_rate(threads: int) -> float | None:
 
 
 def read_rate(threads: int, size: int, seconds: float = SECONDS) -> float:
-    """Bytes a second read from `size` bytes a thread, over and over.
+    """Return the bytes read a second, where each thread reads `size` bytes again and again.
 
     Raises:
         ElmanError: nothing can be compiled here.
@@ -183,7 +183,7 @@ def read_rate(threads: int, size: int, seconds: float = SECONDS) -> float:
 
 
 def least_seconds(operations: float, threads: int, half: bool = False) -> float | None:
-    """What `operations` take at the full rate, of bfloat16 pairs for `half`; None where unknown."""
+    """Return the seconds that `operations` take at the full rate (`half`: of bfloat16), or None."""
     try:
         rate = dot_rate(threads) if half else None
         return operations / (rate or multiply_add_rate(threads))
@@ -195,15 +195,15 @@ def _program() -> tuple[ctypes.CDLL, int]:
     target = best_target()
     if target is None:
         raise build.NoCompiler("no kernels are made for this processor.")
-    told = {"VECTOR": target.vector, "CHAINS": CHAINS, "DOTS": DOTS}
-    source = "".join(f"#define {name} {value}\n" for name, value in told.items()) + SOURCE
+    values = {"VECTOR": target.vector, "CHAINS": CHAINS, "DOTS": DOTS}
+    source = "".join(f"#define {name} {value}\n" for name, value in values.items()) + SOURCE
     return build.load(source, target.flags), target.vector
 
 
 def _rate(
     threads: int, work: Callable[[ctypes.c_long, int], object], each: float, seconds: float
 ) -> float:
-    """Units a second, `each` a turn, on so many threads: the best of a few tries."""
+    """Return the units of work a second, `each` a turn, on all threads: the best of a few tries."""
     turns = 1
     while (took := _shortest(1, work, turns)) < seconds / 10:
         turns *= 4
@@ -216,7 +216,7 @@ def _shortest(threads: int, work: Callable[[ctypes.c_long, int], object], turns:
 
 
 def _together(threads: int, work: Callable[[ctypes.c_long, int], object], turns: int) -> float:
-    """Seconds for `turns` of work on every thread; C runs outside the interpreter's lock."""
+    """Time `turns` of work on every thread; C runs outside the interpreter's lock."""
     workers = [
         threading.Thread(target=work, args=(ctypes.c_long(turns), me)) for me in range(threads)
     ]
@@ -229,7 +229,7 @@ def _together(threads: int, work: Callable[[ctypes.c_long, int], object], turns:
 
 
 def _places(quick: bool) -> dict[str, int]:
-    """Bytes a thread reads so as to find them in each cache or in none."""
+    """Return the bytes that a thread reads to find them in each cache, and in memory."""
     caches = _caches()
     second, third = caches.get(2, 1 << 20), caches.get(3, 0)
     places = {"L2": second // 2}
@@ -240,7 +240,7 @@ def _places(quick: bool) -> dict[str, int]:
 
 
 def _caches() -> dict[int, int]:
-    """Bytes of each level that holds data, as Linux tells; empty elsewhere."""
+    """Return the bytes of each data cache by level, from Linux; empty on other systems."""
     found = {}
     for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         try:

@@ -1,4 +1,4 @@
-"""Timing in turns: what else the machine does then falls on all contenders alike."""
+"""Timing in turns, so that other work of the machine slows all contenders alike."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from elman.errors import SlowPathWarning
 from elman.kernels import record
 
 Step = Callable[[], Sequence[Tensor]]
-"""One unit of work. What it gives back is compared with what its peers do."""
+"""One unit of work; its results are compared with those of its peers."""
 
 SAMPLE = 5e-3
-"""Seconds that a sample takes at least: shorter work is repeated within it."""
+"""The least seconds of a sample: shorter work is repeated within it."""
 
 PASSES = {"inference": 1, "training": 3}
-"""Products each takes for one of the forward pass: training multiplies by the transposed weights
-and makes their gradient besides."""
+"""Products for each product of the forward pass: training also multiplies by the transposed weights
+and computes the gradient of the weights."""
 
 PATIENCE = 8.0
 """Seconds after which a comparison ends early, once it has `FEWEST` rounds."""
@@ -43,7 +43,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Spread:
-        """That of some values.
+        """Return the median and quartiles of some values.
 
         >>> Spread.of([4.0, 1.0, 2.0, 3.0, 5.0])
         Spread(median=3.0, low=2.0, high=4.0)
@@ -55,19 +55,18 @@ class Spread:
         return cls(median, low, high)
 
     def times(self, factor: float) -> Spread:
-        """The same in another unit."""
+        """Return the spread in another unit."""
         return Spread(self.median * factor, self.low * factor, self.high * factor)
 
 
 @dataclass(frozen=True)
 class Timed:
-    """What a comparison found.
+    """The result of a comparison.
 
     Attributes:
-        seconds: for each contender, a call's seconds in each round.
-        backend: those that the first contender ran on.
-        difference: how far the results of those who do the same lie from the first's, relative
-            RMS.
+        seconds: contender → the seconds of a call in each round.
+        backend: the backends that the first contender ran on.
+        difference: contender → the relative RMS difference of its results from the first's.
     """
 
     seconds: dict[str, list[float]]
@@ -75,11 +74,11 @@ class Timed:
     difference: dict[str, float]
 
     def median(self, name: str) -> float:
-        """Seconds of a call."""
+        """Return the median seconds of a call."""
         return statistics.median(self.seconds[name])
 
     def ratio(self, above: str, below: str) -> Spread:
-        """Time of one over time of another, round by round."""
+        """Return the time of one contender over that of another, round by round."""
         pairs = zip(self.seconds[above], self.seconds[below], strict=True)
         return Spread.of(a / b for a, b in pairs)
 
@@ -134,7 +133,7 @@ def _repeats(step: Step, settings: Settings) -> int:
 
 
 def relative_difference(given: Sequence[Tensor], wanted: Sequence[Tensor]) -> float:
-    """The largest relative RMS difference of tensors that should be equal; 0 without any.
+    """Return the largest relative RMS difference of tensors that should be equal; 0 without any.
 
     >>> relative_difference([torch.full((4,), 1.01)], [torch.ones(4)]) < 0.0101
     True
@@ -149,7 +148,7 @@ def relative_difference(given: Sequence[Tensor], wanted: Sequence[Tensor]) -> fl
 
 
 def multiply_adds(module: nn.Module) -> int:
-    """Those of all products of one step of one row.
+    """Return the multiply-adds of all products of one step of one row.
 
     >>> multiply_adds(nn.LSTM(3, 2))
     40
@@ -158,7 +157,7 @@ def multiply_adds(module: nn.Module) -> int:
 
 
 def operations(work: str, module: nn.Module, rows: int) -> float:
-    """Floating-point operations of all products: two for a multiply-add.
+    """Return the floating-point operations of all products: two for a multiply-add.
 
     Args:
         work: "inference" or "training".
@@ -174,7 +173,7 @@ def operations(work: str, module: nn.Module, rows: int) -> float:
 def step_of(
     work: str, call: Callable[[], Tensor], module: nn.Module, x: Tensor, cotangent: Tensor
 ) -> Step:
-    """A step that computes the output, and in training every gradient: of x and all parameters.
+    """Return a step that computes the output and, in training, the gradients of x and parameters.
 
     Args:
         work: "inference" or "training".

@@ -1,4 +1,4 @@
-"""All that a run gives, gradients too: what one backend is held to another by."""
+"""All results of a run, gradients included, by which backends are compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cells that torch.nn does not have: against Python loops, against scans, and from new."""
+"""Cells that torch.nn does not have, beside Python loops and scans."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from elman.cells.minimal import positive_part
 
 
 class Odd(Cell):
-    """A cell of three states that no paper has, made of what is awkward to differentiate.
+    """A made-up cell of three states, built from operations that are awkward to differentiate.
 
     a, b, d, e = W x + U p
     p' = clamp(a, -2, 2) / (1 + |b|)
@@ -55,7 +55,7 @@ CELLS: dict[str, Callable[[int, int], Cell]] = {
 
 
 def cells(settings: Settings, threads: int) -> Iterator[Row]:
-    """Each against its own loop in Python, and against our plain LSTM for equal arithmetic."""
+    """Measure each cell beside its own loop in Python, and beside our LSTM for equal arithmetic."""
     shape = (5, 2, 3, 8) if settings.quick else (100, 32, 128, 128)
     steps, batch, inputs, hidden = shape
     x, cotangent = data(shape)
@@ -103,13 +103,13 @@ def cells(settings: Settings, threads: int) -> Iterator[Row]:
 
 
 def output(layer: nn.Module, x: Tensor) -> Tensor:
-    """What a layer gives out, without its state."""
+    """Return the outputs of a layer, without its state."""
     y: Tensor = layer(x)[0]
     return y
 
 
 def loop(cell: Cell, x: Tensor) -> Tensor:
-    """The loop that people write."""
+    """Run a cell by the loop that people write."""
     state, outputs = cell.init_state(x.shape[1]), []
     for step in x.unbind(0):
         y, state = cell(step, state)
@@ -118,7 +118,7 @@ def loop(cell: Cell, x: Tensor) -> Tensor:
 
 
 def scan(settings: Settings, threads: int) -> Iterator[Row]:
-    """Cells without a product in the loop, against all steps at once in torch operations."""
+    """Measure cells without a product in the loop beside a scan over all steps at once in torch."""
     shape = (20, 2, 4, 4) if settings.quick else (10_000, 8, 128, 128)
     x, cotangent = data(shape)
     inputs, hidden = shape[2:]
@@ -148,20 +148,20 @@ def scan(settings: Settings, threads: int) -> Iterator[Row]:
 
 
 def scanned_gru(cell: MinGRU, x: Tensor) -> Tensor:
-    """All steps of minGRU at once, in logarithms (Feng et al. 2024, appendix B)."""
+    """Run all steps of minGRU at once, in logarithms (Feng et al. 2024, appendix B)."""
     z, n = cell.W(x).chunk(2, -1)
     return heinsen(-softplus(z), -softplus(-z) + positive_part(n).log())
 
 
 def scanned_lstm(cell: MinLSTM, x: Tensor) -> Tensor:
-    """All steps of minLSTM at once, in logarithms (Feng et al. 2024, appendix B)."""
+    """Run all steps of minLSTM at once, in logarithms (Feng et al. 2024, appendix B)."""
     f, i, n = cell.W(x).chunk(3, -1)
     odds = softplus(-f) - softplus(-i)
     return heinsen(-softplus(odds), -softplus(-odds) + positive_part(n).log())
 
 
 def heinsen(log_a: Tensor, log_b: Tensor) -> Tensor:
-    """h' = a h + b from zero, for all steps at once (Heinsen 2023, arXiv:2311.06281).
+    """Compute h' = a h + b from zero, for all steps at once (Heinsen 2023, arXiv:2311.06281).
 
     >>> a, b = torch.tensor([[0.5], [0.5]]), torch.tensor([[1.0], [3.0]])
     >>> heinsen(a.log(), b.log())

@@ -1,4 +1,4 @@
-"""Others that run recurrences, where they are installed: torch.compile, onnxruntime, JAX."""
+"""Other programs that run recurrences, if installed: torch.compile, onnxruntime, JAX."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GROUP = "peers"
 
 
 def peers(settings: Settings, threads: int) -> Iterator[Row | Note]:
-    """Our LSTM, its plain cell as a layer, against each."""
+    """Measure our LSTM, with its plain cell as a layer, beside each of them."""
     shape = (5, 2, 3, 8) if settings.quick else (100, 32, 128, 128)
     steps, batch, *sizes = shape
     torch.manual_seed(0)
@@ -77,7 +77,7 @@ def _installed(module: str) -> bool:
 
 
 def _onnx(cell: LSTM, x: Tensor, threads: int) -> Step:
-    """The LSTM operator of ONNX, whose gates are i, o, f, c."""
+    """Make a step of the LSTM operator of ONNX, whose gates are i, o, f, c."""
     onnx, runtime = (importlib.import_module(name) for name in ("onnx", "onnxruntime"))
 
     def gates(t: Tensor) -> Any:
@@ -107,7 +107,7 @@ def _onnx(cell: LSTM, x: Tensor, threads: int) -> Step:
 
 
 def _jax(work: str, cell: LSTM, x: Tensor, cotangent: Tensor) -> Step:
-    """`jax.lax.scan` over the step, compiled."""
+    """Make a step of `jax.lax.scan` over the cell, compiled."""
     jax = importlib.import_module("jax")
     numbers = jax.numpy
     given = [numbers.asarray(t.detach().numpy()) for t in (x, *cell.parameters())]

@@ -1,4 +1,4 @@
-"""The ratios as a picture: each a point with its quartiles, beside what it was to reach."""
+"""The ratios as a picture: a point with its quartiles for each, beside its goal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 INK, MUTED, PALE, GRID = "#24405c", "#9aa4ae", "#d5e0ec", "#e8ebee"
 MISSED, GOAL = "#c0392b", "#2e8b57"
 WIDTH, LINE = 10.5, 0.17
-"""Inches of the picture, and of a line of it."""
+"""The width of the picture and the height of a line, in inches."""
 
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -27,10 +27,10 @@ STYLE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Verdana"],
 }
-"""Text stays text, the same every time."""
+"""The style: text stays text, and the same report gives the same file."""
 
 TRAINING = "training"
-"""Work that stands on the right; all other stands on the left."""
+"""The kind of work that stands on the right; all others stand on the left."""
 
 _IDLE = re.compile(
     rb"""
@@ -41,16 +41,16 @@ _IDLE = re.compile(
     """,
     re.MULTILINE | re.VERBOSE,
 )
-"""What an SVG can do without."""
+"""Parts of an SVG that can be left out."""
 
 _WORK = re.compile(f" (inference|{TRAINING})")
 _NOTES = {TIMES: "", OF_PEER: " (less is better)"}
 
 Line = tuple[str, str, str]
-"""What was done, at what size, beside whom: what all points of one line share."""
+"""Work, size and peer, which all points of one line share."""
 
 Bands = dict[tuple[str, str], dict[Line, list[Row]]]
-"""By the kind of work and the unit."""
+"""Lines by the kind of work and the unit."""
 
 Points = Sequence[tuple[int, Row]]
 """Figures and the lines they stand on, counted from the top."""
@@ -58,7 +58,7 @@ Points = Sequence[tuple[int, Row]]
 
 @dataclass(frozen=True)
 class Mark:
-    """How a point looks."""
+    """The look of a point."""
 
     marker: str
     size: float
@@ -66,7 +66,7 @@ class Mark:
     hollow: bool = False
 
     def style(self) -> dict[str, Any]:
-        """As matplotlib is told."""
+        """Return the arguments for matplotlib."""
         return {
             "linestyle": "none",
             "marker": self.marker,
@@ -80,11 +80,11 @@ class Mark:
 ROUND, DIAMOND, SMALL = ("o", 5.0), ("D", 4.0), 2.8
 REACH: dict[str, Any] = {"color": GOAL, "linewidth": 2.0, "solid_capstyle": "butt"}
 ROOM: dict[str, Any] = {"color": PALE, "linewidth": 4.0, "solid_capstyle": "butt"}
-"""Lines: what is to be reached, and from a figure to what the machine allows."""
+"""Lines: the goals, and from a figure to the limit of the machine."""
 
 
 def picture(report: Report, kind: str = "svg") -> bytes:
-    """All ratios of a report as an image: a band for each kind of work, training on the right.
+    """Draw all ratios of a report: a band for each kind of work, training on the right.
 
     Args:
         report: what was measured.
@@ -107,7 +107,7 @@ def picture(report: Report, kind: str = "svg") -> bytes:
 
 
 def _bands(rows: Iterable[Row]) -> Bands:
-    """Rows that differ in threads, denormals, or inference and training on one line."""
+    """Put rows that differ in threads, denormals, inference or training on one line."""
     bands: Bands = {}
     for row in rows:
         if row.unit not in _NOTES or not row.value > 0 or row.work.endswith(", worst"):
@@ -120,7 +120,7 @@ def _bands(rows: Iterable[Row]) -> Bands:
 
 
 def _names(kind: str, lines: Sequence[Line]) -> tuple[str, list[str]]:
-    """A title of what all lines share, and what tells each from the others.
+    """Return a title with all that the lines share, and a label for each with the rest.
 
     >>> _names("LSTM", [("", "1,2", "torch"), ("mean", "2 shapes", "torch")])
     ('LSTM beside torch', ['1,2', 'mean, 2 shapes'])
@@ -161,7 +161,7 @@ def _draw(figure: Figure, bands: Bands, heights: Sequence[float]) -> None:
 
 
 def _sides(lines: dict[Line, list[Row]]) -> dict[bool, list[tuple[int, Row]]]:
-    """The points on the left and on the right."""
+    """Return the points on the left and on the right."""
     sides: dict[bool, list[tuple[int, Row]]] = {}
     for place, rows in enumerate(lines.values()):
         for row in rows:
@@ -170,7 +170,7 @@ def _sides(lines: dict[Line, list[Row]]) -> dict[bool, list[tuple[int, Row]]]:
 
 
 def _points(axes: Axes, here: Points, most: int) -> None:
-    """Figures with quartiles, their goals, and how far the machine would let them go."""
+    """Draw figures with quartiles, their goals and the limits of the machine."""
     rooms = [
         (row.value, at, row.allowed, at)
         for at, row in here
@@ -189,7 +189,7 @@ def _points(axes: Axes, here: Points, most: int) -> None:
 
 
 def _lines(axes: Axes, ends: Iterable[tuple[float, ...]], style: dict[str, Any]) -> None:
-    """Straight lines, each from x, y to x, y, all in one path."""
+    """Draw straight lines, each from x, y to x, y, in one path."""
     xs, ys = [], []
     for x, y, to_x, to_y in ends:
         xs += [x, to_x, math.nan]
@@ -205,7 +205,7 @@ def _mark(row: Row, most: int) -> Mark:
 
 
 def _dress(axes: Axes, labels: Sequence[str]) -> None:
-    """Scales, ticks and a line at 1."""
+    """Set scales and ticks, and draw a line at 1."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     axes.set_yticks(range(len(labels)), labels)
@@ -227,7 +227,7 @@ def _dress(axes: Axes, labels: Sequence[str]) -> None:
 
 
 def _head(axes: Axes, title: str) -> None:
-    """A title that begins at the edge of the picture, above the labels."""
+    """Draw a title that begins at the edge of the picture, above the labels."""
     from matplotlib.transforms import blended_transform_factory
 
     assert axes.figure is not None
@@ -245,7 +245,7 @@ def _head(axes: Axes, title: str) -> None:
 
 
 def _legend(figure: Figure, most: int) -> None:
-    """What the marks mean."""
+    """Draw the legend of the marks."""
     from matplotlib.lines import Line2D
 
     marks = {

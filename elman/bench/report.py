@@ -1,4 +1,4 @@
-"""What was measured: rows, what they were to reach, and how they read."""
+"""The report of a benchmark: rows, their goals, and their form in text and JSON."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 FORMAT = 2
-"""Of the JSON; a reader refuses others."""
+"""The format number of the JSON; a reader refuses others."""
 
 TIMES, OF_PEER = "×", "of the peer's"
-"""The two ratios: the peer's time over ours, and what ours takes of what the peer takes."""
+"""The two ratios: the peer's time over ours, and our share of what the peer takes."""
 
 FLUSHED = ", denormals flushed"
-"""Ends the peer's name where torch was told to take denormals for zero."""
+"""The end of a peer's name where torch takes denormals for zero."""
 
 COLUMNS = (
     "work",
@@ -35,13 +35,13 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Goal:
-    """What a figure is to reach: at least or at most a number."""
+    """The goal of a figure: at least or at most a number."""
 
     sign: str
     number: float
 
     def reached(self, value: float) -> bool:
-        """Whether `value` does.
+        """Return true if `value` reaches the goal.
 
         >>> Goal("≥", 2.0).reached(1.9), Goal("≤", 2.0).reached(1.9)
         (False, True)
@@ -51,7 +51,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Row:
-    """One figure.
+    """One figure, with the work it measures.
 
     Attributes:
         group: the group it belongs to.
@@ -89,18 +89,18 @@ class Row:
 
     @property
     def reached(self) -> bool | None:
-        """Whether the goal was reached; None without one."""
+        """True if the goal was reached; None without one."""
         return None if self.goal is None else self.goal.reached(self.value)
 
     @property
     def beyond(self) -> bool:
-        """Whether the goal was missed and would be even at the machine's multiply-add rate."""
+        """True if the goal was missed and is out of reach at the machine's multiply-add rate."""
         if self.goal is None or self.allowed is None:
             return False
         return not (self.reached or self.goal.reached(self.allowed))
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data, numbers that are none left out."""
+        """Return plain data; NaN and infinite numbers become None."""
         found = asdict(self) | {"reached": self.reached}
         return {
             key: None if isinstance(value, float) and not math.isfinite(value) else value
@@ -109,7 +109,7 @@ class Row:
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> Row:
-        """The row that `to_json` wrote."""
+        """Make the row that `to_json` wrote."""
         goal = found["goal"] and Goal(**found["goal"])
         value = math.nan if found["value"] is None else found["value"]
         return cls(
@@ -117,7 +117,7 @@ class Row:
         )
 
     def texts(self) -> list[str]:
-        """One text for each of `COLUMNS`."""
+        """Return one text for each of `COLUMNS`."""
         size = _bytes if self.group == "memory" else _time
         unit = self.unit if self.unit == TIMES else f" {self.unit}"
         spread = "" if self.low is None or self.high is None else f"{self.low:.3g}–{self.high:.3g}"
@@ -146,7 +146,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Note:
-    """Why something was not measured."""
+    """The reason why something was not measured."""
 
     group: str
     text: str
@@ -154,7 +154,7 @@ class Note:
 
 @dataclass
 class Report:
-    """Everything of one session.
+    """All rows and notes of one session.
 
     Attributes:
         machine: what it was measured on.
@@ -173,7 +173,7 @@ class Report:
 
     @property
     def heading(self) -> str:
-        """The machine in a line."""
+        """The machine, in one line."""
         m = self.machine
         return (
             f"{m['cpu']}, {m['cores']} cores, {m['target']} kernels, torch {m['torch']}, "
@@ -181,21 +181,21 @@ class Report:
         )
 
     def groups(self) -> list[str]:
-        """Names of the groups with rows or notes, in order."""
+        """Return the names of the groups with rows or notes, in order."""
         return list(dict.fromkeys([r.group for r in self.rows] + [n.group for n in self.notes]))
 
     def table(self, group: str) -> tuple[list[str], list[list[str]]]:
-        """Headings and lines of a group, without the columns that it does not use."""
+        """Return headings and lines of a group, without the columns that it does not use."""
         lines = [row.texts() for row in self.rows if row.group == group]
         used = [i for i in range(len(COLUMNS)) if any(line[i] for line in lines)]
         return [COLUMNS[i] for i in used], [[line[i] for i in used] for line in lines]
 
     def left_out(self, group: str) -> list[str]:
-        """What was not measured in a group, and why."""
+        """Return what was not measured in a group, and why."""
         return [note.text for note in self.notes if note.group == group]
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data."""
+        """Return plain data."""
         return {
             "format": FORMAT,
             "machine": self.machine,
@@ -208,7 +208,7 @@ class Report:
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> Report:
-        """The report that `to_json` wrote.
+        """Make the report that `to_json` wrote.
 
         Raises:
             ValueError: another format.
@@ -226,7 +226,7 @@ class Report:
 
 
 def markdown(report: Report) -> str:
-    """The machine and a table for each group, for a page."""
+    """Return the machine and a table for each group, as Markdown."""
     lines = [f"{report.heading}."]
     for group in report.groups():
         lines += ["", f"### {group}"]

@@ -1,4 +1,4 @@
-"""One session of measuring: which groups there are, and how Ctrl-C ends it."""
+"""A session of the benchmark: its groups, and how Ctrl-C ends it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Measure = Callable[[Settings, int], Iterator[Row | Note] | Iterator[Row]]
 
 @dataclass(frozen=True)
 class Group:
-    """A part of the benchmark that can be asked for by name.
+    """A part of the benchmark with a name.
 
     Attributes:
-        measure: makes its rows.
-        every_thread_count: whether it is repeated for each number of threads.
+        measure: yields its rows.
+        every_thread_count: true if it is repeated for each number of threads.
     """
 
     measure: Measure
@@ -51,7 +51,7 @@ GROUPS: dict[str, Group] = {
 
 
 def check_groups(names: Sequence[str]) -> list[str]:
-    """The names in the order of `GROUPS`, all of them for none.
+    """Return the names in the order of `GROUPS`; all of them when `names` is empty.
 
     Raises:
         InputError: no group of that name; the message has the nearest.
@@ -68,17 +68,17 @@ def run(
     threads: Sequence[int] = (2, 1),
     tell: Callable[[Row | Note], object] = lambda _: None,
 ) -> Report:
-    """Measure.
+    """Measure groups of the benchmark.
 
     Args:
         groups: names from `GROUPS`; all when empty.
-        settings: how thoroughly.
+        settings: how thoroughly to measure.
         threads: numbers of threads, one after another.
         tell: called with each row or note when it is there.
 
     Returns:
-        All rows; after Ctrl-C those there were, with `interrupted`; a group that broke off is
-        among the `failures`.
+        All rows. After Ctrl-C it holds the rows so far, and `interrupted` is true. A group that
+        failed is among the `failures`.
 
     Raises:
         InputError: no such group.

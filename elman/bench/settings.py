@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Settings:
-    """How thoroughly to measure.
+    """The settings that say how thoroughly to measure.
 
     Attributes:
-        rounds: turns of every contender.
+        rounds: how often each contender is timed.
         quick: tiny sizes, to see that everything runs; the figures mean nothing.
-        flush_denormal: layers also against torch with `torch.set_flush_denormal(True)`.
-        compile: also against `torch.compile`, which takes minutes to compile.
+        flush_denormal: compare layers also with torch after `torch.set_flush_denormal(True)`.
+        compile: compare also with `torch.compile`, which takes minutes to compile.
     """
 
     rounds: int = 21

@@ -1,4 +1,4 @@
-"""One step at a time from Python, as a model on a live stream runs."""
+"""Single steps called from Python, as a model on a live stream runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STEPS = 200
 
 
 def stream(settings: Settings, threads: int) -> Iterator[Row]:
-    """LSTM and GRU against torch's cells called one step after another."""
+    """Measure LSTM and GRU step by step, beside torch's cells called in the same way."""
     steps = 3 if settings.quick else STEPS
     for kind in ("LSTM", "GRU"):
         for hidden in (8,) if settings.quick else (64, 128, 256, 512):

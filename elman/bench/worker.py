@@ -24,7 +24,7 @@ from elman.errors import RunFailed
 
 
 def job(name: str, environment: dict[str, str] | None = None, **arguments: Any) -> dict[str, Any]:
-    """The one result of a job.
+    """Run a job in a process of its own and return its one result.
 
     Raises:
         RunFailed: the process ended badly; the message has its last line.
@@ -34,7 +34,7 @@ def job(name: str, environment: dict[str, str] | None = None, **arguments: Any) 
 
 
 def rows(name: str, **arguments: Any) -> Iterator[Row]:
-    """The rows of a job, as it finds them.
+    """Run a job in a process of its own and yield its rows.
 
     Raises:
         RunFailed: the process ended badly; the message has its last line.
@@ -127,6 +127,6 @@ JOBS: dict[str, Callable[..., Iterator[dict[str, Any]]]] = {
 
 
 def main() -> None:
-    """In the process: do the job that the command line names, with its arguments as JSON."""
+    """Run the job that the command line names, with its arguments as JSON."""
     for result in JOBS[sys.argv[1]](**json.loads(sys.argv[2])):
         print(json.dumps(result), flush=True)

@@ -119,7 +119,7 @@ def test_ctrl_c_ends_with_what_there_is(tmp_path):
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
-    assert stderr.splitlines()[-1] == "Stopped: these are the figures there were."
+    assert stderr.splitlines()[-1] == "Stopped: these are the figures so far."
     assert "reading memory" in stdout
     report = checked(json.loads(kept.read_text()))
     assert report["interrupted"]
