@@ -186,7 +186,7 @@ def _damaged(path: Path, error: Exception) -> InputError:
     return InputError(f"The gzip data is {what}.", file=path, fix="Fetch the file again.")
 
 
-def encoding_of(path: Path, told: str | None = None) -> str:
+def encoding_of(path: Path, given_encoding: str | None = None) -> str:
     """Return the encoding of a text file: the given one, or the one found in the whole file.
 
     UTF-8, UTF-16 and UTF-32 with a byte order mark, and UTF-16 without, are recognised. For other
@@ -196,13 +196,13 @@ def encoding_of(path: Path, told: str | None = None) -> str:
     Raises:
         InputError: there is no such encoding, the file is empty, or it is not text.
     """
-    if told is not None:
+    if given_encoding is not None:
         try:
-            name = codecs.lookup(told).name
+            name = codecs.lookup(given_encoding).name
         except LookupError:
             raise InputError(
-                f"There is no encoding {told!r}.",
-                fix=nearest(told, ["utf-8", "utf-16", "latin-1", "cp1252", "ascii"]),
+                f"There is no encoding {given_encoding!r}.",
+                fix=nearest(given_encoding, ["utf-8", "utf-16", "latin-1", "cp1252", "ascii"]),
             ) from None
         return "utf-8-sig" if name == "utf-8" else name
     decoder = codecs.getincrementaldecoder("utf-8")()

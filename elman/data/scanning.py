@@ -118,7 +118,7 @@ def _batches(
 
 
 def _types(
-    head: delimited.Header, columns: list[str], told: Mapping[str, str]
+    head: delimited.Header, columns: list[str], given: Mapping[str, str]
 ) -> dict[str, pa.DataType]:
     import pyarrow as pa
 
@@ -126,7 +126,7 @@ def _types(
     first = pa.Table.from_batches([next(_batches(head, strings, ()))])
     found: dict[str, pa.DataType] = {}
     for name in columns:
-        kind = told.get(name)
+        kind = given.get(name)
         if kind is None:
             if kinds.numbers_in(first[name]) is not None:
                 kind = "number"
@@ -210,7 +210,7 @@ def _json(
                         pa.array([record.get(field.name)], type=field.type)
                     except (pa.ArrowInvalid, pa.ArrowTypeError):
                         raise InputError(
-                            f"The value is no {field.type}, as those before it are.",
+                            f"The value is no {field.type}, but the values before it are.",
                             file=path,
                             row=number,
                             column=field.name,

@@ -68,7 +68,7 @@ def split(
     if shares.shape != (3,) or (shares < 0).any() or shares[0] <= 0:
         raise InputError(
             f"A split needs three fractions, train, valid and test, not {tuple(fractions)}.",
-            fix="Write (0.8, 0.1, 0.1), say; train must be above 0.",
+            fix="Write, for example, (0.8, 0.1, 0.1); train must be above 0.",
         )
     if by not in WAYS:
         raise InputError(f"There is no split by {by!r}.", fix=nearest(by, WAYS))
@@ -97,7 +97,7 @@ def _values(rows: Table | int, by: str, column: str | ArrayLike | None) -> NDArr
         raise InputError(f"A split by {by} needs a column.", fix="Pass column=.")
     if isinstance(column, str):
         if isinstance(rows, int):
-            raise InputError("A column's name says nothing without a table.", fix="Pass values.")
+            raise InputError("The name of a column needs a table.", fix="Pass values.")
         # Words sort by their letters, so times are recognised first.
         words = rows.kinds.get(column) in ("text", "category")
         kind: Kind | None = "category" if by != "time" else "time" if words else None

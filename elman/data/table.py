@@ -96,7 +96,11 @@ class Table:
         wrong = np.isinf(values) if allow_missing else ~np.isfinite(values)
         if wrong.any():
             row = int(np.argmax(wrong))
-            what = "A value is missing." if np.isnan(values[row]) else f"{values[row]} is no value."
+            what = (
+                "A value is missing."
+                if np.isnan(values[row])
+                else f"{values[row]} is not a finite number."
+            )
             raise self.refuse(what, row, name, "Fill it in, or take the row out.")
         return values
 

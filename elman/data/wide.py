@@ -30,8 +30,8 @@ def series_from_wide(table: Table) -> Table:
     numeric = [name for name, kind in table.kinds.items() if kind == "number"]
     if len(names) > 1 or not numeric:
         raise InputError(
-            "A table with one series a row has one column of names and else numbers; this one "
-            f"has {len(names)} columns that are not of numbers: {', '.join(names[:5])}.",
+            "A table with one series a row has one column of names, and numbers in all others; "
+            f"this one has {len(names)} columns that are not of numbers: {', '.join(names[:5])}.",
             file=table.source,
         )
     values = table.frame[numeric].to_numpy(dtype=np.float64)

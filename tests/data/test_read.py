@@ -241,7 +241,9 @@ def test_text_or_nan_among_numbers_names_file_row_and_column(tmp_path: Path) -> 
     assert refused(numeric.numbers, "y").startswith(
         f"{tmp_path / 'b.csv'}, row 3, column 'y': A value is missing."
     )
-    assert "row 4, column 'y': inf is no value" in refused(numeric.numbers, "y", allow_missing=True)
+    assert "row 4, column 'y': inf is not a finite number" in refused(
+        numeric.numbers, "y", allow_missing=True
+    )
     assert "row 2, column 'y'" in refused(numeric.take([1]).numbers, "y").replace("row 3", "row 2")
     assert refused(read(pd.DataFrame({"x": [1.0, None]})).numbers, "x").startswith("row 2, column")
 
