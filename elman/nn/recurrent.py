@@ -6,8 +6,10 @@ this layer only says what each run is given: which input, which weights, which m
 
 from __future__ import annotations
 
+import copy
+import itertools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,10 +18,12 @@ from torch import Tensor, nn
 from elman.cells import make
 from elman.cells.base import Cell, State
 from elman.errors import InputError
-from elman.kernels import SequenceError, run
+from elman.kernels import SequenceError
 from elman.kernels.sequence import as_lengths
 from elman.nn.dropout import dropped_weights, locked, probability, zoneout
-from elman.nn.stream import Join, LayerStream, mixed_by
+from elman.nn.masking import blank, valid_steps
+from elman.nn.stack import Join, OneWay, check_input, highway, run_layers, swapped
+from elman.nn.stream import LayerStream
 
 LayerState = tuple[State, ...]
 """The state of a `Recurrent`: a cell's state for each layer and direction, forward first."""
@@ -187,54 +191,42 @@ class Recurrent(nn.Module):
         Raises:
             SequenceError: a shape, type or range is wrong; the message says which.
         """
-        x, reset = self._time_first(x, reset)
+        weight = next((p for p in self.parameters() if p.is_floating_point()), x)
+        first = self.batch_first
+        check_input("x", x, reset, weight, input_size=self.input_size, batch_first=first)
+        x = swapped(x, first)
         if lengths is not None:
             lengths = as_lengths(lengths).to(x.device)
+            if self.residual or self.highway:
+                x = blank(x, valid_steps(lengths, len(x)).t())
         if state is not None:
             state = self._whole_state(state)
-        if lengths is not None and (self.residual or self.highway):
-            x = _without_padding(x, lengths)
 
-        x = self._dropped(x, self.input_dropout)
-        final: list[State] = []
-        history: list[State | None] = []
-        gates = iter(self.gates)
-        for layer in range(self.num_layers):
-            inputs = self._dropped(x, self.dropout) if layer else x
-            outputs = []
-            for direction in range(self.directions):
-                cell = self._cell(layer, direction)
-                weights = None
-                if self.training and self.recurrent_dropout:
-                    weights = dropped_weights(cell, self.recurrent_dropout)
-                result = run(
-                    cell,
-                    inputs,
-                    state=None if state is None else state[len(final)],
-                    lengths=lengths,
-                    reset=reset,
-                    reverse=direction == 1,
-                    hold=zoneout(cell, self.zoneout, inputs, self.training),
-                    return_states=return_states,
-                    weights=weights,
-                    keep_every=self.keep_every,
-                )
-                outputs.append(result.output)
-                final.append(result.state)
-                history.append(result.states)
-            y = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
-            if self._joined[layer]:
-                if self.residual:
-                    y = y + x
-                elif self.highway:
-                    t = torch.sigmoid(next(gates)(x))
-                    y = t * y + (1 - t) * x
-            x = y
+        def one_way(layer: int, direction: int) -> OneWay:
+            cell = self._cell(layer, direction)
+            weights = None
+            if self.training and self.recurrent_dropout:
+                weights = dropped_weights(cell, self.recurrent_dropout)
+            hold = zoneout(cell, self.zoneout, x, self.training)
+            return OneWay(cell, direction == 1, weights, hold)
 
+        found = run_layers(
+            self._dropped(x, self.input_dropout),
+            one_way,
+            num_layers=self.num_layers,
+            directions=self.directions,
+            state=state,
+            between=(lambda y: self._dropped(y, self.dropout)) if self.dropout else None,
+            joins=self._joins(self.gates),
+            lengths=lengths,
+            reset=None if reset is None else swapped(reset, first),
+            return_states=return_states,
+            keep_every=self.keep_every,
+        )
+        output, final = swapped(found.output, first), tuple(found.state)
         if not return_states:
-            return self._as_given(x), tuple(final)
-        states = tuple(tuple(self._as_given(s) for s in part or ()) for part in history)
-        return self._as_given(x), tuple(final), states
+            return output, final
+        return output, final, tuple(tuple(swapped(s, first) for s in p) for p in found.states)
 
     def stream(self, batch: int = 1) -> LayerStream:
         """The layer step by step, in constant memory, as in evaluation mode.
@@ -255,13 +247,6 @@ class Recurrent(nn.Module):
         >>> torch.allclose(y, layer(x)[0], atol=1e-6), stream.backend
         (True, 'cpu')
         """
-        gates = iter(self.gates)
-        joins: list[Join | None] = [None] * self.num_layers
-        for layer in range(self.num_layers):
-            if self._joined[layer] and self.residual:
-                joins[layer] = torch.add
-            elif self._joined[layer] and self.highway:
-                joins[layer] = mixed_by(next(gates))
         return LayerStream(
             self,
             [(self._at(i), None) for i in range(len(self.cells))],
@@ -269,7 +254,7 @@ class Recurrent(nn.Module):
             pack=tuple,
             unpack=self._whole_state,
             hold=self.zoneout,
-            joins=joins,
+            joins=self._joins(copy.deepcopy(self.gates).requires_grad_(False)),
         )
 
     def _whole_state(self, state: Sequence[State | None]) -> Sequence[State | None]:
@@ -298,31 +283,12 @@ class Recurrent(nn.Module):
             return locked(x, p, self.training)
         return nn.functional.dropout(x, p, self.training)
 
-    def _as_given(self, t: Tensor) -> Tensor:
-        return t.transpose(0, 1) if self.batch_first else t
-
-    def _time_first(self, x: Tensor, reset: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        axes = "(batch, time, features)" if self.batch_first else "(time, batch, features)"
-        if x.dim() != 3:
-            raise SequenceError(f"x must be {axes}, got {x.dim()} axes: {tuple(x.shape)}.")
-        if x.shape[-1] != self.input_size:
-            raise SequenceError(
-                f"x {tuple(x.shape)} has {x.shape[-1]} features on its last axis, the layer takes "
-                f"input_size={self.input_size}."
-            )
-        weight = next((p for p in self.parameters() if p.is_floating_point()), x)
-        if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
-            raise SequenceError(
-                f"x is {x.dtype} and the weights are {weight.dtype}.",
-                fix=f"Use x.to({weight.dtype}) or layer.to({x.dtype}).",
-            )
-        if reset is not None and reset.shape != x.shape[:2]:
-            raise SequenceError(
-                f"reset must be {tuple(x.shape[:2])}, laid out as x is, got {tuple(reset.shape)}."
-            )
-        if self.batch_first:
-            return x.transpose(0, 1), None if reset is None else reset.transpose(0, 1)
-        return x, reset
+    def _joins(self, gates: nn.ModuleList) -> list[Join | None] | None:
+        """Return for each layer what joins its output and its input; None if nothing does."""
+        if not (self.residual or self.highway):
+            return None
+        made: Iterator[Join] = map(highway, gates) if self.highway else itertools.repeat(torch.add)
+        return [next(made) if joined else None for joined in self._joined]
 
 
 def _cells(
@@ -367,8 +333,3 @@ def _rates(zoneout: float | Sequence[float], cell: Cell) -> tuple[float, ...]:
             f"got {len(rates)}."
         )
     return tuple(probability("zoneout", rate) for rate in rates)
-
-
-def _without_padding(x: Tensor, lengths: Tensor) -> Tensor:
-    valid = torch.arange(x.shape[0], device=x.device)[:, None] < lengths
-    return torch.where(valid[..., None], x, torch.zeros_like(x))

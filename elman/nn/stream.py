@@ -25,9 +25,7 @@ from elman.kernels.sequence import Hold
 from elman.kernels.stream import CellStream
 from elman.nn.dropout import LockedDropout
 from elman.nn.pooling import Pooling
-
-Join = Callable[[Tensor, Tensor], Tensor]
-"""What is made of a layer's output and its input."""
+from elman.nn.stack import Join
 
 _ALONG = (nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.GLU)
 _ACROSS = (nn.MultiheadAttention, nn.Softmax2d)
@@ -146,17 +144,6 @@ class Stream:
         raise NotImplementedError
 
 
-def mixed_by(gate: nn.Module) -> Join:
-    """A highway: y and x mixed by a gate of x, which is copied."""
-    own = copy.deepcopy(gate).requires_grad_(False)
-
-    def join(y: Tensor, x: Tensor) -> Tensor:
-        t = torch.sigmoid(own(x))
-        return t * y + (1 - t) * x
-
-    return join
-
-
 class LayerStream(Stream):
     """A stack of cells on a stream; `layer.stream()` makes one.
 
@@ -182,7 +169,7 @@ class LayerStream(Stream):
         pack: Callable[[list[State]], Any],
         unpack: Callable[[Any], Sequence[State | None]],
         hold: Hold | None = None,
-        joins: Sequence[Join | None] = (),
+        joins: Sequence[Join | None] | None = None,
     ) -> None:
         if layer.bidirectional:
             raise InputError(
@@ -198,7 +185,7 @@ class LayerStream(Stream):
         slow = [cell for cell in self._cells if cell.backend == "reference"]
         told = (slow or self._cells)[0]
         self.backend, self.reason = told.backend, told.reason
-        self._joins = list(joins) or [None] * len(self._cells)
+        self._joins = joins or [None] * len(self._cells)
         self._pack, self._unpack = pack, unpack
         alone = len(self._cells) == 1 and self._joins[0] is None
         # Bound past this class: a call more would show.

@@ -26,9 +26,10 @@ from torch.nn.utils.rnn import PackedSequence
 from elman import cells
 from elman.cells.base import Cell
 from elman.errors import InputError, nearest
-from elman.kernels import SequenceError, run, transforms
+from elman.kernels import SequenceError, transforms
 from elman.kernels.dispatch import Choice, announce, forced
 from elman.kernels.program import lent
+from elman.nn.stack import OneWay, check_input, run_layers, swapped
 from elman.nn.stream import LayerStream
 
 _ARGUMENTS = (
@@ -149,7 +150,7 @@ class _Extended(nn.RNNBase):
         Raises:
             SequenceError: a shape, type or range is wrong; the message says which.
         """
-        self._check(input, hx)
+        self._check(input, hx, reset)
         if lengths is None and reset is None and not return_states and self._fits_torch(input):
             announce(Choice("torch", "torch.nn's own call", type(self).__name__))
             return self._torch.forward(self, input, hx)
@@ -242,29 +243,19 @@ class _Extended(nn.RNNBase):
         return data.device.type == "cpu" and plain and not torch.is_autocast_enabled("cpu")
 
     def _run_batched(self, input: Tensor, hx: Any, reset: Tensor | None, **call: Any) -> Any:
-        if reset is not None and reset.shape != input.shape[:2]:
-            raise SequenceError(
-                f"reset must be {tuple(input.shape[:2])}, laid out as the input is, "
-                f"got {tuple(reset.shape)}."
-            )
-        if not self.batch_first:
-            return self._run(input, hx, reset=reset, **call)
-        reset = None if reset is None else reset.transpose(0, 1)
-        output, hidden, states = self._run(input.transpose(0, 1), hx, reset=reset, **call)
-        return output.transpose(0, 1), hidden, _each(lambda s: s.transpose(1, 2), states)
+        first = self.batch_first
+        reset = None if reset is None else swapped(reset, first)
+        output, hidden, states = self._run(swapped(input, first), hx, reset=reset, **call)
+        if first:
+            states = _each(lambda s: s.transpose(1, 2), states)
+        return swapped(output, first), hidden, states
 
     def _run_unbatched(
         self, input: Tensor, hx: Any, lengths: Any, reset: Tensor | None, **call: Any
     ) -> Any:
         if lengths is not None:
             raise SequenceError("lengths are those of a batch's rows; this input has no batch.")
-        if reset is not None:
-            if reset.shape != input.shape[:1]:
-                raise SequenceError(
-                    f"reset must be (time={input.shape[0]},) for an input without a batch, "
-                    f"got {tuple(reset.shape)}."
-                )
-            reset = reset[:, None]
+        reset = None if reset is None else reset[:, None]
         hx = _each(lambda h: h[:, None], hx)
         output, hidden, states = self._run(input[:, None], hx, lengths=None, reset=reset, **call)
         return output[:, 0], _each(lambda h: h[:, 0], hidden), _each(lambda s: s[:, :, 0], states)
@@ -295,31 +286,31 @@ class _Extended(nn.RNNBase):
         return PackedSequence(kept, batch_sizes, order, back), hidden, states
 
     def _run(self, x: Tensor, hx: Any, *, return_states: bool, **call: Any) -> Any:
-        """Layer by layer; time first, batched, `hx` in torch.nn's form."""
-        parts = None if hx is None else hx if isinstance(hx, tuple | list) else (hx,)
-        final: list[tuple[Tensor, ...]] = []
-        history: list[tuple[Tensor, ...]] = []
-        for layer in range(self.num_layers):
-            if layer and self.dropout:
-                x = nn.functional.dropout(x, self.dropout, self.training)
-            cell = self._cells[min(layer, 1)]
-            outputs = []
-            for direction in range(1 + self.bidirectional):
-                result = run(
-                    cell,
-                    x,
-                    weights=self._weights(layer, direction),
-                    keep_every=self.keep_every,
-                    state=None if parts is None else tuple(p[len(final)] for p in parts),
-                    reverse=direction == 1,
-                    return_states=return_states,
-                    **call,
-                )
-                outputs.append(result.output)
-                final.append(result.state)
-                history.append(result.states or ())
-            x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
-        return x, self._stacked(final), self._stacked(history) if return_states else None
+        """Run the stack on `x` `(T, B, F)`; `hx`, the final state and all states as in torch.nn."""
+        state = None
+        if hx is not None:
+            parts = hx if isinstance(hx, tuple | list) else (hx,)
+            state = [tuple(part[k] for part in parts) for k in range(len(parts[0]))]
+        found = run_layers(
+            x,
+            self._one_way,
+            num_layers=self.num_layers,
+            directions=1 + self.bidirectional,
+            state=state,
+            between=self._dropped if self.dropout else None,
+            return_states=return_states,
+            keep_every=self.keep_every,
+            **call,
+        )
+        states = self._stacked(found.states) if return_states else None
+        return found.output, self._stacked(found.state), states
+
+    def _one_way(self, layer: int, direction: int) -> OneWay:
+        weights = self._weights(layer, direction)
+        return OneWay(self._cells[min(layer, 1)], direction == 1, weights)
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(x, self.dropout, self.training)
 
     def _weights(self, layer: int, direction: int) -> dict[str, Tensor]:
         end = _end(layer, direction)
@@ -332,30 +323,25 @@ class _Extended(nn.RNNBase):
         )
         return stacked if self.mode == "LSTM" else stacked[0]
 
-    def _check(self, input: Tensor | PackedSequence, hx: Any) -> None:
-        data = input.data if isinstance(input, PackedSequence) else input
-        name = type(self).__name__
-        if isinstance(input, PackedSequence):
-            batch: int | None = int(input.batch_sizes[0])
-        elif input.dim() not in (2, 3):
-            raise SequenceError(
-                f"{name} takes an input of 3 axes {self._axes()}, or of 2 (time, input_size) "
-                f"without a batch, got {input.dim()}: {tuple(input.shape)}."
-            )
-        else:
-            batch = None if input.dim() == 2 else input.shape[0 if self.batch_first else 1]
-        if data.shape[-1] != self.input_size:
-            raise SequenceError(
-                f"The last axis of the input {tuple(data.shape)} must be "
-                f"input_size={self.input_size}, got {data.shape[-1]}."
-            )
-        weight = self.weight_ih_l0
-        if data.dtype != weight.dtype and not torch.is_autocast_enabled(data.device.type):
-            raise SequenceError(
-                f"The input is {data.dtype}, the weights are {weight.dtype}.",
-                fix=f"Use input.to({weight.dtype}) or model.to({data.dtype}).",
-            )
+    def _check(self, input: Tensor | PackedSequence, hx: Any, reset: Tensor | None) -> None:
+        # A reset with a PackedSequence is refused where that is run.
+        x, placed = (input.data, None) if isinstance(input, PackedSequence) else (input, reset)
+        weight: Any = self.weight_ih_l0
+        check_input(
+            "input",
+            x,
+            placed,
+            weight,
+            input_size=self.input_size,
+            batch_first=self.batch_first,
+            unbatched=True,
+        )
         if hx is not None:
+            batch: int | None = None
+            if isinstance(input, PackedSequence):
+                batch = int(input.batch_sizes[0])
+            elif input.dim() == 3:
+                batch = input.shape[0 if self.batch_first else 1]
             self._check_state(hx, batch)
 
     def _check_state(self, hx: Any, batch: int | None) -> None:
@@ -386,9 +372,6 @@ class _Extended(nn.RNNBase):
                         f"{what} must be ({form}): axis {i} ({axis}) is {h.shape[i]}, expected "
                         f"{expected}. A state has this form whatever batch_first is."
                     )
-
-    def _axes(self) -> str:
-        return "(batch, time, input_size)" if self.batch_first else "(time, batch, input_size)"
 
 
 class RNN(_Extended):
