@@ -1,4 +1,4 @@
-"""Writes docs/cells/: a page for each cell and one for the initialisers, from their docstrings.
+"""Write docs/cells/: a page for each cell and one for the initialisers, from their docstrings.
 
     python docs/cells.py
 
@@ -20,7 +20,7 @@ FOLDER = Path(__file__).with_name("cells")
 
 
 def page(name: str) -> str:
-    """The page of the cell called `name`."""
+    """Return the page of the cell called `name`."""
     cls = CELLS[name]
     text, options = split(inspect.cleandoc(cls.__doc__ or ""))
     summary, equation, *rest = text.split("\n\n")
@@ -53,7 +53,7 @@ COMMON = {
 
 
 def split(doc: str) -> tuple[str, list[tuple[str, str]]]:
-    """The prose of a docstring without its examples, and its `Args:` as (name, meaning)."""
+    """Return the prose of a docstring without its examples, and its `Args:` as (name, meaning)."""
     doc = re.sub(r"\n\n>>>.*", "", doc, flags=re.S)
     text, _, args = doc.partition("\n\nArgs:\n")
     found = re.findall(r"^ {4}(\w[\w, ]*): (.*(?:\n {8}.*)*)", args, re.M)
@@ -63,12 +63,12 @@ def split(doc: str) -> tuple[str, list[tuple[str, str]]]:
 
 
 def joined(paragraph: str) -> str:
-    """A paragraph on one line."""
+    """Return a paragraph on one line."""
     return re.sub(r"\s+", " ", paragraph).strip()
 
 
 def example(name: str) -> str:
-    """Five steps of the cell by hand, and what the docstring shows of it."""
+    """Return code that takes five steps of the cell, and the examples of its docstring."""
     cls = CELLS[name]
     shown = "".join(
         one.source + "".join(f"# {line}\n" for line in one.want.splitlines())
@@ -88,7 +88,7 @@ assert output.shape == (2, cell.output_size)
 
 
 def index() -> str:
-    """The list of cells."""
+    """Return the page that lists the cells."""
     rows = []
     for name, cls in CELLS.items():
         summary = joined(inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0])
@@ -103,14 +103,14 @@ def index() -> str:
             "",
             "A cell is one step of a recurrence: `forward(x, state) -> (output, new_state)`. "
             "Each page gives its equation, its source, its options and when to use it. "
-            "How parameters start is told in [initialisers](initialisers.md).",
+            "[Initialisers](initialisers.md) lists the ways in which parameters start.",
             "",
             "| name | class | what it is | backends | speed |",
             "|---|---|---|---|---|",
             *rows,
             "",
-            "`elman cells` prints this, with equations. Backends and speed are those of a cell's "
-            "default options. Classes of speed, fastest first:",
+            "`elman cells` prints this table, with equations. Backends and speed are for a cell's "
+            "default options. The classes of speed, fastest first:",
             "",
             "| speed | meaning |",
             "|---|---|",
@@ -121,7 +121,7 @@ def index() -> str:
 
 
 def initialisers() -> str:
-    """The page of the initialisers."""
+    """Return the page of the initialisers."""
     rows = [
         f"| `{name}` | {'weights' if name in RECURRENT else 'biases'} "
         f"| {joined(inspect.getdoc(function) or '')} |"
@@ -131,11 +131,11 @@ def initialisers() -> str:
         [
             "# Initialisers",
             "",
-            "`elman.cells.INITIALISERS`: each function fills a tensor in place and draws from "
-            "`generator=` if one is given. A cell's `init=` takes the names of those for weights "
-            "and applies them to each gate of its recurrent maps.",
+            "Each function in `elman.cells.INITIALISERS` fills a tensor in place and draws from "
+            "`generator=` if one is given. A cell's `init=` takes the name of one for weights "
+            "and applies it to each gate of the recurrent maps.",
             "",
-            "| name | of | what it draws |",
+            "| name | for | what it does |",
             "|---|---|---|",
             *rows,
             "",
@@ -144,7 +144,7 @@ def initialisers() -> str:
 
 
 def pages() -> dict[str, str]:
-    """Every page by its file name."""
+    """Return every page by its file name."""
     made = {f"{name}.md": page(name) for name in CELLS}
     return made | {"index.md": index(), "initialisers.md": initialisers()}
 

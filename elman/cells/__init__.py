@@ -1,4 +1,4 @@
-"""The recurrences: one class each, its equation and source in its docstring.
+"""The cells: one class for each recurrence, with its equation and source in the docstring.
 
 `CELLS` maps a short name to every class; `make` builds one by that name. A cell of your own
 subclasses `Cell` and needs no entry here: give the class itself wherever a name is taken.
@@ -43,7 +43,7 @@ def make(name: str, input_size: int, hidden_size: int, **options: Any) -> Cell:
     """Build the cell called `name`.
 
     Raises:
-        InputError: no cell of that name, or it has no such option; the nearest is named.
+        InputError: there is no such cell or option; the message names the nearest.
 
     >>> make("gru", 3, 8).state_sizes
     (8,)
@@ -63,7 +63,7 @@ def make(name: str, input_size: int, hidden_size: int, **options: Any) -> Cell:
 
 
 def options_of(name: str) -> dict[str, Any]:
-    """The options of the cell called `name` and their defaults.
+    """Return the options of the cell called `name`, with their defaults.
 
     >>> options_of("elman")["nonlinearity"]
     'tanh'

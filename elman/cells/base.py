@@ -1,7 +1,7 @@
-"""What a cell is: one step of a recurrence, and nothing about time.
+"""The base class of cells: one step of a recurrence, and nothing about time.
 
-Lengths, direction, stacking, dropout over time and kernels are written once, in the
-rooms after this one, for every class that keeps to this contract.
+Lengths, direction, stacking, dropout over time and kernels are written once, in `elman.nn` and
+`elman.kernels`, for every class that keeps to this contract.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NONLINEARITIES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
-    """`value`, or an error that names the option and the nearest choice."""
+    """Return `value`; if it is no choice, raise an error that names the option and the nearest."""
     if value not in choices:
         raise InputError(f"{option}={value!r} is not known.", fix=nearest(value, choices))
     return value
@@ -37,9 +37,9 @@ class Cell(nn.Module):
     """One time step of a recurrence.
 
     A subclass writes `forward` and gives its sizes to this constructor, or sets
-    `input_size`, `state_sizes` and `output_size` itself. Linear maps of the input are
-    `nn.Linear`s named `W...`, those of the state `U...`, so that a tracer can tell what may
-    leave the time loop.
+    `input_size`, `state_sizes` and `output_size` itself. Name linear maps of the input `W...`
+    and linear maps of the state `U...`; both are `nn.Linear`s. Then a tracer can tell which
+    products do not need the time loop.
 
     Args:
         input_size: size of x.
@@ -71,7 +71,7 @@ class Cell(nn.Module):
     _handle: Handle
 
     def __new__(cls, *_: Any, **__: Any) -> Self:
-        """Make an empty cell; here and not in the constructor, without which copies are made."""
+        """Make an empty cell with its handle; copies are made without calling the constructor."""
         cell = super().__new__(cls)
         cell.__dict__["_handle"] = Handle(cell)
         return cell
@@ -117,9 +117,9 @@ class Cell(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> State:
-        """The state before the first step: zeros, `(batch, size)` for each of `state_sizes`.
+        """Return the state before the first step: zeros, `(batch, size)` for each of `state_sizes`.
 
-        Device and dtype are those of the cell's parameters unless given.
+        Device and dtype are taken from the cell's parameters unless given.
         """
         if device is None or dtype is None:
             tensors = (*self.parameters(), *self.buffers())
@@ -133,7 +133,7 @@ class Cell(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} has no reset_parameters()")
 
     def recurrent_weights(self) -> list[str]:
-        """Names of the parameters that multiply the state: every `U*.weight`."""
+        """Return the names of the parameters that multiply the state: every `U*.weight`."""
         names = [name.split(".") for name, _ in self.named_parameters()]
         return [
             ".".join(path)
@@ -143,6 +143,6 @@ class Cell(nn.Module):
 
     @classmethod
     def equation(cls) -> str:
-        """The equations of one step, as the second paragraph of the class's docstring has them."""
+        """Return the equations of one step: the second paragraph of the class's docstring."""
         paragraphs = inspect.cleandoc(cls.__doc__ or "").split("\n\n")
         return paragraphs[1] if len(paragraphs) > 1 else ""

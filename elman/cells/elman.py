@@ -1,4 +1,4 @@
-"""The simple recurrent network, and the one of rectified units that starts as the identity."""
+"""The simple recurrent network, and its form with rectified units that starts as the identity."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Elman(Cell):
 
     h' = tanh(W x + U h + b)          or ReLU in place of tanh
 
-    The output is h'; Elman's output layer is whatever follows the cell. Weights fit
+    The output is h'; Elman's output layer is the layer that follows the cell. Weights fit
     `torch.nn.RNNCell`: `W` is weight_ih with bias_ih, `U` weight_hh with bias_hh.
 
-    Use it as the baseline every gated cell must beat, and where memory is short and speed
-    counts. Beyond some tens of steps its gradient vanishes.
+    Use it as a baseline for gated cells, and where memory is short and speed counts. Its
+    gradient vanishes after some tens of steps.
 
-    Starts with `W` Glorot (2010), `U` orthogonal (Saxe et al. 2014), which keeps the length of
-    what passes through it, and biases zero.
+    Parameters start with `W` Glorot (2010), `U` orthogonal (Saxe et al. 2014), which keeps the
+    length of a vector that it multiplies, and biases zero.
 
     Args:
         nonlinearity: "tanh" or "relu".
@@ -57,7 +57,7 @@ class Elman(Cell):
         initialise(self, self.hidden_size, self.init, generator)
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One step; see the class for the equation."""
+        """Take one step; see the class for the equation."""
         (h,) = state
         h = NONLINEARITIES[self.nonlinearity](self.W(x) + self.U(h))
         return h, (h,)
@@ -71,8 +71,8 @@ class IRNN(Elman):
     Use it for long dependencies without gates, with a small learning rate and clipped
     gradients: nothing bounds its state.
 
-    Starts with `U` the identity, `W` normal of standard deviation 0.001 and biases zero, as in
-    the paper (arXiv:1504.00941): until it learns otherwise, it remembers.
+    Parameters start with `U` the identity, `W` normal of standard deviation 0.001 and biases
+    zero, as in the paper (arXiv:1504.00941), so at first the state is kept as it is.
 
     Args:
         scale: `U` starts at `scale` times the identity; 0.01 is the paper's choice for speech,

@@ -1,4 +1,4 @@
-"""A reservoir that is drawn once and never trained, with a read-out that is."""
+"""The echo state network: a reservoir that is never trained, and a trained read-out."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class ESN(Cell):
     h' = (1 - a) h + a tanh(W x + U h + b)
     y = V h' + W_y x + c
 
-    The reservoir `W`, `U`, b is fixed: drawn once, saved with the model, never trained. The
-    read-out `V`, `W_y`, c is trained, alone, so the loss is convex if what follows is.
+    The reservoir `W`, `U`, b is fixed: it is drawn once, saved with the model and never
+    trained. Only the read-out `V`, `W_y`, c is trained, so a convex loss of y stays convex.
 
-    Use it where data are few or training must be instant, and to measure what training a
-    recurrence is worth. Tune `spectral_radius`, `input_scale` and `leak` (Lukoševičius 2012).
+    Use it where data are few or training must be instant, and to measure how much it helps to
+    train a recurrence. Tune `spectral_radius`, `input_scale` and `leak` (Lukoševičius 2012).
 
-    Starts with `U` sparse, normal and scaled to `spectral_radius`, `W` and b uniform on
+    Parameters start with `U` sparse, normal and scaled to `spectral_radius`, `W` and b uniform on
     ±`input_scale`, the read-out Glorot (2010) with c zero.
 
     Args:
@@ -87,7 +87,7 @@ class ESN(Cell):
             self.V.bias.zero_()
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One step; see the class for the equation."""
+        """Take one step; see the class for the equation."""
         (h,) = state
         h = (1 - self.leak) * h + self.leak * torch.tanh(self.W(x) + self.U(h))
         return self.V(h) + self.W_y(x), (h,)

@@ -24,7 +24,7 @@ class GRU(Cell):
     Use it as the first gated cell to try: it learns long dependencies with three quarters of an
     LSTM's parameters and one state.
 
-    Starts with `W` Glorot (2010), `U` orthogonal (Saxe et al. 2014), biases zero.
+    Parameters start with `W` Glorot (2010), `U` orthogonal (Saxe et al. 2014), biases zero.
 
     Args:
         reset_after: False resets the state before the product, Cho's own form; see `ChoGRU`.
@@ -67,7 +67,7 @@ class GRU(Cell):
 
     @torch.no_grad()
     def reset_special(self, generator: Generator | None = None) -> None:
-        """Draw anew only what `init` has no say in: the bias of z, if `chrono` is given."""
+        """Draw anew only what `init` does not decide: the bias of z, if `chrono` is given."""
         if self.chrono is not None and self.W.bias is not None:
             z = slice(self.hidden_size, 2 * self.hidden_size)
             start_open(self.W.bias[z], None, self.chrono, generator)
@@ -75,7 +75,7 @@ class GRU(Cell):
                 self.U.bias[z] = 0
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One step; see the class for the equation."""
+        """Take one step; see the class for the equation."""
         (h,) = state
         x_r, x_z, x_n = self.W(x).chunk(3, -1)
         if self.reset_after:
@@ -95,12 +95,13 @@ class ChoGRU(GRU):
     n = tanh(W x + U (r ⊙ h) + b)
     h' = (1 - z) ⊙ n + z ⊙ h
 
-    `GRU(reset_after=False)` under its own name. The rows of `W` hold r, z, n, those of `U`
-    r, z; `U_n` multiplies the reset state. One bias, on `W`.
+    This is `GRU(reset_after=False)` under its own name. The rows of `W` hold r, z, n and the
+    rows of `U` r, z; `U_n` multiplies the reset state. There is one bias, on `W`.
 
     Use it to repeat results of 2014 to 2017; `GRU` is the faster form and learns as well.
 
-    Starts with `W` Glorot (2010), `U` and `U_n` orthogonal (Saxe et al. 2014), biases zero.
+    Parameters start with `W` Glorot (2010), `U` and `U_n` orthogonal (Saxe et al. 2014), biases
+    zero.
 
     Args:
         chrono: longest dependency expected, in steps: the bias of z starts at log(uniform on

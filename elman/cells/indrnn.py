@@ -1,4 +1,4 @@
-"""The network whose units see only their own past."""
+"""The independently recurrent network, whose units see only their own past."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class IndRNN(Cell):
 
     h' = ReLU(W x + u ⊙ h + b)          or tanh in place of ReLU
 
-    Each unit remembers only itself; units meet in the next layer's `W`.
+    Each unit reads only its own state; the next layer's `W` combines units.
 
-    Use it in deep stacks and over very long sequences, at the cost of a vector product a step.
+    Use it in deep stacks and over very long sequences, at the cost of one vector product a step.
     Two layers or more are needed for what one ordinary layer does.
 
-    Starts with `W` Glorot (2010), the bias zero, and u uniform on [0, `bound`] (1 without a
-    bound), so that the units keep memories of all lengths, as in the paper.
+    Parameters start with `W` Glorot (2010), the bias zero, and u uniform on [0, `bound`] (1
+    without a bound), so that the units have memories of all lengths, as in the paper.
 
     Args:
         nonlinearity: "relu" or "tanh".
@@ -59,11 +59,11 @@ class IndRNN(Cell):
         self.u.uniform_(0, 1.0 if self.bound is None else self.bound, generator=generator)
 
     def recurrent_weights(self) -> list[str]:
-        """The vector u."""
+        """Return the name of the vector u."""
         return ["u"]
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One step; see the class for the equation."""
+        """Take one step; see the class for the equation."""
         (h,) = state
         u = self.u if self.bound is None else self.u.clamp(-self.bound, self.bound)
         h = NONLINEARITIES[self.nonlinearity](self.W(x) + u * h)

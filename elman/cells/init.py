@@ -1,4 +1,4 @@
-"""How parameters start, by name and with the paper each recipe comes from.
+"""Initialisers: how parameters start, each with its name and its paper.
 
 Every function fills its tensor in place, draws from `generator` (torch's own when None)
 and returns the tensor. `initialise` applies one of them to a whole cell.
@@ -17,7 +17,7 @@ from elman.errors import InputError, nearest
 
 @torch.no_grad()
 def orthogonal(weight: Tensor, *, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """A random matrix with orthonormal rows or columns (Saxe et al. 2014, arXiv:1312.6120)."""
+    """Draw a random matrix with orthonormal rows or columns (Saxe et al. 2014, arXiv:1312.6120)."""
     # QR does not exist in half precision.
     wide = torch.empty_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
     return weight.copy_(nn.init.orthogonal_(wide, gain, generator=generator))
@@ -25,19 +25,19 @@ def orthogonal(weight: Tensor, *, gain: float = 1.0, generator: Generator | None
 
 @torch.no_grad()
 def identity(weight: Tensor, *, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """The identity matrix times `gain` (Le, Jaitly & Hinton 2015, arXiv:1504.00941)."""
+    """Set the identity matrix times `gain` (Le, Jaitly & Hinton 2015, arXiv:1504.00941)."""
     return nn.init.eye_(weight).mul_(gain)
 
 
 @torch.no_grad()
 def glorot(weight: Tensor, *, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Uniform on ±gain sqrt(6 / (fan in + fan out)) (Glorot & Bengio 2010)."""
+    """Draw uniformly on ±gain sqrt(6 / (fan in + fan out)) (Glorot & Bengio 2010)."""
     return nn.init.xavier_uniform_(weight, gain, generator=generator)
 
 
 @torch.no_grad()
 def uniform(tensor: Tensor, *, size: int, generator: Generator | None = None) -> Tensor:
-    """Uniform on ±1/sqrt(size), `size` the hidden size: what `torch.nn`'s layers draw."""
+    """Draw uniformly on ±1/sqrt(size), as `torch.nn`'s layers do; `size` is the hidden size."""
     bound = 1 / math.sqrt(size)
     return tensor.uniform_(-bound, bound, generator=generator)
 
@@ -50,10 +50,10 @@ def spectral(
     sparsity: float = 0.0,
     generator: Generator | None = None,
 ) -> Tensor:
-    """A Gaussian square matrix scaled to spectral radius `radius` (Jaeger 2001, GMD report 148).
+    """Draw a Gaussian matrix scaled to spectral radius `radius` (Jaeger 2001, GMD report 148).
 
     `sparsity` is the share of zeros. Every row keeps the same number of entries, at least
-    one: a matrix with an empty row can have no eigenvalue but zero, which nothing can scale.
+    one, because a matrix with empty rows may have no eigenvalue but zero.
     """
     rows, columns = weight.shape
     if rows != columns:
@@ -70,16 +70,16 @@ def spectral(
 
 @torch.no_grad()
 def forget(bias: Tensor, *, value: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """A forget gate that starts open (Gers et al. 2000; value 1: Jozefowicz et al. 2015)."""
+    """Set the bias with which a forget gate starts open (1: Jozefowicz et al. 2015)."""
     return bias.fill_(value)
 
 
 @torch.no_grad()
 def chrono(bias: Tensor, *, steps: int, generator: Generator | None = None) -> Tensor:
-    """Forget bias log(u), u uniform on [1, steps - 1] (Tallec & Ollivier 2018, arXiv:1804.11188).
+    """Draw a forget bias log(u), u uniform on [1, steps - 1] (Tallec & Ollivier 2018).
 
     The gates then forget over 1 to `steps` time steps, the range of dependencies expected. An
-    input gate takes the negative of the same draw.
+    input gate takes the negative of the same draw. arXiv:1804.11188.
     """
     if steps < 3:
         raise InputError(
@@ -105,9 +105,9 @@ RECURRENT = ("orthogonal", "identity", "glorot", "torch", "spectral")
 def initialise(cell: nn.Module, size: int, init: str, generator: Generator | None = None) -> None:
     """Draw every linear map of a cell of hidden size `size`.
 
-    Each block of `size` rows (one a gate) of the recurrent maps `U...` is drawn by the
-    initialiser called `init`, of all other maps by `glorot`; biases are zero. With
-    `init="torch"` weights and biases alike are uniform, as in `torch.nn`'s layers.
+    Each block of `size` rows (one for each gate) of the recurrent maps `U...` is drawn by the
+    initialiser called `init`, and of all other maps by `glorot`; biases are zero. With
+    `init="torch"` weights and biases are uniform, as in `torch.nn`'s layers.
 
     Raises:
         InputError: no recurrent initialiser of that name.

@@ -1,4 +1,4 @@
-"""The network whose memory is its own output."""
+"""The Jordan network, whose state is its own output."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Jordan(Cell):
 
     The state s has the size of the output y; without decay μ it is the last output.
 
-    Use it where the output is all that may be known of the past, as in control, where what was
-    said or done last is fed back. Its memory is as narrow as its output.
+    Use it where only the output may be known of the past, as in control, where the last action
+    is fed back. Its state has no more numbers than its output.
 
-    Starts with `W` and `V` Glorot (2010), `U` orthogonal (Saxe et al. 2014), biases zero.
+    Parameters start with `W` and `V` Glorot (2010), `U` orthogonal (Saxe et al. 2014), biases zero.
 
     Args:
         output_size: size of y and of the state; `hidden_size` by default.
         output_nonlinearity: φ: "tanh", "sigmoid" (Jordan's) or "identity".
-        decay: μ, from 0 to below 1: Jordan's state units also keep a share of themselves.
+        decay: μ, from 0 to below 1: the share of the old state that is kept.
         init: how `U` starts, by a name from `elman.cells.init`.
 
     >>> Jordan(3, 8, output_size=2).state_sizes
@@ -65,7 +65,7 @@ class Jordan(Cell):
         initialise(self, self.hidden_size, self.init, generator)
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One step; see the class for the equation."""
+        """Take one step; see the class for the equation."""
         (s,) = state
         h = torch.tanh(self.W(x) + self.U(s))
         y = NONLINEARITIES[self.output_nonlinearity](self.V(h))

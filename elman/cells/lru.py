@@ -1,4 +1,4 @@
-"""A linear recurrence with a complex diagonal."""
+"""The linear recurrent unit: a linear recurrence with a complex diagonal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LRU(Cell):
     Use it for very long sequences, in stacks with a nonlinear layer between: the recurrence is
     linear, stable by its parameters, and a scan may compute all steps at once.
 
-    Starts as in the paper: λ uniform on the ring `r_min` ≤ |λ| ≤ `r_max` with phase up to
+    Parameters start as in the paper: λ uniform on the ring `r_min` ≤ |λ| ≤ `r_max` with phase up to
     `max_phase`, exp(γ) = sqrt(1 - |λ|²), which gives every unit a state of equal variance, and
     B, C, D normal with variance 1 / (2 inputs), 1 / states and 1 / inputs.
 
@@ -88,7 +88,7 @@ class LRU(Cell):
             self.V_re.bias.zero_()
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One step; see the class for the equation."""
+        """Take one step; see the class for the equation."""
         re, im = state
         modulus, phase, gain = (-self.nu.exp()).exp(), self.theta.exp(), self.gamma.exp()
         a, b = modulus * phase.cos(), modulus * phase.sin()

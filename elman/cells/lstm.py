@@ -20,17 +20,17 @@ class LSTM(Cell):
     The rows of `W` and `U` hold the gates i, f, g, o and fit `torch.nn.LSTMCell`: `W` is
     weight_ih with bias_ih, `U` weight_hh with bias_hh. State: (h, c).
 
-    Use it for long dependencies, counting and language; it is the most tried of all cells.
+    Use it for long dependencies, counting and language; no cell has more published results.
 
-    Starts with `W` Glorot (2010), `U` orthogonal (Saxe et al. 2014), the bias of f at
+    Parameters start with `W` Glorot (2010), `U` orthogonal (Saxe et al. 2014), the bias of f at
     `forget_bias`, all other biases and the peepholes zero.
 
     Args:
-        forget_bias: what the bias of f starts from (Gers et al. 2000; 1: Jozefowicz et al.
+        forget_bias: start of the bias of f (Gers et al. 2000; 1: Jozefowicz et al.
             2015); None leaves it as `init` draws it.
         chrono: longest dependency expected, in steps: the bias of f starts at log(uniform on
-            [1, chrono - 1]) and that of i at its negative (Tallec & Ollivier 2018), whatever
-            `forget_bias`.
+            [1, chrono - 1]) and that of i at its negative (Tallec & Ollivier 2018); it
+            replaces `forget_bias`.
         peepholes: the gates see the cell: p ⊙ c is added to i and f before their sigmoid, and
             p ⊙ c' to o (Gers & Schmidhuber 2000).
         coupled: f = 1 - i, and the rows hold i, g, o (Greff et al. 2017, "CIFG").
@@ -95,7 +95,7 @@ class LSTM(Cell):
 
     @torch.no_grad()
     def reset_special(self, generator: Generator | None = None) -> None:
-        """Draw anew only what `init` has no say in: norms, peepholes, the biases of i and f."""
+        """Draw anew only what `init` does not decide: norms, peepholes, the biases of i and f."""
         if self.layer_norm:
             for norm in (self.norm_x, self.norm_h, self.norm_c):
                 norm.reset_parameters()
@@ -116,7 +116,7 @@ class LSTM(Cell):
             first[:n], second[:n] = -first[gate], 0
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One step; see the class for the equation."""
+        """Take one step; see the class for the equation."""
         h, c = state
         a, b = self.W(x), self.U(h)
         if self.layer_norm:

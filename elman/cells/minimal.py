@@ -12,7 +12,10 @@ from elman.cells.init import initialise, start_open
 
 
 def positive_part(a: Tensor) -> Tensor:
-    """g(a) = a + 1/2 where a ≥ 0, σ(a) elsewhere: continuous and positive (Feng et al., B.3)."""
+    """Return g(a): a + 1/2 where a ≥ 0, σ(a) elsewhere; it is continuous and positive.
+
+    Feng et al. 2024, appendix B.3.
+    """
     return torch.where(a >= 0, a + 0.5, torch.sigmoid(a))
 
 
@@ -23,17 +26,17 @@ class MinGRU(Cell):
     n = W x + b          or g(W x + b), see `positive`
     h' = (1 - z) ⊙ h + z ⊙ n
 
-    The paper's sequential form, algorithm 1. The rows of `W` hold z, n. Nothing multiplies the
-    state but the gate, so a scan may compute all steps at once.
+    This is the paper's sequential form, algorithm 1. The rows of `W` hold z, n. Only the gate
+    multiplies the state, so a scan can compute all steps at once.
 
     Use it for long sequences where training time counts, in stacks of several layers: one
     layer cannot make its gates depend on the past.
 
-    Starts with `W` Glorot (2010) and biases zero.
+    Parameters start with `W` Glorot (2010) and biases zero.
 
     Args:
-        positive: candidates pass through g(a) = a + 1/2 for a ≥ 0, σ(a) below: what the
-            paper's log-space code (appendix B) computes. Plain (appendix A) by default.
+        positive: candidates pass through g(a) = a + 1/2 for a ≥ 0, σ(a) below, as in the
+            paper's log-space code (appendix B); by default they do not (appendix A).
         chrono: longest dependency expected, in steps: the bias of z starts at -log(uniform on
             [1, chrono - 1]), since this gate forgets when open (Tallec & Ollivier 2018).
 
@@ -66,7 +69,7 @@ class MinGRU(Cell):
             draw_chrono(z, steps=self.chrono, generator=generator).neg_()
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One step; see the class for the equation."""
+        """Take one step; see the class for the equation."""
         (h,) = state
         z, n = self.W(x).chunk(2, -1)
         z, n = torch.sigmoid(z), positive_part(n) if self.positive else n
@@ -81,22 +84,22 @@ class MinLSTM(Cell):
     n = W x + b          or g(W x + b), see `positive`
     h' = (f ⊙ h + i ⊙ n) / (f + i)
 
-    The paper's sequential form with length independence scaling, algorithm 3. The rows of `W`
-    hold f, i, n. Nothing multiplies the state but the gates, so a scan may compute all steps
-    at once.
+    This is the paper's sequential form with length independence scaling, algorithm 3. The rows
+    of `W` hold f, i, n. Only the gates multiply the state, so a scan can compute all steps at
+    once.
 
-    Use it as minGRU; the paper finds minGRU the steadier of the two to train.
+    Use it where you would use `MinGRU`; the paper finds that training `MinGRU` is steadier.
 
-    Starts with `W` Glorot (2010) and biases zero but that of f, if `forget_bias` is given.
+    Parameters start with `W` Glorot (2010) and biases zero; `forget_bias` changes the bias of f.
 
     Args:
-        positive: candidates pass through g(a) = a + 1/2 for a ≥ 0, σ(a) below: what the
-            paper's log-space code (appendix B) computes. Plain (appendix A) by default.
+        positive: candidates pass through g(a) = a + 1/2 for a ≥ 0, σ(a) below, as in the
+            paper's log-space code (appendix B); by default they do not (appendix A).
         scaled: False leaves out the division by f + i.
-        forget_bias: what the bias of f starts from (Gers et al. 2000).
+        forget_bias: start of the bias of f (Gers et al. 2000).
         chrono: longest dependency expected, in steps: the bias of f starts at log(uniform on
-            [1, chrono - 1]) and that of i at its negative (Tallec & Ollivier 2018), whatever
-            `forget_bias`.
+            [1, chrono - 1]) and that of i at its negative (Tallec & Ollivier 2018); it
+            replaces `forget_bias`.
 
     >>> MinLSTM(3, 1, forget_bias=1.0).W.bias.tolist()
     [1.0, 0.0, 0.0]
@@ -132,7 +135,7 @@ class MinLSTM(Cell):
                 i.copy_(-f)
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One step; see the class for the equation."""
+        """Take one step; see the class for the equation."""
         (h,) = state
         f, i, n = self.W(x).chunk(3, -1)
         n = positive_part(n) if self.positive else n

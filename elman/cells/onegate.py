@@ -19,12 +19,12 @@ class MGU(Cell):
     n = tanh(W x + U (f ⊙ h) + b)
     h' = (1 - f) ⊙ h + f ⊙ n
 
-    A GRU whose reset and update gate are one. The rows of `W` hold f, n; `U` multiplies the
+    It is a GRU whose reset and update gate are one. The rows of `W` hold f, n; `U` multiplies the
     state for the gate and `U_n` the gated state.
 
-    Use it in place of a GRU when parameters are dear: it has two thirds of them.
+    Use it in place of a GRU where parameters must be few: it has two thirds of a GRU's.
 
-    Starts with `W` Glorot (2010), `U` orthogonal (Saxe et al. 2014), biases zero.
+    Parameters start with `W` Glorot (2010), `U` orthogonal (Saxe et al. 2014), biases zero.
 
     Args:
         chrono: longest dependency expected, in steps: the bias of f starts at -log(uniform on
@@ -63,7 +63,7 @@ class MGU(Cell):
             draw_chrono(f, steps=self.chrono, generator=generator).neg_()
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One step; see the class for the equation."""
+        """Take one step; see the class for the equation."""
         (h,) = state
         x_f, x_n = self.W(x).chunk(2, -1)
         f = torch.sigmoid(x_f + self.U(h))
@@ -79,13 +79,13 @@ class UGRNN(Cell):
     n = tanh(W x + U h + b)          or ReLU in place of tanh
     h' = g ⊙ h + (1 - g) ⊙ n
 
-    A simple recurrent network with a gate between the old state and the new. The rows of `W`
+    It is a simple recurrent network with a gate between the old state and the new. The rows of `W`
     and `U` hold g, n.
 
     Use it as a step between Elman and GRU: one gate against vanishing gradients, at half the
     parameters of an LSTM.
 
-    Starts with `W` Glorot (2010), `U` orthogonal (Saxe et al. 2014), the bias of g at
+    Parameters start with `W` Glorot (2010), `U` orthogonal (Saxe et al. 2014), the bias of g at
     `forget_bias`, the others zero.
 
     Args:
@@ -129,7 +129,7 @@ class UGRNN(Cell):
             start_open(g, self.forget_bias, self.chrono, generator)
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One step; see the class for the equation."""
+        """Take one step; see the class for the equation."""
         (h,) = state
         g, n = (self.W(x) + self.U(h)).chunk(2, -1)
         g, n = torch.sigmoid(g), NONLINEARITIES[self.nonlinearity](n)

@@ -1,8 +1,7 @@
-"""What a cell is made of, apart from its numbers: how one that computes the same is known.
+"""The identity of a cell apart from the values of its tensors.
 
 A captured graph (`torch.compile`, `torch.export`) holds tensors and constants and no objects. It
-names a cell by a text that says all that its step hangs on but the values of its tensors: classes,
-options, sizes.
+names a cell by a text of everything else that its step depends on: classes, options, sizes.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType)
 _PLAIN = (bool, int, float, str, torch.dtype, *_FUNCTIONS)
 _PROCESS = uuid.uuid4().hex
-"""Goes into the name of what only this process knows."""
+"""Part of the name of an object that only this process knows."""
 
 
 class Handle:
-    """A module as an attribute of itself that a tracer takes for a constant.
+    """A reference to a module, kept as an attribute of it, that a tracer takes for a constant.
 
-    Two are equal when the same tensors and options are there to be read; a tracer that reads
-    them looks after their values. So one graph serves many cells of the same form.
+    Two handles are equal when their modules have tensors and options of the same names; a tracer
+    guards the values that it reads. So one graph serves many cells of the same form.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -41,7 +40,7 @@ class Handle:
 
     @property
     def module(self) -> nn.Module | None:
-        """The module, while it is alive."""
+        """Return the module, or None when it is gone."""
         return self._module()
 
     def __eq__(self, other: object) -> bool:
@@ -60,7 +59,7 @@ _pytree.register_constant(Handle)
 
 
 def tensors(module: nn.Module) -> tuple[str, ...]:
-    """Dotted names of all parameters, buffers and tensors kept as plain attributes."""
+    """Return the dotted names of all parameters, buffers and tensors kept as plain attributes."""
     found = []
     for path, part in _parts(module):
         for group in (part._parameters, part._buffers, part.__dict__):
@@ -69,7 +68,7 @@ def tensors(module: nn.Module) -> tuple[str, ...]:
 
 
 def options(module: nn.Module) -> tuple[str, ...]:
-    """Dotted names of the attributes, of instances and classes, that are plain values."""
+    """Return the dotted names of attributes, of instances and classes, that are plain values."""
     found = []
     for path, part in _parts(module):
         names = {n for n, v in part.__dict__.items() if n not in _OWN and _is_plain(v)}
@@ -90,16 +89,16 @@ def options(module: nn.Module) -> tuple[str, ...]:
 
 
 def at(module: Any, path: str) -> Any:
-    """An attribute by its dotted name."""
+    """Return an attribute by its dotted name."""
     for name in path.split("."):
         module = getattr(module, name)
     return module
 
 
 def name_of(module: nn.Module, use: str = "") -> str:
-    """The name of everything that computes as `module` does, in any process that has its classes.
+    """Return a name that is the same for all modules that compute the same, in every process.
 
-    Names for one `use` are none for another.
+    Names made for different `use` differ.
 
     >>> from elman.cells import make
     >>> name_of(make("lstm", 3, 4)) == name_of(make("lstm", 3, 4))
@@ -121,7 +120,7 @@ def name_of(module: nn.Module, use: str = "") -> str:
 
 
 def _parts(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Every module inside, with the beginning of its attributes' dotted names."""
+    """Give every module inside, with the beginning of its attributes' dotted names."""
     for name, part in module.named_modules(remove_duplicate=False):
         yield (name + "." if name else ""), part
 
@@ -139,7 +138,7 @@ def _value(value: object) -> str:
 
 
 def _function(value: Any) -> str:
-    """A function by where others find it too, or as this process's own."""
+    """Return where a function can be imported from, or a name that only this process knows."""
     module, name = value.__module__, value.__qualname__
     try:
         home: Any = import_module(module) if module else builtins
@@ -158,7 +157,7 @@ _classes: dict[str, list[type]] = {}
 
 
 def _class(kind: type) -> str:
-    """A class by name; one defined anew under an old name, as in a notebook, by its number too."""
+    """Return the name of a class, numbered if defined again under that name, as in a notebook."""
     name = f"{kind.__module__}.{kind.__qualname__}"
     known = _classes.setdefault(name, [])
     if kind not in known:

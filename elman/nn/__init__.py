@@ -1,4 +1,4 @@
-"""Layers: `Recurrent` for any cell, `RNN`, `LSTM` and `GRU` in place of torch.nn's, topologies."""
+"""Layers (`Recurrent` for any cell; `RNN`, `LSTM`, `GRU` in place of torch.nn's) and topologies."""
 
 from elman.nn import state
 from elman.nn.attention import AdditiveAttention, MultiplicativeAttention

@@ -1,7 +1,7 @@
-"""Attention of a decoder over what an encoder wrote: additive and multiplicative scores.
+"""Attention of a decoder to the outputs of an encoder: additive and multiplicative scores.
 
-Both work in two parts, since the memory is read once for every output step:
-`remember` does what depends on the memory alone, `attend` the rest.
+Both work in two parts, because the memory is read again for every output step: `remember`
+computes what depends on the memory alone, and `attend` the rest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Memory = tuple[Tensor, Tensor, Tensor]
 class Attention(nn.Module):
     """A weighted mean of a memory, the weights a softmax of scores against a query.
 
-    A subclass gives `keys` (what the scores need of the memory) and `scores`.
+    A subclass gives `keys` and `scores`.
     """
 
     query_size: int
@@ -29,11 +29,11 @@ class Attention(nn.Module):
 
     @abstractmethod
     def keys(self, memory: Tensor) -> Tensor:
-        """What the scores need of the memory: `(B, S, memory_size)` -> `(B, S, K)`."""
+        """Compute from the memory `(B, S, memory_size)` what the scores need of it, `(B, S, K)`."""
 
     @abstractmethod
     def scores(self, query: Tensor, keys: Tensor) -> Tensor:
-        """`(B, T, query_size)` and `(B, S, K)` -> `(B, T, S)`."""
+        """Score queries `(B, T, query_size)` against keys `(B, S, K)`: `(B, T, S)`."""
 
     def remember(self, memory: Tensor, *, lengths: Lengths | None = None) -> Memory:
         """Prepare a memory `(B, S, memory_size)`; its steps beyond `lengths` are never read."""
@@ -63,12 +63,12 @@ class Attention(nn.Module):
     def forward(
         self, query: Tensor, memory: Tensor, *, lengths: Lengths | None = None
     ) -> tuple[Tensor, Tensor]:
-        """`attend` to a memory that is read only once."""
+        """Attend to a memory that is read only once; see `remember` and `attend`."""
         return self.attend(query, self.remember(memory, lengths=lengths))
 
 
 class AdditiveAttention(Attention):
-    """score(q, m) = v · tanh(W q + U m)   (Bahdanau, Cho & Bengio 2015).
+    """Additive attention: score(q, m) = v · tanh(W q + U m)   (Bahdanau, Cho & Bengio 2015).
 
     >>> attention = AdditiveAttention(query_size=3, memory_size=4, hidden_size=5)
     >>> context, weights = attention(torch.randn(2, 3), torch.randn(2, 6, 4), lengths=[6, 1])
@@ -92,17 +92,19 @@ class AdditiveAttention(Attention):
         self.v = nn.Linear(hidden_size, 1, bias=False, device=device, dtype=dtype)
 
     def keys(self, memory: Tensor) -> Tensor:
-        """U m."""
+        """Return U m."""
         return self.U(memory)  # type: ignore[no-any-return]
 
     def scores(self, query: Tensor, keys: Tensor) -> Tensor:
-        """v · tanh(W q + keys)."""
+        """Return v · tanh(W q + keys)."""
         hidden = torch.tanh(self.W(query).unsqueeze(2) + keys.unsqueeze(1))
         return self.v(hidden).squeeze(-1)  # type: ignore[no-any-return]
 
 
 class MultiplicativeAttention(Attention):
-    """score(q, m) = q · m, or q · W m   (Luong, Pham & Manning 2015, "dot" and "general").
+    """Multiplicative attention (Luong, Pham & Manning 2015).
+
+    score(q, m) = q · m in the form "dot", and q · W m in the form "general".
 
     Args:
         query_size: features of the query.
@@ -137,11 +139,11 @@ class MultiplicativeAttention(Attention):
             self.W = nn.Linear(memory_size, query_size, bias=False, device=device, dtype=dtype)
 
     def keys(self, memory: Tensor) -> Tensor:
-        """W m, or m."""
+        """Return W m, or m for "dot"."""
         return self.W(memory) if self.form == "general" else memory
 
     def scores(self, query: Tensor, keys: Tensor) -> Tensor:
-        """q · keys."""
+        """Return q · keys."""
         return query @ keys.transpose(1, 2)
 
 
@@ -156,7 +158,7 @@ def make_attention(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> Attention:
-    """The attention called `kind`, one of `ATTENTIONS`.
+    """Make the attention called `kind`, one of `ATTENTIONS`.
 
     >>> make_attention("additive", 3, 4).W
     Linear(in_features=3, out_features=3, bias=True)

@@ -1,10 +1,10 @@
-"""Convolutions in front of a recurrence: they shorten a sequence and widen what each step sees.
+"""Convolutions in front of a recurrence: shorter sequences, each step made of several.
 
-Both take `(B, T, F)` with lengths and give `(B, ceil(T / stride), F')` with the lengths mapped.
-Steps beyond a length are blanked before every layer, so they are the same zeros as those outside
-the sequence, and padding never changes a valid output. A norm sees the valid steps alone: the
-instance norm those of one sequence, so that answers never depend on the batch; the batch norm
-those of the whole batch in training, and afterwards what it has seen of them.
+Both take `(B, T, F)` with lengths and give `(B, ceil(T / stride), F')` with the new lengths.
+Steps beyond a length are set to zero before every layer, so padding never changes a valid output.
+A norm uses valid steps only. The instance norm uses the steps of one sequence, so an output never
+depends on the rest of the batch. The batch norm uses the steps of the whole batch in training,
+and running statistics of them afterwards.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def _widths(channels: int | Sequence[int]) -> list[int]:
 
 
 def _sides(kernel: int) -> tuple[int, int]:
-    """Zeros before and after, so that n steps at stride s become ceil(n / s), for any kernel."""
+    """Return the zeros before and after with which n steps at stride s become ceil(n / s)."""
     return (kernel - 1) // 2, kernel // 2
 
 
 def _each(value: _A | list[_A], name: str, layers: int) -> list[_A]:
-    """One value for all layers, or a list with one a layer."""
+    """Return a list with one value for each layer, from that or from one value for all."""
     values = value if isinstance(value, list) else [value] * layers
     if len(values) != layers:
         raise InputError(f"{name} has {len(values)} entries for {layers} layers: {values}.")
@@ -48,10 +48,10 @@ def _each(value: _A | list[_A], name: str, layers: int) -> list[_A]:
 
 
 class InstanceNorm(nn.Module):
-    """Each channel of each sequence at mean 0 and variance 1 over its valid steps; gain, bias.
+    """Normalise each channel of each sequence over its valid steps; then gain and bias.
 
-    Ulyanov et al. 2016, "Instance normalization". What is left of a channel is when it is high,
-    not how high; of a single step nothing is left, so strides should leave several.
+    Ulyanov et al. 2016, "Instance normalization". Mean 0 and variance 1 leave the shape of a
+    channel and not its level. A single step becomes 0, so strides should leave several steps.
 
     >>> norm = InstanceNorm(1)
     >>> norm(torch.tensor([[[1.0, 3.0, 9.0]]]), lengths=torch.tensor([2])).tolist()[0][0][:2]
@@ -71,12 +71,12 @@ class InstanceNorm(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Gains one, biases zero."""
+        """Set gains to one and biases to zero."""
         nn.init.ones_(self.weight)
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor, *, lengths: Tensor | None = None) -> Tensor:
-        """`(B, C, T, ...)`, lengths `(B,)` -> the same shape; beyond a length it means nothing."""
+        """Normalise `(B, C, T, ...)`; values beyond `lengths` `(B,)` are not defined."""
         over = tuple(range(2, x.dim()))
         valid = _blank_time(x, lengths)
         steps = torch.tensor([x.shape[2]], device=x.device) if lengths is None else lengths
@@ -89,10 +89,10 @@ class InstanceNorm(nn.Module):
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """Each channel at mean 0 and variance 1 over all valid steps of a batch; gain, bias.
+    """Normalise each channel over all valid steps of a batch; then gain and bias.
 
-    Ioffe & Szegedy 2015, "Batch normalization". In evaluation the running mean and variance
-    stand in for the batch's, and a sequence is answered the same whatever comes with it.
+    Ioffe & Szegedy 2015, "Batch normalization". In evaluation the running mean and variance are
+    used, so an output does not depend on the rest of the batch.
 
     >>> norm = BatchNorm(1)
     >>> x = torch.tensor([[[1.0, 3.0, 9.0]], [[5.0, 7.0, 9.0]]])
@@ -101,7 +101,7 @@ class BatchNorm(nn.BatchNorm1d):
     """
 
     def forward(self, x: Tensor, *, lengths: Tensor | None = None) -> Tensor:
-        """`(B, C, T, ...)`, lengths `(B,)` -> the same shape; beyond a length it means nothing."""
+        """Normalise `(B, C, T, ...)`; values beyond `lengths` `(B,)` are not defined."""
         steps = x.movedim(1, -1)
         if lengths is None:
             return self._normed(steps.reshape(-1, x.shape[1])).view_as(steps).movedim(-1, 1)
@@ -115,13 +115,13 @@ class BatchNorm(nn.BatchNorm1d):
             return rows
         if len(rows) > 1:
             return super().forward(rows)
-        # A single step has no variance: what was seen before stands in.
+        # A single step has no variance: the running statistics are used.
         given = (self.running_mean, self.running_var, self.weight, self.bias)
         return F.batch_norm(rows, *given, False, 0.0, self.eps)
 
 
 class ConvFront(nn.Module):
-    """What the two fronts share: layers of convolution, norm and ReLU; the lengths through them."""
+    """Base of the two fronts: layers of convolution, norm and ReLU, and the lengths after them."""
 
     output_size: int
     layers: nn.ModuleList
@@ -144,7 +144,7 @@ class ConvFront(nn.Module):
             self.norms = nn.ModuleList(make(size, device=device, dtype=dtype) for size in channels)
 
     def reset_parameters(self) -> None:
-        """Weights as He et al. 2015 for ReLU, biases zero; norms as if they had seen nothing."""
+        """Draw weights as He et al. 2015 for ReLU; set biases to zero and norms to their start."""
         for layer in self.layers:
             assert isinstance(layer, nn.Conv1d | nn.Conv2d)
             assert layer.bias is not None
@@ -155,7 +155,7 @@ class ConvFront(nn.Module):
             norm.reset_parameters()
 
     def output_lengths(self, lengths: Lengths) -> Tensor:
-        """How long rows of these lengths come out: ceil(n / stride), layer after layer."""
+        """Return the lengths after all layers: each makes ceil(n / stride) of n steps."""
         lengths = torch.as_tensor(lengths)
         for stride in self.time_strides:
             lengths = (lengths + stride - 1) // stride
@@ -164,7 +164,7 @@ class ConvFront(nn.Module):
     def _run(
         self, x: Tensor, lengths: Lengths | None, pads: Sequence[Sequence[int]]
     ) -> tuple[Tensor, Tensor | None]:
-        """Layers over `x` with time at axis 2; every layer sees zeros beyond the lengths."""
+        """Run the layers over `x`, time at axis 2; every layer sees zeros beyond the lengths."""
         at = None if lengths is None else torch.as_tensor(lengths, device=x.device)
         x = _blank_time(x, at)
         for i, (layer, stride) in enumerate(zip(self.layers, self.time_strides, strict=True)):
@@ -177,14 +177,14 @@ class ConvFront(nn.Module):
 
 
 def _blank_time(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """Zeros beyond the lengths of `x` `(B, C, T, ...)`."""
+    """Return `x` `(B, C, T, ...)` with zeros beyond the lengths."""
     if lengths is None:
         return x
     return blank(x.transpose(1, 2), valid_steps(lengths, x.shape[2])).transpose(1, 2)
 
 
 class ConvFront1d(ConvFront):
-    """Convolutions over time: each output step sees `kernel_size` steps of every feature.
+    """Convolutions over time: each output step sees `kernel_size` steps of all features.
 
     Args:
         input_size: features of a step.
@@ -233,7 +233,10 @@ class ConvFront1d(ConvFront):
         self.reset_parameters()
 
     def forward(self, x: Tensor, *, lengths: Lengths | None = None) -> tuple[Tensor, Tensor | None]:
-        """`(B, T, input_size)`, lengths -> `(B, T', output_size)`, lengths (None if none given)."""
+        """Map `(B, T, input_size)` to `(B, T', output_size)`; also return the new lengths.
+
+        The lengths are None where `lengths` is.
+        """
         if x.dim() != 3 or x.shape[2] != self.input_size:
             raise InputError(
                 f"The front takes (batch, time, {self.input_size}), not {tuple(x.shape)}."
@@ -248,20 +251,20 @@ class ConvFront1d(ConvFront):
 
 
 class ConvFront2d(ConvFront):
-    """Convolutions over time and features, for spectra and for pictures read row by row.
+    """Convolutions over time and features, for spectra, and for pictures read row by row.
 
-    Deep Speech 2 (Amodei et al. 2016) puts such layers before its recurrence. The channels of a
-    step come out side by side: `output_size` is channels times what the stride left of the
-    features.
+    Deep Speech 2 (Amodei et al. 2016) has such layers before its recurrence. The channels of a
+    step are put side by side: `output_size` is channels times the features that the strides
+    leave.
 
     Args:
         input_size: features of a step (frequencies of a spectrum, width of a picture).
         channels: channels after the layer, or after each of several layers.
         in_channels: channels of the input; with 1 the input is `(B, T, F)` or `(B, T, F, 1)`.
-        kernel_size: what a layer sees, one number or (time, features); a list has one of them
-            for each layer.
-        stride: how far a layer moves on, likewise.
-        norm: as in `ConvFront1d`; each channel over time and features.
+        kernel_size: steps and features that a layer sees, one number for both or (time, features);
+            a list has one entry for each layer.
+        stride: steps and features that a layer moves on, given in the same way.
+        norm: as in `ConvFront1d`, over time and features of each channel.
 
     Raises:
         InputError: a list of another length than there are layers; an unknown norm.
@@ -305,7 +308,10 @@ class ConvFront2d(ConvFront):
         self.reset_parameters()
 
     def forward(self, x: Tensor, *, lengths: Lengths | None = None) -> tuple[Tensor, Tensor | None]:
-        """`(B, T, F)` or `(B, T, F, in_channels)`, lengths -> `(B, T', output_size)`, lengths."""
+        """Map `(B, T, F)` or `(B, T, F, in_channels)` to `(B, T', output_size)`; also lengths.
+
+        The lengths are None where `lengths` is.
+        """
         given = tuple(x.shape)
         if x.dim() == 3 and self.in_channels == 1:
             x = x.unsqueeze(-1)

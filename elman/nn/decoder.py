@@ -1,7 +1,7 @@
-"""A recurrence that writes tokens: what one-to-many and encoder-decoder have in common.
+"""The decoder: a recurrence that writes tokens, for one-to-many and encoder-decoder models.
 
-A decoder is given a state to begin from and, with attention, a memory to look at. Its `step` is
-what `elman.nn.decoding` samples and searches with.
+A decoder begins from a given state and, with attention, reads a given memory. `elman.nn.decoding`
+samples and searches with its `step`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from elman.nn.recurrent import LayerState, Recurrent
 from elman.nn.running import forward_only, run, run_step
 
 DecoderState = tuple[LayerState, Tensor | None, Memory | None]
-"""The state of the recurrence, what input feeding hands on, and the memory."""
+"""The state of the recurrence, the fed vector a with input feeding, and the memory."""
 
 
 def linear_like(recurrent: Recurrent, size: int, output: int, bias: bool = True) -> nn.Linear:
-    """A linear map on the device and of the dtype of a layer.
+    """Make a linear map on the device and of the dtype of a layer.
 
     >>> linear_like(Recurrent("gru", 2, 3).double(), 4, 5).weight.dtype
     torch.float64
@@ -29,7 +29,7 @@ def linear_like(recurrent: Recurrent, size: int, output: int, bias: bool = True)
 
 
 class Decoder(nn.Module):
-    """Tokens one after another, each from those before.
+    """A decoder: it writes tokens one after another, each from the tokens before.
 
     h_t = recurrent(E y_{t-1})        logits_t = head(h_t)
 
@@ -46,12 +46,13 @@ class Decoder(nn.Module):
 
     Args:
         embedding: tokens `(B, ...)` -> vectors, such as `nn.Embedding`.
-        recurrent: reads the vectors; with input feeding its input is larger by its output.
+        recurrent: reads the vectors; with input feeding, its input size is the embedding's plus
+            its own output size.
         head: `recurrent.output_size` -> vocabulary, such as `nn.Linear`.
         bos: the token that is fed first.
         eos: the token that ends a sequence, if there is one.
-        attention: how to look at a memory; its queries are the outputs of `recurrent`.
-        input_feeding: whether a step also reads what the one before made of its memory.
+        attention: reads a memory; its queries are the outputs of `recurrent`.
+        input_feeding: whether a step also reads a of the step before.
 
     >>> decoder = Decoder(nn.Embedding(7, 4), Recurrent("gru", 4, 8), nn.Linear(8, 7), bos=0)
     >>> start = decoder.start(decoder.recurrent.init_state(2))
@@ -73,7 +74,10 @@ class Decoder(nn.Module):
         super().__init__()
         forward_only(recurrent, "A decoder")
         if input_feeding and attention is None:
-            raise InputError("Input feeding hands on what attention read.", fix="Give attention=.")
+            raise InputError(
+                "Input feeding feeds the output of attention, and there is no attention.",
+                fix="Give attention=.",
+            )
         self.embedding, self.recurrent, self.head = embedding, recurrent, head
         self.bos, self.eos = bos, eos
         self.attention, self.input_feeding = attention, input_feeding
@@ -82,11 +86,11 @@ class Decoder(nn.Module):
             self.C = linear_like(recurrent, attention.memory_size + size, size, bias=False)
 
     def start(self, state: LayerState, memory: Memory | None = None) -> tuple[Tensor, DecoderState]:
-        """What to feed first: `bos` for every row, and the state before it.
+        """Return the first tokens to feed, `bos` for every row, and the state before them.
 
         Args:
-            state: where `recurrent` begins.
-            memory: what attention reads, from its `remember`.
+            state: the first state of `recurrent`.
+            memory: the memory that attention reads, from its `remember`.
 
         Raises:
             InputError: a memory and no attention, or the other way round.
@@ -101,14 +105,14 @@ class Decoder(nn.Module):
         return tokens, (state, fed, memory)
 
     def _read(self, h: Tensor, memory: Memory | None) -> Tensor:
-        """What the head sees of the outputs of the recurrence, `(B, T, H)` or `(B, H)`."""
+        """Return the input of the head for outputs of the recurrence, `(B, T, H)` or `(B, H)`."""
         if self.attention is None or memory is None:
             return h
         context, _ = self.attention.attend(h, memory)
         return torch.tanh(self.C(torch.cat((context, h), -1)))
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """Tokens `(B,)` -> logits `(B, V)` for the next, and the new state."""
+        """Take tokens `(B,)`; return logits `(B, V)` of the next tokens, and the new state."""
         inner, fed, memory = state
         x = self.embedding(tokens)
         if fed is not None:
@@ -126,17 +130,17 @@ class Decoder(nn.Module):
         free_running: float = 0.0,
         generator: Generator | None = None,
     ) -> Tensor:
-        """Logits `(B, T, V)` for every token of `target` `(B, T)`, from those before it.
+        """Return logits `(B, T, V)` of every token of `target` `(B, T)`, given the tokens before.
 
         Args:
-            target: what is to be written, without `bos`; what stands after a sequence's end
-                changes nothing before it, but must be a token.
-            tokens: what to feed first, from `start`.
+            target: the tokens to write, without `bos`. Tokens after the end of a sequence change
+                nothing before it.
+            tokens: the tokens to feed first, from `start`.
             state: the state before it, from `start`.
-            free_running: chance that a step is fed the decoder's own likeliest token and not the
-                target's: 0 is teacher forcing, between is scheduled sampling (Bengio et al.
-                2015), 1 is what generation does.
-            generator: draws those chances; one on the CPU draws the same for every device.
+            free_running: probability that a step is fed the decoder's own likeliest token and not
+                the target's: 0 is teacher forcing, 1 is generation, and between them is scheduled
+                sampling (Bengio et al. 2015).
+            generator: draws which steps are fed so; one on the CPU draws the same on every device.
         """
         steps = target.shape[1]
         if steps == 0:
@@ -157,7 +161,9 @@ class Decoder(nn.Module):
 
 
 class StateFrom(nn.Module):
-    """tanh(W v) as the state of a recurrent layer (Cho et al. 2014; Bahdanau et al. 2015).
+    """The state of a recurrent layer from a vector v, tanh(W v).
+
+    Cho et al. 2014; Bahdanau et al. 2015.
 
     >>> layer = Recurrent("lstm", 3, 4, num_layers=2)
     >>> (h, c), _ = StateFrom(5, layer)(torch.randn(2, 5))
@@ -172,7 +178,7 @@ class StateFrom(nn.Module):
         self.W = linear_like(recurrent, size, sum(map(sum, self.sizes)))
 
     def forward(self, vector: Tensor) -> LayerState:
-        """`(B, size)` -> a state of the layer, batch B."""
+        """Return the state of the layer, batch B, for vectors `(B, size)`."""
         sizes = [size for part in self.sizes for size in part]
         tensors = iter(torch.split(torch.tanh(self.W(vector)), sizes, -1))
         return tuple(tuple(next(tensors) for _ in part) for part in self.sizes)

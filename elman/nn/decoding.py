@@ -1,9 +1,9 @@
 """From a model's logits to a sequence: sampling, greedy choice, beam search.
 
-All of it works on a step function `(tokens, state) -> (logits, state)`: tokens `(B,)` in, logits
-`(B, V)` for the next token out. The state is any nesting of tuples and lists of tensors whose
-first axis is the batch, None among them; a language model, a decoder with attention and a plain
-function of the last token are all steps. Put the model in evaluation mode before.
+Every function takes a step function `(tokens, state) -> (logits, state)`: from tokens `(B,)` to
+logits `(B, V)` of the next token. The state is a nesting of tuples and lists of tensors whose
+first axis is the batch, or of None. A language model, a decoder with attention and a plain
+function of the last token are all steps. Put the model in evaluation mode first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Step = Callable[[Tensor, State], tuple[Tensor, State]]
 
 
 def with_temperature(logits: Tensor, temperature: float) -> Tensor:
-    """Logits divided by a temperature: below 1 the likely grows likelier, at 0 only the best stays.
+    """Divide logits by a temperature: below 1 the likely is likelier, at 0 only the best is left.
 
     >>> with_temperature(torch.tensor([1.0, 3.0]), 0.5)
     tensor([-4.,  0.])
@@ -44,7 +44,7 @@ def with_temperature(logits: Tensor, temperature: float) -> Tensor:
 
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
-    """Only the `k` largest logits stay, the others become -inf; of equals the first stays.
+    """Keep the `k` largest logits, the first of equal ones; set the others to -inf.
 
     >>> keep_top_k(torch.tensor([1.0, 3.0, 2.0]), 2)
     tensor([-inf, 3., 2.])
@@ -59,7 +59,7 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
 
 
 def keep_nucleus(logits: Tensor, p: float) -> Tensor:
-    """Only the smallest set of likeliest tokens with probability `p` or more together stays.
+    """Keep the fewest likeliest tokens that have probability `p` together; set others to -inf.
 
     Holtzman et al. 2020, "The curious case of neural text degeneration".
 
@@ -81,7 +81,7 @@ def keep_nucleus(logits: Tensor, p: float) -> Tensor:
 
 
 class SampleOptions(TypedDict, total=False):
-    """How to choose the next token; see `choose`."""
+    """Options for the choice of the next token; see `choose`."""
 
     temperature: float
     top_k: int | None
@@ -97,7 +97,7 @@ def choose(
     top_p: float | None = None,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Draw one token a row: logits `(B, V)` -> tokens `(B,)`.
+    """Draw one token for each row: from logits `(B, V)`, tokens `(B,)`.
 
     The temperature comes first, then `top_k`, then `top_p` of what is left. Temperature 0 takes
     the likeliest. A generator on the CPU gives the same draws whatever device the logits are on.
@@ -117,8 +117,8 @@ def choose(
         logits = keep_nucleus(logits, top_p)
     if temperature == 0:
         return logits.argmax(-1)
-    # One uniform a row through the cumulated probabilities, in float64: noise for every token
-    # (the Gumbel trick) would in float32 now and then choose a token of probability 1e-30.
+    # One uniform number a row, looked up in the cumulated probabilities in float64. Noise for every
+    # token (the Gumbel trick) would in float32 sometimes choose a token of probability 1e-30.
     cumulated = logits.double().softmax(-1).cumsum(-1)
     total = cumulated[:, -1:]
     device = logits.device if generator is None else generator.device
@@ -136,14 +136,14 @@ def _at_least_float32(logits: Tensor) -> Tensor:
 class Samples:
     """Drawn sequences: `tokens` `(B, T)` and `lengths` `(B,)`.
 
-    A length counts the end token; what follows the end is filled with it.
+    A length counts the end token. Places after the end are filled with the end token.
     """
 
     tokens: Tensor
     lengths: Tensor
 
     def lists(self) -> list[list[int]]:
-        """Each row up to its length.
+        """Return each row up to its length.
 
         >>> Samples(torch.tensor([[5, 1, 1], [4, 3, 1]]), torch.tensor([2, 3])).lists()
         [[5, 1], [4, 3, 1]]
@@ -162,11 +162,11 @@ def sample(
     eos: int | None = None,
     **options: Unpack[SampleOptions],
 ) -> Samples:
-    """Feed a step its own draws until every row has ended.
+    """Sample: feed a step the tokens drawn from its logits until every row has ended.
 
     Args:
         step: `(tokens, state) -> (logits, state)`.
-        start: the tokens `(B,)` to feed first: a beginning mark, or the last of a prompt.
+        start: the tokens `(B,)` to feed first: a token that begins, or the last of a prompt.
         state: the state before `start` is fed.
         max_length: most tokens to draw.
         eos: the token that ends a row; None draws `max_length`.
@@ -198,7 +198,7 @@ def sample(
 def greedy(
     step: Step, start: Tensor, state: State, *, max_length: int, eos: int | None = None
 ) -> Samples:
-    """Feed a step its own likeliest token until every row has ended; arguments as for `sample`.
+    """Choose the likeliest token at every step; arguments as for `sample`.
 
     >>> def double(tokens, state):
     ...     return torch.nn.functional.one_hot(tokens * 2 % 7, 7).float(), state
@@ -215,8 +215,8 @@ class Hypothesis:
     Attributes:
         tokens: without the start, with the end token if it ended.
         log_probability: of the whole sequence, in nats.
-        score: `log_probability` over the length penalty; what hypotheses are ranked by.
-        ended: whether it ended by itself or `max_length` cut it.
+        score: `log_probability` over the length penalty; hypotheses are ranked by it.
+        ended: whether it has an end token; otherwise `max_length` cut it.
     """
 
     tokens: list[int]
@@ -226,7 +226,7 @@ class Hypothesis:
 
 
 def length_penalty(length: int, alpha: float) -> float:
-    """((5 + length) / 6) ** alpha, by which a log-probability is divided (Wu et al. 2016, eq. 14).
+    """Return ((5 + length) / 6) ** alpha, which divides log-probabilities (Wu et al. 2016, eq. 14).
 
     >>> length_penalty(7, 0.0), length_penalty(7, 1.0)
     (1.0, 2.0)
@@ -246,10 +246,10 @@ def beam_search(
     alpha: float = 0.0,
     n_best: int = 1,
 ) -> list[list[Hypothesis]]:
-    """The likeliest sequences, looked for along `beam` hypotheses at a time.
+    """Search the likeliest sequences by keeping `beam` hypotheses at a time.
 
-    A hypothesis that ends leaves the beam and narrows it (Sutskever et al. 2014), so beam 1 is
-    greedy choice, and a beam as wide as there are sequences is exhaustive.
+    A hypothesis that ends leaves the beam, and the beam is then one narrower (Sutskever et al.
+    2014). So beam 1 is greedy choice, and a beam as wide as there are sequences finds the best.
 
     Args:
         step: `(tokens, state) -> (logits, state)`; rows of the state are picked with
@@ -260,8 +260,8 @@ def beam_search(
         max_length: most tokens in a sequence, the end token included.
         eos: the token that ends a sequence.
         alpha: length penalty, 0 for none; about 0.6 to 1 favours longer sequences.
-        n_best: hypotheses to return for each row, best first; at most `beam`. Fewer come back
-            where there are fewer sequences.
+        n_best: hypotheses to return for each row, best first; at most `beam`. Fewer are
+            returned where there are fewer sequences.
 
     >>> table = torch.tensor([[0.0, 0.6, 0.4], [0.5, 0.4, 0.1], [0.98, 0.01, 0.01]]).log()
     >>> def step(tokens, state):

@@ -1,7 +1,7 @@
 """Noise for recurrences: dropout that keeps one mask in time, dropped weights, zoneout.
 
-Masks are drawn here, before a backend is chosen, from torch's own generator: the same seed
-gives the same masks whatever runs the recurrence.
+Masks are drawn before a backend is chosen, from torch's own generator, so a seed gives the same
+masks on every backend.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from elman.kernels import Hold
 
 
 def probability(name: str, value: float) -> float:
-    """`value` as a float, or an error that names the option it was given for."""
+    """Return `value` as a float; raise an error that names the option if it is no probability."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise InputError(f"{name} is a probability between 0 and 1, got {value!r}.")
     return float(value)
 
 
 def locked(x: Tensor, p: float, training: bool = True, time_axis: int = 0) -> Tensor:
-    """Dropout with one mask for every step of a sequence (Gal & Ghahramani 2016).
+    """Apply dropout with one mask for all steps of a sequence (Gal & Ghahramani 2016).
 
     Args:
         x: `(T, B, F)`, or `(B, T, F)` with `time_axis=1`.
-        p: how likely a feature of a row is dropped; the rest is scaled by 1 / (1 - p).
+        p: probability that a feature of a row is dropped; others are scaled by 1 / (1 - p).
         training: False returns `x`.
         time_axis: the axis along which the mask is the same.
     """
@@ -41,7 +41,7 @@ def locked(x: Tensor, p: float, training: bool = True, time_axis: int = 0) -> Te
 
 
 class LockedDropout(nn.Module):
-    """`locked` as a module: one mask for every step of a sequence.
+    """Dropout with one mask for all steps of a sequence; see `locked`.
 
     >>> y = LockedDropout(0.5)(torch.ones(3, 1, 400))
     >>> y.unique().tolist(), torch.equal(y[0], y[2])
@@ -53,27 +53,28 @@ class LockedDropout(nn.Module):
         self.p, self.batch_first = probability("p", p), batch_first
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` `(T, B, F)`, or `(B, T, F)` if `batch_first`, with features dropped for all time."""
+        """Drop features of `x` `(T, B, F)`, or `(B, T, F)` if `batch_first`, in all steps alike."""
         return locked(x, self.p, self.training, time_axis=int(self.batch_first))
 
     def extra_repr(self) -> str:
-        """The options, for `print`."""
+        """Return the options, for `print`."""
         return f"p={self.p}" + (", batch_first=True" if self.batch_first else "")
 
 
 def dropped_weights(cell: Cell, p: float) -> dict[str, Tensor]:
-    """The recurrent weights of `cell`, each with some entries dropped (Merity et al. 2018).
+    """Return the recurrent weights of `cell` with entries dropped (Merity et al. 2018).
 
-    Drawn once, they hold for a whole sequence and for every row.
+    One draw is used for a whole sequence and for every row.
     """
     return {name: dropout(cell.get_parameter(name), p) for name in cell.recurrent_weights()}
 
 
 def zoneout(cell: Cell, rates: Sequence[float], x: Tensor, training: bool) -> Hold | None:
-    """What the states of `cell` hold back while it reads `x` `(T, B, F)` (Krueger et al. 2017).
+    """Draw zoneout for the states of `cell` over `x` `(T, B, F)` (Krueger et al. 2017).
 
-    While training, masks `(T, B, size)` that are true, with each state's rate, where the old
-    value stays; otherwise the rates themselves, of which a backend takes the expectation.
+    Return, while training, masks `(T, B, size)` that are true where the old value is kept, with
+    the probability of each state's rate; otherwise the rates, of which a backend takes the
+    expectation; None if all rates are zero.
     """
     if not any(rates):
         return None

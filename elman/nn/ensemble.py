@@ -81,7 +81,7 @@ class Ensemble(nn.Module):
         The state is the tuple of the members' states; see `elman.stream`.
 
         Args:
-            batch: rows that go side by side.
+            batch: rows that are fed side by side.
 
         Raises:
             InputError: a member cannot stream.

@@ -1,4 +1,4 @@
-"""Which steps of a batch are real, and what that means for a softmax and for reading backwards."""
+"""Masks of the valid steps of a batch, for pooling, softmax and reading backwards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Lengths = Tensor | Sequence[int]
 
 
 def valid_steps(lengths: Lengths, steps: int, device: torch.device | None = None) -> Tensor:
-    """True where a row of `steps` steps is real: `(B, steps)` from lengths `(B,)`.
+    """Return the mask `(B, steps)` of the valid steps of rows with lengths `(B,)`.
 
     >>> valid_steps([2, 0], 3)
     tensor([[ True,  True, False],
@@ -22,7 +22,7 @@ def valid_steps(lengths: Lengths, steps: int, device: torch.device | None = None
 
 
 def blank(x: Tensor, mask: Tensor | None) -> Tensor:
-    """`x` `(B, T, ...)` with zeros where `mask` `(B, T)` is false, whatever stood there, NaN too.
+    """Return `x` `(B, T, ...)` with zeros where `mask` `(B, T)` is false, also in place of NaN.
 
     >>> blank(torch.tensor([[1.0, float("nan")]]), torch.tensor([[True, False]]))
     tensor([[1., 0.]])
@@ -33,9 +33,9 @@ def blank(x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
-    """Softmax over the last axis among the positions where `mask` is true; exactly 0 elsewhere.
+    """Apply softmax over the positions of the last axis where `mask` is true; others are 0.
 
-    A row with nothing to choose from is all zeros, and its gradient is zero, not NaN.
+    A row without such a position is all zeros, and its gradient is zero, not NaN.
 
     >>> masked_softmax(torch.tensor([[1.0, 1.0, 9.0]]), torch.tensor([[True, True, False]]))
     tensor([[0.5000, 0.5000, 0.0000]])
@@ -47,7 +47,7 @@ def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def reverse_valid(x: Tensor, lengths: Lengths | None = None) -> Tensor:
-    """Each row of `x` `(B, T, ...)` read backwards from its last valid step; padding stays.
+    """Reverse the valid steps of each row of `x` `(B, T, ...)`; padding stays in its place.
 
     >>> reverse_valid(torch.tensor([[1, 2, 3, 0], [1, 2, 3, 4]]), [3, 4])
     tensor([[3, 2, 1, 0],

@@ -1,4 +1,4 @@
-"""Pooling: from the outputs of a sequence to one vector, by the last, mean, largest or weighted.
+"""Poolings: from the outputs of a sequence to one vector: last, mean, maximum, attention.
 
 Only valid steps count, and a row of length 0 gives zeros. A pooling is called with a whole
 sequence, or is fed step by step: `start` gives the state before the first step, and `step` takes
@@ -46,7 +46,7 @@ class Pooling(nn.Module):
         """Return the state before the first step.
 
         Args:
-            batch: rows that go side by side.
+            batch: rows that are fed side by side.
             size: features of an output.
             device: where the outputs are.
             dtype: type of the outputs. Sums are kept in float32 or better.

@@ -1,7 +1,7 @@
 """`Recurrent`: any cell as a layer, stacked, in both directions, regularised.
 
-What a cell computes is its own affair and how it runs over time that of `elman.kernels`;
-this layer only says what each run is given: which input, which weights, which masks.
+The cell says what a step computes, `elman.kernels` runs it over time, and `elman.nn.stack` runs
+layers one after another. `Recurrent` gives each run its input, weights and masks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from elman.nn.stack import Join, OneWay, check_input, highway, run_layers, swapp
 from elman.nn.stream import LayerStream
 
 LayerState = tuple[State, ...]
-"""The state of a `Recurrent`: a cell's state for each layer and direction, forward first."""
+"""The state of a `Recurrent`: for each layer and direction its cell's state, forward first."""
 
 
 class Recurrent(nn.Module):
@@ -38,20 +38,20 @@ class Recurrent(nn.Module):
             direction).
         input_size: features of the input. May be left out for a cell itself.
         hidden_size: units of each layer. May be left out for a cell itself.
-        num_layers: layers, each reading what the one before gave out.
-        bidirectional: each layer has a second cell that runs from the end of each row, and
-            gives out both, side by side.
+        num_layers: layers; each reads the output of the one before.
+        bidirectional: each layer has a second cell that reads each row from its end; the outputs
+            of both are put side by side.
         batch_first: input, output, reset and the states of every step are `(B, T, ...)`, not
             `(T, B, ...)`. A state has no time axis and is `(B, size)` either way.
-        dropout: between layers (not after the last).
-        variational: those masks, and that of the input, are the same in every step
+        dropout: probability that a feature between two layers is dropped.
+        variational: the masks of `dropout` and `input_dropout` are the same in every step
             (Gal & Ghahramani 2016).
-        input_dropout: on the input.
-        recurrent_dropout: on the weights that multiply the state, one mask for each call
-            (Merity et al. 2018, "DropConnect").
-        zoneout: how likely a unit keeps its old value in a step, for all states or one rate
-            for each (Krueger et al. 2017; LSTM: `(h, c)`).
-        residual: a layer's input is added to its output where both are equally wide.
+        input_dropout: probability that a feature of the input is dropped.
+        recurrent_dropout: probability that a weight that multiplies the state is dropped; one
+            mask for each call (Merity et al. 2018, "DropConnect").
+        zoneout: probability that a unit keeps its old value in a step, one for all states or
+            one for each (Krueger et al. 2017; LSTM: `(h, c)`).
+        residual: a layer's input is added to its output where both have the same size.
         highway: a gate mixes them instead, y = t ⊙ f(x) + (1 - t) ⊙ x with
             t = σ(W x + b) and b = -1 at the start (Srivastava et al. 2015).
         keep_every: steps between two states that training keeps for the backward pass; the
@@ -61,7 +61,7 @@ class Recurrent(nn.Module):
         options: passed to every cell, `device` and `dtype` included.
 
     Raises:
-        InputError: options that contradict each other or fit no layer.
+        InputError: options contradict each other or have no effect.
 
     >>> _ = torch.manual_seed(0)
     >>> layer = Recurrent("lstm", 3, 8, num_layers=2, bidirectional=True)
@@ -121,7 +121,9 @@ class Recurrent(nn.Module):
             )
 
         if residual and highway:
-            raise InputError("residual and highway are two answers to one question: choose one.")
+            raise InputError(
+                "residual and highway both join a layer's input and output: choose one."
+            )
         self.residual, self.highway = residual, highway
         self._joined = [self._width(layer) == self.output_size for layer in range(num_layers)]
         if (residual or highway) and not any(self._joined):
@@ -143,11 +145,11 @@ class Recurrent(nn.Module):
 
     @property
     def directions(self) -> int:
-        """2 if bidirectional, else 1."""
+        """Return 2 if bidirectional, else 1."""
         return 1 + self.bidirectional
 
     def extra_repr(self) -> str:
-        """The options that differ from their defaults, for `print`."""
+        """Return the options that differ from their defaults, for `print`."""
         shown = {"num_layers": 1, "bidirectional": False, "batch_first": False, "dropout": 0.0}
         shown |= {"variational": False, "input_dropout": 0.0, "recurrent_dropout": 0.0}
         shown |= {"residual": False, "highway": False}
@@ -162,7 +164,7 @@ class Recurrent(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> LayerState:
-        """The state before the first step, as every cell begins."""
+        """Return the state before the first step, from every cell's `init_state`."""
         return tuple(self._at(i).init_state(batch, device, dtype) for i in range(len(self.cells)))
 
     def forward(
@@ -178,10 +180,10 @@ class Recurrent(nn.Module):
 
         Args:
             x: `(T, B, input_size)`, or `(B, T, input_size)` if `batch_first`.
-            state: what an earlier call gave back, or None to begin anew.
+            state: the state that an earlier call returned, or None to begin anew.
             lengths: `(B,)` integers, steps of each row, zero included; None if all are whole.
-            reset: bool, laid out as `x` without its features: where a new sequence begins.
-            return_states: also give out every state after every step.
+            reset: bool, shaped as `x` without its features: true where a new sequence begins.
+            return_states: also return every state after every step.
 
         Returns:
             The output `(T, B, output_size)` (zero beyond each row's length) and the state after
@@ -229,13 +231,13 @@ class Recurrent(nn.Module):
         return output, final, tuple(tuple(swapped(s, first) for s in p) for p in found.states)
 
     def stream(self, batch: int = 1) -> LayerStream:
-        """The layer step by step, in constant memory, as in evaluation mode.
+        """Return the layer on a stream: step by step, in constant memory, as in evaluation mode.
 
-        A stream keeps the weights it began with, and nothing for gradients; `elman.nn.stream`
-        says what it can.
+        A stream keeps the weights it began with, and nothing for gradients; see
+        `elman.nn.stream`.
 
         Args:
-            batch: rows that go side by side.
+            batch: rows that are fed side by side.
 
         Raises:
             InputError: the layer is bidirectional, or there is no row.

@@ -1,8 +1,8 @@
 """Recurrent models that forecast a whole horizon at once.
 
-Feeding each forecast back as the next input adds error upon error. Both models here read the
-past with a recurrence and write every step of the horizon in parallel: one reads it segment by
-segment, which makes a long past a short sequence; the other step by step.
+A model that reads its own forecasts as inputs adds error to error. Both models here read the past
+with a recurrence and write all steps of the horizon in parallel. One reads the past segment by
+segment, which makes a long past a short sequence; the other reads it step by step.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from elman.nn.window_norm import Norm, WindowNorm
 class SegmentForecaster(nn.Module):
     """Segment-wise recurrence with parallel decoding (SegRNN, Lin et al. 2023).
 
-    Every channel by itself, with shared weights. The past is cut into segments of `segment`
-    values; s_i = relu(W x_i + b) is one step of the recurrence. From its final state one more
-    step is made for each segment j of the future, all in parallel, its input the embedding of
-    the segment's place and of the channel, [p_j ; c]; a linear map turns the output into the
-    segment's values. What is known of the future joins: as inputs of past segments, and added
-    to the embedding of future ones.
+    Each channel is forecast by itself, with shared weights. The past is cut into segments of
+    `segment` values; each is one step of the recurrence, with the input relu(W x_i + b). From
+    its final state one more step is made for each segment j of the future, all in parallel; its
+    input is the embedding of the segment's place and of the channel, [p_j ; c]. A linear map
+    turns the output into the segment's values. Columns known ahead are read with the past
+    segments, and a linear map of them is added to the input of future segments.
 
     Args:
         channels: series forecast together, `C`.
@@ -97,7 +97,7 @@ class SegmentForecaster(nn.Module):
         self.head = nn.Linear(self.recurrent.output_size, segment * outputs)
 
     def forward(self, past: Tensor, known: Tensor | None = None) -> Tensor:
-        """Forecasts `(B, H, C, O)` from `past` `(B, L, C)` and `known` `(B, L + H, K)`."""
+        """Return forecasts `(B, H, C, O)` from `past` `(B, L, C)` and `known` `(B, L + H, K)`."""
         batch, lookback, channels = past.shape
         used = self.past_segments * self.segment
         x, taken = self.norm(past[:, lookback - used :])
@@ -128,7 +128,7 @@ class SegmentForecaster(nn.Module):
         return self.norm.inverse(y[:, :, : self.horizon].transpose(1, 2), taken)
 
     def _cut(self, x: Tensor) -> Tensor:
-        """`(B, C, n * w, F)` to segments `(B, C, n, w * F)`."""
+        """Cut `(B, C, n * w, F)` into segments `(B, C, n, w * F)`."""
         rows, channels, steps, features = x.shape
         return x.reshape(rows, channels, steps // self.segment, self.segment * features)
 
@@ -136,8 +136,8 @@ class SegmentForecaster(nn.Module):
 class DirectForecaster(nn.Module):
     """A recurrence over the past and a map to every step ahead (MQ-RNN, Wen et al. 2017).
 
-    All channels together. With h the last output of the recurrence and z_k what is known of
-    step k ahead:  u_k = relu(A h + B z_k + e_k),  ŷ_k = W u_k + b.
+    All channels are read together. With h the last output of the recurrence and z_k the columns
+    known ahead at step k:  u_k = relu(A h + B z_k + e_k),  ŷ_k = W u_k + b.
 
     Arguments, shapes and errors as for `SegmentForecaster`, without segments.
 
@@ -185,7 +185,7 @@ class DirectForecaster(nn.Module):
         self.head = nn.Linear(hidden_size, channels * outputs)
 
     def forward(self, past: Tensor, known: Tensor | None = None) -> Tensor:
-        """Forecasts `(B, H, C, O)` from `past` `(B, L, C)` and `known` `(B, L + H, K)`."""
+        """Return forecasts `(B, H, C, O)` from `past` `(B, L, C)` and `known` `(B, L + H, K)`."""
         x, taken = self.norm(past)
         if self.ahead is not None:
             assert known is not None

@@ -1,4 +1,4 @@
-"""Many-to-many, unaligned: one sequence is read whole, then another is written."""
+"""The encoder-decoder: many to many, unaligned; one sequence is read, another is written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BRIDGES = ("affine", "copy")
 
 
 class EncoderDecoder(nn.Module):
-    """One recurrence reads the source, another writes the target from where it ended.
+    """An encoder-decoder: one recurrence reads the source, another writes the target.
 
     Sutskever, Vinyals & Le 2014 and Cho et al. 2014; with attention in the decoder, Bahdanau,
     Cho & Bengio 2015 and Luong, Pham & Manning 2015.
@@ -34,8 +34,8 @@ class EncoderDecoder(nn.Module):
             encoder.
         reverse_source: read the source backwards, each row from its own end (Sutskever et al.
             2014).
-        bridge: from the encoder's last state to the decoder's first: "affine", tanh of a linear
-            map; "copy", the same numbers, which needs the same sizes.
+        bridge: how the decoder's first state is made of the encoder's last: "affine", tanh of a
+            linear map; "copy", the same numbers, which needs the same sizes.
 
     >>> model = EncoderDecoder(
     ...     Recurrent("gru", 4, 8),
@@ -85,13 +85,13 @@ class EncoderDecoder(nn.Module):
     def start(
         self, source: Tensor, *, lengths: Lengths | None = None
     ) -> tuple[Tensor, DecoderState]:
-        """Read a source: the first tokens `(B,)` and the state before them.
+        """Read a source; return the first tokens `(B,)` and the state before them.
 
-        For `step` and `elman.nn.decoding`.
+        `step` and `elman.nn.decoding` take both.
 
         Args:
             source: `(B, S, F)`, or tokens `(B, S)` where there is an embedding.
-            lengths: `(B,)`, steps of each source; those beyond change nothing.
+            lengths: `(B,)`, steps of each source; steps beyond them change nothing.
         """
         x, lengths = read(source, self.embedding, self.front, lengths=lengths)
         if self.reverse_source:
@@ -107,7 +107,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder.start(state, memory)
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """Tokens `(B,)` -> logits `(B, V)` for the next, and the new state."""
+        """Take tokens `(B,)`; return logits `(B, V)` of the next tokens, and the new state."""
         return self.decoder.step(tokens, state)
 
     def forward(
@@ -119,7 +119,7 @@ class EncoderDecoder(nn.Module):
         free_running: float = 0.0,
         generator: Generator | None = None,
     ) -> Tensor:
-        """Logits `(B, T, V)` for every token of `target` `(B, T)`; see `Decoder.forward`."""
+        """Return logits `(B, T, V)` for every token of `target` `(B, T)`; see `Decoder.forward`."""
         start = self.start(source, lengths=lengths)
         return self.decoder(  # type: ignore[no-any-return]
             target, *start, free_running=free_running, generator=generator
@@ -133,16 +133,16 @@ class EncoderDecoder(nn.Module):
         max_length: int,
         **options: Unpack[SampleOptions],
     ) -> Samples:
-        """Write freely, up to `decoder.eos`; options as for `decoding.sample`."""
+        """Write up to `max_length` tokens or `decoder.eos`; options as for `decoding.sample`."""
         start = self.start(source, lengths=lengths)
         return sample(self.step, *start, max_length=max_length, eos=self.decoder.eos, **options)
 
 
 def free_running_rate(step: int, k: float) -> float:
-    """How often scheduled sampling feeds a decoder its own tokens at a training step.
+    """Return how often scheduled sampling feeds a decoder its own tokens at a training step.
 
     1 - k / (k + exp(step / k)), the inverse sigmoid decay of teacher forcing (Bengio et al.
-    2015, section 2.4): near 0 at first, one half at step k ln k, near 1 in the end.
+    2015, section 2.4): near 0 at first, one half at step k ln k, near 1 at the end.
 
     >>> [round(free_running_rate(step, k=100), 3) for step in (0, 460, 461, 2000)]
     [0.01, 0.499, 0.501, 1.0]

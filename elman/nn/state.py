@@ -1,7 +1,7 @@
-"""Carrying state: what may be done to it without knowing which layer it belongs to.
+"""Functions of a state that hold for the state of any layer.
 
 A state is a tensor, None, or tuples, lists and dicts of states; `Recurrent` returns one tuple of
-`(batch, size)` tensors for each layer and direction. Every helper gives back the same nesting.
+`(batch, size)` tensors for each layer and direction. Every function keeps the nesting.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch import Tensor
 from elman.errors import InputError
 
 S = TypeVar("S")
-"""A nested state; what comes back is nested as what went in."""
+"""A nested state; a function returns the nesting that it takes."""
 
 
 def detach(state: S) -> S:
-    """Cut the graph: the values stay, gradients stop here (truncated backpropagation).
+    """Cut the graph: keep the values and stop gradients (truncated backpropagation).
 
     >>> detach([(torch.ones(1, requires_grad=True) * 2,)])
     [(tensor([2.]),)]
@@ -38,7 +38,7 @@ def index(state: S, rows: Tensor | Sequence[int], axis: int = 0) -> S:
     Args:
         state: a nested state.
         rows: row numbers, `(n,)`, or a bool mask over the batch.
-        axis: where the batch lies: 0 in a `Recurrent`'s state, 1 in that of `elman.nn.LSTM`.
+        axis: the axis of the batch: 0 in the state of a `Recurrent`, 1 in an `elman.nn.LSTM`'s.
 
     >>> index((torch.tensor([[1.0], [2.0]]), None), [1, 1])
     (tensor([[2.],
@@ -51,7 +51,7 @@ def index(state: S, rows: Tensor | Sequence[int], axis: int = 0) -> S:
 
 
 def flatten(state: Any) -> list[Tensor]:
-    """The tensors of a state, depth first.
+    """Return the tensors of a state, depth first.
 
     >>> len(flatten([(torch.zeros(1), torch.zeros(1)), (None,)]))
     2

@@ -1,8 +1,8 @@
-"""Layers and models on a stream: one step after another, in constant memory.
+"""Streams: layers and models that are fed step by step, in constant memory.
 
-A stream keeps the state and the weights that it began with; nothing is kept for gradients. It is
-its layer in evaluation, whatever the layer's `training` says: no dropout, and of zoneout the
-expectation. For training, and for whole sequences, there is the layer itself.
+A stream keeps the weights that it began with and a state; it keeps nothing for gradients. It
+computes as its layer in evaluation mode, whatever the layer's `training` says: no dropout, and the
+expectation of zoneout. For training and for whole sequences, call the layer itself.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _PLAIN = (nn.Linear, nn.Embedding, nn.Identity, nn.Dropout, nn.AlphaDropout, Loc
 
 
 class Stream:
-    """What every stream has.
+    """Base of all streams.
 
     Attributes:
-        batch: rows that go side by side.
+        batch: rows that are fed side by side.
         batch_first: whether a chunk is `(batch, T, ...)` and not `(T, batch, ...)`.
         backend: "cpu", or "reference" if any cell runs on it; `reason` says why.
-        step: `(batch, input_size)` -> `(batch, output_size)`: one more input, the output after it.
+        step: takes one more input `(batch, input_size)`, returns the output `(batch, output_size)`.
     """
 
     batch: int
@@ -55,7 +55,7 @@ class Stream:
     _reads: tuple[int, torch.dtype] | None = None
 
     def chunk(self, x: Tensor) -> Tensor:
-        """The outputs for T more inputs at once, none included: both laid out as in a call.
+        """Take T more inputs at once, T = 0 included; return the outputs, laid out as in a call.
 
         Raises:
             SequenceError: `x` does not fit.
@@ -74,9 +74,10 @@ class Stream:
 
     @property
     def state(self) -> Any:
-        """The state after the last step, as the layer's call takes and gives it: a copy.
+        """Return a copy of the state after the last step, as the layer's call takes and returns it.
 
-        That of a model with several layers is a tuple of theirs. None begins anew.
+        The state of a model with several layers is the tuple of their states. Set a state to go
+        on from it, or None to begin anew.
         """
         return self._get()
 
@@ -88,10 +89,10 @@ class Stream:
             self._set(state)
 
     def reset(self, rows: Tensor | Sequence[int] | None = None) -> None:
-        """Begin anew, in all rows of the batch or in these (numbers, or a bool mask over it).
+        """Begin anew in all rows of the batch, or in `rows` (numbers, or a bool mask of the batch).
 
         Raises:
-            InputError: a row that there is not.
+            InputError: there is no such row.
         """
         if rows is not None:
             chosen = torch.as_tensor(rows)
@@ -103,14 +104,14 @@ class Stream:
         self._reset(rows)
 
     def snapshot(self) -> dict[str, Tensor]:
-        """The state as named tensors, copied: what `safetensors.torch.save` takes."""
+        """Return a copy of the state as named tensors, which `safetensors.torch.save` takes."""
         return dict(self._named())
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
         """Go on from a snapshot of this stream or of another of the same layer or model.
 
         Raises:
-            InputError: it is of something else; nothing has changed then.
+            InputError: it does not fit; nothing has changed then.
         """
         for name, own in (mine := self.snapshot()).items():
             came = snapshot.get(name)
@@ -148,13 +149,13 @@ class LayerStream(Stream):
     """A stack of cells on a stream; `layer.stream()` makes one.
 
     Args:
-        layer: whose it is: of its device, dtype and layout.
-        cells: one for each of its layers, with the weights lent to it if they are not its own.
-        batch: rows that go side by side.
-        pack: the cells' states as the layer gives them.
-        unpack: the other way; None in the place of one that begins anew.
+        layer: the layer, which gives device, dtype and layout.
+        cells: one for each layer, with the tensors that stand for its weights, or None.
+        batch: rows that are fed side by side.
+        pack: from the cells' states to the layer's form of them.
+        unpack: from that form to the cells' states, None for one that begins anew.
         hold: zoneout's rates.
-        joins: for each layer what joins its output and its input, if anything does.
+        joins: for each layer how its output and its input are joined.
 
     Raises:
         InputError: the layer is bidirectional, or there is no row.
@@ -284,7 +285,7 @@ class ModelStream(JoinedStream):
 
     Args:
         parts: by name; recurrent layers, modules that act on each step by itself, and streams.
-        batch: rows that go side by side.
+        batch: rows that are fed side by side.
         batch_first: layout of a chunk, as the model has it; None takes it from the layers.
 
     Raises:
@@ -332,7 +333,7 @@ class PoolingStream(Stream):
 
     Args:
         pooling: its weights are copied.
-        batch: rows that go side by side.
+        batch: rows that are fed side by side.
         size: features of an output.
         like: a tensor of the device and type of the outputs.
 
@@ -405,7 +406,7 @@ class EnsembleStream(JoinedStream):
 
     Args:
         members: modules that `elman.stream` can stream.
-        batch: rows that go side by side.
+        batch: rows that are fed side by side.
 
     Raises:
         InputError: a member cannot stream, or members differ in layout.
@@ -439,17 +440,17 @@ def _time_first_chunk(part: Any, x: Tensor) -> Tensor:
 
 
 def stream(model: Any, batch: int = 1) -> Any:
-    """`model` on a stream: its own `stream()` if it has one, or a chain of parts that stream.
+    """Put a model on a stream: by its own `stream()` if it has one, or as a chain of parts.
 
-    A chain is an `nn.Sequential` of recurrent layers, of which the output goes on, and of modules
-    that act on each step by itself: `nn.Linear`, `nn.Embedding`, `nn.LayerNorm`, activations,
-    dropout, and others of your own that have a method `stream(batch)`. The numbers are those of
-    the whole sequence in evaluation mode, see docs/kernels.md.
+    A chain is an `nn.Sequential` of recurrent layers, whose output goes to the next part, and of
+    modules that act on each step by itself: `nn.Linear`, `nn.Embedding`, `nn.LayerNorm`,
+    activations, dropout, and modules with a method `stream(batch)`. The outputs are equal to the
+    outputs for the whole sequence in evaluation mode; see docs/kernels.md.
 
     Args:
         model: a layer, `elman.nn.Aligned`, `OneToOne`, `ManyToOne` or `Ensemble`, an
             `nn.Sequential`, or what `elman.load` gives.
-        batch: rows that go side by side.
+        batch: rows that are fed side by side.
 
     Returns:
         A `Stream` with `step`, `chunk`, `state`, `reset`, `snapshot` and `restore`.

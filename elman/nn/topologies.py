@@ -1,10 +1,10 @@
 """The topologies, all batch-first: the shape of what goes in and of what comes out.
 
-- `OneToOne`: a vector to a vector.
-- `OneToMany`: a note, a label, a picture or nothing to a sequence.
-- `ManyToOne`: a sequence to a vector.
-- `Aligned`: a sequence to one of the same length, step by step.
-- `EncoderDecoder` (in `seq2seq`): a sequence to one of another length.
+- `OneToOne`: from a vector to a vector.
+- `OneToMany`: from a note, a label, a picture or nothing to a sequence.
+- `ManyToOne`: from a sequence to a vector.
+- `Aligned`: from a sequence to one of the same length, step by step.
+- `EncoderDecoder` (in `seq2seq`): from a sequence to one of another length.
 
 Each takes an `embedding` (it turns a step into a vector: `nn.Embedding` for tokens, any module of
 the last axis) and a `front` (a `ConvFront1d`, `ConvFront2d`, or any module with
@@ -33,14 +33,14 @@ from elman.nn.stream import ModelStream, PoolingStream, Stream
 
 
 class OneToOne(nn.Module):
-    """A vector to a vector: one step of the recurrence.
+    """One to one: from a vector to a vector by one step of the recurrence.
 
-    Begun from nothing it is a feed-forward network; begun from the state it returned, it is the
-    next tick of a stream.
+    Without a state it is a feed-forward network. With the state that it returned it takes the
+    next step of a stream.
 
     Args:
-        recurrent: the recurrent layer, taking one step.
-        head: what is made of its output.
+        recurrent: the recurrent layer, which takes one step.
+        head: applied to its output.
         embedding: turns the input into a vector.
         front: turns a picture or window `(B, T, F)` into steps, whose mean is the vector.
 
@@ -99,16 +99,16 @@ class OneToOne(nn.Module):
 
 
 class ManyToOne(nn.Module):
-    """A sequence to a vector: the outputs of the recurrence, pooled.
+    """Many to one: from a sequence to a vector, the pooled outputs of the recurrence.
 
     Args:
         recurrent: reads the sequence; may be bidirectional.
-        head: what is made of the pooled output.
+        head: applied to the pooled output.
         embedding: turns a step into a vector.
         front: shortens the sequence before the recurrence.
         pooling: "last", "mean", "max" or "attention", see `elman.nn.pooling`.
-        beside: reads what the recurrence reads, as a front would; the mean of what it gives out
-            goes to the head beside the recurrence's (the two branches of LSTM-FCN, Karim et al.
+        beside: a second branch, called as a front is, that reads what the recurrence reads; the
+            mean of its outputs goes to the head beside the pooled output (LSTM-FCN, Karim et al.
             2018). The head takes the features of both.
 
     >>> import torch
@@ -194,7 +194,7 @@ class ManyToOne(nn.Module):
         recurrence's and the pooling's.
 
         Args:
-            batch: rows that go side by side.
+            batch: rows that are fed side by side.
 
         Raises:
             InputError: the layer is bidirectional, there is a front or a branch beside the
@@ -223,14 +223,14 @@ class ManyToOne(nn.Module):
 
 
 class Aligned(nn.Module):
-    """A sequence to one of the same length: an output for every step.
+    """Many to many, aligned: from a sequence to an output for every step.
 
-    Taggers, language models and streams. With a front that strides, there are as many outputs
+    It makes taggers and language models. With a front that strides, there are as many outputs
     as the front leaves steps: `front.output_lengths(lengths)`.
 
     Args:
-        recurrent: reads the sequence; bidirectional where the whole of it is there.
-        head: what is made of each output.
+        recurrent: reads the sequence; bidirectional only where whole sequences are read.
+        head: applied to each output.
         embedding: turns a step into a vector.
         front: maps the sequence before the recurrence.
 
@@ -344,19 +344,19 @@ WAYS_IN = ("state", "input", "both")
 
 
 class OneToMany(nn.Module):
-    """A condition to a sequence of tokens; without a condition, from nothing.
+    """One to many: from a condition, or from nothing, to a sequence of tokens.
 
-    The condition is whatever `condition` turns into a vector: a label or a note through
-    `nn.Embedding`, the features of a picture through `nn.Linear`.
+    `condition` turns the condition into a vector: a label or a note by `nn.Embedding`, the
+    features of a picture by `nn.Linear`.
 
     Args:
         decoder: writes the sequence.
         condition_size: features of the condition; None writes from nothing.
-        condition: turns what is given into the condition; None where it is a vector already.
+        condition: turns what the model is given into a vector; None where it is one already.
         into: where the condition goes. "state": tanh of a linear map of it is the first state.
             "input": a linear map of it is read once, before the first token (Vinyals et al.
             2015, "Show and tell"). "both".
-        front: turns a picture or sequence `(B, T, F)` into steps, whose mean goes on to
+        front: turns a picture or sequence `(B, T, F)` into steps, whose mean goes to
             `condition`.
 
     >>> import torch
@@ -400,7 +400,9 @@ class OneToMany(nn.Module):
         lengths: Lengths | None = None,
         batch: int = 1,
     ) -> tuple[Tensor, DecoderState]:
-        """The first tokens `(B,)` and the state before them, for `step` and `elman.nn.decoding`.
+        """Return the first tokens `(B,)` and the state before them.
+
+        `step` and `elman.nn.decoding` take both.
 
         Args:
             condition: what the sequences are written from, `(B, ...)`.
@@ -408,7 +410,7 @@ class OneToMany(nn.Module):
             batch: how many sequences to write where there is no condition.
 
         Raises:
-            InputError: a condition where none is used, or none where one is.
+            InputError: a condition is given and none is used, or the other way round.
         """
         recurrent = self.decoder.recurrent
         if condition is None and not self.conditioned:
@@ -430,7 +432,7 @@ class OneToMany(nn.Module):
         return self.decoder.start(state)
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """Tokens `(B,)` -> logits `(B, V)` for the next, and the new state."""
+        """Take tokens `(B,)`; return logits `(B, V)` of the next tokens, and the new state."""
         return self.decoder.step(tokens, state)
 
     def forward(
@@ -442,7 +444,7 @@ class OneToMany(nn.Module):
         free_running: float = 0.0,
         generator: Generator | None = None,
     ) -> Tensor:
-        """Logits `(B, T, V)` for every token of `target` `(B, T)`; see `Decoder.forward`."""
+        """Return logits `(B, T, V)` for every token of `target` `(B, T)`; see `Decoder.forward`."""
         start = self.start(condition, lengths=lengths, batch=len(target))
         return self.decoder(  # type: ignore[no-any-return]
             target, *start, free_running=free_running, generator=generator
@@ -457,6 +459,9 @@ class OneToMany(nn.Module):
         max_length: int,
         **options: Unpack[SampleOptions],
     ) -> Samples:
-        """Write freely, up to `decoder.eos`; arguments as for `start` and `decoding.sample`."""
+        """Write up to `max_length` tokens or `decoder.eos`.
+
+        Arguments as for `start` and `decoding.sample`.
+        """
         start = self.start(condition, lengths=lengths, batch=batch)
         return sample(self.step, *start, max_length=max_length, eos=self.decoder.eos, **options)

@@ -1,15 +1,15 @@
-"""`RNN`, `LSTM` and `GRU`: torch.nn's own, and what torch.nn's cannot do.
+"""`RNN`, `LSTM` and `GRU` in place of torch.nn's, with lengths, resets and options of our cells.
 
 Constructor, parameters and state_dict are torch's. On a CPU a call goes layer by layer through
-`elman.kernels`, the parameters lent to our cells; elsewhere torch's own call serves what it can.
+`elman.kernels`, with torch's parameters in place of the cells'; elsewhere torch's own call is used
+where it can serve.
 
-They derive from `torch.nn.RNNBase` and borrow the rest from `torch.nn.LSTM` and its kin, because
-`torch.compile` refuses whatever is an instance of those three.
+The classes derive from `torch.nn.RNNBase` and take methods of `torch.nn.LSTM` and the others one
+by one, because `torch.compile` refuses instances of those classes.
 
-The constructors take the options of our cells too. Those that say where weights start leave
-all of that as it is. Those that change the equation leave torch behind: parameters are then
-the cell's, under torch's names where torch has them, and every call goes through
-`elman.kernels`.
+The constructors take the options of our cells too. Options that say where weights start change
+nothing else. Options that change the equation replace the parameters by the cell's, under torch's
+names where torch has them, and every call then goes through `elman.kernels`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _ARGUMENTS = (
     "device",
     "dtype",
 )
-"""Of torch.nn's constructors, what all three have."""
+"""Arguments that all three constructors of torch.nn have."""
 
 _START = ("forget_bias", "chrono", "init")
 """Options that say where weights start. All others change the equation."""
@@ -55,11 +55,11 @@ _NAMES = {
     "U.bias": "bias_hh",
     "V.weight": "weight_hr",
 }
-"""What torch calls the parameters of our cells, in its order."""
+"""Torch's names of the parameters of our cells, in its order."""
 
 
 class _Extended(nn.RNNBase):
-    """What the three have in common: everything but the cell."""
+    """Base of the three: everything but the cell."""
 
     _torch: ClassVar[type[nn.RNNBase]]
     """torch's own layer."""
@@ -98,7 +98,7 @@ class _Extended(nn.RNNBase):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the parameters anew: as torch.nn does, but for what the options say."""
+        """Draw the parameters anew as torch.nn does, except where the options say otherwise."""
         if not hasattr(self, "_cells"):
             return  # torch's constructor asks for this while there is nothing to draw yet
         by_torch = self._options["init"] == "torch"
@@ -113,12 +113,12 @@ class _Extended(nn.RNNBase):
                 start(cell)
 
     def flatten_parameters(self) -> None:
-        """Lay the weights out for cuDNN, if it is torch's equation that they belong to."""
+        """Lay the weights out for cuDNN, if the equation is torch's."""
         if not self._altered:
             super().flatten_parameters()
 
     def extra_repr(self) -> str:
-        """The arguments that differ from their defaults, for `print`."""
+        """Return the arguments that differ from their defaults, for `print`."""
         return ", ".join([super().extra_repr(), *(f"{n}={v!r}" for n, v in self._asked.items())])
 
     def forward(
@@ -130,7 +130,7 @@ class _Extended(nn.RNNBase):
         reset: Tensor | None = None,
         return_states: bool = False,
     ) -> Any:
-        """Run the layers; with none of the keyword arguments, exactly torch.nn's call.
+        """Run the layers over a batch of sequences; without keyword arguments, torch.nn's call.
 
         Args:
             input: `(T, B, input_size)`, `(B, T, input_size)` if `batch_first`, `(T, input_size)`
@@ -138,14 +138,14 @@ class _Extended(nn.RNNBase):
             hx: the state before the first step as torch.nn takes it, `(layers * directions, B,
                 size)` each, also if `batch_first`; zeros if None.
             lengths: `(B,)` integers, steps of each row, zero included, on any device.
-            reset: bool, laid out as `input` without its features: where a new sequence begins.
-            return_states: also give out every state after every step.
+            reset: bool, shaped as `input` without its features: true where a new sequence begins.
+            return_states: also return every state after every step.
 
         Returns:
-            `(output, hidden)` as torch.nn gives them, output zero beyond each row's length. With
+            `(output, hidden)` as torch.nn returns them, output zero beyond each row's length. With
             `return_states` a third item, shaped as hidden with a time axis more: `(layers *
             directions, T, B, size)` each, `(layers * directions, B, T, size)` if `batch_first`.
-            Those of a PackedSequence are padded and in the order of its rows.
+            For a PackedSequence the states are padded and in the order of its rows.
 
         Raises:
             SequenceError: a shape, type or range is wrong; the message says which.
@@ -164,13 +164,13 @@ class _Extended(nn.RNNBase):
         return (output, hidden, states) if return_states else (output, hidden)
 
     def stream(self, batch: int = 1) -> LayerStream:
-        """The layer step by step, in constant memory, as in evaluation mode.
+        """Return the layer on a stream: step by step, in constant memory, as in evaluation mode.
 
-        A stream keeps the weights it began with, and nothing for gradients; `elman.nn.stream`
-        says what it can.
+        A stream keeps the weights it began with, and nothing for gradients; see
+        `elman.nn.stream`.
 
         Args:
-            batch: rows that go side by side.
+            batch: rows that are fed side by side.
 
         Raises:
             InputError: the layer is bidirectional, or there is no row.
@@ -196,21 +196,21 @@ class _Extended(nn.RNNBase):
         )
 
     def _cell(self, input_size: int) -> Cell:
-        """A cell of this layer's kind, whose weights are lent to it at each run."""
+        """Make a cell of this layer's kind; its weights are given at each run."""
         raise NotImplementedError
 
     def _for_base(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        """The positional arguments of `nn.RNNBase`: its mode, then those of torch's layer."""
+        """Return the positional arguments of `nn.RNNBase`: the mode, then torch's layer's."""
         if "proj_size" in kwargs and "proj_size" not in self._also:
             raise InputError("proj_size is for an LSTM.")
         return (self._torch.__name__, *args)
 
     def _runs(self) -> Iterator[tuple[int, int]]:
-        """Layers and directions, in the order in which they run."""
+        """Give layers and directions in the order in which they run."""
         return itertools.product(range(self.num_layers), range(1 + self.bidirectional))
 
     def _replace_parameters(self) -> None:
-        """The cell's parameters in place of those that torch's constructor has made."""
+        """Replace the parameters that torch's constructor has made by the cell's."""
         like = self.get_parameter("weight_ih_l0")
         for name in self._flat_weights_names:
             delattr(self, name)
@@ -238,7 +238,7 @@ class _Extended(nn.RNNBase):
 
     @staticmethod
     def _compiles(data: Tensor) -> bool:
-        """Whether this is work for kernels compiled for the cell, as far as the input tells."""
+        """Return whether the input is of a kind that compiled kernels serve."""
         plain = data.dtype in (torch.float32, torch.float64, torch.bfloat16)
         return data.device.type == "cpu" and plain and not torch.is_autocast_enabled("cpu")
 
@@ -254,7 +254,9 @@ class _Extended(nn.RNNBase):
         self, input: Tensor, hx: Any, lengths: Any, reset: Tensor | None, **call: Any
     ) -> Any:
         if lengths is not None:
-            raise SequenceError("lengths are those of a batch's rows; this input has no batch.")
+            raise SequenceError(
+                "lengths has an entry for each row of a batch; this input has no batch."
+            )
         reset = None if reset is None else reset[:, None]
         hx = _each(lambda h: h[:, None], hx)
         output, hidden, states = self._run(input[:, None], hx, lengths=None, reset=reset, **call)
@@ -424,15 +426,15 @@ class LSTM(_Extended):
 
     Takes torch.nn's arguments and, by keyword, the options of `elman.cells.LSTM`. The first
     three say where weights start, and the layer remains torch.nn's. With one of the others it
-    computes another equation, by `elman.kernels`: parameters that torch.nn has too keep their
-    names (their rows are the gates the cell has: i, g, o if `coupled`); others are called as
-    in the cell, with torch's ending: `p_i_l0`, `norm_x_weight_l0_reverse`.
+    computes another equation, by `elman.kernels`. Parameters that torch.nn has too keep their
+    names (their rows are the cell's gates: i, g, o if `coupled`); others are named as in the
+    cell, with torch's ending: `p_i_l0`, `norm_x_weight_l0_reverse`.
 
     Args:
-        forget_bias: what the bias of f starts from, the two biases together; None leaves it
-            as drawn.
+        forget_bias: start of the bias of f, the sum of torch's two biases; None leaves it as
+            drawn.
         chrono: longest dependency expected, in steps: the biases of f and i start so as to
-            remember up to that long, whatever `forget_bias`.
+            remember up to that long; it replaces `forget_bias`.
         init: how weights start, by a name that the cell knows; "torch" draws torch.nn's.
         peepholes: the gates see the cell.
         coupled: f = 1 - i.
@@ -517,7 +519,7 @@ class GRU(_Extended):
 
 
 def _end(layer: int, direction: int) -> str:
-    """How torch ends the names of a layer's parameters."""
+    """Return the ending of torch's names of a layer's parameters."""
     return f"_l{layer}" + ("_reverse" if direction else "")
 
 

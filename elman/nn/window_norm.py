@@ -1,7 +1,7 @@
-"""Taking the level and spread out of each window, and putting them back into its forecast.
+"""Window normalisation: remove level and spread of each window, restore them in its forecast.
 
-A series drifts: the windows of the test years lie where no training window lay. Normalising
-each window by itself, and undoing it on the forecast, lets a model see shapes only.
+A series drifts, so test windows lie at levels that no training window has. A model that reads
+normalised windows learns shapes only; its forecast is scaled back.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class WindowNorm(nn.Module):
     ([-2.0, 0.0], [1.0, 3.0])
 
     Raises:
-        InputError: there is no such kind.
+        InputError: `kind` is unknown.
     """
 
     def __init__(self, channels: int, kind: Norm = "last") -> None:
@@ -49,7 +49,7 @@ class WindowNorm(nn.Module):
             self.offset = nn.Parameter(torch.zeros(channels))
 
     def forward(self, past: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """The normalised window, and the level and spread `(batch, 1, channels)` taken out."""
+        """Return the normalised window, and its level and spread `(batch, 1, channels)`."""
         if self.kind == "none":
             level = torch.zeros_like(past[:, :1])
         elif self.kind == "last":
