@@ -237,12 +237,13 @@ class LayerStream(Stream):
 class JoinedStream(Stream):
     """Base of a stream made of several: their states, resets and snapshots go together.
 
-    The state is the tuple of their states, in their order; a `ModelStream` of one has that one's.
+    The state is the tuple of their states, in their order. A `ModelStream` with a single stream has
+    the state of that stream.
     """
 
     _streams: list[tuple[str, Any]]
     _bare = False
-    """Whether the state of a single stream goes without a tuple around it."""
+    """True if the state of a single stream has no tuple around it."""
 
     def _join(self, streams: list[tuple[str, Any]]) -> None:
         self._streams = streams
