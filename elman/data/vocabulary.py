@@ -187,24 +187,22 @@ class Vocabulary:
         return re.sub(r" ?\n ?", "\n", " ".join(symbols))
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
-        """Return the text that each id stands for; joined they are the whole.
+        """Return the text of each id; joined the pieces are the whole text.
 
-        >>> v = Vocabulary.fit(["to be or not"], unit="words")
-        >>> v.pieces([1, 2, 0])
+        >>> Vocabulary.fit(["to be or not"], unit="words").pieces([1, 2, 0])
         ['be', ' not', ' <unk>']
         """
-        ids = list(ids)
-        found = [self.symbols[int(i)] for i in ids]
+        ids = [int(i) for i in ids]
+        found = [self.symbols[i] for i in ids]
         if self.unit == "subwords":
             hidden = {self.pad, self.bos, self.eos}
             return [s if i in hidden else self.decode([i]) for i, s in zip(ids, found, strict=True)]
         if self.unit == "characters":
             return found
         if self.line_ends:
-            end = self.symbols[self.eos] if self.eos is not None else ""
-            found = ["\n" if s == end else s for s in found]
-        apart = zip(["\n", *found], found, strict=False)
-        return [s if "\n" in (s, before) else f" {s}" for before, s in apart]
+            found = ["\n" if i == self.eos else s for i, s in zip(ids, found, strict=True)]
+        before = ["\n", *found[:-1]]
+        return [s if "\n" in (s, b) else f" {s}" for s, b in zip(found, before, strict=False)]
 
     def to_json(self) -> dict[str, Any]:
         """Return everything that `from_json` needs, as plain JSON values."""

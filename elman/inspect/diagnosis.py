@@ -323,7 +323,7 @@ def _drifts(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
     # anything, there is no length that was trained on: LSTMs whose forget gates stay open score
     # a bit a character worse there, and the gradient shows nothing of it.
     kept = facts.stuck.get(facts.keeps, (0.0, 0.0))[0] if facts.keeps else 0.0
-    endless = "k1" in run.settings and kept >= STUCK
+    endless = run.window is not None and kept >= STUCK
     yield Finding(
         "state drift",
         "warning" if endless or (facts.unbounded and facts.drift >= DRIFT) else "note",

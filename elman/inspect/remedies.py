@@ -226,7 +226,9 @@ def to_remember(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
 def _turned(run: RunFacts) -> tuple[Remedy, ...]:
     """Reading from the end, or from both ends, where what matters stands far from the end."""
     settings = run.settings
-    if run.need is None or run.need_reversed is None or settings.get("bidirectional") is not False:
+    if run.need is None or run.need_reversed is None:
+        return ()
+    if settings.get("bidirectional", True):  # both ends are read, or there is no such setting
         return ()
     if run.need_reversed > NEARER * run.need:
         return ()
@@ -234,7 +236,7 @@ def _turned(run: RunFacts) -> tuple[Remedy, ...]:
     if settings.get("reverse"):
         both["reverse"] = False
     from_both = Remedy("reading from both ends", both, "Schuster & Paliwal 1997")
-    if settings.get("reverse") is not False:
+    if settings.get("reverse", True):
         return (from_both,)
     what = f"reading from the end, so that the need is {run.need_reversed:.3g} {run.unit}"
     return Remedy(what, {"reverse": True}, "Sutskever, Vinyals & Le 2014"), from_both

@@ -80,7 +80,7 @@ def of_run(
             "floor": _of_largest(found).tolist(),
             "what": found.what,
         }
-    facts.unit = sample.unit
+    facts.unit, facts.window = sample.unit, sample.window
     examination = Examination(
         f"{task.name} model",
         layers,
@@ -88,7 +88,7 @@ def of_run(
         sample.labels,
         more,
         source=Path(run).resolve().name,
-        stretch=lambda: stretches.stretch(task, task.sample(data, stretches.WINDOWS, seed), module),
+        stretch=lambda: stretches.stretch(task.sample(data, stretches.WINDOWS, seed), module),
     )
     for pattern in patterns:
         examination.follow(pattern, seed=seed)
@@ -144,8 +144,6 @@ def _facts(opened: Run, task: Task) -> RunFacts:
     training = [row for row in rows if "loss" in row]
     later = training[int(len(training) * (1 - LATER)) :]
     facts = RunFacts(settings=settings, rollbacks=sum(r.get("event") == "rollback" for r in rows))
-    if "k1" in settings:
-        facts.window = int(settings.get("k2") or settings["k1"])
     facts.clip_at = task.settings.clip_threshold if task.settings.clip == "norm" else None
     norms = sorted(float(row["norm"]) for row in later if _known(row.get("norm")))
     if norms:

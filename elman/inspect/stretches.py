@@ -1,38 +1,37 @@
-"""What a run's units are searched on: a longer stretch of its text, or windows of its series whose
-place in time is known."""
+"""The steps that a run's units are searched on: a longer stretch of its text, its sequences, or
+windows of its series whose place in time is known."""
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from elman.data import Vocabulary
 from elman.errors import InputError
 from elman.inspect.following import Stretch
-from elman.inspect.passage import observe
-from elman.tasks.base import Sample, Task, device_of
+from elman.inspect.passage import Passage, observe
+from elman.tasks.base import Sample
 
 ROWS, STEPS, WARM = 16, 500, 100
-"""Of a text: so many pieces of so many steps, each after so many that are only read."""
+"""Pieces of a series that can be cut anywhere, the steps of each that are searched, and the steps
+before them that are only read."""
 
 WINDOWS = 256
-"""Of a series: of so many those are searched that do not overlap."""
+"""Windows of a series that are drawn. Windows that do not overlap are searched."""
 
 _MOST = 20_000
-"""Steps of labelled sequences."""
+"""Steps of sequences that have no place in a series."""
 
 
-def stretch(task: Task, sample: Sample, module: nn.Module) -> Stretch:
-    """Sequences of a run to search its units on.
+def stretch(sample: Sample, module: nn.Module) -> Stretch:
+    """Run a model on sequences to search its units on.
 
     Args:
-        task: of the run.
-        sample: of its data, or of other data.
-        module: its model.
+        sample: sequences of the run's data, or of other data.
+        module: the run's model.
 
     Raises:
         InputError: no window of a series lies whole in the longest.
@@ -41,109 +40,87 @@ def stretch(task: Task, sample: Sample, module: nn.Module) -> Stretch:
     module.eval()
     try:
         with torch.no_grad():
-            if task.name == "generate":
-                return _running_text(cast(Any, task).vocabulary, sample, module)
-            if sample.inputs is not None:
-                encoder = getattr(task, "encoder", None)
-                known = encoder if isinstance(encoder, Vocabulary) else None
-                return _labelled(known, sample, module)
-            return _windows(sample, module)
+            if sample.read is not None:
+                return _pieces(sample, module)
+            if sample.begins is not None:
+                return _windows(sample, module)
+            return _sequences(sample, module)
     finally:
         module.train(training)
 
 
-def pieces(vocabulary: Vocabulary, ids: Any) -> list[str]:
-    """The text of each id; joined they are the whole.
-
-    >>> pieces(Vocabulary.fit(["to be or not"], unit="words"), [1, 2, 0])
-    ['be', ' not', ' <unk>']
-    """
-    found = [vocabulary.symbols[int(i)] for i in ids]
-    if vocabulary.unit == "subwords":
-        hidden = {vocabulary.pad, vocabulary.bos, vocabulary.eos}
-        return [
-            s if i in hidden else vocabulary.decode([i]) for i, s in zip(ids, found, strict=True)
-        ]
-    if vocabulary.unit == "characters":
-        return found
-    if vocabulary.line_ends:
-        end = vocabulary.symbols[vocabulary.eos] if vocabulary.eos is not None else ""
-        found = ["\n" if s == end else s for s in found]
-    apart = zip(["\n", *found], found, strict=False)
-    return [s if "\n" in (s, before) else f" {s}" for before, s in apart]
+def _pieces(sample: Sample, module: nn.Module) -> Stretch:
+    """Pieces of a series that can be cut anywhere, evenly spread."""
+    series, read = sample.series, sample.read
+    assert series is not None
+    assert read is not None
+    warm = min(WARM, len(series) // 10)
+    steps = min(STEPS, len(series) - warm)
+    rows = max(1, min(ROWS, (len(series) - warm) // steps))
+    firsts = np.linspace(0, len(series) - warm - steps, rows).astype(np.int64)
+    places = firsts + np.arange(warm + steps)[:, None]
+    _, passages = observe(module, lambda: read(module, places))
+    known = torch.from_numpy(places)
+    if sample.texts is None:
+        return Stretch(passages, known, values=_first_channel(series[places]), skip=warm)
+    return Stretch(passages, known, sample.texts(), skip=warm)
 
 
-def _running_text(vocabulary: Vocabulary, sample: Sample, module: nn.Module) -> Stretch:
-    ids = np.asarray(sample.series)
-    warm = min(WARM, len(ids) // 10)
-    steps = min(STEPS, len(ids) - warm)
-    rows = max(1, min(ROWS, (len(ids) - warm) // steps))
-    firsts = np.linspace(0, len(ids) - warm - steps, rows).astype(np.int64)
-    places = torch.from_numpy(firsts + np.arange(warm + steps)[:, None])
-    tokens = torch.from_numpy(ids.astype(np.int64))[places]
-    begins = tokens == (-1 if vocabulary.bos is None else vocabulary.bos)
-    begins[0] = False
-    read, device = cast(Any, module).read, device_of(module)
-    reset = begins.to(device) if bool(begins.any()) else None
-    _, passages = observe(module, lambda: read(tokens.to(device), None, reset))
-    # Documents are apart: what is open in one is not in the next.
-    firsts_of = [0, *np.flatnonzero(ids == vocabulary.bos).tolist(), len(ids)]
-    texts = [pieces(vocabulary, ids[a:b]) for a, b in pairwise(firsts_of)]
-    return Stretch(passages, places, texts, skip=warm)
-
-
-def _labelled(vocabulary: Vocabulary | None, sample: Sample, module: nn.Module) -> Stretch:
-    assert sample.inputs is not None
-    assert sample.lengths is not None
-    rows = int((sample.lengths.cumsum(0) <= _MOST).sum().clamp(min=1))
-    lengths = sample.lengths[:rows]
-    inputs = torch.from_numpy(sample.inputs[: int(lengths.max()), :rows])
-    device = device_of(module)
-    x, at = inputs.transpose(0, 1).to(device), lengths.to(device)
-    _, passages = observe(module, lambda: module(x, lengths=at))
-    if vocabulary is not None:
-        texts = [pieces(vocabulary, row[:n]) for row, n in zip(inputs.T, lengths, strict=True)]
-        return Stretch.of_texts(passages, texts)
+def _sequences(sample: Sample, module: nn.Module) -> Stretch:
+    """The first sequences, whole."""
+    inputs, lengths = sample.inputs, sample.lengths
+    assert inputs is not None
+    assert lengths is not None
+    rows = int((lengths.cumsum(0) <= _MOST).sum().clamp(min=1))
+    passages = _passages(sample, module, np.arange(rows))
+    if sample.texts is not None:
+        return Stretch.of_texts(passages, sample.texts()[:rows])
+    inputs = inputs[: int(lengths[:rows].max()), :rows]
     places = torch.arange(len(inputs))[:, None].expand(-1, rows)
-    return Stretch(passages, places, values=inputs[:, :, 0])
+    return Stretch(passages, places, values=_first_channel(inputs))
 
 
 def _windows(sample: Sample, module: nn.Module) -> Stretch:
-    """Windows of the longest series."""
+    """Windows of the longest series that do not overlap."""
     assert sample.begins is not None
-    read: list[Tensor] = []
-
-    def before(_: nn.Module, args: tuple[Any, ...]) -> None:
-        read.append(args[0].detach().cpu().double())
-
-    hook = module.register_forward_pre_hook(before)
-    try:
-        _, passages = observe(module, lambda: sample.loss(module))
-    finally:
-        hook.remove()
-    past, begins = read[0], torch.from_numpy(sample.begins)
-    apart = _apart(begins, past.shape[1])
-    if not bool(apart.any()):
+    assert sample.inputs is not None
+    length, begins = len(sample.inputs), torch.from_numpy(sample.begins)
+    apart = _apart(begins, length).nonzero()[:, 0]
+    if not len(apart):
         raise InputError(
             "None of the windows looked at lies whole in the longest series.",
             fix="Follow a pattern with elman.inspect.follow, which takes it as numbers.",
         )
+    passages = _passages(sample, module, apart.numpy())
     # A model of segments has one row a channel, of which the first is looked at, and reads as many
     # whole segments as there are.
-    main = [p for p in passages if p.steps > 1 and p.batch % len(past) == 0]
+    main = [p for p in passages if p.steps > 1 and p.batch % len(apart) == 0]
     main = [p for p in main if (p.steps, p.batch) == (main[0].steps, main[0].batch)]
-    each, channels = past.shape[1] // main[0].steps, main[0].batch // len(past)
-    last = past.shape[1] - 1 - each * torch.arange(main[0].steps - 1, -1, -1)
-    kept = torch.zeros(len(past), channels, dtype=torch.bool)
-    kept[:, 0] = apart
+    each, channels = length // main[0].steps, main[0].batch // len(apart)
+    last = length - 1 - each * torch.arange(main[0].steps - 1, -1, -1)
+    first = torch.zeros(len(apart), channels, dtype=torch.bool)
+    first[:, 0] = True
+    values = _first_channel(sample.inputs)[last][:, apart]
     places = begins[apart] + last[:, None]
-    return Stretch([p.part(kept.flatten()) for p in main], places, values=past[apart][:, last, 0].T)
+    return Stretch([p.part(first.flatten()) for p in main], places, values=values)
+
+
+def _passages(sample: Sample, module: nn.Module, rows: NDArray[np.int64]) -> list[Passage]:
+    forward = sample.forward
+    assert forward is not None
+    return observe(module, lambda: forward(module, rows))[1]
+
+
+def _first_channel(numbers: NDArray[Any]) -> Tensor:
+    """The numbers `(T, B)` of the first channel, where there are channels."""
+    found = torch.from_numpy(numbers).double()
+    return found if found.dim() == 2 else found[..., 0]
 
 
 def _apart(begins: Tensor, length: int) -> Tensor:
-    """Windows of which no two share a value, which would be taken for evidence twice: `(B,)`.
+    """Choose windows of which no two share a value, which would be evidence twice: `(B,)`.
 
-    None of those that begin nowhere, at a negative place.
+    A window that begins nowhere, at a negative place, is not chosen.
     """
     kept, end = torch.zeros(len(begins), dtype=torch.bool), 0
     for row in begins.argsort().tolist():

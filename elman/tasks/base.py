@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from elman.tasks.settings import TaskSettings
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
@@ -29,28 +30,41 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sample:
-    """A few sequences of a task to look at a model by.
+    """A few sequences of a task to look at a model by, in terms that every task has.
 
     Attributes:
-        loss: the summed loss of a model on them, all steps of a sequence in one piece.
+        loss: gives the summed loss of a model on them, all steps of a sequence in one piece.
         unit: what one step is, in the plural.
         labels: the steps of the first sequence: symbols, or numbers of a series.
+        window: steps that a gradient flows back in training, which goes on from sequence to
+            sequence; None where training takes a sequence as a whole.
         series: a longer stretch of data behind them, for what depends on what: `(N,)` symbols as
             integers, or `(N, C)` numbers; None where sequences are labelled one by one.
-        begins: `(B,)`, where in `series` each sequence begins; -1 where it is of another series.
-        inputs: `(T, B, C)` numbers or `(T, B)` symbols, where they are; zero beyond an end.
-        lengths: `(B,)`, of those.
-        target: `(B,)`, the class of each.
+        read: runs a model on pieces of `series`, given their places `(T, B)`; None where `series`
+            cannot be cut anywhere.
+        inputs: `(T, B, C)` numbers or `(T, B)` symbols as the model reads them, zero beyond an
+            end; None where pieces of `series` are read.
+        forward: runs a model on some of `inputs`, given their numbers.
+        lengths: `(B,)`, of `inputs`; None where all are as long.
+        target: `(B,)`, the class of each of `inputs`.
+        begins: `(B,)`, where in `series` each of `inputs` begins; -1 where it is of another series.
+        texts: gives, where steps are text, the piece of text of each step, such that the pieces
+            joined are the text: one list for each document of `series`, one after the other, or
+            for each of `inputs`.
     """
 
     loss: Callable[[nn.Module], Tensor]
     unit: str
     labels: list[str] | list[float]
+    window: int | None = None
     series: NDArray[Any] | None = None
-    begins: NDArray[Any] | None = None
+    read: Callable[[nn.Module, NDArray[np.int64]], object] | None = None
     inputs: NDArray[Any] | None = None
+    forward: Callable[[nn.Module, NDArray[np.int64]], object] | None = None
     lengths: Tensor | None = None
     target: NDArray[Any] | None = None
+    begins: NDArray[Any] | None = None
+    texts: Callable[[], list[list[str]]] | None = None
 
 
 @dataclass

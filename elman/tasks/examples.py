@@ -429,13 +429,27 @@ class FromExamples:
         more = np.sort(drawn[: min(_DEPENDENCE_OF, len(inputs))])
         known = self._batch([inputs[k] for k in more], [answers[k] for k in more])
         shown = self.codec.show(self._in_reading_order(inputs[int(chosen[0])]))
+        read, lengths = known.padded
+
+        def forward(model: nn.Module, rows: NDArray[np.int64]) -> Tensor:
+            longest = int(lengths[rows].max())
+            return self._run(model, Padded(read[rows, :longest], lengths[rows]))
+
+        def texts() -> list[list[str]]:
+            return [
+                self.codec.show(row[:length].numpy()).pieces or []
+                for row, length in zip(read, lengths, strict=True)
+            ]
+
         return Sample(
             loss,
             self.codec.unit,
             shown.steps,
-            inputs=known.padded.inputs.transpose(0, 1).numpy(),
-            lengths=known.padded.lengths,
+            inputs=read.transpose(0, 1).numpy(),
+            forward=forward,
+            lengths=lengths,
             target=None if self.layout.aligned else known.answers.numpy(),
+            texts=None if shown.pieces is None else texts,
         )
 
     # Parts

@@ -169,7 +169,7 @@ def test_pieces_joined_are_the_text(unit):
     vocabulary = Vocabulary.fit(
         [text], unit=unit, size=300 if unit == "subwords" else None, **options
     )
-    found = stretches.pieces(vocabulary, vocabulary.encode(text))
+    found = vocabulary.pieces(vocabulary.encode(text))
     assert "".join(found) == text
     assert len(found) == len(vocabulary.encode(text))
 

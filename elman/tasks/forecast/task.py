@@ -47,6 +47,7 @@ from elman.training import Objective
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 MOST_TEST_WINDOWS = 20_000
 MOST_VALIDATION_WINDOWS = 1_000
@@ -432,6 +433,13 @@ class Forecast:
         def loss(model: nn.Module) -> Tensor:
             return _Objective(self, model).loss(batch, None)[0]
 
+        def forward(model: nn.Module, rows: NDArray[np.int64]) -> Tensor:
+            device, known = device_of(model), batch.known
+            output: Tensor = model(
+                batch.past[rows].to(device), None if known is None else known[rows].to(device)
+            )
+            return output
+
         longest = max(range(len(held.panel.series)), key=lambda k: len(held.panel.series[k].values))
         begins = np.where(origins.series == longest, origins.position - self.lookback, -1)
         each = self.settings.segment if self.settings.model != "recurrent" else None
@@ -441,6 +449,8 @@ class Forecast:
             unit,
             batch.past[0, :, 0].tolist(),
             series=held.panel.series[longest].values,
+            inputs=batch.past.transpose(0, 1).numpy(),
+            forward=forward,
             begins=begins,
         )
 

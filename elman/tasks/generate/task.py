@@ -343,11 +343,28 @@ class Generate:
             scores = language.scores(language.dropped(output)).flatten(0, 1)
             return F.cross_entropy(scores, targets.to(device).flatten(), reduction="sum")
 
+        series = np.asarray(tokens.ids[:_DEPENDENCE_OF], np.int64)
+
+        def read(model: nn.Module, places: NDArray[np.int64]) -> Tensor:
+            device, later = device_of(model), np.arange(len(places))[:, None] > 0
+            cut = torch.from_numpy(begins[places] & later)
+            pieces = torch.from_numpy(series[places]).to(device)
+            here = cut.to(device) if bool(cut.any()) else None
+            return cast(LanguageModel, model).read(pieces, None, here)[0]
+
+        def texts() -> list[list[str]]:
+            # Documents are apart: what is open in one is not in the next.
+            ends = [int(start) for start in tokens.starts[1:] if start < len(series)]
+            return [self.vocabulary.pieces(part) for part in np.split(series, ends)]
+
         return Sample(
             loss,
             self.codec.unit,
             [self.vocabulary.symbols[i] for i in inputs[:, 0].tolist()],
-            series=np.asarray(tokens.ids[:_DEPENDENCE_OF], np.int64),
+            window=int(self.settings.k2 or self.settings.k1),
+            series=series,
+            read=read,
+            texts=texts,
         )
 
     def _to_score(self, data: Any) -> Tokens:
