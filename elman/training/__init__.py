@@ -1,4 +1,4 @@
-"""Training through time: `fit`, and what it is made of.
+"""This room trains a model through time: `fit`, and the parts that it is made of.
 
 The loop knows nothing of tasks. It is handed an `Objective` (a model, its loss, its
 validation), a sampler whose position can be saved, and `Settings`.

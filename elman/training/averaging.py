@@ -1,7 +1,7 @@
-"""Averages over the course of the parameters, which are often better than the last of them.
+"""An average of the parameters over many steps is often better than the last parameters.
 
-Either average is what gets validated, kept as the best and returned; training goes on
-from the parameters themselves.
+The average is validated, kept as the best and returned; training goes on from the parameters
+themselves.
 """
 
 from __future__ import annotations
@@ -15,46 +15,46 @@ from torch import Tensor, nn
 
 
 class Averaging(Protocol):
-    """What the loop asks of an average."""
+    """The loop asks this of an average."""
 
     def update(self) -> None:
         """Take in the parameters after one step."""
 
     def validated(self, value: float, higher_is_better: bool) -> None:
-        """Hear what a validation gave."""
+        """Take note of what a validation gave."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What has to be saved."""
+        """Return what has to be saved."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
 
     @property
     def average(self) -> list[Tensor] | None:
-        """The averaged parameters, None while there are none."""
+        """The averaged parameters; None while there are none."""
 
 
 class NoAveraging:
-    """The parameters as they are."""
+    """This average is no average: the parameters stay as they are."""
 
     average: list[Tensor] | None = None
 
     def update(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def validated(self, value: float, higher_is_better: bool) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing to save."""
+        """Return nothing: there is nothing to save."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing to load."""
+        """Do nothing: there is nothing to load."""
 
 
 class EMA:
-    """Exponential moving average: a = d a + (1 - d) θ after every step.
+    """An exponential moving average takes a = d a + (1 - d) θ after every step.
 
     d is the lesser of `decay` and (1 + t) / (10 + t), t the steps so far, so that the
     random start is soon forgotten (as in TensorFlow's ExponentialMovingAverage).
@@ -75,10 +75,10 @@ class EMA:
         torch._foreach_lerp_(self.average, self.parameters, 1.0 - decay)
 
     def validated(self, value: float, higher_is_better: bool) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What has to be saved."""
+        """Return what has to be saved."""
         return {"steps": self.steps, "average": self.average}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -88,10 +88,10 @@ class EMA:
 
 
 class ASGD:
-    """Averaged SGD, begun when it pays: NT-ASGD of AWD-LSTM (Merity et al. 2018, algorithm 1).
+    """NT-ASGD of AWD-LSTM averages SGD from where it pays (Merity et al. 2018, algorithm 1).
 
-    Averaging begins once a validation is worse than the best of those before the last
-    `after` ones; from then on the average is the plain mean over all steps.
+    Averaging begins once a validation is worse than the best of all but the last `after`
+    validations; from then on the average is the plain mean over all steps.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], after: int) -> None:
@@ -114,7 +114,7 @@ class ASGD:
             torch._foreach_lerp_(self.average, self.parameters, 1.0 / self.steps)
 
     def validated(self, value: float, higher_is_better: bool) -> None:
-        """Hear what a validation gave, and begin to average when it has stopped improving."""
+        """Take note of a validation, and begin to average when validations stop improving."""
         value = -value if higher_is_better else value
         earlier = self.log[: max(0, len(self.log) - self.after)]
         if not self.triggered and earlier and not value <= min(earlier):
@@ -122,7 +122,7 @@ class ASGD:
         self.log.append(value)
 
     def state_dict(self) -> dict[str, Any]:
-        """What has to be saved."""
+        """Return what has to be saved."""
         return {
             "log": list(self.log),
             "triggered": self.triggered,
@@ -159,7 +159,7 @@ def make(
 
 @contextmanager
 def applied(averaging: Averaging, parameters: Sequence[nn.Parameter]) -> Iterator[None]:
-    """Inside, the parameters hold their average; afterwards, to the bit, what they held."""
+    """Let the parameters hold their average inside, and afterwards what they held before."""
     if averaging.average is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""Which validation was the best, how long ago that was, and the parameters it judged."""
+"""The best validation so far, how long ago it was, and the parameters that it judged."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Truncated backpropagation through time, BPTT(k1, k2) of Williams & Peng 1990.
 
-A long sequence is read in windows. Each judges the next k1 steps and begins up to
-k2 - k1 steps before them, as its context; gradients flow back through the window, at
-most k2 steps, and no further. So every position is judged once. A window begins from
-the state that the window before had at that place, detached. With k2 = k1 windows do
-not overlap; with k1 as long as the sequence this is BPTT.
+A long sequence is read in windows. A window has a loss on its last k1 steps and begins up to
+k2 - k1 steps before them, as its context. Gradients flow back through the window, at most k2
+steps, and no further. So every position has a loss once. A window begins from the state that
+the window before had at that place, detached. With k2 = k1 windows do not overlap; with k1 as
+long as the sequence this is plain BPTT.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from elman.nn.state import detach
 
 @dataclass(frozen=True)
 class Window:
-    """Positions [start, stop), of which the first `context` are read and not judged."""
+    """A window holds positions [start, stop); the first `context` of them have no loss."""
 
     start: int
     stop: int
@@ -34,10 +34,10 @@ class Window:
 
 @dataclass(frozen=True)
 class TruncatedBPTT:
-    """BPTT(k1, k2).
+    """Run a layer over a long sequence by BPTT(k1, k2).
 
     Args:
-        k1: steps judged in each window.
+        k1: steps of each window that have a loss.
         k2: steps of a window at most, at least k1; None is k1.
 
     >>> list(TruncatedBPTT(2, 3).windows(5))
@@ -58,7 +58,7 @@ class TruncatedBPTT:
 
     @property
     def overlap(self) -> int:
-        """Steps of context a window has once there is enough past, k2 - k1."""
+        """The steps of context that a window has once there is enough past: k2 - k1."""
         return 0 if self.k2 is None else self.k2 - self.k1
 
     def windows(self, length: int) -> Iterator[Window]:
@@ -88,11 +88,12 @@ class TruncatedBPTT:
             inputs: time on axis `time`; at most k2 steps.
             state: what the window before handed on; None in the first.
             reset: where a new sequence begins, in the shape of the first two axes of `inputs`.
-            context: steps at the start that are not judged.
+            context: steps at the start that have no loss.
             time: the axis of time in inputs, reset and outputs: 0, or 1 for batch-first.
 
         Returns:
-            The outputs of the judged positions, and the detached state for the next window.
+            The outputs at the positions that have a loss, and the detached state for the next
+            window.
         """
 
         def run(start: int, stop: int, state: Any) -> tuple[Tensor, Any]:
@@ -102,7 +103,7 @@ class TruncatedBPTT:
             return layer(part, state, reset=_part(reset, time, start, stop))
 
         steps = inputs.shape[time]
-        # The next window judges from context + k1 on and begins min(overlap, that) before it.
+        # The next window's loss begins at context + k1, and its context min(overlap, that) before.
         advance = min(max(0, context + self.k1 - self.overlap), steps)
         if advance == 0:
             outputs, carried = run(0, steps, state)[0], state

@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file, written whole or not at all, without pickle.
+"""A checkpoint is one safetensors file, written whole or not at all, without pickle.
 
 `pack` turns any nest of dicts, lists, tuples, tensors and plain values into named
 tensors and a JSON skeleton; `unpack` is its inverse. `save` and `load` are the file.
@@ -57,7 +57,7 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object], what: str = "f
         RunFailed: it could not be written (disk full, no right to); the old file is intact.
     """
     path = Path(path)
-    # A fixed name: what a killed writer leaves behind is written over, never piled up.
+    # The name is fixed: files that killed writers leave behind are written over.
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object], what: str = "f
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors (on the CPU) and the meta of a file that `save` wrote.
+    """Return the tensors (on the CPU) and the meta of a file that `save` wrote.
 
     Raises:
         InputError: there is no such file, it is truncated or not one of ours, or it was
@@ -114,10 +114,10 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def pack(tree: Any) -> tuple[dict[str, Tensor], Any]:
-    """Named tensors and a JSON skeleton that together are `tree`.
+    """Return named tensors and a JSON skeleton that together are `tree`.
 
-    Dicts (with keys of any plain type), lists, tuples, tensors, numbers, strings, booleans
-    and None. A tensor that occurs twice (tied weights) is kept once.
+    A tree is made of dicts (with keys of any plain type), lists, tuples, tensors, numbers,
+    strings, booleans and None. A tensor that occurs twice (tied weights) is kept once.
 
     >>> tensors, skeleton = pack({"h": (torch.ones(2), None), 3: "x"})
     >>> list(tensors)
@@ -150,7 +150,7 @@ def pack(tree: Any) -> tuple[dict[str, Tensor], Any]:
 
 
 def unpack(tensors: dict[str, Tensor], skeleton: Any) -> Any:
-    """The inverse of `pack`."""
+    """Return the tree that `pack` was given."""
     if not isinstance(skeleton, dict):
         return skeleton
     ((kind, content),) = skeleton.items()
@@ -163,7 +163,7 @@ def unpack(tensors: dict[str, Tensor], skeleton: Any) -> Any:
 
 
 def copy(tree: Any, device: torch.device | None = None) -> Any:
-    """`tree` with every tensor cloned (onto `device`), so that nothing reaches it any more."""
+    """Return `tree` with every tensor cloned (onto `device`), so that nothing changes it."""
     if isinstance(tree, Tensor):
         return tree.detach().to(device, copy=True)
     if isinstance(tree, dict):

@@ -1,4 +1,4 @@
-"""Three ways to keep one step from undoing many, over all parameters at once."""
+"""Clipping keeps one step from undoing many; each way takes all parameters at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ AGC_EPS = 1e-3  # Brock et al. 2021: a unit whose weights are near zero may stil
 
 
 def total_norm(parameters: Sequence[nn.Parameter]) -> Tensor:
-    """The Euclidean norm of all gradients together, a scalar tensor (0 where there are none).
+    """Return the Euclidean norm of all gradients together, a scalar (0 where there are none).
 
     >>> weight = nn.Parameter(torch.zeros(2)); weight.grad = torch.tensor([3.0, 4.0])
     >>> total_norm([weight])
@@ -55,7 +55,7 @@ def adaptive(parameters: Sequence[nn.Parameter], at: float) -> Tensor:
 
 
 def unclipped(parameters: Sequence[nn.Parameter], at: float) -> Tensor:
-    """No clipping; the norm is still measured, since divergence is noticed by it."""
+    """Clip nothing, and return the norm, by which divergence is noticed."""
     return total_norm(parameters)
 
 

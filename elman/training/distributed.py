@@ -1,8 +1,8 @@
-"""Training with several processes that torchrun started: one global batch, shared out.
+"""Several processes that torchrun started share out one global batch.
 
-Every process computes the gradients of its share, summed and not averaged; the sums are
-added up and divided by the global count, which gives what one process would have got
-from the whole batch. There is no wrapper around the model.
+Every process computes the summed gradients of its share. The sums are added up and divided by
+the global count, which gives what one process would get from the whole batch. There is no
+wrapper around the model.
 
 `RANK` and `WORLD_SIZE` are torchrun's environment variables; without them there is one
 process and every function here does nothing.
@@ -25,24 +25,24 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Ranks:
-    """Which process this is, and of how many."""
+    """The number of this process, and how many there are."""
 
     rank: int = 0
     world_size: int = 1
 
     @property
     def alone(self) -> bool:
-        """Whether this is the only process."""
+        """True if this is the only process."""
         return self.world_size == 1
 
     @property
     def writes(self) -> bool:
-        """Whether this is the one process that writes files and shows progress."""
+        """True in the one process that writes files and shows progress."""
         return self.rank == 0
 
 
 def ranks() -> Ranks:
-    """This process's place among those torchrun started; joins them on the first call."""
+    """Return this process's place among all; the first call joins them."""
     if not dist.is_available():
         return Ranks()
     if not dist.is_initialized():
@@ -94,7 +94,7 @@ def share_buffers(model: nn.Module) -> None:
 
 
 def sums(values: Sequence[float]) -> list[float]:
-    """Each value summed over the processes, in float64."""
+    """Return each value summed over the processes, in float64."""
     tensor = torch.tensor(values, dtype=torch.float64)
     dist.all_reduce(tensor)
     result: list[float] = tensor.tolist()
@@ -102,14 +102,14 @@ def sums(values: Sequence[float]) -> list[float]:
 
 
 def from_first(value: Any) -> Any:
-    """The first process's value (anything JSON can hold), in every process."""
+    """Return the first process's value (anything JSON can hold) in every process."""
     box = [json.dumps(value)]
     dist.broadcast_object_list(box, src=0)
     return json.loads(box[0])
 
 
 def gather(value: Any) -> list[Any]:
-    """Every process's value, in the first process; an empty list in the others."""
+    """Return every process's value in the first process, and an empty list in the others."""
     first = dist.get_rank() == 0
     box: list[Any] | None = [None] * dist.get_world_size() if first else None
     dist.gather_object(value, box, dst=0)

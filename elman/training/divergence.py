@@ -1,9 +1,9 @@
-"""Noticing that a run has diverged, without crying wolf.
+"""A run has diverged when its loss or gradient stays far above its start.
 
-A loss or a gradient that is not finite counts at once. A loss or a norm counts that is far
-above its start, when the model was untrained, for many steps in a row. Single spikes do
-not, for that is what clipping is there for; nor does what is large beside the recent past
-only, for a model that has learnt its task makes every later mistake look large.
+A loss or a gradient that is not finite counts at once. A loss or a norm far above its start,
+when the model was untrained, counts after many steps in a row. Single spikes do not count:
+clipping takes care of them. A value that is large only beside the recent past does not count
+either: beside a model that has learnt its task every later mistake looks large.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class DivergenceDetector:
         self._loss_limit = self._norm_limit = math.inf
 
     def see(self, step: int, loss: float, norm: float) -> str | None:
-        """What is wrong after this step, None where nothing is."""
+        """Say what is wrong after this step; None where nothing is."""
         self.recent = [*self.recent[1 - _RECENT :], (step, loss, norm)]
         if not math.isfinite(loss):
             return f"the loss is {loss}"
@@ -70,11 +70,11 @@ class DivergenceDetector:
 
     @property
     def calm(self) -> bool:
-        """Whether the last step was in order, so that its parameters are worth going back to."""
+        """True if the last step was in order, so that its parameters are worth going back to."""
         return self.high_loss == 0 and self.high_norm == 0
 
     def norms(self) -> str:
-        """The last gradient norms, for the report.
+        """Write the last gradient norms, for the message.
 
         >>> detector = DivergenceDetector()
         >>> _ = detector.see(0, 1.0, 0.5), detector.see(1, 2.0, 12.25)
@@ -84,7 +84,7 @@ class DivergenceDetector:
         return ", ".join(f"{norm:.3g}" for _, _, norm in self.recent)
 
     def state_dict(self) -> dict[str, Any]:
-        """What has to be saved."""
+        """Return what has to be saved."""
         return {
             "first": list(self.first),
             "high": [self.high_loss, self.high_norm],

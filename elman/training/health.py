@@ -1,9 +1,9 @@
-"""A light look at how training goes: what is clipped, where it spikes, how far it remembers.
+"""The light watch of training: steps clipped, spikes of the loss, memory of the layers.
 
-Counting costs nothing. How far gradients get through a layer and which of its gates are stuck is
-measured now and then on a few rows of the batch at hand, by running the layer once more on the
-side: beside the training step and not in it, so that nothing of the step changes, not a bit of a
-parameter nor a random number. How often depends on what it has cost so far.
+Counting costs nothing. The reach of gradients through a layer, and the share of its gates that
+are saturated, are measured now and then on a few rows of the batch, by running the layer once
+more beside the training step. Nothing of the step changes: not a bit of a parameter, not a random
+number. The cost so far decides how often.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from elman.training.thresholds import (
 COST = 0.02
 """Share of the time that looking closely may take."""
 ROWS = 4
-"""Sequences of a batch that are looked at closely. By four a norm is known to some 35 % at worst
-(a Jacobian of one direction), which moves a horizon little where norms fall by factors."""
+"""Sequences of a batch that are looked at closely. Four give a norm to some 35 % at worst (a
+Jacobian of one direction), which moves a horizon little where norms fall by factors."""
 RECENT = 100
 """Losses that a loss is compared with."""
 SPIKE = 10.0
@@ -66,7 +66,7 @@ _LIMIT_EVERY, _LIMIT_FROM = 10, 30
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """How far a gradient gets back through one layer, and how its gates stand.
+    """A close look at one layer: how far a gradient reaches back, and how its gates stand.
 
     Attributes:
         norms: `(K,)` float64, root mean squares over rows of ‖vᵀ ∂y_t/∂s_{t-k}‖, k = 0 to K - 1.
@@ -134,7 +134,7 @@ def _horizon(norms: Tensor) -> int | None:
 
 
 class _Gates(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts what sigmoids give."""
+    """Count the values of sigmoids, and how many are saturated."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -156,7 +156,7 @@ class _Gates(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @torch.no_grad()
 def _saturation(run: Witness) -> float | None:
-    """Of the step on some of the rows that it was taken on."""
+    """Return the share of saturated gates, from the step on some of its rows."""
     assert run.result is not None
     assert run.result.states is not None
     valid = run.call.valid()
@@ -173,7 +173,7 @@ def _saturation(run: Witness) -> float | None:
 
 
 class _Layer:
-    """A recurrent layer of a model, and what a few rows of a batch brought to it."""
+    """A recurrent layer of a model, with a few rows of a batch that it was called on."""
 
     def __init__(self, path: str, module: Any) -> None:
         self.path, self.module = path, module
@@ -201,9 +201,9 @@ class _Layer:
         self.call = x, index(detach(state), rows, axis=0 if self.ours else 1), lengths
 
     def probes(self) -> dict[str, Probe]:
-        """By layer and direction, as in evaluation; none where the layer was not called.
+        """Probe each layer and direction, as in evaluation; none where the layer was not called.
 
-        Rows run through where the data resets them: how often it does is no matter of the layer.
+        Rows run on where the data resets them: how often it does says nothing of the layer.
         """
         if self.call is None:
             return {}
@@ -238,7 +238,7 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
 
 
 class Health:
-    """What a run's training rows say of how it goes, and when to warn.
+    """Watch a run: collect what its training rows say, and warn where it goes wrong.
 
     Args:
         model: whose recurrent layers are looked at: `Recurrent`, `RNN`, `LSTM` and `GRU` of
@@ -255,13 +255,12 @@ class Health:
         """When this session began, and the seconds that looking closely has taken in it, in all
         and the last time."""
         self.found: dict[str, Any] = {}
-        """What the coming row will say beside its counts."""
+        """Measurements for the coming row, beside its counts."""
         self.recent: list[float] = []
         self.limit = math.inf
         self.seen = 0
         self.spikes: list[dict[str, Any]] = []
-        """Of the coming row, as `steps`, `clipped` and `shrunk` are: how many, how many clipped,
-        and the sum of factors by which."""
+        """Counts for the coming row: steps, steps clipped, and the sum of the factors by which."""
         self.steps, self.clipped, self.shrunk = 0, 0, 0.0
         self.rows: list[list[float]] = []
         """Steps, clipped, shrunk and spikes of the last rows."""
@@ -271,10 +270,10 @@ class Health:
         self.warned: list[str] = []
         """Kinds of warnings that have been given."""
 
-    # What is seen
+    # Taking notes
 
     def add(self, step: int, loss: float, norm: float, place: Mapping[str, Any]) -> None:
-        """Take note of one step; `place` is what the sampler's state was before its batch."""
+        """Take note of one step; `place` is the sampler's state before its batch."""
         self.steps += 1
         if self.clip_at is not None and norm > self.clip_at:
             self.clipped += 1
@@ -309,9 +308,10 @@ class Health:
 
     @contextmanager
     def looking(self) -> Iterator[None]:
-        """Look closely at the layers after what they are called for inside.
+        """Look closely at the layers after they were called inside.
 
-        The first time in a session; then where all it has taken, and will take, is little enough.
+        It happens the first time in a session, and then where the time that looks take stays
+        under `COST`.
         """
         allowed = COST * (time.monotonic() - self.began)
         if not self.layers or (self.cost and self.cost + self.last_cost > allowed):
@@ -344,15 +344,15 @@ class Health:
             self.found["saturation"] = {name: round(share, 4) for name, share in gates.items()}
             self.stuck = self.stuck + 1 if max(gates.values()) > SATURATED else 0
 
-    # What is said
+    # Rows and warnings
 
     def taken(self) -> dict[str, Any]:
-        """What has been measured since it was last taken."""
+        """Return what has been measured since the last call."""
         found, self.found = self.found, {}
         return found
 
     def row(self) -> dict[str, Any]:
-        """Since the last call: what a training row says beyond the loss.
+        """Return what a training row says beyond the loss, since the last call.
 
         Returns:
             Those of these that are known: `clip_rate`, the share of steps whose norm was above
@@ -376,7 +376,7 @@ class Health:
         return row
 
     def warnings(self, row: Mapping[str, Any]) -> list[str]:
-        """What is wrong by the last `LAST` rows, of which `row` was one; each kind once a run."""
+        """Say what is wrong by the last `LAST` rows, `row` the last; each kind once a run."""
         steps, clipped, shrunk, spikes = (sum(column) for column in zip(*self.rows, strict=True))
         wrong = {}
         whole = len(self.rows) == LAST
@@ -409,10 +409,10 @@ class Health:
         self.warned += new
         return [wrong[kind] for kind in new]
 
-    # What is saved
+    # State
 
     def state_dict(self) -> dict[str, Any]:
-        """What has to be saved."""
+        """Return what has to be saved."""
         return {
             "recent": list(self.recent),
             "limit": self.limit,
@@ -437,11 +437,11 @@ class Health:
 
 
 def spike_limit(losses: Sequence[float]) -> float:
-    """Above this a loss is a spike: `SPIKE` standard deviations above the median.
+    """Return the loss above which there is a spike: median + `SPIKE` standard deviations.
 
-    The standard deviation is that of normal noise with the same median absolute deviation, so that
-    spikes themselves do not raise it (Hampel 1974), and at least `LEAST_SPREAD` of the median.
-    Infinite where there is no spread at all.
+    The standard deviation is taken from the median absolute deviation, as in normal noise, so that
+    spikes themselves do not raise it (Hampel 1974); it is at least `LEAST_SPREAD` of the median.
+    The limit is infinite where there is no spread at all.
 
     >>> round(spike_limit([1.0, 2.0, 3.0, 4.0, 100.0]), 3)
     17.826

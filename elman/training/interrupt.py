@@ -1,4 +1,4 @@
-"""Ctrl-C: the step is finished, the state saved, and the person told how to go on."""
+"""At Ctrl-C the step is finished, the state saved, and the way to go on printed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Interrupted(ElmanError):
 
 
 class Interrupt:
-    """Inside, the first Ctrl-C (or SIGTERM) only sets `requested`; a later one kills."""
+    """Let the first Ctrl-C (or SIGTERM) inside only set `requested`; a later one kills."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -42,7 +42,7 @@ class Interrupt:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        # torchrun passes on what the terminal has sent already: the same wish, told twice.
+        # torchrun passes on what the terminal has sent already: the same wish, twice.
         if self.requested and time.monotonic() - self._at > 1.0:
             raise KeyboardInterrupt
         if not self.requested:

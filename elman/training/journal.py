@@ -1,7 +1,7 @@
-"""What is written down and shown of a run: rows of metrics.jsonl, warnings, progress.
+"""The journal of a run: rows of metrics.jsonl, warnings, progress.
 
-The loop tells the journal what happens. The journal changes nothing of the run: without it the
-parameters would be the same to the last bit.
+The loop says to the journal what happens. The journal changes nothing of the run: without it
+the parameters are the same to the last bit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LOG_EVERY = 50
 
 
 class Journal:
-    """The observer of a run.
+    """An observer of a run, which is given the facts of every step.
 
     Args:
         model: whose layers are looked at now and then.
@@ -48,26 +48,26 @@ class Journal:
         self.health = Health(model, settings.clip_threshold if settings.clip == "norm" else None)
 
     def parts(self) -> dict[str, Part]:
-        """Return what has a state here, by the names that checkpoints use."""
+        """Return the parts that have a state, by the names that checkpoints use."""
         return {"meter": self.meter, "health": self.health, "metrics": self.metrics}
 
     # During a step, while steps before it may not have been read yet
 
     def _looks_at(self, step: int) -> bool:
-        """Whether the step is looked at closely: the first, and those whose row is written."""
+        """Say whether to look closely at a step: at the first, and where a row is written."""
         return self.writes and (step == 0 or (step + 1) % LOG_EVERY == 0)
 
     def computing(self, step: int, lr: float) -> AbstractContextManager[None]:
-        """Stand around the forward and backward pass of a step."""
+        """Look closely at the forward and backward pass inside, where that is due."""
         self.meter.lr = lr
         return self.health.looking() if self._looks_at(step) else nullcontext()
 
     def gradients(self, step: int) -> Callable[[nn.Module], None] | None:
-        """Return what wants to see the model's gradients before they are clipped, if anything."""
+        """Return a function to call with the model before its gradients are clipped, or None."""
         return self.health.gradients if self._looks_at(step) else None
 
     def moving(self, step: int, parameters: Sequence[nn.Parameter]) -> AbstractContextManager[None]:
-        """Stand around the update of the parameters."""
+        """Measure the update of the parameters inside, where that is due."""
         return self.health.moving(parameters) if self._looks_at(step) else nullcontext()
 
     def stepped(self, pace: Pace) -> None:

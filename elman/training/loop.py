@@ -2,8 +2,7 @@
 
 `fit` reads from top to bottom: a run is a sequence of steps, one update of the parameters
 each. Everything that a step depends on is a part in one dict, `_Run.parts` (see
-`elman.training.parts`). What is measured, written and shown is the journal's, which only
-watches.
+`elman.training.parts`). The journal measures, writes and shows; it only watches.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ GOOD_EVERY = 50
 
 @dataclass(frozen=True)
 class Fit:
-    """What came of a run.
+    """The result of a run.
 
     Attributes:
         steps: updates of the parameters.
@@ -93,7 +92,7 @@ def fit(
         pace, update, journal = this.pace, this.update, this.journal
 
         def notes() -> list[float]:
-            """Return what the processes add up at each step: interrupts, and the first's clock."""
+            """Return numbers that the processes add up: interrupts, and the first one's clock."""
             return [float(interrupt.requested), pace.clock.now() if this.ranks.writes else 0.0]
 
         this.begin(resume)
@@ -104,7 +103,7 @@ def fit(
             if stopped is not None and this.in_order():
                 break
 
-            # Before some steps all that changes while gradients are computed is copied.
+            # Before some steps the parts that change while gradients are computed are copied.
             marked = this.marked()
             before = checkpoint.copy(this.state(without=parts.MOVED)) if marked else None
 
@@ -157,7 +156,7 @@ def fit(
 
 
 class _Run:
-    """The parts of one run, and what is done with all of them together."""
+    """The parts of one run, and the operations on all of them together."""
 
     def __init__(
         self,
@@ -181,7 +180,7 @@ class _Run:
             self.update.model, settings, self.store.metrics, self.ranks.writes, progress
         )
         self.left: Iterator[Any] = iter(())
-        """What is left of the epoch."""
+        """Batches left of the epoch."""
         self.parts: dict[str, parts.Part] = {
             **self.update.parts(),
             "pace": self.pace,
@@ -233,7 +232,7 @@ class _Run:
         return Interrupted(f"{at} and saved. Go on with: elman resume {folder}")
 
     def result(self, stopped: str) -> Fit:
-        """Give the model its best parameters, and say what came of the run."""
+        """Give the model its best parameters, and return the result of the run."""
         kept = self.best.kept
         if kept is not None:
             self.update.model.load_state_dict(kept.tensors)
@@ -255,7 +254,7 @@ class _Run:
     # A step
 
     def marked(self) -> bool:
-        """Whether the state before this step becomes the one to go back to."""
+        """Say whether the state before this step becomes the one to go back to."""
         step, every = self.pace.step, self.settings.checkpoint_every
         return step % GOOD_EVERY == 0 or (every is not None and step % every == 0)
 
@@ -315,7 +314,7 @@ class _Run:
         self.journal.validated(pace, found, improved)
 
     def _compared(self, found: dict[str, float]) -> bool:
-        """Tell all that depend on validations; whether this one is the best so far."""
+        """Hand a validation to all that depend on it, and say whether it is the best so far."""
         objective = self.objective
         if objective.metric not in found:
             raise RunFailed(f"validate() gave {', '.join(found)} but not {objective.metric!r}.")
@@ -332,7 +331,7 @@ class _Run:
     # The state of all parts
 
     def state(self, without: tuple[str, ...] = ()) -> State:
-        """Return everything the next step depends on (tensors are not copied)."""
+        """Return the state of every part (tensors are not copied)."""
         return parts.collect(self.parts, without)
 
     def restore(self, state: State, without: tuple[str, ...] = ()) -> None:
@@ -341,7 +340,7 @@ class _Run:
         self.readings.unread = []
 
     def keep_good(self, before: State) -> None:
-        """Keep the state before this step, complete but for what only updates change."""
+        """Keep the state before this step; `before` lacks the parts that only updates change."""
         moved = {name: self.parts[name].state_dict() for name in parts.MOVED}
         self.recovery.good = {**before, **checkpoint.copy(moved)}
         if self.pace.save_due(at_good_state=True):

@@ -1,4 +1,4 @@
-"""What a run has measured on its way: for the training rows, and for who is watching."""
+"""A meter keeps means of loss and gradient, for the training rows and for the display."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SMOOTHING = 50
 
 
 class Meter:
-    """Means since the last training row; calls `progress` now and then (None: never)."""
+    """Keep means since the last training row, and call `progress` now and then (None: never)."""
 
     def __init__(self, progress: Callable[[Tick], None] | None) -> None:
         self.progress = progress
@@ -41,7 +41,7 @@ class Meter:
         self._shown = loss if self._seen == 1 else (1 - share) * self._shown + share * loss
 
     def row(self) -> dict[str, float | None]:
-        """Mean loss and gradient norm since the last call (None without steps), and the rate."""
+        """Return mean loss and norm since the last call (None without steps), and the rate."""
         row = {
             "loss": self._loss / self._counted if self._counted else None,
             "norm": self._norms / self._steps if self._steps else None,
@@ -51,7 +51,7 @@ class Meter:
         return row
 
     def tell(self, message: str) -> None:
-        """Have something told at the next tick, or logged where nobody is watching."""
+        """Show a message at the next tick, or log it where nothing is shown."""
         if self.progress is None:
             logging.getLogger("elman").warning(message)
         else:
@@ -80,12 +80,12 @@ class Meter:
         self.progress(tick)
 
     def close(self, pace: Pace) -> None:
-        """Tell whoever is shown a run that it is over, also where it failed."""
+        """Show that a run is over, also where it failed."""
         if self._showing:
             self.tick(pace, finished=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """What has to be saved."""
+        """Return what has to be saved."""
         return {"sums": (self._loss, self._steps, self._norms, self._counted)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""metrics.jsonl: one JSON object a line, only ever appended to.
+"""metrics.jsonl holds one JSON object a line, and is only ever appended to.
 
 Training rows hold `step`, `epoch`, `seconds`, `loss` (mean since the last such row),
 `norm` (of the gradient, before clipping) and `lr`, and what `elman.training.health` has seen:
@@ -20,7 +20,7 @@ from elman.errors import RunFailed
 
 
 class Metrics:
-    """The rows so far, in memory and, where there is a path, in a file.
+    """The rows so far are kept in memory and, where there is a path, in a file.
 
     Args:
         path: the file, opened by `load_state_dict`; None keeps the rows in memory only.

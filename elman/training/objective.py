@@ -1,4 +1,4 @@
-"""What the loop needs to know of a model and of its data: two small protocols."""
+"""Two small protocols say what the loop needs to know of a model and of its data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Objective(Protocol):
-    """A model, what it is punished for and what it is judged by."""
+    """A model, the loss that training lowers, and the metric that chooses the best."""
 
     model: nn.Module
     metric: str
@@ -17,7 +17,7 @@ class Objective(Protocol):
     higher_is_better: bool
 
     def loss(self, batch: Any, carried: Any) -> tuple[Tensor, float, Any]:
-        """The loss of one batch, on the model's device.
+        """Return the loss of one batch, on the model's device.
 
         Args:
             batch: what the sampler yielded.
@@ -30,17 +30,19 @@ class Objective(Protocol):
         """
 
     def validate(self) -> dict[str, float]:
-        """Metrics on held-out data; called without gradients, the model in evaluation mode.
+        """Return metrics on held-out data.
 
-        An empty dict says that there is nothing to judge by: the last parameters are kept.
+        It is called without gradients, the model in evaluation mode.
+
+        An empty dict says that there is no metric: the last parameters are kept.
         """
 
 
 class Sampler(Protocol):
-    """Batches in an order that follows from (seed, epoch), with a position that can be saved.
+    """A sampler yields batches in an order that follows from (seed, epoch).
 
-    Iterating yields what is left of the current epoch. The position moves *before* a
-    batch is handed out; at the end the epoch goes up by one and the position to 0.
+    Its position can be saved. Iterating yields what is left of the epoch. The position moves
+    *before* a batch is handed out; at the end the epoch goes up by one and the position to 0.
     """
 
     def __iter__(self) -> Iterator[Any]: ...
@@ -48,7 +50,7 @@ class Sampler(Protocol):
     def __len__(self) -> int: ...
 
     def state_dict(self) -> dict[str, Any]:
-        """At least `epoch` and `position`."""
+        """Return at least `epoch` and `position`."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave."""

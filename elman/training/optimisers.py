@@ -1,4 +1,4 @@
-"""torch.optim's optimisers by name, in their fastest form on the device at hand."""
+"""Optimisers of torch.optim are made by name, in their fastest form on the device."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def make(
     momentum: float | None = None,
     weight_decay: float = 0.0,
 ) -> torch.optim.Optimizer:
-    """An optimiser of torch.optim over `parameters`.
+    """Return an optimiser of torch.optim over `parameters`.
 
     Weight decay is kept from everything with fewer than two dimensions: it would pull the
     forget bias, on which the memory of a gated cell rests, back to zero.

@@ -1,4 +1,4 @@
-"""Where a run stands between its start and its bounds, and what is due there.
+"""The pace of a run: where it stands between its start and its bounds, and what is due.
 
 Everything bounded or spaced by steps falls at the same step in a run that was killed
 and resumed. Only a budget, and the default cadence of checkpoints, look at the clock.
@@ -22,11 +22,11 @@ SAVE_SHARE = 0.02
 
 
 class Clock:
-    """Time used over all sessions of a run, and when it was last spent on looking and saving."""
+    """The time used over all sessions of a run, and the last times spent on looking and saving."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        """Time used as of the last step; in every process the first one's."""
+        """Time used as of the last step, by the first process's clock in every process."""
         self.looked_at = self.looking_took = 0.0
         self.saved_at = self.saving_took = 0.0
         self._earlier, self._started = 0.0, time.monotonic()
@@ -71,11 +71,11 @@ class Pace:
 
     @property
     def seconds(self) -> float:
-        """Time used, over all sessions; in every process the first one's."""
+        """The time used over all sessions, by the first process's clock in every process."""
         return self.clock.seconds
 
     def over(self) -> str | None:
-        """The setting that ends the run here, None while there is none."""
+        """Return the setting that ends the run here; None while there is none."""
         settings = self.settings
         if settings.max_steps is not None and self.step >= settings.max_steps:
             return "max_steps"
@@ -86,13 +86,13 @@ class Pace:
         return None
 
     def fraction(self) -> float:
-        """How much of the run is over, 0 to 1, at the middle of the coming step."""
+        """Return how much of the run is over, 0 to 1, at the middle of the coming step."""
         by_steps = (self.step + 0.5) / self.total_steps if self.total_steps else 0.0
         by_time = self._budget_used() if self.settings.budget else 0.0
         return min(1.0, max(by_steps, by_time))
 
     def look_due(self, epoch_ended: bool) -> bool:
-        """Whether to validate now."""
+        """Say whether to validate now."""
         settings = self.settings
         if self.looked_step == self.step:
             return False
@@ -115,9 +115,10 @@ class Pace:
         self.clock.looked_at, self.clock.looking_took = self.seconds, took
 
     def save_due(self, at_good_state: bool) -> bool:
-        """Whether to write a checkpoint now.
+        """Say whether to write a checkpoint now.
 
-        Best where a good state has just been copied anyway; long steps do not wait for one.
+        The best moment is where a good state has just been copied; where steps are long, it does
+        not wait for one.
         """
         if self.settings.checkpoint_every is not None:
             return (
@@ -131,7 +132,7 @@ class Pace:
         self.clock.saved_at, self.clock.saving_took = self.seconds, took
 
     def _budget_used(self) -> float:
-        """Part of the budget that is used up; the last validation is kept free."""
+        """Return the share of the budget that is used up; time for a last validation is kept."""
         assert self.settings.budget is not None
         return self.seconds / max(self.settings.budget - self.clock.looking_took, 1e-9)
 

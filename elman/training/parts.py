@@ -1,4 +1,4 @@
-"""Everything that the next step of a run depends on: one dict of parts, each with a state.
+"""One dict of parts, each with a state, holds everything that the next step depends on.
 
 A part is any object with `state_dict` and `load_state_dict`. `collect` and `restore` walk the
 dict; checkpoints, resuming and rollbacks are all made of these two.

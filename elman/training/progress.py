@@ -1,4 +1,4 @@
-"""Showing a run while it runs: a bar on a terminal, a line now and then elsewhere.
+"""A run is shown while it runs: by a bar on a terminal, by a line now and then elsewhere.
 
 Everything goes to the standard error stream, so that a result on the standard output
 stays clean.
@@ -17,12 +17,12 @@ LINE_EVERY = 10.0
 
 @dataclass(frozen=True)
 class Tick:
-    """Where a run stands; what `fit` hands to its `progress` a few times a second."""
+    """Where a run stands; `fit` hands one to its `progress` a few times a second."""
 
     step: int
     epoch: int
     fraction: float
-    """Of the run, 0 to 1."""
+    """The part of the run that is over, 0 to 1."""
     seconds: float
     loss: float
     lr: float
@@ -31,12 +31,12 @@ class Tick:
     valid: dict[str, float] = field(default_factory=dict)
     """The last validation."""
     message: str | None = None
-    """Something that happened and has to be told."""
+    """Something that happened and has to be shown."""
     finished: bool = False
 
     @property
     def left(self) -> float:
-        """Seconds left, judging by the time so far; NaN when nothing can be said."""
+        """The seconds left, by the time so far; NaN when nothing can be said."""
         return self.seconds * (1 / self.fraction - 1) if self.fraction > 0 else math.nan
 
     def __str__(self) -> str:
@@ -54,7 +54,9 @@ class Tick:
 
 
 class Display:
-    """Pass it to `fit` as `progress`. A bar on a terminal, else a line every ten seconds.
+    """Show a run as a bar on a terminal, else as a line every ten seconds.
+
+    Pass it to `fit` as `progress`.
 
     Args:
         stream: where to show it; the standard error stream where None.
@@ -101,7 +103,7 @@ class Display:
 
 
 def _count(number: float) -> str:
-    """A number to three figures.
+    """Write a number to three figures.
 
     >>> _count(950.0), _count(12_345.0), _count(3.2e6)
     ('950', '12.3k', '3.2M')
@@ -113,7 +115,7 @@ def _count(number: float) -> str:
 
 
 def _clock(seconds: float) -> str:
-    """A length of time to read.
+    """Write a length of time.
 
     >>> _clock(7.0), _clock(65.0), _clock(7300.0), _clock(math.nan)
     ('0:07', '1:05', '2:01:40', '?')

@@ -1,4 +1,4 @@
-"""What is known of the last steps: read from the device at once, or some steps at a time."""
+"""The numbers of the last steps are read from the device at once, or many at a time."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Readings:
 
     @property
     def free(self) -> bool:
-        """Whether reading costs nothing here."""
+        """True if reading costs nothing on this device."""
         return self.device.type == "cpu"
 
     def add(

@@ -1,4 +1,4 @@
-"""Going back to the last good state after a divergence, at half the rate each time."""
+"""After a divergence a run goes back to its last good state, at half the rate each time."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""The course of the learning rate.
+"""A schedule is the course of the learning rate.
 
-A schedule is a pure function of the progress of the run, 0 at its start and 1 at its
+It is a pure function of the progress of the run, 0 at its start and 1 at its
 end, whatever bounds the run: steps, epochs or minutes. So a budget needs no knowledge
 of how many steps it will buy, and resuming needs nothing saved. `step` depends on the
-epoch instead, as in Zaremba et al. 2014, and `Plateau` on the validations so far; it is
-the only one with a state.
+epoch instead, as in Zaremba et al. 2014. `Plateau` depends on the validations so far, and is
+the only schedule with a state.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 
 
 def constant(progress: float) -> float:
-    """One rate throughout."""
+    """Keep one rate throughout."""
     return 1.0
 
 
 def linear(progress: float) -> float:
-    """Straight down to zero.
+    """Go straight down to zero.
 
     >>> linear(0.25)
     0.75
@@ -30,7 +30,7 @@ def linear(progress: float) -> float:
 
 
 def cosine(progress: float) -> float:
-    """Half a cosine down to zero (Loshchilov & Hutter 2017, without restarts).
+    """Follow half a cosine down to zero (Loshchilov & Hutter 2017, without restarts).
 
     >>> round(cosine(0.5), 6)
     0.5
@@ -39,7 +39,7 @@ def cosine(progress: float) -> float:
 
 
 def onecycle(progress: float, rise: float = 0.3) -> float:
-    """Up from 1/25 during the first 0.3 of the run, then down to 1/250000 (Smith & Topin 2018).
+    """Rise from 1/25 in the first 0.3 of the run, then fall to 1/250000 (Smith & Topin 2018).
 
     >>> round(onecycle(0.0), 6), round(onecycle(0.3), 6), round(onecycle(1.0), 6)
     (0.04, 1.0, 4e-06)
@@ -63,7 +63,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 
 
 def step_decay(epoch: int, decay: float, after: int) -> float:
-    """Full rate for `after` epochs, then a factor of `decay` an epoch (Zaremba et al. 2014).
+    """Keep the rate for `after` epochs, then take `decay` off each (Zaremba et al. 2014).
 
     Args:
         epoch: epochs finished so far, 0 during the first.
@@ -84,7 +84,7 @@ def factor(
     decay: float = 0.5,
     decay_after: int = 4,
 ) -> float:
-    """What the highest rate is multiplied by.
+    """Return the factor that the highest rate is multiplied by.
 
     A `warmup` below 1 is a part of the run, and the shape is fitted into the rest; from
     1 on it is a number of steps, and the shape runs beneath it.
@@ -108,7 +108,7 @@ def factor(
 
 @dataclass
 class Plateau:
-    """Multiplies the rate by `decay` after so many validations in a row without improvement."""
+    """Multiply the rate by `decay` after so many validations in a row without improvement."""
 
     decay: float
     after: int
@@ -123,7 +123,7 @@ class Plateau:
             self.waited = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """What has to be saved."""
+        """Return what has to be saved."""
         return {"scale": self.scale, "waited": self.waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

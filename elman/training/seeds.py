@@ -1,4 +1,4 @@
-"""Every random generator a run draws from: seeded, saved, restored by one function each."""
+"""All random generators of a run are seeded, saved and restored by one function each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def seed(value: int, *, deterministic: bool = False) -> None:
 
 
 def capture() -> dict[str, Any]:
-    """The state of every generator, as tensors and plain values."""
+    """Return the state of every generator, as tensors and plain values."""
     version, internal, spare = random.getstate()
     numpy = np.random.get_state(legacy=False)  # noqa: NPY002
     state = {
@@ -68,7 +68,7 @@ def _tensor(words: object) -> torch.Tensor:
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Whatever is drawn inside leaves no trace, so looking does not change the run."""
+    """Put the generators back afterwards, so that validation does not change the run."""
     before = capture()
     try:
         yield

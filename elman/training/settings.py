@@ -1,4 +1,4 @@
-"""What a person may set about training: flat fields, each with a default and a meaning.
+"""Training has flat settings, each with a default and a meaning.
 
 Tasks subclass `Settings` with fields that only they know (sizes, windows, horizons). The
 command line, `elman config` and `config.yaml` are made from the fields alone.
@@ -39,7 +39,7 @@ _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 
 
 def seconds(text: str | float) -> float:
-    """A length of time in seconds: a number, or hours, minutes and seconds as in `1h30m`.
+    """Return a length of time in seconds, given as a number or as in `1h30m`.
 
     >>> seconds("10m"), seconds("1h30m"), seconds("45"), seconds(2.5)
     (600.0, 5400.0, 45.0, 2.5)
@@ -59,7 +59,7 @@ def seconds(text: str | float) -> float:
 
 
 class Settings(BaseModel):
-    """How to train. Every field is a plain value that `--set name=value` can give.
+    """The settings say how to train; every field is a plain value for `--set name=value`.
 
     A setting that has no effect with the others is refused where it is given with a value
     other than its default. `needs` says which settings need another one; a subclass writes
@@ -109,7 +109,7 @@ class Settings(BaseModel):
         0.0, ge=0, description="decay of weight matrices (never of biases, gains, diagonals)"
     )
     schedule: ScheduleName = Field(
-        "constant", description="course of the rate over the run, whatever bounds the run"
+        "constant", description="course of the learning rate over the run"
     )
     warmup: float = Field(
         0.0,
@@ -136,7 +136,7 @@ class Settings(BaseModel):
     asgd_after: int = Field(
         5,
         ge=1,
-        description="asgd begins when a validation is worse than the best before these many",
+        description="asgd begins when a validation is worse than the best of all but this many",
     )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="share of the target spread over all classes"
@@ -186,7 +186,7 @@ class Settings(BaseModel):
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """Settings from names and values, with errors in the words of this package.
+        """Make settings from names and values, with errors in the words of this package.
 
         >>> Settings.of({"optimiser": "sgd"})
         Traceback (most recent call last):
@@ -226,24 +226,24 @@ class Settings(BaseModel):
 
     @property
     def clip_threshold(self) -> float:
-        """Where clipping begins: `clip_at`, or the usual value of this kind of clipping."""
+        """The threshold of clipping: `clip_at`, or the usual value of this kind of clipping."""
         return _CLIP_AT[self.clip] if self.clip_at is None else self.clip_at
 
     @property
     def epoch_bound(self) -> int | None:
-        """Epochs at most; 10 where neither steps nor time bound the run."""
+        """The epochs at most; 10 where neither steps nor time bound the run."""
         if self.epochs is None and self.max_steps is None and self.budget is None:
             return 10
         return self.epochs
 
 
 def _shown(value: Any) -> str:
-    """A value as it is written in a configuration."""
+    """Write a value as in a configuration."""
     return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def _explain(settings: type[Settings], error: ValidationError) -> str:
-    """The first complaint, with the nearest name or the choices."""
+    """Put the first complaint into words, with the nearest name or the choices."""
     problem = error.errors(include_url=False)[0]
     name = str(problem["loc"][0]) if problem["loc"] else ""
     if problem["type"] == "extra_forbidden":

@@ -1,7 +1,7 @@
 """The files of a run: `checkpoints/last`, `checkpoints/best` and `metrics.jsonl`.
 
-Only the first process writes; with several, what each has for itself (generators,
-sampler, carried state) is gathered into the one file and every process reads its own.
+Only the first process writes. With several, the parts that each has for itself (generators,
+sampler, carried state) are gathered into the one file, and every process reads its own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from elman.training.parts import OWN, State
 
 
 class Store:
-    """A run's folder; None keeps nothing."""
+    """The files in a run's folder; without a folder nothing is kept."""
 
     def __init__(self, folder: Path | None, ranks: distributed.Ranks) -> None:
         self.folder, self.ranks = folder, ranks

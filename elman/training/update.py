@@ -1,4 +1,4 @@
-"""One update of the parameters: gradients of a global batch, clipped; then the optimiser."""
+"""An update computes the gradients of a global batch, clips them, and moves the parameters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from elman.training.settings import Settings
 
 
 class Update:
-    """The parameters, and everything that changes with them."""
+    """The model's parameters, and everything that changes with them."""
 
     def __init__(self, objective: Objective, settings: Settings, ranks: distributed.Ranks) -> None:
         self.objective, self.ranks = objective, ranks
@@ -53,7 +53,7 @@ class Update:
         notes: Callable[[], list[float]],
         look: Callable[[nn.Module], None] | None = None,
     ) -> tuple[Tensor, float, Tensor, list[float]]:
-        """Gradients of the mean loss over the global batch, clipped.
+        """Compute the gradients of the mean loss over the global batch, and clip them.
 
         Args:
             parts: this process's share, in one or several batches.
@@ -81,7 +81,7 @@ class Update:
         return total, count, self._clip(self.parameters, self._clip_at), added
 
     def _backward(self, parts: Sequence[Any]) -> tuple[Tensor, float]:
-        """Gradients of the summed loss of all parts; of the mean at once where there is one.
+        """Compute gradients of the summed loss of all parts; of the mean where there is one part.
 
         Returns:
             The sum of the losses, and the number of their terms.
@@ -107,7 +107,7 @@ class Update:
         self.averaging.update()
 
     def parts(self) -> dict[str, Part]:
-        """Return what has a state here, by the names that checkpoints use."""
+        """Return the parts that have a state, by the names that checkpoints use."""
         return {
             "parameters": Tensors(self.model.named_parameters),
             "optimizer": self.optimizer,
@@ -118,7 +118,7 @@ class Update:
 
 
 def device(name: str) -> torch.device:
-    """The device a setting names; `auto` is a GPU where there is one.
+    """Return the device that a setting names; `auto` is a GPU where there is one.
 
     >>> device("cpu")
     device(type='cpu')
