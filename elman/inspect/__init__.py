@@ -1,4 +1,4 @@
-"""The doctor: what a recurrent model remembers, where its gradients go, and what cures it.
+"""The doctor measures what a recurrent model remembers and where its gradients go.
 
 `elman.doctor(model, batch)` is the whole of it. Its parts work on a `Passage`, what went through
 one layer: `observe` makes them from any model.

@@ -1,4 +1,4 @@
-"""Which inputs an output depends on: integrated gradients, and covering up steps.
+"""Integrated gradients and occlusion say which inputs an output depends on.
 
 Both ask a function of sequences, time first, for many changed copies of the same sequences at
 once, side by side in the batch, where the compiled kernels are fastest. A copy of a row has to be
@@ -30,7 +30,7 @@ _TOLERANCE = 1e-2
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """How much of an output is due to each input.
+    """The share of an output that is due to each input.
 
     Attributes:
         values: `(T, B)`, or `(T, B, D)` where features were asked for, float64, in units of the
@@ -63,7 +63,7 @@ def integrated_gradients(
     steps: int = 64,
     features: bool = False,
 ) -> Attribution:
-    """The gradient along the straight line from a baseline, times the way from there.
+    """Integrate the gradient along the straight line from a baseline to the input.
 
     (x − x') ∫₀¹ ∂f(x' + α (x − x')) / ∂x dα (Sundararajan, Taly & Yan 2017, "Axiomatic attribution
     for deep networks", eq. 1), the integral by Gauss-Legendre quadrature. The values of a row add
@@ -121,7 +121,7 @@ def occlusion(
     width: int = 1,
     features: bool = False,
 ) -> Attribution:
-    """What the output loses when the steps around each one are covered up.
+    """Measure what the output loses when the steps around each step are covered up.
 
     f(x) − f(x covered from t − ⌊w/2⌋ to t + ⌊(w−1)/2⌋), as a grey square is moved over a picture
     by Zeiler & Fergus 2014, "Visualizing and understanding convolutional networks", section 4.2.
@@ -171,7 +171,7 @@ def attribute(
     width: int = 1,
     features: bool = False,
 ) -> Attribution:
-    """Which of the inputs of a recurrent layer made its output what it is.
+    """Attribute an output of a recurrent layer to its inputs.
 
     The layer's cell runs again over changed inputs, reset where it was, with the zoneout that it
     had. Steps that cannot matter, for they come after the output or lie in the padding, or before
@@ -229,7 +229,7 @@ def attribute(
 
 
 def _ends(passage: Passage, step: int, unit: int) -> Tensor:
-    """Where each row has to end for its last output to be that of `step`; 0 without that step."""
+    """Return the end of each row whose last output is at `step`; 0 for a row without it."""
     if not -passage.steps <= step < passage.steps:
         raise InputError(
             f"The output has no step {step}.",
@@ -246,7 +246,7 @@ def _ends(passage: Passage, step: int, unit: int) -> Tensor:
 
 
 def _again(passage: Passage, x: Tensor, lengths: Tensor) -> Tensor:
-    """The output over other inputs `(S, N, D)` of the first steps, N rows being B again and
+    """Return the output over other inputs `(S, N, D)` of the first steps, N rows being B again and
     again."""
     copies = len(lengths) // max(passage.batch, 1)
 
@@ -279,7 +279,7 @@ def _check_the_same(passage: Passage) -> None:
 
 
 def _pair(x: Tensor, baseline: Tensor | None) -> tuple[Tensor, Tensor]:
-    """x and its baseline, of one shape and type, out of any graph."""
+    """Return x and its baseline in one shape and type, out of any graph."""
     if x.dim() != 3 or not x.is_floating_point():
         raise InputError(
             f"x must be numbers (time, batch, features), got {tuple(x.shape)} of {x.dtype}.",
@@ -297,12 +297,12 @@ def _pair(x: Tensor, baseline: Tensor | None) -> tuple[Tensor, Tensor]:
 
 
 def _cut(baseline: Tensor | None, x: Tensor, passage: Passage) -> Tensor | None:
-    """The baseline of a passage, up to the last step that matters."""
+    """Cut the baseline of a passage after the last step that matters."""
     return None if baseline is None else _pair(passage.x, baseline)[1][: len(x)]
 
 
 def _copies(x: Tensor) -> int:
-    """How many copies of x one call may hold."""
+    """Return how many copies of x one call may hold."""
     return max(1, _AT_ONCE // max(1, x.shape[0] * x.shape[1]))
 
 
@@ -317,6 +317,6 @@ def _asked(f: Scalar, rows: Tensor) -> Tensor:
 
 
 def _both_ends(f: Scalar, x: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-    """f of x and of the baseline."""
+    """Return f of x and of the baseline."""
     with torch.no_grad():
         return _asked(f, x).double(), _asked(f, start).double()

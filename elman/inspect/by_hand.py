@@ -1,4 +1,4 @@
-"""A loop over a cell that somebody wrote by hand, followed from outside.
+"""A loop over a cell that was written by hand is followed from outside.
 
 There is no layer then and no run to look on at, only calls of a cell: those belong together of
 which each is given the very state that the one before gave out.
@@ -30,11 +30,11 @@ class TorchStep(Cell):
         self.module = module
 
     def recurrent_weights(self) -> list[str]:
-        """The one that torch calls weight_hh."""
+        """Return the matrix that torch calls weight_hh."""
         return ["module.weight_hh"]
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """torch's step."""
+        """Take torch's step."""
         found = self.module(x, state if len(state) > 1 else state[0])
         new = (found,) if isinstance(found, Tensor) else tuple(found)
         return new[0], new
@@ -54,7 +54,7 @@ class Loop:
 
     @property
     def gradients(self) -> State | None:
-        """As a `Witness` has them."""
+        """The gradients by each state, in the form of a `Witness`."""
         if not self.came:
             return None
         return tuple(
@@ -65,12 +65,12 @@ class Loop:
         )
 
     def goes_on(self, state: State) -> bool:
-        """Whether a state is the one that the last call gave."""
+        """Say whether a state is the one that the last call gave."""
         last = self.states[-1]
         return len(last) == len(state) and all(a is b for a, b in zip(last, state, strict=True))
 
     def take(self, x: Tensor, output: Tensor, new: State) -> tuple[Tensor, State]:
-        """One more call: what it hands on, under names that autograd reports on."""
+        """Take one more call, and return its states under names that autograd reports on."""
         output, new = handed_on(output, new, partial(self._come, len(self.x)))
         self.x.append(x.detach())
         self.outputs.append(output)

@@ -1,4 +1,4 @@
-"""Searching the hidden units for one that follows a pattern: brackets, quotes, the season.
+"""A search of the hidden units for one that follows a pattern: brackets, quotes, the season.
 
 Karpathy, Johnson & Fei-Fei 2015, "Visualizing and understanding recurrent networks", found by eye
 units that count the line or stay on inside quotes. Here every unit is measured against a pattern
@@ -50,7 +50,7 @@ class Follower:
 
 @dataclass(frozen=True, eq=False)
 class Following:
-    """What a search over the units found.
+    """The result of a search over the units.
 
     Attributes:
         measure: what the selectivity is.
@@ -94,7 +94,7 @@ def follow(
     resamples: int = 200,
     seed: int = 0,
 ) -> Following:
-    """Which hidden units follow a pattern.
+    """Search the hidden units for those that follow a pattern.
 
     The selectivity of a unit is, over all valid steps of all rows together,
 
@@ -166,7 +166,7 @@ def follow(
 
 
 def inside(text: str, opening: str, closing: str) -> Tensor:
-    """Where a text is inside brackets, nested or not: `(T,)` bool, a step a character.
+    """Mark where a text is inside brackets, nested or not: `(T,)` bool, a step a character.
 
     True is what someone knows who has read up to and with the character: from the opening
     bracket to before the last one that closes. One that closes nothing is passed over.
@@ -190,7 +190,7 @@ def inside(text: str, opening: str, closing: str) -> Tensor:
 
 
 def inside_quotes(text: str, quote: str = '"') -> Tensor:
-    """Where a text is inside quotes: `(T,)` bool, from the one that opens to before its partner.
+    """Mark where a text is inside quotes: `(T,)` bool, from the opening one up to its partner.
 
     >>> inside_quotes('a"b"c').int().tolist()
     [0, 1, 1, 0, 0]
@@ -205,7 +205,7 @@ def inside_quotes(text: str, quote: str = '"') -> Tensor:
 
 
 def position_in_line(text: str) -> Tensor:
-    r"""How many characters of the line have been read: `(T,)`, 0 at the end of a line.
+    r"""Count the characters of the line read so far: `(T,)`, 0 at the end of a line.
 
     >>> position_in_line("ab\nc").tolist()
     [1.0, 2.0, 0.0, 1.0]
@@ -216,7 +216,7 @@ def position_in_line(text: str) -> Tensor:
 
 
 def matches(text: str, regex: str) -> Tensor:
-    """Which characters are part of a match of a regular expression: `(T,)` bool.
+    """Mark the characters in a match of a regular expression: `(T,)` bool.
 
     >>> matches("in 1987 and 88", r"[0-9]{4}").int().tolist()
     [0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0]
@@ -235,7 +235,7 @@ def matches(text: str, regex: str) -> Tensor:
 
 
 def phase(steps: int, period: float, start: float = 0.0) -> Tensor:
-    """Where in the season each step is: `(T,)` complex, exp(2πi (start + t) / period).
+    """Return the place in the season of each step: `(T,)` complex, exp(2πi (start + t) / period).
 
     A unit follows it however late in the season it is highest.
 
@@ -252,7 +252,7 @@ def phase(steps: int, period: float, start: float = 0.0) -> Tensor:
 
 
 def coloured(text: Sequence[str], values: Tensor, marked: Tensor | None = None) -> str:
-    """A text in HTML, the background of each character by a value: blue above 0, red below.
+    """Write a text in HTML, each character on a colour by its value: blue above 0, red below.
 
     Args:
         text: a text, or its tokens.
@@ -280,7 +280,7 @@ def coloured(text: Sequence[str], values: Tensor, marked: Tensor | None = None) 
 
 
 def coloured_for_terminal(text: Sequence[str], values: Tensor) -> Text:
-    """As `coloured`, for a terminal: rich prints it.
+    """Write a text as `coloured` does, for a terminal: rich prints it.
 
     Raises:
         InputError: there is not one value for each.
@@ -305,7 +305,7 @@ _FULL = 0.7
 def _runs(
     text: Sequence[str], values: Tensor, marked: Tensor | None = None
 ) -> list[tuple[tuple[int, int, int], float, bool, str]]:
-    """Colour, strength from 0 to 1, whether it is marked, and what has all three alike."""
+    """Yield runs of text that share colour, strength (0 to 1) and mark, after those three."""
     if values.shape != (len(text),):
         raise InputError(f"{len(text)} characters need as many values, got {tuple(values.shape)}.")
     known = values.detach().double().nan_to_num(0.0, 0.0, 0.0)
@@ -320,7 +320,7 @@ def _runs(
 
 
 def _lasting(changes: dict[int, bool], steps: int) -> Tensor:
-    """What holds at each step, when it holds from each change on to the next."""
+    """Spread values that hold from each change to the next over all steps."""
     held = torch.zeros(steps, dtype=torch.bool)
     for begin, end in pairwise([*changes, steps]):
         held[begin:end] = changes[begin]
@@ -329,7 +329,7 @@ def _lasting(changes: dict[int, bool], steps: int) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """All valid steps, row after row: `(N, H)` values and `(N,)` of the rest."""
+    """All valid steps, row after row: `(N, H)` values, and `(N,)` numbers beside them."""
 
     values: Tensor
     pattern: Tensor
@@ -339,7 +339,7 @@ class _Rows:
 
     @classmethod
     def of(cls, values: Tensor, pattern: Tensor, lengths: Lengths | None) -> _Rows:
-        """Of `(T, B, H)` and `(T, B)`."""
+        """Take the rows from `(T, B, H)` and `(T, B)`."""
         steps, batch, units = values.shape
         if lengths is None:
             lengths = [steps] * batch
@@ -357,12 +357,12 @@ class _Rows:
         return cls(flat, pattern, row, at, valid.sum(1))
 
     def shifted(self, by: Tensor) -> Tensor:
-        """Where each step's pattern comes from, `(S, N)`, when row b is turned by `by[:, b]`."""
+        """Return where each step's pattern comes from, `(S, N)`, if row b turns by `by[:, b]`."""
         first = self.lengths.cumsum(0) - self.lengths
         return first[self.row] + (self.at - by[:, self.row]) % self.lengths[self.row]
 
     def blocks(self) -> Tensor:
-        """`(N,)`, which unit of the bootstrap a step belongs to."""
+        """Return the block of the bootstrap that each step belongs to, `(N,)`."""
         rows = int((self.lengths > 0).sum())
         parts = -(-_BLOCKS // rows)
         block = self.row * parts + self.at * parts // self.lengths[self.row]
@@ -409,7 +409,7 @@ def _search(rows: _Rows, top: int, shifts: int, resamples: int, generator: Gener
 
 
 def _linear(kind: str, rows: _Rows) -> tuple[Tensor, Tensor]:
-    """The selectivity as a length: of weights `(N, P)` of the pattern times scores `(N, H)`.
+    """Return the selectivity as a length: of weights `(N, P)` of the pattern times scores `(N, H)`.
 
     Turned round the pattern keeps its values, so that only the order of the weights changes.
     """
@@ -432,7 +432,7 @@ def _linear(kind: str, rows: _Rows) -> tuple[Tensor, Tensor]:
 def _resampled(
     kind: str, rows: _Rows, units: Tensor, resamples: int, generator: Generator
 ) -> Tensor:
-    """Signed selectivities `(R, units)` of resampled blocks."""
+    """Return signed selectivities `(R, units)` of resampled blocks."""
     block = rows.blocks()
     number = int(block.max()) + 1
     drawn = torch.randint(number, (resamples, number), generator=generator).to(block.device)
@@ -449,7 +449,7 @@ def _resampled(
 
 
 def _strength(kind: str, columns: Tensor, unit: Tensor, counts: Tensor) -> Tensor:
-    """Signed selectivity `(R,)` of a unit `(N,)` where step i occurs `counts[:, i]` times."""
+    """Return a unit's signed selectivity `(R,)`, step i counted `counts[:, i]` times."""
     ranks, total = _midranks(unit, counts), counts.sum(1, keepdim=True)
     if kind == "bool":
         where, others = counts * columns[:, 0], counts * (1 - columns[:, 0])
@@ -468,20 +468,20 @@ def _strength(kind: str, columns: Tensor, unit: Tensor, counts: Tensor) -> Tenso
 
 
 def _columns(kind: str, pattern: Tensor, counts: Tensor) -> Tensor:
-    """What the units are compared with: `(R, P, N)`, or `(1, P, N)` where it is always the same."""
+    """Return the pattern's columns: `(R, P, N)`, or `(1, P, N)` if always the same."""
     if kind == "phase":
         return torch.stack([pattern.real, pattern.imag]).double()[None]
     return pattern.double()[None, None] if kind == "bool" else _midranks(pattern, counts)[:, None]
 
 
 def _midranks(values: Tensor, counts: Tensor) -> Tensor:
-    """Ranks of `(N,)`, ties at their mean, where value i occurs `counts[:, i]` times: `(R, N)`."""
+    """Rank `(N,)` with ties at their mean, value i counted `counts[:, i]` times: `(R, N)`."""
     tied = _groups(values)
     of_each = counts.new_zeros(len(counts), int(tied.max()) + 1).index_add_(1, tied, counts)
     return (of_each.cumsum(1) - (of_each - 1) / 2)[:, tied]
 
 
 def _groups(values: Tensor) -> Tensor:
-    """Which of the distinct values each one is, in ascending order."""
+    """Number each value by its place among the distinct values, ascending."""
     found: tuple[Tensor, Tensor] = torch.unique(values, return_inverse=True)
     return found[1]

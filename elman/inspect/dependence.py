@@ -1,4 +1,4 @@
-"""How far back the data reaches: what a memory horizon has to be compared with.
+"""Dependence of the data on its past: a memory horizon has to be compared with its reach.
 
 A model that remembers ten steps is ill only if the eleventh matters. Here that is measured on the
 data alone, each lag against a floor that chance seldom passes: numbers by autocorrelation, symbols
@@ -24,7 +24,7 @@ from elman.nn.masking import Lengths, blank, valid_steps
 LEVEL = 0.01
 """How often data without any memory has a reach above 0."""
 _SHUFFLES = 99
-"""Of which the highest is passed by chance once in a hundred."""
+"""The highest value of all is passed by chance once in a hundred."""
 _DENSE = 64
 """Up to here every lag is looked at, beyond it only lags so far apart: """
 _APART = 1.05
@@ -52,10 +52,10 @@ class Dependence:
 
 
 def reach(dependence: Dependence, least: float = 0.0) -> int:
-    """The largest lag at which the dependence, in size, is above its floor; 0 if it never is.
+    """Return the largest lag at which the dependence, in size, is above its floor, or 0.
 
-    Of several features the one that reaches furthest. Between lags that were not looked at, and
-    beyond the last one, nothing is known: a reach that is the last lag is a lower bound.
+    Among several features it is the one that reaches furthest. Between lags that were not looked
+    at, and beyond the last one, nothing is known: a reach that is the last lag is a lower bound.
 
     Args:
         dependence: what was measured.
@@ -75,7 +75,7 @@ def reach(dependence: Dependence, least: float = 0.0) -> int:
 
 
 def autocorrelation(series: Tensor, max_lag: int, seed: int = 0) -> Dependence:
-    """The autocorrelation of numbers at the lags 1 to `max_lag`.
+    """Measure the autocorrelation of numbers at the lags 1 to `max_lag`.
 
     r_k = Σ_t (x_t − x̄)(x_{t+k} − x̄) / Σ_t (x_t − x̄)², as statsmodels' `acf` has it, by fast
     Fourier transform.
@@ -117,7 +117,7 @@ def autocorrelation(series: Tensor, max_lag: int, seed: int = 0) -> Dependence:
 
 
 def _correlations(x: Tensor, max_lag: int) -> Tensor:
-    """`(T, D)` -> `(max_lag, D)`; a constant feature has 0."""
+    """Correlate `(T, D)` with its past: `(max_lag, D)`; a constant feature has 0."""
     x = x - x.mean(0)
     spectrum = torch.fft.rfft(x, 2 ** math.ceil(math.log2(len(x) + max_lag)), dim=0)
     covariance: Tensor = torch.fft.irfft(spectrum.abs().square(), dim=0)[: max_lag + 1]
@@ -132,7 +132,7 @@ def mutual_information(
     symbols: int = 64,
     seed: int = 0,
 ) -> Dependence:
-    """What a symbol tells about the one k steps later, in bits.
+    """Measure how much a symbol says of the one k steps later, in bits.
 
     I(x_t; x_{t−k}) = H(x_t) + H(x_{t−k}) − H(x_t, x_{t−k}) (Li 1990, "Mutual information functions
     versus correlation functions"; that it falls exponentially for every Markov chain and as a
@@ -177,7 +177,7 @@ def mutual_information(
 
 
 def _information(now: Tensor, then: Tensor, n: int) -> tuple[float, float]:
-    """From counts, and what corrects it; bits."""
+    """Return information from counts, and its correction, in bits."""
     pairs = torch.bincount(now * n + then, minlength=n * n).view(n, n).double()
     parts = [pairs.sum(1), pairs.sum(0), pairs.flatten()]
     a, b, both = (float(-torch.xlogy(p, p / len(now)).sum()) / len(now) for p in parts)
@@ -187,7 +187,7 @@ def _information(now: Tensor, then: Tensor, n: int) -> tuple[float, float]:
 
 
 def _other_pairs(codes: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Each block of a sequence beside one that begins anywhere, √T blocks of √T steps."""
+    """Pair each of √T blocks of √T steps with a block that begins anywhere."""
     size = math.isqrt(len(codes))
     blocks = codes[: size * size]
     begin = torch.randint(len(codes) - size + 1, (size, 1), generator=generator)
@@ -195,7 +195,7 @@ def _other_pairs(codes: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
 
 
 def _gamma_quantile(sample: np.ndarray, share: float) -> float:
-    """Of the gamma distribution with the mean and variance of a sample."""
+    """Return a quantile of the gamma distribution with a sample's mean and variance."""
     from scipy.special import gammaincinv
 
     mean, spread = float(sample.mean()), float(sample.var(ddof=1))
@@ -212,7 +212,7 @@ def input_target(
     *,
     seed: int = 0,
 ) -> Dependence:
-    """What the input k steps before a target tells about it, as a share of its variance.
+    """Measure how much the input k steps before a target explains of its variance.
 
     The adjusted R² (Ezekiel 1930, "Methods of correlation analysis") of least squares of the
     target on the input at that one lag: on its features and, where there are ten rows for each,
@@ -221,8 +221,8 @@ def input_target(
     it Goodman & Kruskal's τ (1954, "Measures of association for cross classifications"). At every
     step the mean over rows is taken off first: what the clock alone tells is no memory.
 
-    The floor: rows get each other's targets 99 times. What is found, in standard deviations of its
-    lag, is compared with the largest of any shuffle at any lag.
+    The floor: rows get each other's targets 99 times. The value found, in standard deviations of
+    its lag, is compared with the largest of any shuffle at any lag.
 
     Args:
         x: `(T, B, D)` numbers, or `(T, B)` integer symbols, of which the 32 most frequent count.
@@ -280,7 +280,8 @@ def input_target(
 
 
 def _explained(x: Tensor, y: Tensor, orders: Tensor) -> Tensor | None:
-    """Adjusted R² of `(t, b, E)` targets, in each order of the rows, by `(t, b, P)` inputs.
+    """Return the adjusted R² of `(t, b, E)` targets, in each order of the rows, by `(t, b, P)`
+    inputs.
 
     None where there are too few rows, or the input is always the same.
     """
@@ -305,7 +306,7 @@ def _explained(x: Tensor, y: Tensor, orders: Tensor) -> Tensor | None:
 
 
 def _inputs(x: Tensor, lengths: Lengths | None) -> Tensor:
-    """`(T, B, P)`: indicators, or numbers in standard units, with their products if rows allow."""
+    """Return `(T, B, P)`: indicators, or standard numbers, with products if rows allow."""
     if x.dim() == 2 and not x.is_floating_point():
         return _indicators(x)
     if x.dim() != 3:
@@ -328,7 +329,7 @@ def _inputs(x: Tensor, lengths: Lengths | None) -> Tensor:
 
 
 def _targets(x: Tensor, y: Tensor, lengths: Lengths | None) -> Tensor:
-    """`(1, B, E)`, or `(T, B, E)` where every step has one."""
+    """Return targets `(1, B, E)`, or `(T, B, E)` where every step has one."""
     if y.dim() not in (1, 2) or y.shape != x.shape[2 - y.dim() : 2]:
         steps, batch = x.shape[:2]
         raise InputError(
@@ -348,13 +349,13 @@ def _targets(x: Tensor, y: Tensor, lengths: Lengths | None) -> Tensor:
 
 
 def _indicators(symbols: Tensor) -> Tensor:
-    """`(T, B)` -> `(T, B, P)`, one for each of the most frequent symbols."""
+    """Turn `(T, B)` into `(T, B, P)`, one for each of the most frequent symbols."""
     codes, n = _merged(_codes(symbols.flatten()), _CLASSES)
     return torch.nn.functional.one_hot(codes, n).double().view(*symbols.shape, n)
 
 
 def _codes(tokens: Tensor | str | Sequence[Hashable]) -> Tensor:
-    """`(T,)` integers from 0 on, one for each distinct token."""
+    """Number the distinct tokens from 0: `(T,)`."""
     values: np.ndarray | pd.Series
     if isinstance(tokens, Tensor):
         if tokens.dim() != 1 or tokens.is_floating_point():
@@ -371,7 +372,7 @@ def _codes(tokens: Tensor | str | Sequence[Hashable]) -> Tensor:
 
 
 def _merged(codes: Tensor, most: int) -> tuple[Tensor, int]:
-    """The rarest codes as one, so that there are at most so many; and how many there are."""
+    """Merge the rarest codes, so that there are at most so many; return how many too."""
     counts = torch.bincount(codes)
     order = counts.argsort(descending=True, stable=True)
     place = torch.empty_like(order)
@@ -380,7 +381,7 @@ def _merged(codes: Tensor, most: int) -> tuple[Tensor, int]:
 
 
 def _lags(first: int, last: int) -> Tensor:
-    """Every lag at first, then each so many times the one before."""
+    """Return every lag at first, then each so many times the one before."""
     lags = list(range(first, min(last, _DENSE) + 1))
     while lags[-1] < last:
         lags.append(min(last, max(lags[-1] + 1, round(lags[-1] * _APART))))

@@ -1,4 +1,4 @@
-"""From measurements to words: what a model suffers from, the evidence, and the remedy.
+"""Rules turn measurements into findings, each with its evidence and its remedies.
 
 A rule is a function of facts, which are plain numbers, so that it can be read, argued with and
 tested without a network. Its threshold stands beside it with the reason for it. A rule speaks only
@@ -88,12 +88,12 @@ class Trial:
 
 TRUNCATED = "truncation too short"
 VANISHING = 0.5
-"""Of the steps that the task needs: a memory shorter than this cannot do it."""
+"""A share of the steps that the task needs: a memory shorter than this cannot do it."""
 EXPLODING, GROWS = 100.0, 1.05
 """Growth of the gradient over the lags looked at, and in a step: beyond both the oldest step
 outweighs all others."""
 FAINT = 1e-3
-"""Of the gradient at the top of a stack, what is left at its lowest layer: with less it learns a
+"""Share of the gradient at the top of a stack that reaches its lowest layer: with less it learns a
 thousand times more slowly under plain descent. Four LSTMs as torch draws them keep 6e-3; of eight
 3e-5 is left, where Wu et al. 2016 found that plain stacks do very poorly."""
 STUCK = 0.5
@@ -110,7 +110,7 @@ MEMORISED = 0.1
 
 
 def diagnose(layers: Sequence[LayerFacts], run: RunFacts | None = None) -> list[Finding]:
-    """What the facts say, the worst first; one finding "healthy" if nothing is wrong.
+    """Say what the facts mean, the worst first; one finding "healthy" if nothing is wrong.
 
     A remedy is proposed only if the cell can take it, and the run is not as it says already.
 
@@ -132,7 +132,7 @@ def diagnose(layers: Sequence[LayerFacts], run: RunFacts | None = None) -> list[
 
 
 def _joined(findings: Sequence[Finding]) -> list[Finding]:
-    """The same in several layers said once, with the evidence of the worst."""
+    """Join like findings of several layers into one, with the evidence of the worst."""
     by_name: dict[str, list[Finding]] = {}
     for finding in findings:
         by_name.setdefault(finding.name, []).append(finding)
@@ -164,14 +164,14 @@ def _healthy(layers: Sequence[LayerFacts], run: RunFacts) -> Finding:
     return Finding("healthy", "healthy", told[0].upper() + told[1:] + ".")
 
 
-# Of gradients and memory
+# Rules about gradients and memory
 
 
 def _vanishing(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
     known = [facts for facts in layers if facts.horizon is not None]
     if run.need is None or not known:
         return
-    # The memory of a stack is that of the layer that remembers longest.
+    # A stack remembers as long as its layer that remembers longest.
     facts = max(known, key=lambda facts: facts.horizon or 0.0)
     assert facts.horizon is not None
     need = min(run.need, float(facts.steps - 1))
@@ -181,7 +181,7 @@ def _vanishing(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]
     if need < LEAST_MEMORY:
         return
     if run.window is not None and run.window < VANISHING * need:
-        # Whatever it remembers beyond, it was never taught to.
+        # No memory beyond the window was ever trained.
         told = f"Gradients flow through {run.window} {run.unit} in training; {needed}"
         reach = max(2 * run.window, round(run.need))
         longer = to_look_back(run, reach, "which reach as far back")
@@ -205,8 +205,8 @@ def _faint(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
         yield Finding(
             "vanishing gradients between layers",
             "warning",
-            f"Of the gradient by the states of the top layer {below / above:.2g} is left at the "
-            f"lowest of {len(stack)} layers, summed over all lags.",
+            f"The lowest of {len(stack)} layers gets {below / above:.2g} of the gradient by the "
+            "states of the top layer, summed over all lags.",
             to_reach_down(lowest[0], len(stack), run),
             lowest[0].name,
         )
@@ -216,7 +216,7 @@ _PLACE = re.compile(r"(?:(.+)\.)?l(\d+)(?:_reverse)?")
 
 
 def _stacks(layers: Sequence[LayerFacts]) -> list[dict[int, list[LayerFacts]]]:
-    """The layers of each stack by how high they stand, both directions and all calls of one."""
+    """Sort the layers of each stack by height, both directions and all calls of one together."""
     stacks: dict[str, dict[int, list[LayerFacts]]] = {}
     for facts in layers:
         place = _PLACE.fullmatch(facts.name)
@@ -252,7 +252,7 @@ def _exploding(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]
         yield Finding("exploding gradients", "ill", told, to_calm(facts, run), facts.name)
 
 
-# Of one layer
+# Rules about one layer
 
 
 def _stuck(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
@@ -334,7 +334,7 @@ def _drifts(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
     )
 
 
-# Of the run
+# Rules about the run
 
 
 def _truncated(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
@@ -405,7 +405,7 @@ def _memorised(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]
 def _each(
     rule: Callable[[LayerFacts, RunFacts], Iterator[Finding]],
 ) -> Callable[[Sequence[LayerFacts], RunFacts], Iterator[Finding]]:
-    """A rule of one layer as one of all of them."""
+    """Turn a rule about one layer into a rule about all layers."""
     return lambda layers, run: (finding for facts in layers for finding in rule(facts, run))
 
 

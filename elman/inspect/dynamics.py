@@ -1,4 +1,4 @@
-"""A layer as a dynamical system: what its steps do to a small difference in the state.
+"""A layer is a dynamical system: its steps shrink or grow small differences in the state.
 
 Gradients go back through the same Jacobians that carry differences forward, so what is stretched
 there explodes here and what is squeezed vanishes. One step is seen in `spectrum`, a whole
@@ -38,7 +38,7 @@ _MARGIN = 1e-6
 
 
 def jacobians(passage: Passage, samples: int = 64, seed: int = 0) -> Tensor:
-    """∂s_t / ∂s_{t-1} at steps of the passage drawn at random, each at most once.
+    """Return ∂s_t / ∂s_{t-1} at steps of the passage drawn at random, each at most once.
 
     s_{t-1} is the state that step t began from; after a reset that is not the one it came after.
 
@@ -72,7 +72,7 @@ def jacobians(passage: Passage, samples: int = 64, seed: int = 0) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """What single steps do to differences in the state.
+    """The effect of single steps on differences in the state.
 
     The two are not the same: a step may stretch some direction (a singular value above 1) though
     the same step over and over would shrink everything (a spectral radius below 1).
@@ -119,7 +119,7 @@ class Spectrum:
 
 
 def spectrum(passage: Passage, samples: int = 64, seed: int = 0) -> Spectrum:
-    """Singular values and eigenvalues of the Jacobians of single steps.
+    """Measure singular values and eigenvalues of the Jacobians of single steps.
 
     Backpropagation multiplies by these Jacobians: a gradient cannot explode where all their
     singular values are at most 1, and must vanish where all are below 1 by a margin (Pascanu,
@@ -146,7 +146,7 @@ def spectrum(passage: Passage, samples: int = 64, seed: int = 0) -> Spectrum:
 
 @dataclass(frozen=True, eq=False)
 class Lyapunov:
-    """How fast small differences in the state grow or shrink along trajectories.
+    """The rates at which small differences in the state grow or shrink along trajectories.
 
     Attributes:
         exponents: `(k,)` in nats a step, the largest first: over t steps a difference in the i-th
@@ -168,7 +168,7 @@ class Lyapunov:
 
 
 def lyapunov(passage: Passage, count: int = 8, seed: int = 0, rows: int = 16) -> Lyapunov:
-    """The largest Lyapunov exponents of a layer on its own inputs and states.
+    """Measure the largest Lyapunov exponents of a layer on its own inputs and states.
 
     Orthonormal directions go through the Jacobian of every step and are made orthonormal anew by
     QR; the mean logarithms of R's diagonal are the exponents (Benettin et al. 1980; for recurrent
@@ -179,7 +179,7 @@ def lyapunov(passage: Passage, count: int = 8, seed: int = 0, rows: int = 16) ->
 
     A sequence ends where its row is reset, and the product with it: the next is one of its own.
     The last quarter of each is not counted, for the directions begin at random and need steps to
-    turn to where they are stretched the most. What is found is an average over the rest, and exact
+    turn to where they are stretched the most. The result is an average over the rest, and exact
     in the limit of long sequences only. A direction that a step wipes out counts as shrunk to the
     smallest number there is, by 708 nats, or to what rounding leaves of it, by 36 or more.
 
@@ -243,7 +243,7 @@ def lyapunov(passage: Passage, count: int = 8, seed: int = 0, rows: int = 16) ->
 
 
 def _sequences(passage: Passage) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each sequence, `(S,)`: its row, its first step, and how many it has."""
+    """Return row, first step and number of steps of each sequence, `(S,)` each."""
     begins = torch.zeros_like(passage.valid)
     begins[0] = True
     if passage.anew is not None:
@@ -273,19 +273,19 @@ class FixedPoint:
 
     @property
     def unstable(self) -> int:
-        """In how many directions the state runs away: eigenvalues of modulus above 1."""
+        """The number of directions in which the state runs away: eigenvalues above 1 in modulus."""
         return int((self.eigenvalues.abs() > 1 + _MARGIN).sum())
 
     @property
     def stable(self) -> bool:
-        """Whether the state returns from any small push: all eigenvalues of modulus below 1."""
+        """True if the state returns from any small push: all eigenvalues below 1 in modulus."""
         return bool((self.eigenvalues.abs() < 1 - _MARGIN).all())
 
 
 def fixed_points(
     passage: Passage, tries: int = 64, seed: int = 0, input: Tensor | None = None
 ) -> list[FixedPoint]:
-    """Where the state comes to rest, or nearly so, while the input stays the same.
+    """Find where the state comes to rest, or nearly so, while the input stays the same.
 
     Minima of q(s) = |F(s, x) - s|² / 2 by Levenberg and Marquardt's method, from states that the
     layer was in (Sussillo & Barak 2013, "Opening the black box", there in continuous time). A
@@ -374,7 +374,7 @@ class Block:
 
 
 def orthogonality(layer: Cell | Passage) -> dict[str, Block]:
-    """How far the recurrent weights are from orthogonal, block by block.
+    """Measure how far the recurrent weights are from orthogonal, block by block.
 
     An orthogonal matrix keeps every difference in the state as long as it was, over any number of
     steps; what shrinks it is then left to gates and nonlinearities. The distance is that which
@@ -420,7 +420,7 @@ def _blocks(weight: Tensor, cell: Cell) -> tuple[Tensor, ...]:
 
 
 def _in_float64(passage: Passage) -> Passage:
-    """The same in float64, weights and all.
+    """Return a copy of the layer in float64, weights and all.
 
     Raises:
         InputError: nothing can be said of its steps.
@@ -462,13 +462,13 @@ def _in_float64(passage: Passage) -> Passage:
 
 
 def _copied(tensor: Tensor) -> Tensor:
-    """In float64 if it is real; always a copy, since autograd refuses those of inference mode."""
+    """Copy a tensor, in float64 if it is real: autograd refuses tensors of inference mode."""
     dtype = torch.float64 if tensor.is_floating_point() else tensor.dtype
     return tensor.detach().to(dtype, copy=True)
 
 
 def _drawn(passage: Passage, samples: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Inputs and whole states of steps drawn at random."""
+    """Draw steps at random, and return their inputs and whole states."""
     if samples < 1:
         raise InputError(f"{samples} steps are too few to look at.", fix="Ask for 1 or more.")
     x, state = passage.all_steps()
@@ -478,13 +478,13 @@ def _drawn(passage: Passage, samples: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def _whole_step(passage: Passage, x: Tensor, state: Tensor) -> Tensor:
-    """F: `(N, input_size)` and whole states `(N, n)` -> whole states."""
+    """Take one step from inputs `(N, input_size)` and whole states `(N, n)` to whole states."""
     _, new = passage.step(x, torch.split(state, list(passage.cell.state_sizes), -1))
     return torch.cat(new, -1)
 
 
 def _pulled(passage: Passage, x: Tensor, state: Tensor, gradients: Tensor) -> Tensor:
-    """Gradients `(K, N, n)` by the new states, taken back to the old states `(N, n)`."""
+    """Take gradients `(K, N, n)` by the new states back to the old states `(N, n)`."""
     old = state.clone().requires_grad_()
     with torch.enable_grad():
         new = _whole_step(passage, x, old)

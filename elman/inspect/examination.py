@@ -1,4 +1,4 @@
-"""One examination of a model on one batch: everything measured, the verdict, and how to see it.
+"""An examination of a model on one batch holds all that was measured, and the verdict.
 
     elman.doctor(model, batch)
 
@@ -47,10 +47,10 @@ _WORK = 5e8
 """Multiply-adds that Jacobians may take: fewer steps are looked at in a large layer."""
 
 _NODES = 32
-"""Of the quadrature behind an attribution."""
+"""Nodes of the quadrature behind an attribution."""
 
 _GAP = 0.1
-"""Of the output's norm: what an attribution may fail to add up to."""
+"""Share of the output's norm by which an attribution may fail to add up."""
 
 _SEARCHES = 12
 """States from which fixed points are searched for."""
@@ -61,7 +61,7 @@ _SMALL = 64
 
 @dataclass(eq=False)
 class Layer:
-    """What was measured of one layer; None is what its cell does not have or does not allow.
+    """The measurements of one layer; None is what its cell does not have or does not allow.
 
     Attributes:
         flow: gradients against the lag.
@@ -87,11 +87,11 @@ class Layer:
 
     @property
     def passage(self) -> Passage:
-        """What went through it."""
+        """The passage through the layer."""
         return self.flow.passage
 
     def facts(self, window: int | None = None) -> LayerFacts:
-        """In plain numbers; `window` is how many steps gradients flow through in training."""
+        """Put it in plain numbers; gradients flow through `window` steps in training."""
         passage, whole = self.passage, self.flow.whole
         facts = LayerFacts(
             passage.name,
@@ -132,7 +132,7 @@ class Layer:
 
 @dataclass(eq=False)
 class Examination:
-    """What the doctor found.
+    """The result of an examination.
 
     Attributes:
         title: of the model.
@@ -165,12 +165,12 @@ class Examination:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing was found that keeps the model from learning."""
+        """True if nothing was found that keeps the model from learning."""
         return self.findings[0].severity == "healthy"
 
     @property
     def verdict(self) -> str:
-        """In a sentence or two."""
+        """The verdict in a sentence or two."""
         sick = [f for f in self.findings if f.severity in ("ill", "warning")]
         if not sick:
             return f"Healthy. {self.findings[0].evidence}"
@@ -217,7 +217,7 @@ class Examination:
         name: str = "",
         seed: int = 0,
     ) -> Followed:
-        """Which hidden units of all layers follow a pattern; it is shown with the rest.
+        """Search the units of all layers for those that follow a pattern, and show what is found.
 
         Args:
             pattern: `quotes`, `brackets`, `line position`, `season:N` for a season of N values, or
@@ -246,7 +246,7 @@ class Examination:
         return self.followed[-1]
 
     def _examined(self, pattern: str | Tensor, texts: Sequence[Sequence[str]] | None) -> Stretch:
-        """The batch examined as something to search on."""
+        """Return the batch examined as sequences to search units on."""
         last = self.layers[-1].passage
         passages = [layer.passage for layer in self.layers]
         passages = [p for p in passages if (p.steps, p.batch) == (last.steps, last.batch)]
@@ -260,18 +260,18 @@ class Examination:
         return Stretch(passages, torch.arange(last.steps)[:, None].expand(-1, last.batch))
 
     def _repr_html_(self) -> str:
-        """In a notebook: the page, in a frame of its own."""
+        """Show the page in a frame of its own, in a notebook."""
         return (
             f'<iframe srcdoc="{html.escape(self.page(), quote=True)}" '
             'style="width: 100%; height: 720px; border: 0"></iframe>'
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain data, which JSON can hold."""
+        """Return everything as plain data that JSON can hold."""
         return plain.report(self)
 
     def page(self) -> str:
-        """The page as HTML, complete in itself."""
+        """Return the page as HTML that needs no other file."""
         from elman.inspect.page import render
 
         return render(self.to_dict())
@@ -287,7 +287,7 @@ class Examination:
         return path
 
     def plot(self) -> Figure:
-        """Gradient flow and influence of every layer, as a matplotlib figure."""
+        """Draw gradient flow and influence of every layer as a matplotlib figure."""
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(10, 3.5), layout="constrained")
@@ -404,7 +404,7 @@ def _measured(flow: Flow, seed: int) -> Layer:
 
 
 def _due(flow: Flow) -> Tensor:
-    """How much each input of the first sequence adds to the layer's output at the step asked about,
+    """Measure what each input of the first sequence adds to the layer's output at the step asked,
     in the direction of the gradient there, against an average input: integrated gradients.
 
     Only the steps shown are looked at: the state that they begin from stays as it was.
@@ -412,7 +412,7 @@ def _due(flow: Flow) -> Tensor:
     passage, at = flow.passage, int(flow.at[0])
     same = [i for i, s in enumerate(passage.states) if torch.equal(s, passage.output)]
     if not same:
-        raise InputError("Which way the output is asked is known only where it is a state.")
+        raise InputError("The direction of the output is known only where the output is a state.")
     direction = flow.gradients[same[0]][at, 0]
     first = max(0, at + 1 - plain.SHOWN)
     one = passage.part(slice(1), slice(first, at + 1))
@@ -425,7 +425,7 @@ def _due(flow: Flow) -> Tensor:
 
 
 def _or_none(measured: Callable[[], Any]) -> Any:
-    """What was measured, or None where the layer does not allow it."""
+    """Return the measurement, or None where the layer does not allow it."""
     try:
         return measured()
     except InputError:
@@ -433,7 +433,7 @@ def _or_none(measured: Callable[[], Any]) -> Any:
 
 
 def _stuck(found: units.Units, keeps: str | None) -> dict[str, tuple[float, float]]:
-    """For each gate the share of units that are always open, and of those always closed.
+    """Return for each gate the shares of units that are always open, and always closed.
 
     A unit that keeps its state for long takes in little at a time: beside an open keeping gate
     (as chrono initialisation has it) a closed one is no fault.
@@ -452,7 +452,7 @@ def _stuck(found: units.Units, keeps: str | None) -> dict[str, tuple[float, floa
 
 
 def _drift(found: units.Drift) -> tuple[float | None, bool]:
-    """The state's norm at the end of a long run over its largest within the trained length, and
+    """Return the state's norm after a long run over its largest in the trained length, and
     whether it grows by a like factor in each length: a sum grows by less and less."""
     steps = found.steps
     if steps < LONG_ENOUGH:
@@ -468,7 +468,7 @@ def _drift(found: units.Drift) -> tuple[float | None, bool]:
 
 
 def _growth(whole: Tensor) -> float | None:
-    """The norm at the last lag over that at lag 1, the median over rows."""
+    """Return the norm at the last lag over the norm at lag 1, the median over rows."""
     if len(whole) < 3:
         return None
     first, last = whole[1].double(), whole[-1].double()

@@ -1,4 +1,4 @@
-"""What diagnoses are made of: plain numbers of a layer, and of a run. None is not known."""
+"""Diagnoses are made of facts: plain numbers of a layer, and of a run. None is not known."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass
 class LayerFacts:
-    """What was measured of one layer; None is not known.
+    """The facts of one layer; None is not known.
 
     Attributes:
         name, cell, hidden_size: of the layer; `cell` is the class's name.
@@ -55,7 +55,7 @@ class LayerFacts:
 
 @dataclass
 class RunFacts:
-    """What is known of the training and of the task; None is not known.
+    """The facts of a run, its training and its task; None is not known.
 
     Attributes:
         need: how many steps back the data depends on itself, or the target on the input.

@@ -1,6 +1,6 @@
 """Measurements as figures: axes, curves, bars and marks, which the page's script only draws.
 
-What was not measured gives no figure.
+A measurement that is missing gives no figure.
 """
 
 from __future__ import annotations
@@ -13,35 +13,37 @@ from typing import Any
 import numpy as np
 
 Figure = dict[str, Any]
-"""What the script draws: `kind`, `title`, `note`, whether it is `wide`, axes and values."""
+"""A figure is data for the script: `kind`, `title`, `note`, whether it is `wide`, axes and
+values."""
 
 
 def of_layer(layer: dict[str, Any], dependence: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """Groups of figures of one layer, each with a title and a note."""
+    """Return groups of figures of one layer, each with a title and a note."""
     flow = layer.get("flow") or []
     groups = [
         (
             "Where the gradient goes",
-            "On its way back through time the gradient is multiplied by the step's Jacobian again "
-            "and again: on a logarithmic axis a straight fall is a vanishing gradient, a straight "
-            "rise an exploding one.",
+            "On its way back through time the gradient is multiplied by the Jacobian of each step. "
+            "On a logarithmic axis a straight fall is a vanishing gradient, and a straight rise "
+            "is an exploding one.",
             gradient(flow) + _unrolled(flow),
         ),
         (
             "How far it remembers",
-            "What an input still does to the output so many steps later. Memory beyond the reach "
+            "The influence of an input on the output so many steps later. Memory beyond the reach "
             "of the data's own dependence is not needed; dependence beyond the horizon is lost.",
             _memory(layer, dependence) + _weight_share(layer.get("weight_share")),
         ),
         (
             "Gates and time constants",
-            "A gate that is always near an end no longer decides, and passes hardly any gradient.",
+            "A gate that is always near 0 or 1 does not react to its input, and passes little "
+            "gradient.",
             _gates(layer.get("gates") or []) + _time_constants(layer.get("time_constants")),
         ),
         (
             "The step as a dynamical system",
-            "The Jacobian of a step says what becomes of a small change of the state: it grows "
-            "where values are above one (exponents above zero), and is forgotten below.",
+            "The Jacobian of a step says how a small change of the state goes on: it grows where "
+            "values are above one (exponents above zero), and shrinks where they are below.",
             _spectrum(layer.get("spectrum") or {})
             + _fixed_points(layer.get("fixed_points"))
             + _norms(layer.get("norms")),
@@ -62,7 +64,7 @@ def of_layer(layer: dict[str, Any], dependence: dict[str, Any] | None) -> list[d
 
 
 def reach(horizon: dict[str, Any]) -> str:
-    """In words, in the task's own unit if it is given in that; empty where there is none."""
+    """Say a reach in words, in the task's own unit if it has one; empty where there is none."""
     steps, low, high = (horizon.get(key) for key in ("steps", "low", "high"))
     if horizon.get("in_unit") or steps is None:
         return str(horizon.get("in_unit") or "")
@@ -73,7 +75,7 @@ def reach(horizon: dict[str, Any]) -> str:
 def _curve(
     name: str, data: dict[str, Any] | None, along: str = "lags", of: str = "median"
 ) -> list[dict[str, Any]]:
-    """A curve and its quantiles; none where nothing was measured."""
+    """Return a curve and its quantiles; none where nothing was measured."""
     data = data or {}
     y = data.get(of) or []
     if all(v is None for v in y):
@@ -96,8 +98,9 @@ def _lines(
     rules: Sequence[dict[str, Any]] = (),
     wide: bool = False,
 ) -> list[Figure]:
-    """Curves over one pair of axes; `marks` stand at an x, `rules` at a y. None without curves."""
-    # What is zero everywhere can only be seen on an axis that has a zero.
+    """Draw curves over one pair of axes; `marks` stand at an x, `rules` at a y. None without
+    curves."""
+    # Zeros everywhere can only be seen on an axis that has a zero.
     log = log and any((v or 0) > 0 for curve in series for v in curve["y"])
     whole = all(v is None or float(v).is_integer() for curve in series for v in curve["x"])
     axes = {"x": {"label": x, "whole": whole}, "y": {"label": y, "log": log}}
@@ -115,7 +118,7 @@ def _bars(
     *,
     log: bool = False,
 ) -> list[Figure]:
-    """Bars between edges; none where all are missing or nothing stands in them."""
+    """Draw bars between edges; none where all are missing or empty."""
     bins = [
         [low, high, value]
         for (low, high), value in zip(pairwise(edges), heights, strict=False)
@@ -134,10 +137,10 @@ def _shares(counts: Sequence[float | None] | None) -> list[float]:
 
 
 def gradient(flow: list[dict[str, Any]]) -> list[Figure]:
-    """The gradient's norm against the lag."""
+    """Draw the gradient's norm against the lag."""
     series = [curve for part in flow for curve in _curve(str(part.get("state") or "state"), part)]
     for curve in series:
-        # Of a state that the last output does not come from there is none at lag 0: no fall.
+        # A state that the last output does not come from has no gradient at lag 0: no fall.
         if curve["y"][0] == 0 and any((v or 0) > 0 for v in curve["y"]):
             curve |= {"y": [None, *curve["y"][1:]], "low": [None, *curve["low"][1:]]}
     return _lines(
@@ -179,7 +182,8 @@ def _memory(layer: dict[str, Any], dependence: dict[str, Any] | None) -> list[Fi
     series += _curve("by changing the input", layer.get("intervention"))
     influence = _lines(
         "Influence of an input",
-        "What it changes in the output. The horizon is how far this stays above the threshold"
+        "The change of the output by an input. The horizon is the lag up to which it stays "
+        "above the threshold"
         f"{': ' + reach(horizon) if marks else ''}.",
         "lag, steps",
         "relative influence",
@@ -193,9 +197,9 @@ def _memory(layer: dict[str, Any], dependence: dict[str, Any] | None) -> list[Fi
         past += _curve("by chance", dependence, of="floor")
     what = str((dependence or {}).get("what") or "dependence")
     return influence + _lines(
-        "What the data would reward",
-        "How much the sequence itself depends on its own past, whatever the model; what lies "
-        "below the broken line, data without any memory would show too."
+        "Dependence in the data",
+        "How much the sequence itself depends on its own past, whatever the model. Values below "
+        "the broken line are reached by data without any memory too."
         if len(past) > 1
         else "How much the sequence itself depends on its own past, whatever the model.",
         "lag, steps",
@@ -207,7 +211,7 @@ def _memory(layer: dict[str, Any], dependence: dict[str, Any] | None) -> list[Fi
 
 
 _HAIR = 0.01
-"""Of the largest bar: what is lower cannot be seen."""
+"""Share of the largest bar: a lower bar cannot be seen."""
 
 
 def _weight_share(share: dict[str, Any] | None) -> list[Figure]:
@@ -221,11 +225,11 @@ def _weight_share(share: dict[str, Any] | None) -> list[Figure]:
         half = f" Half of it comes from lags up to {lags[reached]:g}."
         last = max(k for k, s in enumerate(values) if abs(s) >= _HAIR * max(values)) + 1
         if last < 0.8 * len(values):
-            half += f" Beyond {lags[last - 1]:g} no lag has a hundredth of the largest."
+            half += f" No lag beyond {lags[last - 1]:g} has a hundredth of the largest."
             lags, values = lags[:last], values[:last]
     edges = [lags[0] - 0.5, *(a + (b - a) / 2 for a, b in pairwise(lags)), lags[-1] + 0.5]
     return _bars(
-        "What the weights learn from",
+        "Lags that the weights learn from",
         f"Share of each lag in the gradient of the recurrent weights.{half}",
         "lag, steps",
         "share of the gradient",
@@ -314,8 +318,8 @@ def _spectrum(spectrum: dict[str, Any]) -> list[Figure]:
 
 
 def _fixed_points(found: dict[str, Any] | None) -> list[Figure]:
-    """Where the state comes to rest, each point by how far it is from the origin and how much its
-    least stable direction grows in a step."""
+    """Draw where the state comes to rest, each point by how far it is from the origin and how much
+    its least stable direction grows in a step."""
     found = found or {}
     if found.get("distinct") is None:
         return []
@@ -361,7 +365,7 @@ def _ranked(values: list[float | None] | None) -> list[dict[str, Any]]:
 
 
 def _lyapunov(largest: float) -> str:
-    """What the largest exponent says of a small change."""
+    """Say what the largest exponent does to a small change."""
     if largest == 0:
         return "In the long run a small change neither grows nor shrinks."
     verb = "doubles" if largest > 0 else "is halved"
@@ -415,7 +419,7 @@ def _example(example: dict[str, Any]) -> list[Figure]:
 
 
 def following(followed: dict[str, Any]) -> list[Figure]:
-    """A series and the unit that follows a pattern in it, both in standard units."""
+    """Draw a series and the unit that follows a pattern in it, both in standard units."""
     example = followed.get("example") or {}
     parts = {"the series": example.get("labels"), "the unit": example.get("values")}
     series = []
@@ -430,7 +434,8 @@ def following(followed: dict[str, Any]) -> list[Figure]:
 
 
 def words_of(labels: list[Any]) -> list[str]:
-    """The text of each step; whole words, which have no spaces of their own, are set apart."""
+    """Return the text of each step; whole words, which have no spaces of their own, are set
+    apart."""
     words = ["" if label is None else str(label) for label in labels]
     apart = any(len(word) > 1 for word in words) and not any(c.isspace() for c in "".join(words))
     return [f"{word} " for word in words] if apart else words
@@ -451,7 +456,7 @@ _COURSES = {
 
 
 def course(course: dict[str, Any] | None) -> list[Figure]:
-    """How training went."""
+    """Draw how training went."""
     course = course or {}
     steps, figures = course.get("step") or [], []
     for name, values in (course.get("curves") or {}).items():
@@ -477,7 +482,7 @@ def course(course: dict[str, Any] | None) -> list[Figure]:
 
 
 def paired(figures: list[Figure]) -> list[Figure]:
-    """With two figures a row, the last of an odd number is given the whole row, so that there is
+    """Give the last of an odd number of figures its whole row, two being a row, so that there is
     no hole; but for a plane, which is square."""
     alone = False
     for figure in figures:

@@ -1,4 +1,4 @@
-"""Where the gradient of one loss goes: back through time, by the backward pass itself.
+"""The flow of one loss's gradient back through time, from the backward pass itself.
 
 A loss over a whole sequence mixes what every step wants. Here each sequence is asked at one of
 its steps only, t, and the backward pass from there says for every lag k what it makes of the
@@ -49,7 +49,7 @@ class Flow:
 
     @property
     def name(self) -> str:
-        """Of the layer."""
+        """The name of the layer."""
         return self.passage.name
 
     @property
@@ -60,7 +60,7 @@ class Flow:
 
 
 def decay(norms: Tensor) -> float:
-    """The factor a lag of norms `(K, B)`, by least squares on their logarithms from lag 1 on.
+    """Fit the factor a lag of norms `(K, B)`, by least squares on their logarithms from lag 1 on.
 
     NaN where fewer than two lags are left.
 
@@ -84,7 +84,7 @@ def decay(norms: Tensor) -> float:
 
 
 def flows(passages: Sequence[Passage], loss: Tensor | None = None, *, seed: int = 0) -> list[Flow]:
-    """The gradient of each sequence's last answer, through every layer.
+    """Follow the gradient of each sequence's last answer through every layer.
 
     Args:
         passages: what `observe` gave, the model's layers in the order in which they ran. The last
@@ -122,7 +122,7 @@ def flows(passages: Sequence[Passage], loss: Tensor | None = None, *, seed: int 
 
 
 def _tops(passages: Sequence[Passage]) -> list[Passage]:
-    """The last layer, in all its directions."""
+    """Return the last layer, in all its directions."""
     last = passages[-1]
     if len(passages) > 1 and last.reverse and last.by is not None and passages[-2].by is last.by:
         return list(passages[-2:])
@@ -131,7 +131,7 @@ def _tops(passages: Sequence[Passage]) -> list[Passage]:
 
 @dataclass(frozen=True, eq=False)
 class _Question:
-    """At which step each row is asked, and in which direction.
+    """The step at which each row is asked, and the direction.
 
     Attributes:
         at: `(B,)`.
@@ -161,7 +161,7 @@ def _question(top: Passage, loss: Tensor | None, seed: int) -> _Question:
 
 
 def _leaning(top: Passage, loss: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """How a loss leans on the output, and on the last state of a layer."""
+    """Return the gradients of a loss by a layer's output and by its last state."""
     asked = [*top.pieces, *top.ends]
     try:
         parts = torch.autograd.grad(loss, asked, retain_graph=True, allow_unused=True)
@@ -178,7 +178,7 @@ def _leaning(top: Passage, loss: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
 
 
 def _back(passages: Sequence[Passage], top: Passage, question: _Question) -> list[Tensor | None]:
-    """A backward pass from `top`; for each passage the gradient by what it read."""
+    """Run a backward pass from `top`; return each passage's gradient by its input."""
     inputs = [t for p in passages for t in p.entrances]
     given = in_own_time(question.output, top.lengths if top.reverse else None)
     pieces = top.pieces
@@ -224,8 +224,8 @@ def _flow(passage: Passage, top: Passage, at: Tensor, by_input: Tensor | None) -
 
 
 def _by_lag(rows: Tensor, at: Tensor, since: Tensor) -> Tensor:
-    """Norms of `(T, B, size)` as `(K, B)`: lag k of row b is step `at[b] - k`, as far back as
-    `since[b]`. What is beyond all numbers is infinite."""
+    """Return norms of `(T, B, size)` as `(K, B)`: lag k of row b is step `at[b] - k`, as far back
+    as `since[b]`. A norm beyond all numbers is infinite."""
     norms = rows.detach().double().norm(dim=-1).nan_to_num(nan=math.inf)
     lags = torch.arange(int((at - since).max()) + 1, device=rows.device)[:, None]
     steps = at[None] - lags
@@ -233,7 +233,7 @@ def _by_lag(rows: Tensor, at: Tensor, since: Tensor) -> Tensor:
 
 
 def weight_share(flow: Flow, rows: int = 16) -> Tensor:
-    """How much each lag contributes to the gradient of the weights that multiply the state.
+    """Measure what each lag contributes to the gradient of the recurrent weights.
 
     The gradient is a sum over lags, G = Σ_k G_k, G_k being what step t - k adds as the place
     where the weights act (Pascanu, Mikolov & Bengio 2013, eq. 4). The share of a lag is ⟨G_k, G⟩ /

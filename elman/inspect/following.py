@@ -1,6 +1,6 @@
-"""Which units of a whole model follow a pattern that has a name: quotes, brackets, the season.
+"""A search of a whole model for units that follow quotes, brackets, the season.
 
-What `concepts` measures for one layer is asked here of all layers and states at once, so that
+`concepts` measures one layer. Here all layers and states are searched at once, so that
 chance knows of every unit looked at, on a stretch of text or of a series that is long enough.
 """
 
@@ -52,7 +52,7 @@ class Stretch:
 
     @classmethod
     def of_texts(cls, passages: Sequence[Passage], texts: Sequence[Sequence[str]]) -> Stretch:
-        """Rows that are a text each.
+        """Take rows that are a text each.
 
         Raises:
             InputError: there is not one text for each row, or one has fewer pieces than its row
@@ -86,13 +86,13 @@ class Place(concepts.Follower):
 
     @property
     def name(self) -> str:
-        """As it is told."""
+        """The name of the place, in words."""
         return f"unit {self.unit} of {self.layer} ({self.state})"
 
 
 @dataclass(frozen=True, eq=False)
 class Followed:
-    """What a search found.
+    """The result of a search.
 
     Attributes:
         pattern: its name, or the regular expression.
@@ -119,7 +119,7 @@ class Followed:
 
     @property
     def verdict(self) -> str:
-        """In a sentence."""
+        """The result in a sentence."""
         best = self.best[0]
         beside = f"by chance the best of {self.units:,} reaches {self.chance:.2f}"
         if not self.found:
@@ -130,7 +130,7 @@ class Followed:
         return f"{told}{inverted}: {best.selectivity:.2f} of 1, {beside}.{more}"
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data."""
+        """Return the result as plain data."""
         found = asdict(self) | {"verdict": self.verdict}
         example = {key: found.pop(key) for key in ("labels", "values", "holds")}
         return found | {"example": example}
@@ -139,7 +139,7 @@ class Followed:
 def search(
     stretch: Stretch, pattern: str | Tensor, *, name: str = "", top: int = 5, seed: int = 0
 ) -> Followed:
-    """Which units of all layers follow a pattern.
+    """Search the units of all layers for those that follow a pattern.
 
     Args:
         stretch: what to search on.
@@ -202,7 +202,7 @@ def search(
 
 
 def checked(pattern: str) -> str:
-    """A pattern, if it can be one of any data.
+    """Return the pattern, if it can be one of any data.
 
     Raises:
         InputError: it is no regular expression, or a season without a period.
@@ -215,7 +215,7 @@ def checked(pattern: str) -> str:
 
 
 def pattern_of(name: str, stretch: Stretch) -> Tensor:
-    """A pattern by its name, at every place of a stretch: `(N,)`.
+    """Return a pattern by its name, at every place of a stretch: `(N,)`.
 
     `quotes`: inside straight or typographic double quotes, which end with their paragraph at the
     latest. `brackets`: inside round, square or curly ones. `line position`: characters of the line
@@ -261,7 +261,7 @@ def _of_text(plain: str, name: str, pieces: list[str]) -> Tensor:
 
 
 def _plain(name: str) -> str:
-    """As names are compared."""
+    """Write a name as names are compared."""
     return name.strip().lower().replace("-", " ").replace("_", " ")
 
 
@@ -275,7 +275,8 @@ def _period(name: str) -> float:
 
 
 def _states(passages: Sequence[Passage]) -> tuple[list[dict[str, Any]], Tensor]:
-    """Every unit of every state of every layer by name, and `(T, B, units)` in sequence order."""
+    """Return every unit of every state of every layer by name, and `(T, B, units)` in sequence
+    order."""
     names: list[dict[str, Any]] = []
     parts = []
     for passage in passages:
@@ -287,7 +288,7 @@ def _states(passages: Sequence[Passage]) -> tuple[list[dict[str, Any]], Tensor]:
 
 
 def state_names(passage: Passage) -> list[str]:
-    """What the states of a layer are called."""
+    """Name the states of a layer."""
     n = len(passage.cell.state_sizes)
     return ["h"] if n == 1 else ["h", "c"] if n == 2 else [f"state {i}" for i in range(n)]
 
@@ -311,7 +312,7 @@ def _numbers(row: Tensor) -> Tensor:
 
 
 def _liveliest(holds: Tensor, lengths: Tensor) -> tuple[int, int]:
-    """The row and the step from which on the pattern changes most."""
+    """Return the row and the step from which on the pattern changes most."""
     best, where = -1.0, (0, 0)
     for row, length in enumerate(lengths.tolist()):
         for begin in range(0, max(1, length - SHOWN // 2), SHOWN):

@@ -1,7 +1,7 @@
-"""What gates do: how often they are stuck, and how long they keep a state.
+"""Gates: how often they are saturated, and how long they keep a state.
 
-Which gate keeps a state is not looked up but tried: with gates and matrix products held, the state
-is moved a little, and what arrives is what was kept.
+The gate that keeps a state is found by trial: with gates and matrix products held, the state is
+moved a little, and the part that arrives was kept.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MANY, _FEW = 1024, 64
 
 @dataclass
 class Saturation:
-    """How often a gate is stuck.
+    """The shares of steps at which a gate is saturated.
 
     Attributes:
         open, closed: `(size,)`, of each unit the share of steps above `OPEN` and below `CLOSED`.
@@ -45,7 +45,7 @@ class Saturation:
 
 @dataclass
 class TimeConstants:
-    """How long units keep a state through what multiplies it and zoneout, matrices left aside.
+    """The time that units keep a state through factors and zoneout, matrices left aside.
 
     Attributes:
         states: which states of the cell; several where they turn into each other, as the real and
@@ -68,7 +68,7 @@ class TimeConstants:
 
 
 def gates(passage: Passage) -> dict[str, Tensor]:
-    """Every gate at every step taken, by the name it has in the cell.
+    """Return every gate at every step taken, by the name it has in the cell.
 
     A gate is what a sigmoid gives (a hard one too, or a clamp to [0, 1]), if a product takes it, or
     one minus it, and it is not itself the cell's output or state. It is called by the variable of
@@ -99,7 +99,7 @@ def gates(passage: Passage) -> dict[str, Tensor]:
 
 
 def saturation(gates: Mapping[str, Tensor]) -> dict[str, Saturation]:
-    """Of each gate the share of steps above 0.95 and below 0.05.
+    """Measure for each gate the shares of steps above 0.95 and below 0.05.
 
     A gate that stays there hardly changes with what is read, and hardly any gradient comes through
     it: at 0.95 a sigmoid's slope is a fifth of its largest. Karpathy, Johnson & Fei-Fei 2015,
@@ -120,7 +120,7 @@ def saturation(gates: Mapping[str, Tensor]) -> dict[str, Saturation]:
 def time_constants(
     passage: Passage, gates: Mapping[str, Tensor], seed: int = 0
 ) -> list[TimeConstants]:
-    """How long each unit keeps its state: tau = -1 / log(mean share kept a step).
+    """Measure how long each unit keeps its state: tau = -1 / log(mean share kept a step).
 
     The share kept is the derivative of a unit's new state by its old one while gates and matrix
     products are held: f in an LSTM, z in a GRU, 1 - a in a unit of leak a; zoneout of rate p makes
@@ -181,14 +181,14 @@ def time_constants(
 
 
 def _some(x: Tensor, state: State, most: int) -> tuple[Tensor, State]:
-    """At most so many rows, evenly spaced."""
+    """Take at most so many rows, evenly spaced."""
     pick = torch.linspace(0, len(x) - 1, min(most, len(x)), device=x.device).long()
     return x[pick], tuple(s[pick] for s in state)
 
 
 def _kept(passage: Passage, group: Sequence[int], zoned: Sequence[float], seed: int) -> Tensor:
-    """`(size,)`, the share of a unit's states kept by a step and then by zoneout: of the mean of
-    its matrix over steps the modulus of the largest eigenvalue."""
+    """Return the share of a unit's states kept by a step and then by zoneout, `(size,)`: of the
+    mean of its matrix over steps the modulus of the largest eigenvalue."""
     x, state = _some(*passage.all_steps(2), _MANY)
     held = Step.seen(passage, x, state).held
     moved = _carried(passage, x, state, held, torch.Generator().manual_seed(seed))
@@ -202,7 +202,8 @@ def _kept(passage: Passage, group: Sequence[int], zoned: Sequence[float], seed: 
 def _carried(
     passage: Passage, x: Tensor, state: State, held: Sequence[Tensor], generator: Generator
 ) -> dict[tuple[int, int], Tensor]:
-    """`(N, size)`, derivative of each unit's new state i by its old state j, the rest held."""
+    """Return `(N, size)`, the derivative of each unit's new state i by its old state j, the rest
+    held."""
     own = chain(passage.cell.named_parameters(), passage.cell.named_buffers())
     weights = {**dict(own), **passage.weights}
     weights = {n: w.double() if w.is_floating_point() else w for n, w in weights.items()}
@@ -224,7 +225,7 @@ def _carried(
 
 
 def _turning(moved: Mapping[tuple[int, int], Tensor], states: int) -> list[tuple[int, ...]]:
-    """States in groups: those together that lead to each other, both ways."""
+    """Group the states that lead to each other, both ways."""
     reach = torch.eye(states, dtype=torch.bool)
     for (i, j), share in moved.items():
         reach[i, j] |= bool(share.any())
@@ -234,7 +235,7 @@ def _turning(moved: Mapping[tuple[int, int], Tensor], states: int) -> list[tuple
 
 
 def _equal(share: Tensor, gates: Sequence[tuple[str, Tensor]]) -> tuple[str | None, bool]:
-    """The gate that a share kept is, and whether it is one minus that."""
+    """Return the gate that a share kept equals, and whether it is one minus that gate."""
     for name, gate in gates:
         if gate.shape[-1] in (1, share.shape[-1]):
             for turned, value in ((False, gate), (True, 1 - gate)):

@@ -1,4 +1,4 @@
-"""One call of a recurrent layer, kept so that it can be made again on other inputs."""
+"""A call of a recurrent layer is kept, so that it can be made again on other inputs."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class LayerCall:
 
     @property
     def batch_first(self) -> bool:
-        """Whether the input was `(B, T, F)`."""
+        """True if the input was `(B, T, F)`."""
         return bool(self.layer.batch_first)
 
     @property
     def given(self) -> dict[str, Any]:
-        """What it was called with, by name."""
+        """The arguments of the call, by name."""
         ours = ("x", "state", "lengths", "reset")
         names = ("input", "hx") if isinstance(self.layer, nn.RNNBase) else ours
         return {**dict(zip(names, self.args, strict=False)), **self.kwargs}
@@ -51,8 +51,8 @@ class LayerCall:
         return reset.t() if reset is not None and self.batch_first else reset
 
     def again(self, x: Tensor) -> Tensor:
-        """The output `(T, N, D)` of the same call on `(T, N, F)`, N rows being B again and again;
-        without gradients, as in evaluation mode."""
+        """Return the output `(T, N, D)` of the same call on `(T, N, F)`, N rows being B again and
+        again; without gradients, as in evaluation mode."""
         assert self.x is not None
         times = x.shape[1] // self.x.shape[1]
 

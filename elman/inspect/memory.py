@@ -1,4 +1,4 @@
-"""How far back a layer remembers: the lag at which what it read no longer matters.
+"""The memory horizon of a layer: the lag at which an input no longer matters.
 
 Influence is measured twice. By gradient: the norm of ∂L_t/∂x_{t-k}, what an infinitesimal change
 would do, from one backward pass. By intervention: one input is changed for another that the data
@@ -19,7 +19,7 @@ from elman.inspect.passage import since
 from elman.training.thresholds import REACH
 
 _NOTHING = 1e-12
-"""Of the largest influence: what is counted where there is none at all."""
+"""Share of the largest influence that is counted where there is none at all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ def horizon(
     resamples: int = 500,
     seed: int = 0,
 ) -> Horizon:
-    """The horizon of influences that were measured on several sequences.
+    """Find the horizon of influences that were measured on several sequences.
 
     Args:
         influence: `(K, B)`, not negative; NaN where a sequence has no such lag.
@@ -107,7 +107,7 @@ def horizon(
 
 
 def _crossings(curves: Tensor, lags: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
-    """Of each of `(K, N)` curves the last lag at which it is above a share of its peak, `(N,)`, and
+    """Return for each of `(K, N)` curves the last lag above a share of its peak, `(N,)`, and
     whether it never fell under it."""
     curves = curves.nan_to_num(0.0)
     level = threshold * curves.amax(0)
@@ -122,7 +122,7 @@ def _crossings(curves: Tensor, lags: Tensor, threshold: float) -> tuple[Tensor, 
 
 
 def lags_to_try(longest: int, count: int = 16) -> Tensor:
-    """At most `count` lags from 0 to `longest`, each a like factor from the one before.
+    """Return at most `count` lags from 0 to `longest`, each a like factor from the one before.
 
     >>> lags_to_try(100, 6).tolist()
     [0, 1, 3, 10, 32, 100]
@@ -142,7 +142,7 @@ def by_intervention(
     memory: int = 1 << 28,
     seed: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """How much the output changes when one input is changed for another.
+    """Measure how much the output changes when one input is changed for another.
 
     At each lag k the input of a sequence k steps before its step `at` is replaced by what another
     sequence (or, of a lone one, another step) has there, and the layer with all it stacks runs

@@ -1,4 +1,4 @@
-"""One step of a cell, looked at while it is taken: its gates, by the names they have in the cell.
+"""One step of a cell is looked at while it is taken: its gates, by their names in the cell.
 
 Cells are read as they are written. A step is taken on many rows at once while every operation of
 it is seen: what a sigmoid gives and a product takes is a gate, and it is called what the cell's
@@ -65,7 +65,7 @@ class Gate:
     last: int
 
     def of(self, result: Tensor) -> Tensor:
-        """Its part of that result."""
+        """Return its part of that result."""
         return (result.flatten(1) if result.dim() > 2 else result)[..., self.first : self.last]
 
 
@@ -90,9 +90,9 @@ class Step(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @classmethod
     def seen(cls, passage: Passage, x: Tensor, state: State, hold: Sequence[Tensor] = ()) -> Step:
-        """Take one, the first results held at those of `hold`."""
+        """Take one step, the first results held at `hold`."""
         step = cls(len(x), hold)
-        # What a step draws at random is the same at every call.
+        # Random draws of a step are the same at every call.
         with torch.random.fork_rng(devices=[]), torch.no_grad(), step:
             torch.default_generator.manual_seed(0)
             output, step.new = passage.step(x, state)
@@ -102,7 +102,7 @@ class Step(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return step
 
     def values(self, gate: Gate) -> Tensor:
-        """`(N, size)` of a gate; a gate that is a parameter is the same in each row."""
+        """Return a gate as `(N, size)`; a gate that is a parameter is the same in each row."""
         part = gate.of(self.held[gate.place])
         return part.expand(self._rows, part.shape[-1])
 
@@ -145,7 +145,7 @@ class Step(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._turned.append((result, sigmoid, first))
 
     def _parts(self, tensor: Tensor) -> Iterator[tuple[_Sigmoid, tuple[int, int]]]:
-        """Of which sigmoid a tensor is, or is one minus, which columns."""
+        """Find the sigmoid, and its columns, that a tensor is, or is one minus."""
         wholes = [(s.result, s, 0) for s in self._sigmoids] + self._turned
         for whole, sigmoid, offset in wholes:
             columns = _columns(tensor, whole)
@@ -172,7 +172,7 @@ _TORCH = os.path.dirname(torch.__file__) + os.sep
 
 
 def _frames() -> Iterator[FrameType]:
-    """From here out to where the step was called."""
+    """Yield the frames from here out to where the step was called."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and frame.f_code is not Passage.step.__code__:
         yield frame
@@ -180,7 +180,7 @@ def _frames() -> Iterator[FrameType]:
 
 
 def _local(sigmoid: _Sigmoid, columns: tuple[int, int], fused: Sequence[FrameType]) -> str | None:
-    """The variable that holds columns of a sigmoid's result, or else held its argument."""
+    """Find the variable that holds columns of a sigmoid's result, or else held its argument."""
     own = [frame for frame in sigmoid.frames if not frame.f_code.co_filename.startswith(_TORCH)]
     for tensor in (sigmoid.result, sigmoid.argument):
         for frame in reversed(own):
@@ -196,7 +196,7 @@ def _local(sigmoid: _Sigmoid, columns: tuple[int, int], fused: Sequence[FrameTyp
 
 
 def _columns(part: Tensor, whole: Tensor) -> tuple[int, int] | None:
-    """Which columns of a tensor another is, in memory; None if it is elsewhere."""
+    """Find the columns of a tensor that another is, in memory; None if it is elsewhere."""
     part, whole = (t.flatten(1) if t.dim() > 2 else t for t in (part, whole))
     if not part.dim() or part.untyped_storage().data_ptr() != whole.untyped_storage().data_ptr():
         return None

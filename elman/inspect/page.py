@@ -27,7 +27,7 @@ _SEVERITIES = {"ill": "✕", "warning": "!", "note": "i", "healthy": "✓"}
 
 
 def render(report: dict[str, Any]) -> str:
-    """The page of a doctor's report.
+    """Write the page of a doctor's report.
 
     Args:
         report: what was found, as JSON has it; any part may be missing or empty and is then left
@@ -79,7 +79,7 @@ def render(report: dict[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it: four significant digits, None for what is not finite."""
+    """Prepare a value for JSON: four significant digits, None where it is not finite."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, dict):
@@ -111,7 +111,7 @@ def _subject(subject: dict[str, Any]) -> str:
 
 
 def _findings(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Worst first, with what a remedy sets as a shell takes it."""
+    """Sort findings, the worst first, with the settings of a remedy as a shell takes them."""
     order = list(_SEVERITIES)
     shown = []
     for finding in findings:
@@ -127,7 +127,7 @@ def _findings(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _option(setting: str | None) -> str:
-    """A setting as a shell takes it; as it is if it is a line of them already."""
+    """Write a setting as a shell takes it; a line of settings stays as it is."""
     if not setting or setting.startswith("--set "):
         return setting or ""
     return f"--set {shlex.quote(setting)}"
@@ -145,7 +145,7 @@ def _layer(layer: dict[str, Any], dependence: dict[str, Any] | None) -> dict[str
 
 
 def _followed(found: dict[str, Any]) -> dict[str, Any]:
-    """With its example: a text in the unit's colours, or figures of a series."""
+    """Add the example: a text in the unit's colours, or figures of a series."""
     example = found.get("example") or {}
     labels, values = example.get("labels") or [], example.get("values") or []
     shown = {**found, "best": found.get("best") or [], "figures": [], "text": None}
@@ -161,11 +161,11 @@ def _followed(found: dict[str, Any]) -> dict[str, Any]:
 
 
 _WIDTH, _HEIGHT = 640, 200
-"""Of the still picture, in its own units."""
+"""Size of the still picture, in its own units."""
 
 
 def _still(flow: list[figures.Figure]) -> dict[str, Any] | None:
-    """The gradient's curve as paths, for a reader without scripts."""
+    """Draw the gradient's curve as paths, for a reader without scripts."""
     series = flow[0]["series"] if flow else []
     points = [
         (

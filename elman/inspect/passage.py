@@ -1,4 +1,4 @@
-"""What went through the recurrent layers of a model, in one form for all that looks at it.
+"""A passage records what went through a recurrent layer, in one form for all measurements.
 
 A `Passage` is one layer in one direction over one batch: what it read, every state, what it gave
 out, and the gradients that came back. Its time is the layer's own: step 0 is what it read first,
@@ -83,7 +83,7 @@ class Passage:
         state: Sequence[Tensor] | None = None,
         name: str = "",
     ) -> Passage:
-        """A cell run over `x` `(T, B, input_size)` alone.
+        """Run a cell over `x` `(T, B, input_size)` alone.
 
         >>> import elman.cells
         >>> passage = Passage.of(elman.cells.make("gru", 2, 3), torch.randn(7, 4, 2))
@@ -96,17 +96,17 @@ class Passage:
 
     @property
     def steps(self) -> int:
-        """T."""
+        """The number of steps, T."""
         return self.x.shape[0]
 
     @property
     def batch(self) -> int:
-        """B."""
+        """The number of rows, B."""
         return self.x.shape[1]
 
     @cached_property
     def valid(self) -> Tensor:
-        """`(T, B)`, true where a step was taken."""
+        """Mask `(T, B)`, true where a step was taken."""
         return torch.arange(self.steps, device=self.x.device)[:, None] < self.lengths
 
     @cached_property
@@ -145,7 +145,8 @@ class Passage:
         weights: Mapping[str, Tensor] | None = None,
         hold: Hold | None = None,
     ) -> tuple[Tensor, State]:
-        """The layer's step on any rows: `(N, input_size)` and `(N, size)` each; differentiable.
+        """Take the layer's step on any rows: `(N, input_size)` and `(N, size)` each;
+        differentiable.
 
         With `weights`, by these in the place of parameters. Zoneout keeps its share, as in
         evaluation, or what `hold` says, masks being `(N, size)`.
@@ -184,7 +185,7 @@ class Passage:
         return [self.seen.call.x] if self.seen.call.x.requires_grad else []
 
     def all_steps(self, least: int = 0) -> tuple[Tensor, State]:
-        """What goes into every step taken, as rows: `(N, input_size)` and `(N, size)` each.
+        """Return the inputs and states of every step taken: `(N, input_size)`, `(N, size)` each.
 
         Raises:
             InputError: fewer than `least` steps were taken.
@@ -199,8 +200,8 @@ class Passage:
         return self.x[self.valid], tuple(s[self.valid] for s in self.before)
 
     def part(self, rows: Tensor | slice, steps: slice = slice(None)) -> Passage:
-        """Some rows of some steps, from the state that the first of these began from; out of the
-        graph.
+        """Return some rows of some steps, from the state that the first of these began from; out of
+        the graph.
 
         Args:
             rows: `(B,)` bool, indices or a slice.
@@ -230,7 +231,7 @@ class Passage:
 
 
 def since(anew: Tensor | None, at: Tensor) -> Tensor:
-    """`(B,)`: the last step up to `at[b]` at which row b of `(T, B)` is true, or else 0."""
+    """Return `(B,)`: the last step up to `at[b]` at which row b of `(T, B)` is true, or else 0."""
     if anew is None or len(anew) == 0:
         return torch.zeros_like(at)
     steps = torch.arange(len(anew), device=at.device)[:, None]
@@ -321,7 +322,7 @@ def _passage(run: Witness, name: str, by: LayerCall | None = None) -> Passage:
 
 
 def _begun_anew(run: Witness, lengths: Tensor) -> tuple[Tensor | None, State]:
-    """Steps, in the run's own time, that began from a fresh state; and that state."""
+    """Return the steps, in the run's own time, that began from a fresh state, and that state."""
     call, (steps, batch, *_) = run.call, run.call.x.shape
     if call.reset is None or not bool(call.reset.any()):
         return None, ()
@@ -335,8 +336,8 @@ def _begun_anew(run: Witness, lengths: Tensor) -> tuple[Tensor | None, State]:
 
 
 def _shares(hold: Hold | None, by: LayerCall | None) -> tuple[float, ...]:
-    """What zoneout keeps in evaluation: the layer's rates, or without a layer what part of the
-    masks kept the old value."""
+    """Return the shares that zoneout keeps in evaluation: the layer's rates, or without a layer the
+    part of the masks that kept the old value."""
     if hold is None:
         return ()
     if by is not None and isinstance(by.layer, elman.nn.Recurrent):
@@ -391,7 +392,7 @@ _OURS = {nn.RNN: elman.nn.RNN, nn.LSTM: elman.nn.LSTM, nn.GRU: elman.nn.GRU}
 
 @contextmanager
 def _ours_instead(part: nn.RNNBase) -> Iterator[None]:
-    """A layer of torch.nn's computed by ours, on its own parameters."""
+    """Compute a layer of torch.nn by ours, on its own parameters."""
     kind = next((ours for theirs, ours in _OURS.items() if isinstance(part, theirs)), None)
     if kind is None:
         yield

@@ -1,4 +1,4 @@
-"""An examination as plain data: what JSON can hold, and what the page is made of."""
+"""An examination becomes plain data, which JSON can hold and the page is made of."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHOWN = 256
 
 
 def report(examination: Examination) -> dict[str, Any]:
-    """Everything that was found."""
+    """Return everything that was found."""
     run, layers = examination.run, examination.layers
     passage = layers[-1].passage
     found: dict[str, Any] = {
@@ -70,13 +70,13 @@ def report(examination: Examination) -> dict[str, Any]:
 
 
 def kind(passage: Passage) -> str:
-    """What a layer's cell is called."""
+    """Return the name of a layer's cell."""
     name = type(getattr(passage.cell, "module", passage.cell)).__name__
     return {"LSTMCell": "LSTM", "GRUCell": "GRU", "RNNCell": "Elman"}.get(name, name)
 
 
 def memory(found: Horizon | None, unit: str) -> str:
-    """How far a layer remembers, in words."""
+    """Say in words how far a layer remembers."""
     if found is None or (found.beyond and found.steps == 0):
         return "–"  # a single step has no past
     if found.beyond:
@@ -134,7 +134,7 @@ def _layer(layer: Layer, examination: Examination) -> dict[str, Any]:
 
 
 def _at_rest(points: list[FixedPoint]) -> dict[str, Any]:
-    """How many there are, slow ones apart, and for each how far it is from the origin, how many
+    """Count the fixed points, slow ones apart, and for each how far it is from the origin, how many
     directions lead away, and its largest eigenvalue's size."""
     fixed = [point for point in points if not point.slow]
     return {
@@ -156,8 +156,8 @@ def _at_rest(points: list[FixedPoint]) -> dict[str, Any]:
 
 
 def _example(layer: Layer, examination: Examination) -> dict[str, Any]:
-    """States of the first sequence up to the step asked about, in the sequence's own order also in
-    a layer that reads backwards."""
+    """Return states of the first sequence up to the step asked about, in the sequence's own order
+    also in a layer that reads backwards."""
     passage = layer.passage
     length = int(passage.lengths[0])
     last = max(int(layer.flow.at[0]) + 1, min(length, SHOWN))

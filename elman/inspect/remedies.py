@@ -1,6 +1,6 @@
-"""What the literature does about a disease, as settings of `elman train`, with its source.
+"""Remedies from the literature, as settings of `elman train`, each with its source.
 
-Which options a cell has is asked of the cell, so that no remedy is proposed that it cannot take.
+The cell itself says which options it has, so that no remedy is proposed that it cannot take.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ UPDATES, LEAPS = 0.03, 0.2
 """Size of an update over that of the weights: too much for long, and too much even once; around
 1e-3 is usual."""
 NEARER = 0.5
-"""Of the need: so much less is worth reading a sequence the other way."""
+"""Share of the need: so much less is worth reading a sequence the other way."""
 LONG = 4
 """Times the need: a window so long carries gradients of which three quarters serve nothing."""
 _SLOWEST = 1e-3
-"""Of the learning rate, at once: figures that ask for less are of a training that broke."""
+"""Share of the learning rate that a remedy leaves at least: figures that ask for less are of a
+training that broke."""
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """What the literature does about it.
+    """A remedy from the literature.
 
     Attributes:
         what: in words.
@@ -46,7 +47,7 @@ class Remedy:
 
     @property
     def line(self) -> str:
-        """As it is given to `elman train` in a shell.
+        """The settings as options of `elman train` in a shell.
 
         >>> print(Remedy("", {"clip_at": 0.5, "cell_options": {"chrono": 40}}, "").line)
         --set clip_at=0.5 --set 'cell_options={chrono: 40}'
@@ -56,7 +57,7 @@ class Remedy:
 
 
 def changes(remedy: Remedy, run: RunFacts) -> bool:
-    """Whether it would make a run another one: an option that its cell has anyway does not.
+    """Say whether a remedy would change a run: an option that its cell has anyway does not.
 
     >>> run = RunFacts(settings={"cell": "lstm", "cell_options": {}})
     >>> changes(Remedy("", {"cell_options": {"forget_bias": 1.0}}, ""), run)
@@ -77,11 +78,11 @@ def _spelt_out(settings: dict[str, Any]) -> dict[str, Any]:
     return known
 
 
-# Of the cell
+# Options of the cell
 
 
 def _name(cell: str) -> str | None:
-    """What `elman train` calls a cell of this class."""
+    """Return the name that `elman train` has for a cell of this class."""
     return next((name for name, kind in CELLS.items() if kind.__name__ == cell), None)
 
 
@@ -91,17 +92,17 @@ def _has(facts: LayerFacts, option: str) -> bool:
 
 
 def gated(facts: LayerFacts) -> bool:
-    """Whether gates keep the state, whose biases can begin by how long is to be remembered."""
+    """Say whether gates keep the state, with biases that can begin at a chosen memory."""
     return _has(facts, "chrono")
 
 
 def with_options(run: RunFacts, **changed: Any) -> dict[str, Any]:
-    """The setting that changes these options of the cell and leaves the others."""
+    """Return the setting that changes these options of the cell and leaves the others."""
     return {"cell_options": {**(run.settings.get("cell_options") or {}), **changed}}
 
 
 def begun(run: RunFacts, settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings that say how weights begin, and that nothing else says it."""
+    """Return settings that say how weights begin, with every other such setting taken out."""
     return settings | ({"init_scale": None} if run.settings.get("init_scale") is not None else {})
 
 
@@ -111,21 +112,21 @@ def orthogonal(
     what: str = "recurrent weights that begin orthogonal",
     source: str = "Saxe, McClelland & Ganguli 2014",
 ) -> tuple[Remedy, ...]:
-    """Recurrent weights that begin orthogonal, where the cell has a choice."""
+    """Return recurrent weights that begin orthogonal, where the cell has a choice."""
     if not _has(facts, "init"):
         return ()
     return (Remedy(what, begun(run, with_options(run, init="orthogonal")), source),)
 
 
 def normalised(facts: LayerFacts, run: RunFacts, what: str) -> tuple[Remedy, ...]:
-    """Layer normalisation within the cell, where it has that."""
+    """Return layer normalisation within the cell, where it has that."""
     if not _has(facts, "layer_norm"):
         return ()
     return (Remedy(what, with_options(run, layer_norm=True), "Ba, Kiros & Hinton 2016"),)
 
 
 def to_move(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
-    """Cures of a gate that is always open or always shut."""
+    """Return remedies for a gate that is always open or always shut."""
     options = run.settings.get("cell_options") or {}
     usual = {k: v for k, v in options.items() if k not in ("forget_bias", "chrono")}
     return (
@@ -140,7 +141,7 @@ def to_move(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
 
 
 def to_bound(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
-    """Cures of a state that grows without bound."""
+    """Return remedies for a state that grows without bound."""
     if _has(facts, "coupled"):
         options = dict(run.settings.get("cell_options") or {})
         # A gate that began shut or open for good would be both gates' now.
@@ -163,7 +164,7 @@ def to_bound(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
 
 
 def to_revive(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
-    """Units that cannot die, in place of rectified ones: with gates where memory has to be long."""
+    """Return units that cannot die instead of rectified ones, gated where memory is long."""
     settings: dict[str, Any] = {"cell": "elman", "cell_options": {"nonlinearity": "tanh"}}
     if _has(facts, "nonlinearity"):
         settings = {"cell": _name(facts.cell), **with_options(run, nonlinearity="tanh")}
@@ -179,8 +180,8 @@ def to_revive(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
 
 
 def to_remember(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
-    """Cures of a short memory, the one for this cell first; where the memory that there is would
-    do from the other end, reading from there before all."""
+    """Return remedies for a short memory, the one for this cell first; reading from the other end
+    comes before all where the memory that there is would do from there."""
     need = max(4, round(run.need or 0))
     turned = _turned(run)
     if gated(facts):
@@ -224,7 +225,7 @@ def to_remember(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
 
 
 def _turned(run: RunFacts) -> tuple[Remedy, ...]:
-    """Reading from the end, or from both ends, where what matters stands far from the end."""
+    """Return reading from the end, or from both, where the need stands far from the end."""
     settings = run.settings
     if run.need is None or run.need_reversed is None:
         return ()
@@ -243,7 +244,7 @@ def _turned(run: RunFacts) -> tuple[Remedy, ...]:
 
 
 def to_calm(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
-    """Cures of gradients that explode, the one for this cell first."""
+    """Return remedies for gradients that explode, the one for this cell first."""
     at = run.norms[0] if run.norms is not None and math.isfinite(run.norms[0]) else 1.0
     clipped = Remedy(
         "clip the norm of the gradient, at the median that was measured",
@@ -269,8 +270,8 @@ def to_calm(facts: LayerFacts, run: RunFacts) -> tuple[Remedy, ...]:
 
 
 def _shorter(run: RunFacts) -> tuple[Remedy, ...]:
-    """A shorter window, where gradients flow through far more steps than the data needs: over k
-    of them they grow by the k-th power of what they grow by in one."""
+    """Return a shorter window, where gradients flow through far more steps than the data needs:
+    over k of them they grow by the k-th power of what they grow by in one."""
     if not run.window or not run.need or run.window < LONG * run.need:
         return ()
     enough = max(2, math.ceil(2 * run.need))
@@ -288,7 +289,7 @@ def _shorter(run: RunFacts) -> tuple[Remedy, ...]:
 
 
 def to_look_back(run: RunFacts, steps: int, what: str) -> Remedy:
-    """Longer windows; no setting where training has none."""
+    """Return longer windows; without a setting where training has no windows."""
     name = "k2" if run.settings.get("k2") else "k1"
     return Remedy(
         f"windows of {steps} {run.unit}, {what}",
@@ -298,7 +299,7 @@ def to_look_back(run: RunFacts, steps: int, what: str) -> Remedy:
 
 
 def to_reach_down(facts: LayerFacts, layers: int, run: RunFacts) -> tuple[Remedy, ...]:
-    """Cures of gradients that vanish between the layers of a stack of so many."""
+    """Return remedies for gradients that vanish between the layers of a stack of so many."""
     residual = Remedy(
         "connections past each layer: what it reads is added to what it gives out",
         {"residual": True},
@@ -326,10 +327,10 @@ def to_reach_down(facts: LayerFacts, layers: int, run: RunFacts) -> tuple[Remedy
 
 
 def to_clip_less(run: RunFacts) -> tuple[Remedy, ...]:
-    """Cures of clipping that always acts."""
+    """Return remedies for clipping that always acts."""
     if run.norms is None or not math.isfinite(run.norms[1]):
         return to_slow(run)
-    # What was held back has hardly moved: once it learns, its gradients are larger than measured.
+    # A model held back has hardly moved: once it learns, gradients are larger than measured.
     at = max(rounded(run.norms[1]), Settings.of({"clip": "norm"}).clip_threshold)
     return (
         Remedy(
@@ -342,7 +343,7 @@ def to_clip_less(run: RunFacts) -> tuple[Remedy, ...]:
 
 
 def to_generalise(layers: list[LayerFacts], run: RunFacts) -> tuple[Remedy, ...]:
-    """Cures of learning by heart; none that would do less than what is done already."""
+    """Return remedies for learning by heart; none that does less than is done already."""
     settings = run.settings
     found = []
     stopping = {"patience": 5} if (settings.get("patience") or math.inf) > 5 else {}
@@ -369,13 +370,13 @@ def to_generalise(layers: list[LayerFacts], run: RunFacts) -> tuple[Remedy, ...]
 
 
 def _recurs(facts: LayerFacts) -> bool:
-    """Whether the cell has weights that multiply the state."""
+    """Say whether the cell has weights that multiply the state."""
     name = _name(facts.cell)
     return name is None or bool(make(name, 1, 2).recurrent_weights())
 
 
 def to_slow(run: RunFacts) -> tuple[Remedy, ...]:
-    """A learning rate at which weights move as much as is usual; none where none is known."""
+    """Return a rate at which weights move as much as is usual; none where none is known."""
     lr = run.settings.get("lr")
     if lr is None:
         return ()
@@ -392,7 +393,7 @@ def to_slow(run: RunFacts) -> tuple[Remedy, ...]:
 
 
 def rounded(value: float) -> float:
-    """To two figures: no setting is known better."""
+    """Round to two figures: no setting is known better."""
     return float(f"{value:.2g}")
 
 

@@ -1,4 +1,4 @@
-"""The doctor visits a run: its model on its own data or on yours, its course of training, and the
+"""The doctor examines a run: its model on its own data or on yours, its course of training, and
 remedies tried out side by side."""
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from elman.runs.folder import Run
 from elman.tasks.base import Sample, Task
 
 NEED = 0.05
-"""Of the largest dependence at any lag: what a model may do without."""
+"""Share of the largest dependence at any lag that a model may do without."""
 
 LATER = 0.5
 """Share of a run's rows at its end that say how training goes when it has settled."""
@@ -102,7 +102,7 @@ def _task(opened: Run, config: dict[str, Any], data: Any) -> Task:
 
 
 def _need(sample: Sample, steps: int, seed: int) -> Dependence | None:
-    """How far back the data behind a sample depends on itself, or its target on it."""
+    """Measure how far back the data behind a sample depends on itself, or its target on it."""
     longest = max(1, steps - 1)
     try:
         if sample.series is not None:
@@ -120,7 +120,7 @@ def _need(sample: Sample, steps: int, seed: int) -> Dependence | None:
 
 
 def _of_largest(found: Dependence) -> Tensor:
-    """The floor of the feature that depends most, at each lag: `(L,)`."""
+    """Return the floor of the feature that depends most, at each lag: `(L,)`."""
     value, floor = (part.reshape(len(found.lags), -1) for part in (found.value, found.floor))
     return floor.gather(1, value.abs().argmax(1, keepdim=True))[:, 0]
 
@@ -130,15 +130,15 @@ def _reach(found: Dependence) -> float:
 
 
 def _reversed(sample: Sample) -> Sample:
-    """Sequences with one target each, read from their other end."""
+    """Return sequences with one target each, read from their other end."""
     assert sample.inputs is not None
     inputs = torch.from_numpy(sample.inputs)
     return replace(sample, inputs=in_own_time(inputs, sample.lengths).numpy())
 
 
 def _facts(opened: Run, task: Task) -> RunFacts:
-    """What the training rows and the settings say."""
-    # What a run of an older version has not said is as it is by default.
+    """Collect the facts in the training rows and the settings."""
+    # Settings that a run of an older version does not have are at their defaults.
     settings = task.settings.model_dump()
     rows = _rows(opened)
     training = [row for row in rows if "loss" in row]
@@ -167,7 +167,7 @@ def _facts(opened: Run, task: Task) -> RunFacts:
 def _generalisation(
     facts: RunFacts, rows: Sequence[dict[str, Any]], training: Sequence[dict[str, Any]], task: Task
 ) -> None:
-    """How the validation has gone since it was best."""
+    """Add how the validation has gone since it was best."""
     values = [
         float(row["valid"][task.metric])
         for row in rows
@@ -259,7 +259,7 @@ def try_remedies(
 
 
 def _distinct(findings: Sequence[Finding], settings: dict[str, Any]) -> list[Remedy]:
-    """The first remedy of every finding, then the second ones; none that changes nothing."""
+    """Return the first remedy of every finding, then the second; none that changes nothing."""
     found: list[Remedy] = []
     deepest = max((len(f.remedies) for f in findings), default=0)
     for k in range(deepest):
@@ -304,8 +304,8 @@ def _trial(
 
 
 def _validated(run: Run, results: dict[str, Any]) -> tuple[float, bool]:
-    """The best validation, not the test part, on which nothing is to be chosen; where nothing was
-    held out, the test part after all. And whether higher is better."""
+    """Return the best validation, and whether higher is better. The test part, on which nothing is
+    to be chosen, counts only where nothing was held out."""
     name, higher = results["metric"], bool(results["higher_is_better"])
     values = [
         float(row["valid"][name])

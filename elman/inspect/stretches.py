@@ -1,5 +1,5 @@
-"""The steps that a run's units are searched on: a longer stretch of its text, its sequences, or
-windows of its series whose place in time is known."""
+"""Units of a run are searched on a longer stretch of its text, on its sequences, or on windows of
+its series whose place in time is known."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def stretch(sample: Sample, module: nn.Module) -> Stretch:
 
 
 def _pieces(sample: Sample, module: nn.Module) -> Stretch:
-    """Pieces of a series that can be cut anywhere, evenly spread."""
+    """Read pieces of a series that can be cut anywhere, evenly spread."""
     series, read = sample.series, sample.read
     assert series is not None
     assert read is not None
@@ -67,7 +67,7 @@ def _pieces(sample: Sample, module: nn.Module) -> Stretch:
 
 
 def _sequences(sample: Sample, module: nn.Module) -> Stretch:
-    """The first sequences, whole."""
+    """Read the first sequences, whole."""
     inputs, lengths = sample.inputs, sample.lengths
     assert inputs is not None
     assert lengths is not None
@@ -81,7 +81,7 @@ def _sequences(sample: Sample, module: nn.Module) -> Stretch:
 
 
 def _windows(sample: Sample, module: nn.Module) -> Stretch:
-    """Windows of the longest series that do not overlap."""
+    """Read windows of the longest series that do not overlap."""
     assert sample.begins is not None
     assert sample.inputs is not None
     length, begins = len(sample.inputs), torch.from_numpy(sample.begins)
@@ -112,7 +112,7 @@ def _passages(sample: Sample, module: nn.Module, rows: NDArray[np.int64]) -> lis
 
 
 def _first_channel(numbers: NDArray[Any]) -> Tensor:
-    """The numbers `(T, B)` of the first channel, where there are channels."""
+    """Return the numbers `(T, B)` of the first channel, where there are channels."""
     found = torch.from_numpy(numbers).double()
     return found if found.dim() == 2 else found[..., 0]
 

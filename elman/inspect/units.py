@@ -1,4 +1,4 @@
-"""What single units do: those that do nothing, and states that grow; and all that gates do."""
+"""Single units: dead and constant ones, states that grow, and all that gates do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STILL = 1e-3
 
 @dataclass
 class Activity:
-    """Units that do nothing.
+    """The units that do nothing.
 
     Attributes:
         dead: indices of those whose output is never farther from zero than `STILL` spreads.
@@ -52,7 +52,7 @@ class Norms:
 
 @dataclass
 class Drift:
-    """What becomes of the state when a layer runs longer than it was trained to.
+    """The growth of the state when a layer runs longer than it was trained to.
 
     Attributes:
         steps: T, the length it was trained on.
@@ -71,7 +71,7 @@ class Drift:
 
 @dataclass
 class Units:
-    """All of it for one passage.
+    """All measurements of units for one passage.
 
     Attributes:
         name: the passage's.
@@ -93,7 +93,7 @@ class Units:
 
 
 def units(passage: Passage, seed: int = 0) -> Units:
-    """What the units and gates of a layer do.
+    """Measure the units and gates of a layer.
 
     Args:
         passage: the layer, over one batch.
@@ -120,7 +120,7 @@ def units(passage: Passage, seed: int = 0) -> Units:
 
 
 def activity(passage: Passage) -> Activity:
-    """Units whose output is always zero, or always the same.
+    """Find units whose output is always zero, or always the same.
 
     A rectified unit that no input reaches any more is dead for good, since no gradient reaches it
     either (Maas, Hannun & Ng 2013, "Rectifier nonlinearities improve neural network acoustic
@@ -155,7 +155,7 @@ def activity(passage: Passage) -> Activity:
 
 
 def norms(passage: Passage) -> Norms:
-    """The Euclidean norm of each state after each step, padding left out.
+    """Measure the Euclidean norm of each state after each step, padding left out.
 
     >>> import elman.cells
     >>> passage = Passage.of(elman.cells.make("lstm", 2, 3), torch.randn(7, 4, 2))
@@ -169,7 +169,7 @@ def norms(passage: Passage) -> Norms:
 
 
 def drift(passage: Passage, times: int = 4, seed: int = 0) -> Drift:
-    """The norm of the state when the layer runs `times` as long as the passage.
+    """Measure the norm of the state when the layer runs `times` as long as the passage.
 
     Each row goes on with other rows of the batch, drawn at random, whole: what it reads stays what
     it is used to, and only the time is new. Zoneout keeps what it keeps in evaluation; nothing is
@@ -220,7 +220,7 @@ def drift(passage: Passage, times: int = 4, seed: int = 0) -> Drift:
 
 
 def _slope(norm: np.ndarray[Any, Any], finite: bool) -> float:
-    """Of the logarithm, by least squares, over what has one."""
+    """Fit the slope of the logarithm by least squares, where there is one."""
     (when,) = np.nonzero(np.isfinite(norm) & (norm > 0))
     if len(when) < 2:
         return 0.0 if finite else np.inf
@@ -228,7 +228,7 @@ def _slope(norm: np.ndarray[Any, Any], finite: bool) -> float:
 
 
 def _going_on(passage: Passage, steps: int, seed: int) -> tuple[Tensor, Tensor]:
-    """`(steps, B)`, from which step and row of the passage each row reads: first its own."""
+    """Return the step and row of the passage that each row reads, `(steps, B)`: first its own."""
     generator = torch.Generator().manual_seed(seed)
     lengths = passage.lengths.tolist()
     sources = [b for b, n in enumerate(lengths) if n]

@@ -1,4 +1,4 @@
-"""Watching a model in a training loop that is not ours.
+"""A model is watched in a training loop that is not ours.
 
 Now and then a forward call of the module is looked at; the backward pass that follows brings the
 gradients of all states, and from them, and from a few rows run once more, come some numbers a
@@ -29,13 +29,13 @@ LAGS = (0, 25, 50, 75, 100)
 
 
 class Log(Protocol):
-    """As much of TensorBoard's `SummaryWriter` as is used."""
+    """The part of TensorBoard's `SummaryWriter` that is used."""
 
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> Any:
-        """One number."""
+        """Log one number."""
 
     def add_histogram(self, tag: str, values: Tensor, global_step: int) -> Any:
-        """Many."""
+        """Log many numbers."""
 
 
 def watch(module: nn.Module, every: int = 100, log: Log | None = None) -> Watch:
@@ -68,7 +68,7 @@ def watch(module: nn.Module, every: int = 100, log: Log | None = None) -> Watch:
 
 
 class Watch:
-    """What has been seen of a module; made by `watch`.
+    """The record of a module that is watched; made by `watch`.
 
     Attributes:
         module: what is watched.
@@ -86,8 +86,8 @@ class Watch:
 
     @property
     def latest(self) -> list[Passage]:
-        """What went through the layers in the last call that was looked at and has had its
-        backward pass, with the gradients that this brought. Their graph is gone."""
+        """The passages of the last call that was looked at and had its backward pass, with the
+        gradients. Their graph is gone."""
         self._gather()
         return self._latest
 
@@ -177,7 +177,7 @@ class Watch:
 
 
 class _Forward:
-    """In the place of a module's forward; copied or pickled it is the forward of the copy."""
+    """Stand in the place of a module's forward; a copy of it is the forward of the copy."""
 
     def __init__(self, watch: Watch) -> None:
         self.watch = watch
@@ -190,7 +190,7 @@ class _Forward:
 
 
 def _own_forward(module: nn.Module) -> MethodType:
-    """What a module's class says, as its forward."""
+    """Return the forward of a module's class."""
     return MethodType(type(module).forward, module)
 
 
@@ -224,7 +224,7 @@ def _cut_off(passage: Passage) -> None:
 
 
 def _at_lags(norms: Tensor, lengths: Tensor) -> dict[str, float]:
-    """Norms `(T, B)` at parts of each row's length before its end, means over rows."""
+    """Return norms `(T, B)` at parts of each row's length before its end, means over rows."""
     rows = (lengths > 0).nonzero()[:, 0]
     found = {}
     for part in LAGS:
@@ -234,8 +234,8 @@ def _at_lags(norms: Tensor, lengths: Tensor) -> dict[str, float]:
 
 
 def _probed(passage: Passage) -> Probe | None:
-    """The longest rows run again by the layer's step, through resets; None where no row has two
-    steps."""
+    """Probe the longest rows, run again by the layer's step through resets; None where no row has
+    two steps."""
     if passage.batch == 0 or int(passage.lengths.max()) < 2:
         return None
     rows = passage.lengths.topk(min(ROWS, passage.batch)).indices

@@ -306,7 +306,7 @@ def test_what_is_no_data_is_refused():
 PARTS = {
     "flow": {"Gradient against the lag", "The network unrolled"},
     "influence": set(),
-    "weight_share": {"What the weights learn from"},
+    "weight_share": {"Lags that the weights learn from"},
     "gates": {"Gate i", "Gate f", "Gate o"},
     "time_constants": {"Time constants"},
     "spectrum": {
@@ -366,8 +366,8 @@ def test_figures_say_what_was_measured():
     layer["spectrum"] |= {"lyapunov": [-3.0, 0.5 * np.log(2)], "radius": [0.9, 0.9]}
     seen = figures(render(found))
     assert seen["Influence of an input"]["note"].endswith("threshold: 37 characters (30 to 45).")
-    assert seen["What the weights learn from"]["note"].endswith("lags up to 2.")
-    assert seen["What the weights learn from"]["bins"][1] == [0.5, 1.5, 0.3]
+    assert seen["Lags that the weights learn from"]["note"].endswith("lags up to 2.")
+    assert seen["Lags that the weights learn from"]["bins"][1] == [0.5, 1.5, 0.3]
     assert seen["Gate f"]["bins"] == [[0, 0.5, 0.25], [0.5, 1, 0.75]]
     assert seen["Gate f"]["note"] == "2 % at its low end, 70 % at its high end."
     assert seen["Eigenvalues of the Jacobian"]["note"] == "50 % lie outside the unit circle."
@@ -414,17 +414,17 @@ def test_fixed_points_are_counted_in_words():
 
 
 def test_what_chance_would_show_is_drawn_beside_the_data():
-    seen = figures(render(report()))["What the data would reward"]
+    seen = figures(render(report()))["Dependence in the data"]
     assert [s["name"] for s in seen["series"]] == ["the data", "by chance"]
     assert seen["series"][1]["y"] == [0.02] * 60
     without = report()
     del without["dependence"]["floor"]
-    seen = figures(render(without))["What the data would reward"]
+    seen = figures(render(without))["Dependence in the data"]
     assert [s["name"] for s in seen["series"]] == ["the data"]
 
 
 def test_lags_that_weights_do_not_learn_from_take_no_room():
-    seen = figures(render(report()))["What the weights learn from"]
+    seen = figures(render(report()))["Lags that the weights learn from"]
     assert len(seen["bins"]) == 21, "0.8 to the 20th is 1.2 %"
     assert seen["note"].endswith("Beyond 20 no lag has a hundredth of the largest.")
     assert seen["x"]["whole"]
