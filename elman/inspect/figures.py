@@ -225,7 +225,7 @@ def _weight_share(share: dict[str, Any] | None) -> list[Figure]:
         half = f" Half of it comes from lags up to {lags[reached]:g}."
         last = max(k for k, s in enumerate(values) if abs(s) >= _HAIR * max(values)) + 1
         if last < 0.8 * len(values):
-            half += f" No lag beyond {lags[last - 1]:g} has a hundredth of the largest."
+            half += f" Beyond {lags[last - 1]:g} no lag has a hundredth of the largest."
             lags, values = lags[:last], values[:last]
     edges = [lags[0] - 0.5, *(a + (b - a) / 2 for a, b in pairwise(lags)), lags[-1] + 0.5]
     return _bars(

@@ -111,17 +111,19 @@ def fit(
             stop_asked = 0.0
             place = batches.state_dict()
             share = list(islice(this.left, settings.accumulate))
-            if share:
+            drawn = len(share)
+            if drawn:
                 lr = this.rate()
                 with journal.computing(pace.step, lr):
                     total, terms, norm, (stop_asked, pace.clock.seconds) = update.gradients(
                         share, notes, journal.gradients(pace.step)
                     )
                 this.readings.add(pace.step, total, norm, terms, place)
+            del share  # its memory is free for validation and for the next batch
 
             # A step whose loss or gradient shows divergence is undone instead of made.
             reads = marked or this.readings.free
-            if share and (not reads or this.in_order()):
+            if drawn and (not reads or this.in_order()):
                 if before is not None and this.divergence.calm:
                     # The loss has just shown that the parameters before this step are good.
                     this.keep_good(before)
@@ -136,7 +138,7 @@ def fit(
                 pace.epoch += 1
                 update.carried.value = None
                 this.left = iter(batches)
-            empty = 0 if share else empty + 1
+            empty = 0 if drawn else empty + 1
             if empty > 1:  # once is the end of an epoch
                 raise InputError("There are no batches to train on.")
 
