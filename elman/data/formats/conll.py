@@ -1,0 +1,198 @@
+"""CoNLL columns: one token a line with its tag, a blank line between sentences; and CoNLL-U."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from elman.data import files
+from elman.data.kinds import Kind, objects
+from elman.data.table import Origin, Table, build
+from elman.errors import InputError
+
+SUFFIXES = (".conll", ".conllu", ".conll2003", ".iob", ".iob2", ".bio", ".bioes", ".bilou")
+
+_DOCUMENT = "-DOCSTART-"
+_BLANKS = re.compile(r"[ \t]+")
+# Said of a sentence in the comments before it.
+_SAID = re.compile(r"#\s*(sent_id|intent)\s*[:=]\s*(.+)")
+_COMMENT = re.compile(r"#(\s|(begin|end) document\b|\w+\s*[:=])")
+# CoNLL-U (https://universaldependencies.org/format.html): the columns FORM and UPOS, counted
+# from 1, of 10.
+_UD_COLUMNS, _FORM, _UPOS = 10, 2, 4
+# Tokens written as several words, and words that are not written, have numbers such as 3-4, 5.1.
+_UD_EXTRA = re.compile(r"\d+[-.]\d+")
+
+
+@dataclass
+class _Sentence:
+    """The lines of one sentence with their numbers, and what comments say of it."""
+
+    rows: list[tuple[int, list[str]]] = field(default_factory=list)
+    said: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """How a file is laid out; columns are counted from 1."""
+
+    separator: str
+    columns: int
+    token_column: int
+    tag_column: int | None
+    form: str = "columns"
+
+
+def read(
+    paths: Sequence[Path],
+    *,
+    columns: Sequence[str] | None = None,
+    types: Mapping[str, str] | None = None,
+    encoding: str | None = None,
+    tag_column: int | None = None,
+) -> Table:
+    """Read files of one token a line.
+
+    Columns stand between tabs, or between blanks where some line has no tab. The token is in the
+    first column, or the second where the first numbers the tokens; the tag is in the last, or in
+    CoNLL-U in the fourth (UPOS). A line that begins with `# ` before a sentence is a comment,
+    unless it has as many columns as the others and ends with a tag that stands elsewhere too;
+    lines with `-DOCSTART-` are left out.
+
+    Args:
+        paths: the files; all have the same columns.
+        columns: of the table, those to keep.
+        types: column of the table → kind.
+        encoding: found when `None`.
+        tag_column: the column of the tags, counted from 1; found when `None`.
+
+    Returns:
+        The columns `tokens` and `tags` (where there is more than one column), and `id` and
+        `label` where comments before every sentence give them (`# sent_id = …`, `# intent: …`).
+        `meta` says in which columns they were found. A row's number is the line on which its
+        sentence begins.
+
+    Raises:
+        InputError: a line has other columns than the rest, or an empty one.
+    """
+    import pandas as pd
+
+    sentences: list[_Sentence] = []
+    origins = []
+    layout: Columns | None = None
+    for path in paths:
+        found, own = _sentences(path, encoding, tag_column)
+        if layout is not None and layout != own:
+            raise InputError(
+                f"Its lines have {own.columns} columns ({own.form}, {own.separator}); "
+                f"{paths[0].name} has {layout.columns} ({layout.form}, {layout.separator}).",
+                file=path,
+            )
+        layout = own
+        begins = [sentence.rows[0][0] for sentence in found]
+        origins.append(Origin(path, len(found), begins.__getitem__))
+        sentences += found
+    assert layout is not None
+    known: dict[str, Kind] = {"tokens": "tokens"}
+    token = layout.token_column - 1
+    frame = pd.DataFrame(
+        {"tokens": objects([[row[token] for _, row in one.rows] for one in sentences])}
+    )
+    if layout.tag_column is not None:
+        tag = layout.tag_column - 1
+        frame["tags"] = objects([[row[tag] for _, row in one.rows] for one in sentences])
+        known["tags"] = "tokens"
+    for key, name in (("intent", "label"), ("sent_id", "id")):
+        if all(key in one.said for one in sentences):
+            frame[name] = pd.Series([one.said[key] for one in sentences], dtype=object)
+            known[name] = "category" if name == "label" else "text"
+    meta = {"conll": dict(vars(layout))}
+    return build(frame, origins, known=known, columns=columns, types=types, meta=meta)
+
+
+def _sentences(
+    path: Path, encoding: str | None, tag_column: int | None
+) -> tuple[list[_Sentence], Columns]:
+    lines = [
+        (number, line.rstrip("\n"))
+        for number, line in enumerate(files.lines(path, encoding), 1)
+        if _DOCUMENT not in line[: len(_DOCUMENT)]
+    ]
+    filled = [line for _, line in lines if line.strip()]
+    plain = [line for line in filled if not line.startswith("#")]
+    if not filled:
+        raise InputError("The file has no tokens.", file=path)
+    tabs = all("\t" in line for line in plain or filled)
+    counted = Counter(len(_fields(line, tabs)) for line in plain or filled)
+    # Of counts that are equally common, the larger: a field is more often lost than added.
+    width = max(counted, key=lambda size: (counted[size], size))
+    tags = {_fields(line, tabs)[-1] for line in plain}
+    numbered = [_fields(line, tabs)[0] for line in plain]
+    universal = width == _UD_COLUMNS and all(
+        re.fullmatch(r"\d+([-.]\d+)?", first) for first in numbered
+    )
+    found = []
+    for sentence in _split(lines, tabs, width, tags, universal):
+        for number, row in sentence.rows:
+            _check(path, number, row, width)
+        if universal:
+            sentence.rows = [row for row in sentence.rows if not _UD_EXTRA.fullmatch(row[1][0])]
+        if sentence.rows:
+            found.append(sentence)
+    if not found:
+        raise InputError("The file has no tokens.", file=path)
+    counts = width > 2 and all(
+        row[0] == str(place) for one in found for place, (_, row) in enumerate(one.rows, 1)
+    )
+    tag = tag_column
+    if tag is None and width > 1:
+        tag = _UPOS if universal else width
+    if tag is not None and not 1 <= tag <= width:
+        raise InputError(
+            f"There is no column {tag}.", file=path, fix=f"The lines have {width}, from 1 on."
+        )
+    form = "CoNLL-U" if universal else "columns"
+    token = _FORM if universal or counts else 1
+    return found, Columns("tab" if tabs else "blanks", width, token, tag, form)
+
+
+def _split(
+    lines: list[tuple[int, str]], tabs: bool, width: int, tags: set[str], universal: bool
+) -> Iterator[_Sentence]:
+    sentence = _Sentence()
+    for number, line in lines:
+        if not line.strip():
+            if sentence.rows:
+                yield sentence
+                sentence = _Sentence()
+            continue
+        fields = _fields(line, tabs)
+        token = len(fields) == width and fields[-1] in tags and not universal
+        if not sentence.rows and not token and _COMMENT.match(line):
+            if said := _SAID.match(line):
+                sentence.said[said[1]] = said[2].strip()
+            continue
+        sentence.rows.append((number, fields))
+    if sentence.rows:
+        yield sentence
+
+
+def _fields(line: str, tabs: bool) -> list[str]:
+    return line.split("\t") if tabs else _BLANKS.split(line.strip(" \t"))
+
+
+def _check(path: Path, number: int, row: list[str], width: int) -> None:
+    if len(row) != width:
+        raise InputError(
+            f"The line has {len(row)} {'column' if len(row) == 1 else 'columns'}, the others have "
+            f"{width}.",
+            file=path,
+            row=number,
+            fix="Give the token and its tag on one line, and a blank line between sentences.",
+        )
+    if not all(cell.strip() for cell in row):
+        place = next(at for at, cell in enumerate(row, 1) if not cell.strip())
+        raise InputError(f"Column {place} of the line is empty.", file=path, row=number)

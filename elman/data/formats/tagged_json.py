@@ -1,0 +1,223 @@
+"""JSON lines of tagged sentences: tokens with tags, or a text with spans of characters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from elman.data.formats.json_lines import records
+from elman.data.kinds import Kind, objects
+from elman.data.table import Origin, Table, build
+from elman.data.tagging import Span, tags_of
+from elman.errors import InputError
+
+# Names that are in use, those of CoNLL files in JSON, spaCy, Prodigy, doccano and Rasa among them.
+TOKENS = ("tokens", "words")
+TAGS = ("tags", "ner_tags", "slots", "labels", "pos_tags", "upos")
+TEXT = ("text", "sentence")
+SPANS = ("entities", "spans", "label", "labels")
+INTENT = ("intent", "label")
+_START, _END, _LABEL = (
+    ("start", "start_offset"),
+    ("end", "end_offset"),
+    ("label", "entity", "type"),
+)
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+class Token(NamedTuple):
+    """A word or a punctuation mark, and the characters of the text where it stands."""
+
+    text: str
+    start: int
+    end: int
+
+
+def tokenise(text: str) -> list[Token]:
+    """Split a text into words and punctuation marks with their places.
+
+    >>> tokenise("Mr. Li's")
+    [Token(text='Mr', start=0, end=2), Token(text='.', start=2, end=3), Token(text='Li', start=4, \
+end=6), Token(text="'", start=6, end=7), Token(text='s', start=7, end=8)]
+    """
+    return [Token(match[0], match.start(), match.end()) for match in _TOKEN.finditer(text)]
+
+
+def read(
+    paths: Sequence[Path],
+    *,
+    columns: Sequence[str] | None = None,
+    types: Mapping[str, str] | None = None,
+    encoding: str | None = None,
+) -> Table:
+    """Read JSON lines of tagged sentences.
+
+    A line is `{"tokens": [...], "tags": [...]}` (also `words`; `ner_tags`, `slots`, `labels`,
+    `pos_tags`, `upos`), or `{"text": "...", "entities": [[start, end, label], ...]}` (also
+    `sentence`; `spans`, `label`, `labels`; `{"start": …, "end": …, "label": …}`), characters
+    counted from 0, `end` not included. Beside them may stand `intent` (or `label`) and `id`.
+
+    Args:
+        paths: the files.
+        columns: those to keep.
+        types: column → kind.
+        encoding: found when `None`.
+
+    Returns:
+        The columns `tokens` and `tags`, and `label` and `id` where all lines have them. Spans of
+        characters are written as BIO tags of the tokens that `tokenise` finds.
+
+    Raises:
+        InputError: with the line: names are missing, counts of tokens and tags differ, spans
+            overlap, or one begins or ends inside a token.
+    """
+    import pandas as pd
+
+    tokens: list[list[str]] = []
+    tags: list[list[str]] = []
+    others: dict[str, list[str]] = {"label": [], "id": []}
+    origins = []
+    for path in paths:
+        numbers: list[int] = []
+        for number, record in records(path, encoding):
+            try:
+                words, marks = _sentence(record)
+            except InputError as error:
+                what = str(error).removesuffix(f" {error.fix}")
+                raise InputError(what, file=path, row=number, fix=error.fix) from None
+            numbers.append(number)
+            tokens.append(words)
+            tags.append(marks)
+            for name, keys in (("label", INTENT), ("id", ("id",))):
+                value = next((record[key] for key in keys if _is_name(record.get(key))), None)
+                if value is not None:
+                    others[name].append(str(value))
+        if not numbers:
+            raise InputError("The file is empty.", file=path)
+        origins.append(Origin(path, len(numbers), numbers.__getitem__))
+    known: dict[str, Kind] = {"tokens": "tokens", "tags": "tokens"}
+    frame = pd.DataFrame({"tokens": objects(tokens), "tags": objects(tags)})
+    for name, kind in (("label", "category"), ("id", "text")):
+        if len(others[name]) == len(tokens):
+            frame[name] = pd.Series(others[name], dtype=object)
+            known[name] = kind  # type: ignore[assignment]
+    return build(frame, origins, known=known, columns=columns, types=types)
+
+
+def is_tagged(record: Mapping[str, Any]) -> bool:
+    """Whether an object is a tagged sentence, as `read` takes it.
+
+    >>> is_tagged({"text": "a", "label": "b"}), is_tagged({"text": "a", "label": [[0, 1, "b"]]})
+    (False, True)
+    """
+    words = any(isinstance(record.get(key), list) for key in TOKENS)
+    if words:
+        return any(isinstance(record.get(key), list) for key in TAGS)
+    text = any(isinstance(record.get(key), str) for key in TEXT)
+    return text and any(isinstance(record.get(key), list) for key in SPANS)
+
+
+def tags_of_spans(text: str, spans: Sequence[Span]) -> tuple[list[Token], list[str]]:
+    """The tokens of a text, and BIO tags for spans of its characters.
+
+    >>> tags_of_spans("to Oslo.", [Span(3, 7, "city")])[1]
+    ['O', 'B-city', 'O']
+
+    Raises:
+        InputError: spans overlap, or one begins or ends inside a token or between two.
+    """
+    tokens = tokenise(text)
+    starts = {token.start: place for place, token in enumerate(tokens)}
+    ends = {token.end: place + 1 for place, token in enumerate(tokens)}
+    found = []
+    before: Span | None = None
+    for span in sorted(spans):
+        if not 0 <= span.start < span.end <= len(text):
+            raise InputError(
+                f"The span {span.start}:{span.end} ({span.label}) does not lie in the text, which "
+                f"has {len(text)} characters."
+            )
+        shown = f"The span {span.start}:{span.end}, {text[span.start : span.end]!r},"
+        if before is not None and span.start < before.end:
+            raise InputError(
+                f"{shown} overlaps {before.start}:{before.end}, "
+                f"{text[before.start : before.end]!r}.",
+                fix="Keep one of them.",
+            )
+        if span.start not in starts or span.end not in ends:
+            touched = [one for one in tokens if one.end > span.start and one.start < span.end]
+            raise InputError(
+                f"{shown} does not begin and end with a word.",
+                fix=f"The nearest that does is {touched[0].start}:{touched[-1].end}, "
+                f"{text[touched[0].start : touched[-1].end]!r}."
+                if touched
+                else "It holds no word.",
+            )
+        found.append(Span(starts[span.start], ends[span.end], span.label))
+        before = span
+    return tokens, tags_of(found, len(tokens), "BIO")
+
+
+def _sentence(record: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    key = next((key for key in TOKENS if key in record), None)
+    if key is not None:
+        words = _strings(record[key], key)
+        tag_key = next((name for name in TAGS if isinstance(record.get(name), list)), None)
+        if tag_key is None:
+            raise InputError("The line has tokens and no tags.", fix="Name them 'tags'.")
+        marks = _strings(record[tag_key], tag_key)
+        if len(words) != len(marks):
+            raise InputError(f"There are {len(marks)} {tag_key} for {len(words)} {key}.")
+        if not words:
+            raise InputError("The sentence is empty.", fix="Take the line out.")
+        return words, marks
+    key = next((key for key in TEXT if isinstance(record.get(key), str)), None)
+    span_key = next((name for name in SPANS if isinstance(record.get(name), list)), None)
+    if key is None or span_key is None:
+        raise InputError(
+            "The line has neither tokens with tags nor a text with spans.",
+            fix='Write {"tokens": […], "tags": […]} or {"text": …, "entities": [[start, end, '
+            "label]]}.",
+        )
+    tokens, marks = tags_of_spans(record[key], [_span(one) for one in record[span_key]])
+    if not tokens:
+        raise InputError("The text is empty.", fix="Take the line out.")
+    return [token.text for token in tokens], marks
+
+
+def _strings(cells: Any, key: str) -> list[str]:
+    if not isinstance(cells, list):
+        raise InputError(f"{key} is no list.", fix="Write a list of strings.")
+    for cell in cells:
+        if not isinstance(cell, str):
+            raise InputError(
+                f"{key} holds {cell!r}, which is no string.",
+                fix="Write the names of tags, not their numbers." if key in TAGS else None,
+            )
+    return cells
+
+
+def _span(one: Any) -> Span:
+    parts: Sequence[Any] = ()
+    if isinstance(one, dict):
+        parts = [
+            next((one[name] for name in names if name in one), None)
+            for names in (_START, _END, _LABEL)
+        ]
+    elif isinstance(one, list):
+        parts = one
+    if len(parts) == 3 and isinstance(parts[2], str):
+        start, end, label = parts
+        # JSON has no whole numbers of its own: true would pass for 1.
+        if type(start) is int and type(end) is int and label:
+            return Span(start, end, label)
+    raise InputError(
+        f"{one!r} is no span.", fix='Write [start, end, "label"], characters counted from 0.'
+    )
+
+
+def _is_name(value: Any) -> bool:
+    return (isinstance(value, str) and bool(value.strip())) or type(value) is int
