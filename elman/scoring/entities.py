@@ -133,6 +133,20 @@ def by_label(units: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(["truth", "label"], ascending=[False, True], ignore_index=True)
 
 
+def token_accuracy(found: Sequence[Sequence[str]], truth: Sequence[Sequence[str]]) -> float:
+    """The share of tokens, or steps, that were given their label.
+
+    >>> token_accuracy([["a", "b"], ["a"]], [["a", "a"], ["a"]])
+    0.6666666666666666
+    """
+    pairs = [
+        one == other
+        for a, b in zip(found, truth, strict=True)
+        for one, other in zip(a, b, strict=True)
+    ]
+    return float(np.mean(pairs)) if pairs else 0.0
+
+
 def segment_units(
     truth: Sequence[Sequence[str]],
     found: Sequence[Sequence[str]],
