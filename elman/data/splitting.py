@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from elman.data.kinds import Kind
+from elman.data.kinds import Kind, Sound
 from elman.data.table import Table
 from elman.errors import InputError, nearest
 
@@ -261,6 +261,8 @@ def _key(value: Any) -> Hashable:
         return " ".join(value.casefold().split())
     if isinstance(value, np.ndarray):
         return (value.shape, value.tobytes())
+    if isinstance(value, Sound):
+        return _key(value.samples)
     if isinstance(value, list):
         return tuple(_key(v) for v in value)
     return value if isinstance(value, Hashable) else repr(value)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elman.data import files, read
+from elman.data import duplicates, files, read
 from elman.data.formats import sound as recordings
 from elman.data.kinds import Sound
 from elman.data.table import Origin, build
@@ -323,6 +323,13 @@ def test_a_frame_of_recordings_is_of_their_kind() -> None:
     assert repr(one) == "Sound(1.000 s at 2 Hz)"
     with pytest.raises(InputError, match="column 'b': 'x' is not a recording"):
         table.column("b", "sound")
+
+
+def test_a_recording_in_two_parts_is_found(tmp_path: Path) -> None:
+    first, second = put(tmp_path / "a.wav", WHOLE), put(tmp_path / "b.flac", WHOLE)
+    other = put(tmp_path / "c.wav", WHOLE[::-1])
+    train, test = recordings.read([first]), recordings.read([second, other])
+    assert duplicates({"train": train, "test": test}, ["sound"]).counts == {("train", "test"): 1}
 
 
 def test_spoken_digits(data_dir: Path) -> None:
