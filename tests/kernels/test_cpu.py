@@ -369,8 +369,8 @@ WIDE = {
     "by units": ("lstm", (30, 520)),
     "several matrices": ("gru_cho", (600, 520)),
 }
-"""Cells and sizes with more than 504 rows of a gradient: more strips than a sum over rows packs at a
-time, whether threads share out its rows or its columns."""
+"""Cells and sizes with more than 504 rows of a gradient: more strips than a sum over rows packs at
+once, whether threads share out its rows or its columns."""
 
 
 @pytest.mark.usefixtures("threads")
