@@ -152,6 +152,26 @@ class ModalitySettings(BaseModel):
         return self
 
 
+class Stepwise:
+    """The part of a codec whose pieces of a stream are whole steps: nothing waits."""
+
+    def begin(self) -> tuple[Tensor, ...]:
+        """Return nothing: no part of a step waits for the next piece."""
+        return ()
+
+    def take(self, value: Any, waiting: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the steps of a piece; nothing waits."""
+        return self.step(value), waiting
+
+    def step(self, value: Any) -> Tensor:
+        """Return a piece of a stream as steps; see `Codec.step`."""
+        raise NotImplementedError
+
+    def raw(self, data: Any) -> list[Any] | None:
+        """Return None: there is no other form in memory than a table."""
+        return None
+
+
 class Codec(Protocol):
     """A modality fitted on the training part; see the module."""
 
@@ -197,6 +217,15 @@ class Codec(Protocol):
         Raises:
             InputError: the value is empty or of another kind.
         """
+
+    def begin(self) -> tuple[Tensor, ...]:
+        """Return what waits for the next piece of a stream before the first has come."""
+
+    def take(self, value: Any, waiting: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the steps that a piece of a stream completes, as `step`, and what waits then."""
+
+    def raw(self, data: Any) -> list[Any] | None:
+        """Return cells from arrays in memory, or None where `data` are no arrays."""
 
     def cut(self, cell: Any) -> list[Any]:
         """Return a cell as the pieces in which a stream would bring it, in their order."""

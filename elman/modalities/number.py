@@ -43,6 +43,10 @@ class NumberCodec(StepsCodec):
         """Return the numbers in their own units, `(C,)`."""
         return super().decode(array)[0]
 
+    def raw(self, data: Any) -> list[Any] | None:
+        """Return vectors from arrays: one `(C,)`, or rows `(n, C)`."""
+        return list(np.atleast_2d(data)) if isinstance(data, np.ndarray) else None
+
     def cut(self, cell: Any) -> list[Any]:
         """Return the numbers, which are one piece."""
         return [cell]

@@ -20,6 +20,7 @@ from elman.modalities.base import (
     ModalitySettings,
     Padded,
     Shown,
+    Stepwise,
 )
 from elman.nn.conv import ConvFront1d
 from elman.nn.dropout import locked
@@ -41,7 +42,7 @@ class StepsSettings(ModalitySettings):
     )
 
 
-class StepsCodec:
+class StepsCodec(Stepwise):
     """Numbers `(T, C)`, scaled channel by channel; the base of every codec of numbers.
 
     Args:
@@ -130,6 +131,14 @@ class StepsCodec:
             )
         scaled = self.scaler.transform(numbers).astype(np.float32)
         return torch.from_numpy(scaled).view(1, 1, -1)
+
+    def raw(self, data: Any) -> list[Any] | None:
+        """Return sequences from arrays: one `(T,)` or `(T, C)`, or a list of them."""
+        if isinstance(data, np.ndarray):
+            data = [data]
+        if not (isinstance(data, list) and data and all(isinstance(x, np.ndarray) for x in data)):
+            return None
+        return [x[:, None] if x.ndim == 1 else x for x in data]
 
     def cut(self, cell: Any) -> list[Any]:
         """Return the steps of a cell, which are the pieces of a stream."""

@@ -23,6 +23,7 @@ from elman.modalities.base import (
     Padded,
     Place,
     Shown,
+    Stepwise,
 )
 from elman.modalities.steps import front
 from elman.nn.dropout import locked
@@ -60,7 +61,7 @@ class TextSettings(VocabularySettings, ModalitySettings):
     )
 
 
-class TextCodec:
+class TextCodec(Stepwise):
     """Texts as symbols of a vocabulary."""
 
     modality: ClassVar[str] = "text"

@@ -20,9 +20,9 @@ class Model:
     def __init__(self, task: Task, module: nn.Module, path: Path) -> None:
         self.task, self.module, self.path = task, module, path
 
-    def predict(self, data: Any) -> pd.DataFrame:
+    def predict(self, data: Any, **how: Any) -> pd.DataFrame:
         """Predictions on new data (a path, paths or a DataFrame), a row each."""
-        return self.task.predict(self.module, data)
+        return self.task.predict(self.module, data, **how)
 
     def generate(self, prompt: str = "", **options: Any) -> list[str]:
         """New sequences that begin with `prompt`; options as in `elman generate`.

@@ -157,7 +157,7 @@ class Task(Protocol):
         """Score each baseline, fitted on the training part, on the same units."""
         ...
 
-    def predict(self, model: nn.Module, data: Any) -> pd.DataFrame:
+    def predict(self, model: nn.Module, data: Any, **how: Any) -> pd.DataFrame:
         """Predictions on new data, a row each."""
         ...
 

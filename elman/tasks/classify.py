@@ -22,7 +22,13 @@ from elman.errors import InputError
 from elman.scoring import Evaluation, confusion
 from elman.tasks.answers import Labels
 from elman.tasks.base import Section
-from elman.tasks.examples import FromExamples, ManyToOneSettings, counted, many_to_one
+from elman.tasks.examples import (
+    FromExamples,
+    ManyToOneSettings,
+    counted,
+    many_to_one,
+    pictures,
+)
 from elman.tasks.reading import Examples, Layout
 
 if TYPE_CHECKING:
@@ -192,7 +198,9 @@ class Classify(FromExamples):
         if len(mistakes):
             text = "The wrong answers that the model was surest of: often the label is at fault."
             shown.append(Section("Worst mistakes", text, mistakes))
-        return shown
+        said = evaluation.predictions
+        pairs = zip(said["truth"], said["prediction"], strict=True)
+        return shown + pictures(self, [a if a == b else f"{a}, said {b}" for a, b in pairs])
 
     def said(self, output: Tensor) -> dict[str, float]:
         """Return the probability of each class."""

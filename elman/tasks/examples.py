@@ -25,7 +25,7 @@ from elman.nn import Aligned, Ensemble, ManyToOne
 from elman.scoring import Evaluation
 from elman.tasks import reading
 from elman.tasks.answers import Answer
-from elman.tasks.base import Sample, device_of
+from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.reading import Examples, Layout
 from elman.tasks.settings import TaskSettings, joined, other_default, recorded
 from elman.tasks.streaming import CodecStream
@@ -45,6 +45,8 @@ _STEPS = 2500
 """Updates that a run without a bound of its own aims at."""
 _DEPENDENCE_OF = 1000
 """Examples in which the doctor looks for what the answer depends on."""
+_DRAWN = 6
+"""Test sequences that a report draws."""
 _AT_ONCE = 256
 """Sequences whose outputs are computed at once."""
 
@@ -353,9 +355,20 @@ class FromExamples:
         """Yield the name of each baseline and its outputs for `found`."""
         raise NotImplementedError
 
-    def predict(self, model: nn.Module, data: Any) -> pd.DataFrame:
-        """Return predictions on new data, a row each."""
-        found = self._read(data, answers=False)
+    def predict(self, model: nn.Module, data: Any, **how: Any) -> pd.DataFrame:
+        """Return predictions on new data, a row each.
+
+        Args:
+            model: the trained model.
+            data: a path, paths, a DataFrame, or arrays in memory where the modality has them.
+            how: what the modality must know of arrays, such as the `rate` of samples.
+        """
+        cells = self.codec.raw(data, **how)
+        if cells is None:
+            found = self._read(data, answers=False)
+        else:
+            found = Examples(cells, None, lambda number: (None, number + 1))
+            _check_cells(self.codec, found)
         return self._table(found, self.outputs(model, self._encode(found.inputs)))
 
     def columns(self, found: Examples, outputs: Any) -> dict[str, Any]:
@@ -602,6 +615,27 @@ def aligned(codec: Codec, settings: Any, outputs: int) -> Aligned:
     )
     head = nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(recurrent.output_size, outputs))
     return Aligned(recurrent, head, embedding=embedding)
+
+
+def pictures(task: FromExamples, titles: Sequence[str]) -> list[Section]:
+    """Return a section with some test sequences drawn, where the modality can draw them."""
+    arrays = task._inputs("test") if "test" in task._parts else []
+    if not arrays or len(titles) != len(arrays):
+        return []
+    places = np.unique(np.linspace(0, len(arrays) - 1, _DRAWN).astype(int)).tolist()
+    drawn = [(titles[k], task.codec.show(arrays[k]).picture) for k in places]
+    if any(picture is None for _, picture in drawn):
+        return []
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 3.2))
+    panels = np.atleast_1d(figure.subplots(2, -(-len(drawn) // 2), squeeze=False)).ravel()
+    for panel in panels:
+        panel.set_axis_off()
+    for panel, (title, picture) in zip(panels, drawn, strict=False):
+        panel.imshow(picture, aspect="auto", cmap="magma", interpolation="nearest")
+        panel.set_title(title, fontsize=8)
+    return [Section("Test examples", f"As the model reads them: {task.codec.unit}.", figure=figure)]
 
 
 def spread(values: Any) -> str:

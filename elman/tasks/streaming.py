@@ -15,47 +15,81 @@ from elman.modalities.base import Codec
 
 
 class CodecStream:
-    """A model fed one step at a time; its memory can be saved, moved and put back.
+    """A model fed piece by piece; its memory can be saved, moved and put back.
 
     Args:
         codec: turns what comes into steps.
         model: has a method `stream`.
         said: turns one output `(1, O)` into what the user is given.
+        each: give a list with the answer of each step that a piece completes, not only the last.
     """
 
-    def __init__(self, codec: Codec, model: nn.Module, said: Callable[[Tensor], Any]) -> None:
-        self._codec, self._said = codec, said
+    def __init__(
+        self,
+        codec: Codec,
+        model: nn.Module,
+        said: Callable[[Tensor], Any],
+        *,
+        each: bool = False,
+    ) -> None:
+        self._codec, self._said, self._each = codec, said, each
         streams: Any = model
         self._stream = streams.stream()
+        self._waiting = codec.begin()
+        self._last: Tensor | None = None
 
     @torch.inference_mode()
     def step(self, value: Any) -> Any:
-        """Feed one input and return the output after it.
+        """Feed one piece and return the answer after it.
 
         Args:
-            value: one step of the sequence as the modality has it: a piece of text (one word or
-                character, or more), the numbers of a series' channels, the row of a picture.
+            value: a piece of the sequence as the modality has it: of a text one word or character
+                or more, the numbers of a series' channels, the row of a picture, samples of a
+                recording.
+
+        Returns:
+            The answer after the last step that the piece completes; the one before where it
+            completes none, or None where there has been none.
 
         Raises:
             InputError: the value is empty or of another kind.
         """
-        steps = self._codec.step(value)
+        steps, waiting = self._codec.take(value, self._waiting)
+        outputs = None
         if steps.shape[1] == 1:
-            return self._said(self._stream.step(steps[:, 0]))
-        return self._said(self._stream.chunk(steps)[:, -1])
+            outputs = self._stream.step(steps[:, 0])[None]
+        elif steps.shape[1] > 1:
+            outputs = self._stream.chunk(steps).transpose(0, 1)
+        self._waiting = waiting
+        if outputs is not None:
+            self._last = outputs[-1]
+        if self._each:
+            return [] if outputs is None else [self._said(output) for output in outputs]
+        return None if self._last is None else self._said(self._last)
 
     @property
     def state(self) -> Any:
-        """The memory: nested tuples of tensors. Setting None begins anew."""
-        return self._stream.state
+        """The memory: the model's state, what waits for the next piece, and the last output.
+
+        Setting None begins anew.
+        """
+        return self._stream.state, self._waiting, self._last
 
     @state.setter
     def state(self, state: Any) -> None:
-        self._stream.state = state
+        if state is None:
+            self._stream.state = None
+            self._waiting, self._last = self._codec.begin(), None
+        else:
+            self._stream.state, self._waiting, self._last = state
 
     def snapshot(self) -> bytes:
         """Return the memory as bytes (safetensors)."""
-        return packed(self._stream.snapshot())
+        tensors = dict(self._stream.snapshot())
+        tensors |= {f"waiting.{i}": tensor for i, tensor in enumerate(self._waiting)}
+        if self._last is not None:
+            tensors["last"] = self._last
+        return packed(tensors)
 
     def restore(self, snapshot: bytes) -> None:
         """Put back a memory that `snapshot` of the same model returned.
@@ -63,7 +97,14 @@ class CodecStream:
         Raises:
             InputError: the bytes are damaged or come from another model.
         """
-        self._stream.restore(unpacked(snapshot))
+        tensors = unpacked(snapshot)
+        last = tensors.pop("last", None)
+        names = [f"waiting.{i}" for i in range(len(self._waiting))]
+        if any(name not in tensors for name in names):
+            raise InputError("This snapshot is of another stream.")
+        waiting = tuple(tensors.pop(name) for name in names)
+        self._stream.restore(tensors)
+        self._waiting, self._last = waiting, last
 
 
 def packed(tensors: dict[str, Tensor]) -> bytes:
