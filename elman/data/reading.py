@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from elman.data import files
 from elman.data.files import Source
-from elman.data.formats import FORMATS
+from elman.data.formats import FORMATS, sound
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError
 
@@ -29,6 +29,10 @@ def format_of(path: Path) -> str | None:
             return name
     suffix = files.suffix(path)
     return next((name for name, known in FORMATS.items() if suffix in known.suffixes), None)
+
+
+_MANIFESTS = ("csv", "json", "parquet")
+"""Formats in which a column may hold the paths of recordings."""
 
 
 def read(
@@ -79,7 +83,10 @@ def read(
     options = {"encoding": encoding, "separator": separator, "each": each, "labels": labels}
     own = inspect.signature(reader).parameters
     options = {name: value for name, value in options.items() if name in own}
-    return reader(chosen, columns=columns, types=types, **options)
+    table = reader(chosen, columns=columns, types=types, **options)
+    if kind in _MANIFESTS and sound.path_column(table) is not None:
+        return sound.from_manifest(table)
+    return table
 
 
 def one_format(sources: list[Path], separator: str | None) -> tuple[str, list[Path]]:

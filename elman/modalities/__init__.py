@@ -13,6 +13,7 @@ MODALITIES = Registry(
     "elman.modalities",
     {
         "image": "elman.modalities.image:Image",
+        "audio": "elman.modalities.audio:Audio",
         "series": "elman.modalities.series:Series",
         "text": "elman.modalities.text:Text",
         "number": "elman.modalities.number:Number",

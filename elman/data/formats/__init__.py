@@ -60,6 +60,7 @@ FORMATS = {
     "text": Format("text", "elman.data.formats.text:read", (".txt", ".text")),
     "ts": Format(".ts", "elman.data.formats.ts:read", (".ts",)),
     "tsf": Format(".tsf", "elman.data.formats.tsf:read", (".tsf",)),
+    "sound": Format("sound", "elman.data.formats.sound:read", (".wav", ".flac", ".ogg", ".mp3")),
     "idx": Format("IDX", "elman.data.formats.idx:read", names=r"[-.]idx\d"),
 }
 """Every format that `elman.data.read` knows, by name."""
