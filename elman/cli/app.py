@@ -346,11 +346,8 @@ def cells(
 
 @app.command()
 def tasks(as_json: AsJson = False) -> None:
-    """List the tasks."""
-    from elman.tasks import TASKS
-
-    listed = {name: kind.summary for name, kind in TASKS.items()}
-    show.as_json(listed) if as_json else show.pairs(listed)
+    """List the tasks and the modalities that each can read, and which extra is missing."""
+    show.tasks(as_json)
 
 
 @app.command()

@@ -56,6 +56,40 @@ def pairs(listed: Mapping[str, str]) -> None:
         sys.stdout.write(f"{name:<{width}}  {meaning}\n")
 
 
+def tasks(in_json: bool) -> None:
+    """Print the table of tasks and modalities, and which extra is missing."""
+    from elman.modalities import MODALITIES
+    from elman.registry import absent
+    from elman.tasks import TASKS
+
+    kinds, makes = dict(TASKS.items()), dict(MODALITIES.items())
+    reads = {name: kind.modalities() for name, kind in kinds.items()}
+    missing = {name: absent(make.modules) for name, make in makes.items()}
+    if in_json:
+        # For each task the modalities that it reads, and what is missing for each.
+        as_json(
+            {
+                name: {"summary": kind.summary, "reads": {m: missing[m] for m in reads[name]}}
+                for name, kind in kinds.items()
+            }
+        )
+        return
+    first = max(map(len, kinds))
+    sys.stdout.write(" " * first + "  " + "  ".join(makes) + "\n")
+    for name in kinds:
+        marks = ["+" if other in reads[name] else "·" for other in makes]
+        cells = [mark.center(len(other)) for mark, other in zip(marks, makes, strict=True)]
+        sys.stdout.write(f"{name:<{first}}  {'  '.join(cells).rstrip()}\n")
+    sys.stdout.write("\n")
+    for listed in (kinds, makes):
+        pairs({name: kind.summary for name, kind in listed.items()})
+        sys.stdout.write("\n")
+    for name, gone in missing.items():
+        if gone:
+            extra = makes[name].extra
+            sys.stdout.write(f"{name} needs {', '.join(gone)}: pip install 'elman[{extra}]'\n")
+
+
 def results(found: dict[str, Any]) -> None:
     """Print the model beside its baselines, best first, and the verdict."""
     from rich.console import Console
@@ -95,9 +129,9 @@ def sample(model: Any) -> None:
         sys.stdout.write(f"\nA sample at temperature 0.7:\n\n{text}\n\n")
 
 
-def completion(found: Any, as_json_: bool) -> None:
+def completion(found: Any, in_json: bool) -> None:
     """Print the likeliest continuations with their probabilities."""
-    if as_json_:
+    if in_json:
         as_json(found)
         return
     for suggestion in found:
@@ -131,7 +165,7 @@ def table_writer(out: Path | None) -> Callable[[pd.DataFrame], None]:
     return write
 
 
-def cells(name: str | None, as_json_: bool) -> None:
+def cells(name: str | None, in_json: bool) -> None:
     """Print all cells with equation, paper, backends and speed, or one with its docstring."""
     from elman.cells import CELLS
     from elman.kernels.catalogue import entry
@@ -140,7 +174,7 @@ def cells(name: str | None, as_json_: bool) -> None:
         raise InputError(f"there is no cell {name!r}.", fix=nearest(name, CELLS))
     found = {key: entry(key) for key in ([name] if name else CELLS)}
     words = {key: inspect.getdoc(CELLS[key]) or "" for key in found}
-    if as_json_:
+    if in_json:
         as_json({key: asdict(one) | {"text": words[key]} for key, one in found.items()})
     elif name is not None:
         sys.stdout.write(f"{words[name]}\n\nRuns on {found[name].runs_on()}.\n")
@@ -164,7 +198,7 @@ def kernels() -> str:
     return "; ".join(found)
 
 
-def build_kernels(folder: Path | None, as_json_: bool) -> None:
+def build_kernels(folder: Path | None, in_json: bool) -> None:
     """Build the kernels of all built-in cells, for a wheel to carry."""
     from rich.console import Console
     from rich.progress import track
@@ -176,13 +210,13 @@ def build_kernels(folder: Path | None, as_json_: bool) -> None:
     console = Console(stderr=True)
     built = track(ahead.build_all(folder, wanted), "kernels", len(wanted), console=console)
     size = sum(path.stat().st_size for path in built)
-    if as_json_:
+    if in_json:
         as_json({"folder": str(folder), "kernels": len(wanted), "bytes": size})
     else:
         say(f"{len(wanted)} kernels in {folder} ({size / 1e6:.1f} MB)")
 
 
-def check(as_json_: bool) -> None:
+def check(in_json: bool) -> None:
     """Print versions, extras and backends."""
     import platform
 
@@ -205,7 +239,7 @@ def check(as_json_: bool) -> None:
         "gpu": gpu,
         "cpu": torch.backends.cpu.get_cpu_capability(),
     }
-    if as_json_:
+    if in_json:
         as_json(found | {"extras": extras, "backends": backends})
         return
     pairs({key: str(value) if value is not None else "none" for key, value in found.items()})

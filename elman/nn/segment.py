@@ -7,7 +7,7 @@ segment, which makes a long past a short sequence; the other reads it step by st
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,9 @@ class SegmentForecaster(nn.Module):
         segment: values in a segment.
         known: columns known ahead of time, `K`.
         outputs: numbers forecast for each step and channel, `O` (a point and quantiles).
-        cell, hidden_size, num_layers, options: as in `Recurrent`; `hidden_size` is even.
+        recurrent: makes the recurrence for a number of input features, batch first; a GRU of
+            `hidden_size` units if None.
+        hidden_size: numbers that stand for a segment; even.
         dropout: dropout before the output map, and between layers.
         norm: how each window is normalised, a kind of `WindowNorm`.
 
@@ -56,12 +58,10 @@ class SegmentForecaster(nn.Module):
         *,
         known: int = 0,
         outputs: int = 1,
-        cell: str = "gru",
+        recurrent: Callable[[int], Recurrent] | None = None,
         hidden_size: int = 128,
-        num_layers: int = 1,
         dropout: float = 0.0,
         norm: Norm = "last",
-        **options: Any,
     ) -> None:
         super().__init__()
         if not 1 <= segment <= lookback:
@@ -81,15 +81,7 @@ class SegmentForecaster(nn.Module):
         self.future_segments = -(-horizon // segment)
         self.norm = WindowNorm(channels, norm)
         self.embed = nn.Linear(segment * (1 + known), hidden_size)
-        self.recurrent = Recurrent(
-            cell,
-            hidden_size,
-            hidden_size,
-            num_layers=num_layers,
-            batch_first=True,
-            dropout=dropout if num_layers > 1 else 0.0,
-            **options,
-        )
+        self.recurrent = (recurrent or _gru(hidden_size))(hidden_size)
         self.place = nn.Parameter(torch.randn(self.future_segments, hidden_size // 2))
         self.channel = nn.Parameter(torch.randn(channels, hidden_size // 2))
         self.ahead = nn.Linear(segment * known, hidden_size, bias=False) if known else None
@@ -139,7 +131,7 @@ class DirectForecaster(nn.Module):
     All channels are read together. With h the last output of the recurrence and z_k the columns
     known ahead at step k:  u_k = relu(A h + B z_k + e_k),  ŷ_k = W u_k + b.
 
-    Arguments, shapes and errors as for `SegmentForecaster`, without segments.
+    Arguments, shapes and errors are those of `SegmentForecaster`, without segments.
 
     >>> model = DirectForecaster(channels=2, lookback=12, horizon=5, known=1, hidden_size=8)
     >>> model(torch.zeros(3, 12, 2), torch.zeros(3, 17, 1)).shape
@@ -154,12 +146,10 @@ class DirectForecaster(nn.Module):
         *,
         known: int = 0,
         outputs: int = 1,
-        cell: str = "lstm",
+        recurrent: Callable[[int], Recurrent] | None = None,
         hidden_size: int = 128,
-        num_layers: int = 1,
         dropout: float = 0.0,
         norm: Norm = "last",
-        **options: Any,
     ) -> None:
         super().__init__()
         self.channels, self.lookback, self.horizon, self.outputs = (
@@ -169,15 +159,7 @@ class DirectForecaster(nn.Module):
             outputs,
         )
         self.norm = WindowNorm(channels, norm)
-        self.recurrent = Recurrent(
-            cell,
-            channels + known,
-            hidden_size,
-            num_layers=num_layers,
-            batch_first=True,
-            dropout=dropout if num_layers > 1 else 0.0,
-            **options,
-        )
+        self.recurrent = (recurrent or _gru(hidden_size))(channels + known)
         self.context = nn.Linear(self.recurrent.output_size, hidden_size)
         self.place = nn.Parameter(torch.randn(horizon, hidden_size))
         self.ahead = nn.Linear(known, hidden_size, bias=False) if known else None
@@ -196,3 +178,7 @@ class DirectForecaster(nn.Module):
             u = u + self.ahead(known[:, self.lookback :])
         out = self.head(self.dropout(torch.relu(u)))
         return self.norm.inverse(out.unflatten(-1, (self.channels, self.outputs)), taken)
+
+
+def _gru(hidden_size: int) -> Callable[[int], Recurrent]:
+    return lambda size: Recurrent("gru", size, hidden_size, batch_first=True)

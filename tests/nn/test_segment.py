@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from elman.errors import InputError
+from elman.nn import Recurrent
 from elman.nn.segment import DirectForecaster, SegmentForecaster
 from elman.nn.window_norm import NORMS, WindowNorm
 
@@ -101,7 +102,15 @@ def test_what_is_known_ahead_reaches_the_forecast(kind: str) -> None:
 @pytest.mark.parametrize("cell", ["lstm", "elman", "indrnn"])
 def test_any_cell_and_several_layers(cell: str) -> None:
     torch.manual_seed(0)
-    model = SegmentForecaster(2, 12, 6, 4, cell=cell, num_layers=2, hidden_size=8, dropout=0.5)
+    model = SegmentForecaster(
+        2,
+        12,
+        6,
+        4,
+        recurrent=lambda n: Recurrent(cell, n, 8, 2, batch_first=True, dropout=0.5),
+        hidden_size=8,
+        dropout=0.5,
+    )
     model.eval()
     past = torch.randn(5, 12, 2)
     whole = model(past)

@@ -8,7 +8,7 @@ horizon at once: a point and quantiles.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -305,15 +305,10 @@ class Forecast:
         options: dict[str, Any] = {
             "known": known,
             "outputs": 1 + len(s.quantiles),
-            "cell": s.cell,
+            "recurrent": partial(s.build, batch_first=True),
             "hidden_size": s.hidden_size,
-            "num_layers": s.num_layers,
             "dropout": s.dropout,
             "norm": s.window_norm,
-            "recurrent_dropout": s.recurrent_dropout,
-            "zoneout": s.zoneout,
-            "residual": s.residual,
-            **s.cell_options,
         }
         sizes = (len(self.targets), self.lookback, self.horizon)
         if s.model == "recurrent":
