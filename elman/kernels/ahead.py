@@ -1,7 +1,7 @@
 """Kernels of the built-in cells, built before anybody needs them, for a wheel to carry.
 
-No size is written into a source, so one library serves all sizes of a cell. What does change a
-source is gone through here: options that change a step, the type of numbers, the instruction set.
+No size is written into a source, so one library serves all sizes of a cell. This module
+goes through all that changes a source: options of a step, type of numbers, instruction set.
 A number that is part of a step (a leak, a decay) is taken at its default; another value, like a
 held state, is another source and needs a compiler.
 """
@@ -27,7 +27,7 @@ from elman.kernels.plan import make_plans
 from elman.kernels.trace import trace
 
 Source = tuple[str, tuple[str, ...]]
-"""What `build.build` takes: a source and the flags of its instruction set."""
+"""The arguments of `build.build`: a source and the flags of its instruction set."""
 
 VARIED: dict[str, tuple[Any, ...]] = {
     "bias": (True, False),

@@ -1,4 +1,4 @@
-"""What aten's operations are in a step: each a rule from traced arguments to nodes.
+"""Rules that turn aten's operations in a step into nodes, one rule for each operation.
 
 A rule takes the reader (which knows what the arguments have become), the traced call and its
 arguments, and gives a node, or a list of them where the operation has several results. It keeps
@@ -18,7 +18,7 @@ from elman.kernels.recording import Operation
 
 
 class Reader(Protocol):
-    """What a rule may ask.
+    """The questions that a rule may ask.
 
     Attributes:
         graph: where nodes are made.
@@ -42,7 +42,7 @@ class Reader(Protocol):
 
 
 class Unsupported(Exception):
-    """What a rule does not take; says why."""
+    """An operation is outside the rules; the message says why."""
 
 
 Rule = Callable[..., Any]
@@ -503,7 +503,7 @@ def _norm(
 def _softmax(reader: Reader, node: Operation, a: Any, dim: Any, *_: Any) -> Node:
     _over(reader, node, dim)
     G, value = reader.graph, reader.row(a)
-    # What is subtracted cancels, in the gradient too.
+    # The subtracted maximum cancels, in the gradient too.
     top = G.pointwise("detach", G.reduce("amax", value))
     apart = G.pointwise("sub", value, top)
     e = G.pointwise("exp", apart)

@@ -3,7 +3,7 @@
 A library runs with all rights of whoever loads it, so none is loaded that another user could
 have written: the cache is a folder of our own under parents of our own or root's, each file in
 it is checked against a sum kept beside it, and a folder that fails is passed over for the next.
-What a wheel carries in `prebuilt/` needs no compiler and is asked first.
+Libraries that a wheel carries in `prebuilt/` need no compiler and are asked first.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ def build(source: str, flags: tuple[str, ...] = ()) -> Path:
 def load(source: str, flags: tuple[str, ...] = ()) -> ctypes.CDLL:
     """The library of `build`, loaded; from the second call in a process on, a dict lookup.
 
-    Where the system refuses the packaged library the cached one is taken, and where it refuses
-    that one it is built once more.
+    If the system refuses the packaged library the cached one is taken, and if it refuses that
+    one it is built once more.
 
     Raises:
         NoCompiler, InputError, BuildError: as `build`; BuildError also where the library that
@@ -166,7 +166,7 @@ def cache_folder() -> Path:
 
 
 def describe() -> str:
-    """What can be built here and where it is kept, for `elman check`; never an error."""
+    """Return what can be built here and where it is kept, for `elman check`; never an error."""
     if os.name != "posix":
         return _ELSEWHERE
     try:
@@ -341,7 +341,7 @@ def _digest(*parts: str) -> str:
 
 
 def _machine(options: tuple[str, ...]) -> str:
-    """What a library runs on; where it is built for the very processor, that one's features.
+    """Return the machine that a library runs on, with its features if built for it alone.
 
     A home shared by machines of several ages must not give one the instructions of another.
     """
@@ -359,7 +359,7 @@ def _features() -> str:
 
 
 def _sound(path: Path) -> bool:
-    """Whether an entry is whole and was written by us."""
+    """Return whether an entry is whole and was written by us."""
     library = _read(path, {os.geteuid()})
     return library is not None and _read(path.with_suffix(".sha256"), {os.geteuid()}) == _sum(
         library
@@ -467,9 +467,9 @@ def _choose_folder() -> tuple[Path, list[str]]:
 
 
 def _folders() -> Iterator[Path]:
-    told = os.environ.get("ELMAN_CACHE")
-    if told:
-        yield Path(os.path.abspath(os.path.expanduser(told)))
+    given = os.environ.get("ELMAN_CACHE")
+    if given:
+        yield Path(os.path.abspath(os.path.expanduser(given)))
     base = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(base):  # the XDG specification has a relative one ignored
         base = os.path.expanduser("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")

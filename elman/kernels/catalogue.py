@@ -1,4 +1,4 @@
-"""What is known of every cell: its equation, where it comes from, what it runs on and how fast.
+"""Facts about every cell: its equation, its source, its backends and its class of speed.
 
 Nothing here is written down a second time: words come from the cells' docstrings, the rest from
 the plan that a cell's kernel is made from and from what torch's kernels refuse.
@@ -50,10 +50,10 @@ class Entry:
 
     def runs_on(self) -> str:
         """Backends and speed in words."""
-        told = list(self.backends)
+        words = list(self.backends)
         if self.leaves_torch:
-            told[told.index("torch")] += f" (not with {', '.join(self.leaves_torch)})"
-        return f"{', '.join(told)}; {self.speed}"
+            words[words.index("torch")] += f" (not with {', '.join(self.leaves_torch)})"
+        return f"{', '.join(words)}; {self.speed}"
 
 
 def entry(name: str) -> Entry:

@@ -1,9 +1,9 @@
 """The compiled backend: a cell's own kernel over whole sequences, forward and backward.
 
-What a cell computes is in its plans; here tensors are laid out for them. Rows are sorted by
-length and steps put end to end, so that time follows the sum of the lengths; reverse order and
-padding are matters of where a step's rows lie. Gradients of matrices and of the input are large
-products after the loop.
+A cell's plans say what is computed; this module puts tensors in the order that they want. Rows are
+sorted by length and steps put end to end, so that time follows the sum of the lengths; reverse
+order and padding are matters of where a step's rows lie. Gradients of matrices and of the input are
+large products after the loop.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from elman.kernels.launch import Job, call, frame_of
 from elman.kernels.memory import Lease, fresh_rows
 from elman.kernels.plan import Kind
 from elman.kernels.program import Program, Weights, lent, tensors_of
-from elman.kernels.rows import layout_of
+from elman.kernels.rows import placement_of
 from elman.kernels.sequence import Call, Result
 from elman.kernels.witness import present
 
@@ -78,18 +78,18 @@ def _in_halves(
 def _run(
     cell: Cell, call: Call, program: Program, prepared: Sequence[Tensor], keep_every: int | None
 ) -> Result:
-    layout = layout_of(call)
+    placement = placement_of(call)
     x = call.x.reshape(-1, call.x.shape[2]).contiguous()
-    states, fresh = layout.sorted(call.state), layout.sorted(_fresh(cell, call))
+    states, fresh = placement.sorted(call.state), placement.sorted(_fresh(cell, call))
     masks = [
-        layout.gathered(h.reshape(-1, h.shape[2]).to(x.dtype)).contiguous()
+        placement.gathered(h.reshape(-1, h.shape[2]).to(x.dtype)).contiguous()
         if isinstance(h, Tensor)
         else None
         for h in call.hold or ()
     ]
     n = len(states)
     kept = call.return_states
-    job = Job(program, layout, kept, n, bool(fresh), call.at_rest, masks, present())
+    job = Job(program, placement, kept, n, bool(fresh), call.at_rest, masks, present())
     given = (x, *states, *fresh, *prepared)
     if torch.is_grad_enabled() and any(t.requires_grad for t in given):
         keep_every = _kept_every(job, x, keep_every)
@@ -98,10 +98,10 @@ def _run(
         else:
             results = _Recomputed.apply(job, keep_every, *given)  # type: ignore[no-untyped-call]
     else:
-        results = _scattered(job, _forward(job, "infer", layout.gathered(x), *given[1:])[0])
+        results = _scattered(job, _forward(job, "infer", placement.gathered(x), *given[1:])[0])
     steps, batch = call.x.shape[:2]
     output = results[0].view(steps, batch, -1)
-    final = layout.unsorted(results[1 : 1 + n])
+    final = placement.unsorted(results[1 : 1 + n])
     history = None
     if call.return_states:
         kept = iter(results[1 + n :])
@@ -115,14 +115,14 @@ def _run(
 def _scattered(job: Job, results: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Results with a row for every position, padding too."""
     y, *rest = results
-    n, spread = job.states, job.layout.scattered
+    n, spread = job.states, job.placement.scattered
     return spread(y), *rest[:n], *map(spread, rest[n:])
 
 
 def _gathered(job: Job, grads: Sequence[Tensor | None]) -> list[Tensor | None]:
     """The other way round, of what may be there."""
     y, *rest = grads
-    n, rows = job.states, job.layout.gathered
+    n, rows = job.states, job.placement.gathered
     return [
         None if y is None else rows(y),
         *rest[:n],
@@ -145,16 +145,16 @@ def _fresh(cell: Cell, call: Call) -> tuple[Tensor, ...]:
 
 def _kept_every(job: Job, x: Tensor, asked: int | None) -> int | None:
     """Return the steps between kept states, or None where every step is kept."""
-    steps = job.layout.taken
+    steps = job.placement.taken
     if job.return_states:
         return None
     if asked is None:
         kept, state = job.program.plans.kept_widths
         asked_for = settings.training_memory
         allowed = _quarter_of_memory() if asked_for is None else asked_for
-        if job.layout.rows * kept * x.element_size() <= allowed:
+        if job.placement.rows * kept * x.element_size() <= allowed:
             return None
-        # What is least together: the kept states, and all of the steps between two.
+        # The kept states and all values of the steps between two take the least memory together.
         asked = max(1, math.isqrt(steps * max(state, 1) // max(kept, 1)))
     return asked if asked < steps else None
 
@@ -172,7 +172,7 @@ def _forward(
 ) -> tuple[tuple[Tensor, ...], Arrays, dict[str, Lease]]:
     """Outputs `(y, final..., histories...)`, every array, and the leases of those that are lent."""
     x, states, fresh, prepared = job.parts(given)
-    plans, rows = job.program.plans, job.layout.rows
+    plans, rows = job.program.plans, job.placement.rows
     if y is None:
         y = fresh_rows(rows, plans.traced.output.width or 1, x)
     arrays: Arrays = {"x": x, "y": y}
@@ -209,9 +209,9 @@ class _Sequence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, job: Job, *given: Tensor) -> tuple[Tensor, ...]:
         x, *rest = given
-        results, arrays, leases = _forward(job, "train", job.layout.gathered(x), *rest)
+        results, arrays, leases = _forward(job, "train", job.placement.gathered(x), *rest)
         found = _scattered(job, results)
-        # What is lent is nobody else's and needs no watching over; leases say how long it lasts.
+        # Leased memory belongs to nobody else and needs no watching: a lease keeps it alive.
         ctx.job, ctx.leases = job, leases
         ctx.lent = {name: arrays.pop(name) for name in leases}
         if found[0] is not results[0]:  # rows in another order are nobody else's either
@@ -232,10 +232,10 @@ class _Sequence(torch.autograd.Function):
         if torch.is_grad_enabled():
             # create_graph=True: a kernel has no second derivative, the same step in torch has.
             return (None, *_replayed(job, arrays, prepared, grads))
-        arrays["x"] = job.layout.gathered(arrays["x"])
+        arrays["x"] = job.placement.gathered(arrays["x"])
         needed = ctx.needs_input_grad[1:]
         gx, *rest = gradients(job, arrays, prepared, _gathered(job, grads), needed)
-        return (None, None if gx is None else job.layout.scattered(gx), *rest)
+        return (None, None if gx is None else job.placement.scattered(gx), *rest)
 
 
 class _Recomputed(torch.autograd.Function):
@@ -244,10 +244,10 @@ class _Recomputed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, job: Job, keep_every: int, *given: Tensor) -> tuple[Tensor, ...]:
         x, states, fresh, prepared = job.parts(given)
-        x = job.layout.gathered(x)
-        steps = job.layout.taken
+        x = job.placement.gathered(x)
+        steps = job.placement.taken
         ctx.job, ctx.bounds = job, [*range(0, steps, keep_every), steps]
-        y = fresh_rows(job.layout.rows, job.program.plans.traced.output.width or 1, x)
+        y = fresh_rows(job.placement.rows, job.program.plans.traced.output.width or 1, x)
         kept = []
         for begin, end in pairwise(ctx.bounds):
             part, rows = job.part(begin, end)
@@ -274,7 +274,7 @@ class _Recomputed(torch.autograd.Function):
             return (None, None, *_replayed(job, arrays, prepared, grads))
         needed = ctx.needs_input_grad[2:]
         gy, *later = _gathered(job, grads)
-        x = job.layout.gathered(x)
+        x = job.placement.gathered(x)
         gx = torch.empty_like(x) if needed[0] else None
         total: list[Tensor | None] = []
         for k in reversed(range(len(ctx.bounds) - 1)):
@@ -288,7 +288,7 @@ class _Recomputed(torch.autograd.Function):
                 gx[rows] = found[0]
             later, rest = found[1 : 1 + n], found[1 + n :]
             total = rest if not total else [_plus(a, b) for a, b in zip(total, rest, strict=True)]
-        gx = None if gx is None else job.layout.scattered(gx)
+        gx = None if gx is None else job.placement.scattered(gx)
         return (None, None, gx, *later, *total)
 
 
@@ -306,19 +306,19 @@ def _replayed(
         SlowPathWarning,
         stacklevel=3,
     )
-    layout, n = job.layout, job.states
+    placement, n = job.placement, job.states
     old = [arrays[f"state{i}"] for i in range(n)]
     fresh = [arrays[f"fresh{i}"] for i in range(n)] if job.resets else []
     given = [arrays["x"], *old, *fresh, *prepared]
-    x, grads = layout.gathered(arrays["x"]), _gathered(job, grads)
+    x, grads = placement.gathered(arrays["x"]), _gathered(job, grads)
     outputs: list[Tensor] = []
     history: list[list[Tensor]] = [[] for _ in range(n)]
     state = list(old)
-    for at, count in zip(layout.first.tolist(), layout.count.tolist(), strict=True):
+    for at, count in zip(placement.first.tolist(), placement.count.tolist(), strict=True):
         rows = slice(at, at + count)
         now = [s[:count] for s in state]
-        if layout.reset is not None:
-            begins = layout.reset[rows].bool()[:, None]
+        if placement.reset is not None:
+            begins = placement.reset[rows].bool()[:, None]
             now = [torch.where(begins, f[:count], s) for f, s in zip(fresh, now, strict=True)]
         masks = [m[rows] for m in job.masks if m is not None]
         y, *new = job.program.plans.traced.step(prepared, x[rows], now, masks)
@@ -329,7 +329,7 @@ def _replayed(
     where = torch.cat(
         [
             torch.arange(a, a + c)
-            for a, c in zip(layout.first.tolist(), layout.count.tolist(), strict=True)
+            for a, c in zip(placement.first.tolist(), placement.count.tolist(), strict=True)
         ]
     ).argsort()
     results = [torch.cat(outputs)[where], *state]

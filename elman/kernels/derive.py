@@ -1,7 +1,7 @@
 """The backward pass of one step, from its graph: reverse-mode differentiation on nodes.
 
-The rules are those of autograd, kinks and ties included. What belongs to a whole sequence is
-left for later and only listed: the gradient of a matrix is one large product after the loop
+The rules are those of autograd, kinks and ties included. Work on a whole sequence is left
+for later and only listed: the gradient of a matrix is one large product after the loop
 over time, that of a bias or gain a sum over all rows.
 """
 
@@ -18,7 +18,7 @@ from elman.kernels.graph import Graph, Matrix, Node, ordered
 
 @dataclass
 class Gradients:
-    """What comes out of the backward pass of one step.
+    """The results of the backward pass of one step.
 
     Attributes:
         states: gradient of each old state; None where it is zero.
@@ -232,4 +232,4 @@ _THROUGH: dict[str, Rule] = {
     "number_of": lambda G, y, g: (G.vector_of(g, 1),),
     "spread": lambda G, y, g: (G.reduce("sum", g),),
 }
-"""Operation → gradients of its arguments. What is not here has none: comparisons, steps, detach."""
+"""Operation → gradients of its arguments. Comparisons, steps and detach have none."""

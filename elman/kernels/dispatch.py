@@ -1,4 +1,4 @@
-"""Which backend runs a call, and why: decided in one place, never silently.
+"""The choice of the backend that runs a call, and its reason: made in one place, never silently.
 
 A backend is a module that says why it cannot serve a call, or runs it. They are asked in order,
 fastest first; the reference refuses nothing. Whenever it is taken although nobody asked for it,
@@ -215,7 +215,7 @@ def _in_kernel_dtype(cell: Cell, call: Call) -> Call:
 
 
 def _lowered(result: Result) -> Result:
-    """What came out in autocast's dtype, as torch.nn.LSTM gives it."""
+    """Return a result in autocast's dtype, as torch.nn.LSTM gives it."""
     dtype = torch.get_autocast_dtype(result.output.device.type)
     states = None if result.states is None else tuple(s.to(dtype) for s in result.states)
     return Result(result.output.to(dtype), tuple(s.to(dtype) for s in result.state), states)
@@ -246,7 +246,7 @@ _ASKED = "asked for"
 
 
 def _callers_level() -> int:
-    """How far up the stack the code lies that is neither Elman's nor torch's."""
+    """Return how many frames up the stack the nearest code outside Elman and torch lies."""
     level, frame = 1, sys._getframe(2)
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in (
         "elman",
@@ -270,8 +270,8 @@ def _compiled(cell: Cell, program: Program, wanted: str | None) -> Choice:
 
 
 def _better_in_halves(cell: Cell, call: Call) -> bool:
-    """Whether autocast asks for what torch has and we have not: training an LSTM of whole
-    sequences in bfloat16, on a processor that multiplies in it."""
+    """Return whether autocast asks for training an LSTM of whole sequences in bfloat16, on a
+    processor that multiplies in it: torch has a kernel for that, Elman has none."""
     return (
         torch.is_autocast_enabled(call.x.device.type)
         and call.x.device.type == "cpu"

@@ -51,7 +51,7 @@ TARGETS = {
 
 
 def prelude(target: Target, double: bool) -> str:
-    """What every source begins with: the type of numbers and the size of a register."""
+    """Return the beginning of every source: the type of numbers and the size of a register."""
     size = 8 if double else 4
     return (
         f"typedef {'double' if double else 'float'} T;\n"
@@ -188,7 +188,7 @@ class _Function:
         self._say(f"MAYBE T *const *const vectors = a->table + {vectors};")
         self._say("T *room = a->scratch + (a->by_units ? 0 : me * a->room);")
         for name, size in self.plan.scratch.items():
-            # What the input alone makes may lie elsewhere, and is looked for in each step.
+            # Products of the input alone may lie elsewhere; each step looks for them.
             kind, own = ("long", "own_") if name in self._from_input() else ("const long", "")
             self._say(f"{kind} ld_{name} = spread({size});")
             rows = "" if name in self.plan.of_a_row else "rows * "
@@ -342,7 +342,7 @@ class _Function:
             self._say(f"MAYBE T *const {name} = {name}_ + at * {width};")
 
     def _range(self, i: int) -> str:
-        """How wide a state is, and which of its units are the thread's own."""
+        """Return the width of a state, and the range of its units that is the thread's own."""
         width = self._width(i)
         return f"{width}, from_{width}, to_{width}"
 
@@ -389,7 +389,7 @@ class _Function:
             self._say(self._multiply(p, panel, init, ldi))
 
     def _second(self, p: Product) -> bool:
-        """Whether a product adds to one of the input, which may have been made before the loop."""
+        """Return whether a product adds to one of the input, maybe made before the loop."""
         of_it = [q for h in self.plan.phases for q in h.products if q.out.array == p.out.array]
         first = of_it[0].source
         return of_it[1] is p and first.array == "x" and first.offset == "0"
@@ -514,7 +514,7 @@ def _without_idle(lines: list[str]) -> list[str]:
 
 
 def _of_steps(array: str) -> bool:
-    """Whether an array was written by the forward pass, which is long ago, step by step."""
+    """Return whether an array was written by the forward pass, long ago and step by step."""
     return array == "saved" or array.startswith(("operand", "old", "new", "gy"))
 
 

@@ -1,4 +1,4 @@
-"""What ran, said aloud: the backend of a layer and why a faster one was refused."""
+"""An account of what ran: the backend of a layer and why a faster one was refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from elman.kernels.program import Program
 
 @dataclass(frozen=True)
 class Explanation:
-    """How a layer ran on one input.
+    """The account of one run of a layer on one input.
 
     Attributes:
         backend: the slowest backend that took part.
@@ -33,7 +33,7 @@ class Explanation:
 
     @property
     def plan(self) -> str:
-        """What the compiled kernels do, step by step; one part after another."""
+        """The plans of the compiled kernels, step by step; one part after another."""
         return "\n\n".join(listing(p.plans) for p in self._programs())
 
     @property

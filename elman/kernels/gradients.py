@@ -1,4 +1,4 @@
-"""What follows the loop of a backward pass: gradients of matrices, vectors and the input.
+"""The end of a backward pass, after its loop: gradients of matrices, vectors and the input.
 
 Each is one product over all rows and steps, of what a matrix multiplied and of the gradient that
 the loop left behind for it.
@@ -37,7 +37,7 @@ def gradients(
         grads: of its results, in their order.
         needed: which gradients are, of x, states, fresh states and parameters.
     """
-    plans, layout = job.program.plans, job.layout
+    plans, placement = job.program.plans, job.placement
     x, n = arrays["x"], job.states
     gy, *rest = grads
     arrays = dict(arrays)
@@ -49,14 +49,14 @@ def gradients(
         if job.return_states and i != plans.state_is_output:
             g = next(histories)
             arrays[f"ghistory{i}"] = None if g is None else g.contiguous()
-        arrays[f"gafter{i}"] = job.witness and x.new_empty(layout.rows, state.shape[1])
+        arrays[f"gafter{i}"] = job.witness and x.new_empty(placement.rows, state.shape[1])
         arrays[f"gstate{i}"] = torch.empty_like(state)
         arrays[f"gfresh{i}"] = torch.zeros_like(state) if job.resets else None
-    leases = [Lease(layout.rows * node.width, x) for node in plans.flows]
+    leases = [Lease(placement.rows * node.width, x) for node in plans.flows]
     for k, (node, lease) in enumerate(zip(plans.flows, leases, strict=True)):
-        arrays[f"flow{k}"] = lease.rows(layout.rows, node.width)
+        arrays[f"flow{k}"] = lease.rows(placement.rows, node.width)
     if plans.gradients.x is not None:
-        arrays["gx"] = fresh_rows(layout.rows, x.shape[1], x)
+        arrays["gx"] = fresh_rows(placement.rows, x.shape[1], x)
     frame = frame_of(job, "backward")
     for k, node in enumerate(plans.sums):
         arrays[f"sum{k}"] = x.new_zeros(frame.threads, max(node.width, 1))
@@ -73,13 +73,13 @@ def gradients(
 
 def _by_state(job: Job, arrays: Arrays) -> tuple[Tensor, ...]:
     """The gradient by each state after each step, as a witness has it."""
-    layout, same = job.layout, job.program.plans.state_is_output
+    placement, same = job.placement, job.program.plans.state_is_output
     found = []
     for i in range(job.states):
         rows: Tensor = arrays[f"gafter{i}"]
         if i == same:
             rows += arrays["gy"]
-        found.append(layout.scattered(rows).view(layout.steps, layout.batch, -1).clone())
+        found.append(placement.scattered(rows).view(placement.steps, placement.batch, -1).clone())
     return tuple(found)
 
 
@@ -154,9 +154,9 @@ def _of_matrix(job: Job, left: Tensor, right: Tensor, total: Tensor | None) -> T
 
 
 def _operand(job: Job, arrays: Arrays, v: Node) -> list[tuple[slice, Tensor]]:
-    """What a matrix multiplied, row by row of the sequence arrays: in pieces, without zeros."""
-    plans, layout = job.program.plans, job.layout
-    everything = slice(0, layout.rows)
+    """Return the rows that a matrix multiplied, of the sequence arrays, in pieces without zeros."""
+    plans, placement = job.program.plans, job.placement
+    everything = slice(0, placement.rows)
     if v in plans.operands:
         return [(everything, arrays[f"operand{plans.operands.index(v)}"])]
     root = v.args[0] if v.op == "slice" else v
@@ -168,8 +168,8 @@ def _operand(job: Job, arrays: Arrays, v: Node) -> list[tuple[slice, Tensor]]:
 
 
 def _pieces(job: Job, arrays: Arrays, v: Node) -> list[tuple[slice, Tensor]]:
-    plans, layout = job.program.plans, job.layout
-    everything = slice(0, layout.rows)
+    plans, placement = job.program.plans, job.placement
+    everything = slice(0, placement.rows)
     if v.op == "x":
         return [(everything, arrays["x"])]
     if v is plans.traced.output:
@@ -179,22 +179,22 @@ def _pieces(job: Job, arrays: Arrays, v: Node) -> list[tuple[slice, Tensor]]:
     assert v.op == "state", v.op
     i = v.value
     past = arrays["y"] if i == plans.state_is_output else arrays[f"history{i}"]
-    start, b = arrays[f"state{i}"], layout.batch
-    if layout.reset is None and layout.index is None:
-        n = layout.rows
+    start, b = arrays[f"state{i}"], placement.batch
+    if placement.reset is None and placement.index is None:
+        n = placement.rows
         later, first = (
-            (slice(0, n - b), slice(n - b, n)) if layout.reverse else (slice(b, n), slice(0, b))
+            (slice(0, n - b), slice(n - b, n)) if placement.reverse else (slice(b, n), slice(0, b))
         )
-        pieces = [] if n == b else [(later, past[b:] if layout.reverse else past[: n - b])]
+        pieces = [] if n == b else [(later, past[b:] if placement.reverse else past[: n - b])]
         return pieces if job.at_rest else [*pieces, (first, start)]
-    if layout.index is not None:
-        begun = int(layout.count[0]) if layout.taken else 0
-        old = torch.cat([start[:begun], past.index_select(0, layout.previous())])
-    elif layout.reverse:
+    if placement.index is not None:
+        begun = int(placement.count[0]) if placement.taken else 0
+        old = torch.cat([start[:begun], past.index_select(0, placement.previous())])
+    elif placement.reverse:
         old = torch.cat([past[b:], start])
     else:
         old = torch.cat([start, past[:-b]])
-    if layout.reset is not None:
-        rank = layout.ranks()
-        old = torch.where(layout.reset.bool()[:, None], arrays[f"fresh{i}"][rank], old)
+    if placement.reset is not None:
+        rank = placement.ranks()
+        old = torch.where(placement.reset.bool()[:, None], arrays[f"fresh{i}"][rank], old)
     return [(everything, old)]

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 UNIFORM = ("vector", "number", "const", "width")
-"""The same for every row: a parameter's vector or number, a constant, how wide a node is."""
+"""Nodes with one value for all rows: a parameter's vector or number, a constant, a node's width."""
 LEAVES = ("x", "state", "mask", "grad_output", "grad_state", *UNIFORM)
-"""What is given and not computed."""
+"""Nodes that are given and not computed."""
 REDUCTIONS = ("sum", "amax")
 
 UNARY: dict[str, Callable[[float], float]] = {
@@ -110,17 +110,17 @@ class Node:
 
     @property
     def is_pointwise(self) -> bool:
-        """Whether it is computed number by number."""
+        """Return whether the node is computed number by number."""
         return self.op in POINTWISE
 
     @property
     def is_leaf(self) -> bool:
-        """Whether it is given rather than computed."""
+        """Return whether the node is given rather than computed."""
         return self.op in LEAVES or (self.op == "slice" and self.args[0].is_leaf)
 
     @property
     def is_uniform(self) -> bool:
-        """Whether it is the same for every row."""
+        """Return whether the node has one value for all rows."""
         root = self.args[0] if self.op == "slice" else self
         return root.op in UNIFORM
 
@@ -141,12 +141,12 @@ class Graph:
         return self._node("const", (), 0, float(value))
 
     def leaf(self, op: str, index: int, width: int) -> Node:
-        """What the step is given: `x`, a `state`, a parameter's `vector`, ..."""
+        """Return a value that the step is given: `x`, a `state`, a parameter's `vector`, ..."""
         assert op in LEAVES
         return self._node(op, (), width, index)
 
     def width_of(self, node: Node) -> Node:
-        """How wide `node` is, as a number that goes with every row."""
+        """Return the width of `node`, as a number that goes with every row."""
         return self._node("width", (node,), 0)
 
     def pointwise(self, op: str, *given: Node) -> Node:
@@ -256,7 +256,7 @@ class Graph:
         return self.cat(parts)
 
     def _simpler(self, op: str, args: tuple[Node, ...]) -> Node | None:
-        """What `op` of `args` is without computing, where that changes no finite result."""
+        """Return the node that equals `op` of `args` without computing, for every finite value."""
         first = args[0]
         if op == "neg" and first.op == "neg":
             return first.args[0]
@@ -305,7 +305,7 @@ def ordered(outputs: Iterable[Node]) -> list[Node]:
 
 
 def _continues(a: Node, b: Node) -> bool:
-    """Whether `b` is the slice that follows `a` in the same vector."""
+    """Return whether `b` is the slice that follows `a` in the same vector."""
     return (
         a.op == b.op == "slice"
         and a.args[0] is b.args[0]

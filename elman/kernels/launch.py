@@ -1,4 +1,4 @@
-"""How a kernel is started: who does which share, what is packed for it, and the call itself.
+"""The start of a kernel: each thread's share, the packed matrices, and the call itself.
 
 Everything that hangs on sizes alone is worked out once for each (`Frame`): a short sequence takes
 less time than that.
@@ -19,7 +19,7 @@ from elman.kernels.graph import Matrix
 from elman.kernels.memory import scratch
 from elman.kernels.plan import Kind
 from elman.kernels.program import Program, longs, own_cache, pool, threads_at_most
-from elman.kernels.rows import Layout
+from elman.kernels.rows import Placement
 from elman.kernels.witness import Witness
 
 FEW_ROWS = 4
@@ -48,7 +48,7 @@ class Job:
 
     Attributes:
         program: its kernels.
-        layout: where rows lie.
+        placement: where rows lie.
         return_states: whether every state is wanted.
         states: how many there are.
         resets: whether some rows begin anew within.
@@ -58,7 +58,7 @@ class Job:
     """
 
     program: Program
-    layout: Layout
+    placement: Placement
     return_states: bool
     states: int
     resets: bool
@@ -74,10 +74,10 @@ class Job:
 
     def part(self, begin: int, end: int) -> tuple[Job, slice]:
         """The steps from `begin` to `end` as a run of their own, and which rows they are."""
-        layout, rows = self.layout.part(begin, end)
+        placement, rows = self.placement.part(begin, end)
         masks = [None if m is None else m[rows] for m in self.masks]
         at_rest = self.at_rest and begin == 0
-        return replace(self, layout=layout, masks=masks, at_rest=at_rest), rows
+        return replace(self, placement=placement, masks=masks, at_rest=at_rest), rows
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Early:
 
 @dataclass(frozen=True)
 class Frame:
-    """What the calls of a kernel on one layout have in common.
+    """The facts that all calls of a kernel on one placement share.
 
     Attributes:
         threads: how many there are.
@@ -115,9 +115,9 @@ class Frame:
 
 
 def frame_of(job: Job, kind: Kind) -> Frame:
-    """How a kernel of `job` is called."""
-    layout, known = job.layout, job.program.frames
-    key = (kind, layout.steps, layout.batch, layout.lengths, job.resets, threads_at_most())
+    """Return the frame of a kernel of `job`, worked out at its first call."""
+    placement, known = job.placement, job.program.frames
+    key = (kind, placement.steps, placement.batch, placement.lengths, job.resets, threads_at_most())
     found = known.get(key)
     if found is None:
         if len(known) >= _FRAMES:
@@ -127,13 +127,13 @@ def frame_of(job: Job, kind: Kind) -> Frame:
 
 
 def _frame(job: Job, kind: Kind) -> Frame:
-    program, layout = job.program, job.layout
+    program, placement = job.program, job.placement
     plan = program.plans.plans[kind]
     threads, by_units = _split(job, kind)
-    split = layout.split(1 if by_units else threads)
+    split = placement.split(1 if by_units else threads)
     early: list[Early | None] = [None] * len(plan.matrices)
-    if kind != "backward" and layout.rows >= 2 * FEW_ROWS:
-        rows = layout.batch if by_units else layout.batch / threads
+    if kind != "backward" and placement.rows >= 2 * FEW_ROWS:
+        rows = placement.batch if by_units else placement.batch / threads
         early = _early(program, kind, rows)
     values = program.plans.sizes.values
     widths = {p.matrix: values[p.width] for phase in plan.phases for p in phase.products}
@@ -147,9 +147,9 @@ def _frame(job: Job, kind: Kind) -> Frame:
 
 
 def _split(job: Job, kind: Kind) -> tuple[int, bool]:
-    """Over how many threads, and whether they share out units and not rows."""
-    threads, program, batch = threads_at_most(), job.program, job.layout.batch
-    if job.layout.rows * program.work < 20_000:
+    """Return the number of threads, and whether they share out units and not rows."""
+    threads, program, batch = threads_at_most(), job.program, job.placement.batch
+    if job.placement.rows * program.work < 20_000:
         return 1, False
     if threads > 1 and program.groups[kind] is not None and not job.resets:
         if batch <= BY_UNITS and program.read[kind] > WORTH_MEETING:
@@ -157,7 +157,7 @@ def _split(job: Job, kind: Kind) -> tuple[int, bool]:
         if batch < FEW_ROWS:
             return 1, False
         large = program.read[kind] * program.bytes_of_weight > own_cache()
-        if large and batch <= ROWS_BY_UNITS * threads and job.layout.lengths is None:
+        if large and batch <= ROWS_BY_UNITS * threads and job.placement.lengths is None:
             return threads, True
     return max(1, min(threads, batch)), False
 
@@ -188,7 +188,7 @@ def call(
     prepared: Sequence[Tensor],
 ) -> None:
     """Run one of a cell's kernels over all steps, by its frame."""
-    program, layout = job.program, job.layout
+    program, placement = job.program, job.placement
     threads = frame.threads
     packed = _packed(program, frame, kind, prepared)
     panels, early = [], []
@@ -203,17 +203,17 @@ def call(
     program.functions[kind](
         longs(18 + len(tensors)).pack(
             0,
-            layout.taken,
-            layout.batch,
+            placement.taken,
+            placement.batch,
             threads,
             frame.by_units,
             frame.room,
             settings.flush_denormal,
-            layout.first.data_ptr(),
-            layout.count.data_ptr(),
+            placement.first.data_ptr(),
+            placement.count.data_ptr(),
             ctypes.addressof(frame.split),
             ctypes.addressof(program.sizes),
-            0 if layout.reset is None else layout.reset.data_ptr(),
+            0 if placement.reset is None else placement.reset.data_ptr(),
             space.data_ptr(),
             program.product,
             *(pool() if threads > 1 else (0, 0, 0)),
@@ -237,7 +237,7 @@ def _packed(program: Program, frame: Frame, kind: Kind, prepared: Sequence[Tenso
 def _ahead(
     job: Job, early: Early, x: Tensor, packed: Tensor, prepared: Sequence[Tensor], k: int
 ) -> Tensor:
-    rows, width = job.layout.rows, early.width
+    rows, width = job.placement.rows, early.width
     bias = None
     for b in early.biases:
         bias = prepared[b] if bias is None else bias + prepared[b]

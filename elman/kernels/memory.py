@@ -1,6 +1,6 @@
 """Memory that kernels use again: a fresh page costs as much as computing what goes there.
 
-What a backward pass needs is leased and comes back by itself when nobody holds the lease. Large
+Memory for a backward pass is leased and comes back by itself when nobody holds the lease. Large
 pieces are asked for in huge pages where the system has them.
 """
 
@@ -100,7 +100,7 @@ def _given_back(numbers: int, flat: Tensor) -> None:
 
 
 def huge(tensor: Tensor) -> Tensor:
-    """The same tensor, its memory in huge pages if it is large and new."""
+    """Return the tensor given, its memory in huge pages if it is large and new."""
     size = tensor.nbytes
     if size >= LARGE and (advise := _advise()) is not None:
         start = -(-tensor.data_ptr() // _HUGE) * _HUGE

@@ -1,7 +1,7 @@
 """Running a cell as one PyTorch operator: for `torch.compile`, `torch.export` and their kin.
 
-What captures a graph cannot look into compiled kernels, and would write a plain loop out step by
-step. So it is given `torch.ops.elman.sequence`: tensors in, tensors out, and the name of a
+A capture of a graph cannot look into compiled kernels, and would write a plain loop out step by
+step. So it sees `torch.ops.elman.sequence`: tensors in, tensors out, and the name of a
 cell (`elman.cells.structure`) for the step. When the graph runs, the operator asks dispatch
 for a backend as any call does.
 
@@ -10,8 +10,8 @@ A cell's tensors come as arguments. They are put into a twin of the cell, which 
 The backward pass is an operator too. The autograd graph of the forward one waits in this process
 until then, known by the address of a tensor that goes from one to the other and whose memory
 keeps it alive. It holds none of the operator's arguments and results, which a compiler may have
-written over meanwhile, but takes those that the backward pass is given. Where it is not found
-(a tensor that was copied, gradients that nobody had announced), the forward pass runs again.
+written over meanwhile, but takes the arguments of the backward pass. If the graph is not found (a
+tensor was copied, nobody had announced the gradients), the forward pass runs again.
 """
 
 from __future__ import annotations
@@ -249,7 +249,7 @@ def _cell(name: str, tensors: Sequence[Tensor]) -> Iterator[Cell]:
 
 
 class _Arguments(NamedTuple):
-    """Those of the operator, in its order."""
+    """The arguments of the operator, in its order."""
 
     x: Tensor
     state: list[Tensor]
@@ -267,17 +267,17 @@ class _Arguments(NamedTuple):
 
     @property
     def differentiable(self) -> list[Tensor]:
-        """What may have a gradient."""
+        """Return the tensors that may have a gradient."""
         return [self.x, *self.state, *self.weights]
 
     @property
     def dtype(self) -> torch.dtype:
-        """That of the results."""
+        """Return the dtype of the results."""
         single = self.x.dtype != torch.float64
         return self.x.dtype if self.autocast is None or not single else self.autocast
 
     def replaced(self, differentiable: Sequence[Tensor]) -> _Arguments:
-        """The same with other tensors in the place of the differentiable ones."""
+        """Return the arguments with other tensors in the place of the differentiable ones."""
         x, *rest = differentiable
         n = len(self.state)
         return self._replace(x=x, state=rest[:n], weights=rest[n:])
@@ -359,7 +359,7 @@ def _spread(tensors: Sequence[Tensor | None], places: Sequence[bool]) -> list[Te
 
 
 def _results(args: _Arguments) -> list[Tensor]:
-    """What dispatch gives for the arguments."""
+    """Return the tensors that dispatch gives for the arguments."""
     from elman.kernels import dispatch  # which imports this module
 
     masks = iter(args.masks)
@@ -455,7 +455,7 @@ class _Kept(bytearray):
     def gradients(
         self, grads: Sequence[Tensor | None], own: Sequence[Tensor], needed: Sequence[bool]
     ) -> list[Tensor]:
-        """Of the needed arguments; `own` are the operator's arguments and results."""
+        """Return gradients of the needed arguments; `own`: the operator's arguments and results."""
         wanted = [b for b, need in zip(self.beginnings, needed, strict=True) if need]
         pairs = [(e, g) for e, g in zip(self.ends, grads, strict=True) if e and g is not None]
         found: Sequence[Tensor | None] = [None] * len(wanted)
@@ -624,7 +624,7 @@ def _by_argument(args: _Arguments, found: Sequence[Tensor | None]) -> tuple[Any,
 
 
 def _flags(needs: Any) -> list[bool]:
-    """What autograd says of a list of tensors; of an empty one it says no list."""
+    """Return autograd's flags for a list of tensors; for an empty one it gives no list."""
     return list(needs) if isinstance(needs, list | tuple) else []
 
 

@@ -1,4 +1,4 @@
-"""What a kernel does in each step, in which order and where values lie: plain data.
+"""Plans of kernels: the work of each step, its order, and the places of values, as plain data.
 
 A plan is a list of phases. A phase begins with products (each for all rows of a thread at once)
 and goes on row by row with levels: a level computes single numbers, then loops over vectors. A
@@ -24,7 +24,7 @@ Kind = Literal["infer", "train", "backward"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where the rows of a value lie: `array[row * stride + offset + j]`.
+    """The place of a value's rows: `array[row * stride + offset + j]`.
 
     Attributes:
         array: the name of an array.
@@ -282,7 +282,7 @@ def make_plans(traced: Traced, state_sizes: tuple[int, ...]) -> Plans:
 
 
 def _roots(gradients: Gradients) -> list[Node]:
-    """What the backward pass computes."""
+    """Return the nodes that the backward pass computes."""
     roots = [g for g in gradients.states if g is not None]
     roots += [g for _, _, g in gradients.matrices] + [g for g, _ in gradients.x_products]
     roots += [g for _, _, g in gradients.uniforms]
@@ -296,7 +296,7 @@ def _unique(nodes: Iterable[Node]) -> list[Node]:
 def _kept(forward: list[Node], roots: list[Node], there: set[Node]) -> list[Node]:
     """Forward nodes to keep: what the backward pass reads and cannot cheaply compute anew.
 
-    Results of costly functions are kept. Of what is cheap to compute, either itself is kept or
+    Results of costly functions are kept. For a value that is cheap to compute, either it is kept or
     the products it is made of, whichever are fewer numbers.
     """
     known = set(forward)
@@ -324,7 +324,7 @@ def _kept(forward: list[Node], roots: list[Node], there: set[Node]) -> list[Node
 
 
 def _sources(node: Node, there: set[Node], depth: int = 0) -> set[Node] | None:
-    """What must be kept to compute `node` anew in a few cheap steps; None if that is costly."""
+    """Return the nodes to keep so that `node` takes a few cheap steps; None if it is costly."""
     if node in there or node.is_leaf:
         return set()
     if node.op == "slice":
@@ -416,7 +416,7 @@ def _leaf_places(plans: Plans, sizes: Sizes) -> dict[Node, Place]:
 
 
 def _kept_places(plans: Plans, sizes: Sizes) -> list[tuple[Node, Place]]:
-    """Where forward values lie until the backward pass."""
+    """Return the places of forward values that wait for the backward pass."""
     found = [(node, Place(f"operand{k}", sizes.of(node))) for k, node in enumerate(plans.operands)]
     stride = sizes.number("saved", sum(max(n.width, 1) for n in plans.saved))
     at = 0
@@ -427,7 +427,7 @@ def _kept_places(plans: Plans, sizes: Sizes) -> list[tuple[Node, Place]]:
 
 
 def place_of(node: Node, places: dict[Node, Place], sizes: Sizes) -> Place:
-    """Where a node lies in memory; a slice that has no place of its own, within its whole."""
+    """Return the place of a node; that of a slice without its own is within the whole vector."""
     if node in places or node.op != "slice":
         return places[node]
     whole = places[node.args[0]]
@@ -523,10 +523,10 @@ class _Planner:
         return reads or any(p.source.array in self.scratch for p in phase.products)
 
     def _groups(self, phases: list[Phase]) -> dict[str, str] | None:
-        """How threads can share out units: if each of them reads what it has computed itself.
+        """Return the widths by which threads can share out units, or None if they cannot.
 
-        Nothing may be summed over units, and what a product gives must be read in parts of one
-        width that follow each other.
+        Nothing may be summed over units, each thread must read only results of its own, and
+        those of a product in parts of one width that follow each other.
         """
         read: dict[str, dict[tuple[int, str], None]] = {}
         whole: dict[str, int] = {}
@@ -620,14 +620,14 @@ class _Planner:
             self.places.setdefault(arg, self.stores[arg][0])
 
     def _crosses(self, node: Node, arg: Node) -> bool:
-        """Whether products lie between a value and what needs it."""
+        """Return whether products lie between a value and its use."""
         if self._is_given(arg):
             return False
         return any(self.level[arg] < b <= self._at(node) for b in self.breaks)
 
     def _made_again(self, node: Node) -> list[Node]:
-        """What must be computed again to have a value once more, if that takes one load and a few
-        operations: no more than storing it would. Nothing if it takes more."""
+        """Return the nodes to compute again for a value, if that takes one load and a few
+        operations, no more than storing it would; an empty list if it takes more."""
         found, sources, pending = [], set(), [node]
         while pending:
             part = pending.pop()
@@ -643,7 +643,7 @@ class _Planner:
         return found if len(sources) <= 1 and len(found) <= 3 else []
 
     def _idle(self, order: list[Node], summed: set[Node]) -> set[Node]:
-        """What is computed again where it is needed, and not needed where it is computed first."""
+        """Return the nodes that every user computes again, so that their first place is idle."""
         users: dict[Node, list[Node]] = {}
         for node in order:
             for arg in node.args:
@@ -681,7 +681,7 @@ class _Planner:
     def _products(self, node: Node) -> Iterator[Product]:
         place = self.places[node] = self._room("a", node)
         matrices, biases = node.value
-        # What depends on the input alone comes first: it may have been computed before the loop.
+        # Products of the input alone come first: they may have been computed before the loop.
         terms = sorted(zip(node.args, matrices, strict=True), key=lambda t: t[0].op != "x")
         for k, (source, matrix) in enumerate(terms):
             self.matrices.setdefault(matrix)

@@ -92,12 +92,12 @@ class Program:
         return 8 if self.double else 2 if self.half else 4
 
     def wide(self) -> Program:
-        """The same with matrices in float32."""
+        """Return this program with matrices in float32."""
         product = _address(self.products.product)
         return replace(self, half=False, pack=self.products.pack, product=product, frames={})
 
     def room(self, kind: Kind, rows: int) -> int:
-        """How many numbers of scratch memory a thread needs for so many rows."""
+        """Return the numbers of scratch memory that a thread needs for so many rows."""
         if (kind, rows) not in self.rooms:
             asked = getattr(self.library, f"{kind}_room")
             self.rooms[kind, rows] = asked(self.sizes, ctypes.c_long(rows))
@@ -153,7 +153,7 @@ def tensors_of(cell: Cell, program: Program, weights: Weights | None) -> list[Te
 
 
 class _Known:
-    """What is known of one cell, and whether it still is what it was.
+    """The record of one cell: its programs, and the means to notice a change of it.
 
     Attributes:
         programs: found or refused so far, by what makes them differ.
@@ -200,7 +200,7 @@ class _Known:
         self.options = tuple(options)
 
     def holds_still(self) -> bool:
-        """Whether nothing was set anew since."""
+        """Return whether nothing was set anew since."""
         if list(map(id, chain.from_iterable(self._parts))) != self._ids:
             return False
         return all(t.is_inference() or t._version == version for t, version in self._versions)
@@ -240,7 +240,7 @@ def _make(cell: Cell, holds: Holds | None, dtype: torch.dtype) -> Program | str:
         return f"no kernels are made for {platform.machine()} processors yet"
     try:
         with ThreadPoolExecutor(2) as beside:
-            # What all cells share, while this one is traced and compiled.
+            # The libraries that all cells share, while this one is traced and compiled.
             shared = [
                 beside.submit(build.load, source, target.flags)
                 for source in products_sources(target, double)
@@ -380,7 +380,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def threads_at_most() -> int:
-    """How many threads a kernel may take."""
+    """Return the number of threads that a kernel may take."""
     # After a fork the pool's threads are gone and it would wait for them for ever.
     return 1 if _forked or not pool()[0] else torch.get_num_threads()
 

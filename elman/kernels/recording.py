@@ -1,4 +1,4 @@
-"""What a function does to tensors, written down: operations of aten with their lines of source.
+"""A record of a function's operations on tensors: aten's operations with their lines of source.
 
 The function is run once, on stand-ins: tensors that tell their shape and type but no values. Behind
 each is a real tensor on which operations are carried out, so that whatever torch can do can be
@@ -26,15 +26,15 @@ aten = torch.ops.aten
 
 
 class Refused(Exception):
-    """What cannot be written down; says why and on which line."""
+    """An operation cannot be recorded; the message says why and on which line."""
 
 
 class NeedsValue(Exception):
-    """What is done depends on a value, which a stand-in does not have."""
+    """An operation depends on a value, and a stand-in has none."""
 
 
 class On(IntEnum):
-    """What a result depends on: on rows, whatever else; on parameters; on nothing given."""
+    """The inputs that a result depends on: rows (and maybe others), parameters alone, or none."""
 
     NOTHING = 0
     PARAMETERS = 1
@@ -70,7 +70,7 @@ class Operation:
 
     @property
     def name(self) -> str:
-        """What aten calls it, without its overload."""
+        """Aten's name for the operation, without its overload."""
         if isinstance(self.target, torch._ops.OpOverload):
             return self.target._overloadpacket._qualified_op_name.partition("::")[2]
         return str(self.target)
@@ -82,12 +82,12 @@ class Operation:
 
     @property
     def changes_in_place(self) -> bool:
-        """Whether it writes into an argument."""
+        """Return whether the operation writes into an argument."""
         return isinstance(self.target, torch._ops.OpOverload) and self.target._schema.is_mutable
 
     @property
     def inputs(self) -> list[Operation]:
-        """Those whose results it takes."""
+        """Return the operations whose results this one takes."""
         return _each(Operation, (self.args, self.kwargs))
 
     def again(self, known: dict[Operation, Any]) -> Any:
@@ -112,7 +112,7 @@ def needed(results: Iterable[Operation], given: Collection[Operation] = ()) -> s
 
 
 class Replay:
-    """What was recorded, done again to other tensors, differentiably.
+    """A recorded function that runs again on other tensors, differentiably.
 
     Args:
         operations: all, in order; those are done that it takes.
@@ -157,7 +157,7 @@ class StandIn(Tensor):
 
     @classmethod
     def of(cls, behind: Tensor, operation: Operation, recorder: Recorder) -> Self:
-        """What stands in for the result of an operation."""
+        """Return the stand-in for the result of an operation."""
         made = cls._make_wrapper_subclass(
             cls,
             behind.shape,
@@ -199,7 +199,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._refusal: Exception | None = None
 
     def argument(self, tensor: Tensor, depends: On) -> StandIn:
-        """What stands in for an argument, by whatever way the function comes to it."""
+        """Return the stand-in for an argument, however the function reaches it."""
         behind = tensor.detach() if tensor.is_cpu else torch.zeros_like(tensor, device="cpu")
         return self._outside(tensor, Operation("argument", depends=depends), behind)
 
@@ -243,7 +243,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if found is not NotImplemented:
             return found
         if func is aten.detach.default and not isinstance(args[0], StandIn):
-            # Which comes before a constant's values are read.
+            # Torch detaches a constant before it reads the values.
             return func(*args)
         try:
             return self._record(func, *_changed(Tensor, self._standing, (args, kwargs or {})))
@@ -299,7 +299,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return changed
 
     def _standing(self, tensor: Any) -> StandIn:
-        """What stands in for a tensor that an operation takes, or the function returns."""
+        """Return the stand-in for a tensor that an operation takes or the function returns."""
         if not isinstance(tensor, Tensor):
             raise Refused(f"an output or state is a {type(tensor).__name__} and no tensor")
         if not isinstance(tensor, StandIn):
@@ -313,7 +313,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return tensor
 
     def _outside(self, tensor: Tensor, op: Operation, behind: Tensor) -> StandIn:
-        """What stands in for a tensor that was there before, the same whenever it is used."""
+        """Return the stand-in for a tensor made before the recording: one for all its uses."""
         self.operations.append(op)
         made = self._stand_in(op, behind)
         self._known.setdefault(id(tensor), (tensor, made))
@@ -359,7 +359,7 @@ def _check(op: Operation, inputs: Sequence[StandIn]) -> None:
 
 
 def _looked_at(op: Operation, inputs: Sequence[StandIn]) -> Sequence[StandIn]:
-    """Those whose values decide what Python is given, or the shape of a result."""
+    """Return the arguments whose values decide a Python number or the shape of a result."""
     if torch.Tag.data_dependent_output in op.target.tags:
         return inputs
     if op.target is aten.index.Tensor:
@@ -372,7 +372,7 @@ def _changes(op: Operation) -> Refused:
 
 
 def _overlap(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors have memory in common."""
+    """Return whether two tensors have memory in common."""
     if a.untyped_storage().data_ptr() != b.untyped_storage().data_ptr():
         return False
     if a.dtype != b.dtype:
@@ -404,7 +404,7 @@ def _line() -> str:
 
 
 def _in_a_function() -> bool:
-    """Whether this is the forward pass of an `autograd.Function`."""
+    """Return whether the code runs in the forward pass of an `autograd.Function`."""
     apply: Any = torch.autograd.Function.apply
     return any(frame.f_code is apply.__func__.__code__ for frame in _frames())
 

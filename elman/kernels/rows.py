@@ -1,4 +1,4 @@
-"""Where the rows of each step lie in a compiled kernel's arrays.
+"""The places of each step's rows in a compiled kernel's arrays.
 
 A kernel knows no padding and no direction. Rows are sorted by length, longest first, and those of
 one step put side by side, step after step: time follows the sum of the lengths. Whole sequences
@@ -21,7 +21,7 @@ from elman.kernels.sequence import Call
 
 
 @dataclass
-class Layout:
+class Placement:
     """Sequence arrays hold rows `(step, rank)`; `first` and `count` say where and how many.
 
     Attributes:
@@ -56,7 +56,7 @@ class Layout:
         return self.first.shape[0]
 
     def gathered(self, flat: Tensor) -> Tensor:
-        """`(T * B, n)` to the rows of a sequence array."""
+        """Return the rows of a sequence array from a tensor `(T * B, n)`."""
         if self.index is None:
             return flat
         if flat.requires_grad and torch.is_grad_enabled():
@@ -66,20 +66,20 @@ class Layout:
         )
 
     def scattered(self, rows: Tensor) -> Tensor:
-        """The rows of a sequence array to `(T * B, n)`, zero beyond lengths."""
+        """Return a tensor `(T * B, n)` from the rows of a sequence array, zero beyond lengths."""
         if self.inverse is None or self.padding is None:
             return rows
         into = fresh_rows(self.steps * self.batch, rows.shape[1], rows)
         return torch.index_select(rows, 0, self.inverse, out=into).index_fill_(0, self.padding, 0)
 
     def sorted(self, state: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """A state with its rows by rank."""
+        """Return a state with its rows by rank."""
         if self.order is None:
             return tuple(s.contiguous() for s in state)
         return tuple(s.index_select(0, self.order) for s in state)
 
     def unsorted(self, state: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """A state by rank with its rows as given."""
+        """Return a state by rank with its rows in the order given."""
         if self.order is None:
             return tuple(state)
         back = torch.empty_like(self.order)
@@ -87,7 +87,7 @@ class Layout:
         return tuple(s.index_select(0, back) for s in state)
 
     def split(self, threads: int) -> Any:
-        """Where each thread's rows begin: equal shares of all steps."""
+        """Return the first row of each thread and the end: equal shares of all steps."""
         bounds = [self.batch * t // threads for t in range(threads + 1)]
         if self.lengths is not None and threads > 1:
             share, done, t = sum(self.lengths) / threads, 0, 1
@@ -99,15 +99,15 @@ class Layout:
             bounds[t:threads] = [self.batch] * (threads - t)
         return (ctypes.c_long * len(bounds))(*bounds)
 
-    def part(self, begin: int, end: int) -> tuple[Layout, slice]:
-        """The steps from `begin` to `end` as a layout of their own, and which rows they are."""
+    def part(self, begin: int, end: int) -> tuple[Placement, slice]:
+        """Return the placement of the steps from `begin` to `end`, and which rows they are."""
         first, count = self.first[begin:end], self.count[begin:end]
         low = int(first.min())
         rows = slice(low, low + int(count.sum()))
         lengths = self.lengths and tuple(
             [min(max(n - begin, 0), end - begin) for n in self.lengths]
         )
-        layout = replace(
+        placement = replace(
             self,
             steps=end - begin,
             rows=rows.stop - low,
@@ -119,7 +119,7 @@ class Layout:
             reset=None if self.reset is None else self.reset[rows],
             lengths=lengths,
         )
-        return layout, rows
+        return placement, rows
 
     def previous(self) -> Tensor:
         """For each row after those of the first step, the row of the step before."""
@@ -136,18 +136,18 @@ class Layout:
 
 
 @lru_cache(maxsize=64)
-def whole(steps: int, batch: int, reverse: bool) -> Layout:
-    """That of rows which all take all steps."""
+def whole(steps: int, batch: int, reverse: bool) -> Placement:
+    """Return the placement of rows that all take all steps."""
     first = torch.arange(steps) * batch
     if reverse:
         first = first.flip(0).contiguous()
     count = torch.full((steps,), batch)
     nothing = (None,) * 6
-    return Layout(steps, batch, steps * batch, first, count, *nothing, reverse)
+    return Placement(steps, batch, steps * batch, first, count, *nothing, reverse)
 
 
 @lru_cache(maxsize=16)
-def _ragged(steps: int, batch: int, reverse: bool, ends: tuple[int, ...]) -> Layout:
+def _ragged(steps: int, batch: int, reverse: bool, ends: tuple[int, ...]) -> Placement:
     lengths, order = torch.tensor(ends).sort(descending=True, stable=True)
     longest = int(lengths[0])
     count = (lengths[None, :] > torch.arange(longest)[:, None]).sum(1)
@@ -161,22 +161,22 @@ def _ragged(steps: int, batch: int, reverse: bool, ends: tuple[int, ...]) -> Lay
     padding = (inverse == rows).nonzero()[:, 0]
     inverse[padding] = 0
     places = (first, count, index, inverse, padding, order)
-    return Layout(steps, batch, rows, *places, None, tuple(lengths.tolist()), reverse)
+    return Placement(steps, batch, rows, *places, None, tuple(lengths.tolist()), reverse)
 
 
-def layout_of(call: Call) -> Layout:
-    """Where the rows of a call lie."""
+def placement_of(call: Call) -> Placement:
+    """Return the placement of a call's rows."""
     steps, batch = call.x.shape[:2]
     if call.lengths is None:
-        layout = whole(steps, batch, call.reverse)
+        placement = whole(steps, batch, call.reverse)
     else:
-        layout = _ragged(steps, batch, call.reverse, tuple(call.lengths.tolist()))
+        placement = _ragged(steps, batch, call.reverse, tuple(call.lengths.tolist()))
     if call.reset is None:
-        return layout
+        return placement
     valid = call.valid()
     reset = call.reset if valid is None else call.reset & valid
     if call.reverse:
         # Seen from the far end, the boundary before t + 1 comes before t.
         reset = torch.cat([reset[1:], torch.zeros_like(reset[:1])])
-    reset = layout.gathered(reset.reshape(-1, 1).to(torch.uint8))
-    return replace(layout, reset=reset.flatten())
+    reset = placement.gathered(reset.reshape(-1, 1).to(torch.uint8))
+    return replace(placement, reset=reset.flatten())

@@ -1,4 +1,4 @@
-"""What it means to run a cell over a sequence: the arguments, checked once, and the result.
+"""The meaning of running a cell over a sequence: the arguments, checked once, and the result.
 
 Every backend receives a `Call` that has passed `prepare`, so that none of them checks
 shapes again or gives an argument a meaning of its own. Time comes first here: `(T, B, ...)`.
@@ -9,9 +9,9 @@ shapes again or gives an argument a meaning of its own. Time comes first here: `
   or back: the state there is the cell's `init_state`.
 - `reverse`: each row runs from its last valid position to position 0; an output stays at
   the position whose input it belongs to.
-- `hold`: for each state None, a probability or a mask `(T, B, size)`: zoneout. Where the mask
-  is true the old value is kept; a probability p gives the expectation p old + (1 - p) new.
-  An output that is itself one of the new states follows what was held.
+- `hold`: for each state None, a probability or a mask `(T, B, size)`: zoneout. A true
+  element of the mask keeps the old value; a probability p gives the expectation
+  p old + (1 - p) new. An output that is itself one of the new states follows what was held.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ Hold = tuple[float | Tensor | None, ...]
 
 
 class SequenceError(InputError, RuntimeError):
-    """What a recurrence was called with does not fit it.
+    """An argument does not fit the recurrence that it was given to.
 
-    A RuntimeError too, so that code which catches torch's own complaints catches this one.
+    It is a RuntimeError too, so that code which catches torch's own complaints catches this one.
     """
 
 
 class Result(NamedTuple):
-    """What came out of a run.
+    """The result of a run.
 
     Attributes:
         output: `(T, B, output_size)`, zero beyond each row's length.
@@ -53,7 +53,7 @@ class Result(NamedTuple):
 
 
 class Options(TypedDict, total=False):
-    """What a run may be asked for by name; see the module for what it means."""
+    """The keyword arguments of a run; the module says what they mean."""
 
     lengths: Tensor | Sequence[int] | None
     reset: Tensor | None
@@ -74,7 +74,7 @@ class Call:
     hold: Hold | None
     return_states: bool
     at_rest: bool = False
-    """Whether the state is zero because none was given."""
+    """Return whether the state is zero because none was given."""
 
     def valid(self) -> Tensor | None:
         """`(T, B)`, true at positions within each row's length; None when all are."""

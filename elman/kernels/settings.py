@@ -1,7 +1,7 @@
-"""What users may set for all compiled kernels of this process, by assigning to it."""
+"""Settings of all compiled kernels of this process: assign to them."""
 
 flush_denormal = True
-"""Whether numbers too small for full precision count as zero inside kernels. Backward passes over
+"""If true, numbers too small for full precision count as zero inside kernels. Backward passes over
 long sequences are full of them, and each costs a hundred ordinary operations."""
 
 training_memory: int | None = None

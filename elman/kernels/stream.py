@@ -209,7 +209,7 @@ class CellStream:
             p = prepared[matrix.index]
             group = groups[k] if groups and threads > 1 else p.shape[0 if matrix.transposed else 1]
             panels.append(packing.kept(program, p, matrix.transposed, group))
-        # Of what is packed nothing else is read.
+        # A packed matrix is read in its packed form only.
         packed = {matrix.index for matrix in plan.matrices}
         vectors = [None if k in packed else _own(p) for k, p in enumerate(prepared)]
         lease = Lease(program.room("infer", batch), numbers)

@@ -133,7 +133,7 @@ def _refused_pieces(call: Call) -> str | None:
 
 @dataclass(frozen=True)
 class _Cuts:
-    """Where time is cut.
+    """The cuts of time into pieces that torch can run.
 
     Attributes:
         times: from 0 to the longest length; a piece lies between two neighbours.
@@ -244,9 +244,9 @@ def _in_pieces(cell: Cell, call: Call, cuts: _Cuts) -> tuple[Tensor, State]:
 
 
 def _turn(call: Call) -> Tensor | None:
-    """Where each position goes when rows are turned round within their lengths.
+    """Return the new position of each step when rows are turned round within their lengths.
 
-    A permutation of time for each row, its own inverse; None turns every row whole.
+    The result is a permutation of time for each row, its own inverse; None turns every row whole.
     """
     valid = call.valid()
     if valid is None or call.lengths is None:

@@ -1,9 +1,9 @@
 """From a cell to the graph of its step: `forward` is run once on tensors without values.
 
 A recorder writes down the aten operations; each is turned into nodes of `elman.kernels.graph` by a
-rule of `elman.kernels.aten`. What depends on parameters alone (a transposed weight, a gate's bound,
-the complex diagonal of an LRU) is no part of a step: it is kept as recorded, done once a call under
-autograd, and its results are what kernels know as matrices, vectors and numbers.
+rule of `elman.kernels.aten`. Values of parameters alone (a transposed weight, a gate's bound, the
+complex diagonal of an LRU) are no part of a step: their operations are kept as recorded and done
+once a call under autograd; kernels know the results as matrices, vectors and numbers.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def trace(cell: Cell, holds: Holds | None = None) -> Traced:
         Untraceable: with the reason and the line of the cell.
     """
     if "torch._dynamo" in sys.modules:
-        # Where a graph was broken it would capture what is to be recorded.
+        # After a graph break, torch.compile would capture the operations to be recorded here.
         traced: Traced = torch.compiler.disable(_trace)(cell, holds)  # type: ignore[no-untyped-call]
         return traced
     return _trace(cell, holds)
@@ -115,7 +115,8 @@ def _recorded(cell: Cell, holds: Holds) -> tuple[Recorder, tuple[str, ...], list
 
 
 def _places(module: nn.Module) -> dict[str, tuple[dict[str, Any], str]]:
-    """Where parameters lie, then buffers: of a shared module once, of a shared tensor all."""
+    """Return the places of parameters, then of buffers: a shared module counts once, a shared
+    tensor once for each of its places."""
     kinds = [
         {
             f"{prefix}.{name}" if prefix else name: (getattr(part, kind), name)
@@ -141,7 +142,7 @@ def _batch_for(cell: Cell) -> int:
 
 
 def _told(error: Exception, cell: Cell) -> str:
-    """What is said of an error."""
+    """Return the words for an error."""
     if isinstance(error, Refused):
         return str(error)
     line = _line_of_error(error, cell)
@@ -159,7 +160,7 @@ def _let_go(error: BaseException | None) -> None:
 
 
 def _line_of_error(error: BaseException, cell: Cell) -> str:
-    """Where in the cell's own file an error arose."""
+    """Return the line of the cell's own file at which an error arose."""
     file = inspect.getsourcefile(type(cell).forward)
     found, trace_ = "", error.__traceback__
     while trace_ is not None:
@@ -279,7 +280,7 @@ class _Reader:
             return self._expanded(value)
         filled = value
         while filled.target is aten.detach.default:
-            # Which is done to whatever torch makes.
+            # Torch itself detaches every constant that it makes.
             filled = filled.args[0]
         if filled.target in (aten.full.default, aten.scalar_tensor.default):
             return self.graph.const(float(filled.args[-1]))
@@ -331,7 +332,7 @@ class _Reader:
             raise Unsupported("it reaches across rows")
 
     def _preparation(self) -> Callable[[Sequence[Tensor]], tuple[Tensor, ...]]:
-        """What makes the kernel's parameters of the cell's: usually, nothing but choosing them."""
+        """Return the function from the cell's parameters to the kernel's: usually it only picks."""
         given, dtype = self.parameters, self.dtype
         wanted = [op.dtype for op in self.prepared]
         if all(op in given and op.dtype == dtype for op in self.prepared):

@@ -1,4 +1,4 @@
-"""Which of torch's transforms the code is running under.
+"""The transforms of torch that the code is running under.
 
 Fused recurrent kernels have no batching rule and no forward derivative, and what they do
 under `vmap` or `jvp` differs from one build of torch to the next: an error here, a slow
@@ -48,7 +48,7 @@ def active() -> str | None:
 
 
 def capturing(x: Tensor) -> bool:
-    """Whether a graph is being written down, or `x` has no values: under `torch.compile`,
+    """Return whether a graph is being captured, or `x` has no values: under `torch.compile`,
     `torch.export`, a fake tensor's or any other dispatch mode.
 
     >>> capturing(torch.zeros(1))
@@ -73,5 +73,5 @@ def in_force() -> str | None:
 
 @constant
 def any_active() -> bool:
-    """Whether any of torch.func's transforms is in force, `grad` included; in a graph too."""
+    """Return whether a transform of torch.func is in force, `grad` included; in a graph too."""
     return bool(torch._C._functorch.get_interpreter_stack())

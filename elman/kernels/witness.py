@@ -41,7 +41,7 @@ class Witness:
     _steps: dict[tuple[int, int], Tensor] = field(default_factory=dict, repr=False)
 
     def follow(self, step: int, output: Tensor, state: State) -> tuple[Tensor, State]:
-        """What a step of the reference loop hands on; see `handed_on`."""
+        """Return the output and state that a step of the reference hands on: see `handed_on`."""
         return handed_on(output, state, partial(self._come, step))
 
     def _come(self, step: int, i: int, gradient: Tensor) -> None:
@@ -58,7 +58,7 @@ class Witness:
 def handed_on(
     output: Tensor, state: State, told: Callable[[int, Tensor], None]
 ) -> tuple[Tensor, State]:
-    """What a step hands on, under names whose gradients are told: which state, and the gradient.
+    """Return a step's output and state as views that report the gradient of each state.
 
     Within a step a state may lead to another, as c to h in an LSTM; by those names it does not,
     and its gradient is that by a state of which the others are held.
@@ -96,7 +96,7 @@ def witnessed() -> Iterator[list[Witness]]:
 
 
 def looking() -> list[Witness] | None:
-    """Where those who look on collect what they see; None while nobody does."""
+    """Return the list that `watch` fills; None while nobody watches."""
     return _looking.get()
 
 

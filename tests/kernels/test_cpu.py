@@ -370,7 +370,7 @@ WIDE = {
     "several matrices": ("gru_cho", (600, 520)),
 }
 """Cells and sizes with more than 504 rows of a gradient: more strips than a sum over rows packs at
-once, whether threads share out its rows or its columns."""
+a time, whether threads share out its rows or its columns."""
 
 
 @pytest.mark.usefixtures("threads")

@@ -1,4 +1,4 @@
-/* What every cell's functions share: their arguments, threads, and where rows begin and end. */
+/* The parts that all cells' functions share: arguments, threads, beginnings and ends of rows. */
 #include <sched.h>
 
 #if defined(__x86_64__)
@@ -11,7 +11,7 @@
 
 INLINE long padded(long n) { return (n + V - 1) / V * V; }
 
-/* How far apart rows of scratch memory lie: at a power of two, all rows of a tile would share the
+/* The distance between rows of scratch memory: at a power of two, all rows of a tile would share the
  * same few lines of the first cache. */
 INLINE long spread(long n) { long p = padded(n); return p % 256 ? p : p + V; }
 
@@ -39,7 +39,7 @@ typedef struct {
                  * if that was done before, parameters that are vectors or numbers */
 } Args;
 
-/* Where threads that share out units wait for one another. */
+/* A place where threads that share out units wait for one another. */
 typedef struct { long team, waiting, round; } Gate;
 
 INLINE void meet(Gate *g) {
@@ -56,7 +56,7 @@ INLINE void meet(Gate *g) {
     }
 }
 
-/* Which of n units are a thread's own: from share_of(n, me, team) to share_of(n, me + 1, team),
+/* The units, of n, that are a thread's own: from share_of(n, me, team) to share_of(n, me + 1, team),
  * whole vectors. */
 INLINE long share_of(long n, long me, long team) {
     long at = (n + V - 1) / V * me / team * V;

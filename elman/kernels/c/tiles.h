@@ -1,4 +1,4 @@
-/* What products.c and sums.c share: panels, tiles and sharing out.
+/* The parts that products.c and sums.c share: panels, tiles and sharing out.
  *
  * A matrix (K, N) is packed once into panels of W vectors of columns: panel after panel, for each
  * k the W * V numbers of that row. A tile is R rows by one panel, its sums in registers; the rows
