@@ -334,7 +334,7 @@ def best_target() -> Target | None:
 @lru_cache(maxsize=1)
 def own_cache() -> int:
     """Return the bytes of a core's second cache: 1 MB where the system does not tell them."""
-    for place in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+    for place in sorted(_CACHES.glob("index*")):
         try:
             level, size = ((place / name).read_text().strip() for name in ("level", "size"))
         except OSError:
@@ -344,6 +344,7 @@ def own_cache() -> int:
     return 1 << 20
 
 
+_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _UNITS = {"K": 1 << 10, "M": 1 << 20}
 
 

@@ -16,7 +16,7 @@ from torch.nn.utils import parametrizations, parametrize
 
 from elman.cells import CELLS, LSTM, Cell, make
 from elman.errors import InputError, SlowPathWarning
-from elman.kernels import choose, record, run, use
+from elman.kernels import choose, launch, program, record, run, use
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: (name, {}) for name in CELLS},
@@ -382,6 +382,45 @@ def test_gradients_of_large_matrices_by_two_threads(which, held_to_the_reference
     x, state = drawn(cell, 9, 26)  # more rows than a sum takes at a time
     held_to_the_reference(cell, x, state)
     held_to_the_reference(cell, x, state, lengths=torch.arange(26) % 10)
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("name", ["lstm", "gru_cho"])
+@pytest.mark.parametrize("cache", [1000, 1 << 30])
+def test_matrices_beyond_a_cores_cache(name, cache, monkeypatch, held_to_the_reference):
+    """Threads share out units then, and products of the input are made before the loop."""
+    frames, frame = {}, launch._frame
+    monkeypatch.setattr(launch, "own_cache", lambda: cache)
+    monkeypatch.setattr(launch, "_frame", lambda *a: frames.setdefault(a[1], frame(*a)))
+    torch.set_num_threads(2)
+    cell = made(name, (20, 50))
+    x, state = drawn(cell, 9, 26)
+    held_to_the_reference(cell, x, state)
+    with torch.no_grad():
+        run(cell, x, state, backend="cpu")
+    large = cache == 1000
+    assert set(frames) == {"infer", "train", "backward"}
+    for kind in ("infer", "train"):
+        assert frames[kind].by_units is large
+        assert any(early for *_, early in frames[kind].panels) is large
+
+
+@pytest.mark.parametrize(
+    ("caches", "size"),
+    [
+        ({"index0": ("1", "48K"), "index2": ("2", "2048K"), "index3": ("3", "32M")}, 2 << 20),
+        ({"index0": ("1", "64K"), "index1": ("2", "12M")}, 12 << 20),
+        ({"index0": ("1", "32K"), "index2": ("2", "unknown")}, 1 << 20),
+        ({}, 1 << 20),
+    ],
+)
+def test_the_size_of_the_second_cache_is_the_systems(caches, size, monkeypatch, tmp_path):
+    for name, (level, text) in caches.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "level").write_text(f"{level}\n")
+        (tmp_path / name / "size").write_text(f"{text}\n")
+    monkeypatch.setattr(program, "_CACHES", tmp_path)
+    assert program.own_cache.__wrapped__() == size
 
 
 def test_what_is_kept_can_be_used_twice():
