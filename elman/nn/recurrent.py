@@ -193,8 +193,9 @@ class Recurrent(nn.Module):
         Raises:
             SequenceError: a shape, type or range is wrong; the message says which.
         """
-        weight = next((p for p in self.parameters() if p.is_floating_point()), x)
-        first = self.batch_first
+        cells: list[Any] = list(self.cells)
+        weight = next((p for p in cells[0].parameters() if p.is_floating_point()), x)
+        first, directions = self.batch_first, 1 + self.bidirectional
         check_input("x", x, reset, weight, input_size=self.input_size, batch_first=first)
         x = swapped(x, first)
         if lengths is not None:
@@ -205,21 +206,20 @@ class Recurrent(nn.Module):
             state = self._whole_state(state)
 
         def one_way(layer: int, direction: int) -> OneWay:
-            cell = self._cell(layer, direction)
-            weights = None
+            cell, weights = cells[layer * directions + direction], None
             if self.training and self.recurrent_dropout:
                 weights = dropped_weights(cell, self.recurrent_dropout)
             hold = zoneout(cell, self.zoneout, x, self.training)
             return OneWay(cell, direction == 1, weights, hold)
 
         found = run_layers(
-            self._dropped(x, self.input_dropout),
+            self._dropped(x, self.input_dropout) if self.input_dropout else x,
             one_way,
             num_layers=self.num_layers,
-            directions=self.directions,
+            directions=directions,
             state=state,
             between=(lambda y: self._dropped(y, self.dropout)) if self.dropout else None,
-            joins=self._joins(self.gates),
+            joins=self._joins() if self.residual or self.highway else None,
             lengths=lengths,
             reset=None if reset is None else swapped(reset, first),
             return_states=return_states,
@@ -256,7 +256,7 @@ class Recurrent(nn.Module):
             pack=tuple,
             unpack=self._whole_state,
             hold=self.zoneout,
-            joins=self._joins(copy.deepcopy(self.gates).requires_grad_(False)),
+            joins=self._joins(copied=True),
         )
 
     def _whole_state(self, state: Sequence[State | None]) -> Sequence[State | None]:
@@ -285,11 +285,12 @@ class Recurrent(nn.Module):
             return locked(x, p, self.training)
         return nn.functional.dropout(x, p, self.training)
 
-    def _joins(self, gates: nn.ModuleList) -> list[Join | None] | None:
-        """Return for each layer what joins its output and its input; None if nothing does."""
-        if not (self.residual or self.highway):
-            return None
-        made: Iterator[Join] = map(highway, gates) if self.highway else itertools.repeat(torch.add)
+    def _joins(self, copied: bool = False) -> list[Join | None]:
+        """Return for each layer how its output and its input are joined; None if they are not."""
+        made: Iterator[Join | None] = itertools.repeat(torch.add if self.residual else None)
+        if self.highway:
+            gates = copy.deepcopy(self.gates).requires_grad_(False) if copied else self.gates
+            made = map(highway, gates)
         return [next(made) if joined else None for joined in self._joined]
 
 

@@ -39,15 +39,8 @@ class OneWay(NamedTuple):
 
     def run(self, x: Tensor, state: State | None, **call: Any) -> Result:
         """Run the cell over `x` `(T, B, F)`; an output stays at the step that it belongs to."""
-        return run(
-            self.cell,
-            x,
-            state,
-            reverse=self.reverse,
-            weights=self.weights,
-            hold=self.hold,
-            **call,
-        )
+        cell, reverse, weights, hold = self
+        return run(cell, x, state, weights=weights, reverse=reverse, hold=hold, **call)
 
 
 class Stacked(NamedTuple):
