@@ -26,7 +26,6 @@ import yaml
 
 import elman
 from elman.errors import InputError
-from elman.training import checkpoint
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -211,6 +210,9 @@ def write_whole(file: Path, content: bytes) -> None:
     Raises:
         RunFailed: the disk is full or the folder cannot be written.
     """
+    # Imported here, so that a folder that is not a run is refused without importing torch.
+    from elman.training import checkpoint
+
     checkpoint.write_whole(file, lambda stream: stream.write(content))
 
 

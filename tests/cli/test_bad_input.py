@@ -317,6 +317,8 @@ finally:
         (["train", "classify", "no-such-file"], 2),
         (["train", "classify", __file__, "--valid", "no-such-file"], 2),
         (["train", "classify", __file__, "--budgt", "1m"], 2),
+        (["evaluate", "no-such-run"], 2),
+        (["predict", ".", "no-such-file"], 2),
         (["bench", "--only", "leyers"], 2),
         (["check", "folder"], 2),
     ],
