@@ -21,9 +21,9 @@ def first_use(settings: Settings, threads: int) -> Iterator[Row]:
     for _ in range(tries):
         with tempfile.TemporaryDirectory() as folder:
             for seconds in found.values():
-                told = worker.job("first_use", {"ELMAN_CACHE": folder}, on=threads)
-                seconds.append(told["seconds"])
-                backend = told["backend"]
+                result = worker.job("first_use", {"ELMAN_CACHE": folder}, on=threads)
+                seconds.append(result["seconds"])
+                backend = result["backend"]
     for what, seconds in found.items():
         spread = Spread.of(seconds)
         yield Row(
