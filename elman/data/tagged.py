@@ -53,7 +53,7 @@ def read_tagged(
 
 
 def holds_tags(path: Path) -> bool:
-    """Whether a path holds tagged sentences, as far as its name and first lines tell.
+    """Tell whether a path holds tagged sentences, as far as its name and first lines tell.
 
     True for folders of parallel files, for files with an ending that is used for CoNLL, and for
     JSON lines whose first object is a tagged sentence.

@@ -235,7 +235,7 @@ def segments(labels: Sequence[str]) -> list[Span]:
 
 @dataclass(frozen=True)
 class Legal:
-    """Which tags may follow which, as boolean arrays over a list of K tags.
+    """Return which tags may follow which, as boolean arrays over a list of K tags.
 
     Attributes:
         transitions: `(K, K)`; from the tag of the row to the tag of the column.
@@ -360,7 +360,7 @@ def _parts(tag: str, scheme: Scheme) -> Part | None:
 
 
 def _may_follow(before: str | None, after: str | None, scheme: Scheme) -> bool:
-    """Whether one tag may follow another; None stands for the ends of the sentence."""
+    """Tell whether one tag may follow another; None stands for the ends of the sentence."""
     if scheme == "plain":
         return True
     one = None if before is None else _parts(before, scheme)

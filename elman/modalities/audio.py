@@ -15,19 +15,14 @@ from elman.data import Scaler
 from elman.data.formats.sound import commonest_rate, resampled, sound
 from elman.data.kinds import Sound
 from elman.errors import InputError
-from elman.modalities.audio_features import LogMel, mfcc, spec_augment
+from elman.modalities.audio_features import LogMel, spec_augment
+from elman.modalities.audio_likeness import mel_statistics, nearest_by_cepstra
 from elman.modalities.base import Array, Distance, Features, Padded, Place, Shown
-from elman.modalities.likeness import MOST_CELLS, dtw_distances
 from elman.modalities.steps import StepsCodec, StepsSettings
 from elman.needs import Need
 
 if TYPE_CHECKING:
     from elman.data import Table
-
-COEFFICIENTS = 13
-"""Cepstral coefficients of a step for warping. The first one, the loudness, is left out."""
-_AT_ONCE = 64
-"""Training recordings that are compared at once, padded to the longest of them."""
 
 
 class AudioSettings(StepsSettings):
@@ -133,8 +128,7 @@ class AudioCodec(StepsCodec):
         """Return mean and standard deviation of each band over time."""
 
         def statistics(some: Sequence[Any]) -> NDArray[np.float64]:
-            exact = [self.frames(cell).astype(np.float64) for cell in some]
-            return np.stack([np.concatenate([one.mean(0), one.std(0)]) for one in exact])
+            return mel_statistics([self.frames(cell) for cell in some])
 
         raw = statistics(cells)
         scaler = Scaler.fit(raw)
@@ -210,31 +204,11 @@ class AudioCodec(StepsCodec):
 
     def _nearest(self, train: Sequence[Array], others: Sequence[Array]) -> NDArray[np.int64] | None:
         """Return the places of the nearest recordings; None where it would take over a minute."""
-        known, asked = self._cepstra(train), self._cepstra(others)
-        order = np.argsort([len(one) for one in known], kind="stable")
-        # Recordings of like length together: a single long one would pad all others to its own.
-        groups = [order[begin : begin + _AT_ONCE] for begin in range(0, len(order), _AT_ONCE)]
-        padded = sum(len(group) * len(known[group[-1]]) for group in groups)
-        if float(sum(map(len, asked))) * padded * (COEFFICIENTS - 1) > MOST_CELLS:
-            return None
-        distances = np.empty((len(asked), len(known)))
-        for group in groups:
-            distances[:, group] = dtw_distances(asked, [known[row] for row in group])
-        return np.asarray(distances.argmin(1), dtype=np.int64)
+        return nearest_by_cepstra(self._plain(train), self._plain(others))
 
-    def _cepstra(self, arrays: Sequence[Array]) -> list[NDArray[np.float64]]:
-        """Return coefficients 1 to 12 of each recording, `(ceil(T / 2), 12)`.
-
-        Frames are averaged in pairs first, at a quarter of the cost; an odd last one stays.
-        """
-        found = []
-        for array in arrays:
-            frames = self.scaler.inverse(np.asarray(array, np.float64))
-            begins = np.arange(0, len(frames), 2)
-            sizes = np.diff(np.append(begins, len(frames)))
-            pairs = np.add.reduceat(frames, begins) / sizes[:, None]
-            found.append(mfcc(torch.from_numpy(pairs), COEFFICIENTS).numpy()[:, 1:])
-        return found
+    def _plain(self, arrays: Sequence[Array]) -> list[NDArray[Any]]:
+        """Return frames as they were before they were scaled."""
+        return [self.scaler.inverse(np.asarray(array, np.float64)) for array in arrays]
 
 
 class Audio:

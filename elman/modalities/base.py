@@ -238,7 +238,7 @@ class Codec(Protocol):
 
 
 class Modality(Protocol):
-    """What a sequence is made of; all methods belong to the class."""
+    """A modality, the stuff of a sequence; all methods belong to the class."""
 
     name: ClassVar[str]
     extra: ClassVar[str | None]

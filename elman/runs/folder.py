@@ -45,7 +45,7 @@ class Run:
 
     @property
     def config_file(self) -> Path:
-        """What was asked."""
+        """The configuration: task, data and settings."""
         return self.path / _CONFIG
 
     @property
@@ -75,7 +75,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether the run got as far as its scores."""
+        """Tell whether the run got as far as its scores."""
         return (self.path / f"{RESULTS}.json").exists()
 
     def config(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a prediction is worth: metrics, intervals, paired comparisons and baselines."""
+"""The worth of a prediction: metrics, intervals, paired comparisons and baselines."""
 
 from elman.scoring.evaluation import Evaluation
 

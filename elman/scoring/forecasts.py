@@ -72,7 +72,7 @@ def window_sums(
     spread: Floats,
     scale: Floats,
 ) -> dict[str, Floats]:
-    """What each window adds to every metric, `(N,)` each.
+    """Return the sums that each window adds to every metric, `(N,)` each.
 
     Args:
         truth, point: `(N, H, C)` in own units.

@@ -1,4 +1,4 @@
-"""What a task is, and what a score is.
+"""The protocol of a task.
 
 A task is a shape of the problem (`generate`, `forecast`, `classify`): one file
 says what its examples are, its topology and loss, its decoding, its metrics and
@@ -130,7 +130,7 @@ class Task(Protocol):
         ...
 
     def assets(self) -> dict[str, Any]:
-        """What the run must keep besides weights: file stem to JSON (vocabularies, scalers)."""
+        """Return all that the run must keep besides weights: file stem to JSON (vocabularies, scalers)."""
         ...
 
     def describe(self) -> dict[str, Any]:
@@ -142,7 +142,7 @@ class Task(Protocol):
         ...
 
     def objective(self, model: nn.Module) -> Objective:
-        """What training minimises and how it is validated."""
+        """Return the loss that training minimises, and its validation."""
         ...
 
     def batches(self, rank: int = 0, world_size: int = 1) -> Batches[Any]:

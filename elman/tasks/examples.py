@@ -129,13 +129,13 @@ class Batch:
 
 
 class FromExamples:
-    """What tasks that learn from examples share; see the module and `elman.tasks.base.Task`."""
+    """The part that all tasks that learn from examples share; see the module and `elman.tasks.base.Task`."""
 
     name: ClassVar[str]
     Settings: ClassVar[type[ExamplesSettings]]
     Answer: ClassVar[type[Any]]
     aligned: ClassVar[bool] = False
-    """Whether each step has an answer."""
+    """True where each step has an answer."""
     metric: str
     higher_is_better: bool
 

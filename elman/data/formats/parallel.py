@@ -37,7 +37,7 @@ class Files(NamedTuple):
 
 
 def holds(folder: Path) -> bool:
-    """Whether a folder has a file of tokens and one of tags beside it.
+    """Tell whether a folder has a file of tokens and one of tags beside it.
 
     Raises:
         InputError: several files of tokens are there; one of them is to be named.

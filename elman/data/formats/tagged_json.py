@@ -108,7 +108,7 @@ def read(
 
 
 def is_tagged(record: Mapping[str, Any]) -> bool:
-    """Whether an object is a tagged sentence, as `read` takes it.
+    """Tell whether an object is a tagged sentence, as `read` takes it.
 
     >>> is_tagged({"text": "a", "label": "b"}), is_tagged({"text": "a", "label": [[0, 1, "b"]]})
     (False, True)

@@ -1,1 +1,1 @@
-"""What a recurrent model has to beat: simple, strong models of each field."""
+"""The baselines that a recurrent model has to beat: simple, strong models of each field."""

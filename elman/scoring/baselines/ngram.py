@@ -43,7 +43,7 @@ class _Counts:
         return cls(counts, discounts, totals, spare)
 
     def probability(self, strings: Ints, histories: Ints, lower: Floats) -> Floats:
-        """Of the last symbol of each string given its history; -1 marks what was never seen."""
+        """Return the count of each string and of its history; -1 marks a string never seen."""
         counts = np.where(strings < 0, 0, self.counts[strings])
         totals = np.where(histories < 0, 0.0, self.totals[histories])
         kept = counts - self.discounts[np.minimum(counts, 3)]
@@ -203,7 +203,7 @@ def _unroll(
 
 
 def _discounts(counts: Ints) -> Floats:
-    """What is taken from a count of 0, 1, 2 and of 3 or more (Chen & Goodman 1999, eq. 26)."""
+    """Return the discounts of a count of 0, 1, 2 and of 3 or more (Chen & Goodman 1999, eq. 26)."""
     n = np.bincount(np.minimum(counts, 5), minlength=5).astype(float)
     if (n[1:5] == 0).any():
         return _FALLBACK

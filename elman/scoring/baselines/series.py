@@ -1,4 +1,4 @@
-"""What a forecast must beat: rules without parameters, exponential smoothing, a linear map.
+"""Baselines of a forecast: rules without parameters, exponential smoothing, a linear map.
 
 All forecast from the same origins as the model, each origin seeing only what lies before it.
 An origin is the position of the first value to forecast; `values` is the whole series `(T, C)`,

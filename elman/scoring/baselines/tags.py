@@ -1,4 +1,4 @@
-"""What simple methods make of a label for each token of a sentence, or each step of a series.
+"""Baselines of a label for each token of a sentence, or each step of a series.
 
 The most frequent tag of a word needs nothing but counts; a linear-chain conditional random field
 on features of the words around (Lafferty et al. 2001; Okazaki's CRFsuite, 2007) is what named
@@ -299,7 +299,7 @@ class _Windows:
     def labels_of(
         self, predict: Callable[[NDArray[np.float64]], NDArray[np.int64]], series: Sequence[Series]
     ) -> list[list[str]]:
-        """What `predict` says of every step, as labels."""
+        """Return the label of every step, as `predict` gives it."""
         asked = self.of(series)
         codes = iter(predict(asked).tolist() if len(asked) else [])
         return [[self.names[next(codes)] for _ in range(len(one))] for one in series]

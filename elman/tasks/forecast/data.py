@@ -459,11 +459,11 @@ _WORDS = (
     ("Y", "years"),
     ("s", "seconds"),
 )
-"""What pandas' offset aliases begin with, longest first, in words."""
+"""The beginnings of pandas' offset aliases, longest first, in words."""
 
 
 def unit_of(frequency: str | None, rows: int = 1) -> str:
-    """What so many rows are, in words and in the plural.
+    """Return the unit of so many rows, in words and in the plural.
 
     >>> unit_of("h"), unit_of("h", 24), unit_of("15min"), unit_of("MS"), unit_of(None)
     ('hours', 'steps of 24 hours', 'steps of 15 minutes', 'months', 'steps')

@@ -1,4 +1,4 @@
-"""What can be set about a forecast, and how what is left open follows from the data."""
+"""Settings of a forecast, and how those that are left open follow from the data."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ class Forecast:
         return cls(settings, assets["series"], scales)
 
     def assets(self) -> dict[str, Any]:
-        """What the series are, and the scale of each as its training part had it."""
+        """Return the facts about the series, and the scale of each as its training part had it."""
         return {
             "series": {
                 "targets": self.targets,
@@ -289,7 +289,7 @@ class Forecast:
         return panel
 
     def _scales_of(self, panel: Panel, ends: Sequence[int]) -> list[Scale]:
-        """Of a series that was trained on, the scale it had; else from the past up to its end."""
+        """Return the scale of each series: as in training, or else from the past up to its end."""
         return [
             self.scales.get(s.name)
             or Scale.fit(s.values[max(0, e - self.lookback) : e], self.season, self.settings.log)
@@ -385,7 +385,7 @@ class Forecast:
 
     @torch.inference_mode()
     def _forecast(self, model: Calibrated, held: Held, origins: Origins) -> tuple[Tensor, Batch]:
-        """What the model gives, in its own units, on the CPU."""
+        """Return the forecast in the model's own units, on the CPU."""
         batch = held.windows.batch(origins, future=False)
         there = batch.to(device_of(model))
         was_training = model.training
@@ -402,7 +402,7 @@ class Forecast:
         return own[..., 0], own[..., 1:]
 
     def _sums(self, held: Held, origins: Origins, forecaster: Forecaster) -> pd.DataFrame:
-        """What every window adds to every metric, a row each."""
+        """Return the sums that every window adds to every metric, a row each."""
         import pandas as pd
 
         levels, spread, naive = np.array(self.settings.quantiles), held.spread, held.naive

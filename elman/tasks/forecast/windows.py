@@ -143,7 +143,7 @@ def _origins(ranges: Sequence[tuple[int, int, int]]) -> Origins:
 
 
 def blocks(origins: Origins, horizon: int, least: int = 20) -> tuple[Ints, str]:
-    """Which unit of the bootstrap each window belongs to, and what such a unit is.
+    """Return the unit of the bootstrap that each window belongs to, and a name for such units.
 
     Series, where there are at least `least`; else stretches of time, in all series at once: as
     long as the horizon, because windows that overlap fail together, but short enough for ten.
@@ -161,7 +161,7 @@ def blocks(origins: Origins, horizon: int, least: int = 20) -> tuple[Ints, str]:
 
 @dataclass(frozen=True)
 class Scale:
-    """What turns a series into a model's numbers and back, fitted on its training part.
+    """The scale that turns a series into a model's numbers and back, fitted on its training part.
 
     Attributes:
         scaler: of the values, or of their logarithms.
@@ -199,7 +199,7 @@ class Scale:
 
     @classmethod
     def from_json(cls, about: dict[str, Any]) -> Scale:
-        """What `to_json` described."""
+        """Return the scale that `to_json` described."""
         naive = np.array([np.nan if v is None else v for v in about["naive"]], dtype=np.float64)
         scaler = Scaler.from_json(about["scaler"])
         return cls(scaler, bool(about["log"]), np.asarray(about["spread"]), naive)
@@ -303,7 +303,7 @@ class Held:
     windows: Windows
 
     def truth(self, origins: Origins) -> Floats:
-        """What came: `(N, H, C)` in own units."""
+        """Return the values that came, `(N, H, C)`, in own units."""
         h = self.windows.horizon
         pairs = zip(origins.series.tolist(), origins.position.tolist(), strict=True)
         return np.stack([self.panel.series[i].values[p : p + h] for i, p in pairs])

@@ -82,7 +82,7 @@ class LanguageModel(nn.Module):
         return output, state
 
     def scores(self, output: Tensor) -> Tensor:
-        """What `read` gave, or some of it, to unnormalised log-probabilities `(..., symbols)`."""
+        """Turn outputs of `read` into unnormalised log-probabilities `(..., symbols)`."""
         weight = self.embedding.weight if self.head is None else self.head.weight
         return F.linear(self.between(output), weight, self.bias)
 
@@ -133,7 +133,7 @@ def costs(model: LanguageModel, tokens: Tokens, *, rows: int | None = None) -> N
 
 
 def short(tokens: Tokens, rows: int) -> bool:
-    """Whether documents are better run whole than as `rows` rows of a stream.
+    """Tell whether documents are better run whole than as `rows` rows of one text.
 
     They are where resets in one row or another would come every few steps.
     """

@@ -290,7 +290,7 @@ class Generate:
     # Scores
 
     def evaluate(self, model: nn.Module, data: Any = None) -> Evaluation:
-        """What the test part, or `data`, costs the model, in blocks of consecutive tokens."""
+        """Score the model on the test part, or on `data`, in blocks of consecutive tokens."""
         tokens = self._to_score(data)
         return self._evaluation(tokens, costs(cast(LanguageModel, model), tokens))
 
@@ -579,7 +579,7 @@ def _decided(settings: GenerateSettings, train: Documents) -> GenerateSettings:
 
 
 def _has_attached_marks(sample: str) -> bool:
-    """Whether marks stand against words, as in plain prose, and not apart already."""
+    """Tell whether marks stand against words, as in plain prose, and not apart already."""
     attached = len(re.findall(r"\w[,;!?](?=\s)", sample))
     return attached > 0.005 * len(sample.split())
 

@@ -1,4 +1,4 @@
-"""What a language model writes: new texts, the ends of begun ones, one symbol at a time."""
+"""Writing with a language model: new texts, the ends of begun ones, one symbol at a time."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Writer:
         ]
 
     def _letters_of(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Which symbols hold a letter, and which go on with a word, for completion."""
+        """Return which symbols hold a letter, and which go on with a word, for completion."""
         shown = self._shown()
         opens = [any(_in_word(c) for c in text) for text in shown]
         joins = [text[:1] != "" and _in_word(text[0]) for text in shown]
