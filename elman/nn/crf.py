@@ -351,7 +351,7 @@ class _Moves(NamedTuple):
         return self._replace(logs=self.logs.T, weights=self.weights.T)
 
     def can_multiply(self, lowest: Tensor) -> bool:
-        """Tell whether exp holds every product of a weight and exp of a number from `lowest` to 0."""
+        """Tell whether exp holds each product of a weight and exp of a number from `lowest` up."""
         return self.logs.dtype == torch.float64 and float(lowest) + self.lowest > -_REACH
 
     def sum_paths(self, scores: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run, as `elman.train` returns it: the scores, the model, and where the run lies."""
+    """A finished run, as `elman.train` returns it: scores, model, and the path of the run."""
 
     results: dict[str, Any]
     model: Model

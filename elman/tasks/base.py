@@ -130,7 +130,7 @@ class Task(Protocol):
         ...
 
     def assets(self) -> dict[str, Any]:
-        """Return all that the run must keep besides weights: file stem to JSON (vocabularies, scalers)."""
+        """Return vocabularies, scalers and the like: file stem to JSON."""
         ...
 
     def describe(self) -> dict[str, Any]:

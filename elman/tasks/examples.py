@@ -129,7 +129,7 @@ class Batch:
 
 
 class FromExamples:
-    """The part that all tasks that learn from examples share; see the module and `elman.tasks.base.Task`."""
+    """The base of tasks that learn from examples; see the module and `elman.tasks.base.Task`."""
 
     name: ClassVar[str]
     Settings: ClassVar[type[ExamplesSettings]]

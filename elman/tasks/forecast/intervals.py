@@ -35,7 +35,7 @@ class Calibrated(nn.Module):
         self.register_buffer("correction", torch.zeros(len(levels)))
 
     def forward(self, past: Tensor, known: Tensor | None = None) -> Tensor:
-        """Return the forecast as the forecaster gives it, not corrected; the loss is taken of it."""
+        """Return the forecast before it is corrected; the loss is taken of it."""
         y: Tensor = self.forecaster(past, known)
         return y
 
