@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from elman.cells.base import Cell, State
 from elman.kernels import Hold, SequenceError, run
 from elman.kernels.program import Weights
-from elman.kernels.sequence import Result
 
 Join = Callable[[Tensor, Tensor], Tensor]
 """From a layer's output and its input to what the next layer reads, such as `torch.add`."""
@@ -36,11 +35,6 @@ class OneWay(NamedTuple):
     reverse: bool
     weights: Weights | None = None
     hold: Hold | None = None
-
-    def run(self, x: Tensor, state: State | None, **call: Any) -> Result:
-        """Run the cell over `x` `(T, B, F)`; an output stays at the step that it belongs to."""
-        cell, reverse, weights, hold = self
-        return run(cell, x, state, weights=weights, reverse=reverse, hold=hold, **call)
 
 
 class Stacked(NamedTuple):
@@ -91,8 +85,9 @@ def run_layers(
         inputs = x if layer == 0 or between is None else between(x)
         outputs = []
         for direction in range(directions):
+            cell, reverse, weights, hold = one_way(layer, direction)
             begin = None if state is None else state[len(final)]
-            result = one_way(layer, direction).run(inputs, begin, **call)
+            result = run(cell, inputs, begin, weights=weights, reverse=reverse, hold=hold, **call)
             outputs.append(result.output)
             final.append(result.state)
             history.append(result.states or ())

@@ -93,6 +93,8 @@ class _Extended(nn.RNNBase):
         own = dict(self._cells[0].named_parameters())
         self._names = {ours: theirs for ours, theirs in _NAMES.items() if ours in own}
         self._names |= {n: n.replace(".", "_") for n in own if n not in _NAMES}
+        ends = [_end(layer, direction) for layer, direction in self._runs()]
+        self._named = [[(ours, n + end) for ours, n in self._names.items()] for end in ends]
         if self._altered:
             self._replace_parameters()
         self.reset_parameters()
@@ -315,8 +317,8 @@ class _Extended(nn.RNNBase):
         return nn.functional.dropout(x, self.dropout, self.training)
 
     def _weights(self, layer: int, direction: int) -> dict[str, Tensor]:
-        end = _end(layer, direction)
-        return {ours: getattr(self, theirs + end) for ours, theirs in self._names.items()}
+        names = self._named[layer * (1 + self.bidirectional) + direction]
+        return {ours: getattr(self, theirs) for ours, theirs in names}
 
     def _stacked(self, parts: list[tuple[Tensor, ...]]) -> Any:
         stacked = tuple(
