@@ -154,6 +154,9 @@ def test_parallel_files_of_other_names(tmp_path):
     written(tmp_path, "y.in", "c\n")
     written(tmp_path, "y.out", "O\n")
     assert read_tagged(path).frame["label"][0] == "yes"
+    assert len(read_tagged([path, path.with_suffix(".out")])) == 1
+    with pytest.raises(InputError, match="This holds tags"):
+        read_tagged(path.with_suffix(".out"))
     with pytest.raises(InputError, match=r"several files of tokens: x.in, y.in"):
         read_tagged(tmp_path)
     (tmp_path / "y.out").unlink()

@@ -85,9 +85,11 @@ def read(
     tags: list[list[str]] = []
     labels: list[str] = []
     origins = []
-    for path in paths:
-        if path.suffix.lower() == TAGS and not path.is_dir():
-            continue
+    # The tags come with their tokens, where a listing of the folder gives both.
+    asked = [path for path in paths if path.is_dir() or path.suffix.lower() != TAGS]
+    if not asked:
+        raise InputError("This holds tags; give the file of the tokens.", file=paths[0])
+    for path in asked:
         group = group_of(path)
         words, marks = _lines(group.tokens, encoding), _lines(group.tags, encoding)
         _same_count(group.tokens, words, group.tags, marks)
