@@ -56,7 +56,7 @@ def layers(cell: str, inputs: int, hidden: int) -> dict[str, Any]:
         """z = sigmoid(W x + U h), c' = z c + (1 - z) tanh(V x + R (z h)), h' = c' exp(-|c'|)"""
 
         def __init__(self) -> None:
-            super().__init__(inputs, state_sizes=(hidden, hidden), output_size=hidden)
+            super().__init__(inputs, hidden, state_sizes=(hidden, hidden))
             self.W, self.V = torch.nn.Linear(inputs, hidden), torch.nn.Linear(inputs, hidden)
             self.U = torch.nn.Linear(hidden, hidden, bias=False)
             self.R = torch.nn.Linear(hidden, hidden, bias=False)
