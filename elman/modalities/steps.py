@@ -124,13 +124,13 @@ class StepsCodec(Stepwise):
 
     def step(self, value: Any) -> Tensor:
         """Return the numbers of one step as `(1, 1, C)`."""
-        numbers = np.atleast_1d(np.asarray(value, dtype=np.float64))
-        if numbers.shape != (self.channels,):
+        numbers = np.array(value, dtype=np.float64, ndmin=1)
+        if numbers.shape != self.scaler.shift.shape:
             raise InputError(
                 f"A step has {self.channels} values; this has the shape {numbers.shape}."
             )
-        scaled = self.scaler.transform(numbers).astype(np.float32)
-        return torch.from_numpy(scaled).view(1, 1, -1)
+        scaled = (numbers - self.scaler.shift) / self.scaler.scale
+        return torch.from_numpy(scaled.astype(np.float32)[None, None])
 
     def raw(self, data: Any) -> list[Any] | None:
         """Return sequences from arrays: one `(T,)` or `(T, C)`, or a list of them."""
@@ -156,7 +156,7 @@ class StepsCodec(Stepwise):
 class NoisyInput(nn.Module):
     """Numbers `(B, T, C)` as they are; in training with noise, and with channels dropped."""
 
-    stepwise = True
+    idle = True
 
     def __init__(self, noise: float, dropout: float) -> None:
         super().__init__()
@@ -164,7 +164,9 @@ class NoisyInput(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `(B, T, C)`."""
-        if self.training and self.noise:
+        if not self.training:
+            return x
+        if self.noise:
             x = x + self.noise * torch.randn_like(x)
         return locked(x, self.dropout, self.training, time_axis=1)
 

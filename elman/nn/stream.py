@@ -34,6 +34,7 @@ _ELEMENTWISE = tuple(
     for kind in (getattr(nn, name) for name in activation.__all__)
     if kind not in (*_ALONG, *_ACROSS, nn.PReLU)
 )
+_IDLE = (nn.Identity, nn.Dropout, nn.AlphaDropout, LockedDropout)
 _PLAIN = (nn.Linear, nn.Embedding, nn.Identity, nn.Dropout, nn.AlphaDropout, LockedDropout)
 
 
@@ -301,7 +302,9 @@ class ModelStream(JoinedStream):
     ) -> None:
         self.batch = batch
         copied: dict[int, Any] = {}
-        self._parts = [(n, _opened(n, part, batch, copied)) for n, part in _leaves(parts)]
+        self._parts = [
+            (n, _opened(n, part, batch, copied)) for n, part in _leaves(parts) if not _idle(part)
+        ]
         self._join([(n, p) for n, p in self._parts if not isinstance(p, nn.Module)])
         self._bare = len(self._streams) == 1
         layouts = {bool(s.batch_first) for _, s in self._streams}
@@ -519,6 +522,11 @@ def _opened(name: str, part: nn.Module | Stream, batch: int, copied: dict[int, A
             "a Cell goes into Recurrent(cell).",
         )
     return copy.deepcopy(part, copied).eval().requires_grad_(False)
+
+
+def _idle(part: Any) -> bool:
+    """Tell whether a part gives its input back in evaluation, by its kind or by its own word."""
+    return getattr(part, "idle", False) is True or any(_is(part, kind) for kind in _IDLE)
 
 
 def _stepwise(part: Any) -> bool:

@@ -570,7 +570,7 @@ class FirstDropout(nn.Dropout):
     and convolutions beside it would be left with nothing to learn.
     """
 
-    stepwise = True
+    idle = True
 
     def __init__(self, p: float, size: int) -> None:
         super().__init__(p)
@@ -578,6 +578,8 @@ class FirstDropout(nn.Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `(B, F)`."""
+        if not self.training:
+            return x
         return torch.cat([super().forward(x[:, : self.size]), x[:, self.size :]], 1)
 
 
