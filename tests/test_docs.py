@@ -18,7 +18,11 @@ from elman.kernels import explain
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = ("doctor", "kernels", "numerics")
-TUTORIALS = [*sorted((DOCS / "tutorials").glob("*.md")), *[DOCS / f"{page}.md" for page in PAGES]]
+TUTORIALS = [
+    *sorted((DOCS / "tutorials").glob("*.md")),
+    *sorted((DOCS / "modalities").glob("*.md")),
+    *[DOCS / f"{page}.md" for page in PAGES],
+]
 
 
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
