@@ -34,6 +34,7 @@ from elman.training.settings import AveragingName, ScheduleName
 if TYPE_CHECKING:
     import pandas as pd
 
+    from elman.data import Table
     from elman.training import Objective
 
 Array = NDArray[Any]
@@ -135,7 +136,7 @@ class FromExamples:
     Settings: ClassVar[type[ExamplesSettings]]
     Answer: ClassVar[type[Any]]
     aligned: ClassVar[bool] = False
-    """True where each step has an answer."""
+    """True where each step has an answer, unless the task looks at the data for it."""
     metric: str
     higher_is_better: bool
 
@@ -198,11 +199,11 @@ class FromExamples:
             group=settings.group,
             time=settings.time,
             first=first,
-            aligned=cls.aligned,
+            aligned=lambda targets: cls.each_step(table, targets, settings),
         )
         modality = _installed(layout.modality)
         settings = joined(cls, modality, settings)
-        if cls.aligned:
+        if layout.aligned:
             _refuse_unaligned(settings)
         everything = reading.examples(table, layout, cls.Answer)
         cls.refuse(everything, table, layout)
@@ -212,6 +213,7 @@ class FromExamples:
                 other = reading.read(given[part], encoding=settings.encoding, first=first)
                 parts[part] = reading.examples(other, layout, cls.Answer)
         settings = _chosen(settings, layout, modality, everything)
+        settings = settings.model_copy(update=cls.decide(settings, layout, everything))
         parts = _shared_out(parts, settings, cls.Answer)
         train = parts["train"]
         answer = cls.Answer.fit(train, layout, settings)
@@ -219,7 +221,25 @@ class FromExamples:
         for found in parts.values():
             answer.check(found, layout)
             _check_cells(codec, found)
-        return cls(settings, layout, codec, answer, parts)
+        made = cls(settings, layout, codec, answer, parts)
+        if layout.aligned:
+            for part, found in parts.items():
+                _check_steps(found, made._inputs(part), made.codec.unit, layout, cls.Answer.word)
+        return made
+
+    @classmethod
+    def each_step(cls, table: Table, targets: Sequence[str], settings: Any) -> bool:
+        """Tell whether each step has an answer; a task may look at its settings or the table."""
+        return cls.aligned
+
+    @classmethod
+    def decide(cls, settings: Any, layout: Layout, found: Examples) -> dict[str, Any]:
+        """Return the settings of the task that were left to the data.
+
+        Raises:
+            InputError: a setting that was given has no effect with what was found.
+        """
+        return {}
 
     @classmethod
     def refuse(cls, found: Examples, table: Any, layout: Layout) -> None:
@@ -296,7 +316,7 @@ class FromExamples:
         """Return training batches of examples of similar length."""
         inputs, answers = self._inputs("train"), self._answers("train")
         stretch = getattr(self.settings, "stretch", None)
-        if stretch is not None:
+        if stretch is not None and self.layout.aligned:
             inputs, answers = _pieces(inputs, stretch), _pieces(answers, stretch)
         return Batches(
             bucketed([len(x) for x in inputs], self.settings.batch_size),
@@ -461,7 +481,8 @@ class FromExamples:
             inputs=read.transpose(0, 1).numpy(),
             forward=forward,
             lengths=lengths,
-            target=None if self.layout.aligned else known.answers.numpy(),
+            # Of several numbers the first one stands for them.
+            target=None if self.layout.aligned else known.answers.view(len(more), -1)[:, 0].numpy(),
             texts=None if shown.pieces is None else texts,
         )
 
@@ -489,6 +510,9 @@ class FromExamples:
         if answers:
             self.answer.check(found, self.layout)
         _check_cells(self.codec, found)
+        if answers and self.layout.aligned:
+            arrays = self._encode(found.inputs)
+            _check_steps(found, arrays, self.codec.unit, self.layout, self.Answer.word)
         return found
 
     def _inputs(self, part: str) -> list[Array]:
@@ -685,12 +709,28 @@ def _check_cells(codec: Codec, found: Examples) -> None:
             raise InputError(wrong, file=file, row=number)
 
 
+def _check_steps(
+    found: Examples, arrays: Sequence[Array], unit: str, layout: Layout, word: str
+) -> None:
+    """Refuse a sequence that has not one answer for each step."""
+    for row, (array, answer) in enumerate(zip(arrays, found.answers or [], strict=True)):
+        if len(array) != len(answer):
+            file, number = found.where(row)
+            raise InputError(
+                f"There are {len(answer)} {word}s for {len(array)} {unit}.",
+                file=file,
+                row=number,
+                column=layout.target,
+                fix=f"Give one {word} for each of the {unit}.",
+            )
+
+
 def _chosen(settings: Any, layout: Layout, modality: Any, found: Examples) -> Any:
     """Return the settings with what is left to the data filled in."""
     chosen: dict[str, Any] = {
         "modality": layout.modality,
         "text": layout.inputs[0] if layout.form == "cell" else None,
-        "target": layout.target,
+        "target": layout.target if len(layout.answers) == 1 else list(layout.answers),
         "columns": None if layout.form == "cell" else list(layout.inputs),
         **modality.decide(settings, found.inputs),
     }

@@ -175,7 +175,7 @@ def find_layout(
     group: str | None = None,
     time: str | None = None,
     first: bool = False,
-    aligned: bool = False,
+    aligned: bool | Callable[[Sequence[str]], bool] = False,
 ) -> Layout:
     """Return where sequence and answer stand: as given, else by name and by what columns hold.
 
@@ -186,7 +186,8 @@ def find_layout(
         modality: the one that is meant, where it was given.
         text, target, columns, group, time: columns that were given.
         first: see `labels_first`.
-        aligned: whether each step has an answer.
+        aligned: whether each step has an answer, or a function that says so of the columns of
+            the answer.
 
     Raises:
         InputError: a column that was given is missing, or it cannot be guessed; the message
@@ -203,6 +204,8 @@ def find_layout(
         if found is None:
             raise _unclear(table, f"which column holds {answer.words}", "target")
         targets = found
+    if callable(aligned):
+        aligned = aligned(targets)
     free = [n for n in table.kinds if n not in (*targets, group, time)]
 
     def layout(chosen: Any, form: Any, inputs: Sequence[str]) -> Layout:
