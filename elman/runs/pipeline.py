@@ -165,12 +165,9 @@ def judge(
         "metric": task.metric,
         "higher_is_better": task.higher_is_better,
         "test": _plain(evaluation.metrics),
-        "ci95": {name: list(interval) for name, interval in found.model.items()},
+        "ci95": _bounds(found.model),
         "baselines": {name: _plain(e.metrics) for name, e in baselines.items()},
-        "baselines_ci95": {
-            name: {metric: list(interval) for metric, interval in by_metric.items()}
-            for name, by_metric in found.baselines.items()
-        },
+        "baselines_ci95": {name: _bounds(by_metric) for name, by_metric in found.baselines.items()},
         "verdict": intervals.verdict(
             task.metric,
             evaluation.metrics[task.metric],
@@ -391,6 +388,11 @@ def _write_predictions(run: Run, predictions: pd.DataFrame) -> None:
     buffer = BytesIO()
     predictions.to_parquet(buffer, index=False)
     folder.write_whole(run.predictions, buffer.getvalue())
+
+
+def _bounds(found: Mapping[str, tuple[float, float]]) -> dict[str, list[float] | None]:
+    """Return intervals as JSON can hold them: none of a metric that is undefined."""
+    return {name: None if low != low else [low, high] for name, (low, high) in found.items()}
 
 
 def _plain(metrics: Mapping[str, float]) -> dict[str, float | None]:
