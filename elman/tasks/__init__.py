@@ -14,5 +14,6 @@ TASKS = Registry(
         "classify": "elman.tasks.classify:Classify",
         "forecast": "elman.tasks.forecast.task:Forecast",
         "generate": "elman.tasks.generate.task:Generate",
+        "regress": "elman.tasks.regress:Regress",
     },
 )

@@ -1,4 +1,4 @@
-"""Answers that are no modality: a label; each is read, fitted on the training part and encoded."""
+"""Answers that are no modality: labels and numbers; read, fitted on the training part, encoded."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.data import Scaler
 from elman.errors import InputError
 
 if TYPE_CHECKING:
@@ -175,3 +176,156 @@ def _natural(label: str) -> tuple[bool, float, str]:
         return (False, float(label), label)
     except ValueError:
         return (True, 0.0, label)
+
+
+_NUMBERS = (
+    "target",
+    "y",
+    "value",
+    "rul",
+    "rating",
+    "score",
+    "price",
+    "amount",
+    "total",
+    "dose",
+    "outcome",
+)
+"""Names that a column of numbers to learn often has, the likelier ones first."""
+
+
+class Numbers:
+    """One or several numbers, scaled by the training part.
+
+    Args:
+        names: of the targets.
+        scaler: fitted on the training targets, as they are trained on.
+        cap: targets above it are trained and scored as the cap itself; None for none.
+        aligned: whether each step has its own.
+
+    >>> codec = Numbers(["y"], Scaler([10.0], [2.0]), cap=14.0)
+    >>> codec.encode([12.0, 99.0])
+    [array([1.], dtype=float32), array([2.], dtype=float32)]
+    """
+
+    word: ClassVar[str] = "target"
+    words: ClassVar[str] = "the number to learn"
+
+    def __init__(
+        self, names: Sequence[str], scaler: Scaler, cap: float | None, aligned: bool = False
+    ) -> None:
+        self.names, self.scaler, self.cap, self.aligned = list(names), scaler, cap, aligned
+
+    @classmethod
+    def guess(cls, table: Table, free: Sequence[str]) -> list[str] | None:
+        """Return a column by its name, or the only column of numbers."""
+        by_name = {name.casefold().strip(): name for name in free}
+        for name in _NUMBERS:
+            if name in by_name:
+                return [by_name[name]]
+        found = [n for n in free if table.kinds[n] == "number"]
+        return found if len(found) == 1 else None
+
+    @classmethod
+    def read(cls, table: Table, columns: Sequence[str]) -> list[Any]:
+        """Return a number for each row, a tuple where there are several columns.
+
+        Where the columns hold series, return an array `(T, K)` for each row: a number for each of
+        its steps.
+        """
+        if all(table.kinds.get(name) == "series" for name in columns):
+            series = [table.series(name) for name in columns]
+            for row, cells in enumerate(zip(*series, strict=True)):
+                if len({len(cell) for cell in cells}) > 1:
+                    raise table.refuse(
+                        "The targets of this row have unequal numbers of steps.", row, columns[0]
+                    )
+            return [np.concatenate(cells, 1) for cells in zip(*series, strict=True)]
+        values = [table.numbers(name).tolist() for name in columns]
+        return values[0] if len(columns) == 1 else list(zip(*values, strict=True))
+
+    @classmethod
+    def fit(cls, found: Examples, layout: Layout, settings: Any) -> Self:
+        """Return the codec with the training part's mean and deviation.
+
+        Raises:
+            InputError: nothing can be learnt: a target is constant, or the cap is below all.
+        """
+        codec = cls(layout.answers, Scaler([0.0], [1.0], "none"), settings.cap, layout.aligned)
+        values = np.concatenate(codec.values(found.answers or []))
+        file, _ = found.where(0)
+        if settings.cap is not None and values.min() >= settings.cap:
+            raise InputError(
+                f"cap={settings.cap:g} is not above any target of the training part (the smallest "
+                f"is {values.min():g}), so all would be alike.",
+                file=file,
+                column=layout.target,
+                fix="Set a higher cap, or leave it out.",
+            )
+        for name, column in zip(layout.answers, values.T, strict=True):
+            if column.min() == column.max():
+                raise InputError(
+                    f"Every target of the training part is {column[0]:g}: there is nothing to "
+                    "learn.",
+                    file=file,
+                    column=name,
+                    fix="Name another column with --set target=NAME.",
+                )
+        codec.scaler = Scaler.fit(codec.capped(values))
+        return codec
+
+    @classmethod
+    def from_json(cls, about: dict[str, Any]) -> Self:
+        """Return what `to_json` described."""
+        scaler = Scaler.from_json(about["scaler"])
+        return cls(about["names"], scaler, about["cap"], about["aligned"])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "names": self.names,
+            "scaler": self.scaler.to_json(),
+            "cap": self.cap,
+            "aligned": self.aligned,
+        }
+
+    def check(self, found: Examples, layout: Layout) -> None:
+        """Refuse one number for a whole sequence where each step needs its own."""
+        if not self.aligned or found.steps is not None:
+            return
+        for row, answer in enumerate(found.answers or []):
+            if np.ndim(answer) != 2:
+                file, number = found.where(row)
+                raise InputError(
+                    "Here is one target for the whole sequence; each step needs its own.",
+                    file=file,
+                    row=number,
+                    column=layout.target,
+                    fix="Give a list of targets, one for each step.",
+                )
+
+    def values(self, answers: Sequence[Any]) -> list[NDArray[np.float64]]:
+        """Return answers in own units, without the cap: `(T, K)` each, T = 1 of a sequence."""
+        return [np.asarray(a, np.float64).reshape(-1, len(self.names)) for a in answers]
+
+    def capped(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return numbers in own units, the cap for those above it."""
+        return values if self.cap is None else np.minimum(values, self.cap)
+
+    def encode(self, answers: Sequence[Any]) -> list[NDArray[Any]]:
+        """Return scaled numbers in float32, `(K,)` of a sequence, `(T, K)` of its steps."""
+        made = [
+            self.scaler.transform(self.capped(values)).astype(np.float32)
+            for values in self.values(answers)
+        ]
+        return made if self.aligned else [steps[0] for steps in made]
+
+    @classmethod
+    def strata(cls, answers: Sequence[Any]) -> NDArray[Any] | None:
+        """Return None: numbers have no classes whose shares could be kept."""
+        return None
+
+    @classmethod
+    def example(cls, cells: Sequence[Any], aligned: bool, generator: np.random.Generator) -> Any:
+        """Return a number around 10 for each cell."""
+        return list(generator.normal(10, 3, len(cells)))
