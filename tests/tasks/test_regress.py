@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -486,3 +488,17 @@ def test_a_run_of_steps_is_written_streamed_and_examined(tmp_path):
     again = pipeline.evaluate(run.path, path)
     assert again["test"].keys() == run.results["test"].keys()
     assert doctor.of_run(run.path, path, rows=8).layers
+
+
+def test_the_engines_of_fd001_are_those_that_were_published(data_dir, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    fd001 = importlib.import_module("figures").fd001
+    train, test = fd001(data_dir, "train"), fd001(data_dir, "test")
+    # Saxena et al. 2008: 100 engines each, 20,631 and 13,096 flights.
+    assert (len(train), len(test)) == (20631, 13096)
+    assert train["engine"].unique().tolist() == test["engine"].unique().tolist()
+    assert (train.groupby("engine")["RUL"].min() == 0).all()
+    last = test.groupby("engine")["RUL"].min()
+    truth = np.loadtxt(data_dir / "cmapss_fd001" / "RUL_FD001.txt")
+    np.testing.assert_array_equal(last, truth)
+    assert (test.groupby("engine")["RUL"].diff().dropna() == -1).all()
