@@ -47,8 +47,9 @@ def read(
 ) -> Table:
     """Read one file, several, a folder, or a DataFrame.
 
-    CSV, TSV, JSON lines, Parquet, plain text, `.ts` (sktime), `.tsf` (Monash) and IDX images,
-    each also gzipped. A folder gives its files of the one format they have.
+    CSV, TSV, JSON lines, Parquet, plain text, `.ts` (sktime), `.tsf` (Monash), IDX images, CoNLL
+    columns and parallel files of tagged sentences, each also gzipped. A folder gives its files of
+    the one format they have.
 
     Args:
         source: path or paths, or a DataFrame.

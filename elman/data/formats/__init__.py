@@ -61,6 +61,17 @@ FORMATS = {
     "ts": Format(".ts", "elman.data.formats.ts:read", (".ts",)),
     "tsf": Format(".tsf", "elman.data.formats.tsf:read", (".tsf",)),
     "sound": Format("sound", "elman.data.formats.sound:read", (".wav", ".flac", ".ogg", ".mp3")),
+    "conll": Format(
+        "CoNLL",
+        "elman.data.formats.conll:read",
+        (".conll", ".conllu", ".conll2003", ".iob", ".iob2", ".bio", ".bioes", ".bilou"),
+    ),
+    "parallel": Format(
+        "parallel files",
+        "elman.data.formats.parallel:read",
+        (".in", ".out"),
+        names=r"^(labels?|intents?)$",
+    ),
     "idx": Format("IDX", "elman.data.formats.idx:read", names=r"[-.]idx\d"),
 }
 """Every format that `elman.data.read` knows, by name."""

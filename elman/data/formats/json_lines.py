@@ -19,8 +19,13 @@ def read(
     types: Mapping[str, str] | None = None,
     encoding: str | None = None,
 ) -> Table:
-    """Read JSON lines: keys become columns; a key that a line lacks is a missing value."""
+    """Read JSON lines: keys become columns; a key that a line lacks is a missing value.
+
+    Texts with spans of characters become the columns `tokens` and `tags`; see `tagged_json`.
+    """
     import pandas as pd
+
+    from elman.data.formats import tagged_json
 
     found: list[dict[str, Any]] = []
     origins = []
@@ -34,6 +39,8 @@ def read(
         origins.append(Origin(path, len(numbers), numbers.__getitem__))
     if not any(found):
         raise InputError("The objects have no named values.", file=paths[0])
+    if all(tagged_json.has_spans(record) for record in found):
+        return tagged_json.read(paths, columns=columns, types=types, encoding=encoding)
     names = list(dict.fromkeys(name for record in found for name in record))
     frame = pd.DataFrame({name: _column([record.get(name) for record in found]) for name in names})
     return build(frame, origins, columns=columns, types=types)

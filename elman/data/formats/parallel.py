@@ -85,8 +85,8 @@ def read(
     tags: list[list[str]] = []
     labels: list[str] = []
     origins = []
-    # The tags come with their tokens, where a listing of the folder gives both.
-    asked = [path for path in paths if path.is_dir() or path.suffix.lower() != TAGS]
+    # Tags and labels come with their tokens, where a listing of the folder gives all of them.
+    asked = [path for path in paths if path.is_dir() or not _beside(path)]
     if not asked:
         raise InputError("This holds tags; give the file of the tokens.", file=paths[0])
     for path in asked:
@@ -149,6 +149,11 @@ def group_of(path: Path) -> Files:
     shared = [path.with_name(name) for name in LABELS]
     labels = next((beside for beside in [*named, *shared] if beside.exists()), None)
     return Files(path, tags, labels)
+
+
+def _beside(path: Path) -> bool:
+    """Whether a file belongs to a file of tokens."""
+    return path.suffix.lower() == TAGS or path.name.lower() in LABELS
 
 
 def _is_part(path: Path) -> bool:

@@ -116,8 +116,18 @@ def is_tagged(record: Mapping[str, Any]) -> bool:
     words = any(isinstance(record.get(key), list) for key in TOKENS)
     if words:
         return any(isinstance(record.get(key), list) for key in TAGS)
+    return has_spans(record)
+
+
+def has_spans(record: Mapping[str, Any]) -> bool:
+    """Whether an object is a text with spans of characters.
+
+    >>> has_spans({"text": "a", "spans": [[0, 1, "b"]]}), has_spans({"text": "a", "spans": [2]})
+    (True, False)
+    """
     text = any(isinstance(record.get(key), str) for key in TEXT)
-    return text and any(isinstance(record.get(key), list) for key in SPANS)
+    lists = [record[key] for key in SPANS if isinstance(record.get(key), list)]
+    return text and any(not cells or isinstance(cells[0], list | dict) for cells in lists)
 
 
 def tags_of_spans(text: str, spans: Sequence[Span]) -> tuple[list[Token], list[str]]:
