@@ -15,6 +15,7 @@ MODALITIES = Registry(
         "image": "elman.modalities.image:Image",
         "audio": "elman.modalities.audio:Audio",
         "series": "elman.modalities.series:Series",
+        "tokens": "elman.modalities.tokens:Tokens",
         "text": "elman.modalities.text:Text",
         "number": "elman.modalities.number:Number",
     },

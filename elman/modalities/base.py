@@ -250,6 +250,8 @@ class Modality(Protocol):
     """Kinds of columns of which one cell is a sequence."""
     forms: ClassVar[tuple[str, ...]]
     """Forms of a table that can be read; see `Place`."""
+    stepped: ClassVar[bool]
+    """Whether the steps are there in the data, so that each can have an answer of its own."""
     Settings: ClassVar[type[ModalitySettings]]
     suited: ClassVar[dict[str, Any]]
     """Values of a task's settings that suit the modality, where nothing else was given."""

@@ -74,6 +74,7 @@ class Image:
     modules: ClassVar[tuple[str, ...]] = ("PIL",)
     kinds: ClassVar[tuple[str, ...]] = ("image",)
     forms: ClassVar[tuple[str, ...]] = ("cell",)
+    stepped: ClassVar[bool] = True
     Settings = ImageSettings
     suited: ClassVar[dict[str, Any]] = {}
 

@@ -73,6 +73,7 @@ class Number:
     modules: ClassVar[tuple[str, ...]] = ()
     kinds: ClassVar[tuple[str, ...]] = ()
     forms: ClassVar[tuple[str, ...]] = ("row",)
+    stepped: ClassVar[bool] = False
     Settings = NumberSettings
     suited: ClassVar[dict[str, Any]] = {}
 

@@ -50,6 +50,7 @@ class Series:
     modules: ClassVar[tuple[str, ...]] = ()
     kinds: ClassVar[tuple[str, ...]] = ("series",)
     forms: ClassVar[tuple[str, ...]] = ("cell", "row", "long")
+    stepped: ClassVar[bool] = True
     Settings = SeriesSettings
     suited: ClassVar[dict[str, Any]] = {}
 

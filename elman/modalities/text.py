@@ -202,6 +202,7 @@ class Text:
     modules: ClassVar[tuple[str, ...]] = ()
     kinds: ClassVar[tuple[str, ...]] = ("text", "category")
     forms: ClassVar[tuple[str, ...]] = ("cell",)
+    stepped: ClassVar[bool] = False
     Settings = TextSettings
     suited: ClassVar[dict[str, Any]] = {}
 

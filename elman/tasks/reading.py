@@ -238,6 +238,9 @@ def find_layout(
     cells = [m for m in known if "cell" in m.forms and m.kinds]
     for chosen in cells:
         names = [n for n in free if table.kinds[n] == chosen.kinds[0] and n not in numeric]
+        if len(names) > 1:
+            usual = getattr(chosen, "usual", ())
+            names = [n for n in names if n.casefold().strip() in usual] or names
         if len(names) == 1:
             return layout(chosen, "cell", names)
         if names:
@@ -310,7 +313,7 @@ def read_like(
         if _is_text(table.source):
             first = {line.split(" ", 1)[0] for line in table.texts("text")} <= set(known)
     table = read(source, encoding=encoding, first=first)
-    if layout.form == "cell" and layout.inputs[0] not in table.kinds and _is_text(table.source):
+    if layout.form == "cell" and layout.inputs[0] not in table.kinds and "text" in table.kinds:
         layout = replace(layout, inputs=("text",))
     return examples(table, layout, answer, strict=answer is not None)
 

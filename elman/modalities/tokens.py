@@ -1,0 +1,432 @@
+"""`tokens`: the words of a sentence, each read as a whole and letter by letter.
+
+A known word has a vector of its own; beside it a small bidirectional recurrence reads its
+characters (Lample et al. 2016), so that a word that training never had is read too.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Generator, Tensor, nn
+
+from elman.data.formats.tagged_json import Token, tokenise
+from elman.errors import InputError
+from elman.modalities.base import (
+    Array,
+    Distance,
+    Features,
+    Mixture,
+    ModalitySettings,
+    Padded,
+    Place,
+    Shown,
+)
+from elman.modalities.steps import front
+from elman.needs import Need
+from elman.nn import Recurrent
+from elman.nn.dropout import locked
+
+if TYPE_CHECKING:
+    from elman.data import Table
+
+PAD, UNKNOWN = 0, 1
+"""Codes of padding and of an unknown word or character; known ones follow."""
+_DIGIT = re.compile(r"\d")
+_STRANGE = "\N{REPLACEMENT CHARACTER}"
+_MARKED = 0.005
+"""Share of tokens that are lone marks, above which texts are split at marks."""
+
+
+class TokensSettings(ModalitySettings):
+    """Settings of words."""
+
+    needs: ClassVar[dict[str, Need]] = {
+        **ModalitySettings.needs,
+        "character_embedding": Need("character_size", bool, "character_size"),
+        "max_characters": Need("character_size", bool, "character_size"),
+    }
+
+    split: Literal["words", "blanks"] | None = Field(
+        None, description="raw text is split at blanks and marks, or at blanks alone; found"
+    )
+    min_count: int | None = Field(1, ge=1, description="words seen less often are unknown")
+    embedding_size: int | None = Field(100, ge=1, description="numbers that stand for a word")
+    rare_dropout: float = Field(
+        0.5, ge=0, le=1, description="chance that a word seen once is made unknown in training"
+    )
+    word_dropout: float = Field(
+        0.05, ge=0, lt=1, description="chance that any word is made unknown in training"
+    )
+    character_embedding: int = Field(25, ge=1, description="numbers that stand for a character")
+    character_size: int = Field(
+        25, ge=0, description="units that read a word's characters, each way; 0: words alone"
+    )
+    max_characters: int = Field(20, ge=1, description="characters of a word that are read")
+    input_dropout: float = Field(
+        0.5, ge=0, lt=1, description="dropout of what the recurrence reads, one mask a sequence"
+    )
+
+
+class Sentence(list[str]):
+    """Words that stand in a text, and the characters at which each begins and ends.
+
+    >>> sentence = Sentence.of("to Oslo.")
+    >>> sentence, sentence.places
+    (['to', 'Oslo', '.'], [(0, 2), (3, 7), (7, 8)])
+    """
+
+    def __init__(self, text: str, tokens: Sequence[Token]) -> None:
+        super().__init__(token.text for token in tokens)
+        self.text = text
+        self.places = [(token.start, token.end) for token in tokens]
+
+    @classmethod
+    def of(cls, text: str, split: str | None = "words") -> Sentence:
+        """Return the words of a text, split at blanks and marks or at blanks alone."""
+        if split == "blanks":
+            found = re.finditer(r"\S+", text)
+            return cls(text, [Token(m[0], m.start(), m.end()) for m in found])
+        return cls(text, tokenise(text))
+
+    @classmethod
+    def joined(cls, words: Sequence[str]) -> Sentence:
+        """Return words as a text, with a blank between two."""
+        if isinstance(words, Sentence):
+            return words
+        found, at = [], 0
+        for word in words:
+            found.append(Token(word, at, at + len(word)))
+            at += len(word) + 1
+        return cls(" ".join(words), found)
+
+
+class TokensCodec:
+    """Sentences as rows of integers: the word, then its characters.
+
+    Args:
+        words: those that have a vector, in lower case and with digits as 0.
+        once: the words among them that training had only once.
+        characters: those that have a vector.
+        settings: a task's, joined with `TokensSettings`.
+    """
+
+    modality: ClassVar[str] = "tokens"
+    unit = "words"
+    distances: tuple[Distance, ...] = ()
+
+    def __init__(
+        self, words: Sequence[str], once: Sequence[str], characters: str, settings: Any
+    ) -> None:
+        self.words, self.once = list(words), list(once)
+        self.characters, self.settings = characters, settings
+        self._word = {word: code for code, word in enumerate(words, UNKNOWN + 1)}
+        self._character = {c: code for code, c in enumerate(characters, UNKNOWN + 1)}
+        self._rows: dict[str, Array] = {}
+
+    @property
+    def width(self) -> int:
+        """Characters of a word that are kept."""
+        return int(self.settings.max_characters) if self.settings.character_size else 0
+
+    @property
+    def rare(self) -> list[int]:
+        """The codes of words that training had only once."""
+        return [self._word[word] for word in self.once if word in self._word]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {"words": self.words, "once": self.once, "characters": self.characters}
+
+    def encode(self, cell: Any) -> Array:
+        """Return `(T, 1 + W)`: the word's code, then those of its first W characters, or 0."""
+        rows = [self._row(word) for word in cell[: self.settings.max_length]]
+        return np.stack(rows) if rows else np.zeros((0, 1 + self.width), np.int64)
+
+    def _row(self, word: str) -> Array:
+        if word not in self._rows:
+            row = np.zeros(1 + self.width, np.int64)
+            row[0] = self._word.get(plain(word), UNKNOWN)
+            known = [self._character.get(c, UNKNOWN) for c in word[: self.width]]
+            row[1 : 1 + len(known)] = known
+            if len(self._rows) > 200_000:  # a long stream of new words must not fill the memory
+                self._rows.clear()
+            self._rows[word] = row
+        return self._rows[word]
+
+    def decode(self, array: Array) -> Any:
+        """Return the words: their characters, and of what is not kept what the vocabulary says."""
+        return [self._written(row) for row in np.asarray(array).tolist()]
+
+    def _written(self, row: Sequence[int]) -> str:
+        known = self.words[row[0] - UNKNOWN - 1] if row[0] > UNKNOWN else ""
+        if not self.width:
+            return known or _STRANGE
+        said = ""
+        for place, code in enumerate(code for code in row[1:] if code != PAD):
+            if code > UNKNOWN:
+                said += self.characters[code - UNKNOWN - 1]
+            else:
+                said += known[place] if place < len(known) else _STRANGE
+        return said + known[self.width :]
+
+    def refuse(self, cell: Any) -> str | None:
+        """Return None: every word can be read."""
+        return None
+
+    def adapt(self, cell: Any) -> Any:
+        """Return a raw text's words, split as the words of training were."""
+        return Sentence.of(cell.text, self.settings.split) if isinstance(cell, Sentence) else cell
+
+    def places(self, cell: Any) -> list[tuple[int, int]]:
+        """Return the characters of the text of `told` where each word begins and ends."""
+        return Sentence.joined(cell).places
+
+    def batch(self, arrays: Sequence[Array]) -> Padded:
+        """Return `(B, T, 1 + W)`, zero beyond each length."""
+        lengths = np.array([len(x) for x in arrays], dtype=np.int64)
+        shape = (len(arrays), int(lengths.max(initial=0)), 1 + self.width)
+        padded = np.zeros(shape, dtype=np.int64)
+        for row, x in enumerate(arrays):
+            padded[row, : len(x)] = x
+        return Padded(torch.from_numpy(padded), torch.from_numpy(lengths))
+
+    def reader(self) -> tuple[nn.Module, int]:
+        """Return the vectors of words beside what is read of their characters."""
+        reader = WordReader(self)
+        return reader, reader.output_size
+
+    def front(self, size: int) -> Any:
+        """Return convolutions over time, or None."""
+        return front(self.settings, size)
+
+    def augment(self, batch: Padded, generator: Generator | None = None) -> Padded:
+        """Return the batch: words are made unknown by the reader."""
+        return batch
+
+    def mixed(self, batch: Padded) -> Mixture | None:
+        """Return None: words cannot be mixed."""
+        return None
+
+    def features(self, cells: Sequence[Any]) -> Features:
+        """Return tf-idf weights of words and pairs of words, and their presence as counts."""
+        from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+
+        how: dict[str, Any] = {"analyzer": _words_and_pairs}
+        weighted = TfidfVectorizer(**how, sublinear_tf=True)
+        present = CountVectorizer(**how, binary=True, dtype=np.float64)
+        counts = Features("{} on n-grams", present.fit_transform(cells), present.transform)
+        return Features(
+            "tf-idf + {}", weighted.fit_transform(cells), weighted.transform, counts=counts
+        )
+
+    def raw(self, data: Any) -> list[Any] | None:
+        """Return sentences from strings or lists of words; None where `data` names files."""
+        if not isinstance(data, list) or not data:
+            return None
+        if all(isinstance(one, str) for one in data):
+            if any(os.path.exists(one) for one in data):
+                return None
+            return [Sentence.of(one, self.settings.split) for one in data]
+        if all(isinstance(one, list) and all(isinstance(w, str) for w in one) for one in data):
+            return data
+        return None
+
+    def begin(self) -> tuple[Tensor, ...]:
+        """Return nothing: no part of a word waits for the next piece."""
+        return ()
+
+    def take(self, value: Any, waiting: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the words of a piece; nothing waits."""
+        return self.step(value), waiting
+
+    def step(self, value: Any) -> Tensor:
+        """Return a word, several in a list, or a piece of text, as `(1, n, 1 + W)`."""
+        words = Sentence.of(value, self.settings.split) if isinstance(value, str) else value
+        if not (isinstance(words, list) and all(isinstance(word, str) for word in words)):
+            raise InputError(
+                f"A step is a word, not {type(value).__name__}.",
+                fix="Give a word, or a list of words.",
+            )
+        if not words:
+            raise InputError("There is no word in this step.")
+        return torch.from_numpy(np.stack([self._row(word) for word in words]))[None]
+
+    def cut(self, cell: Any) -> list[Any]:
+        """Return the words, each in a list, for a word may have blanks or marks in it."""
+        return [[word] for word in cell[: self.settings.max_length]]
+
+    def show(self, array: Array) -> Shown:
+        """Return the words, and the text that they make."""
+        words = self.decode(array)
+        return Shown(words, pieces=[word + " " for word in words])
+
+    def told(self, cell: Any) -> str | None:
+        """Return the text."""
+        return Sentence.joined(cell).text
+
+
+class WordReader(nn.Module):
+    """Words `(B, T, 1 + W)` or `(B, 1 + W)` to vectors of words and characters, side by side.
+
+    In training rare words, and a few of all, are made unknown, so that the unknown word's vector
+    is learnt (Lample et al. 2016), and features are dropped, one mask a sequence.
+    """
+
+    stepwise = True
+
+    def __init__(self, codec: TokensCodec) -> None:
+        super().__init__()
+        settings = codec.settings
+        self.width, size = codec.width, int(settings.embedding_size)
+        self.dropout, self.word_dropout = settings.input_dropout, settings.word_dropout
+        self.rare_dropout = settings.rare_dropout
+        self.table = nn.Embedding(len(codec.words) + UNKNOWN + 1, size, padding_idx=PAD)
+        # Unit variance beside characters (Lample et al. 2016: uniform, bound √(3 / size)).
+        bound = (3 / size) ** 0.5
+        nn.init.uniform_(self.table.weight, -bound, bound)
+        with torch.no_grad():
+            self.table.weight[PAD] = 0
+        rare = torch.zeros(self.table.num_embeddings, dtype=torch.bool)
+        rare[codec.rare] = True
+        self.rare: Tensor
+        self.register_buffer("rare", rare, persistent=False)
+        self.output_size = size
+        if self.width:
+            self.characters = nn.Embedding(
+                len(codec.characters) + UNKNOWN + 1, settings.character_embedding, padding_idx=PAD
+            )
+            self.letters = Recurrent(
+                "lstm",
+                settings.character_embedding,
+                settings.character_size,
+                bidirectional=True,
+                batch_first=True,
+            )
+            self.output_size += 2 * settings.character_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `(B, T, F)` or `(B, F)`."""
+        words = x[..., 0]
+        if self.training:
+            chance = self.word_dropout + (self.rare_dropout - self.word_dropout) * self.rare[words]
+            drawn = torch.rand(words.shape, device=words.device) < chance
+            words = words.masked_fill(drawn & (words != PAD), UNKNOWN)
+        vectors = self.table(words)
+        if self.width:
+            vectors = torch.cat((vectors, self._spelt(x[..., 1:])), -1)
+        if x.dim() == 2:
+            return vectors
+        return locked(vectors, self.dropout, self.training, time_axis=1)
+
+    def _spelt(self, characters: Tensor) -> Tensor:
+        """Return the last state of each direction over the characters of each word."""
+        # A word that comes several times is read once.
+        different, which = characters.reshape(-1, self.width).unique(dim=0, return_inverse=True)
+        lengths = (different != PAD).sum(1)
+        longest = int(lengths.max()) if len(lengths) else 0
+        y, _ = self.letters(self.characters(different[:, :longest]), lengths=lengths)
+        half = y.shape[-1] // 2
+        rows = torch.arange(len(y), device=y.device)
+        if longest:
+            ends = y[rows, (lengths - 1).clamp(min=0), :half]
+            read = torch.cat((ends, y[:, 0, half:]), -1)
+        else:
+            read = y.new_zeros(len(y), 2 * half)
+        return read[which].view(*characters.shape[:-1], 2 * half)
+
+
+class Tokens:
+    """Words of a sentence; see the module and `elman.modalities.base.Modality`."""
+
+    name: ClassVar[str] = "tokens"
+    summary: ClassVar[str] = "words of a sentence, read as a whole and letter by letter"
+    extra: ClassVar[str | None] = None
+    modules: ClassVar[tuple[str, ...]] = ()
+    kinds: ClassVar[tuple[str, ...]] = ("tokens",)
+    forms: ClassVar[tuple[str, ...]] = ("cell", "long")
+    usual: ClassVar[tuple[str, ...]] = ("tokens", "words", "input")
+    stepped: ClassVar[bool] = True
+    Settings = TokensSettings
+    suited: ClassVar[dict[str, Any]] = {}
+
+    @classmethod
+    def cells(
+        cls, table: Table, place: Place, rows: list[list[int]] | None, strict: bool
+    ) -> list[list[str]]:
+        """Return the words of each sentence; of a column of text, with their places in it.
+
+        Raises:
+            InputError: a sentence is missing, or has no words where something is to be learnt.
+        """
+        column = place.inputs[0]
+        if rows is not None:
+            words = table.labels(column)
+            return [[words[row] for row in members] for members in rows]
+        if table.kinds[column] in ("text", "category"):
+            texts = table.texts(column) if strict else [text or "" for text in table.column(column)]
+            return [Sentence.of(text) for text in texts]
+        found: list[list[str]] = []
+        for row, cell in enumerate(table.column(column, "tokens")):
+            if strict and not cell:
+                raise table.refuse("The sentence is empty.", row, column, "Take the row out.")
+            found.append(cell or [])
+        return found
+
+    @classmethod
+    def decide(cls, settings: Any, cells: Sequence[Any]) -> dict[str, Any]:
+        """Return how texts are split: at marks, where training has marks as words of their own."""
+        if settings.split is not None:
+            return {}
+        words = [word for cell in cells for word in cell]
+        marks = sum(not any(c.isalnum() for c in word) for word in words)
+        return {"split": "words" if marks > _MARKED * len(words) else "blanks"}
+
+    @classmethod
+    def fit(cls, cells: Sequence[Any], settings: Any) -> TokensCodec:
+        """Return a codec with the words and characters of the training cells."""
+        counts = Counter(plain(word) for cell in cells for word in cell)
+        least = settings.min_count or 1
+        letters = Counter(c for cell in cells for word in cell for c in word)
+        return TokensCodec(
+            [word for word, count in counts.most_common() if count >= least],
+            [word for word, count in counts.items() if count == 1 >= least],
+            # One that came once is unknown, so that the vector of the unknown is learnt.
+            "".join(c for c, count in letters.most_common() if count > 1),
+            settings,
+        )
+
+    @classmethod
+    def codec(cls, about: dict[str, Any], settings: Any) -> TokensCodec:
+        """Return the codec that `to_json` described."""
+        return TokensCodec(about["words"], about["once"], about["characters"], settings)
+
+    @classmethod
+    def example(cls, n: int, generator: np.random.Generator) -> list[list[str]]:
+        """Return `n` sentences of 4 to 12 words, some of them with capitals."""
+        words = ["Ada", "met", "Bo", "in", "Oslo", "on", "Monday", "and", "left", "again", "."]
+        return [
+            [str(word) for word in generator.choice(words, generator.integers(4, 13))]
+            for _ in range(n)
+        ]
+
+
+def plain(word: str) -> str:
+    """Return a word as the vocabulary has it: in lower case, each digit 0.
+
+    >>> plain("B747")
+    'b000'
+    """
+    return _DIGIT.sub("0", word.lower())
+
+
+def _words_and_pairs(cell: Sequence[str]) -> list[str]:
+    words = [plain(word) for word in cell]
+    return words + [f"{one} {two}" for one, two in zip(words, words[1:], strict=False)]
