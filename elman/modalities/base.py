@@ -171,6 +171,10 @@ class Stepwise:
         """Return None: there is no other form in memory than a table."""
         return None
 
+    def adapt(self, cell: Any) -> Any:
+        """Return the cell: it is read as it is."""
+        return cell
+
 
 class Codec(Protocol):
     """A modality fitted on the training part; see the module."""
@@ -226,6 +230,9 @@ class Codec(Protocol):
 
     def raw(self, data: Any) -> list[Any] | None:
         """Return cells from arrays in memory, or None where `data` are no arrays."""
+
+    def adapt(self, cell: Any) -> Any:
+        """Return a cell of a new file in the form that the cells of training have."""
 
     def cut(self, cell: Any) -> list[Any]:
         """Return a cell as the pieces in which a stream would bring it, in their order."""

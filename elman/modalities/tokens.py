@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -28,6 +29,7 @@ from elman.modalities.base import (
     Padded,
     Place,
     Shown,
+    Stepwise,
 )
 from elman.modalities.steps import front
 from elman.needs import Need
@@ -48,8 +50,7 @@ _MARKED = 0.005
 class TokensSettings(ModalitySettings):
     """Settings of words."""
 
-    needs: ClassVar[dict[str, Need]] = {
-        **ModalitySettings.needs,
+    needs: ClassVar[Mapping[str, Need]] = {
         "character_embedding": Need("character_size", bool, "character_size"),
         "max_characters": Need("character_size", bool, "character_size"),
     }
@@ -108,7 +109,7 @@ class Sentence(list[str]):
         return cls(" ".join(words), found)
 
 
-class TokensCodec:
+class TokensCodec(Stepwise):
     """Sentences as rows of integers: the word, then its characters.
 
     Args:
@@ -239,14 +240,6 @@ class TokensCodec:
             return data
         return None
 
-    def begin(self) -> tuple[Tensor, ...]:
-        """Return nothing: no part of a word waits for the next piece."""
-        return ()
-
-    def take(self, value: Any, waiting: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the words of a piece; nothing waits."""
-        return self.step(value), waiting
-
     def step(self, value: Any) -> Tensor:
         """Return a word, several in a list, or a piece of text, as `(1, n, 1 + W)`."""
         words = Sentence.of(value, self.settings.split) if isinstance(value, str) else value
@@ -331,15 +324,14 @@ class WordReader(nn.Module):
         # A word that comes several times is read once.
         different, which = characters.reshape(-1, self.width).unique(dim=0, return_inverse=True)
         lengths = (different != PAD).sum(1)
-        longest = int(lengths.max()) if len(lengths) else 0
-        y, _ = self.letters(self.characters(different[:, :longest]), lengths=lengths)
+        longest = max(1, int(lengths.max())) if len(lengths) else 1
+        # Padding is read as one character, so that every row has a step, and counts as nothing.
+        ends = lengths.clamp(min=1)
+        y, _ = self.letters(self.characters(different[:, :longest]), lengths=ends)
         half = y.shape[-1] // 2
         rows = torch.arange(len(y), device=y.device)
-        if longest:
-            ends = y[rows, (lengths - 1).clamp(min=0), :half]
-            read = torch.cat((ends, y[:, 0, half:]), -1)
-        else:
-            read = y.new_zeros(len(y), 2 * half)
+        read = torch.cat((y[rows, ends - 1, :half], y[:, 0, half:]), -1)
+        read = read * (lengths > 0).unsqueeze(1)
         return read[which].view(*characters.shape[:-1], 2 * half)
 
 
@@ -429,4 +421,4 @@ def plain(word: str) -> str:
 
 def _words_and_pairs(cell: Sequence[str]) -> list[str]:
     words = [plain(word) for word in cell]
-    return words + [f"{one} {two}" for one, two in zip(words, words[1:], strict=False)]
+    return words + [f"{one} {two}" for one, two in pairwise(words)]

@@ -211,6 +211,23 @@ class CRF(nn.Module):
         found = [path[:size] for path, size in zip(paths, sizes, strict=True)]
         return Decoded(found, scores.masked_fill(lengths_ == 0, 0).to(precision))
 
+    def filter(self, emissions: Tensor, before: Tensor | None) -> Tensor:
+        """Return the log probability of each tag at a step, given the steps up to it, `(B, K)`.
+
+        The forward half of forward–backward, normalised at each step: what a stream can know
+        before the rest of the sentence has come.
+
+        Args:
+            emissions: of one step, `(B, K)`.
+            before: the result for the step before, None at the first step.
+        """
+        transitions, starts, _ = self._scores(emissions)
+        if before is None:
+            reached = starts.expand_as(emissions)
+        else:
+            reached = _logsumexp((before.unsqueeze(-1) + transitions).transpose(1, 2))
+        return (reached + emissions).log_softmax(-1)
+
     def _read(self, emissions: Tensor, lengths: Lengths | None) -> tuple[Tensor, Tensor]:
         """Emissions in float64, 0 beyond the lengths, and where steps are real, `(B, T)`."""
         if emissions.dim() != 3 or emissions.shape[-1] != self.num_tags:

@@ -35,6 +35,7 @@ def freeze(sections: list[Section]) -> list[dict[str, Any]]:
             else [[_cell(value) for value in row] for row in section.table.itertuples(index=False)],
             "svg": "" if section.figure is None else svg(section.figure),
             "preformatted": section.preformatted,
+            "marked": [[mark._asdict() for mark in line] for line in section.marked],
         }
         for section in sections
     ]

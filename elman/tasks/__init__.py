@@ -15,5 +15,6 @@ TASKS = Registry(
         "forecast": "elman.tasks.forecast.task:Forecast",
         "generate": "elman.tasks.generate.task:Generate",
         "regress": "elman.tasks.regress:Regress",
+        "tag": "elman.tasks.tag:Tag",
     },
 )

@@ -9,6 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.data import Scaler
+from elman.data.tagging import (
+    Scheme,
+    Span,
+    first_illegal,
+    scheme_of,
+    spans,
+    tags_of,
+)
 from elman.errors import InputError
 
 if TYPE_CHECKING:
@@ -158,6 +166,202 @@ class Labels:
     def example(cls, cells: Sequence[Any], aligned: bool, generator: np.random.Generator) -> Any:
         """Return one of two labels in turn."""
         return ["even" if number % 2 == 0 else "odd" for number in range(len(cells))]
+
+
+_TAGS = ("tags", "tag", "ner_tags", "ner", "slots", "labels", "pos_tags", "upos", "pos", "target")
+"""Names that a column of tags often has, the likelier ones first."""
+_INTENTS = ("intent", "intents", "label")
+"""Names that a column of intents beside tags often has."""
+
+
+class Tags:
+    """The tags of steps, and where there are any the intents of whole sentences.
+
+    An answer is a list with a pair for each step: its tag, and the intent of its sentence ("" where
+    there are none). Tags of spans are learnt in a scheme that may differ from that of the data.
+
+    Args:
+        scheme: in which the data's tags are written; "plain" for labels that are no spans.
+        learnt: the scheme that the model learns, BIO or BIOES; "plain" as well.
+        tags: of the scheme that is learnt.
+        intents: names, none where no intents are learnt.
+        repair: read illegal sequences as conlleval does, and do not refuse them.
+    """
+
+    word: ClassVar[str] = "tag"
+    words: ClassVar[str] = "the tags"
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        learnt: Scheme,
+        tags: Sequence[str],
+        intents: Sequence[str],
+        repair: bool,
+    ) -> None:
+        self.scheme, self.learnt, self.repair = scheme, learnt, repair
+        self.tags, self.intents = list(tags), list(intents)
+        self.codes = {tag: code for code, tag in enumerate(self.tags)}
+        self.intent_codes = {name: code for code, name in enumerate(self.intents)}
+        self.labels = {tag.partition("-")[2] for tag in self.tags if tag != "O"}
+
+    @property
+    def has_spans(self) -> bool:
+        """Whether tags stand for spans."""
+        return self.scheme != "plain"
+
+    @classmethod
+    def guess(cls, table: Table, free: Sequence[str]) -> list[str] | None:
+        """Return a column of lists of tags with the intents beside it, or a column of labels."""
+        lists = {n.casefold().strip(): n for n in free if table.kinds[n] == "tokens"}
+        chosen = next((lists[name] for name in _TAGS if name in lists), None)
+        if chosen is None:
+            return Labels.guess(table, free)
+        others = {n.casefold().strip(): n for n in free if table.kinds[n] in ("category", "text")}
+        return [chosen, *[others[name] for name in _INTENTS if name in others][:1]]
+
+    @classmethod
+    def read(cls, table: Table, columns: Sequence[str]) -> list[Any]:
+        """Return pairs of tag and intent: a list of them a row, or one a row of a long table.
+
+        Raises:
+            InputError: tags or an intent are missing, or tags are numbers.
+        """
+        name = columns[0]
+        if table.kinds[name] == "series":
+            raise table.refuse(
+                "The tags are numbers.", 0, name, "Write the names of tags, in a list of strings."
+            )
+        if table.kinds[name] != "tokens":
+            return [(label, "") for label in table.labels(name)]
+        intents = table.labels(columns[1]) if len(columns) > 1 else [""] * len(table)
+        answers = []
+        for row, (tags, intent) in enumerate(zip(table.column(name), intents, strict=True)):
+            if not tags:
+                raise table.refuse("The tags are missing.", row, name, "Take the row out.")
+            answers.append([(tag, intent) for tag in tags])
+        return answers
+
+    @classmethod
+    def fit(cls, found: Examples, layout: Layout, settings: Any) -> Self:
+        """Return the tags and intents that stand in the training part."""
+        answers = found.answers or []
+        scheme: Scheme = settings.scheme or scheme_of(only_tags(answer) for answer in answers)
+        intents = sorted({intent for answer in answers for _, intent in answer} - {""})
+        bare = cls(scheme, "plain", [], intents, settings.repair)
+        if scheme == "plain":
+            names = {tag for answer in answers for tag, _ in answer}
+            return cls(scheme, "plain", sorted(names, key=_natural), intents, settings.repair)
+        bare.check(found, layout)
+        learnt: Scheme = settings.model_scheme
+        kept = [(bare.spans(only_tags(answer)), len(answer)) for answer in answers]
+        seen = {tag for read, size in kept for tag in tags_of(read, size, learnt)} - {"O"}
+        if learnt == "BIOES":
+            labels = {tag.partition("-")[2] for tag in seen}
+            seen = {f"{p}-{label}" if label else p for label in labels for p in "BIES"}
+        return cls(scheme, learnt, ["O", *sorted(seen)], intents, settings.repair)
+
+    @classmethod
+    def from_json(cls, about: dict[str, Any]) -> Self:
+        """Return what `to_json` described."""
+        return cls(**about)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "scheme": self.scheme,
+            "learnt": self.learnt,
+            "tags": self.tags,
+            "intents": self.intents,
+            "repair": self.repair,
+        }
+
+    def check(self, found: Examples, layout: Layout) -> None:
+        """Refuse a sequence that is illegal in the scheme, unless such are repaired.
+
+        A tag that training never had is not refused: it counts as one that was missed.
+        """
+        if self.repair or not self.has_spans:
+            return
+        for row, answer in enumerate(found.answers or []):
+            wrong = first_illegal(only_tags(answer), self.scheme)
+            if wrong is not None:
+                file, number = found.where(row)
+                raise InputError(
+                    f"Token {wrong.token + 1} of the sentence: {wrong.reason}",
+                    file=file,
+                    row=number,
+                    column=layout.target,
+                    fix="Correct the tag, name the scheme with scheme=…, or repair all such "
+                    "sequences as conlleval does with repair=true.",
+                )
+
+    def encode(self, answers: Sequence[Any]) -> list[NDArray[Any]]:
+        """Return the code of each step's tag `(T,)`, or with intents also the intent's `(T, 2)`.
+
+        A label that training never had is outside of spans; among plain labels, and of intents, it
+        is -100, which no loss counts.
+        """
+        return [self._encoded(answer) for answer in answers]
+
+    def _encoded(self, answer: Any) -> NDArray[Any]:
+        tags = only_tags(answer)
+        if self.has_spans:
+            known = [span for span in self.spans(tags) if span.label in self.labels]
+            tags = tags_of(known, len(tags), self.learnt)
+            codes = np.array([self.codes.get(tag, 0) for tag in tags], np.int64)
+        else:
+            codes = np.array([self.codes.get(tag, -100) for tag in tags], np.int64)
+        if not self.intents:
+            return codes
+        intent = self.intent_codes.get(answer[0][1] if len(answer) else "", -100)
+        return np.stack([codes, np.full_like(codes, intent)], 1)
+
+    def spans(self, tags: Sequence[str]) -> list[Span]:
+        """Return the spans of one sentence's tags, written in the scheme of the data."""
+        return spans(tags, self.scheme, illegal="repair" if self.repair else "refuse")
+
+    def said(self, codes: Sequence[int]) -> tuple[list[str], list[Span]]:
+        """Return the tags of one sentence in the scheme of the data, and their spans."""
+        tags = [self.tags[code] for code in codes]
+        if not self.has_spans:
+            return tags, []
+        # Without a CRF the tags may be illegal.
+        found = spans(tags, self.learnt, illegal="repair")
+        return tags_of(found, len(tags), self.scheme), found
+
+    def mended(self, codes: NDArray[Any]) -> NDArray[Any]:
+        """Return codes of a piece that was cut out of a sentence, legal at both ends."""
+        tags = codes if codes.ndim == 1 else codes[:, 0]
+        found = spans([self.tags[code] for code in tags], self.learnt, illegal="repair")
+        legal = [self.codes.get(tag, 0) for tag in tags_of(found, len(tags), self.learnt)]
+        fixed = np.array(legal, np.int64)
+        return fixed if codes.ndim == 1 else np.stack([fixed, codes[:, 1]], 1)
+
+    @classmethod
+    def strata(cls, answers: Sequence[Any]) -> NDArray[Any] | None:
+        """Return None: a sentence has many tags."""
+        return None
+
+    @classmethod
+    def example(cls, cells: Sequence[Any], aligned: bool, generator: np.random.Generator) -> Any:
+        """Return names for words with capitals, and "high" or "low" for steps of numbers."""
+        return [_example_tags(cell) for cell in cells]
+
+
+def only_tags(answer: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the tags of an answer of `Tags`, without the intents."""
+    return [tag for tag, _ in answer]
+
+
+def _example_tags(cell: Any) -> list[str]:
+    if isinstance(cell, list):
+        capitals = [word[0].isupper() for word in cell]
+        before = [False, *capitals[:-1]]
+        pairs = zip(capitals, before, strict=True)
+        return [("I-name" if last else "B-name") if now else "O" for now, last in pairs]
+    firsts = np.asarray(cell, float).reshape(len(cell), -1)[:, 0]
+    return ["high" if value > firsts.mean() else "low" for value in firsts]
 
 
 def _few_values(table: Table, column: str) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
 from torch import Tensor, nn
 
@@ -67,15 +67,24 @@ class Sample:
     texts: Callable[[], list[list[str]]] | None = None
 
 
+class Mark(NamedTuple):
+    """A piece of a text in a report, with a note and a colour behind it where it has any."""
+
+    text: str
+    note: str = ""
+    colour: str = ""
+
+
 @dataclass
 class Section:
-    """One part of a report: words, a table and a figure, each optional."""
+    """One part of a report: words, a table, a figure and marked texts, each optional."""
 
     title: str
     text: str = ""
     table: pd.DataFrame | None = None
     figure: Figure | None = None
     preformatted: list[str] = field(default_factory=list)
+    marked: list[list[Mark]] = field(default_factory=list)
 
 
 class Task(Protocol):

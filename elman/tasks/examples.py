@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -194,7 +194,7 @@ class FromExamples:
             cls.modalities(),
             modality=settings.modality,
             text=settings.text,
-            target=settings.target,
+            target=cls.targets(table, settings),
             columns=settings.columns,
             group=settings.group,
             time=settings.time,
@@ -231,6 +231,12 @@ class FromExamples:
     def each_step(cls, table: Table, targets: Sequence[str], settings: Any) -> bool:
         """Tell whether each step has an answer; a task may look at its settings or the table."""
         return cls.aligned
+
+    @classmethod
+    def targets(cls, table: Any, settings: Any) -> str | Sequence[str] | None:
+        """Return the columns of the answer that were given, or None where they are to be found."""
+        target: str | None = settings.target
+        return target
 
     @classmethod
     def decide(cls, settings: Any, layout: Layout, found: Examples) -> dict[str, Any]:
@@ -317,7 +323,7 @@ class FromExamples:
         inputs, answers = self._inputs("train"), self._answers("train")
         stretch = getattr(self.settings, "stretch", None)
         if stretch is not None and self.layout.aligned:
-            inputs, answers = _pieces(inputs, stretch), _pieces(answers, stretch)
+            inputs, answers = _pieces(inputs, stretch), self.cut(answers, stretch)
         return Batches(
             bucketed([len(x) for x in inputs], self.settings.batch_size),
             lambda rows: self._batch([inputs[row] for row in rows], [answers[r] for r in rows]),
@@ -325,6 +331,10 @@ class FromExamples:
             rank=rank,
             world_size=world_size,
         )
+
+    def cut(self, answers: Sequence[Array], length: int) -> list[Array]:
+        """Return the answers of steps, cut into pieces of at most so many steps."""
+        return _pieces(answers, length)
 
     def cost(self, outputs: Tensor, answers: Tensor, lengths: Tensor) -> Tensor:
         """Return the summed loss of a batch."""
@@ -507,6 +517,7 @@ class FromExamples:
             getattr(self.answer, "classes", ()),
             encoding=self.settings.encoding,
         )
+        found = replace(found, inputs=[self.codec.adapt(cell) for cell in found.inputs])
         if answers:
             self.answer.check(found, self.layout)
         _check_cells(self.codec, found)
