@@ -312,7 +312,7 @@ class WordReader(nn.Module):
             chance = self.word_dropout + (self.rare_dropout - self.word_dropout) * self.rare[words]
             drawn = torch.rand(words.shape, device=words.device) < chance
             words = words.masked_fill(drawn & (words != PAD), UNKNOWN)
-        vectors = self.table(words)
+        vectors: Tensor = self.table(words)
         if self.width:
             vectors = torch.cat((vectors, self._spelt(x[..., 1:])), -1)
         if x.dim() == 2:
@@ -322,7 +322,8 @@ class WordReader(nn.Module):
     def _spelt(self, characters: Tensor) -> Tensor:
         """Return the last state of each direction over the characters of each word."""
         # A word that comes several times is read once.
-        different, which = characters.reshape(-1, self.width).unique(dim=0, return_inverse=True)
+        flat = characters.reshape(-1, self.width)
+        different, which = torch.unique(flat, dim=0, return_inverse=True)
         lengths = (different != PAD).sum(1)
         longest = max(1, int(lengths.max())) if len(lengths) else 1
         # Padding is read as one character, so that every row has a step, and counts as nothing.
@@ -330,7 +331,7 @@ class WordReader(nn.Module):
         y, _ = self.letters(self.characters(different[:, :longest]), lengths=ends)
         half = y.shape[-1] // 2
         rows = torch.arange(len(y), device=y.device)
-        read = torch.cat((y[rows, ends - 1, :half], y[:, 0, half:]), -1)
+        read: Tensor = torch.cat((y[rows, ends - 1, :half], y[:, 0, half:]), -1)
         read = read * (lengths > 0).unsqueeze(1)
         return read[which].view(*characters.shape[:-1], 2 * half)
 

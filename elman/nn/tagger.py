@@ -15,7 +15,7 @@ from elman.nn.masking import Lengths, blank, valid_steps
 from elman.nn.pooling import Pooling, PoolingState, make_pooling
 from elman.nn.recurrent import Recurrent
 from elman.nn.running import forward_only, run
-from elman.nn.stream import ModelStream, PoolingStream
+from elman.nn.stream import ModelStream, PoolingStream, Stream
 
 
 class Outputs(NamedTuple):
@@ -73,7 +73,7 @@ class TagHead(Pooling):
     def split(self, outputs: Tensor) -> Outputs:
         """Return the parts of outputs `(..., O)`."""
         parts = [self.tags, self.tags * self.filters, self.classes]
-        scores, filtered, classes = outputs.split(parts, -1)
+        scores, filtered, classes = torch.split(outputs, parts, -1)  # type: ignore[no-untyped-call]
         return Outputs(
             scores, filtered if self.filters else None, classes if self.classes else None
         )
@@ -115,7 +115,7 @@ class TagHead(Pooling):
             total = total + weight * F.cross_entropy(
                 logits, classes, reduction="sum", label_smoothing=smoothing
             )
-        return total
+        return total  # type: ignore[no-any-return]
 
     def forward(self, y: Tensor, *, lengths: Lengths | None = None) -> Tensor:
         """Return outputs `(B, T, O)` of the recurrence's outputs `(B, T, F)`."""
@@ -161,7 +161,8 @@ class TagHead(Pooling):
     def step(self, y: Tensor, state: PoolingState) -> tuple[Tensor, PoolingState]:
         """Take one more output `(B, F)`; return the outputs so far `(B, O)` and the state."""
         scores = self.emit(y)
-        parts, kept = [scores], ()
+        parts: list[Tensor] = [scores]
+        kept: PoolingState = ()
         if self.crf is not None:
             before, begun = state[:2]
             first = self.crf.filter(scores, None)
@@ -217,5 +218,6 @@ class Tagger(nn.Module):
         forward_only(self.recurrent, "A step")
         like = self.recurrent.init_state(1)[0][0]
         head = PoolingStream(self.head, batch, self.recurrent.output_size, like)
+        parts: list[tuple[str, nn.Module | Stream]]
         parts = [("embedding", self.embedding), ("recurrent", self.recurrent), ("head", head)]
         return ModelStream(parts, batch, batch_first=True)

@@ -286,7 +286,12 @@ class FromExamples:
         if not self._parts:
             return facts | self.facts()
         lengths = [len(x) for x in self._inputs("train")]
-        shared = duplicates({part: found.inputs for part, found in self._parts.items()})
+        shared = duplicates(
+            {
+                part: [self.codec.told(cell) or cell for cell in found.inputs]
+                for part, found in self._parts.items()
+            }
+        )
         return {
             **facts,
             "input": ", ".join(self.layout.inputs[:8]),

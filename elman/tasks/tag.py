@@ -31,8 +31,9 @@ from elman.nn.tagger import Tagger, TagHead
 from elman.scoring import Evaluation, confusion, entities
 from elman.tasks.answers import Tags, only_tags
 from elman.tasks.base import Mark, Section, device_of
-from elman.tasks.examples import AlignedSettings, Batch, FromExamples, other_default
+from elman.tasks.examples import AlignedSettings, Batch, FromExamples
 from elman.tasks.reading import Examples, Layout
+from elman.tasks.settings import other_default
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -310,7 +311,6 @@ class Tag(FromExamples):
         self, crf: CRF | None, scores: Tensor, lengths: Tensor, sure: bool
     ) -> tuple[list[list[int]], list[Array]]:
         """Return the best codes of each row, and the probability of each of them."""
-        device = "cpu"
         if crf is not None:
             device = crf.transitions.device
             scores, lengths = scores.to(device), lengths.to(device)
@@ -478,7 +478,7 @@ class Tag(FromExamples):
             )
             return
         arrays, asked = self._inputs("train"), self._encode(found.inputs)
-        yield "majority", self._as_said(simple.majority(truth, asked))
+        yield "majority", self._as_said(simple.majority(truth, [one.tolist() for one in asked]))
         held_part = None
         if held is not None:
             held_truth = [self._plain_tags(answer) for answer in held.answers or []]
@@ -595,7 +595,8 @@ class Tag(FromExamples):
                 assert missed is not None
                 gone = sorted(truth - set(one.spans))
                 listed += [(span, missed[number, span], "missed") for span in gone]
-            for span, chance, outcome in sorted(listed) or [(None, float("nan"), "")]:
+            shown: list[tuple[Span | None, float, str]] = [*sorted(listed)]
+            for span, chance, outcome in shown or [(None, float("nan"), "")]:
                 row = dict(head)
                 start, end = (places[span.start][0], places[span.end - 1][1]) if span else (0, 0)
                 row |= {"start": start, "end": end}
