@@ -1,7 +1,8 @@
 """`tokens`: the words of a sentence, each read as a whole and letter by letter.
 
-A known word has a vector of its own; beside it a small bidirectional recurrence reads its
-characters (Lample et al. 2016), so that a word that training never had is read too.
+A known word has a vector of its own, and its form (capitals, digits, marks) has one; beside them a
+small bidirectional recurrence reads its characters (Lample et al. 2016), so that a word that
+training never had is read too.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 PAD, UNKNOWN = 0, 1
 """Codes of padding and of an unknown word or character; known ones follow."""
 _DIGIT = re.compile(r"\d")
+_RUN = re.compile(r"(.)\1{2,}")
+_FORM = 8
+"""Marks of a form at most."""
 _STRANGE = "\N{REPLACEMENT CHARACTER}"
 _MARKED = 0.005
 """Share of tokens that are lone marks, above which texts are split at marks."""
@@ -65,6 +69,9 @@ class TokensSettings(ModalitySettings):
     )
     word_dropout: float = Field(
         0.05, ge=0, lt=1, description="chance that any word is made unknown in training"
+    )
+    form_size: int = Field(
+        16, ge=0, description="numbers that stand for a word's form: capitals, digits and marks"
     )
     character_embedding: int = Field(25, ge=1, description="numbers that stand for a character")
     character_size: int = Field(
@@ -110,11 +117,12 @@ class Sentence(list[str]):
 
 
 class TokensCodec(Stepwise):
-    """Sentences as rows of integers: the word, then its characters.
+    """Sentences as rows of integers: the word, its form, then its characters.
 
     Args:
         words: those that have a vector, in lower case and with digits as 0.
         once: the words among them that training had only once.
+        forms: those that have a vector.
         characters: those that have a vector.
         settings: a task's, joined with `TokensSettings`.
     """
@@ -124,11 +132,17 @@ class TokensCodec(Stepwise):
     distances: tuple[Distance, ...] = ()
 
     def __init__(
-        self, words: Sequence[str], once: Sequence[str], characters: str, settings: Any
+        self,
+        words: Sequence[str],
+        once: Sequence[str],
+        forms: Sequence[str],
+        characters: str,
+        settings: Any,
     ) -> None:
-        self.words, self.once = list(words), list(once)
+        self.words, self.once, self.forms = list(words), list(once), list(forms)
         self.characters, self.settings = characters, settings
         self._word = {word: code for code, word in enumerate(words, UNKNOWN + 1)}
+        self._form = {shape: code for code, shape in enumerate(forms, UNKNOWN + 1)}
         self._character = {c: code for code, c in enumerate(characters, UNKNOWN + 1)}
         self._rows: dict[str, Array] = {}
 
@@ -144,19 +158,25 @@ class TokensCodec(Stepwise):
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {"words": self.words, "once": self.once, "characters": self.characters}
+        return {
+            "words": self.words,
+            "once": self.once,
+            "forms": self.forms,
+            "characters": self.characters,
+        }
 
     def encode(self, cell: Any) -> Array:
-        """Return `(T, 1 + W)`: the word's code, then those of its first W characters, or 0."""
+        """Return `(T, 2 + W)`: codes of the word, its form and its first W characters, or 0."""
         rows = [self._row(word) for word in cell[: self.settings.max_length]]
-        return np.stack(rows) if rows else np.zeros((0, 1 + self.width), np.int64)
+        return np.stack(rows) if rows else np.zeros((0, 2 + self.width), np.int64)
 
     def _row(self, word: str) -> Array:
         if word not in self._rows:
-            row = np.zeros(1 + self.width, np.int64)
+            row = np.zeros(2 + self.width, np.int64)
             row[0] = self._word.get(plain(word), UNKNOWN)
+            row[1] = self._form.get(form(word[: self.settings.max_characters]), UNKNOWN)
             known = [self._character.get(c, UNKNOWN) for c in word[: self.width]]
-            row[1 : 1 + len(known)] = known
+            row[2 : 2 + len(known)] = known
             if len(self._rows) > 200_000:  # a long stream of new words must not fill the memory
                 self._rows.clear()
             self._rows[word] = row
@@ -171,7 +191,7 @@ class TokensCodec(Stepwise):
         if not self.width:
             return known or _STRANGE
         said = ""
-        for place, code in enumerate(code for code in row[1:] if code != PAD):
+        for place, code in enumerate(code for code in row[2:] if code != PAD):
             if code > UNKNOWN:
                 said += self.characters[code - UNKNOWN - 1]
             else:
@@ -191,9 +211,9 @@ class TokensCodec(Stepwise):
         return Sentence.joined(cell).places
 
     def batch(self, arrays: Sequence[Array]) -> Padded:
-        """Return `(B, T, 1 + W)`, zero beyond each length."""
+        """Return `(B, T, 2 + W)`, zero beyond each length."""
         lengths = np.array([len(x) for x in arrays], dtype=np.int64)
-        shape = (len(arrays), int(lengths.max(initial=0)), 1 + self.width)
+        shape = (len(arrays), int(lengths.max(initial=0)), 2 + self.width)
         padded = np.zeros(shape, dtype=np.int64)
         for row, x in enumerate(arrays):
             padded[row, : len(x)] = x
@@ -241,7 +261,7 @@ class TokensCodec(Stepwise):
         return None
 
     def step(self, value: Any) -> Tensor:
-        """Return a word, several in a list, or a piece of text, as `(1, n, 1 + W)`."""
+        """Return a word, several in a list, or a piece of text, as `(1, n, 2 + W)`."""
         words = Sentence.of(value, self.settings.split) if isinstance(value, str) else value
         if not (isinstance(words, list) and all(isinstance(word, str) for word in words)):
             raise InputError(
@@ -267,7 +287,7 @@ class TokensCodec(Stepwise):
 
 
 class WordReader(nn.Module):
-    """Words `(B, T, 1 + W)` or `(B, 1 + W)` to vectors of words and characters, side by side.
+    """Words `(B, T, 2 + W)` or `(B, 2 + W)` to vectors of words, forms and characters.
 
     In training rare words, and a few of all, are made unknown, so that the unknown word's vector
     is learnt (Lample et al. 2016), and features are dropped, one mask a sequence.
@@ -278,6 +298,7 @@ class WordReader(nn.Module):
     def __init__(self, codec: TokensCodec) -> None:
         super().__init__()
         settings = codec.settings
+        self.form_size = settings.form_size
         self.width, size = codec.width, int(settings.embedding_size)
         self.dropout, self.word_dropout = settings.input_dropout, settings.word_dropout
         self.rare_dropout = settings.rare_dropout
@@ -291,7 +312,11 @@ class WordReader(nn.Module):
         rare[codec.rare] = True
         self.rare: Tensor
         self.register_buffer("rare", rare, persistent=False)
-        self.output_size = size
+        self.output_size = size + settings.form_size
+        if settings.form_size:
+            self.forms = nn.Embedding(
+                len(codec.forms) + UNKNOWN + 1, settings.form_size, padding_idx=PAD
+            )
         if self.width:
             self.characters = nn.Embedding(
                 len(codec.characters) + UNKNOWN + 1, settings.character_embedding, padding_idx=PAD
@@ -313,8 +338,10 @@ class WordReader(nn.Module):
             drawn = torch.rand(words.shape, device=words.device) < chance
             words = words.masked_fill(drawn & (words != PAD), UNKNOWN)
         vectors: Tensor = self.table(words)
+        if self.form_size:
+            vectors = torch.cat((vectors, self.forms(x[..., 1])), -1)
         if self.width:
-            vectors = torch.cat((vectors, self._spelt(x[..., 1:])), -1)
+            vectors = torch.cat((vectors, self._spelt(x[..., 2:])), -1)
         if x.dim() == 2:
             return vectors
         return locked(vectors, self.dropout, self.training, time_axis=1)
@@ -387,10 +414,12 @@ class Tokens:
         """Return a codec with the words and characters of the training cells."""
         counts = Counter(plain(word) for cell in cells for word in cell)
         least = settings.min_count or 1
+        shapes = Counter(form(word[: settings.max_characters]) for cell in cells for word in cell)
         letters = Counter(c for cell in cells for word in cell for c in word)
         return TokensCodec(
             [word for word, count in counts.most_common() if count >= least],
             [word for word, count in counts.items() if count == 1 >= least],
+            [shape for shape, count in shapes.most_common() if count > 1],
             # One that came once is unknown, so that the vector of the unknown is learnt.
             "".join(c for c, count in letters.most_common() if count > 1),
             settings,
@@ -399,7 +428,8 @@ class Tokens:
     @classmethod
     def codec(cls, about: dict[str, Any], settings: Any) -> TokensCodec:
         """Return the codec that `to_json` described."""
-        return TokensCodec(about["words"], about["once"], about["characters"], settings)
+        names = ("words", "once", "forms", "characters")
+        return TokensCodec(*[about[name] for name in names], settings)
 
     @classmethod
     def example(cls, n: int, generator: np.random.Generator) -> list[list[str]]:
@@ -418,6 +448,18 @@ def plain(word: str) -> str:
     'b000'
     """
     return _DIGIT.sub("0", word.lower())
+
+
+def form(word: str) -> str:
+    """Return a word's form: capitals as X, other letters as x, digits as d; runs are shortened.
+
+    >>> form("McDonald's"), form("2017")
+    ("XxXxx'x", 'dd')
+    """
+    marks = "".join(
+        "X" if c.isupper() else "x" if c.isalpha() else "d" if c.isdigit() else c for c in word
+    )
+    return _RUN.sub(r"\1\1", marks)[:_FORM]
 
 
 def _words_and_pairs(cell: Sequence[str]) -> list[str]:

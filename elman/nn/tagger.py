@@ -73,7 +73,7 @@ class TagHead(Pooling):
     def split(self, outputs: Tensor) -> Outputs:
         """Return the parts of outputs `(..., O)`."""
         parts = [self.tags, self.tags * self.filters, self.classes]
-        scores, filtered, classes = torch.split(outputs, parts, -1)  # type: ignore[no-untyped-call]
+        scores, filtered, classes = torch.split(outputs, parts, -1)
         return Outputs(
             scores, filtered if self.filters else None, classes if self.classes else None
         )
@@ -115,7 +115,7 @@ class TagHead(Pooling):
             total = total + weight * F.cross_entropy(
                 logits, classes, reduction="sum", label_smoothing=smoothing
             )
-        return total  # type: ignore[no-any-return]
+        return total
 
     def forward(self, y: Tensor, *, lengths: Lengths | None = None) -> Tensor:
         """Return outputs `(B, T, O)` of the recurrence's outputs `(B, T, F)`."""
@@ -127,7 +127,7 @@ class TagHead(Pooling):
                 rows.append(row)
             width = self.tags * (1 + self.filters) + self.classes
             return torch.stack(rows, 1) if rows else y.new_zeros(len(y), 0, width)
-        found = self.emit(y)
+        found: Tensor = self.emit(y)
         if self.classes:
             logits = self.classify(self.pooling(y, lengths=lengths))
             found = torch.cat((found, logits.unsqueeze(1).expand(-1, y.shape[1], -1)), -1)

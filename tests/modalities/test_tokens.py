@@ -35,15 +35,16 @@ def test_case_and_digits_are_for_characters_alone():
     upper, lower, ten, other = made.encode(["MET", "met", "10", "22"])
     assert upper[0] == lower[0] > UNKNOWN
     assert ten[0] == other[0] > UNKNOWN
-    assert (ten[1:] != other[1:]).any()
-    assert (upper[1:] != lower[1:]).any()
+    assert (ten[2:] != other[2:]).any()
+    assert (upper[2:] != lower[2:]).any()
+    assert upper[1] != lower[1]
 
 
 def test_an_unknown_word_has_characters():
     [row] = codec().encode(["mat"])
     assert row[0] == UNKNOWN
-    assert (row[1:4] > UNKNOWN).all()
-    assert (row[4:] == PAD).all()
+    assert (row[2:5] > UNKNOWN).all()
+    assert (row[5:] == PAD).all()
 
 
 def test_words_seen_too_seldom_are_unknown():
@@ -54,10 +55,19 @@ def test_words_seen_too_seldom_are_unknown():
     assert sorted(whole.words[code - UNKNOWN - 1] for code in whole.rare) == ["bo", "left"]
 
 
+def test_a_form_tells_capitals_of_unknown_words():
+    torch.manual_seed(0)
+    made = codec(character_size=0)
+    reader = made.reader()[0].eval()
+    one, other, third = reader(made.batch([made.encode(["Zoe", "zoe", "Ana"])]).inputs)[0]
+    assert not torch.equal(one, other)
+    assert torch.equal(one, third)
+
+
 def test_long_words_are_cut_and_come_back():
     made = Tokens.fit([["extraordinary"] * 2], TokensSettings(max_characters=5))
     [row] = made.encode(["Extraordinary"])
-    assert len(row) == 6
+    assert len(row) == 7
     assert made.decode([row]) == ["extraordinary"]  # E came not once in training
 
 
@@ -70,7 +80,7 @@ def test_the_reader_tells_unknown_words_apart_by_their_characters():
     size = reader.table.embedding_dim
     assert torch.equal(one[:size], other[:size])
     assert not torch.allclose(one[size:], other[size:], atol=1e-4)
-    without = codec(character_size=0)
+    without = codec(character_size=0, form_size=0)
     rows = without.batch([without.encode(["mat", "tam"])]).inputs
     one, other = without.reader()[0].eval()(rows)[0]
     assert torch.equal(one, other)
@@ -118,8 +128,8 @@ def test_lists_of_files_are_no_texts(tmp_path):
 
 def test_a_step_is_a_word():
     made = codec()
-    assert made.step("met").shape == (1, 1, 21)
-    assert made.step(["met", "Bo's"]).shape == (1, 2, 21)
+    assert made.step("met").shape == (1, 1, 22)
+    assert made.step(["met", "Bo's"]).shape == (1, 2, 22)
     with pytest.raises(InputError, match="A step is a word, not int"):
         made.step(3)
     with pytest.raises(InputError, match="no word in this step"):
