@@ -81,9 +81,9 @@ class TagSettings(AlignedSettings):
     intent: str | None = Field(
         None, description="column of the intent, learnt beside the tags; found; none leaves it out"
     )
-    intent_weight: float = Field(1.0, ge=0, description="weight of the intents' loss")
+    intent_weight: float = Field(2.0, ge=0, description="weight of the intents' loss")
     pooling: Literal["last", "mean", "max", "attention"] = Field(
-        "max", description="how the outputs of all steps become one vector, for intents"
+        "attention", description="how the outputs of all steps become one vector, for intents"
     )
 
     @model_validator(mode="after")

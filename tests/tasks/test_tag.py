@@ -235,7 +235,7 @@ def test_intents_may_be_left_out():
     assert made(renamed, intent="wish").layout.answers == ("tags", "wish")
     assert made(renamed).answer.intents == []
     with pytest.raises(InputError, match=r"intent_weight has no effect with intent=none"):
-        made(renamed, intent="none", intent_weight=2.0)
+        made(renamed, intent="none", intent_weight=3.0)
 
 
 def test_long_sentences_are_cut_into_legal_pieces():
