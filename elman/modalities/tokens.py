@@ -428,8 +428,9 @@ class Tokens:
     @classmethod
     def codec(cls, about: dict[str, Any], settings: Any) -> TokensCodec:
         """Return the codec that `to_json` described."""
-        names = ("words", "once", "forms", "characters")
-        return TokensCodec(*[about[name] for name in names], settings)
+        return TokensCodec(
+            about["words"], about["once"], about["forms"], about["characters"], settings
+        )
 
     @classmethod
     def example(cls, n: int, generator: np.random.Generator) -> list[list[str]]:

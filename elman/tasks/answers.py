@@ -207,7 +207,7 @@ class Tags:
 
     @property
     def has_spans(self) -> bool:
-        """Whether tags stand for spans."""
+        """Tell whether tags stand for spans."""
         return self.scheme != "plain"
 
     @classmethod

@@ -95,7 +95,7 @@ class TagSettings(AlignedSettings):
 
 @dataclass
 class Said:
-    """What a model or a baseline says of one sequence.
+    """The answer of a model or a baseline to one sequence.
 
     Attributes:
         tags: of each step, in the scheme of the data.
@@ -164,6 +164,7 @@ class Tag(FromExamples):
         return {
             "scheme": scheme,
             "crf": scheme != "plain" if settings.crf is None else settings.crf,
+            "target": layout.target,
             "intent": layout.answers[1] if len(layout.answers) > 1 else NO_INTENT,
         }
 
@@ -448,7 +449,7 @@ class Tag(FromExamples):
 
     @staticmethod
     def _says_words(found: Examples) -> bool:
-        """Whether steps are words: then segments mean nothing."""
+        """Tell whether steps are words: then segments mean nothing."""
         return any(isinstance(cell, list) for cell in found.inputs[:1])
 
     def guesses(self, found: Examples) -> Iterator[tuple[str, list[Said]]]:

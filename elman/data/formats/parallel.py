@@ -152,7 +152,7 @@ def group_of(path: Path) -> Files:
 
 
 def _beside(path: Path) -> bool:
-    """Whether a file belongs to a file of tokens."""
+    """Tell whether a file belongs to a file of tokens."""
     return path.suffix.lower() == TAGS or path.name.lower() in LABELS
 
 

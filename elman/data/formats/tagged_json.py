@@ -120,7 +120,7 @@ def is_tagged(record: Mapping[str, Any]) -> bool:
 
 
 def has_spans(record: Mapping[str, Any]) -> bool:
-    """Whether an object is a text with spans of characters.
+    """Tell whether an object is a text with spans of characters.
 
     >>> has_spans({"text": "a", "spans": [[0, 1, "b"]]}), has_spans({"text": "a", "spans": [2]})
     (True, False)
