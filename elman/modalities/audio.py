@@ -220,7 +220,7 @@ class Audio:
     modules: ClassVar[tuple[str, ...]] = ("soundfile", "soxr")
     kinds: ClassVar[tuple[str, ...]] = ("sound",)
     forms: ClassVar[tuple[str, ...]] = ("cell",)
-    stepped: ClassVar[bool] = False
+    stepped: ClassVar[bool] = True
     Settings = AudioSettings
     suited: ClassVar[dict[str, Any]] = {"hidden_size": 96, "lr": 4e-3, "ema_decay": 0.98}
 

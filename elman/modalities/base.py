@@ -258,7 +258,7 @@ class Modality(Protocol):
     forms: ClassVar[tuple[str, ...]]
     """Forms of a table that can be read; see `Place`."""
     stepped: ClassVar[bool]
-    """True where the steps are there in the data, so that each can have an answer of its own."""
+    """True where the steps are there in the data: each can have an answer of its own."""
     Settings: ClassVar[type[ModalitySettings]]
     suited: ClassVar[dict[str, Any]]
     """Values of a task's settings that suit the modality, where nothing else was given."""

@@ -71,7 +71,10 @@ class Answer(Protocol):
 
     @classmethod
     def example(cls, cells: Sequence[Any], aligned: bool, generator: np.random.Generator) -> Any:
-        """Return a made-up answer for each of made-up cells."""
+        """Return a made-up answer for each of made-up cells.
+
+        Where each step has an answer, `cells` are lists with a word or a number for each step.
+        """
 
 
 _TARGETS = (
@@ -346,7 +349,7 @@ class Tags:
     @classmethod
     def example(cls, cells: Sequence[Any], aligned: bool, generator: np.random.Generator) -> Any:
         """Return names for words with capitals, and "high" or "low" for steps of numbers."""
-        return [_example_tags(cell) for cell in cells]
+        return [_example_tags(steps) for steps in cells]
 
 
 def only_tags(answer: Sequence[tuple[str, str]]) -> list[str]:
@@ -354,14 +357,13 @@ def only_tags(answer: Sequence[tuple[str, str]]) -> list[str]:
     return [tag for tag, _ in answer]
 
 
-def _example_tags(cell: Any) -> list[str]:
-    if isinstance(cell, list):
-        capitals = [word[0].isupper() for word in cell]
+def _example_tags(steps: Sequence[Any]) -> list[str]:
+    if isinstance(steps[0], str):
+        capitals = [word[0].isupper() for word in steps]
         before = [False, *capitals[:-1]]
         pairs = zip(capitals, before, strict=True)
         return [("I-name" if last else "B-name") if now else "O" for now, last in pairs]
-    firsts = np.asarray(cell, float).reshape(len(cell), -1)[:, 0]
-    return ["high" if value > firsts.mean() else "low" for value in firsts]
+    return ["high" if value > np.mean(steps) else "low" for value in steps]
 
 
 def _few_values(table: Table, column: str) -> bool:

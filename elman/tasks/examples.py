@@ -204,7 +204,7 @@ class FromExamples:
         modality = _installed(layout.modality)
         settings = joined(cls, modality, settings)
         if layout.aligned:
-            _refuse_unaligned(settings)
+            settings = _kept_aligned(settings)
         everything = reading.examples(table, layout, cls.Answer)
         cls.refuse(everything, table, layout)
         parts = {"train": everything}
@@ -276,9 +276,14 @@ class FromExamples:
         generator = np.random.default_rng(seed)
         cells = MODALITIES[modality].example(n, generator)
         column = {"input": cells}
+        known: list[Any] = cells
+        if cls.aligned:
+            kind = MODALITIES[modality]
+            codec = kind.fit(cells, kind.Settings())
+            known = [codec.show(codec.encode(cell)).steps for cell in cells]
         if not MODALITIES[modality].kinds:
             column = {f"x{i}": list(values) for i, values in enumerate(np.stack(cells).T)}
-        return pd.DataFrame(column | {"target": cls.Answer.example(cells, cls.aligned, generator)})
+        return pd.DataFrame(column | {"target": cls.Answer.example(known, cls.aligned, generator)})
 
     def describe(self) -> dict[str, Any]:
         """Return sizes, lengths and duplicates across the parts."""
@@ -702,14 +707,18 @@ def _installed(name: str) -> Any:
     return modality
 
 
-def _refuse_unaligned(settings: Any) -> None:
-    """Refuse what would part steps from their answers."""
-    for name in ("front_channels", "shift", "mixup", "max_length"):
-        if getattr(settings, name, None):
+def _kept_aligned(settings: Any) -> Any:
+    """Refuse settings that would part steps from their answers, and leave such defaults out."""
+    moved = [
+        n for n in ("front_channels", "shift", "mixup", "max_length") if getattr(settings, n, 0)
+    ]
+    for name in moved:
+        if name in settings.model_fields_set:
             raise InputError(
                 f"{name} means nothing where each step has an answer: it would part steps from "
                 "their answers. Leave it out."
             )
+    return settings.model_copy(update=dict.fromkeys(moved, 0))
 
 
 def _pieces(arrays: Sequence[Array], length: int) -> list[Array]:

@@ -313,7 +313,10 @@ def read_like(
         if _is_text(table.source):
             first = {line.split(" ", 1)[0] for line in table.texts("text")} <= set(known)
     table = read(source, encoding=encoding, first=first)
-    if layout.form == "cell" and layout.inputs[0] not in table.kinds and "text" in table.kinds:
+    # Other modalities may read raw text where training had no such column.
+    raw = _is_text(table.source) or "text" not in MODALITIES[layout.modality].kinds
+    lacks = layout.form == "cell" and layout.inputs[0] not in table.kinds
+    if lacks and raw and "text" in table.kinds:
         layout = replace(layout, inputs=("text",))
     return examples(table, layout, answer, strict=answer is not None)
 

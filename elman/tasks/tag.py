@@ -95,7 +95,7 @@ class TagSettings(AlignedSettings):
 
 @dataclass
 class Said:
-    """The answer of a model or a baseline to one sequence.
+    """The answer of a model or a baseline for one sequence.
 
     Attributes:
         tags: of each step, in the scheme of the data.
