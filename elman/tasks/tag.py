@@ -427,22 +427,30 @@ class Tag(FromExamples):
         said: list[Said] = outputs
         truth = [only_tags(answer) for answer in found.answers or []]
         given = [one.tags for one in said]
+        hits: list[bool] = []
+        if self.answer.intents:
+            intents = [answer[0][1] for answer in found.answers or []]
+            hits = [a == one.intent for a, one in zip(intents, said, strict=True)]
         if not self.answer.has_spans:
-            if len(truth) < _FEW:
+            if len(truth) < _FEW and not hits:
                 truth, given = _blocks(truth), _blocks(given)
-            steps = entities.step_units(truth, given)
+            columns = [entities.step_units(truth, given)]
+            segments = None
             if not self._says_words(found):
-                steps = pd.concat([steps, entities.segment_units(truth, given)], axis=1)
-            width = 0 if self._says_words(found) else 3 + len(entities.OVERLAPS)
-            return Evaluation(steps, _StepScore(width), predictions)
+                segments = entities.segment_units(truth, given)
+                columns.append(segments)
+            if hits:
+                columns.append(pd.DataFrame({"intent": hits}, dtype=float))
+            width = 0 if segments is None else segments.shape[1]
+            score = _StepScore(width, bool(hits))
+            return Evaluation(pd.concat(columns, axis=1), score, predictions)
         spans = [self.answer.spans(tags) for tags in truth]
         units = entities.entity_units(spans, [one.spans for one in said])
         right = [set(a) == set(one.spans) for a, one in zip(spans, said, strict=True)]
         extra = {"sentence": np.array(right, float)}
-        if self.answer.intents:
-            intents = [answer[0][1] for answer in found.answers or []]
-            hits = np.array([a == one.intent for a, one in zip(intents, said, strict=True)], float)
-            extra = {"intent": hits, "sentence": extra["sentence"] * hits}
+        if hits:
+            both = np.array(hits, float)
+            extra = {"intent": both, "sentence": extra["sentence"] * both}
         return Evaluation(
             pd.concat([units, pd.DataFrame(extra)], axis=1), _SpanScore(tuple(extra)), predictions
         )
@@ -758,15 +766,19 @@ class _SpanScore:
 
 @dataclass(frozen=True)
 class _StepScore:
-    """Accuracy and macro F1 of steps, and scores of segments in the last `width` columns."""
+    """Accuracy and macro F1 of steps; of columns after theirs, scores of segments and intents."""
 
-    width: int
+    segments: int
+    intents: bool
 
     def __call__(self, units: pd.DataFrame) -> dict[str, float]:
-        found = entities.scores(units.iloc[:, : units.shape[1] - self.width])
+        steps = units.shape[1] - self.segments - self.intents
+        found = entities.scores(units.iloc[:, :steps])
         scores = {"accuracy": found["f1"], "macro_f1": found["macro_f1"]}
-        if self.width:
-            scores |= entities.segment_scores(units.iloc[:, -self.width :])
+        if self.segments:
+            scores |= entities.segment_scores(units.iloc[:, steps : steps + self.segments])
+        if self.intents:
+            scores["intent_accuracy"] = float(units["intent"].mean())
         return scores
 
 

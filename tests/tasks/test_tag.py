@@ -249,6 +249,19 @@ def test_long_sentences_are_cut_into_legal_pieces():
         assert np.isfinite(losses).all()
 
 
+def test_parts_of_speech_with_intents():
+    frame = sentences(40)
+    frame["tags"] = [[tag.replace("-", "") for tag in tags] for tags in frame["tags"]]
+    task = made(frame)
+    assert (task.answer.scheme, task.metric) == ("plain", "accuracy")
+    evaluation = task.evaluate(task.build())
+    assert set(evaluation.metrics) == {"accuracy", "macro_f1", "intent_accuracy"}
+    table = evaluation.predictions
+    right = (table["truth"] == table["prediction"]).mean()
+    assert evaluation.metrics["accuracy"] == pytest.approx(right)
+    assert table["token"].tolist() == [w for cell in task._parts["test"].inputs for w in cell]
+
+
 def test_without_a_crf_every_step_decides_for_itself():
     task = made(sentences(30), crf=False)
     model = task.build()
