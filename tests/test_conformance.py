@@ -253,7 +253,8 @@ def test_a_setting_of_another_modality_is_refused(task: str, modality: str) -> N
     needs(modality)
 
     def read() -> None:
-        given = {**settings(task, modality), name: 0.25}
+        # A value that no modality has as its default.
+        given = {**settings(task, modality), name: 0.37}
         kind.from_data(data(task, modality), settings_of(kind, given))
 
     with pytest.raises(InputError, match=rf"{name} is a setting of .*{other}"):
