@@ -119,6 +119,22 @@ def test_a_running_total_is_learnt_for_each_step():
     np.testing.assert_allclose(again["prediction"], there["prediction"], atol=1e-4)
 
 
+def test_what_is_still_to_come_is_learnt_from_the_end():
+    data = baskets().drop(columns="in all")
+    later = data.assign(rest=lambda d: d.groupby("basket")["price"].transform("sum") - d["so far"])
+    asked = {"target": "rest", "columns": ["price"], "epochs": 40, "test_fraction": 0.2, **LONG}
+    task, model = trained(later, reverse=True, **asked)
+    scored = task.evaluate(model)
+    assert scored.metrics["r2"] > 0.85
+    # Nothing is left after the last row, and rows are in the order of the file again.
+    said = scored.predictions
+    last = said["step"] == said.groupby("basket")["step"].transform("max")
+    assert said.loc[last, "truth"].abs().max() == 0
+    assert said.loc[last, "prediction"].abs().max() < said["prediction"].abs().max() / 3
+    with pytest.raises(InputError, match="reads sequences from their end"):
+        task.stream(model)
+
+
 def test_what_has_a_number_can_be_said():
     data = baskets(20)
     aligned, _ = untrained(data, target="in all", each="step", columns=["price"], **LONG)
