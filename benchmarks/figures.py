@@ -96,6 +96,18 @@ ZAREMBA = {
     "decay": 0.5,
 }
 
+
+def fsdd(takes: range) -> list[str]:
+    """The recordings of these takes of every digit by every speaker."""
+    speakers = ("george", "jackson", "nicolas", "theo")
+    return [
+        f"fsdd/recordings/{digit}_{speaker}_{take}.wav"
+        for digit in range(10)
+        for speaker in speakers
+        for take in takes
+    ]
+
+
 TEXT = {
     "cell": "lstm",
     "embedding_size": 100,
@@ -316,6 +328,15 @@ FIGURES: dict[str, Figure] = {
             "epochs": 60,
             "ema_decay": 0.98,
         },
+    ),
+    "fsdd": Figure(
+        "classify",
+        fsdd(range(5, 20)),
+        test=fsdd(range(5)),
+        reach=0.98,
+        below=False,
+        note="spoken digits, takes 0 to 4 held out",
+        settings={"epochs": 40},
     ),
     "names": Figure(
         "classify",

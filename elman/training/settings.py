@@ -247,7 +247,10 @@ def _explain(settings: type[Settings], error: ValidationError) -> str:
     problem = error.errors(include_url=False)[0]
     name = str(problem["loc"][0]) if problem["loc"] else ""
     if problem["type"] == "extra_forbidden":
-        return f"There is no setting {name!r}. {nearest(name, settings.model_fields)}"
+        hint = nearest(name, settings.model_fields)
+        if not hint.startswith("Did you"):
+            hint = "`elman config TASK` prints all of them."
+        return f"There is no setting {name!r}. {hint}"
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "without_effect":
         return message
