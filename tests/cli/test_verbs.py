@@ -222,6 +222,8 @@ def test_tasks_check(elman):
         "classify",
         "forecast",
         "generate",
+        "regress",
+        "tag",
     }
     assert json.loads(elman("check", "--json").stdout)["elman"] == package.__version__
 
