@@ -26,9 +26,9 @@ from elman.tasks.examples import (
     FromExamples,
     ManyToOneSettings,
     counted,
-    many_to_one,
     pictures,
 )
+from elman.tasks.networks import many_to_one
 from elman.tasks.reading import Examples, Layout
 
 if TYPE_CHECKING:

@@ -17,15 +17,23 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from elman.data import Batches, bucketed, duplicates, split
-from elman.errors import InputError, require
+from elman.data import Batches, bucketed, duplicates
+from elman.errors import InputError
 from elman.modalities import MODALITIES
 from elman.modalities.base import Codec, ModalitySettings, Padded
-from elman.nn import Aligned, Ensemble, ManyToOne
+from elman.nn import Ensemble
 from elman.scoring import Evaluation
 from elman.tasks import reading
-from elman.tasks.answers import Answer
 from elman.tasks.base import Sample, Section, device_of
+from elman.tasks.parts import (
+    check_cells,
+    check_steps,
+    chosen,
+    installed,
+    kept_aligned,
+    pieces,
+    shared_out,
+)
 from elman.tasks.reading import Examples, Layout
 from elman.tasks.settings import TaskSettings, joined, other_default, recorded
 from elman.tasks.streaming import CodecStream
@@ -39,11 +47,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-FEW = 100
-"""Below so many training examples none are held out for validation unless it is asked for: a
-handful cannot tell a good step from a lucky one, and training needs them."""
-_STEPS = 2500
-"""Updates that a run without a bound of its own aims at."""
 _DEPENDENCE_OF = 1000
 """Examples in which the doctor looks for what the answer depends on."""
 _DRAWN = 6
@@ -201,10 +204,10 @@ class FromExamples:
             first=first,
             aligned=lambda targets: cls.each_step(table, targets, settings),
         )
-        modality = _installed(layout.modality)
+        modality = installed(layout.modality)
         settings = joined(cls, modality, settings)
         if layout.aligned:
-            settings = _kept_aligned(settings)
+            settings = kept_aligned(settings)
         everything = reading.examples(table, layout, cls.Answer)
         cls.refuse(everything, table, layout)
         parts = {"train": everything}
@@ -212,19 +215,19 @@ class FromExamples:
             if part in given:
                 other = reading.read(given[part], encoding=settings.encoding, first=first)
                 parts[part] = reading.examples(other, layout, cls.Answer)
-        settings = _chosen(settings, layout, modality, everything)
+        settings = chosen(settings, layout, modality, everything)
         settings = settings.model_copy(update=cls.decide(settings, layout, everything))
-        parts = _shared_out(parts, settings, cls.Answer)
+        parts = shared_out(parts, settings, cls.Answer)
         train = parts["train"]
         answer = cls.Answer.fit(train, layout, settings)
         codec = modality.fit(train.inputs, settings)
         for found in parts.values():
             answer.check(found, layout)
-            _check_cells(codec, found)
+            check_cells(codec, found)
         made = cls(settings, layout, codec, answer, parts)
         if layout.aligned:
             for part, found in parts.items():
-                _check_steps(found, made._inputs(part), made.codec.unit, layout, cls.Answer.word)
+                check_steps(found, made._inputs(part), made.codec.unit, layout, cls.Answer.word)
         return made
 
     @classmethod
@@ -255,7 +258,7 @@ class FromExamples:
     def from_assets(cls, settings: Any, assets: dict[str, Any]) -> Self:
         """Return the task of a finished run, without its data."""
         layout = Layout.from_json(assets["layout"])
-        modality = _installed(layout.modality)
+        modality = installed(layout.modality)
         settings = joined(cls, modality, settings, strict=False)
         codec = modality.codec(assets["input"], settings)
         return cls(settings, layout, codec, cls.Answer.from_json(assets["answer"]))
@@ -333,7 +336,7 @@ class FromExamples:
         inputs, answers = self._inputs("train"), self._answers("train")
         stretch = getattr(self.settings, "stretch", None)
         if stretch is not None and self.layout.aligned:
-            inputs, answers = _pieces(inputs, stretch), self.cut(answers, stretch)
+            inputs, answers = pieces(inputs, stretch), self.cut(answers, stretch)
         return Batches(
             bucketed([len(x) for x in inputs], self.settings.batch_size),
             lambda rows: self._batch([inputs[row] for row in rows], [answers[r] for r in rows]),
@@ -344,7 +347,7 @@ class FromExamples:
 
     def cut(self, answers: Sequence[Array], length: int) -> list[Array]:
         """Return the answers of steps, cut into pieces of at most so many steps."""
-        return _pieces(answers, length)
+        return pieces(answers, length)
 
     def cost(self, outputs: Tensor, answers: Tensor, lengths: Tensor) -> Tensor:
         """Return the summed loss of a batch."""
@@ -408,7 +411,7 @@ class FromExamples:
             found = self._read(data, answers=False)
         else:
             found = Examples(cells, None, lambda number: (None, number + 1))
-            _check_cells(self.codec, found)
+            check_cells(self.codec, found)
         return self._table(found, self.outputs(model, self._encode(found.inputs)))
 
     def columns(self, found: Examples, outputs: Any) -> dict[str, Any]:
@@ -530,10 +533,10 @@ class FromExamples:
         found = replace(found, inputs=[self.codec.adapt(cell) for cell in found.inputs])
         if answers:
             self.answer.check(found, self.layout)
-        _check_cells(self.codec, found)
+        check_cells(self.codec, found)
         if answers and self.layout.aligned:
             arrays = self._encode(found.inputs)
-            _check_steps(found, arrays, self.codec.unit, self.layout, self.Answer.word)
+            check_steps(found, arrays, self.codec.unit, self.layout, self.Answer.word)
         return found
 
     def _inputs(self, part: str) -> list[Array]:
@@ -608,62 +611,6 @@ class _Objective:
         return self.task.validate(self.model) if "valid" in self.task._parts else {}
 
 
-class FirstDropout(nn.Dropout):
-    """Dropout of the first `size` features: the recurrence's outputs, not what stands beside them.
-
-    As in LSTM-FCN (Karim et al. 2018): a recurrence learns dozens of examples by heart at once,
-    and convolutions beside it would be left with nothing to learn.
-    """
-
-    idle = True
-
-    def __init__(self, p: float, size: int) -> None:
-        super().__init__(p)
-        self.size = size
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return `(B, F)`."""
-        if not self.training:
-            return x
-        return torch.cat([super().forward(x[:, : self.size]), x[:, self.size :]], 1)
-
-
-def many_to_one(codec: Codec, settings: Any, outputs: int) -> ManyToOne:
-    """Return reader, front, recurrence, pooling and a linear map to `outputs` numbers."""
-    embedding, size = codec.reader()
-    front = codec.front(size)
-    beside = front if settings.front_beside else None
-    before = None if settings.front_beside else front
-    recurrent = settings.build(
-        size if before is None else before.output_size,
-        bidirectional=settings.bidirectional,
-        batch_first=True,
-        variational=True,
-    )
-    features = recurrent.output_size + (beside.output_size if beside is not None else 0)
-    head = nn.Sequential(
-        FirstDropout(settings.dropout, recurrent.output_size), nn.Linear(features, outputs)
-    )
-    return ManyToOne(
-        recurrent,
-        head,
-        embedding=embedding,
-        front=before,
-        pooling=settings.pooling,
-        beside=beside,
-    )
-
-
-def aligned(codec: Codec, settings: Any, outputs: int) -> Aligned:
-    """Return reader, recurrence and a linear map to `outputs` numbers for each step."""
-    embedding, size = codec.reader()
-    recurrent = settings.build(
-        size, bidirectional=settings.bidirectional, batch_first=True, variational=True
-    )
-    head = nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(recurrent.output_size, outputs))
-    return Aligned(recurrent, head, embedding=embedding)
-
-
 def pictures(task: FromExamples, titles: Sequence[str]) -> list[Section]:
     """Return a section with some test sequences drawn, where the modality can draw them."""
     arrays = task._inputs("test") if "test" in task._parts else []
@@ -693,106 +640,6 @@ def spread(values: Any) -> str:
     """
     numbers = list(values)
     return f"{min(numbers)} to {max(numbers)} (median {int(np.median(numbers))})"
-
-
-def _installed(name: str) -> Any:
-    """Return the class of a modality whose modules are installed.
-
-    Raises:
-        MissingExtra: naming the extra that brings a missing one.
-    """
-    modality = MODALITIES[name]
-    for module in modality.modules:
-        require(module, modality.extra)
-    return modality
-
-
-def _kept_aligned(settings: Any) -> Any:
-    """Refuse settings that would part steps from their answers, and leave such defaults out."""
-    moved = [
-        n for n in ("front_channels", "shift", "mixup", "max_length") if getattr(settings, n, 0)
-    ]
-    for name in moved:
-        if name in settings.model_fields_set:
-            raise InputError(
-                f"{name} means nothing where each step has an answer: it would part steps from "
-                "their answers. Leave it out."
-            )
-    return settings.model_copy(update=dict.fromkeys(moved, 0))
-
-
-def _pieces(arrays: Sequence[Array], length: int) -> list[Array]:
-    """Return the arrays cut into pieces of at most so many steps."""
-    return [x[k : k + length] for x in arrays for k in range(0, max(1, len(x)), length)]
-
-
-def _check_cells(codec: Codec, found: Examples) -> None:
-    for row, cell in enumerate(found.inputs):
-        wrong = codec.refuse(cell)
-        if wrong is not None:
-            file, number = found.where(row)
-            raise InputError(wrong, file=file, row=number)
-
-
-def _check_steps(
-    found: Examples, arrays: Sequence[Array], unit: str, layout: Layout, word: str
-) -> None:
-    """Refuse a sequence that has not one answer for each step."""
-    for row, (array, answer) in enumerate(zip(arrays, found.answers or [], strict=True)):
-        if len(array) != len(answer):
-            file, number = found.where(row)
-            raise InputError(
-                f"There are {len(answer)} {word}s for {len(array)} {unit}.",
-                file=file,
-                row=number,
-                column=layout.target,
-                fix=f"Give one {word} for each of the {unit}.",
-            )
-
-
-def _chosen(settings: Any, layout: Layout, modality: Any, found: Examples) -> Any:
-    """Return the settings with what is left to the data filled in."""
-    chosen: dict[str, Any] = {
-        "modality": layout.modality,
-        "text": layout.inputs[0] if layout.form == "cell" else None,
-        "target": layout.target if len(layout.answers) == 1 else list(layout.answers),
-        "columns": None if layout.form == "cell" else list(layout.inputs),
-        **modality.decide(settings, found.inputs),
-    }
-    if settings.epochs is None and settings.max_steps is None and settings.budget is None:
-        an_epoch = max(1, len(found) // settings.batch_size)
-        chosen["epochs"] = int(np.clip(round(_STEPS / an_epoch), 10, 100))
-    if "valid_fraction" not in settings.model_fields_set and len(found) < FEW:
-        chosen["valid_fraction"] = 0.0
-    return settings.model_copy(update=chosen)
-
-
-def _shared_out(
-    parts: dict[str, Examples], settings: Any, answer: type[Answer]
-) -> dict[str, Examples]:
-    """Split what is needed off the training examples; classes keep their shares."""
-    valid = 0.0 if "valid" in parts else settings.valid_fraction
-    test = 0.0 if "test" in parts else settings.test_fraction
-    train = parts["train"]
-    if train.steps is not None and len(train) < 3 and (valid or test):
-        # One long sequence is split in time: its first steps train, its last ones test.
-        cuts = [(0.0, 1 - valid - test), (1 - valid - test, 1 - test), (1 - test, 1.0)]
-        found = dict(zip(("train", "valid", "test"), train.between(cuts), strict=True))
-        kept = {p: x for p, x in found.items() if min(map(len, x.inputs))}
-        return {p: (kept | {q: y for q, y in parts.items() if q != "train"})[p] for p in kept}
-    strata = answer.strata(train.answers or [])
-    rows = split(
-        len(train),
-        fractions=(1 - valid - test, valid, test),
-        by="random" if strata is None else "class",
-        column=strata,
-        seed=settings.seed,
-    )
-    made = {"train": train.take(rows.train)} | {p: x for p, x in parts.items() if p != "train"}
-    for part, chosen in (("valid", rows.valid), ("test", rows.test)):
-        if len(chosen):
-            made[part] = train.take(chosen)
-    return {part: made[part] for part in ("train", "valid", "test") if part in made}
 
 
 def counted(labels: Sequence[Any]) -> str:

@@ -30,10 +30,9 @@ from elman.tasks.examples import (
     AlignedSettings,
     FromExamples,
     ManyToOneSettings,
-    aligned,
-    many_to_one,
 )
 from elman.tasks.intervals import correction, moved
+from elman.tasks.networks import aligned, many_to_one
 from elman.tasks.reading import Examples, Layout
 from elman.tasks.settings import other_default
 

@@ -17,7 +17,7 @@ from elman.errors import InputError
 from elman.modalities import steps
 from elman.modalities.base import Padded
 from elman.scoring import confusion
-from elman.tasks import examples
+from elman.tasks import networks
 from elman.tasks.classify import Classify
 from elman.tasks.settings import settings_of
 from elman.training import fit
@@ -261,7 +261,7 @@ def test_mixtures_are_of_two_series_and_both_their_classes():
 
 def test_dropout_spares_what_stands_beside_the_recurrence():
     torch.manual_seed(0)
-    y = examples.FirstDropout(0.5, 40)(torch.ones(5, 60))
+    y = networks.FirstDropout(0.5, 40)(torch.ones(5, 60))
     assert set(y[:, :40].unique().tolist()) == {0.0, 2.0}
     assert y[:, 40:].eq(1).all()
 
