@@ -481,8 +481,10 @@ class Tag(FromExamples):
             except MissingExtra as error:
                 self._not_run = [f"linear-chain CRF on window features: {error}"]
                 return
+            most = simple.iterations(known)
+            short = f" ({most} iterations)" if most < simple.ITERATIONS else ""
             yield (
-                "linear-chain CRF on window features",
+                f"linear-chain CRF on window features{short}",
                 self._as_said(said, intents.get("linear")),
             )
             return

@@ -31,6 +31,9 @@ Score = Callable[[list[list[str]]], float]
 PENALTIES = (0.1, 0.01, 1.0)
 #: Most iterations of L-BFGS.
 ITERATIONS = 100
+#: Pairs of tags that all iterations may go through, tokens times the square of the tags each: some
+#: two minutes on one core.
+MOST_PAIRS = 2e10
 #: Longest ending by which the tag of an unknown word is guessed.
 SUFFIX = 4
 #: Steps before and after that a step of a series is judged with.
@@ -104,6 +107,9 @@ def crf(
 ) -> list[list[str]]:
     """Tag with a linear-chain CRF on window features, trained by L-BFGS (python-crfsuite).
 
+    With many tags an iteration is slow: then one penalty is tried, and fewer iterations are made
+    (`iterations`).
+
     Args:
         train: learnt from.
         valid: the squared penalty (`c2`) of `PENALTIES` with the best score on it is taken.
@@ -126,8 +132,10 @@ def crf(
         if chosen is not None
         else []
     )
-    for penalty in PENALTIES if chosen is not None else PENALTIES[:1]:
-        trainer.set_params({"c1": 0.0, "c2": penalty, "max_iterations": ITERATIONS})
+    most = iterations(train)
+    alone = chosen is None or most < ITERATIONS
+    for penalty in PENALTIES[:1] if alone else PENALTIES:
+        trainer.set_params({"c1": 0.0, "c2": penalty, "max_iterations": most})
         with tempfile.TemporaryDirectory() as folder:
             path = str(Path(folder) / "model")
             trainer.train(path)
@@ -142,6 +150,18 @@ def crf(
             tagger.close()
     assert best is not None
     return best[1]
+
+
+def iterations(train: TaggedPart[Words]) -> int:
+    """Return how many iterations of L-BFGS `crf` makes at most.
+
+    >>> iterations(TaggedPart([["a", "b"]], [["X", "Y"]]))
+    100
+    """
+    tokens = sum(map(len, train.tags))
+    kinds = len({tag for tags in train.tags for tag in tags})
+    pairs = max(1, tokens * kinds * kinds)
+    return int(min(ITERATIONS, max(10, MOST_PAIRS // pairs)))
 
 
 def window_features(words: Sequence[str]) -> list[list[str]]:
