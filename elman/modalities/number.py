@@ -12,7 +12,7 @@ from pydantic import Field
 from elman.data import Scaler
 from elman.modalities.base import Array, Distance, Features, Place
 from elman.modalities.likeness import nearest_neighbour
-from elman.modalities.steps import StepsCodec, StepsSettings
+from elman.modalities.steps import StepsCodec, StepsSettings, plain_numbers
 
 if TYPE_CHECKING:
     from elman.data import Table
@@ -45,7 +45,8 @@ class NumberCodec(StepsCodec):
 
     def raw(self, data: Any) -> list[Any] | None:
         """Return vectors from arrays: one `(C,)`, or rows `(n, C)`."""
-        return list(np.atleast_2d(data)) if isinstance(data, np.ndarray) else None
+        plain = isinstance(data, np.ndarray) or plain_numbers(data)
+        return list(np.atleast_2d(np.asarray(data, np.float64))) if plain else None
 
     def cut(self, cell: Any) -> list[Any]:
         """Return the numbers, which are one piece."""

@@ -124,7 +124,12 @@ class StepsCodec(Stepwise):
 
     def step(self, value: Any) -> Tensor:
         """Return the numbers of one step as `(1, 1, C)`."""
-        numbers = np.array(value, dtype=np.float64, ndmin=1)
+        try:
+            numbers = np.array(value, dtype=np.float64, ndmin=1)
+        except (TypeError, ValueError):
+            raise InputError(f"A step is a number or a list of numbers, not {value!r}.") from None
+        if not np.isfinite(numbers).all():
+            raise InputError(f"There is a value in {value!r} that is missing or infinite.")
         if numbers.shape != self.scaler.shift.shape:
             raise InputError(
                 f"A step has {self.channels} values; this has the shape {numbers.shape}."
@@ -134,8 +139,8 @@ class StepsCodec(Stepwise):
 
     def raw(self, data: Any) -> list[Any] | None:
         """Return sequences from arrays: one `(T,)` or `(T, C)`, or a list of them."""
-        if isinstance(data, np.ndarray):
-            data = [data]
+        if isinstance(data, np.ndarray) or plain_numbers(data):
+            data = [np.asarray(data, np.float64)]
         if not (isinstance(data, list) and data and all(isinstance(x, np.ndarray) for x in data)):
             return None
         return [x[:, None] if x.ndim == 1 else x for x in data]
@@ -151,6 +156,15 @@ class StepsCodec(Stepwise):
     def told(self, cell: Any) -> str | None:
         """Return None: a table of predictions does not repeat numbers."""
         return None
+
+
+def plain_numbers(data: Any) -> bool:
+    """Tell whether data are a plain list of numbers, or of rows of numbers."""
+    if not isinstance(data, list | tuple) or not data:
+        return False
+    if all(isinstance(x, list | tuple) for x in data):
+        return all(plain_numbers(x) for x in data) and len({len(x) for x in data}) == 1
+    return all(isinstance(x, int | float) for x in data)
 
 
 class NoisyInput(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -148,6 +149,14 @@ class TextCodec(Stepwise):
             raise InputError("There is nothing to read in this step.")
         return torch.from_numpy(tokens)[None]
 
+    def raw(self, data: Any) -> list[Any] | None:
+        """Return texts from a list of strings of which none is the path of a file."""
+        if not isinstance(data, list | tuple) or not data:
+            return None
+        if not all(isinstance(text, str) for text in data) or any(map(is_path, data)):
+            return None
+        return list(data)
+
     def cut(self, cell: Any) -> list[Any]:
         """Return words or characters; subwords depend on what is beside them and stay together."""
         if self.unit == "subwords":
@@ -251,6 +260,18 @@ class Text:
         """Return `n` sentences of 4 to 12 words."""
         words = ["prices", "rise", "fall", "and", "so", "then", "again", "slowly", "today", "here"]
         return [" ".join(generator.choice(words, generator.integers(4, 13))) for _ in range(n)]
+
+
+def is_path(text: str) -> bool:
+    """Tell whether a string is the path of a file or folder that is there.
+
+    >>> is_path("/"), is_path("a good film"), is_path("x" * 10_000)
+    (True, False, False)
+    """
+    try:
+        return Path(text).exists()
+    except OSError:  # too long, say
+        return False
 
 
 def unit_of(texts: Sequence[str]) -> Unit:

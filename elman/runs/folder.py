@@ -113,6 +113,11 @@ class Run:
         return config
 
     @property
+    def assets_folder(self) -> Path:
+        """The folder of assets."""
+        return self.path / _ASSETS
+
+    @property
     def doctor(self) -> Path:
         """The doctor's page."""
         return self.path / _DOCTOR

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -184,9 +185,23 @@ def without_data(opened: Run, config: dict[str, Any]) -> Task:
         InputError: an asset is missing or damaged.
     """
     kind = TASKS[config["task"]]
-    assets = _assets(opened, config, kind)
-    task: Task = kind.from_assets(kind.recorded(config["settings"], assets), assets)
+    with _whole(opened):
+        assets = _assets(opened, config, kind)
+        task: Task = kind.from_assets(kind.recorded(config["settings"], assets), assets)
     return task
+
+
+@contextmanager
+def _whole(opened: Run) -> Iterator[None]:
+    """Say which part of a run's assets is gone, where something in them is looked up in vain."""
+    try:
+        yield
+    except KeyError as error:
+        raise InputError(
+            f"the assets of this run are damaged: {error.args[0]!r} is missing.",
+            file=opened.assets_folder,
+            fix="Restore the folder, or train again.",
+        ) from None
 
 
 def _assets(opened: Run, config: dict[str, Any], kind: Any) -> dict[str, Any]:
@@ -376,7 +391,9 @@ def from_recorded_data(run: Run, config: dict[str, Any]) -> Task:
     """
     parts = recorded_sources(run, config)
     kind = TASKS[config["task"]]
-    settings = kind.recorded(config["settings"], _assets(run, config, kind))
+    with _whole(run):
+        assets = _assets(run, config, kind)
+        settings = kind.recorded(config["settings"], assets)
     seed(settings.seed)
     task: Task = kind.from_data(parts["train"], settings, valid=parts["valid"], test=parts["test"])
     return task

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -305,6 +306,8 @@ class FromExamples:
             "input": ", ".join(self.layout.inputs[:8]),
             "target": ", ".join(self.layout.answers[:8]),
             "examples": {part: len(found) for part, found in self._parts.items()},
+            **({"group": self.layout.group} if self.layout.group else {}),
+            **({"time": self.layout.time} if self.layout.time else {}),
             **self.facts(),
             f"{self.codec.unit} of an example": spread(lengths),
             "duplicates": str(shared),
@@ -408,6 +411,11 @@ class FromExamples:
         """
         cells = self.codec.raw(data, **how)
         if cells is None:
+            if not (isinstance(data, str | Path | list | tuple) or hasattr(data, "iloc")):
+                raise InputError(
+                    f"{type(data).__name__} cannot be predicted on.",
+                    fix="Give a path, paths, a DataFrame, or arrays.",
+                )
             found = self._read(data, answers=False)
         else:
             found = Examples(cells, None, lambda number: (None, number + 1))

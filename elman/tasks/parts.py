@@ -91,6 +91,7 @@ def chosen(settings: Any, layout: Layout, modality: Any, found: Examples) -> Any
         "text": layout.inputs[0] if layout.form == "cell" else None,
         "target": layout.target if len(layout.answers) == 1 else list(layout.answers),
         "columns": None if layout.form == "cell" else list(layout.inputs),
+        "time": layout.time if layout.form == "long" else settings.time,
         **modality.decide(settings, found.inputs),
     }
     if settings.epochs is None and settings.max_steps is None and settings.budget is None:
@@ -113,7 +114,18 @@ def shared_out(
         cuts = [(0.0, 1 - valid - test), (1 - valid - test, 1 - test), (1 - test, 1.0)]
         found = dict(zip(("train", "valid", "test"), train.between(cuts), strict=True))
         kept = {p: x for p, x in found.items() if min(map(len, x.inputs))}
-        return {p: (kept | {q: y for q, y in parts.items() if q != "train"})[p] for p in kept}
+        kept |= {part: given for part, given in parts.items() if part != "train"}
+        return {part: kept[part] for part in ("train", "valid", "test") if part in kept}
+    wanted = 1 + (valid > 0) + (test > 0)
+    if len(train) < wanted:
+        file, _ = train.where(0)
+        raise InputError(
+            f"There {'is one example' if len(train) == 1 else f'are {len(train)} examples'}, too "
+            f"few to share out to {wanted} parts.",
+            file=file,
+            fix="If the file holds more, see what parts them (a blank line between sentences, a "
+            "column for group); or give test data, and set valid_fraction=0.",
+        )
     strata = answer.strata(train.answers or [])
     rows = split(
         len(train),

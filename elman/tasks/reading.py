@@ -209,7 +209,9 @@ def find_layout(
     free = [n for n in table.kinds if n not in (*targets, group, time)]
 
     def layout(chosen: Any, form: Any, inputs: Sequence[str]) -> Layout:
-        kept = (group, time) if form == "long" else (None, None)
+        kept: tuple[str | None, str | None] = (None, None)
+        if form == "long":
+            kept = group, time or _only_time(table, free)
         return Layout(chosen.name, form, tuple(inputs), tuple(targets), *kept, first, aligned)
 
     def able(form: str, setting: str) -> Any:
@@ -246,6 +248,15 @@ def find_layout(
         if names:
             raise _unclear(table, f"which of the {chosen.kinds[0]} columns to use", "text")
     names = [n for n in free if table.kinds[n] == "category" and n not in numeric]
+    if len(names) == 1 and len(numeric) > 1 and table.frame[names[0]].duplicated().any():
+        # An id of several rows is no sequence, and its letters would be learnt.
+        raise InputError(
+            f"It is not clear what a sequence is: {names[0]!r} holds names that repeat, beside "
+            f"columns of numbers ({', '.join(numeric[:6])}).",
+            file=table.source,
+            fix=f"Set group={names[0]} if its rows are the steps of a series, or text={names[0]} "
+            "if the names themselves are to be read.",
+        )
     for chosen in cells:
         if len(names) == 1 and "category" in chosen.kinds:
             return layout(chosen, "cell", names)
@@ -254,6 +265,18 @@ def find_layout(
     if not names and len(numeric) >= (1 if modality else 2):
         return layout(able("row", "a row of numbers"), "row", numeric)
     raise _unclear(table, "which column holds the sequence", "text")
+
+
+def _only_time(table: Table, free: Sequence[str]) -> str | None:
+    """Return the one column of times, which orders the steps; None where there is none.
+
+    Raises:
+        InputError: there are several.
+    """
+    times = [name for name in free if table.kinds[name] == "time"]
+    if len(times) > 1:
+        raise _unclear(table, f"which of {', '.join(times)} orders the steps", "time")
+    return times[0] if times else None
 
 
 def examples(

@@ -118,7 +118,11 @@ def unpacked(snapshot: bytes) -> dict[str, Tensor]:
     Raises:
         InputError: the bytes are damaged.
     """
+    if not isinstance(snapshot, bytes | bytearray):
+        raise InputError(
+            f"a snapshot is bytes, as snapshot() gives them, not {type(snapshot).__name__}."
+        )
     try:
-        return load(snapshot)
+        return load(bytes(snapshot))
     except SafetensorError as error:
         raise InputError(f"this snapshot cannot be restored: {error}.") from None
