@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elman.data import duplicates, files, read
+from elman.data.formats import FORMATS
 from elman.data.formats import sound as recordings
 from elman.data.kinds import Sound
-from elman.data.table import Origin, build
+from elman.data.table import Origin, Table, build
 from elman.errors import InputError, MissingExtra
 
 soundfile = pytest.importorskip("soundfile", reason="the extra audio is not installed")
@@ -145,11 +146,20 @@ def manifest(tmp_path: Path, text: str, name: str = "list.csv") -> Path:
 CSV = "speaker,file,seconds\nann,clips/a.wav,1.5\nbob,clips/b.FLAC,2\nann, clips/a.wav,1\n"
 
 
+def rows(path: Path) -> Table:
+    """The table as its format gives it, before paths become recordings."""
+    return FORMATS["csv" if path.suffix == ".csv" else "json"].load()([path])
+
+
+def test_reading_a_manifest_reads_its_recordings(tmp_path: Path) -> None:
+    assert read(manifest(tmp_path, CSV)).kinds["file"] == "sound"
+
+
 def test_a_manifest_of_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Path] = []
     real = recordings.decode
     monkeypatch.setattr(recordings, "decode", lambda path: calls.append(path) or real(path))
-    raw = read(manifest(tmp_path, CSV))
+    raw = rows(manifest(tmp_path, CSV))
     assert recordings.path_column(raw) == "file"
     table = recordings.from_manifest(raw)
     assert list(table.kinds.items())[1] == ("file", "sound")
@@ -163,7 +173,7 @@ def test_a_manifest_of_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_manifest_of_json_lines_may_name_whole_paths(tmp_path: Path) -> None:
     text = f'{{"path": "{tmp_path}/clips/a.wav", "text": "yes"}}\n{{"path": "clips/b.FLAC"}}\n'
-    table = recordings.from_manifest(read(manifest(tmp_path, text, "list.jsonl")))
+    table = recordings.from_manifest(rows(manifest(tmp_path, text, "list.jsonl")))
     assert [len(one) for one in table.frame["path"]] == [3, 4]
     assert table.frame["text"][0] == "yes"
 
@@ -177,19 +187,19 @@ def test_a_manifest_of_json_lines_may_name_whole_paths(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_manifest(tmp_path: Path, old: str, new: str, expected: str) -> None:
-    raw = read(manifest(tmp_path, CSV.replace(old, new)))
+    raw = rows(manifest(tmp_path, CSV.replace(old, new)))
     with pytest.raises(InputError, match=expected):
         recordings.from_manifest(raw)
 
 
 def test_an_empty_path_is_named_by_row(tmp_path: Path) -> None:
-    raw = read(manifest(tmp_path, CSV.replace("clips/b.FLAC", "")))
+    raw = rows(manifest(tmp_path, CSV.replace("clips/b.FLAC", "")))
     with pytest.raises(InputError, match="row 3, column 'file': The path is empty"):
         recordings.from_manifest(raw, "file")
 
 
 def test_two_columns_of_paths_are_no_choice(tmp_path: Path) -> None:
-    raw = read(manifest(tmp_path, "clean,noisy\nclips/a.wav,clips/b.FLAC\n"))
+    raw = rows(manifest(tmp_path, "clean,noisy\nclips/a.wav,clips/b.FLAC\n"))
     with pytest.raises(InputError, match="Several columns name recordings: clean, noisy"):
         recordings.from_manifest(raw)
     table = recordings.from_manifest(raw, "noisy")

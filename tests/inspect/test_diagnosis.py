@@ -25,8 +25,9 @@ from elman.inspect.examination import Layer
 from elman.inspect.facts import LayerFacts, RunFacts
 from elman.inspect.remedies import Remedy
 from elman.nn import Recurrent
-from elman.runs import pipeline
+from elman.tasks import TASKS
 from elman.tasks.base import Task
+from elman.tasks.settings import settings_of
 from elman.training import Settings
 
 WELL = LayerFacts(
@@ -416,8 +417,7 @@ def tiny(task: str) -> Task:
         ),
         "forecast": pd.DataFrame({"y": np.sin(t / 3.0)}),
     }
-    kind = pipeline.task_class(task)
-    return kind.from_data(data[task], pipeline.make_settings(kind, SMALL))
+    return TASKS[task].from_data(data[task], settings_of(TASKS[task], SMALL))
 
 
 def built(task: str, settings: Settings) -> nn.Module:
@@ -454,14 +454,15 @@ FACTS = [
 CHANGED = {
     "generate": [{"k1": 100}, {"k1": 20, "k2": 100, "init_scale": 0.1}],
     "classify": [{}, {"bidirectional": False}, {"bidirectional": False, "reverse": True}],
-    "forecast": [{}, {"model": "recurrent", "residual": True}],
+    "forecast": [{}, {"model": "recurrent", "segment": None, "residual": True}],
 }
 
 
 @pytest.mark.parametrize("task", CHANGED)
 def test_every_remedy_is_a_line_that_trains(task):
-    kind = pipeline.task_class(task)
-    whole = pipeline.make_settings(kind, tiny(task).settings.model_dump() | SMALL).model_dump()
+    own = tiny(task).settings
+    checked_by = type(own).of
+    whole = checked_by(own.model_dump() | SMALL).model_dump()
     tried = set()
     for cell, changed, facts in product(CELLS, CHANGED[task], FACTS):
         for options in OPTIONS.get(cell, [{}]):
@@ -478,9 +479,9 @@ def test_every_remedy_is_a_line_that_trains(task):
                 tried.add(key)
                 pairs = [part for part in shlex.split(remedy.line) if part != "--set"]
                 told = _settings(task, pairs, None, None)
-                checked = kind.Settings.of(settings | told)
+                checked = checked_by(settings | told)
                 for name, value in remedy.settings.items():
                     assert getattr(checked, name) == pytest.approx(value), remedy.line
-                assert checked != kind.Settings.of(settings), remedy.line
+                assert checked != checked_by(settings), remedy.line
                 built(task, checked)
     assert len(tried) > 200

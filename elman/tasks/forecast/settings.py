@@ -127,7 +127,7 @@ def sized(settings: ForecastSettings, ends: Sequence[Ends]) -> ForecastSettings:
         lookback = max(2 * season, 3 * horizon)
         lookback = max(1, min(lookback, (longest - horizon) // 2))
     segment = settings.segment
-    if segment is None:
+    if segment is None and settings.model == "segment":
         segment = season if 4 <= season <= 48 else 12
         segment = max(1, min(segment, lookback // 2))
     steps = settings.max_steps
