@@ -244,30 +244,6 @@ def spec_augment(
     return frames.masked_fill(hidden.to(frames.device), 0)
 
 
-def shift_frames(frames: Tensor, lengths: Lengths, generator: Generator, most: int) -> Tensor:
-    """Return the frames slid in time by a random whole number of steps, another for each row.
-
-    A row keeps its length; where it slid away from an end, the frame of that end is repeated.
-
-    Args:
-        frames: `(B, T, mels)`.
-        lengths: frames of each row, `(B,)`; beyond them nothing moves.
-        generator: what draws the shifts, uniform from -most to most.
-        most: steps at most, either way.
-
-    >>> x = torch.arange(4.0).view(1, 4, 1)
-    >>> shift_frames(x, [4], torch.Generator().manual_seed(1), 2).flatten().tolist()
-    [2.0, 3.0, 3.0, 3.0]
-    """
-    rows, steps, _ = frames.shape
-    moved = torch.randint(-most, most + 1, (rows, 1), generator=generator).to(frames.device)
-    ends = torch.as_tensor(lengths, device=frames.device).unsqueeze(-1)
-    places = torch.arange(steps, device=frames.device).expand(rows, steps)
-    source = torch.minimum((places - moved).clamp(min=0), (ends - 1).clamp(min=0))
-    source = torch.where(places < ends, source, places)
-    return frames.gather(1, source.unsqueeze(-1).expand_as(frames))
-
-
 def _stripes(ends: Tensor, widest: Tensor, count: int, steps: int, generator: Generator) -> Tensor:
     """True `(B, steps)` inside any of `count` stripes, each at most `widest` and before `ends`."""
     draws = torch.rand(2, len(ends), count, generator=generator, dtype=torch.float64)

@@ -21,9 +21,6 @@ from elman.modalities.likeness import Array, Places, Series, dtw_distances
 _COEFFICIENTS = 12
 #: Training recordings that are compared at once, padded to the longest of them.
 _AT_ONCE = 64
-#: Seconds that one channel of one cell of a warping table takes, about: `likeness.MOST_CELLS`
-#: of them are a minute.
-_SECONDS = 2e-8
 
 
 def mel_statistics(frames: Sequence[Series]) -> Array:
@@ -39,7 +36,7 @@ def mel_statistics(frames: Sequence[Series]) -> Array:
 def nearest_by_cepstra(train: Sequence[Series], others: Sequence[Series]) -> Places | None:
     """Return the place of the training recording that is nearest by time warping on `cepstra`.
 
-    None where it would take over a minute; `minutes_of_cepstra` says how long.
+    None where it would take over a minute.
 
     >>> rng = np.random.default_rng(0)
     >>> first, second = rng.normal(size=(8, 40)), rng.normal(size=(8, 40))
@@ -53,11 +50,6 @@ def nearest_by_cepstra(train: Sequence[Series], others: Sequence[Series]) -> Pla
     for group in _groups(train):
         distances[:, group] = dtw_distances(asked, [known[place] for place in group])
     return np.asarray(distances.argmin(1), dtype=np.int64)
-
-
-def minutes_of_cepstra(train: Sequence[Series], others: Sequence[Series]) -> float:
-    """Return about how many minutes `nearest_by_cepstra` would take on one core."""
-    return _cost(train, others) * _SECONDS / 60
 
 
 def cepstra(frames: Sequence[Series]) -> list[Array]:

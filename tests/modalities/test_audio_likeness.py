@@ -51,7 +51,6 @@ def test_what_would_take_too_long_is_left_out(monkeypatch: pytest.MonkeyPatch) -
     # 60000 steps against 5000, of 12 channels: 3.6e9 of the 3e9 that are allowed.
     train, others = frames(10) * 1000, frames(2) * 60_000
     assert audio_likeness.nearest_by_cepstra(train, others) is None
-    assert audio_likeness.minutes_of_cepstra(train, others) == pytest.approx(1.2)
 
 
 @pytest.mark.slow
