@@ -1,10 +1,10 @@
-"""An ensemble: several networks of one kind whose probabilities are averaged."""
+"""An ensemble: several networks of one kind whose answers are averaged."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,14 +14,17 @@ from elman.nn.stream import EnsembleStream
 
 
 class Ensemble(nn.Module):
-    """Classifiers trained side by side, whose probabilities are averaged afterwards.
+    """Networks trained side by side, whose answers are averaged afterwards.
 
     Lakshminarayanan et al. 2017, "Simple and scalable predictive uncertainty estimation using
     deep ensembles". Each member starts from other parameters and sees other noise, so members
-    make different mistakes and the mean of their probabilities makes fewer.
+    make different mistakes and the mean of their answers makes fewer.
 
     Args:
-        members: modules that map the same arguments to logits `(B, C)`.
+        members: modules that map the same arguments to outputs `(B, ..., C)`, or to a tuple that
+            begins with them.
+        average: what is averaged: "probabilities", of which outputs are the logits, or "outputs"
+            as they are.
 
     >>> _ = torch.manual_seed(0)
     >>> model = Ensemble([nn.Linear(2, 3), nn.Linear(2, 3)])
@@ -31,16 +34,23 @@ class Ensemble(nn.Module):
     1.0
     """
 
-    def __init__(self, members: Iterable[nn.Module]) -> None:
+    def __init__(
+        self,
+        members: Iterable[nn.Module],
+        average: Literal["probabilities", "outputs"] = "probabilities",
+    ) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+        self.average = average
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        """Return the logarithm of the mean probability `(B, C)`; arguments as for a member.
+        """Return the logarithm of the mean probability, or the mean output, `(B, ..., C)`.
 
-        While training, return each member's logits `(B, members, C)`.
+        While training, return each member's outputs `(B, members, ..., C)`. Arguments are as for
+        a member.
         """
-        return self._mean([member(*args, **kwargs) for member in self.members])
+        made = [member(*args, **kwargs) for member in self.members]
+        return self._mean([one[0] if isinstance(one, tuple) else one for one in made])
 
     def start(self, batch: int = 1) -> tuple[Any, ...]:
         """Return the members' states before the first step.
@@ -76,7 +86,7 @@ class Ensemble(nn.Module):
         return self._mean([logits for logits, _ in taken]), tuple(part for _, part in taken)
 
     def stream(self, batch: int = 1) -> EnsembleStream:
-        """Return the ensemble on a stream: the logarithm of the mean probability after each step.
+        """Return the ensemble on a stream: after each step what a call gives for the steps so far.
 
         The state is the tuple of the members' states; see `elman.stream`.
 
@@ -92,10 +102,12 @@ class Ensemble(nn.Module):
         >>> torch.allclose(model.stream().chunk(x)[:, -1], model(x), atol=1e-6)
         True
         """
-        return EnsembleStream(self.members, batch)
+        return EnsembleStream(self.members, batch, self._mean)
 
-    def _mean(self, logits: list[Tensor]) -> Tensor:
-        stacked = torch.stack(logits, 1)
+    def _mean(self, each: list[Tensor]) -> Tensor:
         if self.training:
-            return stacked
-        return stacked.log_softmax(-1).logsumexp(1) - math.log(len(logits))
+            return torch.stack(each, 1)
+        stacked = torch.stack(each)
+        if self.average == "outputs":
+            return stacked.mean(0)
+        return stacked.log_softmax(-1).logsumexp(0) - math.log(len(each))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -404,36 +403,35 @@ class PoolingStream(Stream):
 
 
 class EnsembleStream(JoinedStream):
-    """Classifiers side by side on a stream: the logarithm of their mean probability.
+    """Networks side by side on a stream, whose outputs become one.
 
     `elman.nn.Ensemble.stream` makes one.
 
     Args:
         members: modules that `elman.stream` can stream.
         batch: rows that are fed side by side.
+        joined: makes one output of the members' outputs.
 
     Raises:
         InputError: a member cannot stream, or members differ in layout.
     """
 
-    def __init__(self, members: Iterable[Any], batch: int) -> None:
-        self.batch = batch
+    def __init__(
+        self, members: Iterable[Any], batch: int, joined: Callable[[list[Tensor]], Tensor]
+    ) -> None:
+        self.batch, self._joined = batch, joined
         self._join([(f"member{k}", stream(m, batch)) for k, m in enumerate(members)])
         layouts = {bool(s.batch_first) for _, s in self._streams}
         if len(layouts) != 1:
             raise InputError("The members of an ensemble are all batch_first, or none is.")
         (self.batch_first,) = layouts
-        self._less = math.log(len(self._streams))
         self.step = self._step
 
     def _step(self, x: Tensor) -> Tensor:
-        return self._mean([member.step(x) for _, member in self._streams])
+        return self._joined([member.step(x) for _, member in self._streams])
 
     def _chunk(self, x: Tensor) -> Tensor:
-        return self._mean([_time_first_chunk(member, x) for _, member in self._streams])
-
-    def _mean(self, logits: list[Tensor]) -> Tensor:
-        return torch.stack(logits).log_softmax(-1).logsumexp(0) - self._less
+        return self._joined([_time_first_chunk(member, x) for _, member in self._streams])
 
 
 def _time_first_chunk(part: Any, x: Tensor) -> Tensor:

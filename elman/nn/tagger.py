@@ -1,8 +1,13 @@
-"""`Tagger`: a tag for each step by a softmax or a CRF, and a class for the whole beside them."""
+"""`Tagger`: a tag for each step by a softmax or a CRF, and a class for the whole beside them.
+
+`Taggers` are several, trained side by side, that decide together.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import copy
+from collections.abc import Iterable
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +20,7 @@ from elman.nn.masking import Lengths, blank, valid_steps
 from elman.nn.pooling import Pooling, PoolingState, make_pooling
 from elman.nn.recurrent import Recurrent
 from elman.nn.running import forward_only, run
-from elman.nn.stream import ModelStream, PoolingStream, Stream
+from elman.nn.stream import EnsembleStream, ModelStream, PoolingStream, Stream
 
 
 class Outputs(NamedTuple):
@@ -188,7 +193,7 @@ class Tagger(nn.Module):
     >>> import torch
     >>> recurrent = Recurrent("gru", 4, 8, batch_first=True)
     >>> model = Tagger(nn.Embedding(9, 4), recurrent, TagHead(8, 3, crf=CRF(3)))
-    >>> outputs = model.head.split(model(torch.randint(9, (2, 5)), lengths=torch.tensor([5, 3])))
+    >>> outputs = model.split(model(torch.randint(9, (2, 5)), lengths=torch.tensor([5, 3])))
     >>> outputs.scores.shape, outputs.filtered.exp()[0].sum(-1).allclose(torch.ones(5))
     (torch.Size([2, 5, 3]), True)
     """
@@ -197,10 +202,35 @@ class Tagger(nn.Module):
         super().__init__()
         self.embedding, self.recurrent, self.head = embedding, recurrent, head
 
+    @property
+    def crf(self) -> CRF | None:
+        """The CRF that decides, or None where a softmax does."""
+        return self.head.crf
+
+    def split(self, outputs: Tensor) -> Outputs:
+        """Return the parts of outputs `(..., O)`."""
+        return self.head.split(outputs)
+
     def read(self, x: Tensor, lengths: Lengths | None = None) -> Tensor:
         """Return the outputs of the recurrence, `(B, T, F)`."""
         y, _ = run(self.recurrent, self.embedding(x), None, lengths=lengths)
         return y
+
+    def loss(
+        self,
+        x: Tensor,
+        tags: Tensor,
+        classes: Tensor | None,
+        *,
+        lengths: Tensor,
+        weight: float = 1.0,
+        smoothing: float = 0.0,
+    ) -> Tensor:
+        """Return the summed loss of a batch; arguments as for `TagHead.loss`, but its inputs."""
+        y = self.read(x, lengths)
+        return self.head.loss(
+            y, tags, classes, lengths=lengths, weight=weight, smoothing=smoothing
+        )
 
     def forward(self, x: Tensor, *, lengths: Lengths | None = None) -> Tensor:
         """Return the outputs `(B, T, O)` of the head, zero beyond each length."""
@@ -221,3 +251,79 @@ class Tagger(nn.Module):
         parts: list[tuple[str, nn.Module | Stream]]
         parts = [("embedding", self.embedding), ("recurrent", self.recurrent), ("head", head)]
         return ModelStream(parts, batch, batch_first=True)
+
+
+class Taggers(nn.Module):
+    """Taggers trained side by side, which decide together by the means of their scores.
+
+    The means of the emissions and of the transitions are those of a CRF again: its probability of
+    a sequence of tags is the geometric mean of theirs, scaled to a sum of 1. So one sequence is
+    decoded, and all its probabilities are those of one model.
+
+    Args:
+        members: alike in all but their parameters.
+
+    >>> import torch
+    >>> def one():
+    ...     return Tagger(nn.Embedding(9, 4), Recurrent("gru", 4, 8), TagHead(8, 3, crf=CRF(3)))
+    >>> model = Taggers([one(), one()])
+    >>> model.crf.decode(model.split(model(torch.randint(9, (2, 5)))).scores).scores.shape
+    torch.Size([2])
+    """
+
+    def __init__(self, members: Iterable[Tagger]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    @property
+    def crf(self) -> CRF | None:
+        """A CRF with the means of the members' parameters, or None where a softmax decides."""
+        each = [cast(Tagger, member).crf for member in self.members]
+        if each[0] is None:
+            return None
+        joint = copy.deepcopy(each[0]).requires_grad_(False)
+        for name in ("transitions", "starts", "ends"):
+            getattr(joint, name).copy_(torch.stack([getattr(crf, name) for crf in each]).mean(0))
+        return joint
+
+    def split(self, outputs: Tensor) -> Outputs:
+        """Return the parts of outputs `(..., O)`."""
+        return cast(Tagger, self.members[0]).split(outputs)
+
+    def loss(
+        self,
+        x: Tensor,
+        tags: Tensor,
+        classes: Tensor | None,
+        *,
+        lengths: Tensor,
+        weight: float = 1.0,
+        smoothing: float = 0.0,
+    ) -> Tensor:
+        """Return the mean of the members' losses; arguments as for a member."""
+        how = {"weight": weight, "smoothing": smoothing}
+        each = [
+            cast(Tagger, member).loss(x, tags, classes, lengths=lengths, **how)
+            for member in self.members
+        ]
+        return torch.stack(each).mean(0)
+
+    def forward(self, x: Tensor, *, lengths: Lengths | None = None) -> Tensor:
+        """Return the means of the members' outputs `(B, T, O)`."""
+        return self._mean([member(x, lengths=lengths) for member in self.members])
+
+    def stream(self, batch: int = 1) -> EnsembleStream:
+        """Return the taggers on a stream: after each step tag and class, from the steps so far.
+
+        Raises:
+            InputError: the recurrence reads both ways, or a part cannot stream.
+        """
+        return EnsembleStream(self.members, batch, self._mean)
+
+    def _mean(self, each: list[Tensor]) -> Tensor:
+        mean = torch.stack(each).mean(0)
+        scores, filtered, classes = self.split(mean)
+        if filtered is None:
+            return mean
+        parts = [scores, filtered.log_softmax(-1), *([] if classes is None else [classes])]
+        return torch.cat(parts, -1)

@@ -52,6 +52,7 @@ class Classify(FromExamples):
     Answer = Labels
     metric = "accuracy"
     higher_is_better = True
+    average = "probabilities"
 
     @property
     def classes(self) -> list[str]:
@@ -107,14 +108,9 @@ class Classify(FromExamples):
         return many_to_one(self.codec, self.settings, len(self.classes))
 
     def cost(self, outputs: Tensor, answers: Tensor, lengths: Tensor) -> Tensor:
-        """Return the cross-entropy, summed; of an ensemble's members `(B, members, C)` the mean."""
-        classes, members = answers.to(outputs.device), 1
-        if outputs.dim() == 3:
-            members = outputs.shape[1]
-            outputs, classes = outputs.flatten(0, 1), classes.repeat_interleave(members)
-        smoothing = self.settings.label_smoothing
-        total = F.cross_entropy(outputs, classes, reduction="sum", label_smoothing=smoothing)
-        return total / members
+        """Return the cross-entropy, summed."""
+        classes, smoothing = answers.to(outputs.device), self.settings.label_smoothing
+        return F.cross_entropy(outputs, classes, reduction="sum", label_smoothing=smoothing)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Return accuracy and cross-entropy on the validation part."""

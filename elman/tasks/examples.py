@@ -84,6 +84,9 @@ class ExamplesSettings(TaskSettings):
     )
     time: str | None = Field(None, description="long tables: the column that orders the steps")
 
+    members: int = Field(
+        1, ge=1, description="networks trained side by side, whose answers are averaged"
+    )
     bidirectional: bool = Field(
         True, description="read forwards and backwards; false for models that are to stream"
     )
@@ -101,9 +104,6 @@ class ExamplesSettings(TaskSettings):
 class ManyToOneSettings(ExamplesSettings):
     """Settings of tasks with one answer a sequence."""
 
-    members: int = Field(
-        1, ge=1, description="networks trained side by side, whose answers are averaged"
-    )
     pooling: Literal["last", "mean", "max", "attention"] = Field(
         "max", description="how the outputs of all steps become one vector"
     )
@@ -139,6 +139,8 @@ class FromExamples:
     name: ClassVar[str]
     Settings: ClassVar[type[ExamplesSettings]]
     Answer: ClassVar[type[Any]]
+    average: ClassVar[Literal["probabilities", "outputs"]] = "outputs"
+    """What several networks side by side are averaged by."""
     aligned: ClassVar[bool] = False
     """True where each step has an answer, unless the task looks at the data for it."""
     metric: str
@@ -325,10 +327,14 @@ class FromExamples:
 
     def build(self) -> nn.Module:
         """Return the model: one network, or several side by side."""
-        members = getattr(self.settings, "members", 1)
+        members = self.settings.members
         if members == 1:
             return self.member()
-        return Ensemble(self.member() for _ in range(members))
+        return self.together(self.member() for _ in range(members))
+
+    def together(self, members: Iterator[nn.Module]) -> nn.Module:
+        """Return the model that several networks make, by the mean of what they give out."""
+        return Ensemble(members, self.average)
 
     def objective(self, model: nn.Module) -> Objective:
         """Return what training minimises and how it is validated."""
@@ -363,11 +369,16 @@ class FromExamples:
         if model.training:
             padded = self.codec.augment(padded)
             mixture = self.codec.mixed(padded)
+        read = padded if mixture is None else mixture.batch
+        outputs = self._run(model, read)
+        each = outputs.unbind(1) if isinstance(model, Ensemble) and model.training else (outputs,)
+
+        def cost(answers: Tensor) -> Tensor:
+            return torch.stack([self.cost(one, answers, read.lengths) for one in each]).mean(0)
+
         if mixture is None:
-            return self.cost(self._run(model, padded), batch.answers, padded.lengths)
-        outputs, lengths = self._run(model, mixture.batch), mixture.batch.lengths
-        own = self.cost(outputs, batch.answers, lengths)
-        other = self.cost(outputs, batch.answers[mixture.others], lengths)
+            return cost(batch.answers)
+        own, other = cost(batch.answers), cost(batch.answers[mixture.others])
         return mixture.share * own + (1 - mixture.share) * other
 
     def terms(self, batch: Batch) -> float:

@@ -276,8 +276,9 @@ class Regress(FromExamples):
         which the validation part comes, the last steps may be alike (nothing is left to live).
         """
         found, inputs = self._parts["valid"], self._inputs("valid")
-        layer = next(m for m in model.modules() if isinstance(m, CorrectedQuantiles))
-        layer.correction.zero_()
+        layers = [m for m in model.modules() if isinstance(m, CorrectedQuantiles)]
+        for layer in layers:
+            layer.correction.zero_()
         if self.settings.quantiles:
             truth = torch.from_numpy(
                 np.concatenate(self.answer.encode(found.answers or [])).reshape(
@@ -287,7 +288,8 @@ class Regress(FromExamples):
             each = torch.from_numpy(np.concatenate(self._split(self.outputs(model, inputs))))
             for k in range(truth.shape[1]):
                 found_for = correction(each[:, k, 1:], truth[:, k], self.settings.quantiles)
-                layer.correction[k] = found_for.to(layer.correction)
+                for layer in layers:
+                    layer.correction[k] = found_for.to(layer.correction)
         said = [self._own_units(one) for one in self._split(self.outputs(model, inputs))]
         return self._judged(found, said, last=False).metrics
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from elman.errors import InputError, MissingExtra
 from elman.modalities import MODALITIES
 from elman.needs import Need
 from elman.nn.crf import CRF
-from elman.nn.tagger import Tagger, TagHead
+from elman.nn.tagger import Tagger, TagHead, Taggers
 from elman.scoring import Evaluation, confusion, entities
 from elman.tasks.answers import Tags, only_tags
 from elman.tasks.base import Mark, Section, device_of
@@ -231,6 +231,10 @@ class Tag(FromExamples):
 
     # Model and training
 
+    def together(self, members: Iterator[nn.Module]) -> nn.Module:
+        """Return taggers that decide together."""
+        return Taggers(cast(Iterator[Tagger], members))
+
     def member(self) -> nn.Module:
         """Return one network, initialised from torch's generator."""
         settings, answer = self.settings, self.answer
@@ -260,21 +264,29 @@ class Tag(FromExamples):
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the summed loss of a batch, altered at random where the model is in training."""
-        assert isinstance(model, Tagger)
+        assert isinstance(model, Tagger | Taggers)
         padded = self.codec.augment(batch.padded) if model.training else batch.padded
         there = padded.to(device_of(model))
         answers = batch.answers.to(device_of(model))
         tags, intents = answers, None
         if self.answer.intents:
             tags, intents = answers[..., 0], answers[:, 0, 1]
-        return model.head.loss(
-            model.read(there.inputs, there.lengths),
+        return model.loss(
+            there.inputs,
             tags,
             intents,
             lengths=there.lengths,
             weight=self.settings.intent_weight,
             smoothing=self.settings.label_smoothing,
         )
+
+    def terms(self, batch: Batch) -> float:
+        """Return the number of terms that the loss of a batch sums: for a CRF the sequences.
+
+        It scores a sequence as a whole. Counted in steps, a batch of short sentences would weigh
+        as much as one of long ones, which have most of the spans.
+        """
+        return float(len(batch)) if self.settings.crf else super().terms(batch)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Return the metrics of the validation part."""
@@ -285,13 +297,14 @@ class Tag(FromExamples):
 
     def says(self, model: nn.Module, inputs: Sequence[Array], *, sure: bool = True) -> list[Said]:
         """Return tags, spans and intents of encoded sequences; with `sure` their probabilities."""
-        assert isinstance(model, Tagger)
+        assert isinstance(model, Tagger | Taggers)
         outputs = self.outputs(model, inputs)
         said: list[Said] = [Said([]) for _ in outputs]
+        crf = model.crf
         for rows in _groups(outputs):
             scores, lengths = _padded([outputs[row] for row in rows])
-            parts = model.head.split(scores)
-            paths, chances = self._decoded(model.head.crf, parts.scores, lengths, sure)
+            parts = model.split(scores)
+            paths, chances = self._decoded(crf, parts.scores, lengths, sure)
             for place, row in enumerate(rows):
                 tags, spans = self.answer.said(paths[place])
                 said[row] = Said(tags, spans, chances[place] if sure else None)
@@ -329,18 +342,18 @@ class Tag(FromExamples):
 
     @torch.no_grad()
     def _chances(
-        self, model: Tagger, outputs: Sequence[Array], asked: Sequence[tuple[int, Span]]
+        self, model: Tagger | Taggers, outputs: Sequence[Array], asked: Sequence[tuple[int, Span]]
     ) -> list[float]:
         """Return the probability of each span: that it is there, with its ends and its label.
 
         With a CRF the sum over all sentences that have it; without, the product over its steps.
         """
-        answer, crf, found = self.answer, model.head.crf, [0.0] * len(asked)
+        answer, crf, found = self.answer, model.crf, [0.0] * len(asked)
         known = [k for k, (_, span) in enumerate(asked) if span.label in answer.labels]
         for group in _groups([outputs[asked[k][0]] for k in known]):
             chosen = [known[k] for k in group]
             padded, lengths = _padded([outputs[asked[k][0]] for k in chosen])
-            scores = model.head.split(padded).scores
+            scores = model.split(padded).scores
             allowed = torch.zeros_like(scores, dtype=torch.bool)
             for place, k in enumerate(chosen):
                 size = int(lengths[place])
@@ -640,7 +653,7 @@ class Tag(FromExamples):
         """Return the predictions beside the truth."""
         if not self.answer.has_spans:
             return self._steps(found, said)
-        assert isinstance(model, Tagger)
+        assert isinstance(model, Tagger | Taggers)
         gone = [
             (number, span)
             for number, answer in enumerate(found.answers or [])

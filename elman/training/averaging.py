@@ -172,5 +172,12 @@ def applied(averaging: Averaging, parameters: Sequence[nn.Parameter]) -> Iterato
         torch._foreach_copy_(own, before)
 
 
+@torch.no_grad()
+def settled(averaging: Averaging, parameters: Sequence[nn.Parameter]) -> None:
+    """Let the parameters hold their average for good."""
+    if averaging.average is not None:
+        torch._foreach_copy_([p.detach() for p in parameters], averaging.average)
+
+
 def _like(tensors: Sequence[Tensor], parameters: Sequence[Tensor]) -> list[Tensor]:
     return [t.to(p.device).clone() for t, p in zip(tensors, parameters, strict=True)]

@@ -234,10 +234,12 @@ class _Run:
         return Interrupted(f"{at} and saved. Go on with: elman resume {folder}")
 
     def result(self, stopped: str) -> Fit:
-        """Give the model its best parameters, and return the result of the run."""
+        """Give the model its best parameters, the last where none are known; return the result."""
         kept = self.best.kept
         if kept is not None:
             self.update.model.load_state_dict(kept.tensors)
+        else:  # nothing was validated
+            averaging.settled(self.update.averaging, self.update.parameters)
         return Fit(
             steps=self.pace.step,
             epochs=self.pace.epoch,

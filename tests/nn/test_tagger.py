@@ -11,11 +11,13 @@ from torch import nn
 from elman.errors import InputError
 from elman.nn import Recurrent
 from elman.nn.crf import CRF
-from elman.nn.tagger import Tagger, TagHead
+from elman.nn.tagger import Tagger, TagHead, Taggers
 
 
-def tagger(*, crf: bool = True, both: bool = False, classes: int = 2, pooling: str = "mean"):
-    torch.manual_seed(0)
+def tagger(
+    *, crf: bool = True, both: bool = False, classes: int = 2, pooling: str = "mean", seed: int = 0
+):
+    torch.manual_seed(seed)
     field = CRF(3, transitions=torch.tensor([[1, 1, 0], [1, 1, 1], [1, 1, 1]]).bool().numpy())
     nn.init.normal_(field.transitions)
     nn.init.normal_(field.starts)
@@ -105,3 +107,41 @@ def test_without_a_crf_steps_beyond_a_length_do_not_count():
 def test_a_tagger_that_reads_both_ways_cannot_stream():
     with pytest.raises(InputError):
         tagger(both=True).stream()
+
+
+@torch.no_grad()
+def test_taggers_decide_by_the_geometric_mean_of_their_probabilities():
+    members = [tagger(both=True, seed=seed) for seed in range(3)]
+    model, x = Taggers(members).eval(), torch.randint(9, (1, 4))
+    scores = model.split(model(x)).scores
+    paths = torch.tensor(list(itertools.product(range(3), repeat=4)))
+    legal = (model.crf.legal_transitions[paths[:, :-1], paths[:, 1:]] != 0).all(1)
+    paths = paths[legal]
+
+    def logs(crf, scores):
+        one = [crf.log_likelihood(scores, path[None]) for path in paths]
+        return torch.stack(one)
+
+    each = [logs(m.crf, m.split(m(x)).scores) for m in members]
+    assert torch.stack(each).std(0).max() > 0.1, "members should differ"
+    expected = torch.stack(each).mean(0).log_softmax(0)
+    torch.testing.assert_close(logs(model.crf, scores), expected, rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_taggers_stream_what_they_say_of_the_whole():
+    model = Taggers([tagger(seed=seed) for seed in range(2)]).eval()
+    x = torch.randint(9, (2, 6))
+    stream = model.stream(batch=2)
+    said = torch.cat((stream.chunk(x[:, :4]), stream.step(x[:, 4])[:, None]), 1)
+    torch.testing.assert_close(said, model(x)[:, :5], rtol=1e-4, atol=1e-5)
+    chances = model.split(said).filtered.exp().sum(-1)
+    torch.testing.assert_close(chances, torch.ones_like(chances))
+
+
+def test_the_loss_of_taggers_is_the_mean_of_theirs():
+    members = [tagger(both=True, seed=seed) for seed in range(2)]
+    x, lengths, tags = torch.randint(9, (2, 4)), torch.tensor([4, 3]), torch.zeros(2, 4).long()
+    each = [member.loss(x, tags, None, lengths=lengths) for member in members]
+    together = Taggers(members).loss(x, tags, None, lengths=lengths)
+    torch.testing.assert_close(together, (each[0] + each[1]) / 2)

@@ -320,6 +320,23 @@ def test_a_model_without_quantiles_has_a_point_only():
     assert task.sections(model, scored)
 
 
+@pytest.mark.parametrize("each", ["sequence", "step"])
+def test_members_are_averaged_whole_and_streamed(each):
+    target = "in all" if each == "sequence" else "so far"
+    task, model = trained(baskets(40), **LONG, target=target, epochs=2, members=3)
+    found = task._parts["test"]
+    asked = task._encode(found.inputs)[:1]
+    alone = np.stack([task.outputs(member, asked)[0] for member in model.members])
+    assert np.ptp(alone, axis=0).max() > 1e-4, "members should differ"
+    together = task.outputs(model, asked)[0]
+    np.testing.assert_allclose(together, alone.mean(0), rtol=1e-4, atol=1e-5)
+    stream = task.stream(model)
+    for step in found.inputs[0]:
+        said = stream.step(step)
+    own = task._own_units(task._split([together])[0])[-1]
+    np.testing.assert_allclose(list(said.values()), own[0], rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
 def test_the_loss_is_that_of_its_name(loss):
     task, _ = untrained(series(), loss=loss, quantiles=[0.25])

@@ -403,3 +403,13 @@ def test_tags_go_through_json():
 def test_reverse_means_nothing():
     with pytest.raises(InputError, match="reverse means nothing for tag"):
         settings_of(TASKS["tag"], {"reverse": True, "bidirectional": False})
+
+
+def test_members_find_new_towns_together(tmp_path):
+    how = SMALL | {"epochs": 6, "members": 2}
+    made_of = elman.train("tag", sentences(120), tmp_path / "run", progress=False, **how)
+    assert made_of.results["test"]["f1"] > 0.8
+    found = made_of.model.predict(["book a train from Bakoburg to Mirukoburg"])
+    assert list(found["label"]) == ["start", "goal"]
+    again = elman.load(made_of.path).predict(["book a train from Bakoburg to Mirukoburg"])
+    pd.testing.assert_frame_equal(found, again)

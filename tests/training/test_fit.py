@@ -123,6 +123,14 @@ def test_the_average_is_what_is_judged_and_kept(line, draws):
     assert torch.equal(objective.model.weight, objective.seen[-1]["weight"])
 
 
+def test_the_average_is_kept_where_nothing_is_validated(line, draws):
+    judged, unjudged = line(), line()
+    unjudged.validate = dict
+    how = Settings(epochs=3, averaging="ema", ema_decay=0.9, lr=0.01)
+    assert fit(judged, draws(), how).best_step == fit(unjudged, draws(), how).steps
+    assert torch.equal(judged.model.weight, unjudged.model.weight)
+
+
 def test_the_rate_follows_plateau_and_warmup(line, draws):
     objective = line(scores=[1.0])
     settings = Settings(
