@@ -8,6 +8,7 @@ expectation of zoneout. For training and for whole sequences, call the layer its
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -310,14 +311,15 @@ class ModelStream(JoinedStream):
         if batch_first is None and len(layouts) > 1:
             raise InputError("Some layers of this model are batch_first and some are not.")
         self.batch_first = layouts == {True} if batch_first is None else batch_first
+        self._steps = [_one_step(name, part) for name, part in self._parts]
         self.step = self._step
 
     def _step(self, x: Tensor) -> Tensor:
         if x.dim() < 1 or x.shape[0] != self.batch:
             raise SequenceError(f"A step takes x (batch={self.batch}, ...), got {tuple(x.shape)}.")
         x = x.detach()
-        for name, part in self._parts:
-            x = _through(name, part, x) if isinstance(part, nn.Module) else part.step(x)
+        for step in self._steps:
+            x = step(x)
         return x
 
     def _chunk(self, x: Tensor) -> Tensor:
@@ -537,6 +539,30 @@ def _stepwise(part: Any) -> bool:
     if _is(part, nn.PReLU):
         return bool(part.num_parameters == 1)
     return any(_is(part, kind) for kind in (*_PLAIN, *_ELEMENTWISE))
+
+
+def _one_step(name: str, part: Any) -> Callable[[Tensor], Tensor]:
+    """Return what takes a part's step: of a linear map its product alone, past `nn.Module`.
+
+    A call of a module costs as much as a small kernel.
+    """
+    if not isinstance(part, nn.Module):
+        step: Callable[[Tensor], Tensor] = part.step
+        return step
+    through = functools.partial(_through, name, part)
+    if not _is(part, nn.Linear) or part.bias is None or _hooked(part):
+        return through
+    weights, bias = part.weight.t(), part.bias
+
+    def linear(x: Tensor) -> Tensor:
+        fits = x.dim() == 2 and x.dtype is bias.dtype and x.shape[1] == weights.shape[0]
+        return torch.addmm(bias, x, weights) if fits else through(x)
+
+    return linear
+
+
+def _hooked(part: nn.Module) -> bool:
+    return bool(part._forward_hooks or part._forward_pre_hooks)
 
 
 def _through(name: str, part: nn.Module, x: Tensor) -> Tensor:

@@ -200,4 +200,4 @@ class Classify(FromExamples):
 
     def said(self, output: Tensor) -> dict[str, float]:
         """Return the probability of each class."""
-        return dict(zip(self.classes, output.softmax(-1)[0].tolist(), strict=True))
+        return dict(zip(self.classes, output.softmax(-1).tolist()[0], strict=True))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
@@ -38,7 +37,6 @@ class CodecStream:
         self._waiting = codec.begin()
         self._last: Tensor | None = None
 
-    @torch.inference_mode()
     def step(self, value: Any) -> Any:
         """Feed one piece and return the answer after it.
 
@@ -55,16 +53,15 @@ class CodecStream:
             InputError: the value is empty or of another kind.
         """
         steps, waiting = self._codec.take(value, self._waiting)
-        outputs = None
-        if steps.shape[1] == 1:
-            outputs = self._stream.step(steps[:, 0])[None]
-        elif steps.shape[1] > 1:
-            outputs = self._stream.chunk(steps).transpose(0, 1)
+        if steps.shape[1] == 1:  # nearly always, and worth the shortest way
+            outputs = [self._stream.step(steps[:, 0])]
+        else:
+            outputs = list(self._stream.chunk(steps).unbind(1)) if steps.shape[1] else []
         self._waiting = waiting
-        if outputs is not None:
+        if outputs:
             self._last = outputs[-1]
         if self._each:
-            return [] if outputs is None else [self._said(output) for output in outputs]
+            return [self._said(output) for output in outputs]
         return None if self._last is None else self._said(self._last)
 
     @property
