@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 import typer
 
-from elman.cli import show
+from elman.cli import early, show
 from elman.cli.bench import bench
 from elman.errors import ElmanError, InputError
 
@@ -104,6 +104,7 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a model on DATA, score it beside baselines, keep everything in RUN."""
+    settings = _settings(task, set_, config, budget)
     from elman.runs import pipeline
 
     finished = pipeline.train(
@@ -113,7 +114,7 @@ def train(
         valid=_one_or_many(valid),
         test=_one_or_many(test),
         progress=not quiet,
-        **_settings(task, set_, config, budget),
+        **settings,
     )
     _finish(finished, as_json)
 
@@ -307,12 +308,13 @@ def config(
     as_json: AsJson = False,
 ) -> None:
     """Print the effective configuration: every setting, its default and meaning."""
+    given = _settings(task, set_, config_file, budget)
     from elman.runs import folder
     from elman.tasks import TASKS
     from elman.tasks.settings import settings_of
 
     kind = TASKS[task]
-    settings = settings_of(kind, _settings(task, set_, config_file, budget))
+    settings = settings_of(kind, given)
     if data:
         read = kind.from_data(
             _one_or_many(data), settings, valid=_one_or_many(valid), test=_one_or_many(test)
@@ -461,4 +463,5 @@ def _settings(
             settings[key.strip()] = value
     if budget is not None:
         settings["budget"] = budget
+    early.check_names(settings)
     return settings
