@@ -364,17 +364,23 @@ FIGURES: dict[str, Figure] = {
     ),
     "wnut17": Figure(
         "tag",
-        "wnut17",
+        ["wnut17/train.conll", "wnut17/dev.conll"],
+        test="wnut17/test.conll",
         metric="f1",
         reach=0.30,
         below=False,
-        note="6 kinds of entities, strict F1; nothing but the training part was read",
+        note="6 kinds of entities, strict F1; training and development parts were read, no other "
+        "text and no vectors; settings chosen on the development part",
+        # Chosen with --valid dev.conll: then 0.306 of it for one network.
         settings={
-            "word_dropout": 0.1,
-            "character_size": 40,
-            "hidden_size": 100,
-            "lr": 4e-3,
+            "valid_fraction": 0.0,
+            "members": 5,
             "epochs": 12,
+            "hidden_size": 100,
+            "character_size": 50,
+            "word_dropout": 0.1,
+            "lr": 4e-3,
+            "clip_at": 5,
         },
     ),
 }

@@ -552,6 +552,7 @@ def _one_step(name: str, part: Any) -> Callable[[Tensor], Tensor]:
     through = functools.partial(_through, name, part)
     if not _is(part, nn.Linear) or part.bias is None or _hooked(part):
         return through
+    assert isinstance(part, nn.Linear)
     weights, bias = part.weight.t(), part.bias
 
     def linear(x: Tensor) -> Tensor:
