@@ -320,6 +320,7 @@ def config(
             _one_or_many(data), settings, valid=_one_or_many(valid), test=_one_or_many(test)
         )
         settings = read.settings
+        sys.stderr.write(f"{read.understood()}\n")
     if as_json:
         show.as_json(settings.model_dump(mode="json"))
     else:

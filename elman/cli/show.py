@@ -118,6 +118,8 @@ def results(found: dict[str, Any]) -> None:
     console.print(table)
     console.print()
     console.print(found["verdict"], markup=False, soft_wrap=True)
+    for doubt in found.get("understood", {}).get("doubts", []):
+        console.print(f"Doubtful: {doubt}", markup=False, soft_wrap=True)
     if "note" in found:
         say(found["note"])
 

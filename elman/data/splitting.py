@@ -250,21 +250,22 @@ def duplicates(
 
 def _keys(part: Table | Sequence[Any], columns: Sequence[str] | None) -> list[Hashable]:
     if not isinstance(part, Table):
-        return [_key(value) for value in part]
+        return [key_of(value) for value in part]
     chosen = list(part.frame.columns) if columns is None else list(columns)
-    held = [[_key(value) for value in part.column(name)] for name in chosen]
+    held = [[key_of(value) for value in part.column(name)] for name in chosen]
     return held[0] if len(held) == 1 else list(zip(*held, strict=True))
 
 
-def _key(value: Any) -> Hashable:
+def key_of(value: Any) -> Hashable:
+    """Return what makes two values the same: texts without regard to case and blanks."""
     if isinstance(value, str):
         return " ".join(value.casefold().split())
     if isinstance(value, np.ndarray):
         return (value.shape, value.tobytes())
     if isinstance(value, Sound):
-        return _key(value.samples)
+        return key_of(value.samples)
     if isinstance(value, list):
-        return tuple(_key(v) for v in value)
+        return tuple(key_of(v) for v in value)
     return value if isinstance(value, Hashable) else repr(value)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -84,6 +85,8 @@ def train(
     try:
         seed(wanted.seed)
         made = kind.from_data(data, wanted, valid=valid, test=test)
+        if progress and place.writes:
+            sys.stderr.write(f"{made.understood()}\n")
         module = _built(made)
         if place.writes:
             _record(run, made, _sources(data, valid, test))
@@ -144,7 +147,9 @@ def evaluate(run: str | Path, data: Any = None) -> dict[str, Any]:
     scored = task.evaluate(module, data)
     baselines = {} if note else task.baselines(data)
     results = judge(task, scored, baselines)
-    return results | ({"note": note} if note else {})
+    overlap = None if data is None else task.overlap(data)
+    said = [words for words in (overlap, note) if words]
+    return results | ({"note": " ".join(said)} if said else {})
 
 
 def judge(
@@ -262,9 +267,22 @@ def _judge_and_report(
     run.write_json(folder.SECTIONS, report.freeze(task.sections(module, evaluation)))
     seconds = {"train": training_seconds, "judge": time.perf_counter() - began}
     results |= _circumstances(task, module, fitted, seconds)
+    results["understood"] = task.understood().to_json()
+    if evaluation.metrics[task.metric] == 1.0 and task.higher_is_better:
+        results["understood"]["doubts"] += _perfect(task)
     run.write_json(folder.RESULTS, results)
     report.render(run)
     return results
+
+
+def _perfect(task: Task) -> list[str]:
+    """Return what is to be said of a perfect score: where to look for a leak."""
+    said = "the score is perfect, which real data seldom allow: look for a leak"
+    found = task.leaks()
+    if found:
+        alone = "tell" if len(found) > 1 else "tells"
+        return [f"{said}. {', '.join(found[:8])} {alone} the answer alone: known in use?"]
+    return [f"{said}; nothing was found that tells the answer by itself."]
 
 
 def _record(run: Run, task: Task, sources: dict[str, Any]) -> None:

@@ -61,6 +61,7 @@ def render(run: Run) -> None:
         curves="".join(map(svg, _figures(history, results["metric"]))),
         sections=run.read_json(folder.SECTIONS),
         facts=_facts(results.get("data", {})),
+        understood=results.get("understood", {"lines": [], "doubts": []}),
     )
     folder.write_whole(run.report, page.encode())
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 from torch import Tensor, nn
 
 from elman.tasks.settings import TaskSettings
+from elman.tasks.understood import Understood
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,8 +143,20 @@ class Task(Protocol):
         """Return vocabularies, scalers and the like: file stem to JSON."""
         ...
 
+    def understood(self) -> Understood:
+        """Return how the data were read, what was taken for what, and what is doubtful."""
+        ...
+
     def describe(self) -> dict[str, Any]:
         """Facts about data and splits for the report: sizes, columns, duplicates across splits."""
+        ...
+
+    def overlap(self, data: Any) -> str | None:
+        """Return what to say where `data` were trained on or chosen on, or None."""
+        ...
+
+    def leaks(self) -> list[str]:
+        """Return what of the inputs tells the answer by itself; asked where a score is perfect."""
         ...
 
     def build(self) -> nn.Module:

@@ -8,6 +8,7 @@ nearest neighbours, all on the same test rows.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,6 +21,7 @@ from torch.nn import functional as F
 
 from elman.errors import InputError
 from elman.scoring import Evaluation, confusion
+from elman.scoring.leaks import telling_columns, telling_words
 from elman.tasks.answers import Labels
 from elman.tasks.base import Section
 from elman.tasks.examples import (
@@ -30,6 +32,7 @@ from elman.tasks.examples import (
 )
 from elman.tasks.networks import many_to_one
 from elman.tasks.reading import Examples, Layout
+from elman.tasks.understood import class_words, doubts_of_classes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,6 +97,36 @@ class Classify(FromExamples):
         codec = {"vocabulary": assets.get("vocabulary"), "scaler": assets.get("scaler")}
         codec["columns"] = labels["channels"]
         return {"layout": layout, "input": codec, "answer": {"classes": labels["classes"]}}
+
+    def answer_lines(self, answers: Sequence[Any]) -> list[tuple[str, str]]:
+        """Return the classes, and how often each comes in training."""
+        return [("classes", class_words(Counter(answers)))]
+
+    def answer_doubts(self, found: Examples) -> list[str]:
+        """Return what is doubtful about the classes."""
+        return doubts_of_classes(found.answers or [], found)
+
+    def leaks(self) -> list[str]:
+        """Return the words, or the columns of numbers, that tell the class by themselves."""
+        parts = [self._parts[part] for part in ("train", "test")]
+        answers, truth = (part.answers or [] for part in parts)
+        train, test = (part.inputs for part in parts)
+        texts = [[self.codec.told(cell) for cell in cells] for cells in (train, test)]
+        if all(isinstance(text, str) for some in texts for text in some):
+            said = [[text or "" for text in some] for some in texts]
+            words = telling_words(said[0], answers, said[1], truth)
+            return [f"the word {word!r}" for word in words]
+        arrays = [[np.asarray(cell) for cell in cells] for cells in (train, test)]
+        if any(array.ndim != 2 or not len(array) for some in arrays for array in some):
+            return []
+        names = list(self.layout.inputs)
+        if len(names) != arrays[0][0].shape[1]:
+            if self.layout.form != "row":
+                return []
+            arrays = [[array.T for array in some] for some in arrays]  # a column is a step there
+        return [
+            f"column {n!r}" for n in telling_columns(names, arrays[0], answers, arrays[1], truth)
+        ]
 
     def facts(self) -> dict[str, Any]:
         """Return the number of classes, and of examples of each."""

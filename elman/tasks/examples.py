@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -18,13 +20,14 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from elman.data import Batches, bucketed, duplicates
+from elman.data import Batches, Duplicates, bucketed, duplicates
+from elman.data.seen import Seen, overlap_words
 from elman.errors import InputError
 from elman.modalities import MODALITIES
 from elman.modalities.base import Codec, ModalitySettings, Padded
 from elman.nn import Ensemble
 from elman.scoring import Evaluation
-from elman.tasks import reading
+from elman.tasks import reading, understood
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.parts import (
     check_cells,
@@ -38,6 +41,7 @@ from elman.tasks.parts import (
 from elman.tasks.reading import Examples, Layout
 from elman.tasks.settings import TaskSettings, joined, other_default, recorded
 from elman.tasks.streaming import CodecStream
+from elman.tasks.understood import Column, Understood
 from elman.training.settings import AveragingName, ScheduleName
 
 if TYPE_CHECKING:
@@ -140,7 +144,7 @@ class FromExamples:
     Settings: ClassVar[type[ExamplesSettings]]
     Answer: ClassVar[type[Any]]
     average: ClassVar[Literal["probabilities", "outputs"]] = "outputs"
-    """What several networks side by side are averaged by."""
+    """The way in which several networks side by side are averaged."""
     aligned: ClassVar[bool] = False
     """True where each step has an answer, unless the task looks at the data for it."""
     metric: str
@@ -157,6 +161,11 @@ class FromExamples:
         self.settings, self.layout, self.codec, self.answer = settings, layout, codec, answer
         self._parts = parts or {}
         self._encoded: dict[str, list[Array]] = {}
+        self.columns_read: list[Column] = []
+        """The columns of the training table and what each was used for."""
+        self._read_lines: list[tuple[str, str]] = []
+        self.seen: Seen | None = None
+        """Hashes of what is trained on and chosen on; None of a run that has none."""
 
     # From data
 
@@ -192,6 +201,7 @@ class FromExamples:
         if valid is None and test is None:
             given |= reading.parts(data) or {}
         given = {part: source for part, source in given.items() if source is not None}
+        asked = settings.model_dump()
         first = reading.labels_first(given["train"])
         table = reading.read(given["train"], encoding=settings.encoding, first=first)
         layout = reading.find_layout(
@@ -228,6 +238,15 @@ class FromExamples:
             answer.check(found, layout)
             check_cells(codec, found)
         made = cls(settings, layout, codec, answer, parts)
+        made.columns_read = understood.columns_of(table, layout)
+        made._read_lines = [
+            ("read", "; ".join(table.notes())),
+            ("input", understood.input_words(layout, asked)),
+            ("answer", understood.answer_words(layout, asked, cls.Answer.word)),
+            ("split", _split_words(given, settings, parts)),
+        ]
+        learnt = [made._keys(parts[part].inputs) for part in ("train", "valid") if part in parts]
+        made.seen = Seen.of(chain.from_iterable(learnt))
         if layout.aligned:
             for part, found in parts.items():
                 check_steps(found, made._inputs(part), made.codec.unit, layout, cls.Answer.word)
@@ -264,7 +283,9 @@ class FromExamples:
         modality = installed(layout.modality)
         settings = joined(cls, modality, settings, strict=False)
         codec = modality.codec(assets["input"], settings)
-        return cls(settings, layout, codec, cls.Answer.from_json(assets["answer"]))
+        made = cls(settings, layout, codec, cls.Answer.from_json(assets["answer"]))
+        made.seen = Seen.from_json(assets["seen"]) if "seen" in assets else None
+        return made
 
     def assets(self) -> dict[str, Any]:
         """Return the layout and the two codecs as JSON."""
@@ -272,6 +293,7 @@ class FromExamples:
             "layout": self.layout.to_json(),
             "input": self.codec.to_json(),
             "answer": self.answer.to_json(),
+            **({"seen": self.seen.to_json()} if self.seen is not None else {}),
         }
 
     @classmethod
@@ -291,18 +313,67 @@ class FromExamples:
             column = {f"x{i}": list(values) for i, values in enumerate(np.stack(cells).T)}
         return pd.DataFrame(column | {"target": cls.Answer.example(known, cls.aligned, generator)})
 
+    def understood(self) -> Understood:
+        """Return how the data were read, what was taken for what, and what is doubtful."""
+        train = self._parts["train"]
+        lines = [pair for pair in self._read_lines if pair[0] != "split"]
+        gone = understood.left_out(self.columns_read)
+        lines += [("left out", gone)] if gone else []
+        lines += self.answer_lines(train.answers or [])
+        sizes = {part: len(found) for part, found in self._parts.items()}
+        counts = ", ".join(f"{count:,} {part}" for part, count in sizes.items())
+        lines.append(("examples", f"{counts}; {dict(self._read_lines)['split']}"))
+        lengths = [len(x) for x in self._inputs("train")]
+        longest = self.settings.max_length
+        cut = sum(n == longest for n in lengths) if longest else 0
+        lines.append(
+            ("lengths", f"{spread(lengths)} {self.codec.unit}" + (f", {cut:,} cut" if cut else ""))
+        )
+        encoded = self._inputs("train")[0]
+        shown = understood.shown_cell(encoded, self.codec.decode(encoded), self.codec.unit)
+        answer = understood.shown_answer((train.answers or [""])[0])
+        lines.append(("the first", f"{shown} → {answer}"))
+        doubts = understood.doubts_of_inputs(self.layout, train.inputs)
+        doubts += self.answer_doubts(train)
+        doubts += understood.doubts_of_parts(self.shared, sizes, "examples")
+        return Understood(lines, doubts)
+
+    def answer_lines(self, answers: Sequence[Any]) -> list[tuple[str, str]]:
+        """Return lines about the answers of the training part."""
+        return []
+
+    def answer_doubts(self, found: Examples) -> list[str]:
+        """Return what is doubtful about the answers of the training part."""
+        return []
+
+    def overlap(self, data: Any) -> str | None:
+        """Return how many examples of `data` were trained on or chosen on, or None."""
+        if self.seen is None:
+            return None
+        cells = self._keys(self._asked(data).inputs)
+        return overlap_words(self.seen.shared(cells), len(cells), "examples")
+
+    def _keys(self, cells: Sequence[Any]) -> list[Any]:
+        return [self.codec.told(cell) or cell for cell in cells]
+
+    def leaks(self) -> list[str]:
+        """Return what of the inputs tells the answer by itself; nothing where it is not looked for.
+
+        Looked for where the answer is a class for a sequence of numbers or of text.
+        """
+        return []
+
+    @cached_property
+    def shared(self) -> Duplicates:
+        """Examples that stand in more than one part."""
+        return duplicates({part: self._keys(found.inputs) for part, found in self._parts.items()})
+
     def describe(self) -> dict[str, Any]:
         """Return sizes, lengths and duplicates across the parts."""
         facts: dict[str, Any] = {"modality": self.layout.modality}
         if not self._parts:
             return facts | self.facts()
         lengths = [len(x) for x in self._inputs("train")]
-        shared = duplicates(
-            {
-                part: [self.codec.told(cell) or cell for cell in found.inputs]
-                for part, found in self._parts.items()
-            }
-        )
         return {
             **facts,
             "input": ", ".join(self.layout.inputs[:8]),
@@ -312,7 +383,7 @@ class FromExamples:
             **({"time": self.layout.time} if self.layout.time else {}),
             **self.facts(),
             f"{self.codec.unit} of an example": spread(lengths),
-            "duplicates": str(shared),
+            "duplicates": str(self.shared),
         }
 
     def facts(self) -> dict[str, Any]:
@@ -649,6 +720,21 @@ def pictures(task: FromExamples, titles: Sequence[str]) -> list[Section]:
         panel.imshow(picture, aspect="auto", cmap="magma", interpolation="nearest")
         panel.set_title(title, fontsize=8)
     return [Section("Test examples", f"As the model reads them: {task.codec.unit}.", figure=figure)]
+
+
+def _split_words(
+    given: dict[str, Any], settings: ExamplesSettings, parts: dict[str, Examples]
+) -> str:
+    """Return how the examples were shared out to the parts."""
+    drawn = [part for part in parts if part not in given]
+    said = [f"{part} as given" for part in given if part != "train"]
+    if drawn and parts["train"].steps is not None and len(parts["train"]) < 3:
+        said.append(f"{' and '.join(drawn)} are the last steps of each sequence")
+    elif drawn:
+        said.append(f"{' and '.join(drawn)} drawn at random (seed {settings.seed})")
+    if "valid" not in parts:
+        said.append("none held out to choose the best step")
+    return "; ".join(said)
 
 
 def spread(values: Any) -> str:

@@ -201,6 +201,15 @@ class Regress(FromExamples):
         type(settings).of(given | {"each": each})
         return {"each": each}
 
+    def answer_lines(self, answers: Sequence[Any]) -> list[tuple[str, str]]:
+        """Return the range of each target."""
+        values = np.concatenate(self.answer.values(answers))
+        ranges = [
+            f"{name} {column.min():.4g} to {column.max():.4g} (mean {column.mean():.4g})"
+            for name, column in zip(self.answer.names, values.T, strict=True)
+        ]
+        return [("targets", "; ".join(ranges))]
+
     def facts(self) -> dict[str, Any]:
         """Return the range of the targets, what has one, and what it is scored against."""
         facts: dict[str, Any] = {"each": "each step has a number"}

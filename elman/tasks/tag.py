@@ -27,13 +27,14 @@ from elman.errors import InputError, MissingExtra
 from elman.modalities import MODALITIES
 from elman.needs import Need
 from elman.nn.crf import CRF
-from elman.nn.tagger import Tagger, TagHead, Taggers
+from elman.nn.tagger import Tagger, Taggers, TagHead
 from elman.scoring import Evaluation, confusion, entities
 from elman.tasks.answers import Tags, only_tags
 from elman.tasks.base import Mark, Section, device_of
 from elman.tasks.examples import AlignedSettings, Batch, FromExamples
 from elman.tasks.reading import Examples, Layout
 from elman.tasks.settings import other_default
+from elman.tasks.understood import class_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,6 +192,19 @@ class Tag(FromExamples):
         if not self.answer.has_spans or len(pieces) == len(answers):
             return pieces
         return [self.answer.mended(piece) for piece in pieces]
+
+    def answer_lines(self, answers: Sequence[Any]) -> list[tuple[str, str]]:
+        """Return the tags or the labels of spans, and how often each comes in training."""
+        tags = [only_tags(answer) for answer in answers]
+        if self.answer.has_spans:
+            counts = Counter(span.label for one in tags for span in self.answer.spans(one))
+            found = [("spans", f"{class_words(counts)} (tags written as {self.answer.scheme})")]
+        else:
+            found = [("tags", class_words(Counter(tag for one in tags for tag in one)))]
+        if self.answer.intents:
+            intents = Counter(answer[0][1] for answer in answers if answer)
+            found.append(("intents", class_words(intents)))
+        return found
 
     def facts(self) -> dict[str, Any]:
         """Return scheme, tags and intents, what was repaired, and what training never had."""

@@ -7,7 +7,7 @@ horizon at once: a point and quantiles.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from elman.data import Batches, Scaler, shuffled
+from elman.data.seen import Seen, overlap_words
 from elman.errors import InputError
 from elman.nn.segment import DirectForecaster, SegmentForecaster
 from elman.scoring import Evaluation
@@ -29,6 +30,7 @@ from elman.tasks.forecast.intervals import Calibrated
 from elman.tasks.forecast.settings import ForecastSettings, decided, sized
 from elman.tasks.forecast.stream import WindowStream
 from elman.tasks.forecast.tables import apart, table, times_of
+from elman.tasks.forecast.understood import understood
 from elman.tasks.forecast.windows import (
     Batch,
     Ends,
@@ -43,6 +45,7 @@ from elman.tasks.forecast.windows import (
     held_out_origins,
     training_origins,
 )
+from elman.tasks.understood import Understood
 from elman.training import Objective
 
 if TYPE_CHECKING:
@@ -77,6 +80,8 @@ class Forecast:
         self.columns = Scaler.from_json(about["columns"]) if about["columns"] else None
         self.scales = scales
         self._ends = ends or []
+        self.seen: Seen | None = None
+        """Hashes of the rows that are trained on and chosen on; None of a run that has none."""
         self._data: Held | None = None
         if panel is not None:
             self._data = self._hold(panel, [scales[s.name] for s in panel.series])
@@ -152,13 +157,18 @@ class Forecast:
             if panel.covariates
             else None,
         }
-        return cls(settings, about, scales, panel, ends)
+        made = cls(settings, about, scales, panel, ends)
+        pairs = zip(panel.series, ends, strict=True)
+        made.seen = Seen.of(row for series, end in pairs for row in _rows(series, end.valid))
+        return made
 
     @classmethod
     def from_assets(cls, settings: ForecastSettings, assets: dict[str, Any]) -> Self:
         """The task of a finished run, without its data."""
         scales = {name: Scale.from_json(about) for name, about in assets["scales"].items()}
-        return cls(settings, assets["series"], scales)
+        made = cls(settings, assets["series"], scales)
+        made.seen = Seen.from_json(assets["seen"]) if "seen" in assets else None
+        return made
 
     def assets(self) -> dict[str, Any]:
         """Return the facts about the series, and the scale of each as its training part had it."""
@@ -170,7 +180,31 @@ class Forecast:
                 "columns": self.columns.to_json() if self.columns else None,
             },
             "scales": {name: scale.to_json() for name, scale in self.scales.items()},
+            **({"seen": self.seen.to_json()} if self.seen is not None else {}),
         }
+
+    def notes(self) -> list[str]:
+        """Return in words how times and values were read."""
+        source = self._here.panel.source
+        return [] if source is None else [str(source)]
+
+    def understood(self) -> Understood:
+        """Return how the series were read, and what a forecast will see and say."""
+        return understood(self, self._here.panel)
+
+    def overlap(self, data: Any) -> str | None:
+        """Return how many rows of `data` were trained on or chosen on, or None.
+
+        Rows are known by their times, so without times nothing can be said.
+        """
+        if self.seen is None:
+            return None
+        rows = [row for s in read_panel(data, self.settings).series for row in _rows(s, len(s))]
+        return overlap_words(self.seen.shared(rows), len(rows), "rows")
+
+    def leaks(self) -> list[str]:
+        """Return nothing: what is to be said is the input itself, later."""
+        return []
 
     def describe(self) -> dict[str, Any]:
         """Series, columns, what was chosen, and the sizes of the parts."""
@@ -574,3 +608,11 @@ def _check(ends: list[Ends], horizon: int, panel: Panel) -> None:
                 file=panel.source,
                 fix="Lower the horizon, or give that part more rows.",
             )
+
+
+def _rows(series: Series, count: int) -> Iterator[tuple[str, ...]]:
+    """Return the first rows of a series, each with its name, its time and its values."""
+    if series.times is None:
+        return
+    for time, values in zip(series.times[:count], series.values[:count], strict=True):
+        yield series.name, str(time), *map(repr, values.tolist())

@@ -10,6 +10,8 @@ import math
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
@@ -20,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from elman.data import Batches, CarriedBatch, CarriedBatches, Vocabulary, bucketed, duplicates
+from elman.data.seen import Seen, overlap_words
 from elman.data.vocabulary import Unit
 from elman.errors import InputError
 from elman.modalities.text import Text, TextCodec, VocabularySettings
@@ -30,6 +33,7 @@ from elman.tasks.generate.corpus import Documents, Tokens, encode, find
 from elman.tasks.generate.language_model import IGNORED, LanguageModel, costs, padded, short
 from elman.tasks.generate.writing import SymbolStream, Writer
 from elman.tasks.settings import TaskSettings, other_default
+from elman.tasks.understood import Understood, listed, shorter
 from elman.training import Objective, TruncatedBPTT
 from elman.training.settings import Precision, ScheduleName
 
@@ -126,6 +130,8 @@ class Generate:
         self.settings, self.codec, self.documents = settings, codec, documents
         self.vocabulary = codec.vocabulary
         self._parts, self._tokens = parts, tokens
+        self.seen: Seen | None = None
+        """Hashes of what is trained on and chosen on; None of a run that has none."""
         characters = settings.unit == "characters"
         self.metric = "bits_per_character" if characters else "perplexity"
 
@@ -189,17 +195,61 @@ class Generate:
             name: encode(part, vocabulary, ended=documents > 1) for name, part in parts.items()
         }
         _check(tokens, whole)
-        return cls(settings, TextCodec(vocabulary, settings), documents, parts, tokens)
+        made = cls(settings, TextCodec(vocabulary, settings), documents, parts, tokens)
+        if sum(part.predicted for part in tokens.values()) <= _LOOKED_AT:
+            learnt = [_compared(parts[n], documents > 1) for n in ("train", "valid") if n in parts]
+            made.seen = Seen.of(chain.from_iterable(learnt))
+        return made
 
     @classmethod
     def from_assets(cls, settings: GenerateSettings, assets: dict[str, Any]) -> Self:
         """The task of a finished run, without its data."""
         codec = Text.codec(assets["input"], settings)
-        return cls(settings, codec, assets["corpus"]["documents"], {}, {})
+        made = cls(settings, codec, assets["corpus"]["documents"], {}, {})
+        made.seen = Seen.from_json(assets["seen"]) if "seen" in assets else None
+        return made
 
     def assets(self) -> dict[str, Any]:
         """The vocabulary, and whether there were documents that end."""
-        return {"input": self.codec.to_json(), "corpus": {"documents": self.documents}}
+        about = {"input": self.codec.to_json(), "corpus": {"documents": self.documents}}
+        return about if self.seen is None else about | {"seen": self.seen.to_json()}
+
+    def understood(self) -> Understood:
+        """Return how the text was read, what a symbol is, and how it was cut."""
+        train, settings = self._parts["train"], self.settings
+        files = [source.name for source in train.sources if isinstance(source, Path)]
+        read = listed(files, 4) if files else f"{len(train.sources):,} texts"
+        named = {name for name in train.encodings if name is not None}
+        if named:
+            read += f", as {listed(sorted(named))}"
+        what = "1 document" if self.documents == 1 else f"{self.documents:,} documents"
+        sizes = ", ".join(f"{tokens.predicted:,} {n}" for n, tokens in self._tokens.items())
+        lines = [
+            ("read", f"{read}; {train.characters:,} characters"),
+            ("documents", f"{what} to train on"),
+            ("symbols", f"{settings.unit}; {len(self.vocabulary):,} different ones"),
+            ("split", f"{sizes} symbols, by position: the first train, the last test"),
+        ]
+        for name, tokens in self._tokens.items():
+            unknown = int((tokens.ids == self.vocabulary.unk).sum())
+            if name != "train" and unknown:
+                share = unknown / max(1, tokens.predicted)
+                lines.append((f"in {name}", f"{share:.2%} of the symbols are unknown"))
+        lines.append(("the first", repr(shorter(next(iter(train)).text[:200]))))
+        return Understood(lines, [])
+
+    def overlap(self, data: Any) -> str | None:
+        """Return how much of `data` was trained on or chosen on, or None."""
+        if self.seen is None:
+            return None
+        found = find(data, self.settings.text, self.settings.encoding)
+        values = _compared(found, self.documents > 1)
+        what = "documents" if self.documents > 1 else "lines of 40 characters or more"
+        return overlap_words(self.seen.shared(values), len(values), what)
+
+    def leaks(self) -> list[str]:
+        """Return nothing: what is to be said is the input itself, later."""
+        return []
 
     def describe(self) -> dict[str, Any]:
         """Sizes of the parts, of the vocabulary, and what the parts share."""
@@ -222,10 +272,7 @@ class Generate:
         if sum(tokens.predicted for tokens in self._tokens.values()) > _LOOKED_AT:
             return "not looked for in a text of this size"
         many = self.documents > 1
-        texts = {
-            name: list(part.whole()) if many else _long_lines(part.texts())
-            for name, part in self._parts.items()
-        }
+        texts = {name: _compared(part, many) for name, part in self._parts.items()}
         found = duplicates(texts)
         what = "documents" if many else "lines of 40 characters or more"
         return (
@@ -596,6 +643,11 @@ def _check(tokens: dict[str, Tokens], where: Documents) -> None:
         raise InputError(
             "there is no text to test with.", fix="Set test_fraction above 0, or give test=."
         )
+
+
+def _compared(part: Documents, whole: bool) -> list[str]:
+    """Return what is looked for in other parts: whole documents, or long lines."""
+    return list(part.whole()) if whole else _long_lines(part.texts())
 
 
 def _long_lines(texts: Iterator[str]) -> list[str]:

@@ -1,0 +1,222 @@
+"""Words for what was understood of a person's data, said before the first step of training.
+
+A run with a wrong reading is worse than one that fails. So each task says in a few lines how the
+files were read, what was taken for what and why, what was left out, and how it was split; and in
+plain words where the reading is doubtful.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from elman.modalities import MODALITIES
+
+if TYPE_CHECKING:
+    from elman.data import Table
+    from elman.data.splitting import Duplicates
+    from elman.tasks.reading import Examples, Layout
+
+_WIDE = 100
+"""Characters of a line of words at most; a longer list is cut and says so."""
+_MANY_CLASSES = 1000
+_FEW_A_CLASS = 5
+"""Examples of a class, in the mean, below which so many classes are doubtful."""
+_SHARED = 0.01
+"""Share of a part that stands in an earlier part too, from which it is a doubt."""
+_ID = re.compile(r"[A-Za-z]{0,4}[-_#]?\d+|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+@dataclass(frozen=True)
+class Understood:
+    """The reading of a person's data, in words.
+
+    Attributes:
+        lines: pairs of a word (read, input, answer, split) and what is to be said of it.
+        doubts: what a person should look at, a sentence or two each.
+    """
+
+    lines: list[tuple[str, str]]
+    doubts: list[str]
+
+    def __str__(self) -> str:
+        width = max((len(word) for word, _ in self.lines), default=0)
+        said = [f"{word:<{width}}  {text}" for word, text in self.lines]
+        return "\n".join([*said, *(f"Doubtful: {doubt}" for doubt in self.doubts)])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {"lines": [list(pair) for pair in self.lines], "doubts": list(self.doubts)}
+
+
+class Column(NamedTuple):
+    """A column of a table: its kind, its empty cells, and what it was used for."""
+
+    name: str
+    kind: str
+    missing: int
+    use: str
+
+
+def columns_of(table: Table, layout: Layout) -> list[Column]:
+    """Return each column of a table with what it was used for."""
+    uses: dict[str, str] = dict.fromkeys(layout.inputs, "input")
+    uses |= dict.fromkeys(layout.answers, "answer")
+    for name, use in ((layout.group, "group"), (layout.time, "order of steps")):
+        if name is not None:
+            uses[name] = use
+    return [
+        Column(name, kind, int(table.frame[name].isna().sum()), uses.get(name, "left out"))
+        for name, kind in table.kinds.items()
+    ]
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Return names joined by commas; of many only the first, and how many more there are.
+
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    shown: list[str] = []
+    length = 0
+    for name in names:
+        length += len(name) + 2
+        if len(shown) == most or (shown and length > _WIDE):
+            break
+        shown.append(shorter(name, 40))
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def shorter(text: str, most: int = 70) -> str:
+    """Return a text on one line, cut with an ellipsis where it is too long.
+
+    >>> shorter("one two", most=5)
+    'one t…'
+    """
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[:most] + "…"
+
+
+def input_words(layout: Layout, given: Mapping[str, Any]) -> str:
+    """Return where a sequence was found, and why there."""
+    of, many = layout.modality, listed(layout.inputs)
+    if layout.first:
+        return f"the words of each line after its first one, as {of}"
+    if layout.form == "cell":
+        usual = getattr(MODALITIES[of], "usual", ())
+        why = "by its name" if layout.inputs[0].casefold() in usual else f"the one column of {of}"
+        return f"column {layout.inputs[0]!r}, as {of} ({_why(given, 'text', why)})"
+    count = len(layout.inputs)
+    why = _why(given, "columns", "all columns of numbers that are left")
+    if layout.form == "row":
+        what = "the numbers of a row" if of == "number" else "the numbers of a row, a step each"
+        return f"{what}, as {of}: {count} column{'s' * (count > 1)}, {many} ({why})"
+    order = f"in the order of {layout.time!r}" if layout.time else "in the order of the file"
+    rows = f"the rows of each {layout.group!r}" if layout.group else "all rows as one sequence"
+    return f"{rows}, {order}, as {of}; a step is {many} ({why})"
+
+
+def answer_words(layout: Layout, given: Mapping[str, Any], word: str) -> str:
+    """Return which columns hold the answer, and why those."""
+    if layout.first:
+        return "the first word of each line"
+    several = len(layout.answers) > 1
+    names = listed([repr(name) for name in layout.answers])
+    why = f"by {'their names' if several else 'its name'}, or as the only one that can be a {word}"
+    each = ", one for each step" if layout.aligned else ""
+    return f"column{'s' * several} {names}{each} ({_why(given, 'target', why)})"
+
+
+def _why(given: Mapping[str, Any], setting: str, found: str) -> str:
+    return f"as {setting} says" if given.get(setting) else found
+
+
+def left_out(columns: Sequence[Column]) -> str | None:
+    """Return the columns that nothing is learnt from, or None where there are none."""
+    names = [f"{c.name} ({c.kind})" for c in columns if c.use == "left out"]
+    return f"{listed(names)}: neither input nor answer" if names else None
+
+
+def class_words(counts: Mapping[str, int]) -> str:
+    """Return the number of classes and how often each comes, the commonest first.
+
+    >>> class_words({"neg": 3, "pos": 5})
+    '2 classes: pos 5, neg 3'
+    """
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return f"{len(counts)} classes: {listed([f'{name} {count:,}' for name, count in ordered])}"
+
+
+def shown_cell(encoded: Any, decoded: Any, unit: str) -> str:
+    """Return a sequence as the model reads it: its text, or its first numbers."""
+    if isinstance(decoded, str):
+        return repr(shorter(decoded))
+    if isinstance(decoded, list) and all(isinstance(word, str) for word in decoded):
+        return repr(shorter(" ".join(decoded)))
+    numbers = np.asarray(encoded)
+    flat = numbers.reshape(-1)
+    first = ", ".join(f"{value:.3g}" for value in flat[:5].tolist())
+    more = ", …" if len(flat) > 5 else ""
+    if numbers.ndim < 2:
+        return f"{first}{more}"
+    return f"{len(numbers)} {unit} of {numbers[:1].size} numbers, scaled: {first}{more}"
+
+
+def shown_answer(answer: Any) -> str:
+    """Return an answer in a few words; of steps the first few."""
+    if isinstance(answer, list):
+        head = " ".join(shown_answer(one) for one in answer[:8])
+        return head + (" …" if len(answer) > 8 else "")
+    if isinstance(answer, tuple):
+        return " ".join(shown_answer(one) for one in answer if one != "")
+    return f"{answer:.4g}" if isinstance(answer, float | np.floating) else shorter(str(answer), 40)
+
+
+def doubts_of_classes(labels: Sequence[str], found: Examples) -> list[str]:
+    """Return doubts about classes: those named like files, and too many of them."""
+    counts, doubts = Counter(labels), []
+    stems = {file.stem for file, _ in map(found.where, range(len(found))) if file is not None}
+    if len(stems) > 1 and set(counts) == stems:
+        doubts.append(
+            f"each class is named like a file ({listed(sorted(stems), 4)}), so a model learns to "
+            "tell the files apart. If the labels stand inside the files, name their column "
+            "with --set target=NAME."
+        )
+    if len(counts) > _MANY_CLASSES or len(labels) < _FEW_A_CLASS * len(counts) > 2 * _FEW_A_CLASS:
+        mean = len(labels) / len(counts)
+        doubts.append(
+            f"there are {len(counts):,} classes with {mean:.1f} examples each in the mean. If "
+            "these are no classes, name another column with --set target=NAME."
+        )
+    return doubts
+
+
+def doubts_of_inputs(layout: Layout, cells: Sequence[Any]) -> list[str]:
+    """Return a doubt where the texts are ids, which say nothing about new ones."""
+    texts = [cell if isinstance(cell, str) else None for cell in cells[:1000]]
+    named = [text for text in texts if text is not None and _ID.fullmatch(text.strip())]
+    if len(texts) < 3 or len(named) < 0.9 * len(texts):
+        return []
+    return [
+        f"column {layout.inputs[0]!r} looks like ids ({listed(named, 3)}), from which nothing can "
+        "be learnt about new ones. Name the column to read with --set text=NAME, or the numbers "
+        "with --set columns=[A,B,…]."
+    ]
+
+
+def doubts_of_parts(shared: Duplicates, sizes: Mapping[str, int], what: str) -> list[str]:
+    """Return a doubt for each part with examples that also stand in an earlier part."""
+    doubts = []
+    for (earlier, later), count in shared.counts.items():
+        if count > _SHARED * max(1, sizes.get(later, 0)):
+            doubts.append(
+                f"{count:,} of {sizes[later]:,} {what} of {later} stand in {earlier} too, so the "
+                f"score of {later} flatters. Take them out, or split by what makes them alike."
+            )
+    return doubts
