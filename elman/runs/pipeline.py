@@ -152,6 +152,16 @@ def evaluate(run: str | Path, data: Any = None) -> dict[str, Any]:
     return results | ({"note": " ".join(said)} if said else {})
 
 
+def scored_again(run: Run) -> Evaluation:
+    """Score a run on its own test part once more, for what its files do not hold.
+
+    Raises:
+        InputError: its data are gone or have changed.
+    """
+    task = from_recorded_data(run, run.config())
+    return task.evaluate(_with_weights(task, run))
+
+
 def judge(
     task: Task, evaluation: Evaluation, baselines: Mapping[str, Evaluation]
 ) -> dict[str, Any]:
