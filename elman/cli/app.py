@@ -56,6 +56,11 @@ def _run(path: Path) -> Path:
     return path
 
 
+def _runs(paths: list[Path]) -> list[Path]:
+    """Refuse a folder that is not a run before anything slow is imported."""
+    return [_run(path) for path in paths]
+
+
 TaskName = Annotated[
     str, typer.Argument(metavar="TASK", help="one of `elman tasks`", callback=_task)
 ]
@@ -117,6 +122,79 @@ def train(
         **settings,
     )
     _finish(finished, as_json)
+
+
+@app.command()
+def look(
+    task: TaskName,
+    data: Data,
+    valid: Valid = None,
+    test: Test = None,
+    set_: Set = None,
+    config: Config = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="F.html", help="the page (default: look-DATA.html here)"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read DATA as `train` would, say what was understood, draw it; train nothing."""
+    settings = _settings(task, set_, config, None)
+    from elman.runs.folder import write_whole
+    from elman.runs.look import look as looked
+
+    page = out or Path(f"look-{data[0].name.split('.')[0] or 'data'}.html")
+    if not page.parent.is_dir():
+        raise InputError("there is no such folder.", file=page.parent)
+    found, drawn = looked(
+        task, _one_or_many(data), valid=_one_or_many(valid), test=_one_or_many(test), **settings
+    )
+    write_whole(page, drawn.encode())
+    if as_json:
+        show.as_json(found.to_json() | {"page": str(page)})
+    else:
+        sys.stdout.write(f"{found}\n")
+        show.say(f"page: {page}")
+
+
+@app.command("list")
+def list_(
+    place: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="a folder of runs")] = Path(
+        "runs"
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """List the runs of a folder: task, data, score beside the best baseline, verdict."""
+    from elman.runs import compare as runs
+
+    rows = runs.found(place)
+    show.as_json(rows) if as_json else show.runs(rows)
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN RUN...", help="runs of one task", callback=_runs)
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="F.html", help="write a page with curves and settings"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare runs: settings that differ, scores, and paired intervals on the same test rows."""
+    from elman.runs import compare as compared
+    from elman.runs.folder import write_whole
+
+    found = compared.compare(runs)
+    if out is not None:
+        write_whole(out, compared.page(found).encode())
+    if as_json:
+        show.as_json(found)
+    else:
+        show.comparison(found, compared.words(found))
+    if out is not None:
+        show.say(f"page: {out}")
 
 
 @app.command()
@@ -376,11 +454,71 @@ def check(
 app.command()(bench)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        import elman
+
+        sys.stdout.write(f"elman {elman.__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="print the version"),
+    ] = False,
+) -> None:
+    pass
+
+
+_ELSEWHERE = {
+    "serve": "elman has no server; load a run in your own with elman.load(RUN), or feed it with "
+    "elman.load(RUN).stream()",
+    "export": "elman exports no other format yet; elman.load(RUN).module is a torch module, which "
+    "torch.export takes",
+    "fit": "use: elman train TASK DATA",
+    "learn": "use: elman train TASK DATA",
+    "run": "use: elman train TASK DATA",
+    "test": "use: elman evaluate RUN [DATA]",
+    "score": "use: elman evaluate RUN [DATA]",
+    "eval": "use: elman evaluate RUN [DATA]",
+    "infer": "use: elman predict RUN DATA",
+    "forecast": "use: elman train forecast DATA, then elman predict RUN DATA",
+    "classify": "use: elman train classify DATA, then elman predict RUN DATA",
+    "tag": "use: elman train tag DATA, then elman predict RUN DATA",
+    "regress": "use: elman train regress DATA, then elman predict RUN DATA",
+    "sample": "use: elman generate RUN",
+    "write": "use: elman generate RUN",
+    "continue": "use: elman resume RUN",
+    "show": "use: elman report RUN",
+    "diagnose": "use: elman doctor RUN",
+    "explain": "use: elman doctor RUN, or elman.explain(layer) in Python",
+    "describe": "use: elman look TASK DATA",
+    "inspect": "use: elman look TASK DATA, or elman doctor RUN",
+    "runs": "use: elman list",
+    "ls": "use: elman list",
+    "diff": "use: elman compare RUN RUN",
+    "benchmark": "use: elman bench",
+    "settings": "use: elman config TASK [DATA]",
+    "help": "use: elman --help, or elman VERB --help",
+    "version": "use: elman --version",
+}
+"""Verbs that people try, and what to use instead."""
+
+
+def _refuse_other_names(arguments: list[str]) -> None:
+    first = next((a for a in arguments if not a.startswith("-")), None)
+    if first in _ELSEWHERE:
+        raise InputError(f"there is no verb {first!r}: {_ELSEWHERE[first]}.")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit; every error is one clear message."""
     # Or Python looks through all that was imported once more: a fifth of a short command.
     atexit.register(gc.freeze)
     try:
+        _refuse_other_names(sys.argv[1:] if arguments is None else arguments)
         app(args=arguments, prog_name="elman")
     except SystemExit as ending:
         sys.exit(ending.code)

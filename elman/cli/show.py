@@ -124,6 +124,52 @@ def results(found: dict[str, Any]) -> None:
         say(found["note"])
 
 
+def runs(rows: list[dict[str, Any]]) -> None:
+    """Print the runs of a folder as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("run", "task", "data", "metric", "score", "best baseline", ""):
+        table.add_column(name, justify="right" if name == "score" else "left")
+    for row in rows:
+        if row["state"] != "finished":
+            table.add_row(
+                row["run"], row.get("task", ""), row.get("data", ""), "", "", "", row["state"]
+            )
+            continue
+        best = f"{row['baseline']} {_number(row['baseline_score'])}" if row["baseline"] else "none"
+        table.add_row(
+            *(row["run"], row["task"], row["data"], row["metric"].replace("_", " ")),
+            *(_number(row["score"]), best, row["verdict"].split(":")[0]),
+        )
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    console.print(table)
+
+
+def comparison(found: dict[str, Any], words: list[str]) -> None:
+    """Print scores, settings that differ, and how sure the differences are."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for one in found["runs"]:
+        table.add_column(one["run"], justify="right")
+    for name in found["runs"][0]["test"]:
+        cells = [_number(one["test"].get(name)) for one in found["runs"]]
+        table.add_row(name.replace("_", " "), *cells, style="bold" * (name == found["metric"]))
+    table.add_row("parameters", *(f"{one['parameters']:,}" for one in found["runs"]))
+    table.add_row("seconds of training", *(f"{one['seconds']:g}" for one in found["runs"]))
+    for name, values in found["settings"].items():
+        table.add_row(name, *(str(value) for value in values))
+    console.print(table)
+    console.print()
+    for line in words:
+        console.print(line, markup=False, soft_wrap=True)
+
+
 def sample(model: Any) -> None:
     """Print a sample of a model that generates."""
     if hasattr(model.task, "generate"):

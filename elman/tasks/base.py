@@ -151,6 +151,10 @@ class Task(Protocol):
         """Facts about data and splits for the report: sizes, columns, duplicates across splits."""
         ...
 
+    def look(self) -> list[Section]:
+        """Return pictures and tables of the data, before anything is trained."""
+        ...
+
     def overlap(self, data: Any) -> str | None:
         """Return what to say where `data` were trained on or chosen on, or None."""
         ...

@@ -30,6 +30,7 @@ from elman.tasks.examples import (
     counted,
     pictures,
 )
+from elman.tasks.looking import bars
 from elman.tasks.networks import many_to_one
 from elman.tasks.reading import Examples, Layout
 from elman.tasks.understood import class_words, doubts_of_classes
@@ -105,6 +106,10 @@ class Classify(FromExamples):
     def answer_doubts(self, found: Examples) -> list[str]:
         """Return what is doubtful about the classes."""
         return doubts_of_classes(found.answers or [], found)
+
+    def look_at_answers(self, answers: Sequence[Any]) -> list[Section]:
+        """Return how often each class comes."""
+        return [Section("Classes", figure=bars(Counter(answers), "examples"))]
 
     def leaks(self) -> list[str]:
         """Return the words, or the columns of numbers, that tell the class by themselves."""

@@ -346,6 +346,16 @@ class FromExamples:
         """Return what is doubtful about the answers of the training part."""
         return []
 
+    def look(self) -> list[Section]:
+        """Return examples of each class, counts, lengths, columns, and what parts share."""
+        from elman.tasks import looking
+
+        return looking.at_examples(self)
+
+    def look_at_answers(self, answers: Sequence[Any]) -> list[Section]:
+        """Return pictures of the answers of the training part."""
+        return []
+
     def overlap(self, data: Any) -> str | None:
         """Return how many examples of `data` were trained on or chosen on, or None."""
         if self.seen is None:

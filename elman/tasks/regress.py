@@ -32,6 +32,7 @@ from elman.tasks.examples import (
     ManyToOneSettings,
 )
 from elman.tasks.intervals import correction, moved
+from elman.tasks.looking import histogram
 from elman.tasks.networks import aligned, many_to_one
 from elman.tasks.reading import Examples, Layout
 from elman.tasks.settings import other_default
@@ -200,6 +201,14 @@ class Regress(FromExamples):
         each = "step" if layout.aligned else "sequence"
         type(settings).of(given | {"each": each})
         return {"each": each}
+
+    def look_at_answers(self, answers: Sequence[Any]) -> list[Section]:
+        """Return how often each value of the targets comes."""
+        values = np.concatenate(self.answer.values(answers))
+        return [
+            Section(f"Values of {name}", figure=histogram(column.tolist(), name))
+            for name, column in zip(self.answer.names, values.T, strict=True)
+        ]
 
     def answer_lines(self, answers: Sequence[Any]) -> list[tuple[str, str]]:
         """Return the range of each target."""

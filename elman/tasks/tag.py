@@ -32,6 +32,7 @@ from elman.scoring import Evaluation, confusion, entities
 from elman.tasks.answers import Tags, only_tags
 from elman.tasks.base import Mark, Section, device_of
 from elman.tasks.examples import AlignedSettings, Batch, FromExamples
+from elman.tasks.looking import bars
 from elman.tasks.reading import Examples, Layout
 from elman.tasks.settings import other_default
 from elman.tasks.understood import class_words
@@ -193,14 +194,24 @@ class Tag(FromExamples):
             return pieces
         return [self.answer.mended(piece) for piece in pieces]
 
-    def answer_lines(self, answers: Sequence[Any]) -> list[tuple[str, str]]:
-        """Return the tags or the labels of spans, and how often each comes in training."""
+    def look_at_answers(self, answers: Sequence[Any]) -> list[Section]:
+        """Return how often each label comes."""
+        what = "spans" if self.answer.has_spans else "steps"
+        return [Section("Labels", figure=bars(self._label_counts(answers), what))]
+
+    def _label_counts(self, answers: Sequence[Any]) -> Counter[str]:
+        """Return how often each label of a span, or each tag, comes."""
         tags = [only_tags(answer) for answer in answers]
         if self.answer.has_spans:
-            counts = Counter(span.label for one in tags for span in self.answer.spans(one))
-            found = [("spans", f"{class_words(counts)} (tags written as {self.answer.scheme})")]
-        else:
-            found = [("tags", class_words(Counter(tag for one in tags for tag in one)))]
+            return Counter(span.label for one in tags for span in self.answer.spans(one))
+        return Counter(tag for one in tags for tag in one)
+
+    def answer_lines(self, answers: Sequence[Any]) -> list[tuple[str, str]]:
+        """Return the tags or the labels of spans, and how often each comes in training."""
+        counts = class_words(self._label_counts(answers))
+        found = [("tags", counts)]
+        if self.answer.has_spans:
+            found = [("spans", f"{counts} (tags written as {self.answer.scheme})")]
         if self.answer.intents:
             intents = Counter(answer[0][1] for answer in answers if answer)
             found.append(("intents", class_words(intents)))

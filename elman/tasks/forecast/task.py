@@ -27,6 +27,7 @@ from elman.tasks.forecast import data as forecast_data
 from elman.tasks.forecast.baselines import Forecaster
 from elman.tasks.forecast.data import Panel, Series, read_panel
 from elman.tasks.forecast.intervals import Calibrated
+from elman.tasks.forecast.looking import at_series
 from elman.tasks.forecast.settings import ForecastSettings, decided, sized
 from elman.tasks.forecast.stream import WindowStream
 from elman.tasks.forecast.tables import apart, table, times_of
@@ -191,6 +192,10 @@ class Forecast:
     def understood(self) -> Understood:
         """Return how the series were read, and what a forecast will see and say."""
         return understood(self, self._here.panel)
+
+    def look(self) -> list[Section]:
+        """Return the series drawn with their parts, a table of them, and the calendar."""
+        return at_series(self._here.panel, self._ends)
 
     def overlap(self, data: Any) -> str | None:
         """Return how many rows of `data` were trained on or chosen on, or None.

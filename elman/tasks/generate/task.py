@@ -32,6 +32,7 @@ from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.generate.corpus import Documents, Tokens, encode, find
 from elman.tasks.generate.language_model import IGNORED, LanguageModel, costs, padded, short
 from elman.tasks.generate.writing import SymbolStream, Writer
+from elman.tasks.looking import bars, histogram
 from elman.tasks.settings import TaskSettings, other_default
 from elman.tasks.understood import Understood, listed, shorter
 from elman.training import Objective, TruncatedBPTT
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 _ORDERS = {"characters": (1, 3, 5, 7, 9), "words": (1, 2, 3, 5), "subwords": (1, 2, 3, 5)}
 # Units of the bootstrap: this many tokens each, but at least so many blocks, and at most.
 _BLOCK, _BLOCKS, _MOST_BLOCKS = 1000, 100, 2000
+# A look at data counts so many symbols, and shows so many characters.
+_COUNTED, _BEGINNING = 5_000_000, 400
 # Duplicates are looked for in memory.
 _LOOKED_AT = 20_000_000
 # Of a large text this much is enough to choose a model by, and to score it: characters.
@@ -237,6 +240,25 @@ class Generate:
                 lines.append((f"in {name}", f"{share:.2%} of the symbols are unknown"))
         lines.append(("the first", repr(shorter(next(iter(train)).text[:200]))))
         return Understood(lines, [])
+
+    def look(self) -> list[Section]:
+        """Return the commonest symbols, lengths of documents, and how each part begins."""
+        ids = np.asarray(self._tokens["train"].ids[:_COUNTED], np.int64)
+        counts = np.bincount(ids, minlength=len(self.vocabulary))
+        symbols = {
+            repr(symbol): int(count)
+            for symbol, count in zip(self.vocabulary.symbols, counts.tolist(), strict=True)
+            if count
+        }
+        sections = [Section("Commonest symbols", figure=bars(symbols, "times in training"))]
+        if self.documents > 1:
+            lengths = [len(text) for text in self._parts["train"].whole()]
+            sections.append(Section("Lengths", figure=histogram(lengths, "characters")))
+        begins = [next(iter(part)).text[:_BEGINNING] for part in self._parts.values()]
+        text = f"The first characters of {', '.join(self._parts)}."
+        sections.append(Section("Where the parts begin", text, preformatted=begins))
+        sections.append(Section("In several parts", self._duplicates()))
+        return sections
 
     def overlap(self, data: Any) -> str | None:
         """Return how much of `data` was trained on or chosen on, or None."""
