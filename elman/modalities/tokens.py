@@ -18,8 +18,10 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Generator, Tensor, nn
+from torch.nn import functional as F
 
 from elman.data.formats.tagged_json import Token, tokenise
+from elman.data.formats.vectors import read_vectors
 from elman.errors import InputError
 from elman.modalities.base import (
     Array,
@@ -47,6 +49,8 @@ _RUN = re.compile(r"(.)\1{2,}")
 _FORM = 8
 """Marks of a form at most."""
 _STRANGE = "\N{REPLACEMENT CHARACTER}"
+_VECTORS = 200_000
+"""Words at most that are taken from a file of word vectors, the first ones."""
 _MARKED = 0.005
 """Share of tokens that are lone marks, above which texts are split at marks."""
 
@@ -64,6 +68,10 @@ class TokensSettings(ModalitySettings):
     )
     min_count: int | None = Field(1, ge=1, description="words seen less often are unknown")
     embedding_size: int | None = Field(100, ge=1, description="numbers that stand for a word")
+    vectors: str | None = Field(
+        None,
+        description="file of word vectors as text (GloVe, word2vec), beside those that are learnt",
+    )
     rare_dropout: float = Field(
         0.5, ge=0, le=1, description="chance that a word seen once is made unknown in training"
     )
@@ -119,12 +127,17 @@ class Sentence(list[str]):
 class TokensCodec(Stepwise):
     """Sentences as rows of integers: the word, its form, then its characters.
 
+    Where vectors were given, the last number is that of the word's vector.
+
     Args:
         words: those that have a vector, in lower case and with digits as 0.
         once: the words among them that training had only once.
         forms: those that have a vector.
         characters: those that have a vector.
         settings: a task's, joined with `TokensSettings`.
+        given: the words that have a vector in a file, as it writes them.
+        vectors: of those, `(words, dimensions)`; their shape alone matters where the model is
+            loaded, which has them.
     """
 
     modality: ClassVar[str] = "tokens"
@@ -138,7 +151,11 @@ class TokensCodec(Stepwise):
         forms: Sequence[str],
         characters: str,
         settings: Any,
+        given: Sequence[str] = (),
+        vectors: Array | None = None,
     ) -> None:
+        self.given, self.vectors = list(given), vectors
+        self._given = {word: code for code, word in enumerate(given, PAD + 1)}
         self.words, self.once, self.forms = list(words), list(once), list(forms)
         self.characters, self.settings = characters, settings
         self._word = {word: code for code, word in enumerate(words, UNKNOWN + 1)}
@@ -152,6 +169,11 @@ class TokensCodec(Stepwise):
         return int(self.settings.max_characters) if self.settings.character_size else 0
 
     @property
+    def columns(self) -> int:
+        """Numbers that stand for a word."""
+        return 2 + self.width + bool(self.given)
+
+    @property
     def rare(self) -> list[int]:
         """The codes of words that training had only once."""
         return [self._word[word] for word in self.once if word in self._word]
@@ -163,24 +185,43 @@ class TokensCodec(Stepwise):
             "once": self.once,
             "forms": self.forms,
             "characters": self.characters,
+            **({"given": self.given, "dimensions": self.dimensions} if self.given else {}),
         }
 
+    @property
+    def dimensions(self) -> int:
+        """Numbers of a given vector; 0 where there are none."""
+        return 0 if self.vectors is None else int(self.vectors.shape[1])
+
     def encode(self, cell: Any) -> Array:
-        """Return `(T, 2 + W)`: codes of the word, its form and its first W characters, or 0."""
+        """Return `(T, 2 + W)`: codes of the word, its form and its first W characters, or 0.
+
+        Where vectors were given there is one number more, the code of the word's vector.
+        """
         rows = [self._row(word) for word in cell[: self.settings.max_length]]
-        return np.stack(rows) if rows else np.zeros((0, 2 + self.width), np.int64)
+        return np.stack(rows) if rows else np.zeros((0, self.columns), np.int64)
 
     def _row(self, word: str) -> Array:
         if word not in self._rows:
-            row = np.zeros(2 + self.width, np.int64)
+            row = np.zeros(self.columns, np.int64)
             row[0] = self._word.get(plain(word), UNKNOWN)
             row[1] = self._form.get(form(word[: self.settings.max_characters]), UNKNOWN)
             known = [self._character.get(c, UNKNOWN) for c in word[: self.width]]
             row[2 : 2 + len(known)] = known
+            if self.given:
+                row[-1] = self._given_code(word)
             if len(self._rows) > 200_000:  # a long stream of new words must not fill the memory
                 self._rows.clear()
             self._rows[word] = row
         return self._rows[word]
+
+    def _given_code(self, word: str) -> int:
+        """Return the code of a word in the file of vectors, or of the nearest way to write it."""
+        bare = word.lstrip("@#")
+        for form_of in (word, word.lower(), plain(word), bare, bare.lower(), plain(bare)):
+            if form_of in self._given:
+                return self._given[form_of]
+        return PAD
 
     def decode(self, array: Array) -> Any:
         """Return the words: their characters, and of what is not kept what the vocabulary says."""
@@ -191,7 +232,7 @@ class TokensCodec(Stepwise):
         if not self.width:
             return known or _STRANGE
         said = ""
-        for place, code in enumerate(code for code in row[2:] if code != PAD):
+        for place, code in enumerate(code for code in row[2 : 2 + self.width] if code != PAD):
             if code > UNKNOWN:
                 said += self.characters[code - UNKNOWN - 1]
             else:
@@ -213,7 +254,7 @@ class TokensCodec(Stepwise):
     def batch(self, arrays: Sequence[Array]) -> Padded:
         """Return `(B, T, 2 + W)`, zero beyond each length."""
         lengths = np.array([len(x) for x in arrays], dtype=np.int64)
-        shape = (len(arrays), int(lengths.max(initial=0)), 2 + self.width)
+        shape = (len(arrays), int(lengths.max(initial=0)), self.columns)
         padded = np.zeros(shape, dtype=np.int64)
         for row, x in enumerate(arrays):
             padded[row, : len(x)] = x
@@ -289,6 +330,7 @@ class TokensCodec(Stepwise):
 class WordReader(nn.Module):
     """Words `(B, T, 2 + W)` or `(B, 2 + W)` to vectors of words, forms and characters.
 
+    Vectors that were given stay as they are: a word that training lacks has one of the same kind.
     In training rare words, and a few of all, are made unknown, so that the unknown word's vector
     is learnt (Lample et al. 2016), and features are dropped, one mask a sequence.
     """
@@ -312,7 +354,14 @@ class WordReader(nn.Module):
         rare[codec.rare] = True
         self.rare: Tensor
         self.register_buffer("rare", rare, persistent=False)
-        self.output_size = size + settings.form_size
+        self.output_size = size + settings.form_size + codec.dimensions
+        self.given: Tensor | None
+        self.register_buffer("given", None)
+        if codec.vectors is not None:
+            given = torch.from_numpy(np.asarray(codec.vectors, np.float32))
+            # Unit variance, as of the vectors that are learnt; an unknown word has zeros.
+            given = given / given.std().clamp(min=1e-12)
+            self.given = torch.cat((given.new_zeros(1, given.shape[1]), given))
         if settings.form_size:
             self.forms = nn.Embedding(
                 len(codec.forms) + UNKNOWN + 1, settings.form_size, padding_idx=PAD
@@ -340,8 +389,10 @@ class WordReader(nn.Module):
         vectors: Tensor = self.table(words)
         if self.form_size:
             vectors = torch.cat((vectors, self.forms(x[..., 1])), -1)
+        if self.given is not None:
+            vectors = torch.cat((vectors, F.embedding(x[..., -1], self.given)), -1)
         if self.width:
-            vectors = torch.cat((vectors, self._spelt(x[..., 2:])), -1)
+            vectors = torch.cat((vectors, self._spelt(x[..., 2 : 2 + self.width])), -1)
         if x.dim() == 2:
             return vectors
         return locked(vectors, self.dropout, self.training, time_axis=1)
@@ -416,6 +467,10 @@ class Tokens:
         least = settings.min_count or 1
         shapes = Counter(form(word[: settings.max_characters]) for cell in cells for word in cell)
         letters = Counter(c for cell in cells for word in cell for c in word)
+        given: list[str] = []
+        vectors: Array | None = None
+        if settings.vectors is not None:
+            given, vectors = read_vectors(settings.vectors, _VECTORS)
         return TokensCodec(
             [word for word, count in counts.most_common() if count >= least],
             [word for word, count in counts.items() if count == 1 >= least],
@@ -423,14 +478,17 @@ class Tokens:
             # One that came once is unknown, so that the vector of the unknown is learnt.
             "".join(c for c, count in letters.most_common() if count > 1),
             settings,
+            given,
+            vectors,
         )
 
     @classmethod
     def codec(cls, about: dict[str, Any], settings: Any) -> TokensCodec:
         """Return the codec that `to_json` described."""
-        return TokensCodec(
-            about["words"], about["once"], about["forms"], about["characters"], settings
-        )
+        words, once, forms = about["words"], about["once"], about["forms"]
+        given = about.get("given", [])
+        vectors = np.ones((len(given), about["dimensions"]), np.float32) if given else None
+        return TokensCodec(words, once, forms, about["characters"], settings, given, vectors)
 
     @classmethod
     def example(cls, n: int, generator: np.random.Generator) -> list[list[str]]:

@@ -11,7 +11,7 @@ from torch import nn
 from elman.errors import InputError
 from elman.nn import Recurrent
 from elman.nn.crf import CRF
-from elman.nn.tagger import Tagger, TagHead, Taggers
+from elman.nn.tagger import Tagger, Taggers, TagHead
 
 
 def tagger(

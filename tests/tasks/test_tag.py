@@ -413,3 +413,34 @@ def test_members_find_new_towns_together(tmp_path):
     assert list(found["label"]) == ["start", "goal"]
     again = elman.load(made_of.path).predict(["book a train from Bakoburg to Mirukoburg"])
     pd.testing.assert_frame_equal(found, again)
+
+
+def test_given_vectors_tell_words_that_training_lacks(tmp_path):
+    """Towns are of two kinds that only their vectors tell apart."""
+    generator = np.random.default_rng(0)
+    names = [f"{a}{b}{c}" for a in "bkmr" for b in "aeio" for c in "lnst"]
+    generator.shuffle(names)
+    kinds = {name: "sea" if number % 2 else "hill" for number, name in enumerate(names)}
+    file = tmp_path / "vectors.txt"
+    file.write_text(
+        "".join(
+            f"{n} {(1 if kinds[n] == 'sea' else -1) + generator.normal() / 5:.3f} 0.1 0.2\n"
+            for n in names
+        )
+    )
+
+    def trips(towns):
+        words = [[str(w) for w in generator.choice(towns, 4)] for _ in range(60)]
+        return pd.DataFrame(
+            {"tokens": words, "tags": [[f"B-{kinds[w]}" for w in one] for one in words]}
+        )
+
+    how = SMALL | {"epochs": 8, "vectors": str(file), "valid_fraction": 0.0, "rare_dropout": 0.5}
+    how |= {"word_dropout": 0.3, "lr": 0.01}
+    train, test = trips(names[:40]), trips(names[40:])
+    found = elman.train("tag", train, tmp_path / "run", test=test, progress=False, **how)
+    assert found.results["test"]["f1"] > 0.9
+    asked = [[names[50], names[51]]]
+    file.unlink()  # the run has the vectors
+    again = elman.load(found.path).predict(asked)
+    assert list(again["label"]) == [kinds[names[50]], kinds[names[51]]]
