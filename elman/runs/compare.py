@@ -186,12 +186,14 @@ def words(found: dict[str, Any]) -> list[str]:
             said.append(f"{other['run']} beside {first}: not said, for {other['why']}.")
             continue
         by, pair = other["better_by"], other["ci95"]
-        interval = "" if pair is None else f" [{pair[0]:.3g}, {pair[1]:.3g}]"
-        which = "better" if by > 0 else "worse"
-        how = "surely" if other["sure"] else "not surely"
+        beside = f"{other['run']} is {'better' if by > 0 else 'worse'} than {first}"
+        if by == 0:
+            beside = f"{other['run']} is as good as {first}"
+        sure = "surely" if other["sure"] else "not surely"
+        interval = "not known" if pair is None else f"[{pair[0]:.3g}, {pair[1]:.3g}]"
         said.append(
-            f"{other['run']} is {how} {which} than {first}: {metric} by {abs(by):.3g}; "
-            f"the paired interval of the gain is{interval or ' not known'}."
+            f"{beside} by {abs(by):.3g} in {metric}, {sure}: the interval of the gain on the same "
+            f"rows is {interval}."
         )
     return said
 

@@ -327,7 +327,7 @@ class FromExamples:
         longest = self.settings.max_length
         cut = sum(n == longest for n in lengths) if longest else 0
         lines.append(
-            ("lengths", f"{spread(lengths)} {self.codec.unit}" + (f", {cut:,} cut" if cut else ""))
+            ("lengths", f"{_spread(lengths, self.codec.unit)}{f', {cut:,} cut' if cut else ''}")
         )
         encoded = self._inputs("train")[0]
         shown = understood.shown_cell(encoded, self.codec.decode(encoded), self.codec.unit)
@@ -745,6 +745,10 @@ def _split_words(
     if "valid" not in parts:
         said.append("none held out to choose the best step")
     return "; ".join(said)
+
+
+def _spread(lengths: Sequence[int], unit: str) -> str:
+    return f"{lengths[0]} {unit} each" if len(set(lengths)) == 1 else f"{spread(lengths)} {unit}"
 
 
 def spread(values: Any) -> str:

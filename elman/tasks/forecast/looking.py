@@ -84,7 +84,7 @@ def _calendar(series: Series, target: str) -> Figure | None:
     times, values = series.times[: len(series)], series.values[:, 0]
     rules: list[tuple[str, Callable[[pd.DatetimeIndex], Any]]] = [
         ("hour", lambda t: t.hour),
-        ("weekday (0: Monday)", lambda t: t.weekday),
+        ("weekday (0: Monday)", lambda t: t.day_of_week),
         ("month", lambda t: t.month),
     ]
     kept = [(name, rule(times).to_numpy()) for name, rule in rules]

@@ -1,0 +1,174 @@
+"""A task says what it read, what it took for what, and where that is doubtful."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import elman
+from elman.tasks import TASKS
+from elman.tasks.settings import settings_of
+from elman.tasks.understood import class_words, listed, shorter
+
+
+def said(task: str, data, test=None, **settings):
+    made = TASKS[task].from_data(data, settings_of(TASKS[task], settings), test=test)
+    found = made.understood()
+    return dict(found.lines), found.doubts, made
+
+
+def reviews(n: int = 40) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "review": [f"a {'fine' if i % 4 else 'poor'} film, the {i}th" for i in range(n)],
+            "label": ["pos" if i % 4 else "neg" for i in range(n)],
+            "stars": [i % 5 for i in range(n)],
+        }
+    )
+
+
+def test_classify_says_columns_classes_parts_and_an_example(tmp_path):
+    file = tmp_path / "reviews.csv"
+    reviews().to_csv(file, index=False)
+    lines, doubts, _ = said("classify", file, valid_fraction=0.1, test_fraction=0.2)
+    assert "reviews.csv" in lines["read"]
+    assert "40" in lines["read"]
+    assert lines["input"].startswith("column 'review', as text")
+    assert lines["answer"].startswith("column 'label'")
+    assert lines["left out"] == "stars (number): neither input nor answer"
+    assert lines["classes"].startswith("2 classes: pos 21, neg 7")
+    assert lines["examples"].startswith("28 train, 4 valid, 8 test; valid and test drawn at random")
+    assert lines["the first"].startswith("'a ")
+    assert "→" in lines["the first"]
+    assert doubts == []
+
+
+def test_what_was_set_is_not_said_to_be_found():
+    lines, _, _ = said("classify", reviews(), text="review", target="label")
+    assert "as text says" in lines["input"]
+    assert "as target says" in lines["answer"]
+
+
+def test_examples_that_stand_in_two_parts_are_doubtful():
+    table = reviews()
+    _, doubts, _ = said("classify", table, test=table[:10])
+    assert len(doubts) == 1
+    assert "10 of 10 examples of test stand in train too" in doubts[0]
+
+
+def test_ids_as_texts_are_doubtful():
+    table = pd.DataFrame({"text": [f"C-{i:04d}" for i in range(60)], "label": ["a", "b"] * 30})
+    _, doubts, _ = said("classify", table)
+    assert any("looks like ids (C-0" in doubt for doubt in doubts)
+
+
+def test_many_classes_are_doubtful():
+    table = pd.DataFrame(
+        {"text": [f"words of {i}" for i in range(60)], "label": [f"c{i // 3}" for i in range(60)]}
+    )
+    _, doubts, _ = said("classify", table, valid_fraction=0.0, test=table[:5])
+    assert any("20 classes with 3.0 examples each" in doubt for doubt in doubts)
+
+
+def test_classes_named_like_files_are_doubtful(tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / f"{name}.txt").write_text("".join(f"{name} line {i}\n" for i in range(30)))
+    _, doubts, _ = said("classify", tmp_path)
+    assert any("named like a file (first, second)" in doubt for doubt in doubts)
+
+
+def test_regress_and_tag_say_targets_and_spans():
+    rows = [(g, t, float(t + g), float(g)) for g in range(30) for t in range(4)]
+    table = pd.DataFrame(rows, columns=["case", "t", "x", "dose"])
+    lines, _, _ = said("regress", table, group="case", time="t", target="dose")
+    assert "the rows of each 'case', in the order of 't'" in lines["input"]
+    assert lines["targets"].startswith("dose ")
+    assert lines["lengths"] == "4 steps each"
+    tagged = pd.DataFrame({"tokens": [["to", "Oslo"]] * 20, "tags": [["O", "B-place"]] * 20})
+    lines, _, _ = said("tag", tagged)
+    assert "place" in lines["spans"]
+    assert "BIO" in lines["spans"]
+
+
+def test_forecast_says_calendar_split_and_window():
+    days = pd.date_range("2024-01-01", periods=120)
+    table = pd.DataFrame({"day": days, "sales": np.random.default_rng(0).normal(size=120)})
+    lines, doubts, _ = said("forecast", table, horizon=7, lookback=14)
+    assert lines["target"] == "sales"
+    assert "2024-01-01" in lines["time"]
+    assert "2024-04-29" in lines["time"]
+    assert "season of 7 rows" in lines["time"]
+    assert "train" in lines["split"]
+    assert lines["the first"].startswith("14 values (…,")
+    assert doubts == []
+
+
+def test_a_series_of_row_numbers_is_doubtful():
+    table = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=90), "x": np.arange(90.0)})
+    _, doubts, _ = said("forecast", table, horizon=3)
+    assert any("grows by 1 in each row" in doubt for doubt in doubts)
+
+
+def test_generate_says_symbols_and_the_beginning(tmp_path):
+    file = tmp_path / "poem.txt"
+    file.write_text("Roses are red.\n" * 200, encoding="utf-8")
+    lines, _, _ = said("generate", file)
+    assert "poem.txt" in lines["read"]
+    assert "utf-8" in lines["read"]
+    assert lines["symbols"].startswith("characters; ")
+    assert lines["the first"].startswith("'Roses are red.")
+
+
+def test_a_perfect_score_is_looked_into(tmp_path, capsys):
+    table = reviews(80)[["review", "label"]]
+    how = {"max_steps": 150, "batch_size": 16, "hidden_size": 16, "resamples": 20, "lr": 0.01}
+    found = elman.train("classify", table, tmp_path / "run", **how)
+    assert found.results["test"]["accuracy"] == 1.0
+    doubts = found.results["understood"]["doubts"]
+    assert any("look for a leak" in doubt and "the word '" in doubt for doubt in doubts)
+    assert "2 classes: " in capsys.readouterr().err
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "What was understood of the data" in page
+    assert "look for a leak" in page
+
+
+def test_evaluate_says_what_was_trained_on(tmp_path):
+    table = reviews(80)[["review", "label"]]
+    how = {"max_steps": 2, "hidden_size": 4, "resamples": 10, "test_fraction": 0.25}
+    found = elman.train("classify", table, tmp_path / "run", progress=False, **how)
+    note = elman.evaluate(found.path, table)["note"]
+    assert "60 of these 80 examples were trained or chosen on" in note
+    other = table.assign(review=table["review"] + " and more")
+    assert "trained or chosen on" not in elman.evaluate(found.path, other)["note"]
+
+
+@pytest.mark.parametrize("task", ["forecast", "generate"])
+def test_rows_and_lines_that_were_trained_on_are_counted(tmp_path, task):
+    if task == "forecast":
+        data = pd.DataFrame(
+            {
+                "day": pd.date_range("2024-01-01", periods=100),
+                "y": np.random.default_rng(0).normal(size=100),
+            }
+        )
+        made = TASKS[task].from_data(data, settings_of(TASKS[task], {"horizon": 5}))
+        again = TASKS[task].from_assets(made.settings, made.assets())
+        learnt = sum(end.valid for end in made._ends)
+        assert f"{learnt} of these 100 rows" in (again.overlap(data) or "")
+        assert again.overlap(data.assign(day=data["day"] + pd.Timedelta(days=400))) is None
+        return
+    file = tmp_path / "text.txt"
+    line = "line {} of a long text that has many, many words in it"
+    file.write_text("\n".join(line.format(i) for i in range(100)), encoding="utf-8")
+    made = TASKS[task].from_data(file, settings_of(TASKS[task], {}))
+    again = TASKS[task].from_assets(made.settings, made.assets())
+    assert "of these 100 lines of 40 characters or more" in (again.overlap(file) or "")
+    file.write_text("\n".join(line.format(i) for i in range(200, 300)), encoding="utf-8")
+    assert again.overlap(file) is None
+
+
+def test_words_of_lists():
+    assert listed([f"column{i}" for i in range(30)], 3) == "column0, column1, column2 and 27 more"
+    assert shorter("a\n b  c") == "a b c"
+    assert class_words({str(i): i for i in range(20)}).startswith("20 classes: 19 19, 18 18")
