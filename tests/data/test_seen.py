@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from elman.data import seen
 from elman.data.seen import Seen
 
-
 TEXTS = st.lists(st.text("aAß \n", max_size=4), max_size=30)
 
 
