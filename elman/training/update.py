@@ -135,3 +135,14 @@ def device(name: str) -> torch.device:
     if found.type == "cuda" and not torch.cuda.is_available():
         raise InputError("There is no GPU that torch can use here.", fix="Set device to auto.")
     return found
+
+
+def multiplies_bfloat16(name: str = "auto") -> bool:
+    """Tell whether a device has instructions for products of bfloat16.
+
+    A processor without them computes in float32 and rounds, which is slower than float32 alone.
+    """
+    if device(name).type != "cpu":
+        return True
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))

@@ -582,3 +582,13 @@ def test_sections_show_samples(book: Path) -> None:
     [samples] = task.sections(model, task.evaluate(model))
     assert len(samples.preformatted) == 3
     assert task.generate(model, length=400, temperature=0.5)[0] in samples.preformatted[0]
+
+
+@pytest.mark.parametrize(("flag", "expected"), [(True, "bf16"), (False, "float32")])
+def test_the_precision_follows_the_processor(tmp_path, monkeypatch, flag, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": flag})
+    file = tmp_path / "text.txt"
+    file.write_text("to be or not to be\n" * 30)
+    assert Generate.from_data(file, GenerateSettings()).settings.precision == expected
+    asked = Generate.from_data(file, GenerateSettings(precision="bf16"))
+    assert asked.settings.precision == "bf16"

@@ -37,6 +37,7 @@ from elman.tasks.settings import TaskSettings, other_default
 from elman.tasks.understood import Understood, listed, shorter
 from elman.training import Objective, TruncatedBPTT
 from elman.training.settings import Precision, ScheduleName
+from elman.training.update import multiplies_bfloat16
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,8 +110,10 @@ class GenerateSettings(TaskSettings, VocabularySettings):
     )
     lr: float = other_default(TaskSettings, "lr", 4e-3)
     schedule: ScheduleName = other_default(TaskSettings, "schedule", "cosine")
-    precision: Precision = Field(
-        "bf16", description="precision of training's forward pass; scores are always in float32"
+    precision: Precision | None = Field(  # type: ignore[assignment]
+        None,
+        description="precision of training's forward pass (default: bf16 where the processor "
+        "multiplies it, else float32); scores are always in float32",
     )
 
 
@@ -624,7 +627,9 @@ def _parts(
 
 def _decided(settings: GenerateSettings, train: Documents) -> GenerateSettings:
     """The settings with everything filled in that depends on the training text."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {
+        "precision": "bf16" if multiplies_bfloat16(settings.device) else "float32"
+    }
     sample = next(train.texts(), "")
     characters = train.size
     if settings.unit == "words":
