@@ -144,5 +144,5 @@ def multiplies_bfloat16(name: str = "auto") -> bool:
     """
     if device(name).type != "cpu":
         return True
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
