@@ -26,13 +26,13 @@ from elman.tasks.answers import Labels
 from elman.tasks.base import Section
 from elman.tasks.examples import (
     FromExamples,
-    ManyToOneSettings,
     counted,
     pictures,
 )
 from elman.tasks.looking import bars
 from elman.tasks.networks import many_to_one
 from elman.tasks.reading import Examples, Layout
+from elman.tasks.settings import ManyToOneSettings
 from elman.tasks.understood import class_words, doubts_of_classes
 
 if TYPE_CHECKING:

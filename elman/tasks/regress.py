@@ -26,16 +26,12 @@ from elman.nn.masking import valid_steps
 from elman.scoring import Evaluation, numbers
 from elman.tasks.answers import Numbers
 from elman.tasks.base import Section
-from elman.tasks.examples import (
-    AlignedSettings,
-    FromExamples,
-    ManyToOneSettings,
-)
+from elman.tasks.examples import FromExamples
 from elman.tasks.intervals import correction, moved
 from elman.tasks.looking import histogram
 from elman.tasks.networks import aligned, many_to_one
 from elman.tasks.reading import Examples, Layout
-from elman.tasks.settings import other_default
+from elman.tasks.settings import AlignedSettings, ManyToOneSettings, other_default
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, create_model, model_validator
 from pydantic.fields import FieldInfo
 
 from elman.errors import InputError
 from elman.modalities import MODALITIES
 from elman.training import Settings
+from elman.training.settings import AveragingName, ScheduleName
 
 if TYPE_CHECKING:
     from elman.nn import Recurrent
@@ -85,6 +86,69 @@ class TaskSettings(RecurrenceSettings):
     )
     test_fraction: float = Field(0.1, ge=0, lt=1, description="share held out for the final score")
     resamples: int = Field(500, ge=0, description="bootstrap resamples behind each 95 % interval")
+
+
+class ExamplesSettings(TaskSettings):
+    """Settings of every task that learns from examples; what is empty is chosen from the data."""
+
+    cell: str = other_default(TaskSettings, "cell", "gru")
+    dropout: float = other_default(TaskSettings, "dropout", 0.3)
+    lr: float = other_default(TaskSettings, "lr", 2e-3)
+    weight_decay: float = other_default(TaskSettings, "weight_decay", 0.01)
+    schedule: ScheduleName = other_default(TaskSettings, "schedule", "cosine")
+    warmup: float = other_default(TaskSettings, "warmup", 0.05)
+    averaging: AveragingName = other_default(TaskSettings, "averaging", "ema")
+    ema_decay: float = other_default(TaskSettings, "ema_decay", 0.99)
+
+    modality: str | None = Field(
+        None, description="what a sequence is made of, a name that `elman tasks` lists; found"
+    )
+    text: str | None = Field(
+        None, description="column of the text (or series, picture, …); guessed when empty"
+    )
+    target: str | None = Field(None, description="column of the answer; guessed when empty")
+    columns: list[str] | None = Field(
+        None,
+        description="columns of numbers: the steps of a row's series, or with `group` its channels",
+    )
+    group: str | None = Field(
+        None, description="long tables: the column that says which series a row is a step of"
+    )
+    time: str | None = Field(None, description="long tables: the column that orders the steps")
+
+    members: int = Field(
+        1, ge=1, description="networks trained side by side, whose answers are averaged"
+    )
+    bidirectional: bool = Field(
+        True, description="read forwards and backwards; false for models that are to stream"
+    )
+    reverse: bool = Field(
+        False, description="read each sequence from its end; only where bidirectional is false"
+    )
+
+    @model_validator(mode="after")
+    def _one_direction_to_turn(self) -> Self:
+        if self.reverse and self.bidirectional:
+            raise ValueError("reverse needs bidirectional=false, or both ways are read anyway")
+        return self
+
+
+class ManyToOneSettings(ExamplesSettings):
+    """Settings of tasks with one answer a sequence."""
+
+    pooling: Literal["last", "mean", "max", "attention"] = Field(
+        "max", description="how the outputs of all steps become one vector"
+    )
+
+
+class AlignedSettings(ExamplesSettings):
+    """Settings of tasks with an answer for each step."""
+
+    stretch: int | None = Field(
+        512,
+        ge=1,
+        description="steps of a training sequence at once; a longer one is cut into several",
+    )
 
 
 def settings_of(kind: Any, given: Mapping[str, Any]) -> Any:

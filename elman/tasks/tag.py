@@ -31,10 +31,10 @@ from elman.nn.tagger import Tagger, Taggers, TagHead
 from elman.scoring import Evaluation, confusion, entities
 from elman.tasks.answers import Tags, only_tags
 from elman.tasks.base import Mark, Section, device_of
-from elman.tasks.examples import AlignedSettings, Batch, FromExamples
+from elman.tasks.examples import Batch, FromExamples
 from elman.tasks.looking import bars
 from elman.tasks.reading import Examples, Layout
-from elman.tasks.settings import other_default
+from elman.tasks.settings import AlignedSettings, other_default
 from elman.tasks.understood import class_words
 
 if TYPE_CHECKING:
