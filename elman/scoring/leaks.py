@@ -23,9 +23,9 @@ def telling_words(
 ) -> list[str]:
     """Return the few words of which the presence alone tells the class, or none.
 
-    >>> texts, labels = ["a yes", "b yes", "a no", "b no"] * 5, ["p", "p", "n", "n"] * 5
+    >>> texts, labels = ["a yes", "b yes", "a", "b"] * 5, ["p", "p", "n", "n"] * 5
     >>> telling_words(texts, labels, texts, labels)
-    ['no']
+    ['yes']
     """
     from sklearn.feature_extraction.text import CountVectorizer
 
