@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -210,20 +210,37 @@ def page(found: dict[str, Any]) -> str:
 def _curves(histories: dict[str, list[dict[str, Any]]], metric: str) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.5, 5))
-    above, below = figure.subplots(2, 1, sharex=True)
-    for number, (name, history) in enumerate(histories.items()):
-        colour = _COLOURS[number % len(_COLOURS)]
-        loss = [(row["step"], row["loss"]) for row in history if row.get("loss") is not None]
-        valid = [(r["step"], r["valid"][metric]) for r in history if metric in r.get("valid", {})]
-        for axes, points in ((above, loss), (below, valid)):
+    panels: dict[str, Callable[[dict[str, Any]], float | None]] = {
+        "training loss": lambda row: row.get("loss"),
+        f"validation {metric.replace('_', ' ')}": lambda row: row.get("valid", {}).get(metric),
+    }
+    drawn = {
+        label: {
+            name: [(row["step"], of(row)) for row in history if of(row) is not None]
+            for name, history in histories.items()
+        }
+        for label, of in panels.items()
+    }
+    drawn = {label: lines for label, lines in drawn.items() if any(lines.values())}
+    figure = Figure(figsize=(7.5, 2.5 * max(1, len(drawn))))
+    if not drawn:
+        return figure
+    axes = figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0]
+    for panel, (label, lines) in zip(axes, drawn.items(), strict=True):
+        for number, (name, points) in enumerate(lines.items()):
             if points:
-                axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.2, label=name)
-    above.set_ylabel("training loss")
-    below.set_ylabel(f"validation {metric.replace('_', ' ')}")
-    below.set_xlabel("step")
-    if above.lines:
-        above.legend(frameon=False, fontsize=8)
+                colour = _COLOURS[number % len(_COLOURS)]
+                panel.plot(
+                    *zip(*points, strict=True),
+                    color=colour,
+                    linewidth=1.2,
+                    marker="o",
+                    markersize=3,
+                    label=name,
+                )
+        panel.set_ylabel(label)
+    axes[0].legend(frameon=False, fontsize=8)
+    axes[-1].set_xlabel("step")
     return figure
 
 
