@@ -24,7 +24,6 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.data.table import Table
 from elman.errors import InputError, nearest
 
 Scheme = Literal["BIO", "IOB1", "BIOES", "BILOU", "plain"]
@@ -55,21 +54,6 @@ class Illegal(NamedTuple):
 
     token: int
     reason: str
-
-
-@dataclass(frozen=True)
-class Tagged:
-    """A column of tags that is legal in its scheme.
-
-    Attributes:
-        tags: one list a sentence.
-        scheme: the scheme they are written in.
-        repaired: how many tags had to be written anew to be legal.
-    """
-
-    tags: list[list[str]]
-    scheme: Scheme
-    repaired: int = 0
 
 
 def scheme_of(sentences: Iterable[Sequence[str]]) -> Scheme:
@@ -297,50 +281,6 @@ def allowed_tags(span: Span, length: int, tags: Sequence[str], scheme: Scheme) -
         onward = tags_of([Span(0, 2, span.label)], 2, scheme)[1]
         mask[span.end] = [tag != onward for tag in tags]
     return mask
-
-
-def read_tags(table: Table, column: str = "tags", *, repair: bool = False) -> Tagged:
-    """Read a column of tags: find its scheme and refuse what breaks it.
-
-    Args:
-        table: has the column as lists of strings (kind `tokens`).
-        column: its name.
-        repair: write illegal tags anew, reading the spans as conlleval does, instead of refusing.
-
-    Raises:
-        InputError: a cell is missing, a tag is illegal (with file, row, and the token's place in
-            the sentence), or tags with and without prefixes are mixed.
-    """
-    cells: list[list[str] | None] = list(table.column(column, "tokens"))
-    sentences = []
-    for row, cell in enumerate(cells):
-        if cell is None:
-            raise table.refuse("The tags are missing.", row, column, "Take the row out.")
-        sentences.append(cell)
-    try:
-        scheme = scheme_of(sentences)
-    except InputError as error:
-        raise InputError(
-            str(error).removesuffix(f" {error.fix}"),
-            file=table.source,
-            column=column,
-            fix=error.fix,
-        ) from None
-    repaired = 0
-    for row, tags in enumerate(sentences):
-        wrong = first_illegal(tags, scheme)
-        if wrong is None:
-            continue
-        if not repair:
-            raise table.refuse(
-                f"Token {wrong.token + 1} of the sentence: {wrong.reason}",
-                row,
-                column,
-                "Correct the tag, or repair all of them as conlleval does: repair=true.",
-            )
-        sentences[row] = tags_of(spans(tags, scheme, illegal="repair"), len(tags), scheme)
-        repaired += sum(one != other for one, other in zip(tags, sentences[row], strict=True))
-    return Tagged(sentences, scheme, repaired)
 
 
 def _known(scheme: str) -> None:

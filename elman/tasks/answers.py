@@ -216,7 +216,10 @@ class Tags:
     @classmethod
     def guess(cls, table: Table, free: Sequence[str]) -> list[str] | None:
         """Return a column of lists of tags with the intents beside it, or a column of labels."""
-        lists = {n.casefold().strip(): n for n in free if table.kinds[n] == "tokens"}
+        # Lists of numbers beside words can only be meant for tags: `read` says what is wrong.
+        words = any(kind == "tokens" for kind in table.kinds.values())
+        kinds = ("tokens", "series") if words else ("tokens",)
+        lists = {n.casefold().strip(): n for n in free if table.kinds[n] in kinds}
         chosen = next((lists[name] for name in _TAGS if name in lists), None)
         if chosen is None:
             return Labels.guess(table, free)

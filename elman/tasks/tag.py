@@ -145,6 +145,9 @@ class Tag(FromExamples):
         if settings.target is None and settings.intent is None:
             return None
         given = [n for n in (settings.text, settings.group, settings.time) if n is not None]
+        for name in (settings.target, settings.intent):
+            if name is not None and name != NO_INTENT:
+                table.column(name)
         free = [n for n in table.kinds if n not in (*given, settings.intent)]
         guessed = [settings.target] if settings.target else Tags.guess(table, free)
         if guessed is None:

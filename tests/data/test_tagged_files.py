@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elman.data.formats import conll, parallel, tagged_json
+from elman.data import read
+from elman.data.formats import conll, tagged_json
 from elman.data.formats.tagged_json import tags_of_spans, tokenise
-from elman.data.tagged import holds_tags, read_tagged
-from elman.data.tagging import Span, read_tags, spans
+from elman.data.tagging import Span, scheme_of, spans
 from elman.errors import InputError
 
 DATA = Path(os.environ.get("ELMAN_DATA", "no"))
@@ -63,11 +63,13 @@ def test_rows_know_the_line_on_which_their_sentence_begins(tmp_path):
     assert [table.where(row) for row in range(3)] == [(first, 4), (first, 7), (second, 1)]
 
 
-def test_another_column_of_tags_can_be_chosen(tmp_path):
-    path = written(tmp_path, "a.conll", "Ann NN B-PER\nran VB O\n")
-    assert read_tagged(path, tag_column=2).frame["tags"][0] == ["NN", "VB"]
-    with pytest.raises(InputError, match="There is no column 4"):
-        read_tagged(path, tag_column=4)
+def test_the_other_columns_are_there_by_number(tmp_path):
+    path = written(tmp_path, "a.conll", "1 Ann NN x B-PER\n2 ran VB y O\n")
+    table = read(path)
+    assert list(table.kinds) == ["tokens", "tags", "column 3", "column 4"]
+    assert set(table.kinds.values()) == {"tokens"}
+    assert table.frame["column 3"][0] == ["NN", "VB"]
+    assert table.frame["column 4"][0] == ["x", "y"]
 
 
 def test_conll_u_gives_words_and_universal_parts_of_speech(tmp_path):
@@ -78,17 +80,28 @@ def test_conll_u_gives_words_and_universal_parts_of_speech(tmp_path):
         f"2.1\tnul\t_\t_{rest}\n3\t#\t#\tSYM{rest}\n\n"
         f"# sent_id = w2\n1\tx\tx\tNOUN{rest}\n"
     )
-    table = read_tagged(written(tmp_path, "a.conllu", text))
+    table = read(written(tmp_path, "a.conllu", text))
     assert sentences(table) == [(["de", "le", "#"], ["ADP", "DET", "SYM"]), (["x"], ["NOUN"])]
     assert list(table.frame["id"]) == ["w1", "w2"]
     assert table.meta["conll"]["form"] == "CoNLL-U"
-    assert read_tags(table).scheme == "plain"
+    assert scheme_of(table.frame["tags"]) == "plain"
+    assert table.frame["lemma"][0] == ["de", "le", "#"]
+    assert list(table.kinds)[2:] == [
+        "lemma",
+        "xpos",
+        "feats",
+        "head",
+        "deprel",
+        "deps",
+        "misc",
+        "id",
+    ]
     assert table.where(1)[1] == 10
 
 
 def test_comments_tell_the_intent(tmp_path):
     text = "# intent: alarm/set\nwake B-x\n\n# intent: weather\nrain O\n"
-    table = read_tagged(written(tmp_path, "a.conll", text))
+    table = read(written(tmp_path, "a.conll", text))
     assert list(table.frame["label"]) == ["alarm/set", "weather"]
     assert table.kinds["label"] == "category"
 
@@ -133,18 +146,15 @@ def test_parallel_files(tmp_path):
     written(tmp_path, "train/label", "go\nhello#ask \n")
     written(tmp_path, "dev/seq.in", "a\n")
     written(tmp_path, "dev/seq.out", "O\n")
-    table = read_tagged(tmp_path / "train")
+    table = read(tmp_path / "train")
     assert sentences(table) == [(["to", "Oslo"], ["O", "B-city"]), (["hi"], ["O"])]
     assert list(table.frame["label"]) == ["go", "hello#ask"]
     assert table.kinds == {"tokens": "tokens", "tags": "tokens", "label": "category"}
     assert table.where(1) == (tmp_path / "train" / "seq.in", 2)
-    assert "label" not in read_tagged(tmp_path / "dev").frame
-    assert parallel.parts(tmp_path) == {"train": tmp_path / "train", "valid": tmp_path / "dev"}
-    assert (holds_tags(tmp_path), holds_tags(tmp_path / "dev")) == (False, True)
-    with pytest.raises(InputError, match=r"Its parts have: give .*train"):
-        read_tagged(tmp_path)
-    with pytest.raises(InputError, match="Some of the sentences have a file of labels"):
-        read_tagged([tmp_path / "train", tmp_path / "dev"])
+    assert "label" not in read(tmp_path / "dev").frame
+    for several in (tmp_path, [tmp_path / "train", tmp_path / "dev"]):
+        with pytest.raises(InputError, match="Some of the sentences have a file of labels"):
+            read(several)
 
 
 def test_parallel_files_of_other_names(tmp_path):
@@ -153,15 +163,13 @@ def test_parallel_files_of_other_names(tmp_path):
     written(tmp_path, "x.label", "yes\n")
     written(tmp_path, "y.in", "c\n")
     written(tmp_path, "y.out", "O\n")
-    assert read_tagged(path).frame["label"][0] == "yes"
-    assert len(read_tagged([path, path.with_suffix(".out")])) == 1
+    assert read(path).frame["label"][0] == "yes"
+    assert len(read([path, path.with_suffix(".out")])) == 1
     with pytest.raises(InputError, match="This holds tags"):
-        read_tagged(path.with_suffix(".out"))
-    with pytest.raises(InputError, match=r"several files of tokens: x.in, y.in"):
-        read_tagged(tmp_path)
+        read(path.with_suffix(".out"))
     (tmp_path / "y.out").unlink()
     with pytest.raises(InputError, match=r"no file of tags beside it\. Add y\.out"):
-        read_tagged(tmp_path / "y.in")
+        read(tmp_path / "y.in")
 
 
 @pytest.mark.parametrize(
@@ -180,14 +188,12 @@ def test_parallel_files_that_disagree_are_refused_by_line(tmp_path, tokens, tags
     if labels is not None:
         written(tmp_path, "label", labels)
     with pytest.raises(InputError, match=message):
-        read_tagged(tmp_path)
+        read(tmp_path)
 
 
 @pytest.mark.parametrize(
     "record",
     [
-        {"tokens": ["Mr", "Li", "left", "."], "tags": ["O", "B-PER", "O", "O"]},
-        {"words": ["Mr", "Li", "left", "."], "ner_tags": ["O", "B-PER", "O", "O"]},
         {"text": "Mr Li left.", "entities": [[3, 5, "PER"]]},
         {"text": "Mr Li left.", "label": [[3, 5, "PER"]]},
         {"text": "Mr Li left.", "spans": [{"start": 3, "end": 5, "label": "PER"}]},
@@ -197,27 +203,21 @@ def test_parallel_files_that_disagree_are_refused_by_line(tmp_path, tokens, tags
         },
     ],
 )
-def test_json_lines(tmp_path, record):
+def test_texts_with_spans(tmp_path, record):
     lines = "\n".join(json.dumps(record | {"id": n, "intent": "tell"}) for n in (7, 8))
     path = written(tmp_path, "a.jsonl.gz", gzip.compress(lines.encode()))
-    table = read_tagged(path)
+    table = read(path)
     assert sentences(table) == [(["Mr", "Li", "left", "."], ["O", "B-PER", "O", "O"])] * 2
     assert list(table.frame["id"]) == ["7", "8"]
     assert list(table.frame["label"]) == ["tell"] * 2
     assert table.where(1) == (path, 2)
-    assert holds_tags(path)
 
 
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"tokens": ["a"], "tags": ["O", "O"]}, "There are 2 tags for 1 tokens"),
-        ({"tokens": ["a"], "tags": [0]}, "Write the names of tags, not their numbers"),
-        ({"tokens": ["a", 1], "tags": ["O", "O"]}, "tokens holds 1, which is no string"),
-        ({"tokens": "a", "tags": ["O"]}, "tokens is no list"),
-        ({"tokens": ["a"]}, "tokens and no tags"),
-        ({"tokens": [], "tags": []}, "The sentence is empty"),
-        ({"text": "a"}, "neither tokens with tags nor a text with spans"),
+        ({"text": "a"}, r"this one has no spans.*\"entities\": \[\]"),
+        ({"tokens": ["a"], "tags": ["O"]}, "this one has no text"),
         ({"text": " ", "entities": []}, "The text is empty"),
         ({"text": "to New York", "entities": [[3, 9, "x"]]}, "3:9, 'New Yo', does not begin"),
         ({"text": "to New York", "entities": [[3, 9, "x"]]}, "is 3:11, 'New York'"),
@@ -241,6 +241,13 @@ def test_json_lines_that_are_wrong_are_refused_by_line(tmp_path, record, message
     assert (error.value.file, error.value.row) == (path, 2)
 
 
+def test_one_line_without_spans_is_not_read_as_something_else(tmp_path):
+    lines = [{"text": "to Oslo", "entities": [[3, 7, "city"]]}, {"text": "hi"}]
+    path = written(tmp_path, "a.jsonl", "\n".join(map(json.dumps, lines)))
+    with pytest.raises(InputError, match=r"a.jsonl, row 2: .*has no spans"):
+        read(path)
+
+
 @given(st.text("aB1.,' \n", max_size=20), st.data())
 def test_spans_of_characters_come_back_from_the_tags(text, data):
     tokens = tokenise(text)
@@ -261,12 +268,7 @@ def test_formats_are_not_mixed(tmp_path):
     one = written(tmp_path, "a.conll", "a O\n")
     other = written(tmp_path, "a.jsonl", '{"tokens": ["a"], "tags": ["O"]}')
     with pytest.raises(InputError, match="several formats"):
-        read_tagged([one, other])
-    with pytest.raises(InputError, match="tag_column= is for CoNLL"):
-        read_tagged(other, tag_column=2)
-    assert not holds_tags(written(tmp_path, "b.jsonl", '{"text": "a", "label": "b"}'))
-    assert not holds_tags(written(tmp_path, "b.csv", "a,b"))
-    assert holds_tags(one)
+        read([one, other])
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="ELMAN_DATA names no folder of data sets")
@@ -279,8 +281,7 @@ def test_formats_are_not_mixed(tmp_path):
     ],
 )
 def test_real_files_have_the_published_counts(name, rows, tokens, entities):
-    table = read_tagged(DATA / name)
-    tagged = read_tags(table)
-    assert tagged.scheme == "BIO"
-    found = sum(len(spans(tags, "BIO")) for tags in tagged.tags)
+    table = read(DATA / name)
+    assert scheme_of(table.frame["tags"]) == "BIO"
+    found = sum(len(spans(tags, "BIO")) for tags in table.frame["tags"])
     assert (len(table), sum(map(len, table.frame["tokens"])), found) == (rows, tokens, entities)

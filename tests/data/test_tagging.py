@@ -5,22 +5,18 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, Entities
 
-from elman.data.kinds import objects
-from elman.data.table import Origin, build
 from elman.data.tagging import (
     Span,
     allowed_tags,
     convert,
     first_illegal,
     legal,
-    read_tags,
     scheme_of,
     segments,
     spans,
@@ -193,27 +189,6 @@ def test_the_first_illegal_tag_is_named(tags, scheme, token, reason):
     assert reason in found.reason
     with pytest.raises(InputError, match=f"Token {token + 1}: "):
         spans(tags, scheme)
-
-
-def table(cells, tmp_path):
-    frame = pd.DataFrame({"tags": objects(cells)})
-    origins = [Origin(tmp_path / "a.conll", len(cells), lambda row: 10 * (row + 1))]
-    return build(frame, origins, known={"tags": "tokens"})
-
-
-def test_illegal_tags_of_a_table_are_refused_by_line_or_repaired(tmp_path):
-    cells = [["B-X", "I-X"], ["O", "I-X", "I-X"], ["B-Y", "I-X"]]
-    with pytest.raises(
-        InputError, match=r"a.conll, row 20, column 'tags': Token 2 of the sentence"
-    ):
-        read_tags(table(cells, tmp_path))
-    found = read_tags(table(cells, tmp_path), repair=True)
-    assert found.tags == [["B-X", "I-X"], ["O", "B-X", "I-X"], ["B-Y", "B-X"]]
-    assert (found.scheme, found.repaired) == ("BIO", 2)
-    with pytest.raises(InputError, match=r"row 20, column 'tags': The tags are missing"):
-        read_tags(table([["O"], None], tmp_path))
-    with pytest.raises(InputError, match=r"a.conll, column 'tags': The tag 'B-X' has"):
-        read_tags(table([["B-X", "Y"]], tmp_path))
 
 
 def test_what_is_no_span_is_refused():

@@ -12,10 +12,8 @@ from elman.scoring.baselines.tags import (
     REACH,
     TaggedPart,
     crf,
-    last_label,
     majority,
     most_frequent_tag,
-    nearest_centroid,
     token_accuracy,
     window_features,
     window_logistic_regression,
@@ -93,10 +91,9 @@ def test_a_missing_library_names_the_extra(monkeypatch):
         crf(TRAIN, None, [["a"]])
 
 
-def test_majority_and_last_label():
+def test_majority():
     train = [["b", "a"], ["a", "b", "b"]]
     assert majority(train, [[0.5] * 2, []]) == [["b", "b"], []]
-    assert last_label(train, [["a", "a", "b"], [], ["a"]]) == [["b", "a", "a"], [], ["b"]]
 
 
 def waves(rng, count):
@@ -110,14 +107,10 @@ def waves(rng, count):
     return TaggedPart(inputs, tags)
 
 
-@pytest.mark.parametrize("method", ["centroid", "logistic"])
-def test_windows_of_values_tell_what_single_steps_do_not(method):
+def test_windows_of_values_tell_what_single_steps_do_not():
     rng = np.random.default_rng(1)
     train, valid, test = (waves(rng, size) for size in (20, 4, 10))
-    if method == "centroid":
-        found = nearest_centroid(train, test.inputs)
-    else:
-        found = window_logistic_regression(train, valid, test.inputs)
+    found = window_logistic_regression(train, valid, test.inputs)
     # The sign of a single step is right 75 % of the time.
     single = [["up" if x > 100 else "down" for x in one[:, 0]] for one in test.inputs]
     assert token_accuracy(single, test.tags) < 0.8
@@ -131,18 +124,8 @@ def test_windows_take_short_and_empty_series_and_labels_that_training_lacks():
     valid = TaggedPart([np.zeros((3, 2))], [["new"] * 3])
     short = [np.full((1, 2), 110.0), np.empty((0, 2)), np.full((REACH, 2), 90.0)]
     for found in (
-        nearest_centroid(train, short),
         window_logistic_regression(train, valid, short),
         window_logistic_regression(train, None, short),
     ):
         assert found == [["up"], [], ["down"] * REACH]
-    assert nearest_centroid(train, []) == []
-
-
-def test_the_nearest_centroid_by_hand():
-    train = TaggedPart(
-        [np.array([[0.0]] * 3), np.array([[4.0]] * 3), np.array([[10.0]] * 3)],
-        [["a"] * 3, ["b"] * 3, ["c"] * 3],
-    )
-    test = [np.array([[1.9]] * 2), np.array([[2.1]] * 2), np.array([[7.1]] * 2)]
-    assert nearest_centroid(train, test) == [["a", "a"], ["b", "b"], ["c", "c"]]
+    assert window_logistic_regression(train, None, []) == []

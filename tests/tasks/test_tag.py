@@ -215,6 +215,39 @@ def test_numbers_of_tags_are_refused():
         made(frame, target="tags")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"tokens": ["a", "b"]}, r"row 4, column 'tags': The tags are missing"),
+        ({"tokens": ["a", "b"], "tags": []}, r"row 4, column 'tags': The tags are missing"),
+        ({"tokens": ["a", "b"], "tags": ["O"]}, r"row 4.*There are 1 tags for 2 words"),
+        ({"tokens": [], "tags": []}, r"row 4, column 'tokens': The sentence is empty"),
+    ],
+)
+def test_a_line_of_json_that_is_wrong_is_named(tmp_path, wrong, message):
+    right = {"tokens": ["a", "b"], "tags": ["O", "B-x"]}
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in [right] * 3 + [wrong] + [right] * 9))
+    with pytest.raises(InputError, match=message):
+        made(path)
+
+
+def test_codes_of_tags_in_json_lines_are_refused(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text((json.dumps({"tokens": ["a", "b"], "ner_tags": [0, 3]}) + "\n") * 9)
+    with pytest.raises(InputError, match=r"row 1, column 'ner_tags': .*Write the names of tags"):
+        made(path)
+
+
+def test_another_column_of_conll_is_chosen_by_its_number(tmp_path):
+    path = tmp_path / "a.conll"
+    path.write_text("Ann NN B-PER\nran VB O\n\n" * 12)
+    assert made(path).answer.tags == ["O", "B-PER"]
+    assert made(path, target="column 2").answer.tags == ["NN", "VB"]
+    with pytest.raises(InputError, match="There is no column 'column 4'"):
+        made(path, target="column 4")
+
+
 def test_a_label_that_training_lacks_is_a_miss_and_said():
     train, test = sentences(30), sentences(10, seed=5)
     test.at[0, "tags"] = [tag.replace("start", "stop") for tag in test.at[0, "tags"]]

@@ -13,8 +13,6 @@ from elman.data.kinds import Kind, objects
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError
 
-SUFFIXES = (".conll", ".conllu", ".conll2003", ".iob", ".iob2", ".bio", ".bioes", ".bilou")
-
 _DOCUMENT = "-DOCSTART-"
 _BLANKS = re.compile(r"[ \t]+")
 # Said of a sentence in the comments before it.
@@ -23,6 +21,8 @@ _COMMENT = re.compile(r"#(\s|(begin|end) document\b|\w+\s*[:=])")
 # CoNLL-U (https://universaldependencies.org/format.html): the columns FORM and UPOS, counted
 # from 1, of 10.
 _UD_COLUMNS, _FORM, _UPOS = 10, 2, 4
+_UNIVERSAL = "CoNLL-U"
+_UD_NAMES = {"lemma": 3, "xpos": 5, "feats": 6, "head": 7, "deprel": 8, "deps": 9, "misc": 10}
 # Tokens written as several words, and words that are not written, have numbers such as 3-4, 5.1.
 _UD_EXTRA = re.compile(r"\d+[-.]\d+")
 
@@ -52,7 +52,6 @@ def read(
     columns: Sequence[str] | None = None,
     types: Mapping[str, str] | None = None,
     encoding: str | None = None,
-    tag_column: int | None = None,
 ) -> Table:
     """Read files of one token a line.
 
@@ -67,12 +66,12 @@ def read(
         columns: of the table, those to keep.
         types: column of the table → kind.
         encoding: found when `None`.
-        tag_column: the column of the tags, counted from 1; found when `None`.
 
     Returns:
-        The columns `tokens` and `tags` (where there is more than one column), and `id` and
-        `label` where comments before every sentence give them (`# sent_id = …`, `# intent: …`).
-        `meta` says in which columns they were found. A row's number is the line on which its
+        The columns `tokens` and `tags` (where there is more than one column), the other columns of
+        the file (`column 2`, in CoNLL-U `lemma`, `xpos` and so on), and `id` and `label` where
+        comments before every sentence give them (`# sent_id = …`, `# intent: …`). `meta` says in
+        which columns tokens and tags were found. A row's number is the line on which its
         sentence begins.
 
     Raises:
@@ -84,7 +83,7 @@ def read(
     origins = []
     layout: Columns | None = None
     for path in paths:
-        found, own = _sentences(path, encoding, tag_column)
+        found, own = _sentences(path, encoding)
         if layout is not None and layout != own:
             raise InputError(
                 f"Its lines have {own.columns} columns ({own.form}, {own.separator}); "
@@ -96,15 +95,11 @@ def read(
         origins.append(Origin(path, len(found), begins.__getitem__))
         sentences += found
     assert layout is not None
-    known: dict[str, Kind] = {"tokens": "tokens"}
-    token = layout.token_column - 1
-    frame = pd.DataFrame(
-        {"tokens": objects([[row[token] for _, row in one.rows] for one in sentences])}
-    )
-    if layout.tag_column is not None:
-        tag = layout.tag_column - 1
-        frame["tags"] = objects([[row[tag] for _, row in one.rows] for one in sentences])
-        known["tags"] = "tokens"
+    known: dict[str, Kind] = {}
+    frame = pd.DataFrame()
+    for name, place in _named(layout).items():
+        frame[name] = objects([[row[place - 1] for _, row in one.rows] for one in sentences])
+        known[name] = "tokens"
     for key, name in (("intent", "label"), ("sent_id", "id")):
         if all(key in one.said for one in sentences):
             frame[name] = pd.Series([one.said[key] for one in sentences], dtype=object)
@@ -113,9 +108,20 @@ def read(
     return build(frame, origins, known=known, columns=columns, types=types, meta=meta)
 
 
-def _sentences(
-    path: Path, encoding: str | None, tag_column: int | None
-) -> tuple[list[_Sentence], Columns]:
+def _named(layout: Columns) -> dict[str, int]:
+    """Return the names of a table's columns, and where each stands in the file."""
+    named = {"tokens": layout.token_column}
+    if layout.tag_column is not None:
+        named["tags"] = layout.tag_column
+    if layout.form == _UNIVERSAL:
+        others = _UD_NAMES
+    else:
+        # The column before that of the tokens numbers them.
+        others = {f"column {n}": n for n in range(layout.token_column + 1, layout.columns)}
+    return named | others
+
+
+def _sentences(path: Path, encoding: str | None) -> tuple[list[_Sentence], Columns]:
     lines = [
         (number, line.rstrip("\n"))
         for number, line in enumerate(files.lines(path, encoding), 1)
@@ -147,14 +153,8 @@ def _sentences(
     counts = width > 2 and all(
         row[0] == str(place) for one in found for place, (_, row) in enumerate(one.rows, 1)
     )
-    tag = tag_column
-    if tag is None and width > 1:
-        tag = _UPOS if universal else width
-    if tag is not None and not 1 <= tag <= width:
-        raise InputError(
-            f"There is no column {tag}.", file=path, fix=f"The lines have {width}, from 1 on."
-        )
-    form = "CoNLL-U" if universal else "columns"
+    tag = None if width == 1 else _UPOS if universal else width
+    form = _UNIVERSAL if universal else "columns"
     token = _FORM if universal or counts else 1
     return found, Columns("tab" if tabs else "blanks", width, token, tag, form)
 

@@ -39,7 +39,8 @@ def read(
         origins.append(Origin(path, len(numbers), numbers.__getitem__))
     if not any(found):
         raise InputError("The objects have no named values.", file=paths[0])
-    if all(tagged_json.has_spans(record) for record in found):
+    spans = [tagged_json.has_spans(record) for record in found]
+    if all(spans) or any(tagged_json.marks_spans(record) for record in found):
         return tagged_json.read(paths, columns=columns, types=types, encoding=encoding)
     names = list(dict.fromkeys(name for record in found for name in record))
     frame = pd.DataFrame({name: _column([record.get(name) for record in found]) for name in names})

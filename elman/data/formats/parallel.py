@@ -18,14 +18,6 @@ from elman.errors import InputError
 TOKENS, TAGS = ".in", ".out"
 #: Names of the file of labels, and endings where the others are not called `seq`.
 LABELS = ("label", "labels", "intent", "intents")
-#: Folders of parts, and what each part is called here.
-PARTS = {
-    "train": "train",
-    "valid": "valid",
-    "validation": "valid",
-    "dev": "valid",
-    "test": "test",
-}
 
 
 class Files(NamedTuple):
@@ -34,26 +26,6 @@ class Files(NamedTuple):
     tokens: Path
     tags: Path
     labels: Path | None
-
-
-def holds(folder: Path) -> bool:
-    """Tell whether a folder has a file of tokens and one of tags beside it.
-
-    Raises:
-        InputError: several files of tokens are there; one of them is to be named.
-    """
-    return folder.is_dir() and bool(_tokens_in(folder))
-
-
-def parts(folder: Path) -> dict[str, Path]:
-    """The parts of a data set by name (`train`, `valid`, `test`), each a folder in this one.
-
-    A folder `dev` or `validation` is the part `valid`.
-    """
-    if not folder.is_dir():
-        return {}
-    found = {PARTS[path.name.lower()]: path for path in folder.iterdir() if _is_part(path)}
-    return {name: found[name] for name in ("train", "valid", "test") if name in found}
 
 
 def read(
@@ -66,8 +38,8 @@ def read(
     """Read parallel files: `seq.in`, `seq.out` and, where it is there, `label`.
 
     Args:
-        paths: folders, or files of tokens (`NAME.in`). The tags are in `NAME.out` beside them,
-            the labels in `label`, or in `NAME.label`.
+        paths: files of tokens (`NAME.in`). The tags are in `NAME.out` beside them, the labels in
+            `label`, or in `NAME.label`; these may be named too.
         columns: those to keep.
         types: column → kind.
         encoding: found when `None`.
@@ -86,7 +58,7 @@ def read(
     labels: list[str] = []
     origins = []
     # Tags and labels come with their tokens, where a listing of the folder gives all of them.
-    asked = [path for path in paths if path.is_dir() or not _beside(path)]
+    asked = [path for path in paths if not _beside(path)]
     if not asked:
         raise InputError("This holds tags; give the file of the tokens.", file=paths[0])
     for path in asked:
@@ -127,21 +99,11 @@ def read(
 
 
 def group_of(path: Path) -> Files:
-    """The files that belong to a folder, or to a file of tokens.
+    """Return the files that belong to a file of tokens.
 
     Raises:
-        InputError: one of them is missing.
+        InputError: there are no tags.
     """
-    if path.is_dir():
-        found = _tokens_in(path)
-        if not found:
-            inner = parts(path)
-            raise InputError(
-                "The folder has no seq.in with a seq.out beside it.",
-                file=path,
-                fix=f"Its parts have: give {path / next(iter(inner))}." if inner else None,
-            )
-        path = found[0]
     tags = path.with_suffix(TAGS)
     if not tags.exists():
         raise InputError("There is no file of tags beside it.", file=path, fix=f"Add {tags.name}.")
@@ -154,21 +116,6 @@ def group_of(path: Path) -> Files:
 def _beside(path: Path) -> bool:
     """Tell whether a file belongs to a file of tokens."""
     return path.suffix.lower() == TAGS or path.name.lower() in LABELS
-
-
-def _is_part(path: Path) -> bool:
-    return path.is_dir() and path.name.lower() in PARTS and bool(_tokens_in(path))
-
-
-def _tokens_in(folder: Path) -> list[Path]:
-    found = [path for path in sorted(folder.glob("*" + TOKENS)) if path.with_suffix(TAGS).exists()]
-    if len(found) > 1:
-        raise InputError(
-            f"The folder has several files of tokens: {', '.join(p.name for p in found)}.",
-            file=folder,
-            fix="Name the one to read.",
-        )
-    return found
 
 
 def _lines(path: Path, encoding: str | None) -> list[str]:

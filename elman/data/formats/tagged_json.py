@@ -1,4 +1,4 @@
-"""JSON lines of tagged sentences: tokens with tags, or a text with spans of characters."""
+"""JSON lines of texts with spans of characters: spaCy, Prodigy, doccano and Rasa."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from elman.data.table import Origin, Table, build
 from elman.data.tagging import Span, tags_of
 from elman.errors import InputError
 
-# Names that are in use, those of CoNLL files in JSON, spaCy, Prodigy, doccano and Rasa among them.
-TOKENS = ("tokens", "words")
-TAGS = ("tags", "ner_tags", "slots", "labels", "pos_tags", "upos")
+# Names that are in use, those of spaCy, Prodigy, doccano and Rasa among them.
 TEXT = ("text", "sentence")
 SPANS = ("entities", "spans", "label", "labels")
 INTENT = ("intent", "label")
@@ -53,12 +51,11 @@ def read(
     types: Mapping[str, str] | None = None,
     encoding: str | None = None,
 ) -> Table:
-    """Read JSON lines of tagged sentences.
+    """Read JSON lines of texts with spans.
 
-    A line is `{"tokens": [...], "tags": [...]}` (also `words`; `ner_tags`, `slots`, `labels`,
-    `pos_tags`, `upos`), or `{"text": "...", "entities": [[start, end, label], ...]}` (also
-    `sentence`; `spans`, `label`, `labels`; `{"start": …, "end": …, "label": …}`), characters
-    counted from 0, `end` not included. Beside them may stand `intent` (or `label`) and `id`.
+    A line is `{"text": "...", "entities": [[start, end, label], ...]}` (also `sentence`; `spans`,
+    `label`, `labels`; `{"start": …, "end": …, "label": …}`), characters counted from 0, `end` not
+    included. Beside them may stand `intent` (or `label`) and `id`.
 
     Args:
         paths: the files.
@@ -71,8 +68,8 @@ def read(
         characters are written as BIO tags of the tokens that `tokenise` finds.
 
     Raises:
-        InputError: with the line: names are missing, counts of tokens and tags differ, spans
-            overlap, or one begins or ends inside a token.
+        InputError: with the line: names are missing, spans overlap, or one begins or ends inside a
+            token.
     """
     import pandas as pd
 
@@ -107,18 +104,6 @@ def read(
     return build(frame, origins, known=known, columns=columns, types=types)
 
 
-def is_tagged(record: Mapping[str, Any]) -> bool:
-    """Tell whether an object is a tagged sentence, as `read` takes it.
-
-    >>> is_tagged({"text": "a", "label": "b"}), is_tagged({"text": "a", "label": [[0, 1, "b"]]})
-    (False, True)
-    """
-    words = any(isinstance(record.get(key), list) for key in TOKENS)
-    if words:
-        return any(isinstance(record.get(key), list) for key in TAGS)
-    return has_spans(record)
-
-
 def has_spans(record: Mapping[str, Any]) -> bool:
     """Tell whether an object is a text with spans of characters.
 
@@ -128,6 +113,16 @@ def has_spans(record: Mapping[str, Any]) -> bool:
     text = any(isinstance(record.get(key), str) for key in TEXT)
     lists = [record[key] for key in SPANS if isinstance(record.get(key), list)]
     return text and any(not cells or isinstance(cells[0], list | dict) for cells in lists)
+
+
+def marks_spans(record: Mapping[str, Any]) -> bool:
+    """Tell whether an object has a span that can be nothing else.
+
+    >>> marks_spans({"text": "a", "label": [[0, 1, "b"]]}), marks_spans({"text": "a", "spans": []})
+    (True, False)
+    """
+    lists = [record[key] for key in SPANS if isinstance(record.get(key), list)]
+    return has_spans(record) and any(cells and _is_span(cells[0]) for cells in lists)
 
 
 def tags_of_spans(text: str, spans: Sequence[Span]) -> tuple[list[Token], list[str]]:
@@ -172,25 +167,14 @@ def tags_of_spans(text: str, spans: Sequence[Span]) -> tuple[list[Token], list[s
 
 
 def _sentence(record: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    key = next((key for key in TOKENS if key in record), None)
-    if key is not None:
-        words = _strings(record[key], key)
-        tag_key = next((name for name in TAGS if isinstance(record.get(name), list)), None)
-        if tag_key is None:
-            raise InputError("The line has tokens and no tags.", fix="Name them 'tags'.")
-        marks = _strings(record[tag_key], tag_key)
-        if len(words) != len(marks):
-            raise InputError(f"There are {len(marks)} {tag_key} for {len(words)} {key}.")
-        if not words:
-            raise InputError("The sentence is empty.", fix="Take the line out.")
-        return words, marks
     key = next((key for key in TEXT if isinstance(record.get(key), str)), None)
     span_key = next((name for name in SPANS if isinstance(record.get(name), list)), None)
     if key is None or span_key is None:
+        lacks = "text" if key is None else "spans"
         raise InputError(
-            "The line has neither tokens with tags nor a text with spans.",
-            fix='Write {"tokens": […], "tags": […]} or {"text": …, "entities": [[start, end, '
-            "label]]}.",
+            f"Other lines have a text with spans, this one has no {lacks}.",
+            fix='Write {"text": …, "entities": [[start, end, label], …]}, and "entities": [] where '
+            "there are none.",
         )
     tokens, marks = tags_of_spans(record[key], [_span(one) for one in record[span_key]])
     if not tokens:
@@ -198,16 +182,12 @@ def _sentence(record: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     return [token.text for token in tokens], marks
 
 
-def _strings(cells: Any, key: str) -> list[str]:
-    if not isinstance(cells, list):
-        raise InputError(f"{key} is no list.", fix="Write a list of strings.")
-    for cell in cells:
-        if not isinstance(cell, str):
-            raise InputError(
-                f"{key} holds {cell!r}, which is no string.",
-                fix="Write the names of tags, not their numbers." if key in TAGS else None,
-            )
-    return cells
+def _is_span(one: Any) -> bool:
+    try:
+        _span(one)
+    except InputError:
+        return False
+    return True
 
 
 def _span(one: Any) -> Span:

@@ -203,47 +203,13 @@ def majority(train: Sentences, test: Sequence[Sequence[T]]) -> list[list[str]]:
     return [[commonest] * len(one) for one in test]
 
 
-def last_label(train: Sentences, truth: Sentences) -> list[list[str]]:
-    """Give every step the true label of the step before, and the first one the commonest.
-
-    It knows what no model is told, the truth up to the step before: what must be beaten is only
-    how seldom labels change.
-
-    >>> last_label([["sit", "walk", "walk"]], [["sit", "sit", "walk"]])
-    [['walk', 'sit', 'sit']]
-    """
-    commonest = _commonest(Counter(label for labels in train for label in labels))
-    return [[commonest, *labels[:-1]][: len(labels)] for labels in truth]
-
-
-def nearest_centroid(train: TaggedPart[Series], test: Sequence[Series]) -> list[list[str]]:
-    """Give each step of a series the label whose mean window of values is nearest to its own.
-
-    Values are scaled by what training has; a window is `REACH` steps to each side.
-
-    >>> train = TaggedPart([np.array([[0.0]] * 9), np.array([[5.0]] * 9)], [["a"] * 9, ["b"] * 9])
-    >>> nearest_centroid(train, [np.array([[4.0]] * 2)])
-    [['b', 'b']]
-    """
-    windows = _Windows.fit(train)
-    present = np.unique(windows.codes)
-    centroids = np.stack([windows.inputs[windows.codes == code].mean(0) for code in present])
-
-    def nearest(asked: NDArray[np.float64]) -> NDArray[np.int64]:
-        # The squared distance, less the part that is the same for all centroids.
-        far = np.square(centroids).sum(1) - 2 * asked @ centroids.T
-        return np.asarray(present[far.argmin(1)], dtype=np.int64)
-
-    return windows.labels_of(nearest, test)
-
-
 def window_logistic_regression(
     train: TaggedPart[Series], valid: TaggedPart[Series] | None, test: Sequence[Series]
 ) -> list[list[str]]:
     """Label each step of a series by logistic regression on the values `REACH` steps around.
 
-    At most `MOST_STEPS` steps are learnt from. Arguments and results as `nearest_centroid`; the
-    penalty is chosen on `valid`.
+    Values are scaled by what training has. At most `MOST_STEPS` steps are learnt from; the penalty
+    is chosen on `valid`.
     """
     windows = _Windows.fit(train)
     held: Labelled[Series] | None = None
