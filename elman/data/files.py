@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NoReturn, cast
 
+from elman.data.contents import content_of
 from elman.data.formats import FORMATS
 from elman.errors import InputError, nearest
 
@@ -23,17 +24,6 @@ Source = str | os.PathLike[str]
 
 _BLOCK = 1 << 20
 _GZIP = b"\x1f\x8b"
-# Recognised by their first bytes, so that the message can name them.
-_FOREIGN = {
-    b"PK\x03\x04": ("a zip archive or an Excel workbook", "Unpack it, or save it as CSV."),
-    b"\x89PNG": ("a PNG picture", "Give a table, a text, a series or an IDX file."),
-    b"\xff\xd8\xff": ("a JPEG picture", "Give a table, a text, a series or an IDX file."),
-    b"%PDF": ("a PDF document", "Save its text as a .txt file."),
-    b"SQLite format 3": ("an SQLite database", "Export the table as CSV."),
-    b"BZh": ("a bzip2 archive", "Unpack it, or compress it with gzip."),
-    b"\xfd7zXZ": ("an xz archive", "Unpack it, or compress it with gzip."),
-    b"\x28\xb5\x2f\xfd": ("a zstd archive", "Unpack it, or compress it with gzip."),
-}
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -241,11 +231,20 @@ def encoding_of(path: Path, given_encoding: str | None = None) -> str:
     return _guess(path, bytes(unsure))
 
 
-def refuse_foreign(path: Path, head: bytes) -> None:
-    """Refuse a file whose first bytes say that it is something else."""
-    for magic, (what, fix) in _FOREIGN.items():
-        if head.startswith(magic):
-            raise InputError(f"This is {what}.", file=path, fix=fix)
+def refuse_foreign(path: Path, head: bytes, own: str | None = None) -> None:
+    """Refuse a file whose first bytes, unpacked, say that it is something else.
+
+    Args:
+        path: the file, for the message.
+        head: its first bytes.
+        own: a word of what it may be, such as "recording".
+    """
+    found = content_of(head, path)
+    if found is not None and not (own and own in found.what):
+        inside = is_gzip(path) and found.what != "gzip inside gzip"
+        raise InputError(
+            f"This is {found.what}{' inside gzip' if inside else ''}.", file=path, fix=found.fix
+        )
 
 
 def _not_text(path: Path, place: int) -> NoReturn:

@@ -64,6 +64,7 @@ def array_of(path: Path) -> NDArray[Any]:
         InputError: the header or the size is wrong.
     """
     data = b"".join(files.blocks(path))
+    files.refuse_foreign(path, data[:4096])
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _TYPES or not data[3]:
         raise InputError("This is not an IDX file: its header is wrong.", file=path)
     axes = data[3]

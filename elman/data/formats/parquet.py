@@ -39,7 +39,12 @@ def read(
 
 
 def not_parquet(path: Path, error: Exception) -> InputError:
-    """Return the error for a file that Arrow cannot read as Parquet."""
+    """Return the error for a file that Arrow cannot read as Parquet.
+
+    Raises:
+        InputError: it is something else that is known.
+    """
+    files.refuse_foreign(path, next(files.blocks(path, 1 << 12), b""), "Parquet")
     reason = str(error).split(".")[0]
     return InputError(
         f"The file is not Parquet, or damaged ({reason}).", file=path, fix="Write it again."

@@ -287,7 +287,7 @@ def _refuse_foreign(path: Path) -> None:
         raise InputError("This is gzip, not a recording.", file=path, fix="Unpack it.")
     if not head:
         raise InputError("The file is empty.", file=path, fix="Take it out, or fetch it again.")
-    files.refuse_foreign(path, head)
+    files.refuse_foreign(path, head, "recording")
     if head[:4] == b"RIFF" and len(head) >= 8:
         size = int.from_bytes(head[4:8], "little")
         missing = size + 8 - path.stat().st_size
