@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ Source = str | os.PathLike[str]
 
 _BLOCK = 1 << 20
 _GZIP = b"\x1f\x8b"
-_MARKS = (
+MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -37,6 +38,8 @@ _RARE = [
     *("mac_cyrillic", "mac_greek", "mac_iceland", "mac_latin2", "mac_roman", "mac_turkish"),
     *("johab", "kz1048", "ptcp154", "shift_jis_2004", "shift_jisx0213", "euc_jis_2004"),
 ]
+_SURELY = 4
+"""Characters beyond ASCII in UTF-8 for each byte that is not, from which a file is UTF-8."""
 _NOT_TEXT = frozenset(range(32)) - set(b"\t\n\r\f\v\x1a\x1b")
 # What programs leave beside their files.
 _MADE = {"__pycache__", "_SUCCESS", "_metadata", "_common_metadata"}
@@ -92,18 +95,26 @@ def stem(path: Path) -> str:
 
 
 def listing(folder: Path) -> list[Path]:
-    """List the files in a folder and below it by name; empty and hidden files are left out."""
+    """List the files in a folder and below it by name.
+
+    Hidden files, notes such as README, and empty files of no known format are left out. An empty
+    file of a known format is listed, so that its reader names it.
+    """
     found = [
         path
         for path in sorted(folder.rglob("*"))
         if path.is_file()
-        and path.stat().st_size
+        and (path.stat().st_size or _has_format(path))
         and not any(_hidden(part) for part in path.relative_to(folder).parts)
         and path.name.split(".")[0].lower() not in _UNSEEN
     ]
     if not found:
         raise InputError("The folder holds no file that can be read.", file=folder)
     return found
+
+
+def _has_format(path: Path) -> bool:
+    return any(suffix(path) in known.suffixes for known in FORMATS.values())
 
 
 def _hidden(name: str) -> bool:
@@ -197,13 +208,14 @@ def encoding_of(path: Path, given_encoding: str | None = None) -> str:
         return "utf-8-sig" if name == "utf-8" else name
     decoder = codecs.getincrementaldecoder("utf-8")()
     found, unsure, empty, at = "utf-8", bytearray(), True, 0
+    strays = _Strays()
     for block in blocks(path):
         if at == 0:
             refuse_foreign(path, block)
-            for mark, name in _MARKS:
+            for mark, name in MARKS:
                 if block.startswith(mark):
                     return name
-            if wide := _utf16(block[:4096]):
+            if wide := utf16_of(block[:4096]):
                 return wide
         if (place := block.find(0)) >= 0:
             _not_text(path, at + place)
@@ -213,6 +225,7 @@ def encoding_of(path: Path, given_encoding: str | None = None) -> str:
                 decoder.decode(block)
             except UnicodeDecodeError:
                 found = ""
+        strays.take(block)
         if not found and len(unsure) < _BLOCK:
             # Only lines with bytes beyond ASCII say anything about the encoding.
             for line in block.splitlines(keepends=True):
@@ -228,7 +241,59 @@ def encoding_of(path: Path, given_encoding: str | None = None) -> str:
             unsure += block[-64:]
         else:
             return found
+    strays.refuse(path)
     return _guess(path, bytes(unsure))
+
+
+class _Strays:
+    """Bytes that are not UTF-8 in a file that else is, counted line by line."""
+
+    def __init__(self) -> None:
+        self.right = self.wrong = 0
+        self.line, self.first = 1, 0
+        self.byte = b""
+        self._rest = b""
+
+    def take(self, block: bytes) -> None:
+        """Count characters beyond ASCII that are UTF-8, and bytes that are not."""
+        if block.isascii() and not self._rest:
+            self.line += block.count(b"\n")
+            return
+        *lines, self._rest = (self._rest + block).split(b"\n")
+        for line in lines:
+            self._count(line)
+            self.line += 1
+
+    def _count(self, line: bytes) -> None:
+        if line.isascii():
+            return
+        text = line.decode("utf-8", "surrogateescape")
+        wrong = [character for character in text if "\udc80" <= character <= "\udcff"]
+        self.right += sum(character > "\x7f" for character in text) - len(wrong)
+        if wrong and not self.wrong:
+            self.first, self.byte = self.line, wrong[0].encode("utf-8", "surrogateescape")
+        self.wrong += len(wrong)
+
+    def refuse(self, path: Path) -> None:
+        """Refuse a file that is nearly all UTF-8: another encoding would garble all the rest."""
+        self._count(self._rest)
+        if not self.wrong or self.right < _SURELY * self.wrong:
+            return
+        many = "one byte is" if self.wrong == 1 else f"{self.wrong} bytes are"
+        raise InputError(
+            f"The file is UTF-8, but {many} not: {self.byte!r} here is the first.",
+            file=path,
+            row=self.first,
+            fix=f"Correct the line (in cp1252 the byte is {_in_cp1252(self.byte)}), or read the "
+            "whole file in another encoding, with encoding=cp1252 say.",
+        )
+
+
+def _in_cp1252(byte: bytes) -> str:
+    try:
+        return repr(byte.decode("cp1252"))
+    except UnicodeDecodeError:
+        return "nothing"
 
 
 def refuse_foreign(path: Path, head: bytes, own: str | None = None) -> None:
@@ -237,10 +302,10 @@ def refuse_foreign(path: Path, head: bytes, own: str | None = None) -> None:
     Args:
         path: the file, for the message.
         head: its first bytes.
-        own: a word of what it may be, such as "recording".
+        own: a pattern of what it may be, such as "recording".
     """
     found = content_of(head, path)
-    if found is not None and not (own and own in found.what):
+    if found is not None and not (own and re.search(own, found.what)):
         inside = is_gzip(path) and found.what != "gzip inside gzip"
         raise InputError(
             f"This is {found.what}{' inside gzip' if inside else ''}.", file=path, fix=found.fix
@@ -256,7 +321,7 @@ def _not_text(path: Path, place: int) -> NoReturn:
     )
 
 
-def _utf16(head: bytes) -> str | None:
+def utf16_of(head: bytes) -> str | None:
     """Recognise UTF-16 without a mark: in Western text every other byte is zero."""
     if len(head) < 4:
         return None

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
-from elman.data import files
-from elman.data.files import Source
+from elman.data import files, memory
 from elman.data.formats import FORMATS, sound
+from elman.data.guessing import format_in
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def format_of(path: Path) -> str | None:
@@ -36,23 +33,26 @@ _MANIFESTS = ("csv", "json", "parquet")
 
 
 def read(
-    source: Source | Iterable[Source] | pd.DataFrame,
+    source: Any,
     *,
     columns: Sequence[str] | None = None,
     types: Mapping[str, str] | None = None,
     encoding: str | None = None,
     separator: str | None = None,
     each: Literal["line", "file"] | None = None,
-    labels: Literal["file", "first"] | None = None,
+    labels: Literal["file", "first", "before tab", "after tab", "none", "found"] | None = None,
+    sheet: str | None = None,
 ) -> Table:
-    """Read one file, several, a folder, or a DataFrame.
+    """Read one file, several, a folder, or what is in memory.
 
-    CSV, TSV, JSON lines, Parquet, plain text, `.ts` (sktime), `.tsf` (Monash), IDX images, CoNLL
-    columns and parallel files of tagged sentences, each also gzipped. A folder gives its files of
-    the one format they have.
+    CSV, TSV, JSON lines, Parquet, Excel, ARFF, plain text, `.ts` (sktime), `.tsf` (Monash), rows of
+    numbers (UCR), IDX images, CoNLL columns and parallel files of tagged sentences, each also
+    gzipped (Excel is not). A folder gives its files of the one format they have. Where a name says
+    nothing, or `.txt`, the first lines do.
 
     Args:
-        source: path or paths, or a DataFrame.
+        source: path or paths; or a DataFrame, a dict of columns, arrays, or a list of texts with
+            their labels: see `elman.data.memory`.
         columns: the columns to keep, in that order; `None` keeps all.
         types: column → kind, for columns whose kind is not the one that would be found.
         encoding: the encoding of text; found when `None`.
@@ -62,26 +62,39 @@ def read(
             of each file. `None` is `"line"`, or `"file"` where files lie in several folders.
         labels: for plain text: the place of an example's class. `"file"`: the name of its file,
             or of the file's folder where there are several folders. `"first"`: the first word
-            of the line. `None` is `"file"` for several files; one file has no classes.
+            of the line. `"before tab"` and `"after tab"`: that part of a line with one tab.
+            `"none"`: there are none. `None` finds a tab with few different words on one side of it
+            in every line, else is `"file"` for several files and `"none"` for one. `"found"` is as
+            `None`, but `"first"` for one file of lines without such a tab.
+        sheet: of a workbook, the sheet to read; `None` takes the only one that holds something.
 
     Returns:
         A table. Plain text gives the columns `text` and, with labels, `label`; `.ts` gives
-        `series` and `label`; `.tsf` its attributes and `series`; IDX `image` and, where a
-        file of labels lies beside it, `label`.
+        `series` and `label` or `target`; `.tsf` its attributes and `series`; IDX `image` and,
+        where a file of labels lies beside it, `label`. `Table.notes` says how it was read.
 
     Raises:
         InputError: a file is wrong; the message names file, row, column and the fix.
     """
-    import pandas as pd
-
-    if isinstance(source, pd.DataFrame):
-        frame = source.reset_index(drop=True).rename(columns=str)
+    found = memory.frame_of(source)
+    if found is not None:
+        frame = found.reset_index(drop=True).rename(columns=str)
         if not len(frame):
             raise InputError("The DataFrame has no rows.")
         return build(frame, [Origin(None, len(frame))], columns=columns, types=types)
     kind, chosen = one_format(files.given(source), separator)
+    if sheet is not None and kind != "sheet":
+        raise InputError(
+            f"sheet={sheet} is for workbooks (.xlsx, .ods).", file=chosen[0], fix="Leave it out."
+        )
     reader = FORMATS[kind].load()
-    options = {"encoding": encoding, "separator": separator, "each": each, "labels": labels}
+    options = {
+        "encoding": encoding,
+        "separator": separator,
+        "each": each,
+        "labels": labels,
+        "sheet": sheet,
+    }
     own = inspect.signature(reader).parameters
     options = {name: value for name, value in options.items() if name in own}
     table = reader(chosen, columns=columns, types=types, **options)
@@ -94,16 +107,17 @@ def one_format(sources: list[Path], separator: str | None) -> tuple[str, list[Pa
     """Return the one format of the files, and the files themselves.
 
     From a folder, the files whose format is known are taken. A file whose name says nothing is
-    text (and is refused later if its bytes are not text); text with a separator is CSV.
+    what its first lines show, else text (and is refused later if its bytes are not text); text with
+    a separator is CSV.
     """
     chosen: dict[Path, str] = {}
     for source in sources:
         if not source.is_dir():
-            chosen[source] = format_of(source) or "text"
+            chosen[source] = _format(source, separator)
             continue
-        found = {path: format_of(path) for path in files.listing(source)}
-        known = {path: kind for path, kind in found.items() if kind is not None}
-        chosen |= known or dict.fromkeys(found, "text")
+        found = files.listing(source)
+        known = [path for path in found if format_of(path) is not None]
+        chosen |= {path: _format(path, separator) for path in known or found}
     if separator is not None:
         chosen = {path: "csv" if kind == "text" else kind for path, kind in chosen.items()}
     kinds = sorted(set(chosen.values()))
@@ -114,3 +128,9 @@ def one_format(sources: list[Path], separator: str | None) -> tuple[str, list[Pa
             fix="Name those to read.",
         )
     return kinds[0], list(chosen)
+
+
+def _format(path: Path, separator: str | None) -> str:
+    named = format_of(path)
+    shown = format_in(path, named) if separator is None else None
+    return shown or named or "text"

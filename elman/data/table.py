@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,10 @@ from elman.errors import InputError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d+)?")
+_WHOLE = re.compile(r"\.0+$")
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,20 @@ class Table:
         frame = self.frame.iloc[chosen].reset_index(drop=True)
         return Table(frame, self.kinds, self.source, self.meta, self.origins, index)
 
+    def notes(self) -> list[str]:
+        """Return in sentences how the table was read: format, encoding, header, and its rows."""
+        told = [str(note) for note in self.meta.get("notes", ())]
+        places = list(dict.fromkeys(origin.file for origin in self.origins if origin.file))
+        where = "in memory"
+        if places:
+            where = f"from {places[0].name}"
+            if len(places) > 1:
+                where = f"from {len(places)} files, {places[0].name} to {places[-1].name}"
+        rows = "1 row" if len(self) == 1 else f"{len(self)} rows"
+        shown = [f"{name} ({kind})" for name, kind in list(self.kinds.items())[:8]]
+        more = f" and {len(self.kinds) - 8} more" if len(self.kinds) > 8 else ""
+        return [*told, f"{rows} {where}; columns: {', '.join(shown)}{more}."]
+
     def column(self, name: str, kind: Kind | None = None) -> pd.Series:
         """Return a column, converted to `kind` if it is of another kind.
 
@@ -122,7 +141,7 @@ class Table:
         return cells
 
     def labels(self, name: str) -> list[str]:
-        """Return a column as the names of classes.
+        """Return a column as the names of classes, as `plain_labels` writes them.
 
         Raises:
             InputError: a cell is empty.
@@ -131,7 +150,7 @@ class Table:
         for row, cell in enumerate(cells):
             if cell is None or cell != cell:
                 raise self.refuse("The label is missing.", row, name, "Fill it in.")
-        return cells
+        return plain_labels(cells)
 
     def series(self, name: str, *, allow_missing: bool = False) -> list[NDArray[np.float64]]:
         """Return a column of series, arrays `(T, C)` with the same C.
@@ -166,6 +185,23 @@ class Table:
         """Return the error to raise about the cell in `row` (counted from 0) of `column`."""
         file, number = self.where(row)
         return InputError(what, file=file, row=number, column=column, fix=fix)
+
+
+def plain_labels(labels: Sequence[str]) -> list[str]:
+    """Return labels as they are written everywhere, whatever kind of file or table they came from.
+
+    Where all are truth values they are in lower case (pandas writes `True`, JSON `true`, Excel
+    `TRUE`); where all are numbers, whole ones have no point.
+
+    >>> plain_labels(["True", "False"]), plain_labels(["1.0", "2"]), plain_labels(["01", "1.0"])
+    (['true', 'false'], ['1', '2'], ['01', '1.0'])
+    """
+    names = set(labels)
+    if {name.lower() for name in names} <= {"true", "false"}:
+        return [label.lower() for label in labels]
+    if names and all(_NUMBER.fullmatch(name) for name in names):
+        return [_WHOLE.sub("", label) for label in labels]
+    return list(labels)
 
 
 def build(

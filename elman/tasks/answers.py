@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.data import Scaler
+from elman.data.table import plain_labels
 from elman.data.tagging import (
     Scheme,
     Span,
@@ -135,7 +136,7 @@ class Labels:
     @classmethod
     def from_json(cls, about: dict[str, Any]) -> Self:
         """Return what `to_json` described."""
-        return cls(about["classes"])
+        return cls(plain_labels(about["classes"]))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -84,8 +84,8 @@ class Classify(FromExamples):
                 f"{labels[0]!r}: these are not classes.",
                 file=table.source,
                 column=layout.target,
-                fix="Begin each line with its label, then a blank and the text."
-                if layout.first
+                fix="Begin each line with its label, then a tab and the text."
+                if layout.labels == "first"
                 else "Name the column of the label with --set target=NAME.",
             )
 

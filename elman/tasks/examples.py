@@ -6,6 +6,7 @@ answer, its head and loss, what its outputs mean, its metrics and its rules for 
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -137,8 +138,8 @@ class FromExamples:
             given |= reading.parts(data) or {}
         given = {part: source for part, source in given.items() if source is not None}
         asked = settings.model_dump()
-        first = reading.labels_first(given["train"])
-        table = reading.read(given["train"], encoding=settings.encoding, first=first)
+        how = {"encoding": settings.encoding, "sheet": settings.sheet}
+        table = reading.learnable(given["train"], **how)
         layout = reading.find_layout(
             table,
             cls.Answer,
@@ -149,7 +150,6 @@ class FromExamples:
             columns=settings.columns,
             group=settings.group,
             time=settings.time,
-            first=first,
             aligned=lambda targets: cls.each_step(table, targets, settings),
         )
         modality = installed(layout.modality)
@@ -161,7 +161,7 @@ class FromExamples:
         parts = {"train": everything}
         for part in ("valid", "test"):
             if part in given:
-                other = reading.read(given[part], encoding=settings.encoding, first=first)
+                other = reading.read(given[part], each=layout.each, labels=layout.labels, **how)
                 parts[part] = reading.examples(other, layout, cls.Answer)
         settings = chosen(settings, layout, modality, everything)
         settings = settings.model_copy(update=cls.decide(settings, layout, everything))
@@ -436,9 +436,15 @@ class FromExamples:
             data: a path, paths, a DataFrame, or arrays in memory where the modality has them.
             how: what the modality must know of arrays, such as the `rate` of samples.
         """
+        for name in how:
+            if name not in inspect.signature(self.codec.raw).parameters:
+                raise InputError(
+                    f"{name} means nothing for {self.layout.modality}.", fix="Leave it out."
+                )
         cells = self.codec.raw(data, **how)
         if cells is None:
-            if not (isinstance(data, str | Path | list | tuple) or hasattr(data, "iloc")):
+            in_memory = any(hasattr(data, name) for name in ("iloc", "__array__", "keys"))
+            if not (isinstance(data, str | Path | list | tuple) or in_memory):
                 raise InputError(
                     f"{type(data).__name__} cannot be predicted on.",
                     fix="Give a path, paths, a DataFrame, or arrays.",
@@ -564,6 +570,7 @@ class FromExamples:
             self.Answer if answers else None,
             getattr(self.answer, "classes", ()),
             encoding=self.settings.encoding,
+            sheet=self.settings.sheet,
         )
         found = replace(found, inputs=[self.codec.adapt(cell) for cell in found.inputs])
         if answers:

@@ -8,8 +8,9 @@ answer is a column (a label, a number, tags). What was found in the training fil
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,11 +19,21 @@ from numpy.typing import ArrayLike
 
 from elman import data as elman_data
 from elman.data import Table, files
-from elman.data.reading import format_of
 from elman.errors import InputError
 from elman.modalities import MODALITIES
 from elman.tasks.answers import Answer
 
+TextLabels = Literal["file", "first", "before tab", "after tab", "none", "found"]
+_IN_LINES = ("first", "before tab", "after tab")
+_OF_PROSE = 0.08
+"""Share of the words of lines that are first words of some line, from which they are sentences."""
+_MANY = 20
+"""First words of which most may stand there once only in sentences."""
+_ID = re.compile(r"(^|[\W_])(id|ids|uuid|guid|idx|index|key|rowid)$|[a-z]I[dD]$", re.IGNORECASE)
+_UNNAMED = re.compile(r"|index|unnamed: ?\d+|column 1|#|nr\.?|no\.?|row|n", re.IGNORECASE)
+# A word with a digit in it, such as C17, 2024-0031 or the hexadecimal digits of a UUID.
+_CODE = re.compile(r"(?=\S{0,40}\d)[\w./:#-]{1,40}")
+_ID_REPEATS = "an id that stands in several rows"
 _PARTS = {
     "train": "train",
     "training": "train",
@@ -49,8 +60,10 @@ class Layout:
         answers: the columns of the answer.
         group, time: of a long table: which sequence a row belongs to, and what orders its rows.
             Without a group all rows are one sequence.
-        first: of plain text: the label is the first word of the line.
         aligned: there is an answer for each step, not for each sequence.
+        each: of plain text: whether a line or a whole file is a sequence.
+        labels: of plain text: the place of the label; see `elman.data.read`.
+        left_out: columns that are not read, and why.
     """
 
     modality: str
@@ -59,8 +72,10 @@ class Layout:
     answers: tuple[str, ...]
     group: str | None = None
     time: str | None = None
-    first: bool = False
     aligned: bool = False
+    each: Literal["line", "file"] | None = None
+    labels: TextLabels | None = None
+    left_out: dict[str, str] = field(default_factory=dict)
 
     @property
     def target(self) -> str:
@@ -74,7 +89,31 @@ class Layout:
     @classmethod
     def from_json(cls, about: dict[str, Any]) -> Layout:
         """Return the layout that `to_json` described."""
-        return cls(**about | {"inputs": tuple(about["inputs"]), "answers": tuple(about["answers"])})
+        known = {name: value for name, value in about.items() if name != "first"}
+        if about.get("first"):
+            # How runs before this field say that the first word of a line is its label.
+            known |= {"labels": "first", "each": "line"}
+        return cls(**known | {"inputs": tuple(about["inputs"]), "answers": tuple(about["answers"])})
+
+    def notes(self) -> list[str]:
+        """Return in sentences what was taken for what, and what was left out and why."""
+        form = {"cell": "one cell", "row": "the numbers of a row, a step each", "long": "rows"}
+        inputs = ", ".join(self.inputs[:6]) + (
+            f" and {len(self.inputs) - 6} more" if len(self.inputs) > 6 else ""
+        )
+        told = [
+            f"A sequence is {form[self.form]}, read as {self.modality}: {inputs}.",
+            f"The answer is in: {', '.join(self.answers[:6])}.",
+        ]
+        if self.group is not None:
+            told.append(f"The rows of one {self.group} are one sequence.")
+        if self.time is not None:
+            told.append(f"Rows are in the order of {self.time}.")
+        if self.left_out:
+            shown = [f"{name} ({why})" for name, why in list(self.left_out.items())[:6]]
+            more = f" and {len(self.left_out) - 6} more" if len(self.left_out) > 6 else ""
+            told.append(f"Left out: {', '.join(shown)}{more}.")
+        return told
 
 
 @dataclass(frozen=True)
@@ -143,24 +182,57 @@ def parts(source: Any) -> dict[str, list[Path]] | None:
     return found if "train" in found and len(found) > 1 else None
 
 
-def labels_first(source: Any) -> bool:
-    """Tell whether each line must begin with its label: plain text in one file names no class."""
-    if _is_frame(source):
-        return False
-    chosen = files.given(source)
-    return len(chosen) == 1 and _is_text(chosen[0])
-
-
-def read(source: Any, *, encoding: str | None = None, first: bool = False) -> Table:
-    """Return a table of any format; with `first` the first word of each line of text is its label.
+def read(
+    source: Any,
+    *,
+    encoding: str | None = None,
+    each: Literal["line", "file"] | None = None,
+    labels: TextLabels | None = None,
+    sheet: str | None = None,
+) -> Table:
+    """Return a table of any format, or of what is in memory.
 
     Args:
-        source: path, paths, folder or DataFrame.
+        source: path, paths, folder, or data in memory (`elman.data.memory`).
         encoding: of text files; found when None.
-        first: see `labels_first`.
+        each, labels, sheet: as for `elman.data.read`.
     """
-    chosen = source if _is_frame(source) else files.given(source)
-    return elman_data.read(chosen, encoding=encoding, labels="first" if first else None)
+    return elman_data.read(source, encoding=encoding, each=each, labels=labels, sheet=sheet)
+
+
+def learnable(source: Any, *, encoding: str | None = None, sheet: str | None = None) -> Table:
+    """Return the table of training data, in which plain text must have labels.
+
+    Raises:
+        InputError: as `elman.data.read`; or lines of text begin with words of a language, not with
+            labels.
+    """
+    table = read(source, encoding=encoding, labels="found", sheet=sheet)
+    if table.meta.get("labels") == "first":
+        _refuse_prose(table)
+    return table
+
+
+def _refuse_prose(table: Table) -> None:
+    """Refuse lines whose first words are as frequent within the lines: sentences, not labels."""
+    firsts = Counter(table.frame["label"])
+    words = {name.casefold() for name in firsts if name.replace("'", "").replace("’", "").isalpha()}
+    spelt = sum(count for name, count in firsts.items() if name.casefold() in words)
+    if len(words) <= 2 or 2 * spelt < len(table):
+        return
+    inside = Counter(word.casefold() for text in table.frame["text"] for word in text.split())
+    share = sum(inside[word] for word in words) / max(1, inside.total())
+    once = sum(count == 1 for count in firsts.values())
+    if share < _OF_PROSE and not (len(firsts) > _MANY and 3 * once > len(firsts)):
+        return
+    shown = ", ".join(f"{name!r} ({count})" for name, count in firsts.most_common(3))
+    raise InputError(
+        f"The lines have no labels: they begin with {len(firsts)} different words, such as "
+        f"{shown}, which are words of sentences.",
+        file=table.source,
+        fix="Write the label, a tab and the text on each line, or give a table with the columns "
+        "text and label.",
+    )
 
 
 def find_layout(
@@ -174,7 +246,6 @@ def find_layout(
     columns: Sequence[str] | None = None,
     group: str | None = None,
     time: str | None = None,
-    first: bool = False,
     aligned: bool | Callable[[Sequence[str]], bool] = False,
 ) -> Layout:
     """Return where sequence and answer stand: as given, else by name and by what columns hold.
@@ -185,7 +256,6 @@ def find_layout(
         modalities: names of what a sequence can be made of, the likelier ones first.
         modality: the one that is meant, where it was given.
         text, target, columns, group, time: columns that were given.
-        first: see `labels_first`.
         aligned: whether each step has an answer, or a function that says so of the columns of
             the answer.
 
@@ -199,20 +269,45 @@ def find_layout(
             table.column(name)
     known = [MODALITIES[name] for name in ([modality] if modality else modalities)]
     others = [n for n in (text, group, time, *(columns or ())) if n is not None]
+    ids = {} if text is None else {text: ""}
+    ids = {name: why for name, why in ids_of(table).items() if name not in ids}
     if not targets:
-        found = answer.guess(table, [n for n in table.kinds if n not in others])
+        free = [n for n in table.kinds if n not in others]
+        found = answer.guess(table, [n for n in free if n not in ids]) or answer.guess(table, free)
         if found is None:
+            if table.kinds.get("tokens") == table.kinds.get("tags") == "tokens":
+                raise InputError(
+                    "These are tagged sentences: a tag for each word, and no answer for all of it.",
+                    file=table.source,
+                    fix="To learn the tags: elman train tag DATA.",
+                )
             raise _unclear(table, f"which column holds {answer.words}", "target")
         targets = found
     if callable(aligned):
         aligned = aligned(targets)
     free = [n for n in table.kinds if n not in (*targets, group, time)]
+    if group is None and columns is None and text is None:
+        _ask_for_group(table, [n for n in free if n not in ids], ids, aligned)
+        kept = _without_ids(table, free, ids)
+        ids = {name: why for name, why in ids.items() if name not in kept}
+        free = kept
 
     def layout(chosen: Any, form: Any, inputs: Sequence[str]) -> Layout:
         kept: tuple[str | None, str | None] = (None, None)
         if form == "long":
             kept = group, time or _only_time(table, free)
-        return Layout(chosen.name, form, tuple(inputs), tuple(targets), *kept, first, aligned)
+        used = {*inputs, *targets, group, *kept}
+        return Layout(
+            chosen.name,
+            form,
+            tuple(inputs),
+            tuple(targets),
+            *kept,
+            aligned,
+            table.meta.get("each"),
+            table.meta.get("labels"),
+            {n: ids.get(n, "not used") for n in table.kinds if n not in used},
+        )
 
     def able(form: str, setting: str) -> Any:
         """Return the likeliest modality that is read in this form."""
@@ -248,15 +343,9 @@ def find_layout(
         if names:
             raise _unclear(table, f"which of the {chosen.kinds[0]} columns to use", "text")
     names = [n for n in free if table.kinds[n] == "category" and n not in numeric]
-    if len(names) == 1 and len(numeric) > 1 and table.frame[names[0]].duplicated().any():
+    if len(names) == 1 and numeric and not aligned and table.frame[names[0]].duplicated().any():
         # An id of several rows is no sequence, and its letters would be learnt.
-        raise InputError(
-            f"It is not clear what a sequence is: {names[0]!r} holds names that repeat, beside "
-            f"columns of numbers ({', '.join(numeric[:6])}).",
-            file=table.source,
-            fix=f"Set group={names[0]} if its rows are the steps of a series, or text={names[0]} "
-            "if the names themselves are to be read.",
-        )
+        raise _repeats(table, names[0], numeric)
     for chosen in cells:
         if len(names) == 1 and "category" in chosen.kinds:
             return layout(chosen, "cell", names)
@@ -265,6 +354,78 @@ def find_layout(
     if not names and len(numeric) >= (1 if modality else 2):
         return layout(able("row", "a row of numbers"), "row", numeric)
     raise _unclear(table, "which column holds the sequence", "text")
+
+
+def ids_of(table: Table) -> dict[str, str]:
+    """Return the columns that hold an id of each row, and by what they are known.
+
+    An id tells rows apart and nothing else: codes with digits of which each stands there once, or
+    whole numbers of which each does in a column that is called so, or that counts the rows.
+    """
+    found = {}
+    for name, kind in table.kinds.items():
+        if kind not in ("text", "category", "number") or len(table) < 2:
+            continue
+        cells = table.frame[name].dropna()
+        called = _ID.search(name) is not None
+        different = not cells.duplicated().any() and len(cells) == len(table)
+        if kind == "number":
+            if not (cells % 1 == 0).all():
+                continue
+            counts = different and bool((cells.diff().iloc[1:] == 1).all())
+            unnamed = _UNNAMED.fullmatch(name.strip()) is not None
+            if counts and (called or unnamed):
+                found[name] = "it numbers the rows"
+            elif called:
+                found[name] = _ID_REPEATS if not different else "an id: another one in each row"
+        elif called and all(" " not in str(cell).strip() for cell in cells):
+            found[name] = _ID_REPEATS if not different else "an id: another one in each row"
+        elif different and all(_CODE.fullmatch(str(cell).strip()) for cell in cells):
+            found[name] = "codes: another one in each row"
+    return found
+
+
+def _without_ids(table: Table, free: Sequence[str], ids: dict[str, str]) -> list[str]:
+    """Return the columns that may be read, without ids where there is anything else.
+
+    Raises:
+        InputError: an id is all there is.
+    """
+    others = [n for n in free if n not in ids and table.kinds[n] != "time"]
+    if others:
+        return [n for n in free if n not in ids]
+    named = [n for n in free if n in ids and _ID.search(n)]
+    if named:
+        raise InputError(
+            f"There is no input but {named[0]!r}, an id: it tells rows apart, and nothing else.",
+            file=table.source,
+            fix=f"Add columns to learn from, or set text={named[0]} if its letters are to be read.",
+        )
+    return list(free)
+
+
+def _ask_for_group(table: Table, others: Sequence[str], ids: dict[str, str], aligned: bool) -> None:
+    """Ask for the group where an id stands in several rows that hold numbers."""
+    repeated = [name for name, why in ids.items() if why == _ID_REPEATS]
+    numeric = [name for name in others if table.kinds[name] == "number"]
+    cells = any(
+        table.kinds[name] in ("series", "tokens", "image", "sound", "text") for name in others
+    )
+    if repeated and numeric and not cells and not aligned:
+        raise _repeats(table, repeated[0], numeric)
+
+
+def _repeats(table: Table, name: str, numeric: Sequence[str]) -> InputError:
+    text = ""
+    if table.kinds[name] != "number":
+        text = f", or text={name} if the names themselves are to be read"
+    return InputError(
+        f"It is not clear what a sequence is: {name!r} holds names that repeat, beside columns of "
+        f"numbers ({', '.join(numeric[:6])}).",
+        file=table.source,
+        fix=f"Set group={name} if its rows are the steps of a series{text}, or columns=[…] if each "
+        "row stands alone.",
+    )
 
 
 def _only_time(table: Table, free: Sequence[str]) -> str | None:
@@ -317,31 +478,43 @@ def read_like(
     known: Sequence[str] = (),
     *,
     encoding: str | None = None,
+    sheet: str | None = None,
 ) -> Examples:
     """Return examples of a file that is laid out as the training file was.
 
-    Plain text is read whatever the training file was. Without `answer` its lines may begin with
-    a label, as those of training did, or not.
+    Plain text is read whatever the training file was; a line or a file is one sequence as it was
+    in training. Without `answer` its lines may have a label, as those of training did, or not.
 
     Args:
-        source: path, paths, folder or DataFrame.
+        source: path, paths, folder, or data in memory.
         layout: of the training file.
         answer: the kind of answer, where the file is to have answers.
-        known: labels of training, by which lines that begin with one are recognised.
+        known: labels of training, by which lines that have one are recognised.
         encoding: of text files; found when None.
+        sheet: of a workbook.
     """
-    first = layout.first
-    if first and answer is None:
-        table = read(source, encoding=encoding, first=False)
-        if _is_text(table.source):
-            first = {line.split(" ", 1)[0] for line in table.texts("text")} <= set(known)
-    table = read(source, encoding=encoding, first=first)
+
+    def table_of(labels: TextLabels | None) -> Table:
+        return read(source, encoding=encoding, each=layout.each, labels=labels, sheet=sheet)
+
+    table = table_of(layout.labels if answer is not None else "none")
+    ours = answer is None and "each" in table.meta and layout.labels in _IN_LINES
+    if ours and _labelled(table.texts("text"), layout.labels, set(known)):
+        table = table_of(layout.labels)
     # Other modalities may read raw text where training had no such column.
-    raw = _is_text(table.source) or "text" not in MODALITIES[layout.modality].kinds
+    raw = "each" in table.meta or "text" not in MODALITIES[layout.modality].kinds
     lacks = layout.form == "cell" and layout.inputs[0] not in table.kinds
     if lacks and raw and "text" in table.kinds:
         layout = replace(layout, inputs=("text",))
     return examples(table, layout, answer, strict=answer is not None)
+
+
+def _labelled(lines: Sequence[str], place: TextLabels | None, known: set[str]) -> bool:
+    """Tell whether each line has a label of training where training had it."""
+    if place == "first":
+        return all(len(parts := line.split(maxsplit=1)) > 1 and parts[0] in known for line in lines)
+    side = 0 if place == "before tab" else -1
+    return all(line.count("\t") == 1 and line.split("\t")[side].strip() in known for line in lines)
 
 
 def _groups(table: Table, layout: Layout) -> dict[str, list[int]]:
@@ -371,14 +544,6 @@ def _one_answer_a_group(
                     layout.target,
                     f"A series has one {word}.",
                 )
-
-
-def _is_frame(source: Any) -> bool:
-    return hasattr(source, "iloc")
-
-
-def _is_text(path: Path | None) -> bool:
-    return path is not None and not path.is_dir() and format_of(path) in (None, "text")
 
 
 def _numeric(table: Table, names: Sequence[str]) -> list[str]:

@@ -115,6 +115,7 @@ class ExamplesSettings(TaskSettings):
         None, description="long tables: the column that says which series a row is a step of"
     )
     time: str | None = Field(None, description="long tables: the column that orders the steps")
+    sheet: str | None = Field(None, description="of a workbook: the sheet to read; found")
 
     members: int = Field(
         1, ge=1, description="networks trained side by side, whose answers are averaged"

@@ -25,8 +25,8 @@ class Format:
         title: the name of the format in messages.
         reader: `"module:function"`. The function is called as
             `function(paths, *, columns, types, **options)` and returns a `Table`. Of the options
-            of `elman.data.read` (`encoding`, `separator`, `each`, `labels`) it gets those that
-            are parameters of its own.
+            of `elman.data.read` (`encoding`, `separator`, `each`, `labels`, `sheet`) it gets those
+            that are parameters of its own.
         suffixes: endings of file names, in lower case, such as `".csv"`; `.gz` after them is
             ignored.
         names: a regular expression, searched for in the name of a file, without regard to case.
@@ -61,6 +61,14 @@ FORMATS = {
     "ts": Format(".ts", "elman.data.formats.ts:read", (".ts",)),
     "tsf": Format(".tsf", "elman.data.formats.tsf:read", (".tsf",)),
     "sound": Format("sound", "elman.data.formats.sound:read", (".wav", ".flac", ".ogg", ".mp3")),
+    "arff": Format("ARFF", "elman.data.formats.arff:read", (".arff",)),
+    "numbers": Format("rows of numbers", "elman.data.formats.numbers:read"),
+    "sheet": Format(
+        "Excel, LibreOffice",
+        "elman.data.formats.sheets:read",
+        (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"),
+        extra="excel",
+    ),
     "conll": Format(
         "CoNLL",
         "elman.data.formats.conll:read",

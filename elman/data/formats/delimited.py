@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import functools
+import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elman.data import files
-from elman.data.kinds import is_number, numbers_in
+from elman.data.kinds import MISSING, is_number, numbers_in
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _SEPARATORS = ",;\t|"
+_LOOKED_AT = 200
+"""Rows by which a header is told from values."""
+_YEARS = range(1000, 3000)
 # A cell may be a whole document.
 csv.field_size_limit(1 << 28)
 
@@ -36,8 +40,10 @@ def read(
 
     tables: list[Any] = []
     origins: list[Origin] = []
+    notes: list[str] = []
     for path in paths:
-        table, origin = _read_one(path, encoding, separator)
+        table, origin, note = _read_one(path, encoding, separator)
+        notes.append(note)
         if tables and table.schema.names != tables[0].schema.names:
             odd = sorted(set(table.schema.names) ^ set(tables[0].schema.names))
             raise InputError(
@@ -54,10 +60,13 @@ def read(
         for name in joined.schema.names
         for numbers in [None if name in typed else numbers_in(joined[name])]
     }
-    return build(pd.DataFrame(cells), origins, columns=columns, types=types)
+    meta = {"notes": list(dict.fromkeys(notes))}
+    return build(pd.DataFrame(cells), origins, columns=columns, types=types, meta=meta)
 
 
-def _read_one(path: Path, encoding: str | None, separator: str | None) -> tuple[pa.Table, Origin]:
+def _read_one(
+    path: Path, encoding: str | None, separator: str | None
+) -> tuple[pa.Table, Origin, str]:
     import pyarrow as pa
     from pyarrow import csv as arrow
 
@@ -77,7 +86,7 @@ def _read_one(path: Path, encoding: str | None, separator: str | None) -> tuple[
     if not table.num_rows:
         raise head.no_rows()
     head.check_end(table[-1][-1].as_py())
-    return table, Origin(path, table.num_rows, functools.partial(_line, head))
+    return table, Origin(path, table.num_rows, functools.partial(_line, head)), head.note()
 
 
 @dataclass(frozen=True)
@@ -110,6 +119,13 @@ class Header:
                 null_values=sorted(missing),
             ),
         }
+
+    def note(self) -> str:
+        """Return in words how the file is read."""
+        marks = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars"}
+        between = marks.get(self.separator, repr(self.separator))
+        header = "names in its first row" if self.lines else "no header: columns are numbered"
+        return f"Text in {self.encoding}, {between} between cells, {header}."
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the line on which each record under the header begins, and its fields."""
@@ -179,31 +195,78 @@ def header(path: Path, encoding: str, separator: str | None) -> Header:
     elif len(separator) != 1:
         raise InputError(f"A separator is one character, not {separator!r}.")
     reader = csv.reader(files.raw_lines(path, encoding), delimiter=separator)
-    fields = next(fields for fields in reader if fields)
-    names = [name.strip() or f"column {place}" for place, name in enumerate(fields, 1)]
+    try:
+        rows = list(itertools.islice(_filled(reader), 1))
+        lines = reader.line_num
+        rows += itertools.islice(_filled(reader), _LOOKED_AT)
+    except csv.Error as error:
+        raise InputError(
+            f"The line cannot be read as CSV ({error}).", file=path, row=reader.line_num
+        ) from None
+    names, headless = header_of(rows)
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(
             "Two columns have this name.",
             file=path,
-            row=reader.line_num,
+            row=lines,
             column=twice,
             fix="Rename one of them.",
         )
-    written = [name.strip() for name in fields if name.strip()]
-    if written and all(is_number(name) for name in written) and not _counted(written):
-        raise InputError(
-            "The first row holds numbers where the names of columns should stand.",
-            file=path,
-            row=reader.line_num,
-            fix="Put a row of names before it.",
-        )
-    return Header(path, encoding, names, separator, reader.line_num)
+    return Header(path, encoding, names, separator, 0 if headless else lines)
 
 
-def _counted(fields: list[str]) -> bool:
-    """Return true if columns are named 0, 1, 2, ... or 1, 2, 3, ..., as some programs do."""
-    return any(fields == [str(n) for n in range(k, k + len(fields))] for k in (0, 1))
+def _filled(reader: Any) -> Iterator[list[str]]:
+    return (fields for fields in reader if fields)
+
+
+def header_of(rows: Sequence[Sequence[str]]) -> tuple[list[str], bool]:
+    """Return the names of columns, and whether the first row holds values instead of names.
+
+    It holds values where a cell of it is a number like all below it, or a word that stands again
+    and again below it. Numbers that count up, such as years, may be names.
+
+    >>> header_of([["day", "y"], ["2024-01-01", "3"]])
+    (['day', 'y'], False)
+    >>> header_of([["5.1", "3.5", "setosa"], ["4.9", "3.0", "setosa"]])
+    (['column 1', 'column 2', 'column 3'], True)
+    """
+    first, below = [cell.strip() for cell in rows[0]], rows[1:]
+    names = [name or f"column {place}" for place, name in enumerate(first, 1)]
+    below = [row for row in below if len(row) == len(first)]
+    written = [name for name in first if _is_number(name)]
+    named = len(written) > 1 and _counted(written)
+    values = False
+    for place, cell in enumerate(first):
+        column = [row[place].strip() for row in below]
+        if not cell or not column:
+            continue
+        if _is_number(cell):
+            alike = all(map(is_number, column)) and any(map(_is_number, column))
+            year = cell.isdigit() and int(cell) in _YEARS and set(map(len, column)) != {4}
+            values = values or (alike and not named and not year)
+        else:
+            again = column.count(cell)
+            values = values or (again > 1 and 4 * len(set(column)) <= len(column))
+    if not below and len(written) == len([cell for cell in first if cell]) > 0 and not named:
+        values = True
+    # A header in the middle is one of files that were put together, and is no value.
+    repeated = not written and first in [[cell.strip() for cell in row] for row in below]
+    if not values or repeated:
+        return names, False
+    return [f"column {place}" for place in range(1, len(first) + 1)], True
+
+
+def _is_number(cell: str) -> bool:
+    return is_number(cell) and cell.strip() not in MISSING
+
+
+def _counted(cells: Sequence[str]) -> bool:
+    """Return true for whole numbers that rise by the same step, such as 0, 1, 2 or years."""
+    if not all(cell.isdigit() for cell in cells):
+        return False
+    steps = {int(b) - int(a) for a, b in itertools.pairwise(cells)}
+    return len(steps) == 1 and min(steps) > 0
 
 
 def _line(head: Header, row: int) -> int:

@@ -1,15 +1,20 @@
-"""Plain text: lines or whole files as examples, with a class from the name or first word."""
+"""Plain text: lines or whole files as examples, with a class from the name, a tab or first word."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from elman.data import files
 from elman.data.kinds import Kind
 from elman.data.table import Origin, Table, build
-from elman.errors import InputError
+from elman.errors import InputError, nearest
+
+Labels = Literal["file", "first", "before tab", "after tab", "none", "found"]
+"""Places of a text's label; see `elman.data.read`."""
+LABELS: tuple[Labels, ...] = get_args(Labels)
+_LONGEST_LABEL = 64
 
 
 def read(
@@ -19,43 +24,108 @@ def read(
     types: Mapping[str, str] | None = None,
     encoding: str | None = None,
     each: Literal["line", "file"] | None = None,
-    labels: Literal["file", "first"] | None = None,
+    labels: Labels | None = None,
 ) -> Table:
     """Read texts, and labels where they have any; `elman.data.read` explains the options."""
     import pandas as pd
 
-    if each not in (None, "line", "file") or labels not in (None, "file", "first"):
-        raise InputError("each= is 'line' or 'file', and labels= is 'file' or 'first'.")
+    if each not in (None, "line", "file"):
+        raise InputError("each= is 'line' or 'file'.")
+    if labels not in (None, *LABELS):
+        raise InputError(f"labels={labels!r} is not known.", fix=nearest(str(labels), LABELS))
     folders = {path.parent for path in paths}
     if each is None:
         each = "file" if len(folders) > 1 else "line"
-    if labels is None and len(paths) > 1:
-        labels = "file"
+    found = {
+        path: [(1, files.whole(path, encoding))] if each == "file" else _lines(path, encoding)
+        for path in paths
+    }
+    place = labels
+    if labels in (None, "found"):
+        place = tab_of([text for lines in found.values() for _, text in lines])
+        if place is None:
+            last: Labels = "first" if labels == "found" and each == "line" else "none"
+            place = "file" if len(paths) > 1 else last
     texts: list[str] = []
     names: list[str] = []
     origins = []
-    for path in paths:
+    for path, lines in found.items():
         label = path.parent.name if len(folders) > 1 else files.stem(path)
-        found = [(1, files.whole(path, encoding))] if each == "file" else _lines(path, encoding)
-        if not found:
+        if not lines or not any(text.strip() for _, text in lines):
             raise InputError("The file is empty.", file=path)
-        for number, text in found:
-            if labels == "first":
-                label, *rest = text.split(maxsplit=1)
-                if not rest:
-                    raise InputError(
-                        f"The line has a label, {label!r}, and no text.", file=path, row=number
-                    )
-                text = rest[0]
+        for number, text in lines:
+            if place not in ("file", "none"):
+                label, text = _parted(text, place, path, number)
             texts.append(text)
             names.append(label)
-        origins.append(Origin(path, len(found), [number for number, _ in found].__getitem__))
+        origins.append(Origin(path, len(lines), [number for number, _ in lines].__getitem__))
     known: dict[str, Kind] = {"text": "text"}
     frame = pd.DataFrame({"text": pd.Series(texts, dtype=object)})
-    if labels is not None:
+    if place != "none":
         frame["label"] = pd.Series(names, dtype=object)
         known["label"] = "category"
-    return build(frame, origins, known=known, columns=columns, types=types)
+    encodings = dict.fromkeys(files.encoding_of(path, encoding) for path in paths[:100])
+    meta = {
+        "each": each,
+        "labels": place,
+        "notes": [_note(each, place, ", ".join(encodings), len(folders))],
+    }
+    return build(frame, origins, known=known, columns=columns, types=types, meta=meta)
+
+
+def tab_of(lines: Sequence[str]) -> Labels | None:
+    """Return on which side of a tab the labels of lines stand, or None.
+
+    Each line has one tab, and on one side are few different words, on the other many texts.
+
+    >>> tab_of([f"a phone of {n} days\\t{n % 2}" for n in range(9)])
+    'after tab'
+    """
+    if not lines or any(line.count("\t") != 1 for line in lines):
+        return None
+    sides = list(zip(*(line.split("\t") for line in lines), strict=True))
+    different = [len(set(side)) for side in sides]
+    place = int(different[1] <= different[0])
+    if 2 * different[place] > different[1 - place]:
+        return None
+    if not all(cell.strip() and len(cell) <= _LONGEST_LABEL for cell in sides[place]):
+        return None
+    return "after tab" if place else "before tab"
+
+
+def _parted(text: str, place: Labels | None, path: Path, number: int) -> tuple[str, str]:
+    """Return the label and the text of a line."""
+    if place == "first":
+        label, *rest = text.split(maxsplit=1)
+        if not rest:
+            raise InputError(
+                f"The line has a label, {label!r}, and no text.", file=path, row=number
+            )
+        return label, rest[0]
+    before, tab, after = text.partition("\t")
+    label, rest_of = (before, after) if place == "before tab" else (after, before)
+    if not tab or not label.strip() or not rest_of.strip():
+        order = "the label, a tab and the text"
+        if place == "after tab":
+            order = "the text, a tab and the label"
+        raise InputError(
+            "The line has no tab with a text and a label beside it.",
+            file=path,
+            row=number,
+            fix=f"Write {order}.",
+        )
+    return label.strip(), rest_of
+
+
+def _note(each: str, place: Labels | None, encoding: str, folders: int) -> str:
+    one = "a file is one text" if each == "file" else "a line is one text"
+    said = {
+        "file": f"its label is the name of its {'folder' if folders > 1 else 'file'}",
+        "first": "its label is its first word",
+        "before tab": "its label stands before the tab",
+        "after tab": "its label stands after the tab",
+    }.get(str(place))
+    return f"Text in {encoding}: {one}" + (f", {said}." if said else ".")
 
 
 def _lines(path: Path, encoding: str | None) -> list[tuple[int, str]]:

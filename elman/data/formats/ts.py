@@ -22,20 +22,28 @@ def read(
     types: Mapping[str, str] | None = None,
     encoding: str | None = None,
 ) -> Table:
-    """Read columns `series` (arrays `(T, C)`, NaN for `?`) and, with classes, `label`."""
+    """Read columns `series` (arrays `(T, C)`, NaN for `?`) and, with classes, `label`.
+
+    With `@targetLabel true`, as in the files of the regression archive, the last value of a case is
+    a number, in the column `target`.
+    """
     import pandas as pd
 
     cells: list[NDArray[np.float64]] = []
     names: list[str] = []
+    targets: list[float] = []
     origins = []
     meta: dict[str, Any] = {}
     for path in paths:
         meta, rows = parse(path, encoding)
         numbers = []
-        labelled = str(meta.get("classlabel", "false")).split()[0].lower() == "true"
+        labelled = str(meta.get("classlabel", "false")).lower().startswith("true")
         classes = str(meta.get("classlabel", "")).split()[1:]
+        to_number = str(meta.get("targetlabel", "false")).lower().startswith("true")
         for number, line in rows:
             dims = line.split(":")
+            if to_number:
+                targets.append(_target(dims, path, number))
             if labelled:
                 if len(dims) < 2:
                     raise InputError(
@@ -62,12 +70,30 @@ def read(
                     row=number,
                 )
             numbers.append(number)
-        if names and len(names) != len(cells):
-            raise InputError("Some of the files have class labels and some do not.", file=path)
+        for found, what in ((names, "class labels"), (targets, "targets")):
+            if found and len(found) != len(cells):
+                raise InputError(f"Some of the files have {what} and some do not.", file=path)
         origins.append(Origin(path, len(numbers), numbers.__getitem__))
     frame = pd.DataFrame({"series": objects(cells)})
     known: dict[str, Kind] = {"series": "series"}
     if names:
         frame["label"] = pd.Series(names, dtype=object)
         known["label"] = "category"
+    if targets:
+        frame["target"] = targets
+        known["target"] = "number"
     return build(frame, origins, known=known, columns=columns, types=types, meta=meta)
+
+
+def _target(dims: list[str], path: Path, number: int) -> float:
+    """Take the number at the end of a case."""
+    cell = dims.pop().strip() if len(dims) > 1 else ""
+    try:
+        return float(cell)
+    except ValueError:
+        raise InputError(
+            f"The target {cell[:40]!r} is not a number.",
+            file=path,
+            row=number,
+            fix="End the line in ':' and the number.",
+        ) from None

@@ -1,0 +1,153 @@
+"""Sheets of Excel and LibreOffice: `.xlsx`, `.xlsm`, `.xlsb`, `.xls` and `.ods`, by calamine."""
+
+from __future__ import annotations
+
+import datetime
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import python_calamine as calamine
+
+from elman.data import files
+from elman.data.formats.delimited import header_of
+from elman.data.table import Origin, Table, build
+from elman.errors import InputError, nearest
+
+MOST_BYTES = 1 << 29
+"""Bytes of a workbook's parts at most when they are unpacked."""
+_ZIP = b"PK\x03\x04"
+
+
+def read(
+    paths: Sequence[Path],
+    *,
+    columns: Sequence[str] | None = None,
+    types: Mapping[str, str] | None = None,
+    sheet: str | None = None,
+) -> Table:
+    """Read a sheet of each workbook; the first row that is not empty names the columns.
+
+    A cell keeps its type: numbers, dates and texts. Empty rows are left out.
+
+    Args:
+        paths: the files; all have the same columns.
+        columns: those to keep.
+        types: column → kind.
+        sheet: the name of the sheet. None takes the only one that is not empty.
+
+    Raises:
+        InputError: the file is no workbook or damaged; several sheets hold something and none was
+            named; the sheet has no rows.
+    """
+    import pandas as pd
+
+    tables: list[pd.DataFrame] = []
+    origins = []
+    notes = []
+    for path in paths:
+        name, rows = _chosen(path, sheet)
+        numbered = [(n, row) for n, row in enumerate(rows, 1) if any(cell != "" for cell in row)]
+        first, cells = numbered[0]
+        names, headless = header_of([[_written(c) for c in row] for _, row in numbered[:200]])
+        if not headless:
+            numbered = numbered[1:]
+        if not numbered:
+            raise InputError(f"The sheet {name!r} has a header and no rows.", file=path)
+        twice = next((one for one in names if names.count(one) > 1), None)
+        if twice is not None:
+            raise InputError(
+                "Two columns have this name.", file=path, row=first, column=twice, fix="Rename one."
+            )
+        if tables and list(tables[0].columns) != names:
+            raise InputError(f"Its columns are not those of {paths[0].name}.", file=path)
+        width = len(cells)
+        tables.append(
+            pd.DataFrame(
+                {
+                    column: pd.Series([_cell(row[place]) for _, row in numbered], dtype=object)
+                    for place, column in enumerate(names[:width])
+                }
+            )
+        )
+        lines = [n for n, _ in numbered]
+        origins.append(Origin(path, len(numbered), lines.__getitem__))
+        notes.append(f"Sheet {name!r}" + (", without a header." if headless else "."))
+    return build(
+        pd.concat(tables, ignore_index=True).infer_objects(),
+        origins,
+        columns=columns,
+        types=types,
+        meta={"notes": list(dict.fromkeys(notes))},
+    )
+
+
+def _chosen(path: Path, sheet: str | None) -> tuple[str, list[list[Any]]]:
+    """Return the name of a sheet and its rows."""
+    _refuse_foreign(path)
+    try:
+        book = calamine.CalamineWorkbook.from_path(str(path))
+        names = book.sheet_names
+        if sheet is not None:
+            if sheet not in names:
+                raise InputError(
+                    f"There is no sheet {sheet!r}.", file=path, fix=nearest(sheet, names)
+                )
+            names = [sheet]
+        held = {name: book.get_sheet_by_name(name).to_python() for name in names}
+    except (calamine.CalamineError, OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"The file is not a workbook, or damaged ({str(error)[:80]}).",
+            file=path,
+            fix="Save it again, or as CSV.",
+        ) from None
+    full = {name: rows for name, rows in held.items() if any(c != "" for row in rows for c in row)}
+    if not full:
+        raise InputError("The sheets of the workbook are empty.", file=path)
+    if len(full) > 1:
+        shown = ", ".join(f"{name!r} ({len(rows)} rows)" for name, rows in full.items())
+        raise InputError(
+            f"The workbook has several sheets: {shown}.",
+            file=path,
+            fix=f"Name one with --set sheet={next(iter(full))!r}.",
+        )
+    return next(iter(full.items()))
+
+
+def _refuse_foreign(path: Path) -> None:
+    head = next(files.blocks(path, 4096), b"")
+    if files.is_gzip(path):
+        raise InputError("This is gzip, not a workbook.", file=path, fix="Unpack it.")
+    if not head:
+        raise InputError("The file is empty.", file=path)
+    files.refuse_foreign(path, head, "workbook|sheet|old Office document")
+    if head.startswith(_ZIP):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                size = sum(part.file_size for part in archive.infolist())
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            raise InputError(
+                f"The workbook is damaged ({error}).", file=path, fix="Fetch or save it again."
+            ) from None
+        if size > MOST_BYTES:
+            raise InputError(
+                f"The workbook unpacks to {size >> 20} MiB.", file=path, fix="Save it as CSV."
+            )
+
+
+def _written(cell: Any) -> str:
+    whole = isinstance(cell, float) and cell == cell and cell.is_integer()
+    return str(int(cell)) if whole else str(cell)
+
+
+def _cell(cell: Any) -> Any:
+    if cell == "":
+        return None
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1 << 53:
+        return int(cell)
+    if isinstance(cell, datetime.time | datetime.timedelta):
+        return str(cell)
+    return cell
