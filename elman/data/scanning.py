@@ -199,16 +199,17 @@ def _json(
             for name in columns or ():
                 if name not in names:
                     raise _no_column(name, names, path)
-            inferred = pa.Table.from_pylist(held).select(list(columns or names)).schema
-            schema = pa.schema([_widened(field) for field in inferred])
+            chosen = list(columns or names)
+            cells = {name: [record.get(name) for record in held] for name in chosen}
+            schema = pa.schema([_field(name, cells[name], path, numbers) for name in chosen])
         try:
             return pa.RecordBatch.from_pylist(held, schema=schema)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
             for number, record in zip(numbers, held, strict=True):
                 for field in schema:
                     try:
                         pa.array([record.get(field.name)], type=field.type)
-                    except (pa.ArrowInvalid, pa.ArrowTypeError):
+                    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
                         raise InputError(
                             f"The value is no {field.type}, but the values before it are.",
                             file=path,
@@ -228,6 +229,24 @@ def _json(
                 numbers, held = [], []
         if held:
             yield batch(path, numbers, held)
+
+
+def _field(name: str, cells: list[Any], path: Path, numbers: list[int]) -> pa.Field:
+    """Return the type of a column by the values of its first batch."""
+    import pyarrow as pa
+
+    try:
+        return _widened(pa.field(name, pa.array(cells).type))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        kinds = [type(cell) for cell in cells]
+        first = next(kind for kind in kinds if kind is not type(None))
+        odd = next((n for n, kind in enumerate(kinds) if kind not in (first, type(None))), 0)
+        raise InputError(
+            "The value is of another type than those before it.",
+            file=path,
+            row=numbers[odd],
+            column=name,
+        ) from None
 
 
 def _widened(field: pa.Field) -> pa.Field:

@@ -13,17 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from workbooks import ROWS, ods, xlsx
 
 from elman.data import read
 from elman.errors import InputError
-
-WORKBOOK = (
-    '<?xml version="1.0"?><workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
-    ' xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets>{}'
-    "</sheets></workbook>"
-)
-RELATION = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 
 
 def put(path: Path, content: str | bytes) -> Path:
@@ -32,71 +25,7 @@ def put(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def xlsx(path: Path, sheets: dict[str, list[list[Any]]]) -> Path:
-    """Write the smallest workbook that programs open."""
-
-    def cell(value: Any) -> str:
-        if isinstance(value, str):
-            return f'<c t="inlineStr"><is><t>{value}</t></is></c>'
-        return "<c/>" if value is None else f"<c><v>{value}</v></c>"
-
-    with zipfile.ZipFile(path, "w") as archive:
-        kinds = f'<Types xmlns="{PACKAGE}/content-types"></Types>'
-        archive.writestr("[Content_Types].xml", kinds)
-        archive.writestr(
-            "_rels/.rels",
-            f'<Relationships xmlns="{PACKAGE}/relationships"><Relationship Id="r0" '
-            f'Type="{RELATION}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-        )
-        named, related = "", ""
-        for number, (name, rows) in enumerate(sheets.items(), 1):
-            named += f'<sheet name="{name}" sheetId="{number}" r:id="r{number}"/>'
-            related += (
-                f'<Relationship Id="r{number}" Type="{RELATION}/worksheet" '
-                f'Target="worksheets/sheet{number}.xml"/>'
-            )
-            inner = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
-            archive.writestr(
-                f"xl/worksheets/sheet{number}.xml",
-                '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
-                f"<sheetData>{inner}</sheetData></worksheet>",
-            )
-        archive.writestr("xl/workbook.xml", WORKBOOK.format(named))
-        archive.writestr(
-            "xl/_rels/workbook.xml.rels",
-            f'<Relationships xmlns="{PACKAGE}/relationships">{related}</Relationships>',
-        )
-    return path
-
-
-def ods(path: Path, rows: list[list[Any]]) -> Path:
-    names = "urn:oasis:names:tc:opendocument:xmlns"
-
-    def cell(value: Any) -> str:
-        if isinstance(value, str):
-            text = f"<text:p>{value}</text:p>"
-            return f'<table:table-cell office:value-type="string">{text}</table:table-cell>'
-        return f'<table:table-cell office:value-type="float" office:value="{value}"/>'
-
-    inner = "".join(f"<table:table-row>{''.join(map(cell, r))}</table:table-row>" for r in rows)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
-        archive.writestr(
-            "META-INF/manifest.xml", f'<manifest:manifest xmlns:manifest="{names}:manifest:1.0"/>'
-        )
-        archive.writestr(
-            "content.xml",
-            f'<office:document-content xmlns:office="{names}:office:1.0" '
-            f'xmlns:table="{names}:table:1.0" xmlns:text="{names}:text:1.0"><office:body>'
-            f'<office:spreadsheet><table:table table:name="One">{inner}</table:table>'
-            "</office:spreadsheet></office:body></office:document-content>",
-        )
-    return path
-
-
 # Workbooks
-
-ROWS = [["id", "text", "n", "label"], [1, "a b", 1.5, "x"], [2, "c", 2, "y"], [3, "d", 3, "x"]]
 
 
 @pytest.mark.parametrize("name", ["a.xlsx", "a.ods"])
@@ -283,14 +212,16 @@ def test_labels_stand_beside_a_tab_whatever_the_files_are_called(tmp_path: Path)
     assert set(table.labels("label")) == {"0", "1"}
     assert table.texts("text")[1] == "film imdb_labelled 1 ."
     one = read(
-        put(tmp_path / "sms", "ham\tsee you\nham\tat eight\nspam\twin it\nspam\tnow or never\n")
+        put(
+            tmp_path / "other" / "sms",
+            "ham\tsee you\nham\tat eight\nspam\twin it\nspam\tnow or never\n",
+        )
     )
     assert one.labels("label") == ["ham", "ham", "spam", "spam"]
     assert "before the tab" in one.notes()[0]
-    assert set(read(tmp_path, labels="file").labels("label")) == {
+    assert set(read(sorted(tmp_path.glob("*.txt")), labels="file").labels("label")) == {
         "imdb_labelled",
         "yelp_labelled",
-        "sms",
     }
 
 
@@ -349,8 +280,8 @@ FOREIGN = {
 def test_what_is_something_else_is_named(tmp_path: Path, what: str, name: str) -> None:
     # The end of an archive, which says what is in it, is not looked for inside gzip.
     inside = "a zip archive" if what == "a NumPy archive" else what
-    for content, what in ((FOREIGN[what], what), (gzip.compress(FOREIGN[what]), inside)):
-        with pytest.raises(InputError, match=f"This is {what}") as error:
+    for content, said in ((FOREIGN[what], what), (gzip.compress(FOREIGN[what]), inside)):
+        with pytest.raises(InputError, match=f"This is {said}") as error:
             read(put(tmp_path / name, content))
         assert error.value.fix
 

@@ -18,15 +18,21 @@ def read(
     types: Mapping[str, str] | None = None,
 ) -> Table:
     """Read Parquet; the number of a row is its place in the file, counted from 1."""
+    import pandas as pd
     import pyarrow as pa
     from pyarrow import parquet
 
     tables: list[Any] = []
+    frames: list[pd.DataFrame] = []
     origins: list[Origin] = []
     for path in paths:
         try:
             table = parquet.ParquetFile(pa.BufferReader(b"".join(files.blocks(path)))).read()
-        except (pa.ArrowException, OSError) as error:
+            # What pandas notes of its own may be damaged too; an index it kept is a column.
+            frames.append(table.to_pandas(ignore_metadata=True))
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+            if isinstance(error, InputError):
+                raise
             raise not_parquet(path, error) from None
         if not table.num_rows:
             raise InputError("The file has no rows.", file=path)
@@ -34,8 +40,9 @@ def read(
             raise InputError(f"Its columns are not those of {paths[0].name}.", file=path)
         tables.append(table)
         origins.append(Origin(path, table.num_rows))
-    joined = pa.concat_tables(tables, promote_options="permissive")
-    return build(joined.to_pandas(), origins, columns=columns, types=types)
+    frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+    frame = frame.rename(columns={"__index_level_0__": "index"})
+    return build(frame, origins, columns=columns, types=types)
 
 
 def not_parquet(path: Path, error: Exception) -> InputError:
