@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,35 @@ _TAKEN = (
 )
 
 
+def texts_of(source: Any) -> list[str] | None:
+    """Return a list of texts, or None where `source` is something else or names files.
+
+    >>> texts_of(["up and away", "down"]), texts_of(["train.csv"]) is None
+    (['up and away', 'down'], True)
+    """
+    if not isinstance(source, list | tuple) or not source:
+        return None
+    if not all(isinstance(text, str) for text in source):
+        return None
+    # One that can be no path says what all of them are, unless a file of that name is there.
+    if all(map(_may_be_path, source)) or any(map(_is_there, source)):
+        return None
+    return list(source)
+
+
+def names_files(source: Any) -> bool:
+    """Tell whether data are the path of a file or folder, or several.
+
+    >>> names_files("a.csv"), names_files(["a.csv"]), names_files(["up and away"])
+    (True, True, False)
+    """
+    if isinstance(source, str | os.PathLike):
+        return True
+    if not isinstance(source, list | tuple) or not source:
+        return False
+    return all(isinstance(one, str | os.PathLike) for one in source) and texts_of(source) is None
+
+
 def frame_of(source: Any) -> pd.DataFrame | None:
     """Return data in memory as a table, or None where `source` names files.
 
@@ -27,7 +57,8 @@ def frame_of(source: Any) -> pd.DataFrame | None:
     - `(X, y)`: X `(N, T)` or `(N, T, C)`, or a list of N arrays `(T,)` or `(T, C)`, or of N texts,
       and N answers; pictures where X `(N, H, W)` is uint8.
     - An array `(T,)` as one column of numbers, `(T, C)` as C columns.
-    - A list of pairs `(text, label)` or `(array, label)`; a list of dicts, a row each.
+    - A list of texts as one column; a list of pairs `(text, label)` or `(array, label)`; a list of
+      dicts, a row each.
 
     Raises:
         InputError: it is none of these; X and y have unequal lengths.
@@ -59,16 +90,10 @@ def frame_of(source: Any) -> pd.DataFrame | None:
 def _listed(cells: list[Any]) -> pd.DataFrame | None:
     import pandas as pd
 
-    if all(isinstance(cell, os.PathLike) for cell in cells):
+    if names_files(cells):
         return None
-    if all(isinstance(cell, str | os.PathLike) for cell in cells):
-        texts = [cell for cell in cells if isinstance(cell, str) and not _may_be_path(cell)]
-        if texts:
-            raise InputError(
-                f"{texts[0][:60]!r} is no file, and texts alone have no answers to learn.",
-                fix="Give pairs (text, label), or (texts, labels).",
-            )
-        return None
+    if all(isinstance(cell, str) for cell in cells):
+        return pd.DataFrame({"text": pd.Series(cells, dtype=object)})
     if all(isinstance(cell, Mapping) for cell in cells):
         return pd.DataFrame.from_records([dict(cell) for cell in cells])
     if all(isinstance(cell, tuple | list) and len(cell) == 2 for cell in cells) and all(
@@ -172,9 +197,13 @@ def _are_sequences(value: Any) -> bool:
 
 
 def _may_be_path(text: str) -> bool:
-    """Tell whether a string may be meant for a path: one word, or a file that is there."""
+    """Tell whether a string may be meant for a path: it has no blanks, or an ending."""
+    ending = re.search(r"\.\w{1,8}$", text) is not None
+    return "\n" not in text and (ending or " " not in text.strip())
+
+
+def _is_there(text: str) -> bool:
     try:
-        there = os.path.exists(text)
-    except ValueError:  # a null character
+        return os.path.exists(text)
+    except (OSError, ValueError):  # too long, or a null character
         return False
-    return there or " " not in text.strip()

@@ -6,13 +6,16 @@ import inspect
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from elman.data import files, memory
 from elman.data.formats import FORMATS, sound
 from elman.data.guessing import format_in
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def format_of(path: Path) -> str | None:
@@ -78,7 +81,7 @@ def read(
     """
     found = memory.frame_of(source)
     if found is not None:
-        frame = found.reset_index(drop=True).rename(columns=str)
+        frame = _with_index(found).rename(columns=str)
         if not len(frame):
             raise InputError("The DataFrame has no rows.")
         return build(frame, [Origin(None, len(frame))], columns=columns, types=types)
@@ -134,3 +137,22 @@ def _format(path: Path, separator: str | None) -> str:
     named = format_of(path)
     shown = format_in(path, named) if separator is None else None
     return shown or named or "text"
+
+
+def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a DataFrame whose index, where it says something, is columns."""
+    import pandas as pd
+
+    index = frame.index
+    if isinstance(index, pd.PeriodIndex):
+        index = index.to_timestamp()
+    timed = isinstance(index, pd.DatetimeIndex)
+    if not timed and not isinstance(index, pd.MultiIndex) and index.name is None:
+        return frame.reset_index(drop=True)
+    names = list(index.names)
+    if timed and names[0] is None:
+        names = ["time"]
+    names = [f"index {n}" if name is None else name for n, name in enumerate(names, 1)]
+    if any(name in frame.columns for name in names):
+        return frame.reset_index(drop=True)
+    return frame.set_axis(index.set_names(names), axis=0).reset_index()

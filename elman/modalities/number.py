@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from elman.data import Scaler
+from elman.errors import InputError
 from elman.modalities.base import Array, Distance, Features, Place
 from elman.modalities.likeness import nearest_neighbour
 from elman.modalities.steps import StepsCodec, StepsSettings, plain_numbers
@@ -46,7 +47,15 @@ class NumberCodec(StepsCodec):
     def raw(self, data: Any) -> list[Any] | None:
         """Return vectors from arrays: one `(C,)`, or rows `(n, C)`."""
         plain = isinstance(data, np.ndarray) or plain_numbers(data)
-        return list(np.atleast_2d(np.asarray(data, np.float64))) if plain else None
+        if not plain:
+            return None
+        try:
+            array = np.atleast_2d(np.asarray(data, np.float64))
+        except (TypeError, ValueError):
+            raise InputError("The array does not hold numbers.") from None
+        if array.ndim > 2:
+            raise InputError(f"Numbers are an array (C,) or (n, C), not {array.shape}.")
+        return list(array)
 
     def cut(self, cell: Any) -> list[Any]:
         """Return the numbers, which are one piece."""

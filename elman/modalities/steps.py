@@ -138,9 +138,24 @@ class StepsCodec(Stepwise):
         return torch.from_numpy(scaled.astype(np.float32)[None, None])
 
     def raw(self, data: Any) -> list[Any] | None:
-        """Return sequences from arrays: one `(T,)` or `(T, C)`, or a list of them."""
+        """Return sequences from arrays: one `(T,)` or `(T, C)`, several `(n, T, C)`, or a list.
+
+        Raises:
+            InputError: an array holds no numbers, or has more axes.
+        """
         if isinstance(data, np.ndarray) or plain_numbers(data):
-            data = [np.asarray(data, np.float64)]
+            try:
+                array = np.asarray(data, np.float64)
+            except (TypeError, ValueError):
+                raise InputError(
+                    f"An array of {np.asarray(data).dtype} is no series.", fix="Give numbers."
+                ) from None
+            if array.ndim not in (1, 2, 3):
+                raise InputError(
+                    f"A series is an array (T,) or (T, C), not {array.shape}.",
+                    fix="Several of them are (n, T, C).",
+                )
+            data = list(array) if array.ndim == 3 else [array]
         if not (isinstance(data, list) and data and all(isinstance(x, np.ndarray) for x in data)):
             return None
         return [x[:, None] if x.ndim == 1 else x for x in data]

@@ -8,6 +8,7 @@ function of the last token are all steps. Put the model in evaluation mode first
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack
@@ -31,10 +32,10 @@ def with_temperature(logits: Tensor, temperature: float) -> Tensor:
     tensor([-inf, 0.])
 
     Raises:
-        InputError: a negative temperature.
+        InputError: a temperature that is negative or no finite number.
     """
-    if temperature < 0:
-        raise InputError(f"A temperature is 0 or more, not {temperature}.")
+    if not 0 <= temperature < math.inf:
+        raise InputError(f"A temperature is a finite number, 0 or more, not {temperature}.")
     best = logits.max(-1, keepdim=True)
     if temperature == 0:
         only = torch.full_like(logits, -torch.inf)
@@ -50,10 +51,10 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
     tensor([-inf, 3., 2.])
 
     Raises:
-        InputError: `k` below 1.
+        InputError: `k` below 1, or no whole number.
     """
-    if k < 1:
-        raise InputError(f"top_k is 1 or more, not {k}.")
+    if not (isinstance(k, int) and k >= 1):
+        raise InputError(f"top_k is a whole number, 1 or more, not {k}.")
     order = logits.sort(dim=-1, descending=True, stable=True).indices
     return logits.scatter(-1, order[..., k:], -torch.inf)
 

@@ -201,8 +201,12 @@ def discard(run: Run) -> None:
 
 def fresh_path(task: str, data: Any) -> Path:
     """The first unused `runs/<task>-<data>-<n>` under the current folder."""
-    first = data[0] if isinstance(data, list | tuple) and data else data
-    stem = Path(first).name.split(".")[0] if isinstance(first, str | Path) else "data"
+    from elman.data.memory import names_files
+
+    stem = "data"
+    if names_files(data):
+        first = data[0] if isinstance(data, list | tuple) else data
+        stem = Path(first).name.split(".")[0]
     number = 1
     while (path := Path("runs") / f"{task}-{stem or 'data'}-{number}").exists():
         number += 1

@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 import elman
+from elman.data.memory import names_files
 from elman.errors import InputError
 from elman.runs import folder
 from elman.runs.folder import Run
@@ -368,11 +369,9 @@ def _sources(data: Any, valid: Any, test: Any) -> dict[str, Any]:
 
 
 def _paths(source: Any) -> list[Path] | None:
-    if isinstance(source, str | Path):
-        return [Path(source)]
-    if isinstance(source, list | tuple) and all(isinstance(p, str | Path) for p in source):
-        return [Path(p) for p in source]
-    return None
+    if not names_files(source):
+        return None
+    return [Path(p) for p in (source if isinstance(source, list | tuple) else [source])]
 
 
 def recorded_sources(run: Run, config: dict[str, Any]) -> dict[str, Any]:

@@ -139,6 +139,15 @@ class Classify(FromExamples):
         if "train" in self._parts:
             labels = self._parts["train"].answers or []
             facts["training examples of a class"] = counted(labels)
+        if "test" in self._parts:
+            there = set(self._parts["test"].answers or [])
+            absent = [name for name in self.classes if name not in there]
+            if absent:
+                more = f" and {len(absent) - 6} more" if absent[6:] else ""
+                facts["classes without a test example"] = (
+                    f"{', '.join(absent[:6])}{more}: macro F1 leaves out those that are not "
+                    "predicted either"
+                )
         return facts
 
     def member(self) -> nn.Module:

@@ -69,7 +69,7 @@ class Settings(BaseModel):
     600.0
     """
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
 
     needs: ClassVar[Mapping[str, Need]] = {
         "decay": Need("schedule", ["step", "plateau"]),

@@ -355,7 +355,6 @@ def test_arrays_dicts_and_lists(tmp_path: Path) -> None:
         ((np.zeros((4, 3)), [1, 2]), "X has 4 examples and y has 2 answers"),
         ((np.zeros(4), [1, 2, 3, 4]), "X has the shape"),
         ((np.zeros((4, 3)), "y"), "y is str"),
-        (["one text", "another text"], "texts alone have no answers"),
         ({"a": [1, 2], "b": [1]}, "unequal lengths: a 2, b 1"),
         ({"a": 3}, "The column 'a' is int"),
         ([None, None], "A list of NoneType"),

@@ -149,3 +149,163 @@ def test_one_sentence_is_too_few_to_share_out(tmp_path: Path) -> None:
     file.write_text("".join(f"w{i}\t{'B-x' if i % 3 else 'O'}\n" for i in range(30)))
     with pytest.raises(InputError, match=r"nosep.conll.*one example.*a blank line"):
         Tag.from_data(file, settings_of(Tag, SMALL))
+
+
+# Files that people have, and what is taken for what
+
+
+def taken(kind: Any, data: Any, **settings: Any) -> Any:
+    return kind.from_data(data, settings_of(kind, {**SMALL, **settings}))
+
+
+def written(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_a_customer_a_row_is_read_by_its_numbers_not_by_its_id(tmp_path: Path) -> None:
+    rows = "".join(f"C{i},{i % 2},{1 + i % 2},{i % 3},{'ab'[i % 2]}\n" for i in range(40))
+    layout = taken(Classify, written(tmp_path / "a.csv", "id,jan,feb,mar,status\n" + rows)).layout
+    assert (layout.form, layout.inputs) == ("row", ("jan", "feb", "mar"))
+    assert layout.left_out == {"id": "an id: another one in each row"}
+    assert "Left out: id (an id: another one in each row)." in layout.notes()
+
+
+@pytest.mark.parametrize("ids", [["p0", "p1", "p2", "p3"], [7, 8, 9, 10]])
+@pytest.mark.parametrize("channels", [["x"], ["x", "z"]])
+def test_an_id_that_repeats_beside_numbers_asks_for_the_group(ids: Any, channels: Any) -> None:
+    table = pd.DataFrame(
+        [
+            {"case_id": name, **{c: float(t) for c in channels}, "label": "ab"[n % 2]}
+            for n, name in enumerate(ids)
+            for t in range(5)
+        ]
+    )
+    with pytest.raises(InputError, match=r"'case_id' holds names that repeat.*group=case_id"):
+        taken(Classify, table)
+    layout = taken(Classify, table, group="case_id", target="label").layout
+    assert (layout.form, layout.inputs) == ("long", tuple(channels))
+
+
+@pytest.mark.parametrize("name", ["id", "customer_id", "customerID", "uuid"])
+def test_an_id_beside_a_text_is_left_out_and_alone_refused(name: str) -> None:
+    table = pd.DataFrame({name: [f"u{i}" for i in range(20)], "label": ["a", "b"] * 10})
+    with pytest.raises(InputError, match=f"no input but '{name}', an id.*text={name}"):
+        taken(Classify, table)
+    assert taken(Classify, table, text=name).layout.inputs == (name,)
+    texts = table.assign(review=[f"a film of {i} hours" for i in range(20)])
+    assert taken(Classify, texts).layout.inputs == ("review",)
+
+
+def test_an_unnamed_index_is_no_input(tmp_path: Path) -> None:
+    table = pd.DataFrame({"x": np.arange(20.0) / 3, "z": 1.5, "label": ["a", "b"] * 10})
+    table.to_csv(tmp_path / "a.csv")
+    assert taken(Classify, tmp_path / "a.csv").layout.inputs == ("x", "z")
+
+
+def test_texts_of_which_the_words_have_digits_are_still_read() -> None:
+    table = pd.DataFrame({"password": [f"ab{i}!" for i in range(20)], "strong": ["y", "n"] * 10})
+    assert taken(Classify, table).layout.inputs == ("password",)
+
+
+def test_a_folder_of_lines_with_labels_is_not_learnt_by_its_names(tmp_path: Path) -> None:
+    for name in ("amazon_labelled", "imdb_labelled"):
+        lines = "".join(f"a {name} of {i} hours .\t{i % 2}\n" for i in range(30))
+        written(tmp_path / f"{name}.txt", lines)
+    task = taken(Classify, tmp_path)
+    assert task.classes == ["0", "1"]
+    assert task.layout.labels == "after tab"
+    plain = written(tmp_path / "new" / "plain.txt", "a film of two hours\nanother\n")
+    found = task.predict(task.build(), plain)
+    assert found["text"].tolist() == ["a film of two hours", "another"]
+    labelled = written(tmp_path / "new" / "with.txt", "a film\t1\nanother\t0\n")
+    assert task.predict(task.build(), labelled)["text"].tolist() == ["a film", "another"]
+    with pytest.raises(InputError, match=r"plain.txt, row 1: The line has no tab"):
+        task.evaluate(task.build(), plain)
+
+
+def test_sentences_without_labels_are_refused(tmp_path: Path) -> None:
+    begin = [
+        "The mic is great",
+        "It was so good and the case",
+        "So what is it",
+        "What a case it is",
+    ]
+    lines = "".join(f"{begin[i % 4]} {i} .\n" for i in range(80))
+    with pytest.raises(InputError, match=r"a.txt: The lines have no labels.*the label, a tab"):
+        taken(Classify, written(tmp_path / "a.txt", lines))
+
+
+def test_tagged_sentences_are_no_examples_of_classify(tmp_path: Path) -> None:
+    text = "Ann B-PER\nran O\n\nBob B-PER\nsat O\n\n" * 20
+    for name in ("a.conll", "a.txt", "a"):
+        with pytest.raises(InputError, match=r"tagged sentences.*elman train tag"):
+            taken(Classify, written(tmp_path / name, text))
+
+
+def test_sentences_with_tags_and_intents_are_classified_by_their_intent(tmp_path: Path) -> None:
+    for name, lines in (("seq.in", "go to Oslo\n"), ("seq.out", "O O B-x\n"), ("label", "go\n")):
+        written(tmp_path / name, lines * 9 + lines.replace("go", "stay") * 9)
+    task = taken(Classify, tmp_path)
+    assert (task.classes, task.layout.inputs) == (["go", "stay"], ("tokens",))
+
+
+def test_a_model_of_whole_files_reads_a_file_as_one_example(tmp_path: Path) -> None:
+    for label in ("pos", "neg"):
+        for i in range(6):
+            written(tmp_path / "data" / label / f"{i}.txt", f"a {label} film\nof {i} hours\n")
+    task = taken(Classify, tmp_path / "data")
+    assert task.layout.each == "file"
+    new = written(tmp_path / "new" / "1.txt", "a film\nof two\nhours\n")
+    assert len(task.predict(task.build(), new)) == 1
+    written(tmp_path / "new" / "2.txt", "another\n")
+    found = task.predict(task.build(), tmp_path / "new")
+    assert found["file"].tolist() == ["1.txt", "2.txt"]
+    # Recorded and read again, it is the same.
+    again = type(task.layout).from_json(json.loads(json.dumps(task.layout.to_json())))
+    assert again == task.layout
+
+
+def test_arrays_train_and_predict() -> None:
+    x = np.random.default_rng(0).normal(size=(40, 6, 2))
+    task = taken(Classify, (x, x[:, 0, 0] > 0))
+    assert task.classes == ["false", "true"]
+    assert len(task.predict(task.build(), x[:5])) == 5
+    assert taken(Regress, (x, x.mean((1, 2)))).layout.target == "label"
+
+
+@pytest.mark.parametrize("data", [np.array(["a"]), np.zeros((2, 2, 2, 2)), [[1, 2], [3]], object()])
+def test_what_cannot_be_predicted_on_is_an_input_error(run: Any, data: Any) -> None:
+    with pytest.raises(InputError):
+        run.model.predict(data)
+
+
+def test_a_rate_means_something_for_sound_alone(run: Any) -> None:
+    with pytest.raises(InputError, match="rate means nothing for series"):
+        run.model.predict(np.zeros((4, 2)), rate=8000)
+
+
+def test_classes_that_the_test_part_lacks_are_said() -> None:
+    rng = np.random.default_rng(0)
+    train = pd.DataFrame({"series": list(rng.normal(size=(30, 5))), "label": ["a", "b", "c"] * 10})
+    test = train[train["label"] != "c"].reset_index(drop=True)
+    task = Classify.from_data(train, settings_of(Classify, SMALL), test=test)
+    assert task.describe()["classes without a test example"].startswith("c: macro F1")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["lr", "budget", "dropout", "weight_decay"])
+def test_no_setting_is_a_number_that_is_none(name: str, value: Any) -> None:
+    with pytest.raises(InputError, match=name):
+        settings_of(Classify, {name: value})
+
+
+@pytest.mark.parametrize("bad", [{"temperature": float("nan")}, {"temperature": float("inf")}])
+def test_a_temperature_is_a_finite_number(bad: Any) -> None:
+    import torch
+
+    from elman.nn.decoding import with_temperature
+
+    with pytest.raises(InputError, match="finite number, 0 or more"):
+        with_temperature(torch.zeros(3), **bad)

@@ -6,7 +6,6 @@ needed, and long texts become tokens in a memory-mapped file.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import elman.data
-from elman.data import Vocabulary, files, reading, tokens
+from elman.data import Vocabulary, files, memory, reading, tokens
 from elman.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -172,14 +171,14 @@ def find(source: Any, column: str | None, encoding: str | None) -> Documents:
     """The documents of `source`: text files, a folder of them, or rows of a table.
 
     Args:
-        source: path, paths or a DataFrame.
+        source: path, paths, a list of texts, or any other data in memory.
         column: the column of a table that holds the text; may be left out where one does.
         encoding: of text; found when None.
 
     Raises:
         InputError: no such file or column, or no text in it.
     """
-    if isinstance(source, str | os.PathLike | list | tuple):
+    if memory.names_files(source):
         paths = _files(source)
         if column is None and any(reading.format_of(path) not in _TABLES for path in paths):
             return Documents.of_files(paths, encoding)
