@@ -9,16 +9,15 @@ import pandas as pd
 import pytest
 
 from elman.errors import InputError
-from elman.tasks.forecast.data import (
+from elman.tasks.forecast.data import extend, read_panel
+from elman.tasks.forecast.settings import ForecastSettings
+from elman.tasks.forecast.times import (
     calendar,
     cycles_of,
-    extend,
     frequency_of,
-    read_panel,
     season_of,
     times_after,
 )
-from elman.tasks.forecast.settings import ForecastSettings
 
 
 def columns(**given: object) -> ForecastSettings:

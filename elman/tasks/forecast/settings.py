@@ -9,7 +9,8 @@ from pydantic import Field, field_validator
 
 from elman.needs import Need
 from elman.nn.window_norm import Norm
-from elman.tasks.forecast.data import Panel, season_of
+from elman.tasks.forecast.data import Panel
+from elman.tasks.forecast.times import season_of
 from elman.tasks.forecast.windows import Ends
 from elman.tasks.settings import TaskSettings, other_default
 from elman.training.settings import ScheduleName

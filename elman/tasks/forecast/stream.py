@@ -12,7 +12,7 @@ from torch import Tensor
 
 from elman.errors import InputError, nearest
 from elman.tasks.base import device_of
-from elman.tasks.forecast.data import places_in, times_after
+from elman.tasks.forecast.times import places_in, times_after
 from elman.tasks.forecast.windows import Scale
 from elman.tasks.streaming import packed, unpacked
 

@@ -24,6 +24,7 @@ from elman.scoring.forecasts import score, window_sums
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.forecast import baselines as forecast_baselines
 from elman.tasks.forecast import data as forecast_data
+from elman.tasks.forecast import times
 from elman.tasks.forecast.baselines import Forecaster
 from elman.tasks.forecast.data import Panel, Series, read_panel
 from elman.tasks.forecast.intervals import Calibrated
@@ -153,7 +154,7 @@ class Forecast:
         about = {
             "targets": panel.targets,
             "frequency": panel.frequency,
-            "cycles": forecast_data.cycles_of(panel.frequency, rows, lookback) if timed else [],
+            "cycles": times.cycles_of(panel.frequency, rows, lookback) if timed else [],
             "columns": Scaler.fit(np.concatenate(covariates)).to_json()
             if panel.covariates
             else None,
@@ -252,7 +253,7 @@ class Forecast:
     @cached_property
     def step(self) -> int | None:
         """Microseconds between rows, or None where months and the like differ in length."""
-        return None if self.frequency is None else forecast_data.step_of(self.frequency)
+        return None if self.frequency is None else times.step_of(self.frequency)
 
     @property
     def _here(self) -> Held:
@@ -280,8 +281,8 @@ class Forecast:
                 )
             parts.append(self.columns.transform(series.known[:rows]))
         if self.cycles:
-            times = times_of(series, rows, self.frequency, panel)
-            parts.append(forecast_data.calendar(times, self.cycles))
+            moments = times_of(series, rows, self.frequency, panel)
+            parts.append(times.calendar(moments, self.cycles))
         return np.concatenate(parts, axis=1)
 
     def _train_origins(self) -> Origins:
@@ -477,7 +478,7 @@ class Forecast:
         longest = max(range(len(held.panel.series)), key=lambda k: len(held.panel.series[k].values))
         begins = np.where(origins.series == longest, origins.position - self.lookback, -1)
         each = self.settings.segment if self.settings.model != "recurrent" else None
-        unit = forecast_data.unit_of(self.frequency, each or 1)
+        unit = times.unit_of(self.frequency, each or 1)
         return Sample(
             loss,
             unit,
