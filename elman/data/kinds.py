@@ -1,20 +1,25 @@
 """The kinds of a column: found from its cells, or converted to the kind that was given.
 
 Kinds and their cells: `number` (int64 or float64, NaN where missing), `category` and `text`
-(str, None where missing), `time` (datetime64), `series` (float64 arrays `(T, C)`, NaN where a
-value is missing), `tokens` (lists of str), `image` (uint8 arrays `(H, W)`), `sound` (`Sound`,
-None where missing).
+(str, None where missing), `time` (datetime64, with a zone where the file gives one), `series`
+(float64 arrays `(T, C)`, NaN where a value is missing), `tokens` (lists of str), `image` (uint8
+arrays `(H, W)`), `sound` (`Sound`, None where missing).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from elman.data import dates, numerals
+from elman.data.dates import Order
+from elman.data.numerals import Decimal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,8 +35,6 @@ MISSING = frozenset(
 )
 # A number that begins with a zero is a name: a postcode, an account.
 _CODE = r"^[-+]?0\d+$"
-_TIMES = ("%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y")
-_CLOCKS = ("", " %H:%M", " %H:%M:%S")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +65,10 @@ class Unfit(ValueError):
 
 
 def infer(values: pd.Series) -> tuple[pd.Series, Kind]:
-    """Find the kind of a column and convert the cells; the string "12" stays text."""
+    """Find the kind of a column and convert the cells; the string "12" stays text.
+
+    The `attrs` of the cells hold the arguments of `written` that would read the same again.
+    """
     import datetime
 
     import pandas as pd
@@ -72,7 +78,7 @@ def infer(values: pd.Series) -> tuple[pd.Series, Kind]:
     if pd.api.types.is_numeric_dtype(values.dtype):
         return _numbers(values), "number"
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        return _naive(values), "time"
+        return values, "time"
     if isinstance(values.dtype, pd.CategoricalDtype):
         return to_category(values), "category"
     if values.dtype != object:
@@ -90,7 +96,11 @@ def infer(values: pd.Series) -> tuple[pd.Series, Kind]:
     if all(isinstance(cell, int | float) for cell in present):
         return values.astype(np.float64), "number"
     if all(isinstance(cell, datetime.date) for cell in present):
-        return pd.to_datetime(values), "time"
+        try:
+            return pd.to_datetime(values), "time"
+        except ValueError:
+            # Times of different offsets are read as they are written.
+            return _words(_strings(values))
     return _words(_strings(values))
 
 
@@ -142,10 +152,26 @@ def _words(values: pd.Series) -> tuple[pd.Series, Kind]:
             return to_series(values), "series"
         except Unfit:
             pass
-    moments = _times(stripped)
-    if moments is not None:
-        return moments, "time"
-    if present.nunique() * 2 <= len(present) and present.str.len().max() <= 64:
+    moments = dates.read(stripped.where(~stripped.isin(MISSING), ""))
+    if moments is not None and moments.moments is not None and not len(moments.wrong):
+        found = _written_dates(stripped, moments)
+        moments.moments.attrs |= found.settings
+        return moments.moments, "time"
+    repeated = present.nunique() * 2 <= len(present) and present.str.len().max() <= 64
+    numbers = numerals.read(stripped, MISSING)
+    # Plain numbers in quotes are names; amounts that repeat (10 %, 20 %) are classes.
+    if (
+        numbers is not None
+        and numbers.values is not None
+        and not len(numbers.wrong)
+        and numbers.words
+        and not (numbers.marks and repeated)
+    ):
+        made = pd.Series(numbers.values, index=values.index)
+        if "comma before" in numbers.words:
+            made.attrs["decimal"] = ","
+        return made, "number"
+    if repeated:
         return to_category(values), "category"
     return filled.astype(object), "text"
 
@@ -177,20 +203,112 @@ def to_number(values: pd.Series) -> pd.Series:
 
     if pd.api.types.is_bool_dtype(values.dtype) or pd.api.types.is_numeric_dtype(values.dtype):
         return _numbers(values)
-    cells = values.fillna("").astype(str).str.strip()
-    cells = cells.where(~cells.isin(MISSING), "nan")
-    numbers = pd.to_numeric(cells, errors="coerce")
-    wrong = (numbers.isna() & (cells != "nan")).to_numpy()
-    if wrong.any():
-        place = int(np.argmax(wrong))
+    cells = _strings(values).fillna("").str.strip()
+    plain = pd.to_numeric(cells.where(~cells.isin(MISSING), "nan"), errors="coerce")
+    wrong = np.flatnonzero(plain.isna() & ~cells.isin(MISSING))
+    if not len(wrong):
+        return plain.astype(np.float64)
+    found = written(values)
+    if found is not None and found.kind == "number":
+        if found.unfit is not None:
+            raise found.unfit
+        assert found.cells is not None
+        return found.cells
+    place = int(wrong[0])
+    raise Unfit(f"{_shown(cells.iloc[place])} is not a number.", place, "Correct or remove it.")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a column of strings can be read as another kind.
+
+    Attributes:
+        kind: number or time.
+        cells: the column in that kind; None where `unfit` says what stands in the way.
+        words: how it was read, empty where there is nothing to say.
+        unfit: what stands in the way, with the place of a cell.
+        settings: arguments of `written` that read the same again.
+        asks: the argument of `written` that would settle what stands in the way.
+    """
+
+    kind: Literal["number", "time"]
+    cells: pd.Series | None
+    words: str = ""
+    unfit: Unfit | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+    asks: str = ""
+
+
+def written(
+    values: pd.Series,
+    *,
+    missing: Collection[str] = (),
+    decimal: Decimal | None = None,
+    date_order: Order | None = None,
+) -> Reading | None:
+    """Read a column of strings as the numbers or dates that most of its cells write.
+
+    Args:
+        values: the column.
+        missing: words for a missing value, beside the usual ones.
+        decimal: the mark before decimals; found when None.
+        date_order: what stands first in a date; found when None.
+
+    Returns:
+        The reading, or None where most cells are neither numbers nor dates.
+    """
+    import pandas as pd
+
+    cells = _strings(values).fillna("").astype(str).str.strip()
+    absent = MISSING | set(missing)
+    moments = dates.read(cells.where(~cells.isin(absent), ""), date_order)
+    if moments is not None:
+        return _written_dates(cells, moments)
+    numbers = numerals.read(cells, absent, decimal)
+    if numbers is None:
+        return None
+    if len(numbers.wrong):
+        place = int(numbers.wrong[0])
         cell = cells.iloc[place]
-        comma = re.fullmatch(r"[-+]?[\d.]*(,\d+)+(\.\d+)?", cell) is not None
-        raise Unfit(
-            f"{_shown(cell)} is not a number.",
+        fix = "Correct or remove it."
+        if re.fullmatch(r"[-+]?[\d.]*(,\d+)+(\.\d+)?", cell):
+            fix = "Write decimals with a point, and no commas."
+        raised = Unfit(f"{_shown(cell)} is not a number.", place, fix)
+        return Reading("number", None, unfit=raised, asks="missing")
+    if numbers.values is None:
+        place = int(np.argmax(cells.str.contains(r"[.,]")))
+        cell = cells.iloc[place]
+        raised = Unfit(
+            f"The mark in {_shown(cell)} may stand before decimals or between thousands.",
             place,
-            "Write decimals with a point, and no commas." if comma else "Correct or remove it.",
+            "Write decimals with a point and thousands without a mark.",
         )
-    return numbers.astype(np.float64)
+        return Reading("number", None, unfit=raised, asks="decimal")
+    known = {"decimal": ","} if "comma before" in numbers.words else {}
+    made = pd.Series(numbers.values, index=values.index)
+    return Reading("number", made, numbers.words, settings=known)
+
+
+def _written_dates(cells: pd.Series, found: dates.Written) -> Reading:
+    if len(found.wrong):
+        place = int(found.wrong[0])
+        what = f"{_shown(cells.iloc[place])} is not a date or a time."
+        raised = Unfit(what, place, "Correct it, or take the row out.")
+        return Reading("time", None, unfit=raised)
+    if found.moments is not None:
+        order = found.orders[0]
+        if order == "year":
+            return Reading("time", found.moments)
+        words = f"the {order} first"
+        return Reading("time", found.moments, words, settings={"date_order": order})
+    place = int(np.argmax(cells != ""))
+    shown = _shown(cells.iloc[place])
+    if found.yearless:
+        raised = Unfit(f"{shown} has no year.", place, "Write 2024-01-31.")
+        return Reading("time", None, unfit=raised)
+    orders = " or the ".join(found.orders)
+    raised = Unfit(f"{shown} can be read with the {orders} first.", place, "Write 2024-01-31.")
+    return Reading("time", None, unfit=raised, asks="date_order")
 
 
 def to_category(values: pd.Series) -> pd.Series:
@@ -205,23 +323,32 @@ def to_text(values: pd.Series) -> pd.Series:
 
 
 def to_time(values: pd.Series) -> pd.Series:
-    """Convert written dates, 8 digits (year, month, day) or seconds since 1970 to times."""
+    """Convert written dates, digits (20240131), or numbers that count from 1970 to times.
+
+    Years and the days of a spreadsheet are known by their size.
+    """
     import pandas as pd
 
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        return _naive(values)
+        return values
     cells = _strings(values).fillna("").str.strip()
-    present = cells[cells != ""]
-    if present.str.fullmatch(r"\d{8}").all():
-        parsed = pd.to_datetime(cells.where(cells != "", None), format="%Y%m%d", errors="coerce")
-    elif present.str.fullmatch(r"-?\d+(\.\d+)?").all():
-        parsed = pd.to_datetime(pd.to_numeric(cells, errors="coerce"), unit="s")
-    else:
-        found = _times(cells)
-        parsed = (
-            pd.to_datetime(cells, format="ISO8601", errors="coerce") if found is None else found
-        )
-    wrong = (parsed.isna() & (cells != "")).to_numpy()
+    cells = cells.where(~cells.isin(MISSING), "")
+    present = cells != ""
+    if cells[present].str.fullmatch(r"-?\d+(\.\d+)?").all():
+        numbers = pd.to_numeric(cells.where(present, None), errors="coerce")
+        read = dates.from_numbers(numbers.to_numpy(np.float64), named=True)
+        if read is not None:
+            return read[0].set_axis(values.index)
+        return pd.to_datetime(numbers, unit="s")
+    found = dates.read(cells)
+    if found is not None:
+        reading = _written_dates(cells, found)
+        if reading.unfit is not None:
+            raise reading.unfit
+        assert reading.cells is not None
+        return reading.cells
+    parsed = pd.to_datetime(cells, format="ISO8601", errors="coerce")
+    wrong = (parsed.isna() & present).to_numpy()
     if wrong.any():
         place = int(np.argmax(wrong))
         raise Unfit(
@@ -361,41 +488,6 @@ def _numbers(values: pd.Series) -> pd.Series:
         if pd.api.types.is_integer_dtype(values.dtype) and not values.isna().any():
             return values.astype(np.int64)
     return values.astype(np.float64)
-
-
-def _naive(values: pd.Series) -> pd.Series:
-    zone = getattr(values.dtype, "tz", None)
-    return values.dt.tz_convert("UTC").dt.tz_localize(None) if zone is not None else values
-
-
-def _times(cells: pd.Series) -> pd.Series | None:
-    """Return the times that all non-empty cells write, or None."""
-    import pandas as pd
-
-    present = cells[cells != ""]
-    if not present.iloc[:100].str.contains(r"\d[-/.]\d|\dT\d", regex=True).all():
-        return None
-    holes = cells.where(cells != "", None)
-
-    def parse(pattern: str) -> pd.Series | None:
-        try:
-            # A few cells first: a column of words is refused at little cost.
-            pd.to_datetime(present.iloc[:20], format=pattern, utc=pattern == "ISO8601")
-            parsed = pd.to_datetime(holes, format=pattern, utc=pattern == "ISO8601")
-        except (ValueError, TypeError, OverflowError):
-            return None
-        return _naive(parsed)
-
-    if present.iloc[:100].str.match(r"\d{4}-\d\d").all():
-        return parse("ISO8601")
-    found = [
-        parsed for day in _TIMES for clock in _CLOCKS if (parsed := parse(day + clock)) is not None
-    ]
-    if len(found) == 2:
-        # Day and month could each be first: the reading in which time goes forward is right.
-        forward = [parsed for parsed in found if parsed.dropna().is_monotonic_increasing]
-        return forward[0] if len(forward) == 1 else None
-    return found[0] if found else None
 
 
 def _shown(cell: Any) -> str:

@@ -66,9 +66,12 @@ class Scaler:
         return ((values - self.shift) / self.scale).astype(dtype, copy=False)
 
     def inverse(self, array: ArrayLike) -> NDArray[Any]:
-        """Return the values that `transform` turns into `array`."""
-        values, dtype = self._check(array)
-        return (values * self.scale + self.shift).astype(dtype, copy=False)
+        """Return the values that `transform` turns into `array`, in float64.
+
+        Values far from zero would be rounded in float32.
+        """
+        values, _ = self._check(array)
+        return values * self.scale + self.shift
 
     def select(self, columns: list[int]) -> Scaler:
         """Return the scaler of some of the columns (such as the target alone)."""

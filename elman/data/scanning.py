@@ -132,6 +132,8 @@ def _types(
                 kind = "number"
             else:
                 kind = kinds.infer(first[name].to_pandas())[1]
+                # Arrow reads plain numbers alone; decimal commas stay strings.
+                kind = "text" if kind == "number" else kind
         elif kind not in KINDS:
             raise InputError(f"There is no type {kind!r}.", column=name, fix=nearest(kind, KINDS))
         iso = kind == "time" and _is_iso(first[name])

@@ -46,6 +46,7 @@ class Table:
         kinds: column → kind.
         source: the file, or the first of several; None for a DataFrame.
         meta: what a file says about itself (the headers of `.ts` and `.tsf`).
+        how: column → how its numbers or dates were written, as arguments of `kinds.written`.
     """
 
     frame: pd.DataFrame
@@ -54,6 +55,7 @@ class Table:
     meta: dict[str, Any] = field(default_factory=dict)
     origins: tuple[Origin, ...] = ()
     index: NDArray[np.int64] | None = None
+    how: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -77,7 +79,7 @@ class Table:
         chosen = np.asarray(rows, dtype=np.int64)
         index = chosen if self.index is None else self.index[chosen]
         frame = self.frame.iloc[chosen].reset_index(drop=True)
-        return Table(frame, self.kinds, self.source, self.meta, self.origins, index)
+        return Table(frame, self.kinds, self.source, self.meta, self.origins, index, self.how)
 
     def notes(self) -> list[str]:
         """Return in sentences how the table was read: format, encoding, header, and its rows."""
@@ -245,15 +247,18 @@ def build(
     chosen = list(frame.columns) if columns is None else list(columns)
     made: dict[str, pd.Series] = {}
     found: dict[str, Kind] = {}
+    how: dict[str, dict[str, str]] = {}
     for name in chosen:
         values = raw.column(name)
         kind = given.get(name, (known or {}).get(name))
         try:
             if kind is None:
                 made[name], found[name] = kinds_of.infer(values)
+                how[name] = {str(key): str(value) for key, value in made[name].attrs.items()}
             else:
                 found[name] = kind  # type: ignore[assignment]
                 made[name] = kinds_of.convert(values, found[name])
         except Unfit as error:
             raise raw.refuse(str(error), error.place, name, error.fix) from None
-    return Table(pd.DataFrame(made), found, source, meta or {}, tuple(origins))
+    frame = pd.DataFrame(made)
+    return Table(frame, found, source, meta or {}, tuple(origins), how=how)

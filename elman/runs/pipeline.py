@@ -185,6 +185,7 @@ def judge(
         "ci95": _bounds(found.model),
         "baselines": {name: _plain(e.metrics) for name, e in baselines.items()},
         "baselines_ci95": {name: _bounds(by_metric) for name, by_metric in found.baselines.items()},
+        **({"undefined_resamples": found.undefined} if found.undefined else {}),
         "verdict": intervals.verdict(
             task.metric,
             evaluation.metrics[task.metric],

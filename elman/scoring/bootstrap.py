@@ -8,7 +8,7 @@ the same hard units differ far less than their intervals suggest.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,26 +16,43 @@ from elman.scoring import Evaluation
 
 Interval = tuple[float, float]
 
+MOST_UNDEFINED = 0.01
+"""Share of resamples in which a score may be undefined, and still have an interval.
+
+A score that four units or fewer decide is undefined in more of them: they are all left out of
+a resample by chance.
+"""
+
 
 @dataclass(frozen=True)
 class Comparison:
     """The model against one baseline on the headline metric; positive is better for the model.
 
-    The interval is None where there was nothing to resample.
+    Attributes:
+        ci95: None where there was nothing to resample, or where the difference is undefined in
+            too many resamples.
+        undefined, resamples: how many resamples left the difference undefined, of how many.
     """
 
     baseline: str
     difference: float
     ci95: Interval | None
+    undefined: int = 0
+    resamples: int = 0
 
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """Intervals of the model and of each baseline, and the model against the best of them."""
+    """Intervals of the model and of each baseline, and the model against the best of them.
+
+    Attributes:
+        undefined: metric → resamples in which it is undefined, where there are any.
+    """
 
     model: dict[str, Interval]
     baselines: dict[str, dict[str, Interval]]
     comparison: Comparison | None
+    undefined: dict[str, int] = field(default_factory=dict)
 
 
 def bootstrap(
@@ -48,7 +65,9 @@ def bootstrap(
 ) -> Uncertainty:
     """95 % intervals of every metric, and of the difference to the best baseline.
 
-    With `resamples=0`, or a single unit, intervals collapse to the score itself.
+    With `resamples=0`, or a single unit, intervals collapse to the score itself. Resamples in
+    which a score is undefined are left out and counted; where they are many, too few units decide
+    the score, and it has no interval (NaN).
     """
     count = len(model.units)
     if count < 2:
@@ -74,9 +93,22 @@ def bootstrap(
         difference = sign * (model.metrics[metric] - baselines[best].metrics[metric])
         pairs = zip(draws[""], draws[best], strict=True)
         spread = [sign * (ours[metric] - theirs[metric]) for ours, theirs in pairs]
+        undefined = len(spread) - int(np.isfinite(spread).sum())
         interval = _percentiles(spread, difference) if resamples else None
-        comparison = Comparison(best, difference, interval)
-    return Uncertainty(intervals(""), {name: intervals(name) for name in baselines}, comparison)
+        if undefined > MOST_UNDEFINED * resamples:
+            interval = None
+        comparison = Comparison(
+            best, difference, interval, undefined, resamples if undefined else 0
+        )
+    missed = {
+        name: sum(not np.isfinite(draw[name]) for draw in draws[""]) for name in model.metrics
+    }
+    return Uncertainty(
+        intervals(""),
+        {name: intervals(name) for name in baselines},
+        comparison,
+        {name: count for name, count in missed.items() if count},
+    )
 
 
 def best_baseline(
@@ -96,8 +128,18 @@ def verdict(metric: str, score: float, baseline: float | None, found: Comparison
     'Worth using: accuracy 0.9 beats the best baseline, majority (0.8), by 0.1 [0.05, 0.15].'
     """
     words = metric.replace("_", " ")
+    if not np.isfinite(score):
+        return f"Cannot tell: {words} is undefined here."
     if found is None or baseline is None:
         return f"Cannot tell: {words} {score:.4g}, and no baseline could be run."
+    left_out = ""
+    if found.undefined:
+        left_out = f"; {words} is undefined in {found.undefined} of {found.resamples} resamples"
+    if found.ci95 is None and found.undefined:
+        return (
+            f"Cannot tell how surely: {words} {score:.4g} against {baseline:.4g} of the best "
+            f"baseline, {found.baseline}{left_out}, so too few of the units decide it."
+        )
     if found.ci95 is None:
         return (
             f"Cannot tell how surely: {words} {score:.4g} against {baseline:.4g} of the best "
@@ -108,12 +150,12 @@ def verdict(metric: str, score: float, baseline: float | None, found: Comparison
     if low > 0:
         return (
             f"Worth using: {words} {score:.4g} beats the best baseline, {found.baseline} "
-            f"({baseline:.4g}), by {found.difference:.3g} {interval}."
+            f"({baseline:.4g}), by {found.difference:.3g} {interval}{left_out}."
         )
     if high < 0:
         return (
             f"Not worth using: the baseline {found.baseline} is better, {words} {baseline:.4g} "
-            f"against {score:.4g}; difference {found.difference:.3g} {interval}."
+            f"against {score:.4g}; difference {found.difference:.3g} {interval}{left_out}."
         )
     return (
         f"No clear gain: {words} {score:.4g} against {baseline:.4g} of the baseline "
@@ -123,9 +165,11 @@ def verdict(metric: str, score: float, baseline: float | None, found: Comparison
 
 
 def _percentiles(values: list[float], otherwise: float) -> Interval:
+    if not values:
+        return (otherwise, otherwise)
     finite = np.asarray(values, dtype=np.float64)
     finite = finite[np.isfinite(finite)]
-    if not finite.size:
-        return (otherwise, otherwise)
+    if len(values) - len(finite) > MOST_UNDEFINED * len(values):
+        return (float("nan"), float("nan"))
     low, high = np.percentile(finite, [2.5, 97.5])
     return (float(low), float(high))

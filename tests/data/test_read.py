@@ -227,13 +227,13 @@ def refused(call: Any, *args: Any, **named: Any) -> str:
 
 
 def test_text_or_nan_among_numbers_names_file_row_and_column(tmp_path: Path) -> None:
-    path = put(tmp_path / "a.csv", 'x,y,s\n1,2,"a\nb"\n2,,c\n3,4,d\nfour,"5,5",e\n')
+    path = put(tmp_path / "a.csv", 'x,y,s\n1,2,"a\nb"\n2,,c\n3,4,d\nfour,"5,5,5",e\n')
     table = read(path)
     assert refused(table.numbers, "x") == (
         f"{path}, row 6, column 'x': 'four' is not a number. Correct or remove it."
     )
     assert (
-        "row 6, column 'y': '5,5' is not a number. Write decimals with a point, and no commas."
+        "row 6, column 'y': '5,5,5' is not a number. Write decimals with a point, and no commas."
         in refused(table.numbers, "y")
     )
     assert "row 6, column 'x'" in refused(read, path, types={"x": "number"})

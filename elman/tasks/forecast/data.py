@@ -7,15 +7,35 @@ whole series (`.tsf`, `.ts`, lists in JSON). All become one `Panel`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.data import read
+from elman.data import dates, read
 from elman.errors import InputError, nearest
-from elman.tasks.forecast.times import frequency_of, moments_from, told_frequency
+from elman.tasks.forecast.columns import (
+    Columns,
+    Sorted,
+    as_list,
+    framed,
+    likely_groups,
+    names_of,
+    sort_out,
+)
+from elman.tasks.forecast.times import (
+    clocks_went_back,
+    commonest_step,
+    frequency_of,
+    moments_from,
+    step_in_words,
+    time_notes,
+    times_after,
+    told_frequency,
+    unit_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,20 +44,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 VALUE = "value"
-
-
-class Columns(Protocol):
-    """The settings that say which column is what."""
-
-    target: str | list[str] | None
-    time: str | None
-    group: str | None
-    covariates: list[str]
-    encoding: str | None
-
-    @property
-    def layout(self) -> str | None:
-        """Long, wide, or None to find out."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +73,10 @@ class Series:
 class Panel:
     """All series of a data set, with the same targets and covariates.
 
-    `found` holds the settings that say how it was read, so that later data are read alike;
-    `horizon` is the one that a `.tsf` file asks for.
+    Attributes:
+        found: the settings that say how it was read, so that later data are read alike.
+        horizon: the one that a `.tsf` file asks for.
+        notes: how it was read, in sentences.
     """
 
     series: list[Series]
@@ -78,6 +86,7 @@ class Panel:
     source: object = None
     found: dict[str, Any] = field(default_factory=dict)
     horizon: int | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 def read_panel(data: Any, columns: Columns) -> Panel:
@@ -91,13 +100,15 @@ def read_panel(data: Any, columns: Columns) -> Panel:
         InputError: a cell that is no number or missing, unsorted or repeated times, a gap
             inside a row, a column that is not there. File, row and column are named.
     """
+    data, groups = framed(data)
     table = read(data, encoding=columns.encoding)
     cells = [name for name, kind in table.kinds.items() if kind == "series"]
     if cells:
         return _from_cells(table, cells, columns)
-    if columns.layout == "wide" or (columns.layout is None and _looks_wide(table, columns)):
-        return _from_wide(table, columns)
-    return _from_long(table, columns)
+    out = sort_out(table, columns, as_list(columns.group) or groups)
+    if columns.layout == "wide" or (columns.layout is None and _looks_wide(out, columns)):
+        return _from_wide(out)
+    return _from_long(out, columns)
 
 
 def extend(panel: Panel, later: Panel) -> Panel:
@@ -119,7 +130,29 @@ def extend(panel: Panel, later: Panel) -> Panel:
             file=later.source,
             fix=nearest(name, names),
         )
+    for series in later.series:
+        check_step(series, panel.frequency, later.source)
     return replace(panel, series=[_joined(s, follows.get(s.name), later) for s in panel.series])
+
+
+def check_step(series: Series, frequency: str | None, source: object) -> None:
+    """Refuse a series whose steps are much longer or shorter than those of the model.
+
+    Raises:
+        InputError: days were given to a model of hours, or the like.
+    """
+    if frequency is None or series.times is None or len(series.times) < 3:
+        return
+    step = commonest_step(series.times)
+    start = series.times[0].tz_localize(None)
+    wanted = commonest_step(times_after(start, 40, frequency))
+    if not 0.6 < step / wanted < 1.6:
+        raise InputError(
+            f"{series} has {step_in_words(step)} between its rows; the model was trained on "
+            f"{unit_of(frequency)}.",
+            file=source,
+            fix="Give data with the steps of the training data, or train another model.",
+        )
 
 
 def _joined(first: Series, then: Series | None, later: Panel) -> Series:
@@ -130,14 +163,23 @@ def _joined(first: Series, then: Series | None, later: Panel) -> Series:
     times = None
     known = then.known
     if first.times is not None and then.times is not None:
-        last = first.times[len(first) - 1]
-        if then.times[0] <= last:
+        last, follows = first.times[len(first) - 1], then.times
+        if (last.tz is None) != (follows.tz is None):
             raise InputError(
-                f"{then} begins at {then.times[0]}, but its training data goes on to {last}.",
+                f"the times of {then} {'have' if last.tz is None else 'have no'} offset from UTC, "
+                "unlike those of its training data.",
+                file=later.source,
+                fix="Write them alike.",
+            )
+        if last.tz is not None:
+            follows = follows.tz_convert(last.tz)
+        if follows[0] <= last:
+            raise InputError(
+                f"{then} begins at {follows[0]}, but its training data goes on to {last}.",
                 file=later.source,
                 fix="Give only rows that come after the training data.",
             )
-        times = pd.DatetimeIndex(first.times[: len(first)].append(then.times))
+        times = pd.DatetimeIndex(first.times[: len(first)].append(follows))
     return Series(
         first.name,
         np.concatenate([first.values, then.values]),
@@ -149,10 +191,11 @@ def _joined(first: Series, then: Series | None, later: Panel) -> Series:
 # Shapes
 
 
-def _looks_wide(table: Table, columns: Columns) -> bool:
+def _looks_wide(out: Sorted, columns: Columns) -> bool:
     """A row a series: names that never repeat, then at least eight columns of numbers."""
-    if columns.target or columns.time or columns.group or columns.covariates:
+    if columns.target or columns.time or out.groups or columns.covariates or out.time is not None:
         return False
+    table = out.table
     first, *rest = table.kinds
     names = table.frame[first]
     return (
@@ -164,14 +207,25 @@ def _looks_wide(table: Table, columns: Columns) -> bool:
     )
 
 
-def _from_wide(table: Table, columns: Columns) -> Panel:
-    id_column = columns.group or next(iter(table.kinds))
-    names = table.labels(id_column)
-    _distinct(table, names, id_column)
-    numbers = [name for name in table.kinds if name != id_column]
+def _from_wide(out: Sorted) -> Panel:
+    import pandas as pd
+
+    table = out.table
+    groups = out.groups or [next(iter(table.kinds))]
+    names = names_of(table, groups)
+    _distinct(table, names, groups[0])
+    numbers = [name for name in table.kinds if name not in groups]
     if not numbers:
         raise InputError("there are no values beside the names.", file=table.source)
     cells = np.stack([table.numbers(n, allow_missing=True) for n in numbers], axis=1)
+    moments = _dated(numbers)
+    if moments is not None:
+        order = np.argsort(moments.to_numpy(), kind="stable")
+        if (np.diff(order) != 1).any():
+            out.notes.append("The columns were put in the order of their dates.")
+        moments, cells = moments[order], cells[:, order]
+        numbers = [numbers[i] for i in order]
+    frequency = None if moments is None else frequency_of(moments)
     series = []
     for row, name in enumerate(names):
         there = np.flatnonzero(~np.isnan(cells[row]))
@@ -186,10 +240,27 @@ def _from_wide(table: Table, columns: Columns) -> Panel:
                 numbers[gap],
                 "Fill it in; only the end of a row may be empty.",
             )
-        values = cells[row, :length, None]
-        series.append(Series(name, values, np.empty((length, 0)), None))
-    found = {"layout": "wide", "group": id_column}
-    return Panel(series, [VALUE], [], None, table.source, found)
+        times = None if moments is None else pd.DatetimeIndex(moments[:length])
+        series.append(Series(name, cells[row, :length, None], np.empty((length, 0)), times))
+    found = out.found | {"layout": "wide", "group": groups[0] if len(groups) == 1 else groups}
+    notes = [*out.notes, f"A row is a series; {', '.join(map(repr, groups))} names it."]
+    notes += time_notes([s.times for s in series], frequency)
+    return Panel(series, [VALUE], [], frequency, table.source, found, notes=notes)
+
+
+def _dated(names: list[str]) -> pd.DatetimeIndex | None:
+    """Return the dates that columns are named after, or None."""
+    import pandas as pd
+
+    if all(name.isdigit() for name in names):
+        digits = np.array([float(name) for name in names])
+        # Columns are also numbered, from 0 or 1 on.
+        counted = dates.from_numbers(digits, named=True) if digits.min() >= 1600 else None
+        return None if counted is None else pd.DatetimeIndex(counted[0])
+    found = dates.read(pd.Series(names))
+    if found is None or found.moments is None or len(found.wrong):
+        return None
+    return pd.DatetimeIndex(found.moments)
 
 
 def _from_cells(table: Table, cells: list[str], columns: Columns) -> Panel:
@@ -220,7 +291,12 @@ def _from_cells(table: Table, cells: list[str], columns: Columns) -> Panel:
 
 
 def _cell_names(table: Table, columns: Columns) -> list[str]:
-    wanted = columns.group
+    groups = as_list(columns.group)
+    if groups:
+        names = names_of(table, groups)
+        _distinct(table, names, groups[0])
+        return names
+    wanted = None
     if wanted is None:
         for name, kind in table.kinds.items():
             if kind in ("text", "category") and table.frame[name].is_unique:
@@ -241,56 +317,110 @@ def _distinct(table: Table, names: list[str], column: str) -> None:
         seen.add(name)
 
 
-def _from_long(table: Table, columns: Columns) -> Panel:
+def _from_long(out: Sorted, columns: Columns) -> Panel:
     import pandas as pd
 
-    time = columns.time or next((n for n, k in table.kinds.items() if k == "time"), None)
-    moments = None if time is None else _moments(table, time)
-    aside = {time, columns.group, *columns.covariates}
-    if columns.target is None:
-        targets = [n for n, k in table.kinds.items() if k == "number" and n not in aside]
-        if not targets:
-            raise InputError(
-                "there is no column of numbers to forecast.",
-                file=table.source,
-                fix=f"The columns are {', '.join(repr(n) for n in table.kinds)}.",
-            )
-    else:
-        targets = [columns.target] if isinstance(columns.target, str) else list(columns.target)
+    table, time, moments = out.table, out.time, out.moments
+    targets = _targets(out, columns)
     both = sorted(set(targets) & set(columns.covariates))
     if both:
         raise InputError(f"column {both[0]!r} is both a target and a covariate.")
+    if moments is not None and moments.isna().any():
+        place = int(np.argmax(moments.isna()))
+        raise table.refuse("the time is missing.", place, str(time), "Fill it in.")
     ahead = bool(columns.covariates)
     values = np.stack([table.numbers(n, allow_missing=ahead) for n in targets], axis=1)
     known = np.stack(
         [table.numbers(n) for n in columns.covariates] or [np.empty(len(table))], axis=1
     )[:, : len(columns.covariates)]
-    names = [""] * len(table) if columns.group is None else table.labels(columns.group)
+    names = names_of(table, out.groups)
+    keys = None if moments is None else _as_numbers(moments)
     series = []
+    turned = 0
     for name, rows in pd.Series(range(len(table))).groupby(np.array(names), sort=False):
         index = rows.to_numpy().astype(np.int64)
+        if keys is not None:
+            if len(index) > 1 and (np.diff(keys[index]) < 0).all():
+                index = index[::-1]
+                turned += 1
+            _in_order(out, keys, index, str(name))
         length = _observed(table, values[index], index, targets) if ahead else len(index)
         times = None
-        if moments is not None:
-            whose = moments.iloc[index]
-            _in_order(table, pd.Index(whose), index, str(time), str(name), columns)
-            times = pd.DatetimeIndex(whose) if whose.dtype.kind == "M" else None
+        if moments is not None and moments.dtype.kind == "M":
+            times = pd.DatetimeIndex(moments.iloc[index])
         series.append(Series(str(name), values[index[:length]], known[index], times))
     longest = max(series, key=len)
     frequency = None if longest.times is None else frequency_of(longest.times)
-    found = {"layout": "long", "target": targets}
-    return Panel(series, targets, list(columns.covariates), frequency, table.source, found)
+    found = out.found | {"layout": "long", "target": targets}
+    if out.groups:
+        found["group"] = out.groups[0] if len(out.groups) == 1 else out.groups
+    notes = _what_was_taken(out, targets, columns)
+    if turned:
+        notes.append("The newest rows came first: they were put in the order of time.")
+    notes += time_notes([s.times for s in series], frequency)
+    return Panel(
+        series, targets, list(columns.covariates), frequency, table.source, found, notes=notes
+    )
 
 
-def _moments(table: Table, column: str) -> pd.Series:
-    """The column as times, or as the numbers it holds where those count years or steps."""
-    moments = table.column(column)
-    if table.kinds.get(column) != "number" or moments.max() > 10_000_000:
-        moments = table.column(column, "time")
-    if moments.isna().any():
-        place = int(np.argmax(moments.isna()))
-        raise table.refuse("the time is missing.", place, column, "Fill it in.")
-    return moments
+def _targets(out: Sorted, columns: Columns) -> list[str]:
+    """Return the columns to forecast.
+
+    Raises:
+        InputError: a column that may be one of them is mostly numbers, or there is none.
+    """
+    named, table = as_list(columns.target), out.table
+    for name, (kind, error) in out.doubts.items():
+        if kind == "number" and (not named or name in (*named, *columns.covariates)):
+            raise error
+    if named:
+        return named
+    aside = {out.time, *out.groups, *columns.covariates, *out.counters}
+    found = [n for n, k in table.kinds.items() if k == "number" and n not in aside]
+    found = found or [name for name in out.plain if name not in aside]
+    if not found:
+        raise InputError(
+            "there is no column of numbers to forecast.",
+            file=table.source,
+            fix=f"The columns are {', '.join(repr(n) for n in table.kinds)}.",
+        )
+    return found
+
+
+def _what_was_taken(out: Sorted, targets: list[str], columns: Columns) -> list[str]:
+    """Return what was taken for what and what was left out, in sentences."""
+
+    def listed(names: Sequence[str]) -> str:
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+        return ", ".join(map(repr, names[:8])) + more
+
+    how = "as was set" if columns.target else "every column of numbers"
+    notes = [f"Forecast: {listed(targets)} ({how})."]
+    if out.time is not None and out.time not in out.counters:
+        notes.append(f"The times are in column {out.time!r}.")
+    elif out.time is None:
+        notes.append("There is no column of times: the order of the rows counts.")
+    if out.groups:
+        notes.append(f"The series are told apart by {listed(out.groups)}.")
+    if columns.covariates:
+        notes.append(f"Known ahead: {listed(columns.covariates)}.")
+    used = {*targets, *out.groups, *columns.covariates, *out.counters, out.time}
+    left = [f"{n} ({k})" for n, k in out.table.kinds.items() if n not in used]
+    if left:
+        more = f" and {len(left) - 8} more" if len(left) > 8 else ""
+        notes.append(f"Not used: {', '.join(left[:8])}{more}.")
+    return [*notes, *out.notes]
+
+
+def _as_numbers(moments: pd.Series) -> Floats | NDArray[np.int64]:
+    """Return moments as numbers that run evenly, microseconds where they are times."""
+    import pandas as pd
+
+    if moments.dtype.kind != "M":
+        return moments.to_numpy(dtype=np.float64)
+    exact = pd.DatetimeIndex(moments)
+    exact = exact if exact.tz is None else exact.tz_convert("UTC").tz_localize(None)
+    return exact.to_numpy().astype("datetime64[us]").astype(np.int64)
 
 
 def _observed(table: Table, values: Floats, rows: NDArray[np.int64], targets: list[str]) -> int:
@@ -310,31 +440,45 @@ def _observed(table: Table, values: Floats, rows: NDArray[np.int64], targets: li
 
 
 def _in_order(
-    table: Table,
-    times: pd.Index[Any],
-    rows: NDArray[np.int64],
-    column: str,
-    name: str,
-    columns: Columns,
+    out: Sorted, keys: Floats | NDArray[np.int64], rows: NDArray[np.int64], name: str
 ) -> None:
-    steps = np.diff(times.to_numpy()).astype(np.float64)
+    """Refuse rows whose times repeat or run backwards.
+
+    Raises:
+        InputError: the message names the row, and the columns that would tell series apart.
+    """
+    import pandas as pd
+
+    steps = np.diff(keys[rows])
     wrong = np.flatnonzero(steps <= 0)
     if not len(wrong):
         return
-    at = int(wrong[0])
+    table, column, moments = out.table, str(out.time), out.moments
+    assert moments is not None
     whose = f" in series {name!r}" if name else ""
-    if steps[at] == 0 or (columns.group is None and times.duplicated().any()):
-        if steps[at] != 0:
-            at = int(np.argmax(times.duplicated())) - 1
-        groups = [n for n, k in table.kinds.items() if k in ("text", "category")]
-        fix = "Keep one row a moment."
-        if columns.group is None and groups:
-            fix = f"If the file holds several series, set group, say group={groups[0]}."
+    at = int(wrong[0])
+    first, second = moments.iloc[rows[at]], moments.iloc[rows[at + 1]]
+    if clocks_went_back(first, second):
         raise table.refuse(
-            f"the time {times[at + 1]} is there twice{whose}.", int(rows[at + 1]), column, fix
+            f"the time {second} comes after {first}{whose}: the clocks were put back then.",
+            int(rows[at + 1]),
+            column,
+            f"Write times with their offset, such as {second:%Y-%m-%dT%H:%M}+01:00.",
         )
+    twice = pd.Series(keys[rows]).duplicated().to_numpy()
+    if twice.any():
+        row = int(rows[int(np.argmax(twice))])
+        groups = None if out.groups else likely_groups(out, keys)
+        what, fix = f"the time {moments.iloc[row]} is there twice{whose}.", "Keep one row a moment."
+        if groups is not None and len(groups) == 1:
+            what += f" {groups[0]!r} looks like the name of a series."
+            fix = f"If the file holds several series, set group={groups[0]}."
+        elif groups is not None:
+            what += f" {groups[0]!r} and {groups[1]!r} together look like the name of a series."
+            fix = f"If the file holds several series, set group='[{', '.join(groups)}]'."
+        raise table.refuse(what, row, column, fix)
     raise table.refuse(
-        f"the time {times[at + 1]} comes after {times[at]}{whose}.",
+        f"the time {second} comes after {first}{whose}.",
         int(rows[at + 1]),
         column,
         f"Sort the file by {column!r}.",

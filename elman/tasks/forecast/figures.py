@@ -63,7 +63,7 @@ def forecasts(predictions: pd.DataFrame, series: Mapping[str, Series], season: i
 
 def _past(series: Series, target: int, time: Any, rows: int) -> tuple[Any, Any]:
     """The rows before `time`, which is a moment or a position counted from 1."""
-    if series.times is not None:
+    if series.times is not None and not isinstance(time, int | np.integer):
         end = int(series.times.searchsorted(time))
         begin = max(0, end - rows)
         return series.times[begin:end], series.values[begin:end, target]

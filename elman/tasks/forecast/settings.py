@@ -26,9 +26,20 @@ class ForecastSettings(TaskSettings):
         None, description="column or columns to forecast (default: all columns of numbers)"
     )
     time: str | None = Field(None, description="column of times (default: the first one, if any)")
-    group: str | None = Field(None, description="column that tells several series apart")
+    group: str | list[str] | None = Field(
+        None, description="column or columns that tell several series apart"
+    )
     covariates: list[str] = Field(
         default_factory=list, description="columns whose future is known when a forecast is made"
+    )
+    missing: list[str] = Field(
+        default_factory=list, description="words that say that a value is missing, beside the usual"
+    )
+    decimal: Literal[".", ","] | None = Field(
+        None, description="mark before decimals (default: found)"
+    )
+    date_order: Literal["day", "month", "year"] | None = Field(
+        None, description="what stands first in dates such as 01/02/24 (default: found)"
     )
     layout: Literal["long", "wide"] | None = Field(
         None, description="a row a moment, or a row a series (default: found)"
@@ -98,10 +109,15 @@ class ForecastSettings(TaskSettings):
             raise ValueError("quantiles lie between 0 and 1, ascending")
         return value
 
-    @field_validator("covariates", mode="before")
+    @field_validator("covariates", "missing", mode="before")
     @classmethod
     def _one_or_many(cls, value: object) -> object:
-        return [value] if isinstance(value, str) else value
+        return [value] if isinstance(value, str | int | float) else value
+
+    @field_validator("missing", mode="before")
+    @classmethod
+    def _words(cls, value: object) -> object:
+        return [str(word) for word in value] if isinstance(value, list) else value
 
 
 def decided(

@@ -136,10 +136,8 @@ class WindowStream:
         y = self._model(past.to(self._device), known).cpu()
         y = self._model.corrected(y).double()[0]
         scaler = scale.scaler
-        # As in a batch of windows, whose shift and scale are float32.
         size, centre = (
-            torch.from_numpy(part.astype(np.float32)).double()[None, :, None]
-            for part in (scaler.scale, scaler.shift)
+            torch.from_numpy(part)[None, :, None] for part in (scaler.scale, scaler.shift)
         )
         own = y * size + centre
         own = own.clamp(max=80.0).exp() if task.settings.log else own

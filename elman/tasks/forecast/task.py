@@ -26,7 +26,7 @@ from elman.tasks.forecast import baselines as forecast_baselines
 from elman.tasks.forecast import data as forecast_data
 from elman.tasks.forecast import times
 from elman.tasks.forecast.baselines import Forecaster
-from elman.tasks.forecast.data import Panel, Series, read_panel
+from elman.tasks.forecast.data import Panel, Series, check_step, read_panel
 from elman.tasks.forecast.intervals import Calibrated
 from elman.tasks.forecast.looking import at_series
 from elman.tasks.forecast.settings import ForecastSettings, decided, sized
@@ -44,9 +44,11 @@ from elman.tasks.forecast.windows import (
     blocks,
     check_positive,
     cut,
+    headline,
     held_out_origins,
     training_origins,
 )
+from elman.tasks.reading import parts as named_parts
 from elman.tasks.understood import Understood
 from elman.training import Objective
 
@@ -124,10 +126,15 @@ class Forecast:
     ) -> Self:
         """Read series and cut them by time: the first rows train, the last ones test.
 
+        A folder whose files say train and test in their names is cut as they say. Where the
+        headline metric is undefined for all series, another one takes its place.
+
         Raises:
             InputError: a cell is no number, times are unsorted or repeated, or a series is too
                 short for the horizon.
         """
+        if valid is None and test is None and (parts := named_parts(data)) is not None:
+            data, valid, test = (parts.get(part) for part in ("train", "valid", "test"))
         panel = read_panel(data, settings)
         settings = settings.model_copy(update=panel.found)
         told: dict[str, dict[str, int]] = {}
@@ -148,6 +155,9 @@ class Forecast:
                 check_positive(series, panel.source)
             train, history = series.values[: end.train], series.values[: end.valid]
             scales[series.name] = Scale.fit(train, settings.season or 1, settings.log, history)
+        held_out = [s.values[e.train : e.test] for s, e in zip(panel.series, ends, strict=True)]
+        metric = headline(settings.metric, list(scales.values()), held_out)
+        settings = settings.model_copy(update={"metric": metric})
         covariates = [s.known[: e.train] for s, e in zip(panel.series, ends, strict=True)]
         timed = settings.calendar and panel.series[0].times is not None
         rows, lookback = max(e.train for e in ends), settings.lookback or 1
@@ -235,6 +245,29 @@ class Forecast:
             facts["not_run"] = missing
         return facts
 
+    def notes(self) -> list[str]:
+        """Return how the series were read and what was chosen for them, in sentences."""
+        s, panel = self.settings, self._here.panel
+        notes = [*panel.notes]
+        if s.season != times.season_of(self.frequency):
+            notes.append(f"The season was set to {s.season} steps.")
+        unit = times.unit_of(self.frequency)
+        notes.append(
+            f"A forecast sees the last {s.lookback} rows and gives the next {s.horizon} {unit}."
+        )
+        without = [n for n, scale in self.scales.items() if np.isnan(scale.naive).all()]
+        if without:
+            some = (
+                "every series"
+                if len(without) == len(self.scales)
+                else (f"{len(without):,} of {len(self.scales):,} series")
+            )
+            notes.append(
+                f"MASE is undefined for {some}: in the history a value is always that of a season "
+                f"before. The headline metric is {s.metric}."
+            )
+        return notes
+
     @property
     def horizon(self) -> int:
         """Steps ahead."""
@@ -314,6 +347,7 @@ class Forecast:
         """Series like those of training, each with `least` rows or more."""
         panel = read_panel(data, self.settings)
         for series in panel.series:
+            check_step(series, self.frequency, panel.source)
             if self.settings.log:
                 check_positive(series, panel.source)
             if series.values.shape[1] != len(self.targets):

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.tasks.forecast.rules import Monthly, Session, rule_of, weekdays
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -17,7 +19,6 @@ Floats = NDArray[np.float64]
 
 # Time
 
-_SEASONS = {"B": 5, "D": 7, "W": 52, "M": 12, "Q": 4, "Y": 1}
 _TOLD = {
     "secondly": "s",
     "minutely": "min",
@@ -29,42 +30,249 @@ _TOLD = {
     "quarterly": "QS",
     "yearly": "YS",
 }
+_DAY = 86_400_000_000
+"""Microseconds."""
+_NEAR = 6 * _DAY
+"""How far a moment may lie from the day of its month: around weekends and holidays."""
+
+
+def local(times: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """Return times as clocks show them, without a zone."""
+    return times if times.tz is None else times.tz_localize(None)
 
 
 def frequency_of(times: pd.DatetimeIndex) -> str | None:
-    """The step between moments as a pandas offset alias, or None for fewer than three.
+    """Return the rule by which moments follow one another, as `elman.tasks.forecast.rules` has it.
 
-    Where steps differ (a holiday, a missing hour), the commonest step counts; days without
-    weekends are business days.
+    Where steps differ (a holiday, a missing hour), the rule that explains most of them counts.
+    None for fewer than three moments, and where no rule explains half of the steps.
 
     >>> import pandas as pd
     >>> frequency_of(pd.DatetimeIndex(["2024-01-01", "2024-02-01", "2024-03-01"]))
     'MS'
+    >>> frequency_of(pd.DatetimeIndex(["2024-01-15", "2024-02-15", "2024-03-15", "2024-04-15"]))
+    'months 1 on 15'
     """
-    import pandas as pd
-
     if len(times) < 3:
         return None
+    exact = times if times.tz is None else times.tz_convert("UTC").tz_localize(None)
+    if times.tz is not None and (found := _inferred(exact)) is not None and _short(found):
+        return found
+    candidates = _candidates(local(times), exact)
+    counts = [int(odd_steps(times, each).sum()) for each in candidates]
+    best = int(np.argmin(counts))
+    return candidates[best] if 2 * counts[best] <= len(times) - 1 else None
+
+
+def odd_steps(times: pd.DatetimeIndex, frequency: str) -> NDArray[np.bool_]:
+    """Return which of the steps between moments are not those of the rule, `(T - 1,)`."""
+    rule = rule_of(frequency)
+    moments = local(times)
+    if times.tz is not None and _short(frequency):
+        moments = times.tz_convert("UTC").tz_localize(None)
+    with warnings.catch_warnings():
+        # Some offsets of pandas are added one by one, of which it warns.
+        warnings.simplefilter("ignore")
+        expected = rule.following(moments[:-1])
+    missed = np.abs(_microseconds(moments[1:]) - _microseconds(expected))
+    return np.asarray(missed > (_NEAR if isinstance(rule, Monthly) else 0))
+
+
+def commonest_step(times: pd.DatetimeIndex) -> float:
+    """Return the step that occurs most often, in seconds."""
+    steps, counts = np.unique(np.diff(_microseconds(times)), return_counts=True)
+    return float(steps[np.argmax(counts)]) / 1e6
+
+
+def _short(frequency: str) -> bool:
+    """Tell whether steps are shorter than a day: then they are counted in time that runs evenly."""
+    seconds = rule_of(frequency).seconds
+    return seconds is not None and seconds * 1e6 < _DAY
+
+
+def _microseconds(times: pd.DatetimeIndex) -> NDArray[np.int64]:
+    exact = times if times.tz is None else times.tz_convert("UTC").tz_localize(None)
+    return exact.to_numpy().astype("datetime64[us]").astype(np.int64)
+
+
+def _inferred(times: pd.DatetimeIndex) -> str | None:
+    import pandas as pd
+
     with warnings.catch_warnings():
         # pandas 3 warns that pandas 4 will return an offset; both are understood here.
         warnings.simplefilter("ignore")
         found: Any = pd.infer_freq(times[:10_000])
-    if found is not None:
-        return str(getattr(found, "freqstr", found))
-    steps, counts = np.unique(np.diff(times.asi8), return_counts=True)
-    step = pd.Timedelta(int(steps[np.argmax(counts)]), unit=times.unit)
-    days = step / pd.Timedelta(days=1)
-    if days == 1 and (times.day_of_week < 5).all():
-        return "B"
-    if 28 <= days <= 31:
-        return "MS" if (times.day == 1).all() else "ME"
-    if days == int(days):
-        return f"{int(days)}D"
-    return str(pd.tseries.frequencies.to_offset(step).freqstr)
+    return None if found is None else str(getattr(found, "freqstr", found))
+
+
+def _candidates(times: pd.DatetimeIndex, exact: pd.DatetimeIndex) -> list[str]:
+    """Return rules that the moments may follow, the plainer ones first."""
+    import pandas as pd
+
+    step = round(commonest_step(exact) * 1e6)
+    days = times.to_numpy().astype("datetime64[D]")
+    clocks = times.to_numpy().astype("datetime64[us]") - days
+    plain = f"{step // _DAY}D"
+    if step % _DAY:
+        plain = str(pd.tseries.frequencies.to_offset(pd.Timedelta(step, unit="us")).freqstr)
+    whole = step >= _DAY and bool((clocks == clocks[0]).all())
+    found = [inferred] if (inferred := _inferred(times)) is not None else []
+    if whole and step >= 28 * _DAY:
+        # A step of 31 days is a month, also where all the steps that are there are of 31 days.
+        found = [each for each in found if rule_of(each).unit[1] != "days"]
+        found += [*(["BMS", "BME"] if step <= 33 * _DAY else []), _monthly(days)]
+    found.append(plain)
+    if whole and step <= 7 * _DAY and days[-1] - days[0] >= np.timedelta64(14, "D"):
+        found.append(weekdays(_open_days(days)))
+    if step < _DAY and step % 1_000_000 == 0:
+        session = _session(days, clocks, step // 1_000_000)
+        found += [] if session is None else [session]
+    return found
+
+
+def _monthly(days: NDArray[np.datetime64]) -> str:
+    months = days.astype("datetime64[M]")
+    steps, counts = np.unique(np.diff(months).astype(np.int64), return_counts=True)
+    count = int(max(1, steps[np.argmax(counts)]))
+    place = (days - months).astype(np.int64) + 1
+    last = (months + 1).astype("datetime64[D]") - np.timedelta64(1, "D") == days
+    # A 30th is a 28th in February; the last day of every month is the 31st or the last.
+    whole = int(place.max())
+    if not (last | (place == whole)).all():
+        found, counts = np.unique(place, return_counts=True)
+        whole = int(found[np.argmax(counts)])
+    elif last.all():
+        whole = 31
+    if count == 1 and whole in (1, 31):
+        return "MS" if whole == 1 else "ME"
+    return f"months {count} on {whole}"
+
+
+def _open_days(days: NDArray[np.datetime64]) -> list[bool]:
+    """Return the days of the week, from Monday on, that are measured at least half as often."""
+    there = np.unique(days)
+    counts = np.bincount(_weekday(there), minlength=7)
+    span = np.arange(there[0], there[-1] + np.timedelta64(1, "D"))
+    possible = np.bincount(_weekday(span), minlength=7)
+    # Nothing is known of a day that has not come round yet.
+    return ((counts >= 0.5 * np.median(counts[counts > 0])) | (possible == 0)).tolist()  # type: ignore[no-any-return]
+
+
+def _weekday(days: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    # The first day of 1970 was a Thursday.
+    return (days.astype(np.int64) + 3) % 7
+
+
+def _session(
+    days: NDArray[np.datetime64], clocks: NDArray[np.timedelta64], step: int
+) -> str | None:
+    """Return the hours of opening, or None where times of day follow no pattern."""
+    slots, counts = np.unique(clocks.astype("timedelta64[s]").astype(np.int64), return_counts=True)
+    kept = slots[counts >= 0.5 * counts.max()]
+    if counts.max() < 3:
+        return None
+    rule = Session(step, tuple(_open_days(days)), tuple(kept.tolist()))
+    return str(rule) if len(rule.spans()) <= 4 else None
+
+
+def step_in_words(seconds: float) -> str:
+    """Return a length of time in words.
+
+    >>> step_in_words(3600), step_in_words(2 * 86400), step_in_words(0.5)
+    ('1 hour', '2 days', '0.5 seconds')
+    """
+    for size, unit in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = seconds / size
+            return f"{count:.4g} {unit}{'' if count == 1 else 's'}"
+    return f"{seconds:.4g} second{'' if seconds == 1 else 's'}"
+
+
+def clocks_went_back(first: Any, second: Any) -> bool:
+    """Tell whether an hour comes twice because clocks were put back in that night.
+
+    >>> import pandas as pd
+    >>> clocks_went_back(pd.Timestamp("2023-10-29 02:00"), pd.Timestamp("2023-10-29 02:00"))
+    True
+    """
+    import pandas as pd
+
+    if not isinstance(second, pd.Timestamp) or second.tz is not None:
+        return False
+    back = first - second
+    night = second.day_of_week == 6 and second.hour <= 3 and second.month in (3, 4, 9, 10, 11)
+    return bool(night and pd.Timedelta(0) <= back <= pd.Timedelta(hours=1))
+
+
+def time_notes(series: Sequence[pd.DatetimeIndex | None], frequency: str | None) -> list[str]:
+    """Return how the times of some series run, in sentences."""
+    known = [times for times in series if times is not None and len(times) > 1]
+    if not known:
+        return []
+    notes = []
+    longest = max(known, key=len)
+    if frequency is None and len(longest) > 2:
+        steps = np.diff(_microseconds(longest)) / 1e6
+        common = commonest_step(longest)
+        notes.append(
+            f"The times follow no rule: {int((steps != common).sum()):,} of {len(steps):,} steps "
+            f"differ from the commonest ({step_in_words(common)}). Each row counts as one step; "
+            "forecasts are numbered, not dated, and there is no season and no calendar."
+        )
+    elif frequency is not None:
+        season = season_of(frequency)
+        cycle = f"; a season is {season} steps" if season > 1 else ""
+        notes.append(f"A step: {rule_of(frequency).words}{cycle}.")
+        notes += _odd_notes(known, frequency)
+    begin, end = min(t[0] for t in known), max(t[-1] for t in known)
+    notes.append(f"The first time is {begin}, the last {end}.")
+    if longest.tz is not None:
+        notes.append(f"Times stay in their zone ({longest.tz}){_changes(longest)}.")
+    return notes
+
+
+def _odd_notes(series: Sequence[pd.DatetimeIndex], frequency: str) -> list[str]:
+    odd, count, first, clocks = 0, 0, None, None
+    for times in series:
+        wrong = np.flatnonzero(odd_steps(times, frequency))
+        odd, count = odd + len(wrong), count + len(times) - 1
+        if not len(wrong):
+            continue
+        first = first or times[wrong[0]]
+        for at in wrong.tolist():
+            if clocks is None and _hour_left_out(times[at], times[at + 1]):
+                clocks = times[at]
+    notes = []
+    if odd:
+        notes.append(
+            f"{odd:,} of {count:,} steps are not of that length (the first after {first}): rows on "
+            "both sides of a gap count as neighbours."
+        )
+    if clocks is not None:
+        notes.append(f"The hour after {clocks} is missing because clocks were put forward.")
+    return notes
+
+
+def _hour_left_out(first: Any, second: Any) -> bool:
+    import pandas as pd
+
+    night = first.day_of_week == 6 and first.hour <= 3 and first.month in (3, 4, 9, 10, 11)
+    gap = second - first
+    return bool(first.tz is None and night and pd.Timedelta(hours=1) < gap <= pd.Timedelta(hours=2))
+
+
+def _changes(times: pd.DatetimeIndex) -> str:
+    """Return when clocks were changed, in words that go on a sentence."""
+    offsets = (_microseconds(times.tz_localize(None)) - _microseconds(times)) // 60_000_000
+    places = np.flatnonzero(np.diff(offsets)) + 1
+    if not len(places):
+        return ""
+    days = ", ".join(str(times[place].date()) for place in places[:4].tolist())
+    return f"; clocks were changed on {days}" + (" and later" if len(places) > 4 else "")
 
 
 def told_frequency(words: Any) -> str | None:
-    """The offset alias of a frequency as `.tsf` files write it: hourly, 10_minutes."""
+    """Return the offset alias of a frequency as `.tsf` files write it: hourly, 10_minutes."""
     if not words:
         return None
     name = str(words).lower()
@@ -78,34 +286,14 @@ def told_frequency(words: Any) -> str | None:
 
 
 def season_of(frequency: str | None) -> int:
-    """Steps in the cycle one expects of a frequency: a day of hours, a week of days; else 1.
+    """Return the steps in the cycle one expects: a day of hours, a week of days; else 1.
 
     >>> [season_of(f) for f in ("h", "15min", "D", "B", "W-SUN", "MS", "QS-OCT", "YS", None)]
     [24, 96, 7, 5, 52, 12, 4, 1, 1]
+    >>> season_of("days Mon Tue Wed Thu Fri Sat"), season_of("session 3600 s Mon 09:00:00-16:00:00")
+    (6, 8)
     """
-    import pandas as pd
-
-    if frequency is None:
-        return 1
-    offset = pd.tseries.frequencies.to_offset(frequency)
-    seconds = _seconds(offset)
-    if seconds is not None and seconds < 86_400:
-        # A day of five minutes or more; a day of seconds would be longer than most windows.
-        cycle = 86_400 if seconds >= 300 else 3600 if seconds >= 60 else 60
-        return max(1, round(cycle / seconds))
-    if frequency == "7D":
-        return _SEASONS["W"]
-    prefix = offset.rule_code.split("-")[0].removesuffix("S").removesuffix("E")
-    return max(1, _SEASONS.get(prefix[:1] if prefix != "B" else "B", 1) // offset.n)
-
-
-def _seconds(offset: Any) -> float | None:
-    import pandas as pd
-
-    try:
-        return float(pd.Timedelta(offset).total_seconds())
-    except ValueError:
-        return None
+    return 1 if frequency is None else rule_of(frequency).season
 
 
 def step_of(frequency: str) -> int | None:
@@ -114,24 +302,8 @@ def step_of(frequency: str) -> int | None:
     >>> step_of("15min"), step_of("D"), step_of("MS")
     (900000000, 86400000000, None)
     """
-    import pandas as pd
-
-    seconds = _seconds(pd.tseries.frequencies.to_offset(frequency))
+    seconds = rule_of(frequency).seconds
     return None if seconds is None else round(seconds * 1e6)
-
-
-_WORDS = (
-    ("min", "minutes"),
-    ("h", "hours"),
-    ("D", "days"),
-    ("B", "working days"),
-    ("W", "weeks"),
-    ("M", "months"),
-    ("Q", "quarters"),
-    ("Y", "years"),
-    ("s", "seconds"),
-)
-"""The beginnings of pandas' offset aliases, longest first, in words."""
 
 
 def unit_of(frequency: str | None, rows: int = 1) -> str:
@@ -140,15 +312,10 @@ def unit_of(frequency: str | None, rows: int = 1) -> str:
     >>> unit_of("h"), unit_of("h", 24), unit_of("15min"), unit_of("MS"), unit_of(None)
     ('hours', 'steps of 24 hours', 'steps of 15 minutes', 'months', 'steps')
     """
-    if frequency is None:
+    count, words = (1, "steps") if frequency is None else rule_of(frequency).unit
+    if words == "steps":
         return "steps" if rows == 1 else f"steps of {rows} rows"
-    import pandas as pd
-
-    offset: Any = pd.tseries.frequencies.to_offset(frequency)
-    words = next((word for alias, word in _WORDS if offset.rule_code.startswith(alias)), None)
-    count = offset.n * rows
-    if words is None:
-        return unit_of(None, rows)
+    count *= rows
     return words if count == 1 else f"steps of {count} {words}"
 
 
@@ -156,19 +323,32 @@ def moments_from(start: Any, periods: int, frequency: str | None) -> pd.Datetime
     """Return `start` and the moments that follow it, `periods` in all."""
     import pandas as pd
 
-    offset: Any = pd.tseries.frequencies.to_offset(frequency)
-    # From the start itself, even where it does not lie on the offset's own grid.
-    return pd.DatetimeIndex([start + i * offset for i in range(periods)])
+    assert frequency is not None
+    first = pd.DatetimeIndex([start])
+    if periods == 1:
+        return first
+    return pd.DatetimeIndex(first.append(times_after(start, periods - 1, frequency)))
 
 
 def times_after(last: Any, periods: int, frequency: str) -> pd.DatetimeIndex:
-    """The next `periods` moments after `last`.
+    """Return the next `periods` moments after `last`, in its zone.
+
+    Days and longer steps keep the time of day when clocks change; shorter ones are of equal length.
 
     >>> import pandas as pd
     >>> [str(t.date()) for t in times_after(pd.Timestamp("2024-01-05"), 2, "B")]
     ['2024-01-08', '2024-01-09']
     """
-    return moments_from(last, periods + 1, frequency)[1:]
+    rule = rule_of(frequency)
+    if last.tz is None:
+        return rule.after(last, periods)
+    if _short(frequency):
+        exact = rule.after(last.tz_convert("UTC").tz_localize(None), periods)
+        return exact.tz_localize("UTC").tz_convert(last.tz)
+    moments = rule.after(last.tz_localize(None), periods)
+    # Of an hour that comes twice the later one; for an hour that is left out the next.
+    later = np.zeros(len(moments), dtype=bool)
+    return moments.tz_localize(last.tz, ambiguous=later, nonexistent="shift_forward")
 
 
 # Calendar
@@ -184,12 +364,9 @@ def cycles_of(frequency: str | None, rows: int, lookback: int) -> list[str]:
     >>> cycles_of("h", 8640, 72), cycles_of("MS", 120, 12), cycles_of(None, 100, 10)
     (['week'], ['year'], [])
     """
-    import pandas as pd
-
     if frequency is None or rows < 2:
         return []
-    span = moments_from(pd.Timestamp("2001-01-01"), 8, frequency)
-    step = float((span[-1] - span[0]).total_seconds()) / 7
+    step = rule_of(frequency).mean
     return [
         name
         for name, length in CYCLES.items()
@@ -201,7 +378,7 @@ def calendar(times: pd.DatetimeIndex, cycles: Sequence[str]) -> Floats:
     """Return where each moment lies in each cycle, as sine and cosine: `(T, 2 * cycles)`."""
     if not cycles:
         return np.empty((len(times), 0))
-    return places_in(times.to_numpy().astype("datetime64[us]"), cycles)
+    return places_in(local(times).to_numpy().astype("datetime64[us]"), cycles)
 
 
 def places_in(moments: NDArray[np.datetime64], cycles: Sequence[str]) -> Floats:

@@ -205,6 +205,24 @@ class Scale:
         return cls(scaler, bool(about["log"]), np.asarray(about["spread"]), naive)
 
 
+def headline(metric: str, scales: Sequence[Scale], held_out: Sequence[Floats]) -> str:
+    """Return the metric to judge by: the one that was asked for, or another where it is undefined.
+
+    MASE divides by the error of the seasonal naive rule in the history, which is 0 where a series
+    is constant or repeats itself exactly; WQL by the size of what came.
+
+    Args:
+        metric: the one that was asked for.
+        scales: of all series.
+        held_out: the values of their validation and test parts.
+    """
+    if metric == "mase" and all(np.isnan(scale.naive).all() for scale in scales):
+        return "mae" if len(scales) == 1 else "scaled_mae"
+    if metric == "wql" and not any(values.any() for values in held_out):
+        return "crps"
+    return metric
+
+
 def check_positive(series: Series, file: object) -> None:
     """Refuse values whose logarithm cannot be taken."""
     wrong = np.argwhere(series.values <= 0)
@@ -221,7 +239,7 @@ class Batch(NamedTuple):
     """Windows in the model's units.
 
     `past (B, L, C)`, `known (B, L + H, K)` or None, `future (B, H, C)` or None, and the
-    `shift` and `scale (B, 1, C)` that turn them back.
+    `shift` and `scale (B, 1, C)` that turn them back, in float64.
     """
 
     past: Tensor
@@ -258,7 +276,8 @@ class Windows:
             self._known = torch.from_numpy(np.concatenate(known).astype(np.float32))
             self._known_first = _offsets(known)
         self._shift, self._scale = (
-            torch.from_numpy(np.stack(parts)[:, None].astype(np.float32))
+            # In float64: a series far from zero is turned back without rounding.
+            torch.from_numpy(np.stack(parts)[:, None].astype(np.float64))
             for parts in (
                 [s.scaler.shift for s in scales],
                 [s.scaler.scale for s in scales],
@@ -284,7 +303,7 @@ class Windows:
         )
 
     def own_units(self, forecast: Tensor, batch: Batch) -> Tensor:
-        """`(B, H, C, O)` from the model's units to the series' own."""
+        """`(B, H, C, O)` from the model's units to the series' own, in float64."""
         values = forecast * batch.scale.unsqueeze(-1) + batch.shift.unsqueeze(-1)
         # Bounded, so that an untrained model gives large numbers and not infinite ones.
         return values.clamp(max=80.0).exp() if self.log else values

@@ -1,0 +1,392 @@
+"""Dates and times as people write them, read in the one way that their whole column allows.
+
+A column is read with one order of day, month and year. Where several orders are possible, the one
+in which time runs in one direction is right, then the one whose steps are all alike; where that
+leaves two, the column is not read, and the reader is asked for the order.
+
+Times with an offset keep their zone: moments of a column are datetime64 without a zone, or with
+one where every cell has an offset.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import zoneinfo
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Order = Literal["day", "month", "year"]
+"""What stands first in a date of numbers."""
+ORDERS: tuple[Order, ...] = get_args(Order)
+
+_MONTHS = (
+    *("jan(?:uary)?", "feb(?:ruary)?", "mar(?:ch)?", "apr(?:il)?", "may", "june?", "july?"),
+    *("aug(?:ust)?", "sept?(?:ember)?", "oct(?:ober)?", "nov(?:ember)?", "dec(?:ember)?"),
+)
+_MONTH = f"(?:{'|'.join(_MONTHS)})"
+_SHORT = r"\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b"
+_DAY_NAME = re.compile(r"^(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?[., ]+")
+_CLOCK = re.compile(
+    r"^(?P<date>.*?[^:\d])??(?:(?<=[t\s,])|^)\s*"
+    r"(?P<h>\d{1,2}):(?P<m>\d{2})(?::(?P<s>\d{2}(?:[.,]\d+)?))?"
+    r"\s*(?P<half>[ap]\.?m\.?)?\s*(?P<zone>z|utc|gmt|[+-]\d{2}(?::?\d{2})?)?$"
+)
+_LIKE = re.compile(
+    rf"""^(?:
+      \d{{4}}[-/. ]\d{{1,2}}(?:[-/. ]\d{{1,2}})?(?!\d)      # 2024-01-31, 2024/01
+    | \d{{1,2}}[-/. ]\d{{1,2}}[-/. ](?:\d{{4}}|\d{{2}})(?!\d)  # 31/01/2024, 31.1.24
+    | \d{{1,2}}[-/]\d{{4}}$                                # 01/2024
+    | (?:\d{{1,4}}[-/., ]*)?{_MONTH}\b[-/., ]*(?:\d{{1,4}})?  # 31 Jan 2024, Jan-24
+    | \d{{4}}[- ]?[qmw]\d{{1,2}}$ | q[1-4][-/ ]?\d{{4}}$   # 2024-Q1, 2024M01, 2024-W05
+    | \d{{8}}t\d{{4,6}}
+    )""",
+    re.VERBOSE,
+)
+_ISO = r"^\d{4}-?\d\d(?:-?\d\d(?:[Tt ]\d\d(?::?\d\d){1,2}(?:[.,]\d+)?)?)?$"
+_NUMBERS: tuple[tuple[str, Order], ...] = (
+    ("%Y %m %d", "year"),
+    ("%d %m %Y", "day"),
+    ("%m %d %Y", "month"),
+    ("%d %m %y", "day"),
+    ("%m %d %y", "month"),
+    ("%y %m %d", "year"),
+    ("%Y %m", "year"),
+    ("%m %Y", "month"),
+)
+_NAMED: tuple[tuple[str, Order], ...] = (
+    ("%d %b %Y", "day"),
+    ("%b %d %Y", "month"),
+    ("%Y %b %d", "year"),
+    ("%d %b %y", "day"),
+    ("%b %d %y", "month"),
+    ("%b %Y", "month"),
+    ("%Y %b", "year"),
+    ("%b %y", "month"),
+    ("%y %b", "year"),
+)
+# The commoner ones of those whose clocks have the same rules.
+_ZONES = (
+    *("Europe/Berlin", "Europe/London", "America/New_York", "America/Chicago", "America/Denver"),
+    *("America/Los_Angeles", "Europe/Helsinki", "Australia/Sydney", "America/Sao_Paulo"),
+)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A column of written dates.
+
+    Attributes:
+        moments: datetime64, NaT where a cell is empty or cannot be read; None where there are
+            two readings.
+        wrong: positions of the cells that are not empty and cannot be read.
+        orders: the orders of day, month and year that are possible, the one that was read first.
+        yearless: the dates have no year.
+    """
+
+    moments: pd.Series | None
+    wrong: NDArray[np.int64]
+    orders: tuple[Order, ...] = ()
+    yearless: bool = False
+
+
+def like_dates(cells: Sequence[str]) -> bool:
+    """Tell whether more than half of some cells are written like dates.
+
+    >>> like_dates(["31.1.2024", "Total"]), like_dates(["31.1.2024", "Jan-24", "Total"])
+    (False, True)
+    """
+    found = sum(_LIKE.match(_plain(cell)) is not None for cell in cells)
+    return 2 * found > len(cells)
+
+
+def read(cells: pd.Series, order: Order | None = None) -> Written | None:
+    """Read a column of strings; empty ones are missing.
+
+    Args:
+        cells: stripped strings.
+        order: what stands first in a date; found when None.
+
+    Returns:
+        What was read, or None where the column does not look like dates.
+    """
+    import pandas as pd
+
+    present = cells[cells != ""]
+    step = max(1, len(present) // 200)
+    if not len(present) or not like_dates(present.iloc[::step].tolist()):
+        return None
+    if present.iloc[::step].str.match(_ISO).all():
+        try:
+            moments = pd.to_datetime(cells.where(cells != "", None), format="ISO8601")
+        except (ValueError, OverflowError):
+            pass
+        else:
+            return Written(moments, np.empty(0, np.int64), ("year",))
+    unique = pd.Series(present.unique())
+    body, clock, offset = _split(unique)
+    found = [(o, day + clock) for o, day in _days(body) if o == order or order is None]
+    found += [(o, day + clock) for o, day in _days(body) if not found]
+    index = pd.Index(unique)
+    held = [(o, m.set_axis(index)) for o, m in found]
+    best = max((m.notna().sum() for _, m in held), default=0)
+    if 2 * best <= len(unique):
+        return None
+    held = [(o, m) for o, m in held if m.notna().sum() == best]
+    zoned = offset.set_axis(index)
+    wrong = held[0][1].isna()
+    if zoned.notna().any():
+        # With an offset here and none there, nobody can say which came first.
+        minority = zoned.isna() if zoned.notna().mean() > 0.5 else zoned.notna()
+        wrong |= minority
+    places = np.flatnonzero((cells != "") & cells.map(wrong).fillna(False).astype(bool))
+    held = _likelier([(o, present.map(m)) for o, m in held])
+    orders = tuple(dict.fromkeys(o for o, _ in held))
+    chosen = held[0][1] if len(held) == 1 else None
+    yearless = _yearless(present)
+    if chosen is None or yearless:
+        return Written(None, places, orders, yearless)
+    moments = chosen.reindex(cells.index)
+    if zoned.notna().any():
+        moments = _zoned(moments, cells.map(zoned))
+    return Written(moments, places, orders)
+
+
+def _plain(cell: str) -> str:
+    return _DAY_NAME.sub("", cell.strip().lower())
+
+
+def _split(cells: pd.Series) -> tuple[pd.Series, pd.Series, pd.Series]:
+    """Return dates, times of day and offsets from UTC; NaT where there is no offset."""
+    import pandas as pd
+
+    dates: list[str] = []
+    clocks = np.zeros(len(cells), dtype="timedelta64[us]")
+    offsets = np.full(len(cells), np.timedelta64("NaT"), dtype="timedelta64[us]")
+    for place, cell in enumerate(cells):
+        text = _plain(cell)
+        found = _CLOCK.match(text)
+        if found is None:
+            dates.append(text)
+            continue
+        dates.append((found["date"] or "").rstrip("t, "))
+        hours, minutes, half = int(found["h"]), int(found["m"]), found["half"]
+        seconds = float((found["s"] or "0").replace(",", "."))
+        if half and 1 <= hours <= 12:
+            hours = hours % 12 + (12 if half[0] == "p" else 0)
+        elif half:
+            hours = 99
+        if hours > 24 or minutes > 59 or seconds >= 61 or (hours == 24 and minutes + seconds):
+            clocks[place] = np.timedelta64("NaT")
+            continue
+        clocks[place] = np.timedelta64(round((hours * 3600 + minutes * 60 + seconds) * 1e6), "us")
+        if found["zone"]:
+            offsets[place] = np.timedelta64(_offset(found["zone"]), "m")
+    return pd.Series(dates), pd.Series(clocks), pd.Series(offsets)
+
+
+def _offset(zone: str) -> int:
+    """Return the minutes of an offset from UTC.
+
+    >>> _offset("z"), _offset("+0530"), _offset("-08:00"), _offset("+01")
+    (0, 330, -480, 60)
+    """
+    if zone[0] not in "+-":
+        return 0
+    digits = zone[1:].replace(":", "").ljust(4, "0")
+    return (int(digits[:2]) * 60 + int(digits[2:])) * (-1 if zone[0] == "-" else 1)
+
+
+def _days(dates: pd.Series) -> list[tuple[Order, pd.Series]]:
+    """Return what the dates are in each order that reads any of them."""
+    import pandas as pd
+
+    if dates.iloc[:50].str.match(_ISO).mean() > 0.5:
+        return [("year", pd.to_datetime(dates.str.upper(), format="ISO8601", errors="coerce"))]
+    text = dates.str.replace(r"[-/., ]+", " ", regex=True).str.strip()
+    quarters = text.str.extract(r"^(?:(?P<y>\d{4}) ?q(?P<q>[1-4])|q(?P<r>[1-4]) ?(?P<z>\d{4}))$")
+    if quarters.notna().any(axis=1).mean() > 0.5:
+        year, quarter = quarters["y"].fillna(quarters["z"]), quarters["q"].fillna(quarters["r"])
+        months = year + " " + (3 * pd.to_numeric(quarter) - 2).astype("Int64").astype(str)
+        return [("year", _parsed(months, "%Y %m"))]
+    if text.str.match(r"^\d{4} ?w\d{1,2}$").mean() > 0.5:
+        return [("year", _parsed(text.str.replace(r" ?w", " ", regex=True) + " 1", "%G %V %u"))]
+    text = text.str.replace(r"^(\d{4}) ?m(\d{1,2})$", r"\1 \2", regex=True)
+    text = text.str.replace(r"(?<=\d)(?=[a-z])|(?<=[a-z])(?=\d)", " ", regex=True)
+    named = text.str.contains(r"[a-z]{3}").mean() > 0.5
+    text = text.str.replace(_SHORT, r"\1", regex=True)
+    # Days and months are written with and without a leading zero.
+    text = text.str.replace(r"\b(\d)\b", r"0\1", regex=True)
+    # Between dots a date of two-digit years ends in its year: 31.1.24.
+    dotted = dates.str.contains(".", regex=False).mean() > 0.5
+    forms = [f for f in (_NAMED if named else _NUMBERS) if not (dotted and f[0][:2] == "%y")]
+    tried = [(order, _parsed(text, form)) for form, order in forms]
+    return [(order, moments) for order, moments in tried if moments.notna().any()]
+
+
+def _parsed(cells: pd.Series, form: str) -> pd.Series:
+    import pandas as pd
+
+    return pd.to_datetime(cells, format=form, errors="coerce")
+
+
+def _likelier(found: list[tuple[Order, pd.Series]]) -> list[tuple[Order, pd.Series]]:
+    """Leave the readings in which time runs in one direction, then those of equal steps."""
+    first = found[0][1]
+    if all(first.equals(moments) for _, moments in found[1:]):
+        return found[:1]
+    for test in (_one_way, _even):
+        if len(found) > 1:
+            found = [each for each in found if test(each[1].dropna())] or found
+    return found
+
+
+def _one_way(moments: pd.Series) -> bool:
+    return moments.is_monotonic_increasing or moments.is_monotonic_decreasing
+
+
+def _even(moments: pd.Series) -> bool:
+    """Tell whether the different moments are equally far apart, in days or in months."""
+    days = np.unique(moments.to_numpy().astype("datetime64[D]"))
+    months = days.astype("datetime64[M]")
+    steps = np.diff(days).astype(np.int64)
+    if len(steps) < 2:
+        return True
+    same_day = len(np.unique((days - months).astype(np.int64))) == 1
+    return bool(
+        (steps == steps[0]).all()
+        or (same_day and len(np.unique(np.diff(months).astype(np.int64))) == 1)
+    )
+
+
+def _yearless(present: pd.Series) -> bool:
+    """Tell whether `Jan-16` is a day of no year: then the month stays and the number runs on."""
+    text = present.map(_plain).str.replace(r"[-/., ]+", " ", regex=True)
+    if not text.str.match(r"^(?:[a-z]{3,9} ?\d{1,2}|\d{1,2} ?[a-z]{3,9})$").mean() > 0.5:
+        return False
+    months = text.str.replace(r"[\d ]", "", regex=True).to_numpy()
+    return len(months) > 1 and bool((months[1:] == months[:-1]).mean() > 0.5)
+
+
+def _zoned(moments: pd.Series, offsets: pd.Series) -> pd.Series:
+    """Return local times with their zone: one offset, or the rules of a place that fit all."""
+    different = offsets.dropna().unique()
+    exact = (moments - offsets).dt.tz_localize("UTC")
+    if len(different) == 1:
+        fixed = datetime.timezone(datetime.timedelta(seconds=different[0].total_seconds()))
+        return exact.dt.tz_convert("UTC" if not different[0].total_seconds() else fixed)
+    there = exact.notna()
+    place = _place(exact[there], moments[there], offsets[there])
+    last = offsets[there].iloc[-1].total_seconds()
+    return exact.dt.tz_convert(place or datetime.timezone(datetime.timedelta(seconds=last)))
+
+
+def _place(exact: pd.Series, moments: pd.Series, offsets: pd.Series) -> str | None:
+    """Return the name of a place whose clocks showed `moments`, or None where there is none."""
+    import pandas as pd
+
+    steps = np.flatnonzero(offsets.to_numpy()[1:] != offsets.to_numpy()[:-1])
+    edges = np.unique(np.concatenate([[0, len(exact) - 1], steps, steps + 1]))[:200]
+    for name in (*_ZONES, *sorted(zoneinfo.available_timezones())):
+        shown = exact.iloc[edges].dt.tz_convert(name).dt.tz_localize(None)
+        if shown.equals(moments.iloc[edges]):
+            whole = exact.dt.tz_convert(name).dt.tz_localize(None)
+            if pd.Series(whole).equals(moments):
+                return name
+    return None
+
+
+# Numbers that are dates
+
+_SIZES = (("s", 1e8, 5e9), ("ms", 1e11, 5e12), ("us", 1e14, 5e15), ("ns", 1e17, 5e18))
+_DIGITS = ((14, "%Y%m%d%H%M%S"), (12, "%Y%m%d%H%M"), (10, "%Y%m%d%H"), (8, "%Y%m%d"), (6, "%Y%m"))
+_NAMES = re.compile(
+    r"(?:^|[^a-z])(date|datetime|time|timestamp|ts|day|month|year|yr|week|period|ds|epoch|unix"
+    r"|when|dt|datum|fecha|jahr|zeit|unixtime|fiscal_?year|created|updated)(?:[^a-z]|$)"
+)
+
+
+def named_like_a_time(name: str) -> bool:
+    """Tell whether a column's name says that it holds times.
+
+    >>> [named_like_a_time(n) for n in ("Order Date", "createdAt", "openTime", "dated", "y")]
+    [True, True, True, False, False]
+    """
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+    return _NAMES.search(words) is not None
+
+
+def from_numbers(values: NDArray[Any], *, named: bool) -> tuple[pd.Series, str] | None:
+    """Read a column of numbers as dates, by their size, their steps and their column's name.
+
+    Args:
+        values: numbers; NaN where one is missing.
+        named: the name of the column says that it holds times. Without it the steps between
+            the different moments must all be alike.
+
+    Returns:
+        The moments and how they were read, in words; None where they are no dates.
+    """
+    import pandas as pd
+
+    numbers = np.asarray(values, dtype=np.float64)
+    there = ~np.isnan(numbers)
+    if not there.all():
+        found = from_numbers(numbers[there], named=named)
+        if found is None:
+            return None
+        moments = found[0].set_axis(np.flatnonzero(there)).reindex(range(len(numbers)))
+        return moments, found[1]
+    if not len(numbers) or not np.isfinite(numbers).all():
+        return None
+    low, high = float(numbers.min()), float(numbers.max())
+    whole = bool((numbers == np.round(numbers)).all())
+    if whole and low == high and not named:
+        return None
+    read: tuple[pd.Series, str] | None = None
+    if whole and low > 0:
+        digits = len(str(int(low)))
+        form = dict(_DIGITS).get(digits)
+        if form is not None and len(str(int(high))) == digits:
+            text = pd.Series(numbers.astype(np.int64)).astype(str)
+            moments = _parsed(text, form)
+            if moments.notna().all() and moments.dt.year.between(1800, 2200).all():
+                written = form.replace("%Y", "YYYY").replace("%m", "MM").replace("%d", "DD")
+                written = written.replace("%H", "hh").replace("%M", "mm").replace("%S", "ss")
+                read = moments, f"dates written {written}"
+    if read is None:
+        for unit, least, most in _SIZES:
+            if least <= low and high <= most:
+                exact = np.round(numbers * {"s": 1e6, "ms": 1e3, "us": 1, "ns": 1e-3}[unit])
+                moments = pd.Series(exact.astype(np.int64).astype("datetime64[us]"))
+                words = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}
+                read = moments, f"{words.get(unit, 'nanoseconds')} since 1970"
+    if read is not None:
+        return read if named or _steady(read[0]) else None
+    if not named:
+        return None
+    if whole and low >= 1600 and high <= 2200:
+        years = (numbers.astype(np.int64) - 1970).astype("datetime64[Y]").astype("datetime64[us]")
+        return pd.Series(years), "years"
+    if low >= 20_000 and high <= 80_000:
+        seconds = np.round(numbers * 86_400).astype("timedelta64[s]")
+        return pd.Series(np.datetime64("1899-12-30", "us") + seconds), "days of a spreadsheet"
+    return None
+
+
+def _steady(moments: pd.Series) -> bool:
+    """Tell whether numbers run on like times: many of them, by whole minutes or by months."""
+    there = np.unique(moments.to_numpy().astype("datetime64[us]"))
+    if len(there) < 8:
+        return False
+    steps, months = np.diff(there), np.diff(there.astype("datetime64[M]")).astype(np.int64)
+    if bool((steps == steps[0]).all()):
+        return int(steps[0].astype(np.int64)) % 60_000_000 == 0
+    return bool(months[0] > 0 and (months == months[0]).all())

@@ -1,0 +1,153 @@
+"""Numbers as people write them: decimal commas, thousands apart, currencies, per cent.
+
+A column is read in one way: with a decimal point or with a decimal comma. `1,234` alone could be
+either, so a column whose numbers all have two readings is not read, and the reader is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Decimal = Literal[".", ","]
+
+_CURRENCY = (
+    r"US\$|R\$|[$€£¥₹₽₩₺]|USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN|kr\.?|zł|Fr\.?"
+)
+_NUMBER = re.compile(
+    rf"^(?P<open>\()?\s*(?P<sign>[-+−])?\s*(?P<before>{_CURRENCY})?\s*(?P<inner>[-+−])?"
+    rf"(?P<body>\d[\d.,'’\u00a0\u202f ]*|[.,]\d+)(?P<power>[eE][-+]?\d+)?"
+    rf"\s*(?P<after>{_CURRENCY}|%)?(?P<close>\))?$"
+)
+_POINT = re.compile(r"^(?:[1-9]\d{0,2}(?:,\d{3})+|\d*)(?:\.\d*)?$")
+_COMMA = re.compile(r"^(?:[1-9]\d{0,2}(?:\.\d{3})+|\d*)(?:,\d*)?$")
+# Blanks and apostrophes only ever stand between thousands.
+_APART = re.compile(r"^\d{1,3}(?:['’\u00a0\u202f ]\d{3})+(?=[.,]|$)")
+_CODE = re.compile(r"^[-+]?0\d+$")
+
+
+@dataclass(frozen=True)
+class Numerals:
+    """A column of written numbers.
+
+    Attributes:
+        values: float64, NaN where a cell is missing or no number; None where there are two
+            readings.
+        wrong: positions of the cells that are not missing and no numbers.
+        words: how they were read, empty where they are plain numbers.
+        marks: currencies or per cent signs stood beside them.
+    """
+
+    values: NDArray[np.float64] | None
+    wrong: NDArray[np.int64]
+    words: str = ""
+    marks: bool = False
+
+
+def read(
+    cells: pd.Series, missing: Collection[str], decimal: Decimal | None = None
+) -> Numerals | None:
+    """Read a column of strings.
+
+    Args:
+        cells: stripped strings.
+        missing: what says that a value is missing.
+        decimal: the mark before decimals; found when None.
+
+    Returns:
+        What was read, or None where half of the cells or more are no numbers.
+    """
+    unique = [cell for cell in cells.unique() if cell not in missing]
+    if not unique or any(_CODE.match(cell) for cell in unique):
+        return None
+    sample = unique[:: max(1, len(unique) // 200)]
+    if 2 * sum(_NUMBER.match(cell) is not None for cell in sample) <= len(sample):
+        return None
+    parts = {cell: found for cell in unique if (found := _parts(cell)) is not None}
+    marks: tuple[Decimal, Decimal] = (".", ",")
+    readings = {mark: _read(parts, mark) for mark in marks}
+    best = max(len(found) for found in readings.values())
+    kept = {mark: found for mark, found in readings.items() if len(found) == best}
+    if decimal is not None or best < len(parts):
+        mark: Decimal = next(iter(kept)) if decimal is None else decimal
+        kept = {mark: readings[mark]}
+    chosen = next(iter(kept.values()))
+    signs = {cell: parts[cell][2] for cell in chosen}
+    odd = _odd_signs(signs)
+    values = {cell: value for cell, value in chosen.items() if cell not in odd}
+    counts = cells.value_counts()
+    there = int(sum(counts[cell] for cell in unique))
+    if 2 * int(sum(counts[cell] for cell in values)) <= there:
+        return None
+    wrong = np.flatnonzero(cells.isin([cell for cell in unique if cell not in values]))
+    signed = " ".join(sorted({signs[cell] for cell in values} - {""}))
+    if len(kept) > 1 and len({tuple(found.items()) for found in kept.values()}) > 1:
+        return Numerals(None, wrong)
+    words = _words(list(values), [parts[cell][0] for cell in values], next(iter(kept)), signed)
+    numbers = np.array([values.get(cell, np.nan) for cell in cells], dtype=np.float64)
+    return Numerals(numbers, wrong, words, bool(signed))
+
+
+def _parts(cell: str) -> tuple[str, float, str, str] | None:
+    """Return digits, sign, currency or per cent, and power of ten; None where it is no number."""
+    found = _NUMBER.match(cell)
+    if found is None or bool(found["open"]) != bool(found["close"]):
+        return None
+    if found["before"] and found["after"]:
+        return None
+    body = found["body"].strip()
+    if re.search(r"['’\u00a0\u202f ]", body):
+        if _APART.match(body) is None:
+            return None
+        body = re.sub(r"['’\u00a0\u202f ]", "", body)
+    negative = [found["open"], found["sign"] in ("-", "−"), found["inner"] in ("-", "−")]
+    return (
+        body,
+        -1.0 if any(negative) else 1.0,
+        found["before"] or found["after"] or "",
+        found["power"] or "",
+    )
+
+
+def _read(parts: dict[str, tuple[str, float, str, str]], mark: str) -> dict[str, float]:
+    """Return the numbers that can be read with this mark before decimals."""
+    form, other = (_POINT, ",") if mark == "." else (_COMMA, ".")
+    return {
+        cell: sign * float(body.replace(other, "").replace(",", ".") + power)
+        for cell, (body, sign, _, power) in parts.items()
+        if form.match(body)
+    }
+
+
+def _odd_signs(signs: dict[str, str]) -> set[str]:
+    """Return the cells whose currency or per cent sign is not that of the others."""
+    kinds = list(signs.values())
+    there = {sign: kinds.count(sign) for sign in set(kinds)}
+    named = [sign for sign in there if sign]
+    if not named or (len(named) == 1 and named[0] != "%"):
+        # An amount without its currency is still that amount.
+        return set()
+    common = max(there, key=lambda sign: there[sign])
+    return {cell for cell, sign in signs.items() if sign != common and (sign or common == "%")}
+
+
+def _words(cells: list[str], bodies: list[str], mark: str, marks: str) -> str:
+    other = "." if mark == "," else ","
+    found = []
+    if any(re.search(r"\d['’\u00a0\u202f ]\d", cell) for cell in cells):
+        found.append("thousands apart")
+    if mark == "," and any("," in body for body in bodies):
+        found.append("a comma before decimals")
+    if any(other in body for body in bodies):
+        found.append(f"{other!r} between thousands")
+    if marks:
+        found.append(f"{marks} left off")
+    return ", ".join(found)

@@ -1,0 +1,358 @@
+"""Which column of a table is what: times, targets, groups, and what is left out.
+
+A column is never taken for something else in silence. One that is mostly numbers or dates is read
+where its cells allow one reading, and refused with row, cell and remedy where they do not.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.data import dates, kinds
+from elman.data.dates import Order
+from elman.data.kinds import Kind, Reading
+from elman.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from elman.data import Table
+
+_COUNTERS = ("t", "step", "index", "id", "row", "no", "no.", "nr", "nr.", "#", "n", "unnamed: 0")
+_PARTS = {
+    "year": ("year", "yr", "yyyy", "jahr"),
+    "month": ("month", "mon", "mm", "monat"),
+    "day": ("day", "dd", "tag", "day_of_month"),
+    "hour": ("hour", "hr", "hh", "stunde"),
+}
+
+
+class Columns(Protocol):
+    """The settings that say which column is what, and how its cells are written."""
+
+    target: str | list[str] | None
+    time: str | None
+    group: str | list[str] | None
+    covariates: list[str]
+    encoding: str | None
+    missing: list[str]
+    decimal: Literal[".", ","] | None
+    date_order: Order | None
+
+    @property
+    def layout(self) -> str | None:
+        """Long, wide, or None to find out."""
+
+
+@dataclass
+class Sorted:
+    """A table whose columns are typed, and what each was taken for.
+
+    Attributes:
+        table: with written numbers and dates read.
+        groups: columns whose values together name a series.
+        time: the column of times, or of numbers that count steps.
+        moments: its values: datetime64, or numbers; None without one.
+        counters: columns that only count the rows.
+        plain: columns of numbers in quotes.
+        doubts: columns that are mostly numbers or dates, and the error to raise of each.
+        notes: how columns were read, in sentences.
+        found: settings with which later data are read alike.
+    """
+
+    table: Table
+    groups: list[str]
+    time: str | None = None
+    moments: pd.Series | None = None
+    counters: list[str] = field(default_factory=list)
+    plain: list[str] = field(default_factory=list)
+    doubts: dict[str, tuple[Kind, InputError]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    found: dict[str, Any] = field(default_factory=dict)
+
+
+def framed(data: Any) -> tuple[Any, list[str]]:
+    """Return data with the index of a DataFrame or Series as columns, and the groups it names.
+
+    An index that only counts the rows is left out.
+    """
+    import pandas as pd
+
+    if isinstance(data, pd.Series):
+        data = data.to_frame("value" if data.name is None else data.name)
+    if not isinstance(data, pd.DataFrame):
+        return data, []
+    index = data.index
+    if isinstance(index, pd.RangeIndex) or (
+        index.nlevels == 1 and index.name is None and pd.api.types.is_integer_dtype(index.dtype)
+    ):
+        return data, []
+    frame, groups, levels = data.reset_index(drop=True), [], []
+    for level in range(index.nlevels):
+        values = index.get_level_values(level)
+        if isinstance(values, pd.PeriodIndex):
+            values = values.to_timestamp()
+        timed = isinstance(values, pd.DatetimeIndex)
+        name = str(values.name) if values.name is not None else "time" if timed else "group"
+        if name in map(str, frame.columns):
+            continue
+        if index.nlevels > 1 and not timed:
+            groups.append(name)
+        levels.append(pd.Series(values, name=name).reset_index(drop=True))
+    return pd.concat([*levels, frame], axis=1), groups
+
+
+def as_list(names: str | Sequence[str] | None) -> list[str]:
+    """Return names as a list."""
+    return [] if names is None else [names] if isinstance(names, str) else list(names)
+
+
+def sort_out(table: Table, columns: Columns, groups: list[str]) -> Sorted:
+    """Return what each column is.
+
+    Args:
+        table: as it was read.
+        columns: the settings.
+        groups: those that the data name themselves.
+
+    Raises:
+        InputError: the column of times cannot be read as such, or more than one way.
+    """
+    out = Sorted(table, groups)
+    _read_written(out, columns)
+    _absent(out, columns)
+    _find_time(out, columns)
+    return out
+
+
+def _read_written(out: Sorted, columns: Columns) -> None:
+    """Read columns of strings as the numbers or dates that they write."""
+    table = out.table
+    frame, known = table.frame.copy(deep=False), dict(table.kinds)
+    named = {*as_list(columns.target), *columns.covariates}
+    for name, kind in table.kinds.items():
+        if kind not in ("text", "category") or name in out.groups:
+            continue
+        found = kinds.written(
+            table.frame[name],
+            missing=columns.missing,
+            decimal=columns.decimal,
+            date_order=columns.date_order,
+        )
+        if found is None:
+            continue
+        if found.unfit is not None:
+            out.doubts[name] = (found.kind, _refused(table, name, found))
+            continue
+        assert found.cells is not None
+        declared = table.frame[name].astype(str).str.strip().isin(columns.missing).any()
+        if found.kind == "number" and not (found.words or declared or name in named):
+            # Numbers in quotes are often names: they are read where nothing else is.
+            out.plain.append(name)
+            continue
+        frame[name], known[name] = found.cells, found.kind
+        out.found |= found.settings
+        if found.words:
+            out.notes.append(f"Column {name!r}: {found.kind}s, read with {found.words}.")
+    for name, settings in table.how.items():
+        if settings and known[name] in ("time", "number"):
+            out.found |= {k: v for k, v in settings.items() if k in ("date_order", "decimal")}
+            words = {"decimal": "a comma before decimals"}
+            how = [words.get(k, f"the {v} first") for k, v in settings.items()]
+            out.notes.append(f"Column {name!r}: {known[name]}s, read with {', '.join(how)}.")
+    out.table = replace(table, frame=frame, kinds=known)
+
+
+def _refused(table: Table, name: str, found: Reading) -> InputError:
+    """Return the error about a column, with the setting that would settle it."""
+    unfit = found.unfit
+    assert unfit is not None
+    cell = str(table.frame[name].iloc[unfit.place]).strip()
+    fix = {
+        "missing": f"Correct it; or take the row out; or set missing='[{cell}]' where it says "
+        "that the value is missing; or name the columns to forecast with target=.",
+        "decimal": "Set decimal=',' or decimal='.'.",
+        "date_order": "Say which with date_order=day or date_order=month.",
+    }.get(found.asks, unfit.fix or "")
+    if found.asks == "date_order" and "year" in str(unfit):
+        fix = "Say which with date_order=day, date_order=month or date_order=year."
+    return table.refuse(str(unfit), unfit.place, name, fix)
+
+
+def _absent(out: Sorted, columns: Columns) -> None:
+    """Take numbers that were declared to mean a missing value for one."""
+    marks = []
+    for word in columns.missing:
+        try:
+            marks.append(float(word))
+        except ValueError:
+            continue
+    if not marks:
+        return
+    frame = out.table.frame.copy(deep=False)
+    for name, kind in out.table.kinds.items():
+        if kind == "number" and frame[name].isin(marks).any():
+            frame[name] = frame[name].astype(np.float64).where(~frame[name].isin(marks))
+    out.table = replace(out.table, frame=frame)
+
+
+# Times
+
+
+def _find_time(out: Sorted, columns: Columns) -> None:
+    table = out.table
+    if columns.time is not None:
+        out.time = columns.time
+        if columns.time in out.doubts:
+            raise out.doubts[columns.time][1]
+        out.moments = _told_times(out, columns.time)
+        return
+    times = [name for name, kind in table.kinds.items() if kind == "time"]
+    if times:
+        out.time, out.moments = times[0], table.frame[times[0]]
+        if len(times) > 1:
+            others = ", ".join(repr(name) for name in times[1:])
+            out.notes.append(f"Other columns of times were left out: {others}.")
+        return
+    for kind, error in out.doubts.values():
+        if kind == "time":
+            raise error
+    taken = {*out.groups, *as_list(columns.target), *columns.covariates}
+    numbers = [n for n, k in table.kinds.items() if k == "number" and n not in taken]
+    if _from_parts(out, numbers) or _from_digits(out, numbers):
+        return
+    _unread(out, columns)
+    _counted(out, numbers)
+
+
+def _told_times(out: Sorted, name: str) -> pd.Series:
+    """Return the column that was named as the times."""
+    table = out.table
+    values = table.column(name)
+    if table.kinds[name] != "number":
+        return table.column(name, "time")
+    read = dates.from_numbers(values.to_numpy(), named=True)
+    if read is not None:
+        out.notes.append(f"Column {name!r}: numbers read as {read[1]}.")
+        return read[0].set_axis(values.index)
+    # Anything else counts years, steps or seconds of an experiment.
+    return values
+
+
+def _from_digits(out: Sorted, numbers: list[str]) -> bool:
+    """Take numbers for times by their size, their steps and their name."""
+    for name in sorted(numbers, key=lambda n: not dates.named_like_a_time(n)):
+        values = out.table.frame[name]
+        named = dates.named_like_a_time(name)
+        read = dates.from_numbers(values.to_numpy(), named=named)
+        if read is None:
+            continue
+        out.time, out.moments = name, read[0].set_axis(values.index)
+        out.found["time"] = name
+        out.notes.append(f"Column {name!r}: numbers read as {read[1]}.")
+        return True
+    return False
+
+
+def _from_parts(out: Sorted, numbers: list[str]) -> bool:
+    """Put a date together from columns of year and month, of day and hour where they are there."""
+    import pandas as pd
+
+    by_name = {name.casefold().strip(): name for name in numbers}
+    parts = {
+        part: next((by_name[n] for n in names if n in by_name), None)
+        for part, names in _PARTS.items()
+    }
+    if parts["year"] is None or parts["month"] is None:
+        return False
+    used = {part: name for part, name in parts.items() if name is not None}
+    frame = pd.DataFrame({part: out.table.frame[name] for part, name in used.items()})
+    moments = pd.to_datetime(frame.assign(day=frame.get("day", 1)), errors="coerce")
+    if moments.isna().any():
+        return False
+    names = list(used.values())
+    out.time, out.moments = names[-1], moments
+    out.counters += names
+    out.notes.append(f"The times were put together from {', '.join(map(repr, names))}.")
+    return True
+
+
+def _unread(out: Sorted, columns: Columns) -> None:
+    """Refuse words in a column that is named like times and tells the rows apart."""
+    table = out.table
+    for name, kind in table.kinds.items():
+        if kind not in ("text", "category") or name in out.groups:
+            continue
+        cells = table.frame[name]
+        if dates.named_like_a_time(name) and 2 * cells.nunique() > len(cells) > 2:
+            cell = cells.iloc[0]
+            raise table.refuse(
+                f"{cell!r} could not be read as a date, and the column is named like one.",
+                0,
+                name,
+                "Write 2024-01-31 or 2024-01-31 12:00:00; or leave the column out of the file.",
+            )
+
+
+def _counted(out: Sorted, numbers: list[str]) -> None:
+    """Leave columns that only count the rows out of what is forecast."""
+    for name in numbers:
+        key = name.casefold().strip()
+        timed = dates.named_like_a_time(name) or key in ("t", "step")
+        # The first column of a file has no name where a program wrote its index there.
+        if not (timed or key in _COUNTERS or key == "column 1"):
+            continue
+        values = out.table.frame[name].to_numpy(dtype=np.float64)
+        there = np.unique(values)
+        if len(there) < 3 or np.isnan(values).any():
+            continue
+        steps = np.diff(there)
+        even = bool(np.allclose(steps, steps[0], rtol=1e-6))
+        if timed and even and out.time is None:
+            out.time, out.moments = name, out.table.frame[name]
+            out.notes.append(f"Column {name!r} counts steps: it orders the rows.")
+        elif even and steps[0] == 1 and len(there) == len(values):
+            out.counters.append(name)
+            out.notes.append(f"Column {name!r} was left out: it counts the rows.")
+
+
+# Groups
+
+
+def likely_groups(out: Sorted, keys: NDArray[Any]) -> list[str] | None:
+    """Return the columns (one, or two together) with which no time repeats, or None.
+
+    Args:
+        out: the columns.
+        keys: the times, as numbers.
+    """
+    table = out.table
+    usable = []
+    for name, kind in table.kinds.items():
+        whole = kind == "number" and table.frame[name].dtype.kind in "iu"
+        if name == out.time or name in out.counters or not (kind in ("text", "category") or whole):
+            continue
+        count = table.frame[name].nunique()
+        if 1 < count <= len(table) // 2:
+            usable.append((kind == "number", count, name))
+    names = [name for *_, name in sorted(usable)]
+    pairs = [list(pair) for pair in itertools.combinations(names[:6], 2)]
+    for chosen in [*([name] for name in names), *pairs]:
+        frame = table.frame[chosen].assign(**{"": keys})
+        if not frame.duplicated().any():
+            return chosen
+    return None
+
+
+def names_of(table: Table, groups: list[str]) -> list[str]:
+    """Return the name of the series of each row; the names of several columns are joined."""
+    if not groups:
+        return [""] * len(table)
+    parts = [table.labels(name) for name in groups]
+    return [" / ".join(each) for each in zip(*parts, strict=True)]
