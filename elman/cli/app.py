@@ -242,7 +242,7 @@ def predict(
         writer(frame)
         show.say(f"{len(frame)} predictions in {out}")
     elif as_json:
-        sys.stdout.write(frame.to_json(orient="records", date_format="iso", lines=True))
+        sys.stdout.write(show.json_lines(frame))
     else:
         frame.to_csv(sys.stdout, index=False)
 

@@ -186,6 +186,15 @@ def completion(found: Any, in_json: bool) -> None:
         sys.stdout.write(f"{suggestion['probability']:7.1%}  {suggestion['text']!r}\n")
 
 
+def json_lines(frame: pd.DataFrame) -> str:
+    """Return a JSON object a row; times that have a zone keep their offset."""
+    import pandas as pd
+
+    zoned = [n for n, kind in frame.dtypes.items() if isinstance(kind, pd.DatetimeTZDtype)]
+    frame = frame.assign(**{str(n): frame[n].map(lambda moment: moment.isoformat()) for n in zoned})
+    return str(frame.to_json(orient="records", lines=True, date_format="iso"))
+
+
 def table_writer(out: Path | None) -> Callable[[pd.DataFrame], None]:
     """Return a function that writes a table to `out`; its ending is checked at once."""
     if out is None:
@@ -205,7 +214,7 @@ def table_writer(out: Path | None) -> Callable[[pd.DataFrame], None]:
         if out.suffix == ".csv":
             frame.to_csv(buffer, index=False)
         elif out.suffix == ".jsonl":
-            frame.to_json(buffer, orient="records", lines=True, date_format="iso")
+            buffer.write(json_lines(frame).encode())
         else:
             frame.to_parquet(buffer, index=False)
         write_whole(out, buffer.getvalue())

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Order = Literal["day", "month", "year"]
-"""What stands first in a date of numbers."""
+"""The part that stands first in a date of numbers."""
 ORDERS: tuple[Order, ...] = get_args(Order)
 
 _MONTHS = (
@@ -253,17 +253,14 @@ def _one_way(moments: pd.Series) -> bool:
 
 
 def _even(moments: pd.Series) -> bool:
-    """Tell whether the different moments are equally far apart, in days or in months."""
-    days = np.unique(moments.to_numpy().astype("datetime64[D]"))
-    months = days.astype("datetime64[M]")
-    steps = np.diff(days).astype(np.int64)
-    if len(steps) < 2:
+    """Tell whether the different moments are equally far apart, or a number of months."""
+    there = np.unique(moments.to_numpy().astype("datetime64[us]"))
+    steps = np.diff(there)
+    if len(steps) < 2 or bool((steps == steps[0]).all()):
         return True
-    same_day = len(np.unique((days - months).astype(np.int64))) == 1
-    return bool(
-        (steps == steps[0]).all()
-        or (same_day and len(np.unique(np.diff(months).astype(np.int64))) == 1)
-    )
+    months = there.astype("datetime64[M]")
+    same_day = len(np.unique(there - months.astype("datetime64[us]"))) == 1
+    return same_day and len(np.unique(np.diff(months).astype(np.int64))) == 1
 
 
 def _yearless(present: pd.Series) -> bool:

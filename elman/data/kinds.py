@@ -270,6 +270,14 @@ def written(
     if len(numbers.wrong):
         place = int(numbers.wrong[0])
         cell = cells.iloc[place]
+        alone = numerals.read(cells.iloc[place : place + 1], absent, decimal)
+        if alone is not None and not len(alone.wrong):
+            raised = Unfit(
+                f"{_shown(cell)} lacks the sign of the other cells, or has another one.",
+                place,
+                "Write all cells of the column alike.",
+            )
+            return Reading("number", None, unfit=raised)
         fix = "Correct or remove it."
         if re.fullmatch(r"[-+]?[\d.]*(,\d+)+(\.\d+)?", cell):
             fix = "Write decimals with a point, and no commas."
@@ -297,7 +305,8 @@ def _written_dates(cells: pd.Series, found: dates.Written) -> Reading:
         return Reading("time", None, unfit=raised)
     if found.moments is not None:
         order = found.orders[0]
-        if order == "year":
+        # Where a month has a name, nothing could be mistaken.
+        if order == "year" or cells.iloc[:20].str.contains(r"[A-Za-z]{3}").any():
             return Reading("time", found.moments)
         words = f"the {order} first"
         return Reading("time", found.moments, words, settings={"date_order": order})

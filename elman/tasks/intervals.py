@@ -34,6 +34,20 @@ def moved(quantiles: Tensor, correction: Tensor) -> Tensor:
     return (ordered + correction.to(ordered) * _width(ordered)).sort(-1).values
 
 
+def between(point: Tensor, quantiles: Tensor, levels: Sequence[float]) -> Tensor:
+    """Return a point `(..., 1)` that lies within its interval.
+
+    A correction moves quantiles and not the point: one that is left outside goes to the nearer
+    end. Where the levels lie on one side of the median there is no interval around a point.
+
+    >>> between(torch.tensor([9.0]), torch.tensor([1.0, 4.0]), [0.1, 0.9])
+    tensor([4.])
+    """
+    if len(levels) < 2 or not levels[0] < 0.5 < levels[-1]:
+        return point
+    return point.clamp(quantiles[..., :1], quantiles[..., -1:])
+
+
 def correction(quantiles: Tensor, truth: Tensor, levels: Sequence[float]) -> Tensor:
     """Return c of each level, `(Q,)`, learnt from held-out values.
 

@@ -27,7 +27,7 @@ from elman.scoring import Evaluation, numbers
 from elman.tasks.answers import Numbers
 from elman.tasks.base import Section
 from elman.tasks.examples import FromExamples
-from elman.tasks.intervals import correction, moved
+from elman.tasks.intervals import between, correction, moved
 from elman.tasks.looking import histogram
 from elman.tasks.networks import aligned, many_to_one
 from elman.tasks.reading import Examples, Layout
@@ -97,19 +97,20 @@ class CorrectedQuantiles(nn.Module):
 
     Args:
         targets: K.
-        levels: Q.
+        levels: the Q levels, ascending.
 
-    >>> layer = CorrectedQuantiles(1, 2).eval()
-    >>> layer(torch.tensor([[5.0, 9.0, 1.0]])).tolist()
-    [[5.0, 1.0, 9.0]]
+    >>> layer = CorrectedQuantiles(1, [0.1, 0.9]).eval()
+    >>> layer(torch.tensor([[5.0, 9.0, 1.0], [0.0, 1.0, 9.0]])).tolist()
+    [[5.0, 1.0, 9.0], [1.0, 1.0, 9.0]]
     """
 
     stepwise = True
     correction: Tensor
 
-    def __init__(self, targets: int, levels: int) -> None:
+    def __init__(self, targets: int, levels: Sequence[float]) -> None:
         super().__init__()
-        self.register_buffer("correction", torch.zeros(targets, levels))
+        self.levels = levels
+        self.register_buffer("correction", torch.zeros(targets, len(levels)))
 
     def forward(self, y: Tensor) -> Tensor:
         """Return `(..., K (1 + Q))`: of each target a point, then quantiles."""
@@ -117,7 +118,9 @@ class CorrectedQuantiles(nn.Module):
         if self.training or not levels:
             return y
         each = y.view(*y.shape[:-1], targets, 1 + levels)
-        return torch.cat([each[..., :1], moved(each[..., 1:], self.correction)], -1).flatten(-2)
+        quantiles = moved(each[..., 1:], self.correction)
+        point = between(each[..., :1], quantiles, self.levels)
+        return torch.cat([point, quantiles], -1).flatten(-2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,9 +256,9 @@ class Regress(FromExamples):
 
     def member(self) -> nn.Module:
         """Return one network, initialised from torch's generator."""
-        targets, levels = len(self.answer.names), len(self.settings.quantiles)
+        targets, levels = len(self.answer.names), self.settings.quantiles
         build = aligned if self.layout.aligned else many_to_one
-        model: Any = build(self.codec, self.settings, targets * (1 + levels))
+        model: Any = build(self.codec, self.settings, targets * (1 + len(levels)))
         model.head.append(CorrectedQuantiles(targets, levels))
         network: nn.Module = model
         return network

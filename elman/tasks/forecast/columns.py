@@ -1,4 +1,4 @@
-"""Which column of a table is what: times, targets, groups, and what is left out.
+"""The columns of a table: times, groups, and those that are left out.
 
 A column is never taken for something else in silence. One that is mostly numbers or dates is read
 where its cells allow one reading, and refused with row, cell and remedy where they do not.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from elman.data import Table
 
-_COUNTERS = ("t", "step", "index", "id", "row", "no", "no.", "nr", "nr.", "#", "n", "unnamed: 0")
+_COUNTERS = ("t", "step", "index", "id", "row", "no", "no.", "nr", "nr.", "#", "unnamed: 0")
 _PARTS = {
     "year": ("year", "yr", "yyyy", "jahr"),
     "month": ("month", "mon", "mm", "monat"),
@@ -128,6 +128,7 @@ def sort_out(table: Table, columns: Columns, groups: list[str]) -> Sorted:
     _read_written(out, columns)
     _absent(out, columns)
     _find_time(out, columns)
+    _counted(out, columns)
     return out
 
 
@@ -223,12 +224,15 @@ def _find_time(out: Sorted, columns: Columns) -> None:
     for kind, error in out.doubts.values():
         if kind == "time":
             raise error
-    taken = {*out.groups, *as_list(columns.target), *columns.covariates}
-    numbers = [n for n, k in table.kinds.items() if k == "number" and n not in taken]
-    if _from_parts(out, numbers) or _from_digits(out, numbers):
-        return
-    _unread(out, columns)
-    _counted(out, numbers)
+    numbers = _free_numbers(out, columns)
+    if not (_from_parts(out, numbers) or _from_digits(out, numbers)):
+        _unread(out)
+
+
+def _free_numbers(out: Sorted, columns: Columns) -> list[str]:
+    """Return the columns of numbers that nothing was said of."""
+    taken = {out.time, *out.groups, *as_list(columns.target), *columns.covariates, *out.counters}
+    return [n for n, k in out.table.kinds.items() if k == "number" and n not in taken]
 
 
 def _told_times(out: Sorted, name: str) -> pd.Series:
@@ -283,7 +287,7 @@ def _from_parts(out: Sorted, numbers: list[str]) -> bool:
     return True
 
 
-def _unread(out: Sorted, columns: Columns) -> None:
+def _unread(out: Sorted) -> None:
     """Refuse words in a column that is named like times and tells the rows apart."""
     table = out.table
     for name, kind in table.kinds.items():
@@ -300,9 +304,9 @@ def _unread(out: Sorted, columns: Columns) -> None:
             )
 
 
-def _counted(out: Sorted, numbers: list[str]) -> None:
+def _counted(out: Sorted, columns: Columns) -> None:
     """Leave columns that only count the rows out of what is forecast."""
-    for name in numbers:
+    for name in _free_numbers(out, columns):
         key = name.casefold().strip()
         timed = dates.named_like_a_time(name) or key in ("t", "step")
         # The first column of a file has no name where a program wrote its index there.

@@ -460,7 +460,7 @@ def _in_order(
     first, second = moments.iloc[rows[at]], moments.iloc[rows[at + 1]]
     if clocks_went_back(first, second):
         raise table.refuse(
-            f"the time {second} comes after {first}{whose}: the clocks were put back then.",
+            f"the time {second} is there twice{whose}, because clocks were put back in that night.",
             int(rows[at + 1]),
             column,
             f"Write times with their offset, such as {second:%Y-%m-%dT%H:%M}+01:00.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from elman.tasks.intervals import correction, moved
+from elman.tasks.intervals import between, correction, moved
 
 
 class Calibrated(nn.Module):
@@ -31,15 +31,9 @@ class Calibrated(nn.Module):
         return y
 
     def corrected(self, y: Tensor) -> Tensor:
-        """Return the forecast with its quantiles sorted and moved, the point among them.
-
-        The correction moves an interval and not the point: a point that is left outside goes to
-        the nearer end.
-        """
-        point, quantiles = y[..., :1], moved(y[..., 1:], self.correction)
-        if len(self.levels) > 1 and self.levels[0] < 0.5 < self.levels[-1]:
-            point = point.clamp(quantiles[..., :1], quantiles[..., -1:])
-        return torch.cat([point, quantiles], dim=-1)
+        """Return the forecast with its quantiles sorted and moved, the point among them."""
+        quantiles = moved(y[..., 1:], self.correction)
+        return torch.cat([between(y[..., :1], quantiles, self.levels), quantiles], dim=-1)
 
     @torch.no_grad()
     def calibrate(self, y: Tensor, truth: Tensor) -> None:

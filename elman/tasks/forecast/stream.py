@@ -209,7 +209,8 @@ class WindowStream:
 
 
 def _microseconds(moment: pd.Timestamp) -> int:
-    return int(moment.to_datetime64().astype("datetime64[us]").astype(np.int64))
+    # As clocks show it: the calendar is read in local time.
+    return int(moment.tz_localize(None).to_datetime64().astype("datetime64[us]").astype(np.int64))
 
 
 def _written(moment: np.datetime64) -> str:

@@ -29,6 +29,7 @@ from elman.tasks.forecast.baselines import Forecaster
 from elman.tasks.forecast.data import Panel, Series, check_step, read_panel
 from elman.tasks.forecast.intervals import Calibrated
 from elman.tasks.forecast.looking import at_series
+from elman.tasks.forecast.rules import rule_of
 from elman.tasks.forecast.settings import ForecastSettings, decided, sized
 from elman.tasks.forecast.stream import WindowStream
 from elman.tasks.forecast.tables import apart, table, times_of
@@ -230,7 +231,7 @@ class Forecast:
             "targets": panel.targets,
             "covariates": panel.covariates or "none",
             "calendar": self.cycles or "none",
-            "frequency": self.frequency or "not known",
+            "frequency": rule_of(self.frequency).words if self.frequency else "not known",
             "season": s.season,
             "horizon": s.horizon,
             "lookback": s.lookback,

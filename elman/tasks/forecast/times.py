@@ -264,7 +264,7 @@ def _hour_left_out(first: Any, second: Any) -> bool:
 def _changes(times: pd.DatetimeIndex) -> str:
     """Return when clocks were changed, in words that go on a sentence."""
     offsets = (_microseconds(times.tz_localize(None)) - _microseconds(times)) // 60_000_000
-    places = np.flatnonzero(np.diff(offsets)) + 1
+    places = np.flatnonzero(np.diff(offsets))
     if not len(places):
         return ""
     days = ", ".join(str(times[place].date()) for place in places[:4].tolist())
