@@ -70,3 +70,49 @@ def test_one_unit_says_nothing_about_how_sure_a_difference_is():
     assert found.model["error"] == (1.0, 1.0)
     assert found.comparison == Comparison("last", 8.0, None)
     assert verdict("error", 1.0, 9.0, found.comparison).startswith("Cannot tell how surely")
+
+
+def share_of(values):
+    """A mean over units that count, undefined where none does: dead items, and those that sell."""
+    rows = pd.DataFrame({"v": values, "n": np.isfinite(values)}).fillna(0.0)
+
+    def score(units):
+        n = float(units["n"].sum())
+        return {"mase": float(units["v"].sum()) / n if n else float("nan")}
+
+    return Evaluation(rows, score)
+
+
+def test_one_unit_that_counts_among_many_gives_no_sure_verdict():
+    dead = [np.nan] * 24
+    model, other = share_of([*dead, 0.5]), share_of([*dead, 0.9])
+    found = bootstrap(model, {"last": other}, "mase", False, 500, seed=0)
+    assert found.comparison is not None
+    assert found.comparison.ci95 is None
+    # The one unit is left out of a resample with chance (24/25)^25.
+    assert found.undefined["mase"] == found.comparison.undefined
+    assert found.comparison.undefined / 500 == pytest.approx((24 / 25) ** 25, abs=0.07)
+    assert np.isnan(found.model["mase"]).all()
+    sentence = verdict("mase", 0.5, 0.9, found.comparison)
+    assert sentence.startswith("Cannot tell how surely")
+    assert f"undefined in {found.undefined['mase']} of 500 resamples" in sentence
+
+
+def test_a_few_undefined_resamples_are_left_out_and_said():
+    values = np.r_[np.full(20, np.nan), np.random.default_rng(0).normal(1, 0.1, 6)]
+    model, other = share_of(values), share_of(values + 1)
+    found = bootstrap(model, {"last": other}, "mase", False, 2000, seed=0)
+    assert found.comparison is not None
+    assert 0 < found.undefined["mase"] <= 20
+    sentence = verdict("mase", 1.0, 2.0, found.comparison)
+    assert sentence.startswith("Worth using")
+    assert f"undefined in {found.undefined['mase']} of 2000 resamples." in sentence
+    assert sentence.count(". ") == 0, "one sentence"
+
+
+def test_an_undefined_score_has_no_verdict():
+    nothing = mean_of([np.nan, np.nan])
+    found = bootstrap(nothing, {"last": mean_of([1.0, 1.0])}, "error", False, 10, seed=0)
+    assert np.isnan(found.model["error"]).all()
+    sentence = verdict("error", float("nan"), 1.0, found.comparison)
+    assert sentence == "Cannot tell: error is undefined here."

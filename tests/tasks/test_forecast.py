@@ -444,6 +444,159 @@ def test_without_statsmodels_the_baseline_is_reported_as_not_run(
     assert "elman[series]" in task.describe()["not_run"]
 
 
+# Undefined, far from zero, outside
+
+
+def daily(y: Any, **more: Any) -> pd.DataFrame:
+    return pd.DataFrame({"date": pd.date_range("2023-01-02", periods=len(y)), "y": y} | more)
+
+
+@pytest.mark.parametrize(
+    "y", [np.full(60, 5.0), np.zeros(60), np.arange(60) % 7.0, np.r_[np.zeros(53), np.arange(7.0)]]
+)
+def test_where_mase_is_undefined_another_metric_headlines(y: Any, tmp_path: Path) -> None:
+    import elman
+
+    run = elman.train("forecast", daily(y), tmp_path / "run", progress=False, hidden_size=4,
+                      max_steps=2, horizon=3)  # fmt: skip
+    assert run.results["metric"] == "mae"
+    assert run.results["test"]["mase"] is None
+    assert run.results["ci95"]["mase"] is None
+    assert np.isfinite(run.results["test"]["mae"])
+    assert "nan" not in run.results["verdict"]
+    for name in ("results.json", "metrics.jsonl", "sections.json"):
+        assert "NaN" not in (run.path / name).read_text()
+    # The same after loading, and on new data of which it is as undefined.
+    again = elman.evaluate(run.path, daily(y))
+    assert (again["metric"], again["test"]["mase"]) == ("mae", None)
+    task = task_on(daily(y), horizon=3)
+    assert any("MASE is undefined for every series" in note for note in task.notes())
+
+
+def test_wql_of_zeros_gives_way_to_crps() -> None:
+    assert task_on(daily(np.zeros(60)), metric="wql").metric == "crps"
+    assert task_on(daily(np.arange(60.0)), metric="wql").metric == "wql"
+
+
+def test_one_item_that_sells_among_dead_ones_gives_no_sure_verdict(tmp_path: Path) -> None:
+    import elman
+
+    sold = np.random.default_rng(0).poisson(5, 60).astype(float)
+    frame = pd.concat([daily(sold if k == 3 else np.zeros(60), item=f"i{k}") for k in range(25)])
+    run = elman.train("forecast", frame, tmp_path / "run", progress=False, hidden_size=4,
+                      max_steps=2, horizon=3, group="item")  # fmt: skip
+    results = run.results
+    assert results["verdict"].startswith("Cannot tell how surely")
+    assert f"undefined in {results['undefined_resamples']['mase']} of 500" in results["verdict"]
+    assert results["ci95"]["mase"] is None
+    assert any("undefined for 24 of 25 series" in note for note in task_on(
+        frame, group="item", horizon=3).notes())  # fmt: skip
+
+
+def test_a_series_far_from_zero_scores_as_it_would_near_zero() -> None:
+    wave = np.random.default_rng(0).normal(size=120).round(3)
+    given = {"horizon": 4, "lookback": 12, "season": 7}
+    scores = []
+    for offset in (0.0, 1e9):
+        task = task_on(daily(wave + offset), **given)
+        seed(0)
+        model = task.build()
+        rules = task.baselines()
+        scores.append(
+            {"model": task.evaluate(model).metrics["mase"]}
+            | {name: each.metrics["mase"] for name, each in rules.items()}
+        )
+        stream = task.stream(model)
+        if offset == 0.0:
+            near = stream_of(stream, wave)
+        else:
+            far = stream_of(stream, wave + offset)
+            np.testing.assert_allclose(far - offset, near, atol=1e-5)
+    for name, score in scores[0].items():
+        assert scores[1][name] == pytest.approx(score, rel=1e-3), name
+
+
+def stream_of(stream: Any, values: Any) -> Any:
+    """The last forecast of a stream that needs the time of its first row."""
+    for place, value in enumerate(values):
+        out = stream.step({"y": value, "time": "2023-01-02"} if not place else value)
+    return np.array(out["forecast"]["y"])
+
+
+def test_a_point_lies_within_its_own_interval() -> None:
+    class Biased(nn.Module):
+        def forward(self, past: torch.Tensor, known: object = None) -> torch.Tensor:
+            return torch.tensor([9.0, 8.0, 9.0, 10.0]).expand(len(past), 3, 2, 4)
+
+    model = Calibrated(Biased(), [0.1, 0.5, 0.9])
+    y = model(torch.zeros(500, 4, 2))
+    model.calibrate(y, torch.randn(500, 3, 2, generator=torch.Generator().manual_seed(0)))
+    point, low, _, high = model.corrected(y).unbind(-1)
+    assert float(high.max()) < 8
+    torch.testing.assert_close(point, high)
+    assert float(low.max()) < float(high.min())
+    # A single level is no interval.
+    alone = Calibrated(Biased(), [0.9])
+    assert float(alone.corrected(y[..., :2])[..., 0].min()) == 9.0
+
+
+# Calendars
+
+
+def test_the_week_of_a_shop_dates_the_future_and_is_its_season() -> None:
+    open_days = pd.date_range("2023-01-02", periods=70)
+    open_days = open_days[open_days.day_of_week < 6]
+    y = np.where(open_days.day_of_week == 5, 20.0, 5.0) + np.arange(len(open_days)) % 2
+    task = task_on(pd.DataFrame({"date": open_days, "y": y}), max_steps=1)
+    assert task.settings.season == 6
+    ahead = task.predict(task.build(), pd.DataFrame({"date": open_days, "y": y}))["time"]
+    assert 6 not in set(ahead.dt.day_of_week)
+    assert str(ahead.iloc[0].date()) == str((open_days[-1] + pd.offsets.Day(2)).date())
+
+
+def test_predictions_keep_the_zone_of_the_data() -> None:
+    days = pd.date_range("2023-03-01", periods=60, tz="Europe/Berlin")
+    frame = pd.DataFrame({"date": days, "y": np.arange(60) % 7.0})
+    task = task_on(frame, max_steps=1)
+    times = task.predict(task.build(), frame)["time"]
+    assert [t.isoformat() for t in times][:2] == [
+        "2023-04-30T00:00:00+02:00",
+        "2023-05-01T00:00:00+02:00",
+    ]
+    shown = task.evaluate(task.build()).predictions
+    assert shown is not None
+    assert str(shown["time"].iloc[-1]) == "2023-04-29 00:00:00+02:00"
+
+
+def test_a_model_of_days_refuses_hours() -> None:
+    task = task_on(daily(np.arange(60) % 7.0), max_steps=1)
+    hours = pd.DataFrame({"date": pd.date_range("2023-01-02", periods=60, freq="h"), "y": 1.0})
+    with pytest.raises(InputError, match="1 hour between its rows; the model was trained on days"):
+        task.predict(task.build(), hours)
+
+
+def test_random_times_are_numbered(tmp_path: Path) -> None:
+    at = np.sort(np.random.default_rng(0).integers(0, 10**9, 80))
+    times = pd.Timestamp("2024-01-01") + pd.to_timedelta(at, unit="ms")
+    task = task_on(pd.DataFrame({"t": times, "y": np.arange(80) % 5.0}), max_steps=1)
+    model = task.build()
+    assert (task.frequency, task.season) == (None, 1)
+    assert any("78 of 79 steps differ" in note for note in task.notes())
+    evaluation = task.evaluate(model)
+    assert evaluation.predictions is not None
+    assert evaluation.predictions["time"].max() == 80
+    assert task.sections(model, evaluation)[0].figure is not None
+
+
+def test_a_folder_is_cut_as_its_names_say(tmp_path: Path) -> None:
+    frame = daily(np.arange(80) % 7.0)
+    frame[:70].to_csv(tmp_path / "train.csv", index=False)
+    frame[70:].to_csv(tmp_path / "test.csv", index=False)
+    task = task_on(tmp_path)
+    assert task.horizon == 10
+    assert task.describe()["test"] == {"rows": 10, "windows": 1}
+
+
 # Real data
 
 

@@ -1,0 +1,190 @@
+"""Dates as they are written: the one reading that a column allows, or a question."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from elman.data import dates
+
+Cells = list[str]
+
+
+def moments(cells: Cells, **how: Any) -> list[str]:
+    found = dates.read(pd.Series(cells), **how)
+    assert found is not None
+    assert found.moments is not None
+    assert not len(found.wrong)
+    return [str(moment) for moment in found.moments]
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["2024-01-31", "2024-02-01"], ["2024-01-31 00:00:00", "2024-02-01 00:00:00"]),
+        (["2024/1/31", "2024/2/1"], ["2024-01-31 00:00:00", "2024-02-01 00:00:00"]),
+        (["31.1.2024", "1.2.2024"], ["2024-01-31 00:00:00", "2024-02-01 00:00:00"]),
+        (["31.1.24", "1.2.24"], ["2024-01-31 00:00:00", "2024-02-01 00:00:00"]),
+        (["01/31/24", "02/01/24"], ["2024-01-31 00:00:00", "2024-02-01 00:00:00"]),
+        (["23-01-30", "23-01-31", "23-02-01"], ["2023-01-30 00:00:00", "2023-01-31 00:00:00"]),
+        (["Jan-16", "Feb-16", "Mar-16"], ["2016-01-01 00:00:00", "2016-02-01 00:00:00"]),
+        (["Jan 2020", "February 2020"], ["2020-01-01 00:00:00", "2020-02-01 00:00:00"]),
+        (["Jan 5, 2020", "Jan 6, 2020"], ["2020-01-05 00:00:00", "2020-01-06 00:00:00"]),
+        (["Mon, 02 Jan 2023", "Tue, 03 Jan 2023"], ["2023-01-02 00:00:00", "2023-01-03 00:00:00"]),
+        (["02-Jan-23 14:00", "02-Jan-23 15:30"], ["2023-01-02 14:00:00", "2023-01-02 15:30:00"]),
+        (["2020Q1", "2020Q2"], ["2020-01-01 00:00:00", "2020-04-01 00:00:00"]),
+        (["Q4 2020", "Q1 2021"], ["2020-10-01 00:00:00", "2021-01-01 00:00:00"]),
+        (["2020-W05", "2020-W06"], ["2020-01-27 00:00:00", "2020-02-03 00:00:00"]),
+        (["2020M01", "2020M02"], ["2020-01-01 00:00:00", "2020-02-01 00:00:00"]),
+        (["20230101T120000", "20230101T130000"], ["2023-01-01 12:00:00", "2023-01-01 13:00:00"]),
+        (
+            ["1/13/2020 12:00 AM", "1/13/2020 1:05 a.m.", "1/13/2020 12:00 PM"],
+            ["2020-01-13 00:00:00", "2020-01-13 01:05:00", "2020-01-13 12:00:00"],
+        ),
+        (["2020-01-01 23:00", "2020-01-01 24:00"], ["2020-01-01 23:00:00", "2020-01-02 00:00:00"]),
+        # A day without a time of day begins at midnight.
+        (["2020-01-01", "2020-01-01 10:00:00"], ["2020-01-01 00:00:00", "2020-01-01 10:00:00"]),
+        (["2024-01-31T12:00Z", "2024-02-01T00:00Z"], ["2024-01-31 12:00:00+00:00"]),
+        (["2024-01-31 12:00+0530", "2024-02-01 00:00+05:30"], ["2024-01-31 12:00:00+05:30"]),
+    ],
+)
+def test_dates_are_read_as_they_are_written(cells: Cells, expected: list[str]) -> None:
+    assert moments(cells)[: len(expected)] == expected
+
+
+def test_the_order_is_the_one_the_whole_column_allows() -> None:
+    assert moments(["01/02/2024", "31/01/2024"])[0] == "2024-02-01 00:00:00"
+    assert moments(["01/02/2024", "01/31/2024"])[0] == "2024-01-02 00:00:00"
+    # Time goes forward in one order alone.
+    assert moments(["11/01/2024", "12/01/2024", "01/02/2024"])[2] == "2024-02-01 00:00:00"
+    # Both go forward; months are all alike, twelve days a year are not.
+    first_of_month = [f"01/{m:02}/{y}" for y in (2020, 2021) for m in range(1, 13)]
+    assert moments(first_of_month)[1] == "2020-02-01 00:00:00"
+    # Hours run on in one order and leap in the other.
+    hours = [f"01/0{d}/2024 {h:02}:00" for d in (2, 3) for h in range(24)]
+    assert moments(hours)[24] == "2024-01-03 00:00:00"
+
+
+def test_two_readings_are_asked_for() -> None:
+    cells = ["01/02/2024", "02/02/2024", "03/02/2024"]
+    found = dates.read(pd.Series(cells))
+    assert found is not None
+    assert found.moments is None
+    assert found.orders == ("day", "month")
+    assert moments(cells, order="day")[0] == "2024-02-01 00:00:00"
+    assert moments(cells, order="month")[0] == "2024-01-02 00:00:00"
+    # Two readings that say the same are one.
+    assert moments(["05/05/2024", "05/05/2024"])[0] == "2024-05-05 00:00:00"
+
+
+def test_days_without_a_year_are_no_dates() -> None:
+    found = dates.read(pd.Series(["16-Jan", "17-Jan", "18-Jan"]))
+    assert found is not None
+    assert found.yearless
+    assert found.moments is None
+
+
+@pytest.mark.parametrize(
+    ("cells", "wrong"),
+    [
+        (["2024-01-01", "2024-01-02", "Total"], [2]),
+        (["2024-02-28", "2024-02-30", "2024-02-29"], [1]),
+        (["31.1.2024", "1.2.2024", "1,5"], [2]),
+        (["2024-01-01 25:00", "2024-01-01 12:00", "2024-01-01 13:00"], [0]),
+        # With an offset and without one cannot be told apart in time.
+        (["2024-01-01T00:00Z", "2024-01-02T00:00Z", "2024-01-03T00:00"], [2]),
+    ],
+)
+def test_cells_that_are_no_dates_are_named(cells: Cells, wrong: list[int]) -> None:
+    found = dates.read(pd.Series(cells))
+    assert found is not None
+    assert found.wrong.tolist() == wrong
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["1-01", "1-02"],
+        ["may", "june"],
+        ["maybe not", "march on", "may I"],
+        ["10:30", "11:30"],
+        ["3.10.4", "3.11.5"],
+        ["a", "b"],
+        ["2024-01-01", "x", "y"],
+    ],
+)
+def test_words_are_no_dates(cells: Cells) -> None:
+    assert dates.read(pd.Series(cells)) is None
+
+
+def test_offsets_of_summer_and_winter_are_a_zone() -> None:
+    cells = ["2023-03-25T00:00:00+01:00", "2023-03-26T00:00:00+01:00", "2023-03-27T00:00:00+02:00"]
+    assert moments(cells) == [cell.replace("T", " ") for cell in cells]
+    # No place has such clocks: the last offset stays.
+    odd = ["2023-01-01T00:00:00+01:00", "2023-01-02T00:00:00+07:00", "2023-01-03T00:00:00+03:00"]
+    assert moments(odd)[0] == "2023-01-01 02:00:00+03:00"
+
+
+WAYS = ("%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%d %b %Y", "%B %d, %Y", "%Y%m%dT%H%M%S", "%d/%m/%y")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    first=st.dates(date(1971, 1, 1), date(2060, 1, 1)),
+    days=st.integers(1, 40),
+    way=st.sampled_from(WAYS),
+)
+def test_written_days_come_back(first: date, days: int, way: str) -> None:
+    """Forty consecutive days or more allow one order alone."""
+    there = [first + timedelta(days=i * days) for i in range(40)]
+    there = [day for day in there if day.year < 2068]
+    found = dates.read(pd.Series([day.strftime(way) for day in there]))
+    assert found is not None
+    if found.moments is None:
+        # A step of a year of days, or the like, may read both ways: then it is asked.
+        assert len(found.orders) > 1
+    else:
+        assert [moment.date() for moment in found.moments] == there
+
+
+@pytest.mark.parametrize(
+    ("values", "named", "first", "words"),
+    [
+        ([20230102 + i for i in range(9)], False, "2023-01-02", "dates written YYYYMMDD"),
+        ([20230102, 20230104], True, "2023-01-02", "dates written YYYYMMDD"),
+        ([202301 + i for i in range(12)], False, "2023-01-01", "dates written YYYYMM"),
+        ([1672531200 + 3600 * i for i in range(9)], False, "2023-01-01", "seconds since 1970"),
+        ([1672531200123, 1672531209000], True, "2023-01-01", "milliseconds since 1970"),
+        ([1990, 1991, 1993], True, "1990-01-01", "years"),
+        ([44927, 44928.5], True, "2023-01-01", "days of a spreadsheet"),
+    ],
+)
+def test_numbers_are_dates_by_size_steps_and_name(
+    values: list[float], named: bool, first: str, words: str
+) -> None:
+    found = dates.from_numbers(np.array(values, dtype=np.float64), named=named)
+    assert found is not None
+    assert str(found[0].iloc[0].date()) == first
+    assert found[1] == words
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ([1_000_000_000 + i % 7 for i in range(60)], False),
+        ([100_000_001 + i for i in range(60)], False),
+        (list(range(1990, 2010)), False),
+        ([44927, 44928, 44929], False),
+        ([5, 6, 7], True),
+        ([20231301, 20231302], True),
+        ([0.5, 1.5], True),
+    ],
+)
+def test_other_numbers_are_no_dates(values: list[float], named: bool) -> None:
+    assert dates.from_numbers(np.array(values, dtype=np.float64), named=named) is None

@@ -1,0 +1,280 @@
+"""Columns of a forecast: never taken for something else in silence, read or refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from elman.errors import InputError
+from elman.tasks.forecast.data import Panel, extend, read_panel
+from elman.tasks.forecast.settings import ForecastSettings
+
+DAYS = pd.date_range("2023-01-02", periods=60)
+WAVE = np.arange(60) % 7.0
+
+
+def columns(**given: Any) -> ForecastSettings:
+    return ForecastSettings(**given)
+
+
+@pytest.fixture
+def panel(tmp_path: Path) -> Callable[..., Panel]:
+    """Return the panel of a file with this header and these rows."""
+
+    def made(header: str, rows: Sequence[object], **given: Any) -> Panel:
+        path = tmp_path / "data.csv"
+        path.write_text("\n".join([header, *map(str, rows)]) + "\n")
+        return read_panel(path, columns(**given))
+
+    return made
+
+
+def beside(cells: Sequence[object], values: Sequence[object] = tuple(WAVE)) -> list[str]:
+    """Rows of two cells."""
+    return [f"{cell},{value}" for cell, value in zip(cells, values, strict=False)]
+
+
+def days(cells: Panel) -> list[str]:
+    times = cells.series[0].times
+    assert times is not None
+    return [str(t.date()) for t in times]
+
+
+def dated(cells: Any) -> list[str]:
+    return [str(day.date()) for day in cells]
+
+
+def test_one_word_among_numbers_is_refused_and_not_dropped(panel: Callable[..., Panel]) -> None:
+    rows = [f"{d},{'n.a.' if i == 9 else i % 7},{3 + i % 2}" for i, d in enumerate(dated(DAYS))]
+    with pytest.raises(
+        InputError, match=r"row 11, column 'sales': 'n.a.' is not a number.*missing"
+    ):
+        panel("date,sales,shops", rows)
+    # Declared, it is a missing value, which has a row of its own.
+    with pytest.raises(InputError, match=r"row 11, column 'sales': A value is missing"):
+        panel("date,sales,shops", rows, missing=["n.a."])
+    # Nothing is refused for a column that nobody asked for.
+    found = panel("date,sales,shops", rows, target="shops")
+    assert found.targets == ["shops"]
+    assert "Not used: sales (category)." in found.notes
+    # With a future known ahead, the target may end in missing values.
+    with_end = [*rows[:9], *(f"{d},n.a.,3" for d in dated(DAYS[9:12]))]
+    given = {"target": "sales", "covariates": ["shops"], "missing": ["n.a."]}
+    assert len(panel("date,sales,shops", with_end, **given).series[0]) == 9
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ("{},5", lambda i: i + 0.5),
+        ("1.23{},25", lambda i: 1230 + i + 0.25),
+        ("${}.50", lambda i: i + 0.5),
+        ("{} %", lambda i: i),
+        ("€ 1 20{}", lambda i: 1200 + i),
+    ],
+)
+def test_written_numbers_are_forecast(
+    panel: Callable[..., Panel], cell: str, value: Callable[[int], float]
+) -> None:
+    rows = [f"{d};{cell.format(i % 7)};{i % 3}" for i, d in enumerate(dated(DAYS))]
+    found = panel("date;y;z", rows)
+    assert found.targets == ["y", "z"]
+    assert found.series[0].values[:9, 0].tolist() == [value(i % 7) for i in range(9)]
+    assert any(note.startswith("Column 'y': numbers, read with") for note in found.notes)
+
+
+def test_a_mark_with_two_readings_is_asked_for(panel: Callable[..., Panel]) -> None:
+    rows = [f"{d};1,20{i % 7}" for i, d in enumerate(dated(DAYS))]
+    with pytest.raises(InputError, match=r"row 2, column 'y': The mark in '1,200'.*decimal="):
+        panel("date;y", rows)
+    assert panel("date;y", rows, decimal=",").series[0].values[1, 0] == 1.201
+    assert panel("date;y", rows, decimal=".").series[0].values[1, 0] == 1201
+
+
+def test_a_mark_that_was_found_is_kept_for_later_data(panel: Callable[..., Panel]) -> None:
+    first = panel("date;y", [f"{d};{i},5" for i, d in enumerate(dated(DAYS))])
+    assert first.found["decimal"] == ","
+    later = panel("date;y", [f"{d};1,234" for d in dated(DAYS)], **first.found)
+    assert later.series[0].values[0, 0] == 1.234
+
+
+def test_a_row_of_totals_is_named(panel: Callable[..., Panel]) -> None:
+    rows = [*beside(dated(DAYS)), "Total,180"]
+    with pytest.raises(InputError, match=r"row 62, column 'date': 'Total' is not a date.*take the"):
+        panel("date,y", rows)
+
+
+def test_one_bad_date_is_named_and_not_forecast_around(panel: Callable[..., Panel]) -> None:
+    cells = dated(DAYS[::-1])
+    cells[30] = "2023-02-31"
+    with pytest.raises(InputError, match=r"row 32, column 'Date': '2023-02-31' is not a date"):
+        panel("Date,Close", beside(cells))
+
+
+def test_the_newest_row_first_is_turned_round_and_said(panel: Callable[..., Panel]) -> None:
+    found = panel("date,y", beside(dated(DAYS[::-1]), range(60)))
+    assert days(found) == dated(DAYS)
+    assert found.series[0].values[:, 0].tolist() == list(range(59, -1, -1))
+    assert found.frequency == "D"
+    assert any("newest rows came first" in note for note in found.notes)
+
+
+def test_dates_written_day_first_are_no_names_of_series(panel: Callable[..., Panel]) -> None:
+    months = pd.date_range("2020-01-01", periods=40, freq="MS")
+    rows = [f"{m:%d/%m/%Y}," + ",".join(str(i + k) for k in range(8)) for i, m in enumerate(months)]
+    found = panel("date,a,b,c,d,e,f,g,h", rows)
+    assert found.targets == list("abcdefgh")
+    assert days(found) == dated(months)
+    assert (found.frequency, found.found["date_order"]) == ("MS", "day")
+    # A few rows alone have two readings: the order is kept for them.
+    assert days(panel("date,a,b,c,d,e,f,g,h", rows[:3], **found.found)) == dated(months[:3])
+
+
+def test_two_orders_of_a_date_are_asked_for(panel: Callable[..., Panel]) -> None:
+    months = pd.date_range("2020-01-01", periods=12, freq="MS")
+    rows = [f"{m:%m/%d/%Y}," + ",".join("12345678") for m in months]
+    with pytest.raises(InputError, match=r"row 2, column 'date': '01/01/2020' can be read with the "
+                       "day or the month first.*date_order=day or date_order=month"):  # fmt: skip
+        panel("date,a,b,c,d,e,f,g,h", rows)
+    assert days(panel("date,a,b,c,d,e,f,g,h", rows, date_order="month")) == dated(months)
+    with pytest.raises(InputError, match="'02-Jan' has no year"):
+        panel("date,y", beside([f"{d:%d-%b}" for d in DAYS]))
+
+
+@pytest.mark.parametrize("name", ["date", "time"])
+def test_words_named_like_times_are_refused(panel: Callable[..., Panel], name: str) -> None:
+    rows = [f"Mittwoch {i}," + ",".join("12345678") for i in range(20)]
+    with pytest.raises(InputError, match=r"'Mittwoch 0' could not be read as a date"):
+        panel(f"{name},a,b,c,d,e,f,g,h", rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "freq"),
+    [
+        ("date", [f"{d:%Y%m%d}" for d in DAYS], "D"),
+        ("y2", [f"{d:%Y%m%d}" for d in DAYS], "D"),
+        ("timestamp", [int(d.timestamp()) for d in DAYS], "D"),
+        ("open_time", [int(d.timestamp()) * 1000 for d in DAYS], "D"),
+        ("day", range(44928, 44988), "D"),
+        ("Month", [f"{2000 + i // 12}{i % 12 + 1:02}" for i in range(60)], "MS"),
+    ],
+)
+def test_numbers_that_are_dates_are_not_forecast(
+    panel: Callable[..., Panel], name: str, cells: Sequence[object], freq: str
+) -> None:
+    found = panel(f"{name},y", beside(cells))
+    assert (found.targets, found.frequency, found.found["time"]) == (["y"], freq, name)
+    begin = "2000-01-01" if name == "Month" else "2023-01-02"
+    assert days(found)[0] == begin
+
+
+def test_years_and_parts_of_dates(panel: Callable[..., Panel]) -> None:
+    years = panel("year,y", beside(range(1960, 2020)))
+    assert (years.targets, days(years)[0]) == (["y"], "1960-01-01")
+    rows = [f"{2015 + i // 12},{i % 12 + 1},{i}" for i in range(60)]
+    parts = panel("year,month,y", rows)
+    assert (parts.targets, parts.frequency, days(parts)[13]) == (["y"], "MS", "2016-02-01")
+
+
+def test_columns_that_count_the_rows_are_left_out(panel: Callable[..., Panel]) -> None:
+    rows = [f"{i},{d},{i % 7}" for i, d in enumerate(dated(DAYS))]
+    assert panel(",date,y", rows).targets == ["y"]
+    assert panel("t,y", beside(range(60))).targets == ["y"]
+    assert panel("id,y", beside(range(1, 61))).targets == ["y"]
+    # A ramp that is called otherwise is a series.
+    assert panel("level,y", beside(range(60))).targets == ["level", "y"]
+    assert panel("id,y", beside(range(60)), target="id").targets == ["id"]
+
+
+def test_whole_numbers_that_tell_series_apart_are_proposed(panel: Callable[..., Panel]) -> None:
+    rows = [f"{d},{s},{i}" for i, d in enumerate(dated(DAYS)) for s in (1, 2)]
+    with pytest.raises(InputError, match=r"row 3, column 'date'.*'store' looks like.*group=store"):
+        panel("date,store,y", rows)
+    found = panel("date,store,y", rows, group="store")
+    assert ([s.name for s in found.series], found.targets) == (["1", "2"], ["y"])
+
+
+def test_two_columns_together_name_a_series(panel: Callable[..., Panel]) -> None:
+    rows = [f"{d},{s},{k},{i}" for i, d in enumerate(dated(DAYS)) for s in (1, 2) for k in "ab"]
+    with pytest.raises(InputError, match=r"'item' and 'store' together.*group='\[item, store\]'"):
+        panel("date,store,item,y", rows)
+    found = panel("date,store,item,y", rows, group=["store", "item"])
+    assert [s.name for s in found.series] == ["1 / a", "1 / b", "2 / a", "2 / b"]
+    assert found.found["group"] == ["store", "item"]
+
+
+def test_a_frame_s_index_is_used() -> None:
+    found = read_panel(pd.DataFrame({"y": WAVE}, index=DAYS), columns())
+    assert (found.targets, found.frequency, days(found)) == (["y"], "D", dated(DAYS))
+    assert read_panel(pd.Series(WAVE, DAYS, name="y"), columns()).frequency == "D"
+    months = pd.period_range("2020-01", periods=60, freq="M")
+    assert read_panel(pd.DataFrame({"y": WAVE}, index=months), columns()).frequency == "MS"
+    both = pd.MultiIndex.from_product([["a", "b"], DAYS], names=["store", "date"])
+    stacked = pd.DataFrame({"y": np.r_[WAVE, WAVE + 10]}, index=both)
+    found = read_panel(stacked, columns())
+    assert [s.name for s in found.series] == ["a", "b"]
+    assert found.series[1].values[0, 0] == 10
+    assert found.found["group"] == "store"
+    # An index that only numbers the rows is none.
+    assert read_panel(pd.DataFrame({"y": WAVE}).iloc[::-1], columns()).series[0].times is None
+
+
+def test_dates_as_names_of_columns_are_times(panel: Callable[..., Panel]) -> None:
+    months = pd.date_range("2020-01-01", periods=12, freq="MS")
+    newest_first = [f"{m:%Y-%m}" for m in months[::-1]]
+    found = panel(f"id,{','.join(newest_first)}", ["a," + ",".join(map(str, range(12)))])
+    assert (found.frequency, days(found)) == ("MS", dated(months))
+    assert found.series[0].values[:, 0].tolist() == list(range(11, -1, -1))
+
+
+def test_times_keep_their_zone(panel: Callable[..., Panel]) -> None:
+    zoned = pd.date_range("2023-03-01", periods=60, tz="Europe/Berlin")
+    found = panel("date,y", beside([t.isoformat() for t in zoned]))
+    times = found.series[0].times
+    assert times is not None
+    assert list(times) == list(zoned)
+    assert found.frequency == "D"
+    assert any("clocks were changed on 2023-03-26" in note for note in found.notes)
+    frame = pd.DataFrame({"t": zoned, "y": WAVE})
+    again = read_panel(frame, columns()).series[0].times
+    assert again is not None
+    assert again.tz is not None
+    naive = read_panel(frame.assign(t=zoned.tz_localize(None)), columns())
+    with pytest.raises(InputError, match="unlike those of its training data"):
+        extend(naive, found)
+
+
+def test_an_hour_that_comes_twice_is_a_clock_change(panel: Callable[..., Panel]) -> None:
+    hours = pd.date_range("2023-10-28", periods=60, freq="h", tz="Europe/Berlin")
+    wall = [str(t) for t in hours.tz_localize(None)]
+    with pytest.raises(
+        InputError, match=r"2023-10-29 02:00:00 is there twice, because clocks were"
+    ):
+        panel("t,y", beside(wall))
+    found = panel("t,y", beside([t.isoformat() for t in hours]))
+    assert found.frequency == "h"
+
+
+def test_later_data_of_other_steps_are_refused() -> None:
+    frame = pd.DataFrame({"t": DAYS, "y": WAVE})
+    hours = pd.DataFrame({"t": pd.date_range("2023-04-01", periods=9, freq="h"), "y": 1.0})
+    first = read_panel(frame, columns())
+    with pytest.raises(InputError, match="1 hour between its rows; the model was trained on days"):
+        extend(first, read_panel(hours, columns()))
+
+
+def test_what_was_understood_is_told(panel: Callable[..., Panel]) -> None:
+    rows = [f"{d},{i % 7},x{i % 3},{i % 5}" for i, d in enumerate(dated(DAYS))]
+    notes = panel("date,y,kind,price", rows, target="y", covariates=["price"]).notes
+    assert notes[:4] == [
+        "Forecast: 'y' (as was set).",
+        "The times are in column 'date'.",
+        "Known ahead: 'price'.",
+        "Not used: kind (category).",
+    ]
+    assert "A step: days; a season is 7 steps." in notes

@@ -1,0 +1,182 @@
+"""Rules of times: found from dates, gone on by, and told in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from elman.tasks.forecast.rules import Monthly, Session, Weekdays, rule_of
+from elman.tasks.forecast.times import (
+    calendar,
+    cycles_of,
+    frequency_of,
+    odd_steps,
+    season_of,
+    time_notes,
+    times_after,
+    unit_of,
+)
+
+
+def range_of(begin: str, periods: int, freq: str, zone: str | None = None) -> pd.DatetimeIndex:
+    return pd.date_range(begin, periods=periods, freq=freq, tz=zone)
+
+
+def kept(times: pd.DatetimeIndex, where: Callable[[pd.DatetimeIndex], object]) -> pd.DatetimeIndex:
+    return times[np.asarray(where(times))]
+
+
+def open_hours(times: pd.DatetimeIndex) -> object:
+    clock = times.hour * 60 + times.minute
+    return (times.day_of_week < 5) & (clock >= 9 * 60 + 30) & (clock <= 16 * 60)
+
+
+def clamped(day: int) -> pd.DatetimeIndex:
+    """The same day of every month, or its last one."""
+    ends = range_of("2020-01-31", 40, "ME")
+    return pd.DatetimeIndex([end.replace(day=min(day, end.day)) for end in ends])
+
+
+CALENDARS = {
+    "Monday to Saturday": (kept(range_of("2023-01-02", 90, "D"), lambda t: t.day_of_week < 6), 6),
+    "closed on Tuesdays": (kept(range_of("2023-01-02", 90, "D"), lambda t: t.day_of_week != 1), 6),
+    "three days a week": (
+        kept(range_of("2023-01-02", 90, "D"), lambda t: t.day_of_week.isin([0, 2, 4])),
+        3,
+    ),
+    "trading hours": (kept(range_of("2024-01-01", 2000, "30min"), open_hours), 14),
+    "a break at noon": (
+        kept(range_of("2024-01-01", 900, "h"), lambda t: t.hour.isin([9, 10, 11, 13, 14, 15])),
+        6,
+    ),
+    "hours of weekdays": (kept(range_of("2024-01-01", 900, "h"), lambda t: t.day_of_week < 5), 24),
+    "the 15th": (clamped(15), 12),
+    "the 29th": (clamped(29), 12),
+    "the 30th": (clamped(30), 12),
+    "month's end": (clamped(31), 12),
+    "the third Friday": (range_of("2020-01-01", 40, "WOM-3FRI"), 12),
+    "working months": (range_of("2020-01-01", 40, "BME"), 12),
+    "a 15th each quarter": (range_of("2020-01-01", 40, "QS") + pd.Timedelta(days=14), 4),
+    "Berlin's days": (range_of("2023-03-01", 40, "D", "Europe/Berlin"), 7),
+    "Berlin's hours": (range_of("2023-03-20", 240, "h", "Europe/Berlin"), 24),
+    "New York's hours in autumn": (range_of("2023-10-30", 240, "h", "America/New_York"), 24),
+}
+
+
+@pytest.mark.parametrize("name", CALENDARS)
+def test_the_future_goes_on_by_the_rule_of_the_dates(name: str) -> None:
+    times, season = CALENDARS[name]
+    seen = times[: len(times) * 3 // 4]
+    found = frequency_of(seen)
+    assert found is not None
+    assert season_of(found) == season
+    assert list(times_after(seen[-1], len(times) - len(seen), found)) == list(times[len(seen) :])
+    assert not odd_steps(times, found).any()
+
+
+@pytest.mark.parametrize("name", CALENDARS)
+def test_a_gap_changes_no_rule(name: str) -> None:
+    """A missing quarter or year, a holiday, a missing hour."""
+    times, _ = CALENDARS[name]
+    holes = times.delete([5, len(times) // 2])
+    found = frequency_of(holes)
+    assert found is not None
+    assert list(times_after(holes[-1], 9, found)) == list(
+        times_after(times[-1], 9, str(frequency_of(times)))
+    )
+    assert odd_steps(holes, found).sum() == 2
+
+
+def test_a_missing_quarter_or_year_is_no_step_of_92_days() -> None:
+    quarters = range_of("2015-01-01", 20, "QS").delete(7)
+    assert season_of(frequency_of(quarters)) == 4
+    assert str(times_after(quarters[-1], 1, str(frequency_of(quarters)))[0].date()) == "2020-01-01"
+    years = range_of("1990-07-01", 30, "YS-JUL").delete(7)
+    assert str(times_after(years[-1], 1, str(frequency_of(years)))[0].date()) == "2020-07-01"
+    months = pd.DatetimeIndex(["2020-07-15", "2020-08-15", "2020-09-15"])
+    assert frequency_of(months) == "months 1 on 15"
+
+
+def test_paydays_around_weekends_are_months() -> None:
+    days = [pd.Timestamp(2020 + m // 12, m % 12 + 1, 25) for m in range(36)]
+    paid = pd.DatetimeIndex([d - pd.Timedelta(days=max(0, d.day_of_week - 4)) for d in days])
+    assert frequency_of(paid) == "months 1 on 25"
+
+
+def test_random_times_have_no_rule_and_it_is_said() -> None:
+    at = np.sort(np.random.default_rng(0).integers(0, 10**9, 60))
+    times = pd.Timestamp("2024-01-01") + pd.to_timedelta(at, unit="ms")
+    assert frequency_of(times) is None
+    (first, *_) = time_notes([times], None)
+    assert "58 of 59 steps differ" in first
+
+
+def test_notes_say_how_times_run() -> None:
+    times = CALENDARS["Monday to Saturday"][0].delete(20)
+    notes = " ".join(time_notes([times], frequency_of(times)))
+    assert "days, Monday to Saturday; a season is 6 steps" in notes
+    assert "1 of 76 steps are not of that length (the first after 2023-01-24" in notes
+    zoned = CALENDARS["Berlin's days"][0]
+    assert "Europe/Berlin); clocks were changed on 2023-03-26" in " ".join(time_notes([zoned], "D"))
+    wall = CALENDARS["Berlin's hours"][0].tz_localize(None)
+    assert "clocks were put forward" in " ".join(time_notes([wall], frequency_of(wall)))
+
+
+def test_rules_in_words() -> None:
+    assert rule_of("session 1800 s Mon Tue Wed Thu Fri 09:30:00-16:00:00").words == (
+        "steps of 30 minutes, 09:30 to 16:00, Monday to Friday"
+    )
+    assert rule_of("months 3 on 31").words == "quarters, on the last day of a month"
+    assert rule_of("B").words == "working days"
+    assert unit_of("months 1 on 15") == "months"
+    assert unit_of("days Mon Wed") == "days"
+    assert unit_of("session 60 s Mon 09:00:00-09:59:00", 5) == "steps of 5 minutes"
+
+
+def test_a_rule_comes_back_from_its_text() -> None:
+    session = Session(60, (True,) * 5 + (False,) * 2, tuple(range(34200, 34800, 60)))
+    assert rule_of(str(session)) == session
+    assert rule_of("days Mon Sun") == Weekdays((True, *[False] * 5, True))
+    assert rule_of("months 2 on 9") == Monthly(2, 9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    mask=st.lists(st.booleans(), min_size=7, max_size=7).filter(any),
+    begin=st.dates(),
+    count=st.integers(1, 40),
+)
+def test_following_is_the_first_of_after(mask: list[bool], begin: object, count: int) -> None:
+    """Every day after is open, none between is left out."""
+    rule = Weekdays(tuple(mask))
+    last = pd.Timestamp(str(begin)).replace(year=2020, day=7)
+    after = rule.after(last, count)
+    expected = [
+        d for d in pd.date_range(last, periods=8 * count, freq="D")[1:] if mask[d.weekday()]
+    ]
+    assert list(after) == expected[:count]
+    assert rule.following(pd.DatetimeIndex([last]))[0] == after[0]
+
+
+def test_days_keep_their_hour_when_clocks_change_and_hours_their_length() -> None:
+    before = pd.Timestamp("2023-03-25 02:30", tz="Europe/Berlin")
+    days = times_after(before, 2, "D")
+    # Half past two does not exist on the 26th.
+    assert [str(t) for t in days] == ["2023-03-26 03:00:00+02:00", "2023-03-27 02:30:00+02:00"]
+    hours = times_after(pd.Timestamp("2023-10-29 01:00", tz="Europe/Berlin"), 3, "h")
+    assert [t.hour for t in hours] == [2, 2, 3]
+
+
+def test_the_calendar_is_read_in_local_time() -> None:
+    zoned = pd.DatetimeIndex(["2024-01-01 06:00"]).tz_localize("Asia/Tokyo")
+    np.testing.assert_allclose(calendar(zoned, ["day"]), [[1, 0]], atol=1e-9)
+
+
+def test_cycles_of_the_new_rules() -> None:
+    assert cycles_of("days Mon Tue Wed Thu Fri Sat", 100, 3) == ["week"]
+    assert cycles_of("months 1 on 15", 60, 6) == ["year"]
