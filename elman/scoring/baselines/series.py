@@ -94,11 +94,13 @@ class Smoothing:
         if len(used) < 12 or np.ptp(used) == 0:
             # Too little to fit gains on: the level is the last value.
             return cls(1.0, 0.0, 0.0, 1.0, float(used[0]), 0.0, (), begins)
+        # The optimiser goes astray on a small wave far from zero; a level can be added afterwards.
+        centre = float(used.mean())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the optimiser stopped early is no news here
             fits = [
                 smoothing.ExponentialSmoothing(
-                    used,
+                    used - centre,
                     trend="add" if trend else None,
                     damped_trend=trend,
                     seasonal="add" if seasonal else None,
@@ -115,7 +117,7 @@ class Smoothing:
             float(p["smoothing_trend"]) if trend else 0.0,
             float(p["smoothing_seasonal"]) if seasonal else 0.0,
             float(p["damping_trend"]) if trend else 1.0,
-            float(p["initial_level"]),
+            float(p["initial_level"]) + centre,
             float(p["initial_trend"]) if trend else 0.0,
             tuple(float(s) for s in p["initial_seasons"]) if seasonal else (),
             begins,
