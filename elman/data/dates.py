@@ -209,7 +209,8 @@ def _days(dates: pd.Series) -> list[tuple[Order, pd.Series]]:
     import pandas as pd
 
     if dates.iloc[:50].str.match(_ISO).mean() > 0.5:
-        return [("year", pd.to_datetime(dates.str.upper(), format="ISO8601", errors="coerce"))]
+        whole = dates.where(dates.str.match(_ISO), None).str.upper()
+        return [("year", pd.to_datetime(whole, format="ISO8601", errors="coerce"))]
     text = dates.str.replace(r"[-/., ]+", " ", regex=True).str.strip()
     quarters = text.str.extract(r"^(?:(?P<y>\d{4}) ?q(?P<q>[1-4])|q(?P<r>[1-4]) ?(?P<z>\d{4}))$")
     if quarters.notna().any(axis=1).mean() > 0.5:

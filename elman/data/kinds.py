@@ -348,24 +348,26 @@ def to_time(values: pd.Series) -> pd.Series:
         read = dates.from_numbers(numbers.to_numpy(np.float64), named=True)
         if read is not None:
             return read[0].set_axis(values.index)
-        return pd.to_datetime(numbers, unit="s")
-    found = dates.read(cells)
-    if found is not None:
+        moments = pd.to_datetime(numbers, unit="s", errors="coerce")
+        wrong = moments.isna() & present
+        if not wrong.any():
+            return moments
+        place = int(np.argmax(wrong))
+    elif (found := dates.read(cells)) is not None:
         reading = _written_dates(cells, found)
         if reading.unfit is not None:
             raise reading.unfit
         assert reading.cells is not None
         return reading.cells
-    parsed = pd.to_datetime(cells, format="ISO8601", errors="coerce")
-    wrong = (parsed.isna() & present).to_numpy()
-    if wrong.any():
-        place = int(np.argmax(wrong))
-        raise Unfit(
-            f"{_shown(cells.iloc[place])} is not a date or a time.",
-            place,
-            "Write 2024-01-31 or 2024-01-31 12:00:00.",
-        )
-    return parsed
+    else:
+        # Half of the cells or more are no dates; the first one that is unlike them is named.
+        unlike = present & ~cells.map(lambda cell: dates.like_dates([cell]))
+        place = int(np.argmax(unlike if unlike.any() else present))
+    raise Unfit(
+        f"{_shown(cells.iloc[place])} is not a date or a time.",
+        place,
+        "Write 2024-01-31 or 2024-01-31 12:00:00.",
+    )
 
 
 def to_series(values: pd.Series) -> pd.Series:

@@ -287,7 +287,9 @@ def _from_cells(table: Table, cells: list[str], columns: Columns) -> Panel:
     targets = [VALUE] if channels == 1 else [f"{VALUE} {i + 1}" for i in range(channels)]
     horizon = str(table.meta.get("horizon", ""))
     asked = int(horizon) if horizon.isdigit() and int(horizon) else None
-    return Panel(series, targets, [], frequency, table.source, horizon=asked)
+    told = [f"Column {column!r} holds a series in each cell."]
+    told += time_notes([s.times for s in series], frequency)
+    return Panel(series, targets, [], frequency, table.source, horizon=asked, notes=told)
 
 
 def _cell_names(table: Table, columns: Columns) -> list[str]:

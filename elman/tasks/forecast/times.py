@@ -32,6 +32,8 @@ _TOLD = {
 }
 _DAY = 86_400_000_000
 """Microseconds."""
+MOST_COUNTED = 500
+"""Series whose steps are compared with the rule."""
 _NEAR = 6 * _DAY
 """How far a moment may lie from the day of its month: around weekends and holidays."""
 
@@ -233,7 +235,7 @@ def time_notes(series: Sequence[pd.DatetimeIndex | None], frequency: str | None)
 
 def _odd_notes(series: Sequence[pd.DatetimeIndex], frequency: str) -> list[str]:
     odd, count, first, clocks = 0, 0, None, None
-    for times in series:
+    for times in series[:MOST_COUNTED]:
         wrong = np.flatnonzero(odd_steps(times, frequency))
         odd, count = odd + len(wrong), count + len(times) - 1
         if not len(wrong):
@@ -243,10 +245,11 @@ def _odd_notes(series: Sequence[pd.DatetimeIndex], frequency: str) -> list[str]:
             if clocks is None and _hour_left_out(times[at], times[at + 1]):
                 clocks = times[at]
     notes = []
+    few = f"of the first {MOST_COUNTED} series " if len(series) > MOST_COUNTED else ""
     if odd:
         notes.append(
-            f"{odd:,} of {count:,} steps are not of that length (the first after {first}): rows on "
-            "both sides of a gap count as neighbours."
+            f"{odd:,} of {count:,} steps {few}are not of that length (the first after {first}): "
+            "rows on both sides of a gap count as neighbours."
         )
     if clocks is not None:
         notes.append(f"The hour after {clocks} is missing because clocks were put forward.")
