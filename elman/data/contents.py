@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, whatever its name says, and what to do with it."""
+"""The content of a file by its first bytes, whatever its name says, and what to do with it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Content(NamedTuple):
-    """What a file is, in words, and what a person can do with it."""
+    """The content of a file in words, and what a person can do with it."""
 
     what: str
     fix: str

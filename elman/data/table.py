@@ -60,11 +60,6 @@ class Table:
     def __len__(self) -> int:
         return len(self.frame)
 
-    def notes(self) -> list[str]:
-        """Return in words how the table was read."""
-        source = "a table in memory" if self.source is None else self.source.name
-        return [f"{source}, {len(self):,} rows"]
-
     def where(self, row: int) -> tuple[Path | None, int]:
         """Return the file of a row (counted from 0), and the row's number there (see `Origin`)."""
         number = int(self.index[row]) if self.index is not None else row

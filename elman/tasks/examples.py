@@ -175,7 +175,7 @@ class FromExamples:
         made = cls(settings, layout, codec, answer, parts)
         made.columns_read = understood.columns_of(table, layout)
         made._read_lines = [
-            ("read", "; ".join(table.notes())),
+            ("read", " ".join(table.notes())),
             ("input", understood.input_words(layout, asked)),
             ("answer", understood.answer_words(layout, asked, cls.Answer.word)),
             ("split", _split_words(given, settings, parts)),
@@ -252,7 +252,7 @@ class FromExamples:
         """Return how the data were read, what was taken for what, and what is doubtful."""
         train = self._parts["train"]
         lines = [pair for pair in self._read_lines if pair[0] != "split"]
-        gone = understood.left_out(self.columns_read)
+        gone = understood.left_out(self.columns_read, self.layout.left_out)
         lines += [("left out", gone)] if gone else []
         lines += self.answer_lines(train.answers or [])
         sizes = {part: len(found) for part, found in self._parts.items()}

@@ -95,26 +95,6 @@ class Layout:
             known |= {"labels": "first", "each": "line"}
         return cls(**known | {"inputs": tuple(about["inputs"]), "answers": tuple(about["answers"])})
 
-    def notes(self) -> list[str]:
-        """Return in sentences what was taken for what, and what was left out and why."""
-        form = {"cell": "one cell", "row": "the numbers of a row, a step each", "long": "rows"}
-        inputs = ", ".join(self.inputs[:6]) + (
-            f" and {len(self.inputs) - 6} more" if len(self.inputs) > 6 else ""
-        )
-        told = [
-            f"A sequence is {form[self.form]}, read as {self.modality}: {inputs}.",
-            f"The answer is in: {', '.join(self.answers[:6])}.",
-        ]
-        if self.group is not None:
-            told.append(f"The rows of one {self.group} are one sequence.")
-        if self.time is not None:
-            told.append(f"Rows are in the order of {self.time}.")
-        if self.left_out:
-            shown = [f"{name} ({why})" for name, why in list(self.left_out.items())[:6]]
-            more = f" and {len(self.left_out) - 6} more" if len(self.left_out) > 6 else ""
-            told.append(f"Left out: {', '.join(shown)}{more}.")
-        return told
-
 
 @dataclass(frozen=True)
 class Examples:

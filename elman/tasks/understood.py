@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 _WIDE = 100
 """Characters of a line of words at most; a longer list is cut and says so."""
+_TEXTS = {
+    "first": ("the words of each line after its first one", "the first word of each line"),
+    "before tab": ("the text of each line after the tab", "the text of each line before the tab"),
+    "after tab": ("the text of each line before the tab", "the text of each line after the tab"),
+}
+"""The input and the answer of plain text, by the place of the label."""
 _MANY_CLASSES = 1000
 _FEW_A_CLASS = 5
 """Examples of a class, in the mean, below which so many classes are doubtful."""
@@ -88,7 +94,7 @@ def listed(names: Sequence[str], most: int = 8) -> str:
         length += len(name) + 2
         if len(shown) == most or (shown and length > _WIDE):
             break
-        shown.append(shorter(name, 40))
+        shown.append(shorter(name, 60))
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
 
@@ -106,8 +112,10 @@ def shorter(text: str, most: int = 70) -> str:
 def input_words(layout: Layout, given: Mapping[str, Any]) -> str:
     """Return where a sequence was found, and why there."""
     of, many = layout.modality, listed(layout.inputs)
-    if layout.first:
-        return f"the words of each line after its first one, as {of}"
+    if layout.labels in _TEXTS:
+        return f"{_TEXTS[layout.labels][0]}, as {of}"
+    if layout.each is not None:
+        return f"each {layout.each}, as {of}"
     if layout.form == "cell":
         usual = getattr(MODALITIES[of], "usual", ())
         why = "by its name" if layout.inputs[0].casefold() in usual else f"the one column of {of}"
@@ -124,8 +132,10 @@ def input_words(layout: Layout, given: Mapping[str, Any]) -> str:
 
 def answer_words(layout: Layout, given: Mapping[str, Any], word: str) -> str:
     """Return which columns hold the answer, and why those."""
-    if layout.first:
-        return "the first word of each line"
+    if layout.labels in _TEXTS:
+        return _TEXTS[layout.labels][1]
+    if layout.labels == "file":
+        return "the name of the file or of its folder"
     several = len(layout.answers) > 1
     names = listed([repr(name) for name in layout.answers])
     why = f"by {'their names' if several else 'its name'}, or as the only one that can be a {word}"
@@ -137,10 +147,14 @@ def _why(given: Mapping[str, Any], setting: str, found: str) -> str:
     return f"as {setting} says" if given.get(setting) else found
 
 
-def left_out(columns: Sequence[Column]) -> str | None:
-    """Return the columns that nothing is learnt from, or None where there are none."""
-    names = [f"{c.name} ({c.kind})" for c in columns if c.use == "left out"]
-    return f"{listed(names)}: neither input nor answer" if names else None
+def left_out(columns: Sequence[Column], reasons: Mapping[str, str]) -> str | None:
+    """Return the columns that nothing is learnt from and why, or None where there are none."""
+    names = [
+        f"{c.name} ({reasons.get(c.name, f'{c.kind}, neither input nor answer')})"
+        for c in columns
+        if c.use == "left out"
+    ]
+    return listed(names) if names else None
 
 
 def class_words(counts: Mapping[str, int]) -> str:

@@ -36,7 +36,7 @@ def test_classify_says_columns_classes_parts_and_an_example(tmp_path):
     assert "40" in lines["read"]
     assert lines["input"].startswith("column 'review', as text")
     assert lines["answer"].startswith("column 'label'")
-    assert lines["left out"] == "stars (number): neither input nor answer"
+    assert lines["left out"] == "stars (number, neither input nor answer)"
     assert lines["classes"].startswith("2 classes: pos 21, neg 7")
     assert lines["examples"].startswith("28 train, 4 valid, 8 test; valid and test drawn at random")
     assert lines["the first"].startswith("'a ")

@@ -196,11 +196,6 @@ class Forecast:
             **({"seen": self.seen.to_json()} if self.seen is not None else {}),
         }
 
-    def notes(self) -> list[str]:
-        """Return in words how times and values were read."""
-        source = self._here.panel.source
-        return [] if source is None else [str(source)]
-
     def understood(self) -> Understood:
         """Return how the series were read, and what a forecast will see and say."""
         return understood(self, self._here.panel)

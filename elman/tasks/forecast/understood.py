@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from elman.tasks.forecast.rules import rule_of
 from elman.tasks.understood import Understood, listed
-
-_UNITS = {
-    **{"s": "second", "min": "minute", "h": "hour", "D": "day", "B": "working day"},
-    **{"W": "week", "MS": "month", "ME": "month", "M": "month", "QS": "quarter", "QE": "quarter"},
-    **{"YS": "year", "YE": "year"},
-}
 
 if TYPE_CHECKING:
     from elman.tasks.forecast.data import Panel, Series
@@ -29,7 +23,7 @@ def understood(task: Forecast, panel: Panel) -> Understood:
     if min(lengths) < max(lengths):
         rows = f"{min(lengths):,} to {max(lengths):,} rows each"
     what = "1 series" if len(lengths) == 1 else f"{len(lengths):,} series"
-    lines = [("read", "; ".join(task.notes()))] if task.notes() else []
+    lines = [("read", " ".join(task.notes()))] if task.notes() else []
     lines += [
         ("target", listed(panel.targets)),
         ("series", f"{what}{f' ({names})' if names else ''}, {rows}"),
@@ -62,27 +56,13 @@ def understood(task: Forecast, panel: Panel) -> Understood:
 def _times(series: Series, frequency: str | None, season: int | None) -> str:
     if series.times is None:
         return f"none: rows in the order of the file; season of {season or 1} rows"
+    steps = "in steps that follow no rule"
+    if frequency is not None:
+        steps = f"in {rule_of(frequency).words}"
     times = series.times[: len(series)]
     days = bool((times == times.normalize()).all())
     first, last = (str(time.date() if days else time) for time in (times[0], times[-1]))
-    return f"{first} to {last}, {_steps(frequency)}; season of {season or 1} rows"
-
-
-def _steps(frequency: str | None) -> str:
-    """Return a frequency of pandas in words, or as it is where there are none.
-
-    >>> _steps("15min"), _steps("MS"), _steps("W-SUN")
-    ('a step every 15 minutes', 'a step every month', 'a step every week (W-SUN)')
-    """
-    if frequency is None:
-        return "steps that follow no rule"
-    count, name = re.fullmatch(r"(\d*)(.*)", frequency, re.S).groups()  # type: ignore[union-attr]
-    kind, _, anchor = name.partition("-")
-    word = _UNITS.get(kind)
-    if word is None:
-        return f"a step every {frequency}"
-    every = f"{count} {word}s" if count not in ("", "1") else word
-    return f"a step every {every}{f' ({frequency})' if anchor else ''}"
+    return f"{first} to {last} {steps}; season of {season or 1} rows"
 
 
 def _doubts(first: Series, panel: Panel) -> list[str]:
