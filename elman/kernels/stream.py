@@ -8,13 +8,16 @@ those that it began with.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
+import threading
 import weakref
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from elman.cells.base import Cell, State
 from elman.errors import InputError
@@ -38,15 +41,145 @@ def _after_fork() -> None:
     """In a child the pool's threads are gone, and a step would wait for them for ever."""
     for stream in _open:
         if stream.backend == "cpu":
-            stream._args[3] = 1
+            stream._threads = stream._args[3] = 1
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+class OneAtATime:
+    """Lets one thread at a time use a stream, and refuses a second one.
+
+    A second thread is not made to wait: its step would follow the other's in an order that nobody
+    chose.
+
+    >>> alone = OneAtATime()
+    >>> with alone:
+    ...     with alone:
+    ...         pass
+    Traceback (most recent call last):
+    ...
+    elman.errors.InputError: Another thread is using this stream. Give each thread a stream of its \
+own (stream.copy() makes one), or let threads take turns with a threading.Lock.
+    """
+
+    __slots__ = ("acquire", "release")
+
+    def __init__(self) -> None:
+        lock = threading.Lock()
+        self.acquire, self.release = lock.acquire, lock.release
+
+    def __enter__(self) -> None:
+        if not self.acquire(False):
+            self.refuse()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def refuse(self) -> NoReturn:
+        """Tell a second thread that the stream is in use.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            "Another thread is using this stream.",
+            fix="Give each thread a stream of its own (stream.copy() makes one), or let threads "
+            "take turns with a threading.Lock.",
+        )
+
+    def guarding(self, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Return a step that one thread at a time can take."""
+        acquire, release = self.acquire, self.release
+
+        def guarded(x: Any) -> Any:
+            if not acquire(False):
+                self.refuse()
+            try:
+                return step(x)
+            finally:
+                release()
+
+        return guarded
+
+
+def as_tensor(x: Any, dtype: torch.dtype | None) -> Tensor:
+    """Return numbers that were given to a stream as a tensor.
+
+    Args:
+        x: a tensor, which stays as it is; a NumPy array, a number, or a list of numbers.
+        dtype: for numbers that are no tensor; None keeps whole numbers whole, and gives others
+            torch's default.
+
+    Raises:
+        SequenceError: it is something else.
+
+    >>> as_tensor([[1, 2]], torch.float32)
+    tensor([[1., 2.]])
+    """
+    if isinstance(x, Tensor):
+        return x
+    try:
+        found = np.asarray(x)
+    except (TypeError, ValueError, RuntimeError):  # of uneven rows NumPy makes no array
+        found = np.empty(0, object)
+    if found.dtype.kind not in "biufc":
+        came = f"a {type(x).__name__}"
+        if isinstance(x, list | tuple):
+            came += " of other things or of uneven rows"
+        elif isinstance(x, np.ndarray):
+            came = f"an array of {x.dtype}"
+        raise SequenceError(
+            "A stream takes a tensor, a NumPy array or a list of numbers, not "
+            f"{'None' if x is None else came}."
+        )
+    if dtype is None and found.dtype.kind in "iuf":
+        dtype = torch.get_default_dtype() if found.dtype.kind == "f" else torch.long
+    return torch.from_numpy(np.array(found)).to(dtype)
+
+
+def identity(*parts: Any) -> str:
+    """Return a short hash of modules: their classes, options, and weights with names and shapes.
+
+    The same weights have the same hash on every machine and device.
+
+    Args:
+        parts: modules; pairs of a cell and the tensors in the place of its weights; hashes;
+            options, which are told apart by how they print.
+
+    >>> layer = nn.Linear(2, 3)
+    >>> before = identity(layer)
+    >>> _ = nn.init.ones_(layer.bias)
+    >>> len(before), identity(layer) == before
+    (16, False)
+    """
+    found = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        module, weights = part if isinstance(part, tuple) and len(part) == 2 else (part, None)
+        if not isinstance(module, nn.Module):
+            found.update(repr(part).encode())
+            continue
+        for prefix, child in module.named_modules():
+            options = {
+                name: value
+                for name, value in vars(child).items()
+                if type(value) in (int, float, bool, str)
+                and name != "training"
+                and not name.startswith("_")
+            }
+            found.update(f"{prefix} {type(child).__qualname__} {sorted(options.items())}".encode())
+        for name, tensor in (_tensors(module) | dict(weights or {})).items():
+            found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            flat = tensor.detach().cpu().contiguous().reshape(-1)
+            found.update(flat.view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
 class CellStream:
     """A cell on a stream of inputs, for a batch of a fixed size; nothing is kept for gradients.
+
+    One thread at a time can use it; a second one is refused.
 
     Args:
         cell: one time step.
@@ -57,6 +190,7 @@ class CellStream:
 
     Attributes:
         backend: "cpu", or "reference" with the reason in `reason`.
+        identity: a hash of the cell and its weights.
 
     Raises:
         InputError: no rows, or a backend that `use` insists on and that has no streams.
@@ -80,6 +214,7 @@ class CellStream:
     ) -> None:
         if batch < 1:
             raise InputError(f"A stream has at least one row, got batch={batch}.")
+        self._alone = OneAtATime()
         self._cell = cell
         with lent(cell, weights):
             began = cell.init_state(batch, like.device, like.dtype)
@@ -100,46 +235,88 @@ class CellStream:
             self._begin(found, weights)
         else:
             self.backend, self.reason = "reference", found
-            self._weights = _copied(cell, weights)
+            self._cell = _with_own_weights(cell, weights)
+        self.identity = identity((cell, weights), self._hold)
         _open.add(self)
         choice = Choice(self.backend, self.reason, type(cell).__name__)
         announce(choice, quiet=asked == "reference")
 
     def step(self, x: Tensor) -> Tensor:
-        """The output `(batch, output_size)` for one more input `(batch, input_size)`."""
+        """Return the output `(batch, output_size)` for one more input `(batch, input_size)`."""
+        if type(x) is not Tensor:
+            x = as_tensor(x, self._dtype)
         if x.shape != self._shape or x.dtype is not self._dtype:
             raise self._wrong(x, f"(batch={self._shape[0]}, input_size={self._shape[1]})")
-        if self._steps != 1 or not x.is_contiguous() or not x.is_cpu:
-            return self._run(x, 1)
-        y = torch.empty_like(self._output)  # in half the time of new_empty, which would show
-        args = self._args
-        args[self._x], args[self._y] = x.data_ptr(), y.data_ptr()
-        self._function(self._address)
-        return y
+        alone = self._alone
+        if not alone.acquire(False):
+            alone.refuse()
+        # No `with`, which takes as long as a tenth of a small step.
+        try:
+            if self._steps != 1 or not x.is_contiguous() or not x.is_cpu:
+                return self._run(x, 1)
+            y = torch.empty_like(self._output)  # in half the time of new_empty, which would show
+            args = self._args
+            args[self._x], args[self._y] = x.data_ptr(), y.data_ptr()
+            self._function(self._address)
+            return y
+        finally:
+            alone.release()
 
     def chunk(self, x: Tensor) -> Tensor:
-        """The outputs `(T, batch, output_size)` for T more inputs, in one call."""
+        """Return the outputs `(T, batch, output_size)` for T more inputs, from one call."""
+        x = as_tensor(x, self._dtype)
         if x.shape[1:] != self._shape or x.dtype is not self._dtype:
             raise self._wrong(x, f"(T, batch={self._shape[0]}, input_size={self._shape[1]})")
         steps = len(x)
-        found = self._run(x.reshape(-1, x.shape[2]), steps) if steps else x.new_empty(0)
+        with self._alone:
+            found = self._run(x.reshape(-1, x.shape[2]), steps) if steps else x.new_empty(0)
         return found.view(steps, self._shape[0], -1 if steps else self._cell.output_size)
 
     @property
     def state(self) -> State:
         """The state after the last step, `(batch, size)` each: a copy."""
-        return tuple(s.to(self._dtype, copy=True) for s in self._state)
+        with self._alone:
+            return tuple(s.to(self._dtype, copy=True) for s in self._state)
 
     @state.setter
-    @torch.no_grad()
     def state(self, state: Sequence[Tensor]) -> None:
         self.check(state)
+        with self._alone:
+            self._put(state)
+
+    @torch.no_grad()
+    def _put(self, state: Sequence[Tensor]) -> None:
         for own, given in zip(self._state, state, strict=True):
             own.copy_(given)
 
     def kept(self) -> State:
-        """A copy of the state as the kernel has it: float32 where weights are bfloat16."""
-        return tuple(s.clone() for s in self._state)
+        """Return a copy of the state as the kernel has it: float32 for weights in bfloat16."""
+        with self._alone:
+            return tuple(s.clone() for s in self._state)
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def copy(self) -> CellStream:
+        """Return a stream that goes on from the same state by itself; weights are shared."""
+        new = object.__new__(CellStream)
+        with self._alone:
+            vars(new).update(vars(self))
+            new._alone, new._state = OneAtATime(), tuple(s.clone() for s in self._state)
+        if new.backend == "cpu":
+            new._arrange()
+        else:
+            new._run = new._by_reference
+        _open.add(new)
+        return new
+
+    def __copy__(self) -> CellStream:
+        return self.copy()
+
+    def __deepcopy__(self, _: Any) -> CellStream:
+        return self.copy()
+
+    def __reduce_ex__(self, _: Any) -> NoReturn:
+        raise InputError("A stream cannot be pickled.", fix="Save its state, with `kept()`.")
 
     def check(self, state: Sequence[Tensor]) -> None:
         """Refuse a state that is not one of this cell.
@@ -160,11 +337,12 @@ class CellStream:
 
     def reset(self, rows: Sequence[int] | None = None) -> None:
         """Begin anew, in all rows of the batch or in these."""
-        for own, fresh in zip(self._state, self._fresh, strict=True):
-            if rows is None:
-                own.copy_(fresh)
-            else:
-                own[list(rows)] = fresh[list(rows)]
+        with self._alone:
+            for own, fresh in zip(self._state, self._fresh, strict=True):
+                if rows is None:
+                    own.copy_(fresh)
+                else:
+                    own[list(rows)] = fresh[list(rows)]
 
     def _wrong(self, x: Tensor, wanted: str) -> SequenceError:
         return SequenceError(
@@ -181,18 +359,18 @@ class CellStream:
         outputs = []
         state = self._state
         x = self._on_device(x)
-        with lent(self._cell, self._weights), torch.autocast(x.device.type, enabled=False):
+        with torch.autocast(x.device.type, enabled=False):
             for row in x.reshape(steps, *self._shape):
                 output, new = self._cell(row, state)
                 if self._hold is not None:
                     output, new = held(self._hold, state, output, new)
                 state = new
                 outputs.append(output)
-        self.state = state
+        self._put(state)
         return torch.cat(outputs)
 
     def _begin(self, program: Program, weights: Weights | None) -> None:
-        """Lay out the arguments of a step."""
+        """Pack the weights, and lay out the arguments of a step."""
         batch = self._shape[0]
         prepared = program.plans.traced.prepare(tensors_of(self._cell, program, weights))
         if self._dtype is torch.bfloat16:  # which only matrices are, to a kernel
@@ -212,7 +390,15 @@ class CellStream:
         # A packed matrix is read in its packed form only.
         packed = {matrix.index for matrix in plan.matrices}
         vectors = [None if k in packed else _own(p) for k, p in enumerate(prepared)]
-        lease = Lease(program.room("infer", batch), numbers)
+        self._threads, self._program = threads, program
+        self._read = panels, vectors
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Lay out the arguments of a step, with a state and memory of the stream's own."""
+        batch, threads, program = self._shape[0], self._threads, self._program
+        plan, (panels, vectors) = program.plans.plans["infer"], self._read
+        lease = Lease(program.room("infer", batch), self._output)
         # A state is read before its successor is written to the same place.
         arrays = {f"state{i}": s for i, s in enumerate(self._state)}
         arrays |= {f"final{i}": s for i, s in enumerate(self._state)}
@@ -231,7 +417,7 @@ class CellStream:
         self._x, self._y = (len(head) + plan.arrays.index(name) for name in "xy")
         self._function: Any = program.library["infer"]  # of our own: it takes an address
         self._function.argtypes, self._function.restype = [ctypes.c_void_p], None
-        self._held = (program, panels, vectors, split, lease)
+        self._held = split, lease
         self._lay_out(1)
         self._run = self._by_kernel
 
@@ -256,8 +442,28 @@ def _own(t: Tensor) -> Tensor:
     return t.detach().clone(memory_format=torch.contiguous_format)
 
 
-def _copied(cell: Cell, weights: Weights | None) -> Weights:
-    """All that a cell reads, as it is now."""
-    named: dict[str, Tensor] = dict(cell.named_parameters(remove_duplicate=False))
-    named |= dict(cell.named_buffers(remove_duplicate=False))
-    return {name: _own(t) for name, t in (named | dict(weights or {})).items()}
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    named: dict[str, Tensor] = dict(module.named_parameters(remove_duplicate=False))
+    return named | dict(module.named_buffers(remove_duplicate=False))
+
+
+def _with_own_weights(cell: Cell, weights: Weights | None) -> Cell:
+    """Return the cell with copies of its tensors, which nobody else writes to or replaces."""
+    given = {id(t): (weights or {}).get(name, t) for name, t in _tensors(cell).items()}
+    made: dict[int, Any] = {}
+
+    def own(part: Any) -> Any:
+        if part is not None and id(part) not in made:
+            made[id(part)] = _own(given[id(part)]) if isinstance(part, Tensor) else twin(part)
+        return made.get(id(part))
+
+    def twin(module: nn.Module) -> nn.Module:
+        # Not a deep copy: a hook goes on telling the object that it was made for.
+        new: nn.Module = object.__new__(type(module))
+        new.__dict__ = vars(module).copy()
+        for kind in ("_parameters", "_buffers", "_modules"):
+            new.__dict__[kind] = {k: own(part) for k, part in vars(module)[kind].items()}
+        return new
+
+    found: Cell = own(cell)
+    return found

@@ -125,7 +125,8 @@ class StepsCodec(Stepwise):
     def step(self, value: Any) -> Tensor:
         """Return the numbers of one step as `(1, 1, C)`."""
         try:
-            numbers = np.array(value, dtype=np.float64, ndmin=1)
+            # NumPy makes a NaN of None.
+            numbers = np.array({} if value is None else value, dtype=np.float64, ndmin=1)
         except (TypeError, ValueError):
             raise InputError(f"A step is a number or a list of numbers, not {value!r}.") from None
         if not np.isfinite(numbers).all():

@@ -3,6 +3,8 @@
 A stream keeps the weights that it began with and a state; it keeps nothing for gradients. It
 computes as its layer in evaluation mode, whatever the layer's `training` says: no dropout, and the
 expectation of zoneout. For training and for whole sequences, call the layer itself.
+
+One thread at a time can use a stream. A snapshot names the model and weights that it belongs to.
 """
 
 from __future__ import annotations
@@ -11,9 +13,12 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from itertools import chain
+from typing import Any, NoReturn, Self
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn.modules import activation
 
@@ -22,7 +27,7 @@ from elman.errors import InputError
 from elman.kernels import SequenceError
 from elman.kernels.program import Weights
 from elman.kernels.sequence import Hold
-from elman.kernels.stream import CellStream
+from elman.kernels.stream import CellStream, OneAtATime, as_tensor, identity
 from elman.nn.dropout import LockedDropout
 from elman.nn.pooling import Pooling
 from elman.nn.stack import Join
@@ -38,29 +43,50 @@ _IDLE = (nn.Identity, nn.Dropout, nn.AlphaDropout, LockedDropout)
 _PLAIN = (nn.Linear, nn.Embedding, nn.Identity, nn.Dropout, nn.AlphaDropout, LockedDropout)
 
 
+_IDENTITY = "identity"
+"""The name in a snapshot of what tells model and weights."""
+
+
 class Stream:
     """Base of all streams.
+
+    A second thread that uses a stream while a first one does gets an `InputError`; the stream goes
+    on for the first. `copy()`, as `copy.copy` and `copy.deepcopy` do, makes an independent stream
+    that shares the weights.
 
     Attributes:
         batch: rows that are fed side by side.
         batch_first: whether a chunk is `(batch, T, ...)` and not `(T, batch, ...)`.
         backend: "cpu", or "reference" if any cell runs on it; `reason` says why.
+        identity: a short hash of the model and its weights.
         step: takes one more input `(batch, input_size)`, returns the output `(batch, output_size)`.
+            The input is a tensor, a NumPy array or a list of numbers.
     """
 
     batch: int
     batch_first: bool
     backend: str
     reason: str
-    step: Callable[[Tensor], Tensor]
+    identity: str
+    step: Callable[[Any], Tensor]
     _reads: tuple[int, torch.dtype] | None = None
+    _dtype: torch.dtype | None = None
+    """The dtype for inputs that are no tensors; None leaves whole numbers whole."""
 
-    def chunk(self, x: Tensor) -> Tensor:
+    def __init__(self) -> None:
+        self._alone = OneAtATime()
+        self.step = self._alone.guarding(self._step)
+
+    def chunk(self, x: Any) -> Tensor:
         """Take T more inputs at once, T = 0 included; return the outputs, laid out as in a call.
+
+        Args:
+            x: a tensor, a NumPy array or a list of numbers, in the layout of a call.
 
         Raises:
             SequenceError: `x` does not fit.
         """
+        x = as_tensor(x, self._dtype)
         fits = x.dim() > 1 and x.shape[0 if self.batch_first else 1] == self.batch
         if not fits or self._reads not in (None, (*x.shape[2:], x.dtype)):
             rows = f"batch={self.batch}, T" if self.batch_first else f"T, batch={self.batch}"
@@ -69,9 +95,10 @@ class Stream:
             raise SequenceError(
                 f"A chunk takes x ({rows}, {wide}){of}, got {tuple(x.shape)} of {x.dtype}."
             )
-        if self.batch_first:
-            return self._chunk(x.transpose(0, 1)).transpose(0, 1)
-        return self._chunk(x)
+        with self._alone:
+            if self.batch_first:
+                return self._chunk(x.transpose(0, 1)).transpose(0, 1)
+            return self._chunk(x)
 
     @property
     def state(self) -> Any:
@@ -80,14 +107,16 @@ class Stream:
         The state of a model with several layers is the tuple of their states. Set a state to go
         on from it, or None to begin anew.
         """
-        return self._get()
+        with self._alone:
+            return self._get()
 
     @state.setter
     def state(self, state: Any) -> None:
-        if state is None:
-            self.reset()
-        else:
-            self._set(state)
+        with self._alone:
+            if state is None:
+                self._reset(None)
+            else:
+                self._set(state)
 
     def reset(self, rows: Tensor | Sequence[int] | None = None) -> None:
         """Begin anew in all rows of the batch, or in `rows` (numbers, or a bool mask of the batch).
@@ -102,19 +131,40 @@ class Stream:
             rows = [int(row) for row in chosen.tolist()]
             if chosen.dtype == torch.bool or any(not 0 <= row < self.batch for row in rows):
                 raise InputError(f"Rows are 0 to {self.batch - 1}, got {chosen.tolist()}.")
-        self._reset(rows)
+        with self._alone:
+            self._reset(rows)
 
     def snapshot(self) -> dict[str, Tensor]:
-        """Return a copy of the state as named tensors, which `safetensors.torch.save` takes."""
-        return dict(self._named())
+        """Return a copy of the state as named tensors, which `safetensors.torch.save` takes.
+
+        One of them, `identity`, tells the model and the weights.
+        """
+        with self._alone:
+            return {**dict(self._named()), _IDENTITY: marked(self.identity)}
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
-        """Go on from a snapshot of this stream or of another of the same layer or model.
+        """Go on from a snapshot of this stream or of another of the same model and weights.
+
+        To go on from the state of a model whose weights have changed since, set `state`.
 
         Raises:
-            InputError: it does not fit; nothing has changed then.
+            InputError: it is of another model or of other weights, or does not say of which;
+                nothing has changed then.
         """
-        for name, own in (mine := self.snapshot()).items():
+        if not isinstance(snapshot, Mapping):
+            raise InputError(
+                f"A snapshot is a dict of tensors, not {type(snapshot).__name__}.",
+                fix="Read bytes with from_bytes.",
+            )
+        given = dict(snapshot)
+        came_from = given.pop(_IDENTITY, None)
+        with self._alone:
+            self._check(given)
+            check_identity(came_from, self.identity)
+            self._take(given)
+
+    def _check(self, snapshot: Mapping[str, Tensor]) -> None:
+        for name, own in (mine := dict(self._named())).items():
             came = snapshot.get(name)
             if came is None or came.shape != own.shape or came.dtype != own.dtype:
                 what = "nothing" if came is None else f"{tuple(came.shape)} of {came.dtype}"
@@ -125,7 +175,46 @@ class Stream:
         if len(snapshot) != len(mine):
             more = ", ".join(sorted(set(snapshot) - set(mine)))
             raise InputError(f"This snapshot is of another stream: here is no {more}.")
-        self._take(snapshot)
+
+    def to_bytes(self) -> bytes:
+        """Return the snapshot as bytes (safetensors)."""
+        return packed(self.snapshot())
+
+    def from_bytes(self, data: bytes) -> None:
+        """Go on from what `to_bytes` of a stream of the same model and weights returned.
+
+        Raises:
+            InputError: the bytes are damaged; or as for `restore`.
+        """
+        self.restore(unpacked(data))
+
+    def copy(self) -> Self:
+        """Return a stream that goes on from the same state by itself; weights are shared.
+
+        It costs less than to open another one, and can begin anew by `reset()`.
+        """
+        new = object.__new__(type(self))
+        with self._alone:
+            vars(new).update(vars(self))
+            Stream.__init__(new)
+            new._part_from(self)
+        return new
+
+    def __copy__(self) -> Self:
+        return self.copy()
+
+    def __deepcopy__(self, _: Any) -> Self:
+        return self.copy()
+
+    def __reduce_ex__(self, _: Any) -> NoReturn:
+        raise InputError(
+            "A stream cannot be pickled.",
+            fix="Save its state with to_bytes(), open the model's stream in the other place, and "
+            "give it the state with from_bytes().",
+        )
+
+    def _step(self, x: Any) -> Tensor:
+        raise NotImplementedError
 
     def _chunk(self, x: Tensor) -> Tensor:
         raise NotImplementedError
@@ -144,6 +233,60 @@ class Stream:
 
     def _take(self, snapshot: Mapping[str, Tensor]) -> None:
         raise NotImplementedError
+
+    def _part_from(self, other: Self) -> None:
+        """Take copies of what the streams must not share: all that a step changes."""
+        raise NotImplementedError
+
+
+def marked(identity: str) -> Tensor:
+    """Return an identity as the tensor of a snapshot."""
+    return torch.tensor(list(bytes.fromhex(identity)), dtype=torch.uint8)
+
+
+def check_identity(came_from: Tensor | None, identity: str) -> None:
+    """Refuse the snapshot of another model or of other weights.
+
+    Args:
+        came_from: the identity in the snapshot.
+        identity: of the stream that it is given to.
+
+    Raises:
+        InputError: they differ, or there is none in the snapshot.
+    """
+    if came_from is None:
+        raise InputError(
+            "This snapshot does not say which model and weights it belongs to: it was taken before "
+            "snapshots did, and so it cannot be trusted to fit.",
+            fix="Feed the sequence again, or set `state`.",
+        )
+    if not torch.equal(came_from.cpu(), marked(identity)):
+        raise InputError(
+            "This snapshot is of another stream: it belongs to another model, or to other weights "
+            "of this one (a run trained anew, or further).",
+            fix="Load the run that it was taken from, or feed the sequence again.",
+        )
+
+
+def packed(tensors: dict[str, Tensor]) -> bytes:
+    """Return named tensors as the bytes of a snapshot."""
+    return save({name: tensor.contiguous() for name, tensor in tensors.items()})
+
+
+def unpacked(snapshot: bytes) -> dict[str, Tensor]:
+    """Return the tensors of a snapshot.
+
+    Raises:
+        InputError: the bytes are damaged.
+    """
+    if not isinstance(snapshot, bytes | bytearray):
+        raise InputError(
+            f"a snapshot is bytes, as snapshot() gives them, not {type(snapshot).__name__}."
+        )
+    try:
+        return load(bytes(snapshot))
+    except SafetensorError as error:
+        raise InputError(f"this snapshot cannot be restored: {error}.") from None
 
 
 class LayerStream(Stream):
@@ -179,22 +322,34 @@ class LayerStream(Stream):
                 "whole sequence.",
                 fix="Use bidirectional=False.",
             )
+        super().__init__()
         floating = (p for p in layer.parameters() if p.is_floating_point())
         like = next(floating, torch.empty(0))
         self.batch, self.batch_first = batch, layer.batch_first
-        self._reads = layer.input_size, like.dtype
+        self._reads, self._dtype = (layer.input_size, like.dtype), like.dtype
         self._cells = [CellStream(cell, batch, like, weights, hold) for cell, weights in cells]
         slow = [cell for cell in self._cells if cell.backend == "reference"]
         told = (slow or self._cells)[0]
         self.backend, self.reason = told.backend, told.reason
         self._joins = joins or [None] * len(self._cells)
         self._pack, self._unpack = pack, unpack
-        alone = len(self._cells) == 1 and self._joins[0] is None
-        # Bound past this class: a call more would show.
-        self.step = self._cells[0].step if alone else self._step
+        joined = [getattr(join, "__name__", None) for join in self._joins]
+        cells_are = [cell.identity for cell in self._cells]
+        gates = getattr(layer, "gates", None)
+        self.identity = identity(type(layer).__name__, cells_are, joined, gates)
+        self._bind()
 
-    def _step(self, x: Tensor) -> Tensor:
-        x = x.detach()
+    def _bind(self) -> None:
+        if len(self._cells) == 1 and self._joins[0] is None:
+            # Bound past this class: a call more would show. The cell lets one thread in at a time.
+            self.step = self._cells[0].step
+
+    def _part_from(self, other: Self) -> None:
+        self._cells = [cell.copy() for cell in other._cells]
+        self._bind()
+
+    def _step(self, given: Any) -> Tensor:
+        x = as_tensor(given, self._dtype).detach()
         for cell, join in zip(self._cells, self._joins, strict=True):
             y = cell.step(x)
             x = y if join is None else join(y, x)
@@ -271,12 +426,24 @@ class JoinedStream(Stream):
 
     def _named(self) -> Iterator[tuple[str, Tensor]]:
         for name, stream in self._streams:
-            for key, tensor in stream.snapshot().items():
+            for key, tensor in _named_by(stream):
                 yield f"{name}.{key}", tensor
 
     def _take(self, snapshot: Mapping[str, Tensor]) -> None:
         for name, stream in self._streams:
-            stream.restore({k: snapshot[f"{name}.{k}"] for k in stream.snapshot()})
+            part = {key: snapshot[f"{name}.{key}"] for key, _ in _named_by(stream)}
+            if isinstance(stream, Stream):
+                stream._take(part)
+            else:
+                stream.restore(part)
+
+    def _part_from(self, other: Self) -> None:
+        self._streams = [(name, copy.deepcopy(stream)) for name, stream in other._streams]
+
+
+def _named_by(stream: Any) -> Iterable[tuple[str, Tensor]]:
+    """Give the tensors of a part's snapshot; the whole has an identity and its parts need none."""
+    return stream._named() if isinstance(stream, Stream) else stream.snapshot().items()
 
 
 class ModelStream(JoinedStream):
@@ -300,6 +467,7 @@ class ModelStream(JoinedStream):
         batch: int,
         batch_first: bool | None = None,
     ) -> None:
+        super().__init__()
         self.batch = batch
         copied: dict[int, Any] = {}
         self._parts = [
@@ -312,9 +480,17 @@ class ModelStream(JoinedStream):
             raise InputError("Some layers of this model are batch_first and some are not.")
         self.batch_first = layouts == {True} if batch_first is None else batch_first
         self._steps = [_one_step(name, part) for name, part in self._parts]
-        self.step = self._step
+        self._dtype = next((_read_by(part) for _, part in self._parts), None)
+        self.identity = identity(*chain.from_iterable((n, _told(p)) for n, p in self._parts))
 
-    def _step(self, x: Tensor) -> Tensor:
+    def _part_from(self, other: Self) -> None:
+        super()._part_from(other)
+        streams = dict(self._streams)
+        self._parts = [(name, streams.get(name, part)) for name, part in other._parts]
+        self._steps = [_one_step(name, part) for name, part in self._parts]
+
+    def _step(self, given: Any) -> Tensor:
+        x = as_tensor(given, self._dtype)
         if x.dim() < 1 or x.shape[0] != self.batch:
             raise SequenceError(f"A step takes x (batch={self.batch}, ...), got {tuple(x.shape)}.")
         x = x.detach()
@@ -356,16 +532,20 @@ class PoolingStream(Stream):
     reason = "a pooling needs no kernel"
 
     def __init__(self, pooling: Pooling, batch: int, size: int, like: Tensor) -> None:
+        super().__init__()
         self.batch = batch
-        self._reads = size, like.dtype
+        self._reads, self._dtype = (size, like.dtype), like.dtype
         self._pooling = copy.deepcopy(pooling).eval().requires_grad_(False)
         self._fresh = pooling.start(batch, size, like.device, like.dtype)
         # A step gives new tensors and writes to none, so that what was given out stays as it is.
         self._state = self._fresh
-        self.step = self._step
+        self.identity = identity(self._pooling)
 
-    def _step(self, y: Tensor) -> Tensor:
-        pooled, self._state = self._pooling.step(y.detach(), self._state)
+    def _part_from(self, other: Self) -> None:
+        """Share everything: a step replaces the state and writes to nothing."""
+
+    def _step(self, y: Any) -> Tensor:
+        pooled, self._state = self._pooling.step(as_tensor(y, self._dtype).detach(), self._state)
         return pooled
 
     def _chunk(self, x: Tensor) -> Tensor:
@@ -421,19 +601,39 @@ class EnsembleStream(JoinedStream):
     def __init__(
         self, members: Iterable[Any], batch: int, joined: Callable[[list[Tensor]], Tensor]
     ) -> None:
+        super().__init__()
         self.batch, self._joined = batch, joined
         self._join([(f"member{k}", stream(m, batch)) for k, m in enumerate(members)])
         layouts = {bool(s.batch_first) for _, s in self._streams}
         if len(layouts) != 1:
             raise InputError("The members of an ensemble are all batch_first, or none is.")
         (self.batch_first,) = layouts
-        self.step = self._step
+        self._dtype = _read_by(self._streams[0][1])
+        self.identity = identity(*(_told(member) for _, member in self._streams))
 
-    def _step(self, x: Tensor) -> Tensor:
+    def _step(self, x: Any) -> Tensor:
+        x = as_tensor(x, self._dtype)
         return self._joined([member.step(x) for _, member in self._streams])
 
     def _chunk(self, x: Tensor) -> Tensor:
         return self._joined([_time_first_chunk(member, x) for _, member in self._streams])
+
+
+def _read_by(part: Any) -> torch.dtype | None:
+    """Return what a part makes of inputs that are no tensors; None leaves whole numbers whole."""
+    if not isinstance(part, nn.Module):
+        found: torch.dtype | None = getattr(part, "_dtype", None)
+        return found
+    if any(isinstance(module, nn.Embedding) for module in part.modules()):
+        return None
+    return next((p.dtype for p in part.parameters() if p.is_floating_point()), None)
+
+
+def _told(part: Any) -> Any:
+    """Return what tells a part's identity: itself, the identity of its stream, or its class."""
+    if isinstance(part, nn.Module):
+        return part
+    return getattr(part, "identity", type(part).__qualname__)
 
 
 def _time_first_chunk(part: Any, x: Tensor) -> Tensor:
@@ -457,7 +657,8 @@ def stream(model: Any, batch: int = 1) -> Any:
         batch: rows that are fed side by side.
 
     Returns:
-        A `Stream` with `step`, `chunk`, `state`, `reset`, `snapshot` and `restore`.
+        A `Stream` with `step`, `chunk`, `state`, `reset`, `snapshot`, `restore`, `copy`,
+        `to_bytes` and `from_bytes`.
 
     Raises:
         InputError: a part of the model cannot stream; the message names it.

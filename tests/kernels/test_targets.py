@@ -248,6 +248,33 @@ def run_it(cell, lie, steps, batch, dtype):
             run(cell, x, state, backend="cpu", **call)
 
 
+if what == "threads":
+    import threading
+    from elman.errors import InputError
+    from elman.kernels.stream import CellStream
+
+    sys.setswitchinterval(1e-6)
+    streams = [CellStream(make(name, 20, 60), 2, torch.zeros(1)) for name in ("lstm", "gru")]
+    taken, refused = [], []
+
+    def use(k):
+        mine, x = streams[k % 2], torch.randn(2, 20)
+        for n in range(300):
+            try:
+                some = x.expand(n % 5 + 2, 2, 20)
+                taken.append(mine.chunk(some) if n % 7 else mine.step(x))
+                mine.state = tuple(torch.zeros(2, 60) for _ in mine.state)
+            except InputError:
+                refused.append(k)
+
+    threads = [threading.Thread(target=use, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert refused and all(y.isfinite().all() for y in taken)
+    print("through")
+    sys.exit(0)
 grid = [((3, 5), 4, 3, 1), ((7, 33), 20, 9, 2)]
 if level != "-O0":
     grid = [(*point[:3], threads) for point in (((1, 2), 1, 1), *grid) for threads in (1, 2)]
@@ -294,6 +321,12 @@ def test_the_sanitizer_would_notice(tmp_path):
     done = sanitized("control", "-O0", tmp_path / "cache")
     assert done.returncode != 0
     assert "heap-buffer-overflow" in done.stderr
+
+
+def test_threads_that_share_a_stream(tmp_path):
+    done = sanitized("threads", "-O0", tmp_path / "cache")
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.stdout.strip() == "through"
 
 
 def check_sanitized(names: Iterable[str], level: str, cache: Path) -> None:

@@ -6,8 +6,12 @@ from __future__ import annotations
 import copy
 import itertools
 import os
+import pickle
+import sys
+import threading
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -19,9 +23,12 @@ import elman
 from elman.cells import CELLS, Cell
 from elman.errors import InputError, SlowPathWarning
 from elman.kernels import SequenceError, dispatch, record, use
+from elman.kernels.stream import CellStream
 from elman.nn import Aligned, Ensemble, ManyToOne, OneToOne, Recurrent
 from elman.nn import state as states
+from elman.nn.crf import CRF
 from elman.nn.pooling import POOLINGS
+from elman.nn.tagger import Tagger, TagHead
 from elman.nn.torch_compatible import GRU, LSTM, RNN
 
 BOUND = {torch.float32: 1e-6, torch.float64: 1e-13}
@@ -256,6 +263,322 @@ def test_a_snapshot_of_something_else_is_refused_and_changes_nothing():
     assert_equal(stream.state, before)
 
 
+OPENED: dict[str, Any] = {
+    "layer": lambda: made("LSTM").stream(batch=2),
+    "joined layers": lambda: made("highway").stream(batch=2),
+    "by the reference": lambda: _by_reference(made("stacked")),
+    "bfloat16": lambda: made("lstm").to(torch.bfloat16).stream(batch=2),
+    "model": lambda: elman.stream(sequential(), batch=2),
+    "pooled": lambda: elman.stream(classifier("attention"), batch=2),
+    "ensemble": lambda: elman.stream(ensemble(), batch=2),
+    "tagger": lambda: elman.stream(tagger(), batch=2),
+}
+
+
+def _by_reference(layer: Any) -> Any:
+    with use("reference"):
+        return layer.stream(batch=2)
+
+
+def tagger() -> Any:
+    torch.manual_seed(0)
+    head = TagHead(6, 3, classes=2, crf=CRF(3))
+    return Tagger(nn.Embedding(9, 4), Recurrent("gru", 4, 6, batch_first=True), head)
+
+
+def inputs_of(stream: Any, steps: int) -> Tensor:
+    """Steps that a stream reads: numbers where it says so, else symbols."""
+    if stream._reads is None:
+        return torch.randint(9, (steps, 2))
+    width, dtype = stream._reads
+    return torch.randn(steps, 2, width).to(dtype)
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_the_weights_tell_whose_snapshot_it_is(name):
+    """The same classes and shapes: only one weight differs, or nothing does."""
+    stream = OPENED[name]()
+    xs = inputs_of(stream, 5)
+    stream.step(xs[0])
+    saved = stream.snapshot()
+    same = OPENED[name]()
+    assert same.identity == stream.identity
+    same.restore(saved)
+    assert_equal([same.step(x) for x in xs], [stream.step(x) for x in xs])
+
+    other = copy.deepcopy(stream)
+    other.identity = other.identity[::-1]
+    before = other.state
+    with pytest.raises(InputError, match="to other weights of this one"):
+        other.restore(saved)
+    del saved["identity"]
+    with pytest.raises(InputError, match="does not say which model and weights"):
+        stream.restore(saved)
+    assert_equal(other.state, before)
+    other.state = stream.state  # on purpose
+
+
+@pytest.mark.parametrize("name", ["LSTM", "highway", "stacked", "esn"])
+def test_one_changed_weight_is_another_model(name):
+    layer = made(name)
+    stream = layer.stream()
+    known = {stream.identity}
+    for tensor in (*layer.parameters(), *layer.buffers()):
+        with torch.no_grad():
+            tensor.view(-1)[-1] += 1
+        found = layer.stream()
+        assert found.identity not in known
+        known.add(found.identity)
+        with pytest.raises(InputError, match="to other weights"):
+            found.restore(stream.snapshot())
+
+
+def test_an_option_that_changes_the_equation_is_another_model():
+    kinds: list[Any] = [
+        {"leak": 0.3},
+        {"leak": 0.5},
+        {"leak": 0.5, "zoneout": 0.1},
+    ]
+    layers = []
+    for options in kinds:
+        torch.manual_seed(0)
+        layers.append(Recurrent("esn", 5, 7, **options).stream())
+    torch.manual_seed(0)
+    layers.append(Recurrent("esn", 5, 7, 2).stream())
+    torch.manual_seed(0)
+    layers.append(Recurrent("esn", 5, 7, 2, residual=True).stream())
+    assert len({layer.identity for layer in layers}) == len(layers)
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_a_copy_goes_on_by_itself(name):
+    stream = OPENED[name]()
+    xs = inputs_of(stream, 9)
+    stream.step(xs[0])
+    copies = [stream.copy(), copy.copy(stream), copy.deepcopy(stream)]
+    ends = [[s.step(x) for x in xs[1:5]] for s in (stream, *copies)]
+    for found in ends[1:]:
+        assert_equal(found, ends[0])
+    # Apart from here on.
+    for one in copies:
+        one.reset([0])
+    kept = stream.state
+    mixed = [one.step(xs[5]) for one in copies]
+    assert_equal(stream.state, kept)
+    assert_equal(mixed[0], mixed[1])
+    assert not torch.equal(stream.step(xs[5]), mixed[0])
+    assert_equal(
+        copies[2].chunk(xs[6:].transpose(0, 1) if stream.batch_first else xs[6:]),
+        copies[0].chunk(xs[6:].transpose(0, 1) if stream.batch_first else xs[6:]),
+    )
+    del stream
+    assert copies[0].step(xs[0]).isfinite().all()
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_a_stream_as_bytes(name):
+    stream = OPENED[name]()
+    xs = inputs_of(stream, 4)
+    stream.step(xs[0])
+    data = stream.to_bytes()
+    truth = [stream.step(x) for x in xs]
+    other = OPENED[name]()
+    other.from_bytes(data)
+    assert_equal([other.step(x) for x in xs], truth)
+    with pytest.raises(InputError, match="cannot be restored"):
+        other.from_bytes(data[:20])
+    with pytest.raises(InputError, match="a snapshot is bytes"):
+        other.from_bytes(stream.snapshot())
+    with pytest.raises(InputError, match="Read bytes with from_bytes"):
+        other.restore(data)
+    with pytest.raises(InputError, match=r"cannot be pickled.*to_bytes\(\)"):
+        pickle.dumps(stream)
+
+
+# Threads.
+
+
+@pytest.mark.parametrize("name", ["cell", *OPENED])
+def test_eight_threads_on_one_stream(name):
+    """Each step is taken whole or refused: the state is that of so many steps one by one."""
+    if name == "cell":
+        stream: Any = CellStream(elman.cells.make("lstm", 40, 120), 2, torch.zeros(1))
+        x = torch.randn(2, 40)
+    else:
+        stream = OPENED[name]()
+        x = inputs_of(stream, 1)[0]
+    alone = stream.copy()
+    refused, taken, wrong = [], [], []
+    begin = threading.Barrier(8)
+
+    def work() -> None:
+        begin.wait()
+        for _ in range(60):
+            try:
+                stream.step(x)
+                taken.append(1)
+            except InputError as error:
+                refused.append(str(error))
+            except BaseException as error:  # a thread's error is nobody's otherwise
+                wrong.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not wrong
+    assert len(taken) + len(refused) == 480
+    assert all("Another thread is using this stream" in told for told in refused)
+    for _ in taken:
+        alone.step(x)
+    assert_equal(stream.state, alone.state)
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_a_stream_in_use_refuses_everything_and_then_goes_on(name):
+    stream = OPENED[name]()
+    x = inputs_of(stream, 1)[0]
+    twin = stream.copy()
+    saved, state, data = stream.snapshot(), stream.state, stream.to_bytes()
+    uses: list[Any] = [
+        lambda: stream.chunk(x[:, None] if stream.batch_first else x[None]),
+        lambda: stream.state,
+        lambda: setattr(stream, "state", state),
+        lambda: setattr(stream, "state", None),
+        stream.reset,
+        lambda: stream.reset([0]),
+        stream.snapshot,
+        lambda: stream.restore(saved),
+        stream.to_bytes,
+        lambda: stream.from_bytes(data),
+        stream.copy,
+    ]
+    with stream._alone:
+        for use_it in uses:
+            with pytest.raises(InputError, match=r"Another thread.*stream\.copy\(\)"):
+                use_it()
+    assert_equal(stream.step(x), twin.step(x))
+
+
+def test_a_step_that_fails_lets_the_next_one_in():
+    stream = elman.stream(sequential(), batch=2)
+    with pytest.raises(SequenceError):
+        stream.step(torch.tensor([3, 99]))
+    assert stream.step(torch.tensor([3, 4])).shape == (2, 9)
+
+
+def test_streams_of_one_layer_in_many_threads():
+    """By the reference too, whose cell nobody else may see changed."""
+    layer = Recurrent("gru", 5, 7, dtype=torch.float64)
+    xs = torch.randn(8, 30, 1, 5, dtype=torch.float64)
+    with torch.no_grad():
+        truth = layer(xs[:, :, 0].transpose(0, 1))[0].transpose(0, 1)
+    found: list[Any] = [None] * 8
+
+    def work(k: int) -> None:
+        with use("reference" if k % 2 else "cpu"):
+            stream = layer.stream()
+        found[k] = torch.stack([stream.step(x)[0] for x in xs[k]])
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert_near(torch.stack(found), truth)
+    assert layer.cells[0].W.weight.requires_grad
+
+
+class Telling(Cell):
+    """h' = tanh(W x + h), and a hook on W."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.W = nn.Linear(input_size, hidden_size)
+
+    def forward(self, x, state):
+        h = torch.tanh(self.W(x) + state[0])
+        return h, (h,)
+
+
+def test_a_hook_goes_on_telling_its_owner(monkeypatch):
+    monkeypatch.setattr(dispatch, "_warned", set())
+    layer, told = Recurrent(Telling, 3, 4), []
+    layer.cells[0].W.register_forward_hook(lambda *_: told.append(1))
+    with pytest.warns(SlowPathWarning, match="hook"):
+        stream = layer.stream()
+    x = torch.randn(5, 1, 3)
+    y = torch.stack([stream.step(row) for row in x])
+    assert len(told) == 5
+    with torch.no_grad():
+        assert_near(y, layer(x)[0])
+
+
+# Inputs that are no tensors.
+
+
+def test_arrays_and_lists_are_numbers_of_the_layers_kind():
+    layer = made("LSTM")
+    numbers = np.random.default_rng(0).normal(size=(6, 2, 5))
+    stream = layer.stream(batch=2)
+    truth = [stream.step(torch.from_numpy(x).float()) for x in numbers]
+    for x in (
+        list(numbers),
+        numbers.tolist(),
+        numbers.astype(np.float32),
+        list(numbers[:, ::-1][:, ::-1]),
+        [[*map(tuple, x)] for x in numbers],
+    ):
+        stream.reset()
+        assert_equal([stream.step(row) for row in x], truth)
+        stream.reset()
+        assert_equal(stream.chunk(x), torch.stack(truth))
+    stream.reset()
+    whole = stream.step(np.ones((2, 5), np.int64))
+    stream.reset()
+    assert_equal(stream.step(torch.ones(2, 5)), whole)
+
+
+def test_whole_numbers_stay_symbols_where_a_model_reads_symbols():
+    stream = elman.stream(sequential(), batch=2)
+    truth = stream.step(torch.tensor([3, 4]))
+    for x in ([3, 4], np.array([3, 4]), (3, 4), np.array([3, 4], np.uint8)):
+        stream.reset()
+        assert_equal(stream.step(x), truth)
+    model = nn.Sequential(nn.Linear(2, 5), GRU(5, 4))
+    stream = elman.stream(model)
+    assert_equal(stream.step([[1, 2]]), elman.stream(model).step(torch.tensor([[1.0, 2.0]])))
+
+
+@pytest.mark.parametrize("name", OPENED)
+@pytest.mark.parametrize(
+    ("given", "came"),
+    [
+        (None, "not None"),
+        ("words", "not a str"),
+        ({"x": 1}, "not a dict"),
+        ([[1.0], [1.0, 2.0]], "not a list of other things or of uneven rows"),
+        ([None, None], "not a list of other things"),
+        (np.array(["a", "b"]), "not an array of <U1"),
+        (object(), "not a object"),
+    ],
+    ids=["None", "str", "dict", "uneven", "list of None", "array of str", "object"],
+)
+def test_what_is_no_numbers_is_told_in_one_message(name, given, came):
+    stream = OPENED[name]()
+    told = f"takes a tensor, a NumPy array or a list of numbers, {came}"
+    with pytest.raises(SequenceError, match=told):
+        stream.step(given)
+    with pytest.raises(SequenceError, match=told):
+        stream.chunk(given)
+
+
 def test_two_streams_of_one_layer_do_not_disturb_each_other():
     layer = Recurrent("gru", 5, 7, 2)
     x, z = torch.randn(2, 6, 1, 5)
@@ -458,7 +781,7 @@ def test_bfloat16(name):
         y, last = layer(x)
     got = torch.stack([stream.step(row) for row in x[:8]])
     saved = stream.snapshot()
-    assert {t.dtype for t in saved.values()} == {torch.float32}
+    assert {t.dtype for name, t in saved.items() if name != "identity"} == {torch.float32}
     rest = stream.chunk(x[8:])
     for a, b in zip(
         [torch.cat([got, rest]), *states.flatten(stream.state)],
@@ -721,7 +1044,8 @@ def test_a_language_model_is_a_chain(tied):
     assert_near(torch.stack([stream.step(t) for t in tokens]), wanted)
     assert_near(stream.state, state)
     assert set(stream.snapshot()) == {
-        f"recurrent.layer{k}.state{i}" for k in (0, 1) for i in (0, 1)
+        "identity",
+        *(f"recurrent.layer{k}.state{i}" for k in (0, 1) for i in (0, 1)),
     }
     copied = dict(stream._parts)
     assert (copied["embedding"].weight is copied["scores"].weight) == tied

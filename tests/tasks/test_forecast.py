@@ -416,6 +416,48 @@ def test_a_stream_with_a_calendar_keeps_time() -> None:
     assert out["time"] == [str(t) for t in frame["time"][20:23]]
 
 
+def test_a_time_that_does_not_come_after_the_last_is_refused() -> None:
+    frame = waves(200)
+    task = task_on(frame, horizon=3, lookback=12, max_steps=2)
+    model = trained(task)
+    stream, twin = task.stream(model), task.stream(model)
+    rows = frame[["time", "y"]].to_dict("records")
+    for row in rows[:3]:
+        stream.step(row), twin.step(row)
+    for bad in (rows[2], rows[0], {"y": 1.0, "time": "1969-01-01"}):
+        with pytest.raises(
+            InputError, match=r"does not come after .*, the time of the step before"
+        ):
+            stream.step(bad)
+    for bad in ("rubbish", "NaT", float("nan"), object(), [1]):
+        with pytest.raises(InputError, match="of this step cannot be read"):
+            stream.step({"y": 1.0, "time": bad})
+    assert stream.step(rows[3]) == twin.step(rows[3])
+    # It counts on where a time is left out, and knows the time after a snapshot.
+    stream.step(rows[4]["y"])
+    moved = task.stream(model)
+    moved.restore(stream.snapshot())
+    for one in (stream, moved):
+        with pytest.raises(InputError, match="does not come after"):
+            one.step(rows[4])
+    moved.state = None
+    moved.step(rows[0])
+
+
+def test_times_are_in_order_without_a_calendar_too() -> None:
+    frame = waves(200)
+    task = task_on(frame, horizon=3, lookback=12, max_steps=2, calendar=False)
+    assert not task.cycles
+    stream = task.stream(trained(task))
+    rows = frame[["time", "y"]].to_dict("records")
+    stream.step(1.0)
+    stream.step(rows[1])
+    stream.step(2.0)
+    with pytest.raises(InputError, match="does not come after"):
+        stream.step(rows[0])
+    stream.step(rows[2])
+
+
 def test_the_report_shows_forecasts_and_errors_by_step(
     learnt: tuple[Forecast, nn.Module, Evaluation],
 ) -> None:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from elman.errors import InputError, nearest
+from elman.kernels.stream import identity
 from elman.tasks.base import device_of
 from elman.tasks.forecast.times import places_in, times_after
 from elman.tasks.forecast.windows import Scale
-from elman.tasks.streaming import packed, unpacked
+from elman.tasks.streaming import TaskStream
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 Rows = tuple[Tensor, Tensor, Tensor]
 
 
-class WindowStream:
+class WindowStream(TaskStream):
     """A forecaster on a stream, which reads its window of the past anew at every step.
 
     A window is normalised by its own values, so that no state of the recurrence can be carried
@@ -35,7 +36,7 @@ class WindowStream:
     Attributes:
         reads: what a step reads, in words.
         state: the last `lookback` rows `(L, C)` float64, their times `(L,)` in microseconds since
-            1970 (0 without a calendar), and how many rows have come `()`. Setting None begins
+            1970 (0 where none was given), and how many rows have come `()`. Setting None begins
             anew.
     """
 
@@ -45,11 +46,14 @@ class WindowStream:
                 "a model with covariates cannot stream: it would need their future at every step.",
                 fix="Use predict, with the covariates of the horizon in the data.",
             )
+        super().__init__()
         self._task, self._model = task, model.eval()
         self._device = device_of(model)
         self._scale = next(iter(task.scales.values())) if len(task.scales) == 1 else None
         self._levels = [f"q{level:g}" for level in task.settings.quantiles]
         self.reads = f"the last {task.lookback} rows, anew at every step"
+        of = (task.targets, task.lookback, task.horizon, task.frequency, task.cycles)
+        self._of = identity(model, *map(str, of))
         self._begin()
 
     @torch.inference_mode()
@@ -60,16 +64,22 @@ class WindowStream:
             value: a number, a row of them in the order of the targets, or a mapping from
                 target to number. Where the model reads the calendar, a mapping that also has
                 `"time"` in the first step; later ones follow by the frequency if they have none.
+                A time that is given must come after the one before it.
 
         Returns:
             `{"forecast": {target: [H values]}, "q0.1": ..., "time": [H]}`, the time only where
             the model reads the calendar.
 
         Raises:
-            InputError: a target is missing or no number, or there is no time to begin with.
+            InputError: a target is missing or no number, there is no time to begin with, or a
+                time is no time or does not come after the one before.
         """
+        with self._alone:
+            return self._step(value)
+
+    def _step(self, value: Any) -> dict[str, Any]:
         row = self._row(value)
-        moment = self._moment(value) if self._task.cycles else 0
+        moment = self._moment(value)
         # Nothing has changed where something above was refused.
         length = len(self._values)
         self._values[: length - 1] = self._values[1:]
@@ -84,37 +94,40 @@ class WindowStream:
     @property
     def state(self) -> Rows:
         """The rows that the next forecast sees; a copy."""
+        with self._alone:
+            return self._rows()
+
+    @state.setter
+    def state(self, state: Rows | None) -> None:
+        with self._alone:
+            if state is None:
+                self._begin()
+            else:
+                self._set(state)
+
+    def _rows(self) -> Rows:
         return (
             torch.from_numpy(self._values.copy()),
             torch.from_numpy(self._times.copy()),
             torch.tensor(self._count),
         )
 
-    @state.setter
-    def state(self, state: Rows | None) -> None:
-        if state is None:
-            self._begin()
-            return
+    def _set(self, state: Rows) -> None:
         values, times, count = state
         self._values, self._times = values.numpy().copy(), times.numpy().copy()
         self._count = int(count)
 
-    def snapshot(self) -> bytes:
-        """Return the memory as bytes (safetensors)."""
-        return packed(dict(zip(("values", "times", "count"), self.state, strict=True)))
+    def _named(self) -> Mapping[str, Tensor]:
+        return dict(zip(("values", "times", "count"), self._rows(), strict=True))
 
-    def restore(self, snapshot: bytes) -> None:
-        """Put back a memory that `snapshot` of the same model returned.
+    def _take(self, tensors: dict[str, Tensor]) -> None:
+        self._set((tensors["values"], tensors["times"], tensors["count"]))
 
-        Raises:
-            InputError: the bytes are damaged or come from another model.
-        """
-        found, own = unpacked(snapshot), self.state
-        tensors = [found.get(name) for name in ("values", "times", "count")]
-        for came, like in zip(tensors, own, strict=True):
-            if came is None or came.shape != like.shape or came.dtype != like.dtype:
-                raise InputError("this snapshot is of another model.")
-        self.state = (tensors[0], tensors[1], tensors[2])  # type: ignore[assignment]
+    def _part(self) -> None:
+        self._set(self._rows())
+
+    def _identity(self) -> str:
+        return self._of
 
     def _begin(self) -> None:
         rows, columns = self._task.lookback, len(self._task.targets)
@@ -187,25 +200,54 @@ class WindowStream:
         return row
 
     def _moment(self, value: Any) -> int:
-        """Return the time of this row, in microseconds."""
+        """Return the time of this row, in microseconds; 0 where none was ever given or needed."""
         task = self._task
+        last = int(self._times[-1])
         given = value.get(task.settings.time or "time") if isinstance(value, Mapping) else None
         if given is not None:
-            import pandas as pd
-
-            return _microseconds(pd.Timestamp(given))
+            moment = _read(given)
+            if self._count and last and moment <= last:
+                before = _written(np.datetime64(last, "us"))
+                raise InputError(
+                    f"the time {given} of this step does not come after {before}, the time of the "
+                    "step before.",
+                    fix="Give rows in the order of their times, each once; state = None begins "
+                    "another series.",
+                )
+            return moment
+        if not task.cycles:
+            return last
         if not self._count:
             raise InputError(
                 "the first step needs its time, because this model reads the calendar.",
                 fix='Give a mapping, such as {"time": "2024-01-31 12:00", ...}.',
             )
-        last = int(self._times[-1])
         if task.step is not None:
             return last + task.step
         import pandas as pd
 
         assert task.frequency is not None
         return _microseconds(times_after(pd.Timestamp(last, unit="us"), 1, task.frequency)[0])
+
+
+def _read(given: Any) -> int:
+    """Return a time that a user gave, in microseconds.
+
+    Raises:
+        InputError: it is no time.
+    """
+    import pandas as pd
+
+    try:
+        moment = pd.Timestamp(given)
+    except (TypeError, ValueError):
+        moment = None
+    if moment is None or pd.isna(moment):
+        raise InputError(
+            f"the time {given!r} of this step cannot be read.",
+            fix='Write it as in "2024-01-31 12:00".',
+        )
+    return _microseconds(moment)
 
 
 def _microseconds(moment: pd.Timestamp) -> int:

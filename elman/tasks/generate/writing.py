@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +12,13 @@ from torch import Generator, Tensor
 
 from elman.data import Vocabulary
 from elman.errors import InputError
+from elman.kernels.stream import identity
 from elman.nn import decoding
 from elman.nn import state as states
 from elman.tasks.base import device_of
 from elman.tasks.generate import completion
 from elman.tasks.generate.language_model import LanguageModel
-from elman.tasks.streaming import packed, unpacked
+from elman.tasks.streaming import TaskStream
 
 _SENTENCE_ENDS = {".", "!", "?", "\n"}
 
@@ -148,10 +150,11 @@ class Writer:
         return prompt + (" " if apart and text[:1].strip() else "") + text
 
 
-class SymbolStream:
+class SymbolStream(TaskStream):
     """The model one symbol at a time, begun as a document begins."""
 
     def __init__(self, writer: Writer) -> None:
+        super().__init__()
         self.vocabulary = writer.vocabulary
         self._stream = writer.model.eval().stream()
         self._device = device_of(writer.model)
@@ -175,31 +178,34 @@ class SymbolStream:
                 f"{value!r} is {len(ids)} symbols; a stream of {self.vocabulary.unit} takes one "
                 "at a time."
             )
-        scores = self._read(int(ids[0]))
+        with self._alone:
+            scores = self._read(int(ids[0]))
         return dict(zip(self.vocabulary.symbols, scores.softmax(-1).tolist(), strict=True))
 
     @property
     def state(self) -> Any:
         """The memory: nested tuples of tensors. Setting None begins a document anew."""
-        return self._stream.state
+        with self._alone:
+            return self._stream.state
 
     @state.setter
     def state(self, state: Any) -> None:
-        self._stream.state = state
-        if state is None:
-            self._begin()
+        with self._alone:
+            self._stream.state = state
+            if state is None:
+                self._begin()
 
-    def snapshot(self) -> bytes:
-        """Return the memory as bytes (safetensors)."""
-        return packed(self._stream.snapshot())
+    def _named(self) -> Mapping[str, Tensor]:
+        return self._stream.snapshot()
 
-    def restore(self, snapshot: bytes) -> None:
-        """Put back a memory that `snapshot` of the same model returned.
+    def _take(self, tensors: dict[str, Tensor]) -> None:
+        self._stream.restore(tensors)
 
-        Raises:
-            InputError: the bytes are damaged or come from another model.
-        """
-        self._stream.restore(unpacked(snapshot))
+    def _part(self) -> None:
+        self._stream = self._stream.copy()
+
+    def _identity(self) -> str:
+        return identity(self._stream.identity, *self.vocabulary.symbols)
 
     @torch.inference_mode()
     def _begin(self) -> None:
