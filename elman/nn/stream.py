@@ -76,6 +76,8 @@ class Stream:
     def __init__(self) -> None:
         self._alone = OneAtATime()
         self.step = self._alone.guarding(self._step)
+        # What a stream calls that this is a part of, and that lets one thread in at a time itself.
+        self._within: Callable[[Any], Tensor] = self._step
 
     def chunk(self, x: Any) -> Tensor:
         """Take T more inputs at once, T = 0 included; return the outputs, laid out as in a call.
@@ -342,7 +344,7 @@ class LayerStream(Stream):
     def _bind(self) -> None:
         if len(self._cells) == 1 and self._joins[0] is None:
             # Bound past this class: a call more would show. The cell lets one thread in at a time.
-            self.step = self._cells[0].step
+            self.step = self._within = self._cells[0].step
 
     def _part_from(self, other: Self) -> None:
         self._cells = [cell.copy() for cell in other._cells]
@@ -490,7 +492,7 @@ class ModelStream(JoinedStream):
         self._steps = [_one_step(name, part) for name, part in self._parts]
 
     def _step(self, given: Any) -> Tensor:
-        x = as_tensor(given, self._dtype)
+        x: Tensor = given if type(given) is Tensor else as_tensor(given, self._dtype)
         if x.dim() < 1 or x.shape[0] != self.batch:
             raise SequenceError(f"A step takes x (batch={self.batch}, ...), got {tuple(x.shape)}.")
         x = x.detach()
@@ -545,7 +547,9 @@ class PoolingStream(Stream):
         """Share everything: a step replaces the state and writes to nothing."""
 
     def _step(self, y: Any) -> Tensor:
-        pooled, self._state = self._pooling.step(as_tensor(y, self._dtype).detach(), self._state)
+        if type(y) is not Tensor:
+            y = as_tensor(y, self._dtype)
+        pooled, self._state = self._pooling.step(y.detach(), self._state)
         return pooled
 
     def _chunk(self, x: Tensor) -> Tensor:
@@ -613,7 +617,7 @@ class EnsembleStream(JoinedStream):
 
     def _step(self, x: Any) -> Tensor:
         x = as_tensor(x, self._dtype)
-        return self._joined([member.step(x) for _, member in self._streams])
+        return self._joined([_stepping(member)(x) for _, member in self._streams])
 
     def _chunk(self, x: Tensor) -> Tensor:
         return self._joined([_time_first_chunk(member, x) for _, member in self._streams])
@@ -742,14 +746,19 @@ def _stepwise(part: Any) -> bool:
     return any(_is(part, kind) for kind in (*_PLAIN, *_ELEMENTWISE))
 
 
+def _stepping(part: Any) -> Callable[[Tensor], Tensor]:
+    """Return the step of a stream that is part of another."""
+    found: Callable[[Tensor], Tensor] = part._within if isinstance(part, Stream) else part.step
+    return found
+
+
 def _one_step(name: str, part: Any) -> Callable[[Tensor], Tensor]:
     """Return what takes a part's step: of a linear map its product alone, past `nn.Module`.
 
     A call of a module costs as much as a small kernel.
     """
     if not isinstance(part, nn.Module):
-        step: Callable[[Tensor], Tensor] = part.step
-        return step
+        return _stepping(part)
     through = functools.partial(_through, name, part)
     if not _is(part, nn.Linear) or part.bias is None or _hooked(part):
         return through
