@@ -226,9 +226,12 @@ def train(problem: Problem, settings: dict[str, Any], plant: Any, seed: int) -> 
         rollbacks=lost,
         update_ratio=sorted(ratios)[len(ratios) // 2] if ratios else None,
         largest_update=max(ratios, default=None),
-        worse=validated[-1] / min(validated) - 1 if validated else None,
-        valid_loss=validated[-1] if validated else None,
-        train_loss=sum(losses[-EVERY:]) / len(losses[-EVERY:]) if losses else None,
+        validated=[(EVERY * (k + 1), loss) for k, loss in enumerate(validated)],
+        # Without a set that can be learnt by heart nothing is said about how long to train.
+        trained=[
+            (EVERY * (k + 1), sum(losses[EVERY * k : EVERY * (k + 1)]) / EVERY)
+            for k in range(len(validated))
+        ],
     )
     if settings["window"] is not None:
         facts.settings["k1"] = settings["window"]
@@ -336,7 +339,7 @@ CASES = {
         Case("learning rate too high", {"lr": 1.0}),
         Case("clipping always on", SGD | {"lr": 0.1}, None, {"steps": 8}),
         Case("truncation too short", {"window": 8, "cell_options": {"forget_bias": 1.0}}),
-        Case("memorised", {"examples": 64, "lr": 2e-3}, None, {"steps": 20}, learns=False),
+        Case("overfitting", {"examples": 64, "lr": 2e-3}, None, {"steps": 20}, learns=False),
     ],
     "copy": [
         Case("vanishing gradients", {"cell": "elman", "lr": 2e-3}, _shrunk),
@@ -349,7 +352,7 @@ CASES = {
         Case("learning rate too high", {"lr": 1.0}),
         Case("clipping always on", SGD | {"lr": 1.0}, None, {"delay": 4}),
         Case("truncation too short", {"window": 6, "cell_options": {"forget_bias": 5.0}}),
-        Case("memorised", {"examples": 128, "lr": 2e-3}, None, {"delay": 8}, learns=False),
+        Case("overfitting", {"examples": 128, "lr": 2e-3}, None, {"delay": 8}, learns=False),
     ],
 }
 
@@ -431,7 +434,7 @@ TEXT_CASES = [
     Case("clipping always on", {"optimizer": "sgd", "lr": 1.0, "clip_at": 1e-3}),
     Case("learning rate too high", {"lr": 1.0}),
     Case("truncation too short", {"k1": 1, "max_steps": 3000}),
-    Case("memorised", {"max_steps": 1000, "hidden_size": 128}),
+    Case("overfitting", {"max_steps": 1000, "hidden_size": 128}),
 ]
 
 TEXT_HEALTHY: list[dict[str, Any]] = [
@@ -462,7 +465,7 @@ def _planting(plant: Any) -> Iterator[None]:
 
 def of_text(text: Path, case: Case, folder: Path) -> dict[str, Any]:
     """The same on text, by runs of `elman train` and `elman doctor`."""
-    if case.disease == "memorised":
+    if case.disease == "overfitting":
         little = folder / "little.txt"
         little.write_text(text.read_text(encoding="utf-8")[:LITTLE], encoding="utf-8")
         text = little

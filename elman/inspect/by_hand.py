@@ -48,6 +48,8 @@ class Loop:
     cell: Cell
     start: State
     x: list[Tensor] = field(default_factory=list)
+    read: list[Tensor] = field(default_factory=list)
+    """The same in the graph, each under a name of its own."""
     outputs: list[Tensor] = field(default_factory=list)
     states: list[State] = field(default_factory=list)
     came: dict[tuple[int, int], Tensor] = field(default_factory=dict)
@@ -73,6 +75,7 @@ class Loop:
         """Take one more call, and return its states under names that autograd reports on."""
         output, new = handed_on(output, new, partial(self._come, len(self.x)))
         self.x.append(x.detach())
+        self.read.append(x)
         self.outputs.append(output)
         self.states.append(new)
         return output, new
@@ -87,6 +90,18 @@ class Loop:
 def looped(part: Cell | nn.RNNCellBase, path: str, loops: list[Loop]) -> Iterator[None]:
     """Follow a loop written by hand over a cell."""
     cell = part if isinstance(part, Cell) else TorchStep(part)
+
+    def before(_: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Give what is read a name in the graph, so that its gradient can be asked for."""
+        given = signature(part.forward).bind(*args, **named)
+        name, x = next(iter(given.arguments.items()))
+        if present() is not None or not torch.is_grad_enabled():
+            return None
+        if x.dim() != 2 or not x.is_floating_point():
+            return None
+        known = x if x.requires_grad else x.detach().requires_grad_()
+        given.arguments[name] = known.view_as(known)
+        return given.args, given.kwargs
 
     def after(_: nn.Module, args: tuple[Any, ...], named: dict[str, Any], given: Any) -> Any:
         x, state = (*signature(part.forward).bind(*args, **named).arguments.values(), None)[:2]
@@ -109,8 +124,12 @@ def looped(part: Cell | nn.RNNCellBase, path: str, loops: list[Loop]) -> Iterato
             return output, new
         return new[0] if isinstance(given, Tensor) else new
 
-    hook = part.register_forward_hook(after, with_kwargs=True)
+    hooks = (
+        part.register_forward_pre_hook(before, with_kwargs=True),
+        part.register_forward_hook(after, with_kwargs=True),
+    )
     try:
         yield
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()

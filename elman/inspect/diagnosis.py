@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from elman.inspect.curves import falling, rise
 from elman.inspect.facts import LayerFacts, RunFacts
 from elman.inspect.remedies import (
     LEAPS,
@@ -25,12 +26,14 @@ from elman.inspect.remedies import (
     to_calm,
     to_clip_less,
     to_generalise,
+    to_judge,
     to_look_back,
     to_move,
     to_reach_down,
     to_remember,
     to_revive,
     to_slow,
+    to_train_on,
 )
 from elman.training.thresholds import (
     CLIPPED,
@@ -42,7 +45,7 @@ from elman.training.thresholds import (
     SPIKES,
 )
 
-Severity = Literal["ill", "warning", "note", "healthy"]
+Severity = Literal["ill", "warning", "unknown", "note", "healthy"]
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,9 @@ class Finding:
     """One thing that was found.
 
     Attributes:
-        name: of the disease, or "healthy".
-        severity: "ill" (it keeps the model from learning the task), "warning" (it may), "note".
+        name: of the disease, "healthy", or "not measured".
+        severity: "ill" (it keeps the model from learning the task), "warning" (it may),
+            "unknown" (what would tell was not measured), "note".
         evidence: the figures, in a sentence.
         remedies: first the one to try first.
         layer: where, if in one layer.
@@ -74,16 +78,29 @@ class Trial:
         metric: the best value of the headline metric on the validation part; NaN if it failed.
         horizon: of the longest memory after it, in steps.
         helped: whether it is better than the run as it was; of one run each, so that a small
-            difference means little.
+            difference means little. None of the run as it was.
         failed: why there is no metric.
+        by: the name of the metric, and the part that it is of.
+        higher_is_better: of that metric.
     """
 
     name: str
     settings: dict[str, Any]
     metric: float
     horizon: float | None
-    helped: bool
+    helped: bool | None
     failed: str = ""
+    by: str = ""
+    higher_is_better: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """What came of it, in words."""
+        if self.failed:
+            return "failed"
+        if self.helped is None:
+            return ""
+        return f"helped, by {self.by.replace('_', ' ')}" if self.helped else "did not help"
 
 
 TRUNCATED = "truncation too short"
@@ -105,8 +122,11 @@ DRIFT, COUNTS = 8.0, 2.5
 must; what grows faster, and goes on by a like factor, has no bound."""
 CUT = 0.5
 """Share of the gradient cut off at which more is lost than kept."""
-MEMORISED = 0.1
-"""Rise of the validation loss since its best."""
+SWITCHING = 0.4
+"""Share of saturated values in every gate but the one that keeps the state, which must be open to
+remember: with more, most of what the gates say is yes or no."""
+WIDE = 0.2
+"""Width of an interval as a share of the score: with more, few differences can be told."""
 
 
 def diagnose(layers: Sequence[LayerFacts], run: RunFacts | None = None) -> list[Finding]:
@@ -121,13 +141,16 @@ def diagnose(layers: Sequence[LayerFacts], run: RunFacts | None = None) -> list[
     'healthy'
     """
     run = run or RunFacts()
+    if run.broken:
+        # Of what is no number, every other measurement is a measurement of that.
+        return [Finding("not a number", "ill", run.broken)]
     found = [
         replace(finding, remedies=tuple(r for r in finding.remedies if changes(r, run)))
         for finding in _joined([f for rule in _RULES for f in rule(layers, run)])
     ]
     found.sort(key=lambda finding: _ORDER.index(finding.severity))
     if not any(finding.severity in ("ill", "warning") for finding in found):
-        found.insert(0, _healthy(layers, run))
+        found.insert(0, _unmeasured(layers, run) or _healthy(layers, run))
     return found
 
 
@@ -143,7 +166,26 @@ def _joined(findings: Sequence[Finding]) -> list[Finding]:
     return found
 
 
-_ORDER = ("ill", "warning", "note", "healthy")
+_ORDER = ("ill", "warning", "unknown", "note", "healthy")
+
+
+def _unmeasured(layers: Sequence[LayerFacts], run: RunFacts) -> Finding | None:
+    """Return the finding that what would tell health from illness was not measured, or None."""
+    longer = [facts for facts in layers if facts.steps > 1]  # a single step has no past
+    missing = []
+    if longer and all(facts.decay is None and facts.growth is None for facts in longer):
+        missing.append("how gradients flow back")
+    if longer and all(facts.horizon is None for facts in longer):
+        missing.append("how far the memory reaches")
+    if not missing:
+        return None
+    need = f" The task needs about {run.need:.3g} {run.unit}." if run.need is not None else ""
+    return Finding(
+        "not measured",
+        "unknown",
+        f"Nothing ill was found, but {' and '.join(missing)} could not be measured, so that this "
+        f"is not called healthy.{need}",
+    )
 
 
 def _healthy(layers: Sequence[LayerFacts], run: RunFacts) -> Finding:
@@ -263,6 +305,18 @@ def _stuck(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
             "ill",
             f"Nearly all values of every gate are below {CLOSED} or above {OPEN} ({told}): gates "
             "switch and no gradient passes through them.",
+            (*to_slow(run), *normalised(facts, run, "normalise what goes into the gates")),
+            facts.name,
+        )
+        return
+    others = {name: share for name, share in facts.saturated.items() if name != facts.keeps}
+    if others and min(others.values()) >= SWITCHING:
+        told = ", ".join(f"{name} {share:.0%}" for name, share in facts.saturated.items())
+        yield Finding(
+            "saturated gates",
+            "warning",
+            f"A large part of the values of every gate is below {CLOSED} or above {OPEN} ({told}): "
+            "little gradient passes through them.",
             (*to_slow(run), *normalised(facts, run, "normalise what goes into the gates")),
             facts.name,
         )
@@ -391,15 +445,54 @@ def _too_fast(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
     )
 
 
-def _memorised(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
-    if run.worse is None or run.worse < MEMORISED:
+def _overfitted(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
+    found = rise(run.validated, run.trained)
+    if found is None:
         return
-    told = f"The validation loss has risen {run.worse:.0%} since it was best"
-    if run.train_loss is not None and run.valid_loss is not None:
-        if run.train_loss >= run.valid_loss:
-            return
-        told += f" while the training loss fell to {run.train_loss:.3g}"
-    yield Finding("memorised", "warning", told + ".", to_generalise(list(layers), run))
+    best, last, at = found
+    told = (
+        f"The validation loss has risen by {last / best - 1:.0%}, from {best:.3g} at step {at} to "
+    )
+    told += f"{last:.3g}"
+    since = [value for step, value in run.trained if step > at]
+    if since:
+        told += f", while the training loss fell to {since[-1]:.3g}"
+    yield Finding("overfitting", "warning", told + ".", to_generalise(list(layers), run))
+
+
+def _undertrained(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
+    curve = run.validated or run.trained
+    if run.stopped == "patience" or rise(run.validated, run.trained) is not None:
+        return
+    found = falling(curve, run.trained[0][1] if run.trained else None)
+    if found is None:
+        return
+    which = "validation" if run.validated else "training"
+    yield Finding(
+        "undertrained",
+        "warning",
+        f"The {which} loss was still falling when training ended at step {curve[-1][0]}: from "
+        f"{found[0]:.3g} at two thirds to {found[1]:.3g} at the end. Train longer before anything "
+        "else is judged.",
+        to_train_on(run),
+    )
+
+
+def _noisy(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
+    if run.interval is None or not run.score:
+        return
+    low, high = run.interval
+    if high - low < WIDE * abs(run.score):
+        return
+    rows = "" if run.examples is None else f" on {run.examples} rows"
+    yield Finding(
+        "evaluation noise",
+        "note",
+        f"The test {run.metric.replace('_', ' ')} is {run.score:.3g}{rows}, with a 95 % interval "
+        f"from {low:.3g} to {high:.3g}: a difference between two models that is smaller than that "
+        "cannot be told from chance.",
+        to_judge(),
+    )
 
 
 def _each(
@@ -419,5 +512,7 @@ _RULES: tuple[Callable[[Sequence[LayerFacts], RunFacts], Iterator[Finding]], ...
     _truncated,
     _clipped,
     _too_fast,
-    _memorised,
+    _overfitted,
+    _undertrained,
+    _noisy,
 )

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from elman.errors import InputError
-from elman.inspect import diagnosis, dynamics, plain, units
+from elman.inspect import diagnosis, dynamics, finite, plain, units
 from elman.inspect.attribution import attribute
 from elman.inspect.diagnosis import Finding, Trial
 from elman.inspect.facts import LayerFacts, RunFacts
@@ -173,7 +173,8 @@ class Examination:
         """The verdict in a sentence or two."""
         sick = [f for f in self.findings if f.severity in ("ill", "warning")]
         if not sick:
-            return f"Healthy. {self.findings[0].evidence}"
+            first = self.findings[0]
+            return f"{first.name.capitalize()}. {first.evidence}"
         names = list(dict.fromkeys(f.name for f in sick))
         told = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
         return f"{told[0].upper()}{told[1:]}. {sick[0].evidence}"
@@ -194,20 +195,30 @@ class Examination:
             lines += ["", f"{finding.severity}: {finding.name}{where}", f"  {finding.evidence}"]
             for remedy in finding.remedies:
                 lines.append(f"  → {remedy.what} ({remedy.source})")
-                if remedy.line:
-                    lines.append(f"    {remedy.line}")
+                if told := plain.how(remedy, self.run):
+                    lines.append(f"    {told}")
         for followed in self.followed:
             lines += ["", f"{followed.pattern}: {followed.verdict}"]
             for place in followed.best[:_TOLD]:
                 interval = f"({place.low:.2f} to {place.high:.2f})"
                 lines.append(f"  {place.selectivity:.2f} {interval}  p {place.p:.3f}  {place.name}")
         if self.trials:
-            lines += ["", "tried, each trained afresh under one budget:"]
+            lines += ["", f"tried, each trained afresh under one budget{self._tried_by()}:"]
         for trial in self.trials:
-            verdict = trial.failed or ("helped" if trial.helped else "")
             memory = "–" if trial.horizon is None else f"memory {trial.horizon:.3g}"
-            lines.append(f"  {trial.metric:.4g}  {memory}  {trial.name}  {verdict}".rstrip())
+            score = "–" if math.isnan(trial.metric) else f"{trial.metric:.4g}"
+            told = f"  {score}  {memory}  {trial.name}  {trial.verdict}".rstrip()
+            lines.append(told + (f": {trial.failed}" if trial.failed else ""))
+        helped = [trial for trial in self.trials if trial.helped]
+        if self.trials and not helped:
+            lines.append("  none of them helped")
         return "\n".join(lines)
+
+    def _tried_by(self) -> str:
+        """Return by what metric trials are compared, in words."""
+        first = self.trials[0]
+        which = "higher" if first.higher_is_better else "lower"
+        return f", by {first.by.replace('_', ' ')} ({which} is better)" if first.by else ""
 
     def follow(
         self,
@@ -336,7 +347,8 @@ def doctor(
         What was found: it prints, `.plot()`s, turns `.to_dict()` and `.save(path)`s as a page.
 
     Raises:
-        InputError: no recurrent layer ran, or nothing can be differentiated.
+        InputError: the model was compiled, no recurrent layer ran, or nothing can be
+            differentiated.
 
     >>> import elman.nn
     >>> _ = torch.manual_seed(0)
@@ -356,26 +368,63 @@ def doctor(
 
     known = replace(facts or RunFacts(), unit=unit)
     known.need = known.need if need is None else need
-    return Examination(type(model).__name__, measure(model, call, seed=seed), known, labels)
+    layers, known.broken = measure(model, call, batch, seed=seed)
+    return Examination(type(model).__name__, layers, known, labels)
 
 
-def measure(model: nn.Module, call: Callable[[], Tensor | None], *, seed: int = 0) -> list[Layer]:
-    """Measure every recurrent layer of a model while `call` runs it, which may give a loss."""
-    training = model.training
+def measure(
+    model: nn.Module, call: Callable[[], Tensor | None], batch: Any, *, seed: int = 0
+) -> tuple[list[Layer], str]:
+    """Measure every recurrent layer of a model while `call` runs it, which may give a loss.
+
+    Returns:
+        The layers, and what is not finite, in words; nothing where all is.
+
+    Raises:
+        InputError: the model was compiled, no recurrent layer ran, or nothing can be
+            differentiated.
+    """
+    _refuse_compiled(model)
+    modes = [(part, part.training) for part in model.modules()]
     model.eval()
     try:
         with torch.enable_grad():
             total, passages = observe(model, call)
-            found = [_measured(flow, seed) for flow in flows(passages, total, seed=seed)]
+            broken = finite.broken(batch, model, passages, total)
+            try:
+                found = [_measured(flow, seed) for flow in flows(passages, total, seed=seed)]
+            except (InputError, RuntimeError) as error:
+                if broken:
+                    raise InputError(broken) from error
+                raise
     finally:
-        model.train(training)
+        for part, mode in modes:
+            part.training = mode
     for by in dict.fromkeys(layer.passage.by for layer in found):
         if by is not None:
             own = [layer for layer in found if layer.passage.by is by]
             # Steps of a direction that reads backwards are counted from the end.
             forward = [layer for layer in own if not layer.passage.reverse]
             own[0].changed = _or_none(partial(_changed, by, forward[-1].flow.at, seed))
-    return found
+    return found, broken
+
+
+def _refuse_compiled(model: nn.Module) -> None:
+    for path, part in model.named_modules():
+        if hasattr(part, "_orig_mod"):
+            called = f"The part {path!r} of this model" if path else "This model"
+            raise InputError(
+                f"{called} was compiled by torch.compile, which runs its steps where nothing can "
+                "look on.",
+                fix="Give the doctor the model before torch.compile, which is its _orig_mod and "
+                "has the same weights.",
+            )
+        if isinstance(part, torch.jit.ScriptModule):
+            called = f"The part {path!r} of this model" if path else "This model"
+            raise InputError(
+                f"{called} is a TorchScript module, whose steps nothing can look on.",
+                fix="Give the doctor the model that it was made from.",
+            )
 
 
 def _changed(by: Any, at: Tensor, seed: int) -> Horizon:

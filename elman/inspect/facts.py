@@ -71,8 +71,13 @@ class RunFacts:
         rollbacks: how often training diverged and went back.
         update_ratio, largest_update: size of an update over that of the weights, the median and
             the largest.
-        train_loss, valid_loss: at the end, in the same measure.
-        worse: by how much the validation loss has risen since it was best, as a share.
+        trained, validated: the losses of training and of validation, each with its step.
+        sequences: of the training part, where each has one answer.
+        stopped: why training ended, as a run's results tell it.
+        metric, score, interval, examples: the headline metric on the test part, its 95 % interval,
+            and the number of rows behind it.
+        broken: what is no finite number, in a sentence; nothing else can be judged then.
+        broken_at: the step of the first training row whose loss was not finite.
         unit: what a step is, in the plural.
     """
 
@@ -88,7 +93,14 @@ class RunFacts:
     rollbacks: int = 0
     update_ratio: float | None = None
     largest_update: float | None = None
-    train_loss: float | None = None
-    valid_loss: float | None = None
-    worse: float | None = None
+    trained: list[tuple[int, float]] = field(default_factory=list)
+    validated: list[tuple[int, float]] = field(default_factory=list)
+    sequences: int | None = None
+    stopped: str = ""
+    metric: str = ""
+    score: float | None = None
+    interval: tuple[float, float] | None = None
+    examples: int | None = None
+    broken: str = ""
+    broken_at: int | None = None
     unit: str = "steps"

@@ -110,7 +110,13 @@ def flows(passages: Sequence[Passage], loss: Tensor | None = None, *, seed: int 
     (torch.Size([20, 4]), True)
     """
     if not passages:
-        raise InputError("The model ran no recurrent layer.", fix="Pass a model that has one.")
+        raise InputError(
+            "The model ran no recurrent layer. The doctor looks for layers of elman.nn, for RNN, "
+            "LSTM and GRU of torch.nn, and for cells (elman.Cell, RNNCell, LSTMCell, GRUCell) that "
+            "a loop calls; the states of a loop over plain linear maps are not known to it.",
+            fix="Write the step of such a loop as an elman.Cell, whose forward(x, state) returns "
+            "(output, new_state), and call that in the loop.",
+        )
     found: dict[int, Flow] = {}
     for top in _tops(passages):
         question = _question(top, loss, seed)
@@ -200,7 +206,13 @@ def _back(passages: Sequence[Passage], top: Passage, question: _Question) -> lis
     by_input: list[Tensor | None] = []
     for passage in passages:
         own = [next(found) for _ in passage.entrances]
-        by_input.append(own[0] if own and own[0] is not None and own[0].dim() == 3 else None)
+        if read := passage.read:
+            steps = zip(own, read, strict=False)
+            by_input.append(
+                torch.stack([torch.zeros_like(x) if g is None else g for g, x in steps])
+            )
+        else:
+            by_input.append(own[0] if own and own[0] is not None and own[0].dim() == 3 else None)
     return by_input
 
 

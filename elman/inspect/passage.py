@@ -181,8 +181,15 @@ class Passage:
         if self.seen is None:
             return []
         if isinstance(self.seen, Loop):
-            return [s for s in self.seen.states[0] if s.requires_grad]
+            return [*self.read, *[s for s in self.seen.states[0] if s.requires_grad]]
         return [self.seen.call.x] if self.seen.call.x.requires_grad else []
+
+    @property
+    def read(self) -> list[Tensor]:
+        """The input of each step of a loop in the graph; nothing of a layer, or outside a graph."""
+        if not isinstance(self.seen, Loop) or not all(x.requires_grad for x in self.seen.read):
+            return []
+        return self.seen.read
 
     def all_steps(self, least: int = 0) -> tuple[Tensor, State]:
         """Return the inputs and states of every step taken: `(N, input_size)`, `(N, size)` each.

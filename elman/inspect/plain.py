@@ -11,6 +11,7 @@ from torch import Tensor
 
 from elman.inspect import units
 from elman.inspect.dynamics import FixedPoint
+from elman.inspect.facts import RunFacts
 from elman.inspect.following import state_names
 from elman.inspect.gates import HORIZONS
 from elman.inspect.memory import Horizon
@@ -45,8 +46,7 @@ def report(examination: Examination) -> dict[str, Any]:
                 "layer": f.layer,
                 "evidence": f.evidence,
                 "remedies": [
-                    {"what": r.what, "set": _settings(r.settings), "source": r.source}
-                    for r in f.remedies
+                    {"what": r.what, "set": how(r, run), "source": r.source} for r in f.remedies
                 ],
             }
             for f in examination.findings
@@ -63,10 +63,17 @@ def report(examination: Examination) -> dict[str, Any]:
                 "metric": trial.metric if math.isfinite(trial.metric) else None,
                 "horizon": trial.horizon,
                 "helped": trial.helped,
+                "by": trial.by,
+                "failed": trial.failed,
             }
             for trial in examination.trials
         ]
     return found | examination.more
+
+
+def how(remedy: Remedy, run: RunFacts) -> str:
+    """Return a remedy as options of `elman train`, or as code where the model is no run of it."""
+    return remedy.line if run.settings else remedy.code
 
 
 def kind(passage: Passage) -> str:

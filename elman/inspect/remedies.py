@@ -26,6 +26,9 @@ NEARER = 0.5
 """Share of the need: so much less is worth reading a sequence the other way."""
 LONG = 4
 """Times the need: a window so long carries gradients of which three quarters serve nothing."""
+FEW, LENGTHY = 200, 100
+"""Training sequences at most, and steps at least, where convolutions beside the recurrence have
+scored best (docs/tasks/classify.md)."""
 _SLOWEST = 1e-3
 """Share of the learning rate that a remedy leaves at least: figures that ask for less are of a
 training that broke."""
@@ -54,6 +57,41 @@ class Remedy:
         """
         pairs = [f"{name}={_yaml(value)}" for name, value in self.settings.items()]
         return " ".join(f"--set {shlex.quote(pair) if ' ' in pair else pair}" for pair in pairs)
+
+    @property
+    def code(self) -> str:
+        """The same in code or words, for a model that is no run of `elman train`.
+
+        >>> print(Remedy("", {"cell": "lstm", "cell_options": {"chrono": 40}}, "").code)
+        elman.nn.Recurrent("lstm", input_size, hidden_size, chrono=40)
+        >>> print(Remedy("", {"clip": "norm", "clip_at": 0.5}, "").code)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+        """
+        left = dict(self.settings)
+        cell, options = left.pop("cell", None), left.pop("cell_options", None)
+        of_layer = {k: left.pop(k) for k in _OF_LAYER if k in left}
+        told = []
+        if cell is not None or options is not None or of_layer:
+            given = [f'"{cell}", input_size, hidden_size'] if cell is not None else ["..."]
+            given += [f"{k}={v!r}" for k, v in ((options or {}) | of_layer).items()]
+            told.append(f"elman.nn.Recurrent({', '.join(given)})")
+            if cell is None and options == {}:
+                told[-1] += ", no option of the cell changed"
+        told += [words.format(left[name]) for name, words in _IN_CODE.items() if name in left]
+        return "; ".join(told)
+
+
+_OF_LAYER = ("num_layers", "bidirectional", "residual", "dropout", "recurrent_dropout")
+_IN_CODE = {
+    "clip_at": "torch.nn.utils.clip_grad_norm_(model.parameters(), {})",
+    "lr": "lr={} in the optimizer",
+    "reverse": "x.flip(0), time being the first axis",
+    "k1": "state detached every {} steps, and not more often",
+    "k2": "gradients through {} steps",
+    "patience": "a stop after {} validations without a gain",
+    "front_channels": "elman.nn.ManyToOne(..., beside=elman.nn.conv.ConvFront1d(input_size, {}))",
+}
+"""Settings of training as a loop of one's own has them."""
 
 
 def changes(remedy: Remedy, run: RunFacts) -> bool:
@@ -345,7 +383,7 @@ def to_clip_less(run: RunFacts) -> tuple[Remedy, ...]:
 def to_generalise(layers: list[LayerFacts], run: RunFacts) -> tuple[Remedy, ...]:
     """Return remedies for learning by heart; none that does less than is done already."""
     settings = run.settings
-    found = []
+    found = [*_beside(layers, run)]
     stopping = {"patience": 5} if (settings.get("patience") or math.inf) > 5 else {}
     if float(settings.get("dropout") or 0.0) < 0.5:
         found.append(
@@ -367,6 +405,40 @@ def to_generalise(layers: list[LayerFacts], run: RunFacts) -> tuple[Remedy, ...]
         # The best parameters are kept anyway: alone it saves time, and no more.
         found.append(Remedy("stop when validation no longer gains", stopping, "Prechelt 1998"))
     return tuple(found)
+
+
+def _beside(layers: list[LayerFacts], run: RunFacts) -> tuple[Remedy, ...]:
+    """Return convolutions beside the recurrence, for few long series of which each has a label."""
+    longest = max((facts.steps for facts in layers), default=0)
+    few = run.sequences is not None and run.sequences <= FEW
+    if not few or longest < LENGTHY or run.settings.get("front_channels") != []:
+        return ()
+    settings = {
+        **{"front_channels": [128, 256, 128], "front_kernel": [8, 5, 3], "front_stride": 1},
+        **{"front_norm": "batch", "front_beside": True, "hidden_size": 8, "dropout": 0.8},
+    }
+    what = f"convolutions beside the recurrence (LSTM-FCN), for {run.sequences} long series"
+    return (Remedy(what, settings, "Karim et al. 2018; Wang, Yan & Oates 2017"),)
+
+
+def to_train_on(run: RunFacts) -> tuple[Remedy, ...]:
+    """Return training for twice as long, in the measure that ended it."""
+    bound = run.stopped
+    given = run.settings.get(bound)
+    if bound not in ("epochs", "max_steps", "budget"):
+        settings: dict[str, Any] = {}
+    elif bound == "budget":
+        settings = {"budget": f"{round(2 * given)}s"} if given else {}
+    else:
+        settings = {bound: 2 * given} if given else {}
+    return (Remedy("training for twice as long", settings, "Prechelt 1998"),)
+
+
+def to_judge() -> tuple[Remedy, ...]:
+    """Return ways to a score that can be trusted."""
+    return (
+        Remedy("a larger test part, or the mean over several seeds", {}, "Bouthillier et al. 2021"),
+    )
 
 
 def _recurs(facts: LayerFacts) -> bool:

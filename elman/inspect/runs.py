@@ -24,12 +24,14 @@ from elman.inspect.facts import RunFacts
 from elman.inspect.following import checked
 from elman.inspect.passage import in_own_time
 from elman.inspect.remedies import Remedy
-from elman.runs import pipeline
+from elman.runs import folder, pipeline
 from elman.runs.folder import Run
 from elman.tasks.base import Sample, Task
 
 NEED = 0.05
 """Share of the largest dependence at any lag that a model may do without."""
+
+_BOUNDS = {"epochs", "max_steps", "budget"}
 
 LATER = 0.5
 """Share of a run's rows at its end that say how training goes when it has settled."""
@@ -64,8 +66,11 @@ def of_run(
     task = _task(opened, config, data)
     module = pipeline.load(run).module
     sample = task.sample(data, rows, seed)
-    layers = measure(module, lambda: sample.loss(module), seed=seed)
+    read = sample.series if sample.inputs is None else sample.inputs
+    batch = () if read is None else torch.from_numpy(read)
+    layers, broken = measure(module, lambda: sample.loss(module), batch, seed=seed)
     facts, course = _facts(opened, task), _course(opened)
+    facts.broken = broken
     steps = max(layer.passage.steps for layer in layers)
     found = _need(sample, steps, seed)
     more: dict[str, Any] = {"course": course} if course else {}
@@ -81,6 +86,7 @@ def of_run(
             "what": found.what,
         }
     facts.unit, facts.window = sample.unit, sample.window
+    facts.sequences = sample.count
     examination = Examination(
         f"{task.name} model",
         layers,
@@ -160,34 +166,52 @@ def _facts(opened: Run, task: Task) -> RunFacts:
     steps = training[-1]["step"] if training else 0
     if spikes and steps:
         facts.spikes = sum(spikes) / steps
-    _generalisation(facts, rows, training, task)
+    _losses(facts, rows)
+    _evaluated(facts, opened)
     return facts
 
 
-def _generalisation(
-    facts: RunFacts, rows: Sequence[dict[str, Any]], training: Sequence[dict[str, Any]], task: Task
-) -> None:
-    """Add how the validation has gone since it was best."""
-    values = [
-        float(row["valid"][task.metric])
-        for row in rows
-        if isinstance(row.get("valid"), dict) and _known(row["valid"].get(task.metric))
-    ]
-    if len(values) > 1 and not task.higher_is_better and min(values) > 0:
-        facts.worse = values[-1] / min(values) - 1
-    elif len(values) > 1 and task.higher_is_better and max(values) < 1:
-        # A share of what is right: how the share of what is wrong has grown.
-        facts.worse = (1 - values[-1]) / (1 - max(values)) - 1
-    if training and _known(training[-1].get("loss")):
-        facts.train_loss = float(training[-1]["loss"])
+def _losses(facts: RunFacts, rows: Sequence[dict[str, Any]]) -> None:
+    """Add the losses of training and validation, each with its step."""
+    facts.trained = [(row["step"], float(row["loss"])) for row in rows if _known(row.get("loss"))]
+    valid = [(row["step"], row["valid"].get("loss")) for row in rows if _validation(row)]
+    facts.validated = [(step, float(loss)) for step, loss in valid if _known(loss)]
+    facts.broken_at = next(
+        (row["step"] for row in rows if "loss" in row and not _known(row["loss"])), None
+    )
+
+
+def _validation(row: dict[str, Any]) -> bool:
+    return isinstance(row.get("valid"), dict)
+
+
+def _evaluated(facts: RunFacts, opened: Run) -> None:
+    """Add the headline score of the test part, its interval, and how many rows it is from."""
+    import pyarrow.parquet
+
+    results = opened.read_json(folder.RESULTS)
+    name = results["metric"]
+    facts.metric, facts.score = name, _plain(results["test"].get(name))
+    interval = (results.get("ci95") or {}).get(name)
+    if interval and all(_known(end) for end in interval):
+        facts.interval = float(interval[0]), float(interval[1])
+    if opened.predictions.exists():
+        facts.examples = int(pyarrow.parquet.read_metadata(opened.predictions).num_rows)
+    facts.stopped = str((results.get("training") or {}).get("stopped") or "")
 
 
 def _course(opened: Run) -> dict[str, Any]:
-    rows = [row for row in _rows(opened) if "loss" in row]
+    rows = [row for row in _rows(opened) if "loss" in row or "loss" in (row.get("valid") or {})]
     if not rows:
         return {}
     curves: dict[str, Any] = {}
-    for name in ("loss", "norm", "clip_rate", "update_ratio"):
+    validated = [_plain((row.get("valid") or {}).get("loss")) for row in rows]
+    trained = [_plain(row.get("loss")) for row in rows]
+    if any(value is not None for value in validated):
+        curves["loss"] = {"training": trained, "validation": validated}
+    elif any(value is not None for value in trained):
+        curves["loss"] = trained
+    for name in ("norm", "clip_rate", "update_ratio"):
         values = [_plain(row.get(name)) for row in rows]
         if any(value is not None for value in values):
             curves[name] = values
@@ -266,6 +290,8 @@ def _distinct(findings: Sequence[Finding], settings: dict[str, Any]) -> list[Rem
         for finding in findings:
             if k < len(finding.remedies):
                 remedy = finding.remedies[k]
+                if remedy.settings.keys() <= _BOUNDS:  # all trials end with the same budget
+                    continue
                 known = [r.settings for r in found]
                 same = all(settings.get(n) == v for n, v in remedy.settings.items())
                 if remedy.settings and remedy.settings not in known and not same:
@@ -293,19 +319,25 @@ def _trial(
             **settings,
         )
     except ElmanError as error:
-        return Trial(remedy.what, remedy.settings, math.nan, None, False, str(error))
-    metric, higher = _validated(Run(folder), finished.results)
-    better = bool(before) and (
-        math.isnan(before[0].metric)
-        or (metric != before[0].metric and (metric > before[0].metric) == higher)
-    )
+        helped = False if before else None
+        return Trial(remedy.what, remedy.settings, math.nan, None, helped, str(error))
+    metric, higher, by = _validated(Run(folder), finished.results)
+    better = None
+    if before:
+        was = before[0].metric
+        better = math.isnan(was) or (metric != was and (metric > was) == higher)
     memories = [layer.horizon.steps for layer in of_run(folder).layers if layer.horizon is not None]
-    return Trial(remedy.what, remedy.settings, metric, max(memories, default=None), better)
+    longest = max(memories, default=None)
+    return Trial(
+        remedy.what, remedy.settings, metric, longest, better, by=by, higher_is_better=higher
+    )
 
 
-def _validated(run: Run, results: dict[str, Any]) -> tuple[float, bool]:
-    """Return the best validation, and whether higher is better. The test part, on which nothing is
-    to be chosen, counts only where nothing was held out."""
+def _validated(run: Run, results: dict[str, Any]) -> tuple[float, bool, str]:
+    """Return the best validation, whether higher is better, and what it is.
+
+    The test part, on which nothing is to be chosen, counts only where nothing was held out.
+    """
     name, higher = results["metric"], bool(results["higher_is_better"])
     values = [
         float(row["valid"][name])
@@ -313,5 +345,6 @@ def _validated(run: Run, results: dict[str, Any]) -> tuple[float, bool]:
         if isinstance(row.get("valid"), dict) and _known(row["valid"].get(name))
     ]
     if not values:
-        return float(results["test"][name]), higher
-    return (max if higher else min)(values), higher
+        score = results["test"][name]
+        return (math.nan if score is None else float(score)), higher, f"test {name}"
+    return (max if higher else min)(values), higher, f"validation {name}"

@@ -113,6 +113,7 @@ def _curves(history: list[dict[str, Any]], metric: str) -> Figure:
     axes = figure.subplots()
     axes.set_xlabel("step")
     valid = [(h["step"], h.get("valid", {}).get(metric)) for h in history]
+    losses = [(h["step"], h.get("valid", {}).get("loss")) for h in history]
     curves = [
         ("training loss", _INK, "", [(h["step"], h.get("loss")) for h in history]),
         (f"validation {metric.replace('_', ' ')}", _MUTED, "o", valid),
@@ -127,6 +128,10 @@ def _curves(history: list[dict[str, Any]], metric: str) -> Figure:
             *zip(*points, strict=True), color=colour, linewidth=1.2, marker=marker, markersize=3
         )
         side.set_ylabel(label, color=colour)
+    if any(_number(value) for _, value in losses):
+        points = [(step, value) for step, value in losses if _number(value)]
+        axes.plot(*zip(*points, strict=True), color=_INK, linewidth=1.2, linestyle="--", marker=".")
+        axes.set_ylabel("training loss, dashed: validation loss", color=_INK)
     return figure
 
 

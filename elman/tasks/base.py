@@ -49,6 +49,7 @@ class Sample:
         lengths: `(B,)`, of `inputs`; None where all are as long.
         target: `(B,)`, the class of each of `inputs`.
         begins: `(B,)`, where in `series` each of `inputs` begins; -1 where it is of another series.
+        count: sequences that they were drawn from, where each has one answer.
         texts: gives, where steps are text, the piece of text of each step, such that the pieces
             joined are the text: one list for each document of `series`, one after the other, or
             for each of `inputs`.
@@ -66,6 +67,7 @@ class Sample:
     target: NDArray[Any] | None = None
     begins: NDArray[Any] | None = None
     texts: Callable[[], list[list[str]]] | None = None
+    count: int | None = None
 
 
 class Mark(NamedTuple):

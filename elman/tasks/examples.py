@@ -548,6 +548,7 @@ class FromExamples:
             # Of several numbers the first one stands for them.
             target=None if self.layout.aligned else known.answers.view(len(more), -1)[:, 0].numpy(),
             texts=None if shown.pieces is None else texts,
+            count=None if self.layout.aligned or data is not None else len(inputs),
         )
 
     # Parts
@@ -649,8 +650,25 @@ class _Objective:
         return self.task.loss(self.model, batch), self.task.terms(batch), None
 
     def validate(self) -> dict[str, float]:
-        """Return metrics of the validation part; nothing where no example is held out."""
-        return self.task.validate(self.model) if "valid" in self.task._parts else {}
+        """Return metrics and loss of the validation part; nothing where no example is held out."""
+        if "valid" not in self.task._parts:
+            return {}
+        found = self.task.validate(self.model)
+        # Where a task tells no loss of its own, the one that training lowers.
+        return found if "loss" in found else {**found, "loss": self._validation_loss()}
+
+    def _validation_loss(self) -> float:
+        inputs, answers = self.task._inputs("valid"), self.task._answers("valid")
+        stretch = getattr(self.task.settings, "stretch", None)
+        if stretch is not None and self.task.layout.aligned:
+            inputs, answers = pieces(inputs, stretch), self.task.cut(answers, stretch)
+        total, terms = 0.0, 0.0
+        for first in range(0, len(inputs), size := self.task.settings.batch_size):
+            rows = slice(first, first + size)
+            batch = self.task._batch(inputs[rows], answers[rows])
+            total += float(self.task.loss(self.model, batch))
+            terms += self.task.terms(batch)
+        return total / max(terms, 1.0)
 
 
 def pictures(task: FromExamples, titles: Sequence[str]) -> list[Section]:

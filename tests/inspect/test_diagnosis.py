@@ -56,10 +56,13 @@ RUN = RunFacts(
     norms=(0.4, 0.9),
     spikes=0.001,
     update_ratio=2e-3,
-    train_loss=1.2,
-    valid_loss=1.3,
-    worse=0.01,
+    trained=[(50 * k, 1.2 + 2 * 0.6**k) for k in range(1, 13)],
+    validated=[(50 * k, 1.3 + 2 * 0.6**k) for k in range(1, 13)],
 )
+OVERFITTING = {
+    "trained": [(50 * k, 0.2 + 2 * 0.6**k) for k in range(1, 13)],
+    "validated": [(50 * k, 1.3 + 0.1 * abs(k - 4)) for k in range(1, 13)],
+}
 
 SGD = {**RUN.settings, "optimizer": "sgd"}
 
@@ -75,7 +78,8 @@ DISEASES = {
     "truncation too short": ({"cut": 0.8}, {}),
     "clipping always on": ({}, {"clip_rate": 0.99, "norms": (8.0, 20.0), "settings": SGD}),
     "learning rate too high": ({}, {"rollbacks": 2}),
-    "memorised": ({}, {"worse": 0.4, "train_loss": 0.2, "valid_loss": 1.6}),
+    "overfitting": ({}, OVERFITTING),
+    "undertrained": ({}, {"validated": [(50 * k, 3 - 0.1 * k) for k in range(1, 13)]}),
 }
 
 
@@ -98,7 +102,13 @@ def test_each_disease_is_named_alone(name):
 def test_what_was_not_measured_is_not_blamed():
     nothing = LayerFacts("l0", "Mine", 8, 100)
     (finding,) = diagnose([nothing])
-    assert finding.severity == "healthy"
+    assert (finding.name, finding.severity) == ("not measured", "unknown")
+    assert "how gradients flow back and how far the memory reaches" in finding.evidence
+    (finding,) = diagnose([replace(WELL, horizon=None)], RUN)
+    assert finding.name == "not measured"
+    assert "how far the memory reaches" in finding.evidence
+    assert "needs about 60 steps" in finding.evidence
+    assert diagnose([replace(nothing, steps=1)])[0].severity == "healthy"  # which has no past
     short = replace(nothing, horizon=2.0, decay=0.2)
     assert diagnose([short], RunFacts())[0].severity == "healthy"
 
@@ -129,10 +139,13 @@ def test_a_keeping_gate_that_is_open_is_memory():
 def test_gates_that_only_switch_are_saturated():
     facts = replace(WELL, saturated={"i": 0.99, "f": 0.97, "o": 0.95})
     (finding,) = diagnose([facts], RUN)
-    assert finding.name == "saturated gates"
-    assert (
-        diagnose([replace(facts, saturated={"i": 0.99, "f": 0.97, "o": 0.5})])[0].name == "healthy"
-    )
+    assert (finding.name, finding.severity) == ("saturated gates", "ill")
+    for shares in ({"i": 0.99, "f": 0.97, "o": 0.5}, {"i": 0.42, "f": 0.6, "o": 0.73}):
+        (finding,) = diagnose([replace(facts, saturated=shares)], RUN)
+        assert (finding.name, finding.severity) == ("saturated gates", "warning")
+    # A gate that keeps is open to remember, and one gate alone may switch.
+    for shares in ({"i": 0.3, "f": 0.99, "o": 0.2}, {"i": 0.99, "f": 0.97, "o": 0.1}, {"f": 0.9}):
+        assert diagnose([replace(facts, saturated=shares)], RUN)[0].name == "healthy"
 
 
 def test_the_same_in_two_layers_is_said_once():
@@ -385,7 +398,7 @@ def test_a_run_is_not_told_what_it_does_already():
 
 
 def test_less_dropout_is_no_remedy_of_learning_by_heart():
-    learnt_by_heart = {"worse": 0.4, "train_loss": 0.2, "valid_loss": 1.6}
+    learnt_by_heart = OVERFITTING
     well = {"dropout": 0.8, "patience": 3, "recurrent_dropout": 0.5}
     run = replace(RUN, **learnt_by_heart, settings={**RUN.settings, **well})
     assert remedies(WELL, run) == []

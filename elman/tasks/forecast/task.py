@@ -628,8 +628,13 @@ class _Objective:
         return 2 * (y - truth).abs() / size
 
     def validate(self) -> dict[str, float]:
-        """Metrics on windows of the validation part."""
-        return self.task.validate(self.model)
+        """Metrics on windows of the validation part, and the loss that training lowers."""
+        found, total, terms = self.task.validate(self.model), 0.0, 0.0
+        origins = self.task._valid_origins(None).thinned(MOST_VALIDATION_WINDOWS)
+        for some in origins.chunks(self.task._chunk):
+            cost, count, _ = self.loss(self.task._here.windows.batch(some), None)
+            total, terms = total + float(cost), terms + count
+        return {**found, "loss": total / max(terms, 1.0)}
 
 
 def _check(ends: list[Ends], horizon: int, panel: Panel) -> None:

@@ -586,7 +586,9 @@ class _Objective:
         tokens = self.task._tokens.get("valid")
         if tokens is None:
             return {}
-        return self.task._evaluation(tokens, costs(self.language, tokens)).metrics
+        found = self.task._evaluation(tokens, costs(self.language, tokens)).metrics
+        nats = next(found[name] for name in ("nats_per_character", "nats_per_token") if name in found)
+        return {**found, "loss": nats}
 
 
 @dataclass(frozen=True)
