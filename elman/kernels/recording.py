@@ -138,6 +138,66 @@ class Replay:
         return tuple(known[op] for op in self._results)
 
 
+class Rows(int):
+    """The number of rows that a step is recorded with: a size, and no number to compute with."""
+
+    recorder: Recorder
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Rows):
+            return True
+        return bool(self._asked(int.__eq__, other))
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return int(self._asked(int.__hash__))
+
+    def _asked(self, answer: Callable[..., Any], *others: Any) -> Any:
+        """Return the answer to torch's own code, which knows any number of rows."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_code.co_filename == __file__:
+            frame = frame.f_back
+        if frame is not None and frame.f_code.co_filename.startswith(NOT_THE_USERS):
+            return answer(int(self.real), *others)
+        raise self.recorder.refused(_counted("computes with the number of rows"))
+
+
+def _asks(name: str) -> Callable[..., Any]:
+    answer = getattr(int, name)
+
+    def ask(self: Rows, *others: Any) -> Any:
+        return self._asked(answer, *others)
+
+    return ask
+
+
+for _name in (
+    *("__lt__", "__le__", "__gt__", "__ge__", "__bool__", "__int__", "__float__", "__complex__"),
+    *("__neg__", "__pos__", "__abs__", "__invert__", "__round__", "__trunc__", "__ceil__"),
+    *("__floor__", "bit_length", "as_integer_ratio", "to_bytes"),
+    *(
+        f"__{side}{op}__"
+        for side in ("", "r")
+        for op in (
+            *("add", "sub", "mul", "truediv", "floordiv", "mod", "divmod", "pow"),
+            *("and", "or", "xor", "lshift", "rshift"),
+        )
+    ),
+):
+    if hasattr(int, _name):
+        setattr(Rows, _name, _asks(_name))
+
+
+def _counted(what: str) -> Refused:
+    line = _line()
+    return Refused(
+        f"the step {what}{f' ({line})' if line else ''}; a step is one for any number of rows: "
+        "use x.shape[0] as a size only, and give a number to compute with in the input"
+    )
+
+
 class StandIn(Tensor):
     """A tensor that tells no values.
 
@@ -171,8 +231,35 @@ class StandIn(Tensor):
         operation.shape, operation.dtype = tuple(behind.shape), behind.dtype
         return made
 
+    # What Python code is told of sizes. torch's C++ asks nobody.
+
+    @property
+    def shape(self) -> Any:
+        """The sizes, the number of rows among them as what it is."""
+        return tuple(map(self.recorder.size, self.behind.shape))
+
+    def size(self, dim: int | None = None) -> Any:
+        """The sizes, or one of them."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def __len__(self) -> int:
+        return self._number(len(self.behind), "asks for len(x)")
+
+    def numel(self) -> int:
+        """How many numbers there are."""
+        return self._number(self.behind.numel(), "counts the numbers of all rows")
+
+    nelement = numel
+
+    def _number(self, number: int, what: str) -> int:
+        """Return a number to torch's own code, or where no rows are counted."""
+        caller = sys._getframe(2).f_code.co_filename
+        if self.recorder.rows.value in self.behind.shape and not caller.startswith(NOT_THE_USERS):
+            raise self.recorder.refused(_counted(what))
+        return number
+
     def __repr__(self) -> str:  # type: ignore[override]
-        return f"StandIn({tuple(self.shape)}, {self.dtype})"
+        return f"StandIn({tuple(self.behind.shape)}, {self.dtype})"
 
     @classmethod
     def __torch_dispatch__(cls, *_: Any) -> Any:
@@ -188,6 +275,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Attributes:
         operations: all in order, arguments and constants too.
         rows: the number of rows, as sizes have it.
+        arguments: those of `operations` that are arguments.
     """
 
     def __init__(self, rows: int) -> None:
@@ -248,8 +336,25 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         try:
             return self._record(func, *_changed(Tensor, self._standing, (args, kwargs or {})))
         except (Refused, NeedsValue) as error:
-            self._refusal = self._refusal or error
-            raise
+            raise self.refused(error) from None
+
+    @property
+    def arguments(self) -> list[Operation]:
+        """Return the arguments, in the order in which they were made known."""
+        return [op for op in self.operations if op.target == "argument"]
+
+    def refused(self, error: Exception) -> Exception:
+        """Remember an error, which the step itself may catch, and return it."""
+        self._refusal = self._refusal or error
+        return error
+
+    def size(self, n: int) -> int:
+        """Return a size as the step is told of it."""
+        if n != self.rows.value:
+            return n
+        rows = Rows(n)
+        rows.recorder = self
+        return rows
 
     def _record(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         if func is aten.lift_fresh.default:
@@ -264,6 +369,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return self._change(op, args, kwargs)
         found = _carry_out(op, args, kwargs)
         if isinstance(found, list | tuple):
+            if inputs and len(found) != 1 and len(found) == self.rows.value:
+                raise Refused(f"{op.name}: it reaches across rows{op.at}")
             return type(found)(self._part(op, i, part) for i, part in enumerate(found))
         return self._stand_in(op, found) if isinstance(found, Tensor) else found
 
@@ -383,7 +490,7 @@ def _overlap(a: Tensor, b: Tensor) -> bool:
     return bool(marks.as_strided(b.shape, b.stride(), b.storage_offset()).any())
 
 
-_NOT_THE_USERS = (os.path.dirname(torch.__file__) + os.sep, __file__)
+NOT_THE_USERS = (os.path.dirname(torch.__file__) + os.sep, __file__)
 
 
 def _frames() -> Iterator[FrameType]:
@@ -398,7 +505,7 @@ def _line() -> str:
     """The line that called torch, as `file:line: code`."""
     for frame in _frames():
         file, number = frame.f_code.co_filename, frame.f_lineno
-        if not file.startswith(_NOT_THE_USERS):
+        if not file.startswith(NOT_THE_USERS):
             return f"{os.path.basename(file)}:{number}: {linecache.getline(file, number).strip()}"
     return ""
 

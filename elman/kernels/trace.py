@@ -1,5 +1,8 @@
 """From a cell to the graph of its step: `forward` is run once on tensors without values.
 
+It runs again for another number of rows; where that is not the same step, or where running it has
+changed something that the step reads (`elman.kernels.reads`), there is no kernel.
+
 A recorder writes down the aten operations; each is turned into nodes of `elman.kernels.graph` by a
 rule of `elman.kernels.aten`. Values of parameters alone (a transposed weight, a gate's bound, the
 complex diagonal of an LRU) are no part of a step: their operations are kept as recorded and done
@@ -12,8 +15,10 @@ import inspect
 import linecache
 import operator
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, Literal
 
 import torch
@@ -23,7 +28,16 @@ from elman.cells.base import Cell
 from elman.kernels.aten import RULES, Unsupported
 from elman.kernels.graph import Graph, Matrix, Node
 from elman.kernels.ops import hollow
-from elman.kernels.recording import NeedsValue, On, Operation, Recorder, Refused, Replay, needed
+from elman.kernels.reads import Changed, Reads, shown
+from elman.kernels.recording import (
+    NeedsValue,
+    On,
+    Operation,
+    Recorder,
+    Refused,
+    Replay,
+    needed,
+)
 from elman.kernels.reference import held
 from elman.kernels.sequence import Hold
 
@@ -34,7 +48,13 @@ aten = torch.ops.aten
 
 
 class Untraceable(Exception):
-    """A cell does something that a kernel cannot; the message says what and on which line."""
+    """A cell does something that a kernel cannot; the message says what and on which line.
+
+    Attributes:
+        changes: whether the step changes what it reads, so that it will be another at every call.
+    """
+
+    changes = False
 
 
 @dataclass(frozen=True)
@@ -60,39 +80,135 @@ class Traced:
     step: Callable[..., tuple[Tensor, ...]]
 
 
-def trace(cell: Cell, holds: Holds | None = None) -> Traced:
+def trace(cell: Cell, holds: Holds | None = None, reads: Reads | None = None) -> Traced:
     """The step of `cell`, with zoneout if `holds` says how each state is held.
+
+    Args:
+        cell: the cell.
+        holds: for each state how it is held.
+        reads: what the step reads, where it is known already.
 
     Raises:
         Untraceable: with the reason and the line of the cell.
     """
     if "torch._dynamo" in sys.modules:
         # After a graph break, torch.compile would capture the operations to be recorded here.
-        traced: Traced = torch.compiler.disable(_trace)(cell, holds)  # type: ignore[no-untyped-call]
+        apart: Any = torch.compiler.disable(_trace)  # type: ignore[no-untyped-call]
+        traced: Traced = apart(cell, holds, reads)
         return traced
-    return _trace(cell, holds)
+    return _trace(cell, holds, reads)
 
 
-def _trace(cell: Cell, holds: Holds | None) -> Traced:
+def _trace(cell: Cell, holds: Holds | None, reads: Reads | None) -> Traced:
     kept = tuple(holds or (None,) * len(cell.state_sizes))
+    reads = Reads(cell) if reads is None else reads
+    rows, more = _batches_for(cell)
+    if reads.refusal is not None:
+        raise Untraceable(reads.refusal)
+    first = _record(cell, kept, rows, reads)
+    traced = _Reader(cell, first, kept).read()
+    if not reads.anything:  # a cell of Elman's own, which is no news
+        return traced
+    other = first.difference(_record(cell, kept, more, reads))
+    if other is not None:
+        again = first.difference(_record(cell, kept, rows, reads)) is not None
+        raise Untraceable(
+            f"{_ANOTHER if again else _COUNTS}{other.at}; give it as part of the input"
+        )
+    return traced
+
+
+_ANOTHER = "the step is another each time it runs: it reads a clock, random numbers or the like"
+_COUNTS = "the step computes with the number of rows"
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """One run of a step on stand-ins.
+
+    Attributes:
+        recorder: what was done.
+        names: of the stand-ins for parameters and buffers.
+        results: what leads to the output and the states.
+    """
+
+    recorder: Recorder
+    names: tuple[str, ...]
+    results: list[Operation]
+
+    def difference(self, other: _Recording) -> Operation | None:
+        """Return an operation that the other has not, or None where they are the same step."""
+        mine, yours = self.recorder.arguments, other.recorder.arguments
+        same = dict(zip(mine, yours, strict=True)) | {self.recorder.rows: other.recorder.rows}
+        pending = list(zip(self.results, other.results, strict=True))
+        while pending:
+            a, b = pending.pop()
+            if a in same:
+                if same[a] is not b:
+                    return a
+                continue
+            same[a] = b
+            parts = _pairs((a.args, a.kwargs), (b.args, b.kwargs))
+            if a.target != b.target or a.followed is not b.followed or parts is None:
+                return a
+            if not (_same_value(a.value, b.value) and len(self.results) == len(other.results)):
+                return a
+            pending += parts
+        return None
+
+
+def _pairs(a: Any, b: Any) -> list[tuple[Operation, Operation]] | None:
+    """Return the operations in the same places of two arguments; None if the rest differs."""
+    if isinstance(a, Operation) and isinstance(b, Operation):
+        return [(a, b)]
+    if isinstance(a, dict) and isinstance(b, dict):
+        return _pairs(list(a.items()), list(b.items()))
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple) and len(a) == len(b):
+        found = []
+        for x, y in zip(a, b, strict=True):
+            if (parts := _pairs(x, y)) is None:
+                return None
+            found += parts
+        return found
+    return [] if _same_value(a, b) else None
+
+
+def _same_value(a: Any, b: Any) -> bool:
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        same = a is b or (a.shape == b.shape and a.dtype == b.dtype)
+        return same and bool(torch.isclose(a, b, 0, 0, equal_nan=True).all())
+    return type(a) is type(b) and repr(a) == repr(b)
+
+
+def _record(cell: Cell, holds: Holds, batch: int, reads: Reads) -> _Recording:
+    """Run a step on stand-ins, and put back what it has changed.
+
+    Raises:
+        Untraceable: as `trace`.
+    """
     try:
-        recorder, names, results = _recorded(cell, kept)
-    except Exception as error:
-        # Whatever a user's forward raises on tensors without values: the reference can run it.
-        told = _told(error, cell)
-        _let_go(error)
-        raise Untraceable(told) from error
-    return _Reader(cell, recorder, names, results, kept).read()
+        return _recorded(cell, holds, batch, reads, None)
+    except Changed as change:
+        found = _FirstChange()
+        with suppress(Changed, Untraceable):
+            _recorded(cell, holds, batch, reads, found)
+        line = found.line or reads.line_of(change.names)
+        at = f" ({line})" if line else ""
+        error = Untraceable(f"{change.what} is changed by the step{at}; {change.instead}")
+        error.changes = True
+        raise error from None
 
 
-def _recorded(cell: Cell, holds: Holds) -> tuple[Recorder, tuple[str, ...], list[Operation]]:
-    """A step on stand-ins, the names of those for parameters, and what leads to its results."""
+def _recorded(
+    cell: Cell, holds: Holds, batch: int, reads: Reads, found: _FirstChange | None
+) -> _Recording:
+    """`_record`, with `found` looking for the line that changes something."""
     # Not the cell itself, which other threads may be using.
     twin = hollow(cell, {})
     places = _places(twin)
     own = [group[key] for group, key in places.values()]
     dtype = next((t.dtype for t in own if t.is_floating_point()), torch.float32)
-    recorder = Recorder(_batch_for(cell))
+    recorder = Recorder(batch)
     for (group, key), tensor in zip(places.values(), own, strict=True):
         group[key] = recorder.argument(tensor, On.PARAMETERS)
 
@@ -111,7 +227,89 @@ def _recorded(cell: Cell, holds: Holds) -> tuple[Recorder, tuple[str, ...], list
         output, new = held(masks, state, output, tuple(new))
         return [output, *new]
 
-    return recorder, tuple(places), recorder.run(step)
+    before, parts = reads.snapshot(), _parts_of(twin)
+
+    def changed() -> Changed | None:
+        return _set_since(parts) or reads.changed_since(before)
+
+    try:
+        with found.watching(lambda: changed() is not None) if found else nullcontext():
+            results = recorder.run(step)
+    except Exception as error:
+        # Whatever a user's forward raises on tensors without values: the reference can run it.
+        failed = Untraceable(_told(error, cell))
+        failed.changes = changed() is not None
+        _let_go(error)
+        raise failed from error
+    else:
+        if (change := changed()) is not None:
+            raise change
+    finally:
+        reads.restore(before)
+    return _Recording(recorder, tuple(places), results)
+
+
+_Parts = list[tuple[str, dict[str, Any], dict[str, Any]]]
+
+
+def _parts_of(twin: nn.Module) -> _Parts:
+    """Return the attributes of a module and those inside: whose, as they are, and a copy."""
+    return [
+        (type(part).__name__, group, dict(group))
+        for part in twin.modules()
+        for group in (part._parameters, part._buffers, part._modules, part.__dict__)
+    ]
+
+
+def _set_since(parts: _Parts) -> Changed | None:
+    """Return the first attribute that was set or deleted since."""
+    for kind, now, before in parts:
+        for name in {**before, **now}:
+            if now.get(name, _NOTHING) is not before.get(name, _NOTHING):
+                return Changed(f"`{name}` of {kind}", (name,))
+    return None
+
+
+_NOTHING = object()
+
+
+def _is_ours(frame: FrameType) -> bool:
+    """Return whether code is Elman's or torch's, and what it changes no step's."""
+    return str(frame.f_globals.get("__name__")).partition(".")[0] in ("elman", "torch")
+
+
+class _FirstChange:
+    """Finds the first line of a step after which something has changed.
+
+    Attributes:
+        line: as `file:line: code`; empty if there is none.
+    """
+
+    def __init__(self) -> None:
+        self.line = ""
+        self._changed: Callable[[], bool] = lambda: False
+        self._at: tuple[str, int] | None = None
+
+    @contextmanager
+    def watching(self, changed: Callable[[], bool]) -> Iterator[None]:
+        """Ask after each line of the user's code that runs inside."""
+        self._changed, before = changed, sys.gettrace()
+        sys.settrace(self._called)
+        try:
+            yield
+        finally:
+            sys.settrace(before)
+
+    def _called(self, frame: FrameType, event: str, arg: Any) -> Any:
+        return None if self.line or _is_ours(frame) else self._moved
+
+    def _moved(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if not self.line and self._at is not None and self._changed():
+            self.line = shown(*self._at)
+        back = frame.f_back if event == "return" else frame
+        if back is not None and not _is_ours(back):
+            self._at = back.f_code.co_filename, back.f_lineno
+        return self._moved
 
 
 def _places(module: nn.Module) -> dict[str, tuple[dict[str, Any], str]]:
@@ -129,16 +327,19 @@ def _places(module: nn.Module) -> dict[str, tuple[dict[str, Any], str]]:
     return kinds[0] | kinds[1]
 
 
-def _batch_for(cell: Cell) -> int:
-    """Rows to trace with: a number that is no size of the cell, so that rows are known by it."""
+def _batches_for(cell: Cell) -> tuple[int, int]:
+    """Two numbers of rows to trace with: no sizes of the cell, so that rows are known by them."""
     sizes = {cell.input_size, cell.output_size, *cell.state_sizes}
     sizes |= {n for t in (*cell.parameters(), *cell.buffers()) for n in t.shape}
-    batch = 7
-    while batch in sizes or any(batch % n == 0 or n % batch == 0 for n in sizes if n > 1):
-        batch += 4
-        if batch > 10_000:
-            return 9_973
-    return batch
+    sums = sizes | {a + b for a in sizes for b in sizes}
+
+    def fits(batch: int) -> bool:
+        return batch not in sums and not any(
+            batch % n == 0 or n % batch == 0 for n in sizes if n > 1
+        )
+
+    fitting = filter(fits, range(7, 10_000, 4))
+    return next(fitting, 9_973), next(fitting, 9_967)
 
 
 def _told(error: Exception, cell: Cell) -> str:
@@ -178,15 +379,15 @@ class _Reader:
     def __init__(
         self,
         cell: Cell,
-        recorder: Recorder,
-        names: tuple[str, ...],
-        results: Sequence[Operation],
+        recording: _Recording,
         holds: Holds,
     ) -> None:
-        self.cell, self.recorder, self.names, self.holds = cell, recorder, names, holds
-        arguments = [op for op in recorder.operations if op.target == "argument"]
+        self.cell, self.holds = cell, holds
+        recorder, names = recording.recorder, recording.names
+        self.recorder, self.names = recorder, names
+        arguments = recorder.arguments
         self.parameters, self.rows = arguments[: len(names)], arguments[len(names) :]
-        self.results = results
+        self.results = recording.results
         self.batch: int = recorder.rows.value
         self.dtype: torch.dtype = self.rows[0].dtype
         self.graph = Graph()
