@@ -1,7 +1,8 @@
 """A cell's kernels: for which calls there are some, built once, and found again at every call.
 
 Looking them up must cost next to nothing, and yet notice whatever could change what a cell
-computes: its options, its tensors' shapes and types, a hook.
+computes: its options, its tensors' shapes and types, a hook, and all that its step reads of Python
+(`elman.kernels.reads`). A number that has changed becomes an argument of the kernel.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import platform
 import struct
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -29,8 +30,9 @@ from elman.errors import InputError, nearest
 from elman.kernels import build, transforms
 from elman.kernels.emit import TARGETS, Target, cell_source, halves_source, products_sources
 from elman.kernels.plan import Kind, Plans, make_plans
+from elman.kernels.reads import Reads
 from elman.kernels.sequence import Call
-from elman.kernels.trace import Holds, Untraceable, trace
+from elman.kernels.trace import Holds, Rigid, Untraceable, trace
 
 Weights = Mapping[str, Tensor]
 """Tensors that stand in for a cell's own, by name."""
@@ -116,8 +118,10 @@ def find(cell: Cell, call: Call, weights: Weights | None = None) -> Program | st
     if dtype not in (torch.float32, torch.float64, torch.bfloat16):
         return f"compiled kernels take float32, float64 and bfloat16, not {dtype}"
     known = _known.get(cell)
-    if known is None or not known.holds_still():
-        known = _known[cell] = _Known(cell, {} if known is None else known.programs)
+    if known is None or not known.holds_still(cell):
+        known = _known[cell] = _Known(cell, known)
+    if known.restless is not None:
+        return known.restless
     if (hooked := known.hooked()) is not None:
         return f"a hook on {hooked} would not be called"
     tensors = known.tensors(weights)
@@ -129,7 +133,7 @@ def find(cell: Cell, call: Call, weights: Weights | None = None) -> Program | st
         holds = tuple(
             "mask" if isinstance(h, Tensor) else (float(h) if h else None) for h in call.hold
         )
-    key = (holds, dtype, known.options, *[None if t is None else t.shape for t in tensors])
+    key = (holds, dtype, known.mark, *[None if t is None else t.shape for t in tensors])
     found = known.programs.get(key)
     if found is None:
         given = dict(weights or {})
@@ -137,19 +141,48 @@ def find(cell: Cell, call: Call, weights: Weights | None = None) -> Program | st
             # The step is the same in any precision, and said to the tracer in that of its sums.
             named = zip(known.names, tensors, strict=True)
             given = {n: t.float() for n, t in named if t is not None and t.dtype is dtype}
-        with lent(cell, given):
-            found = known.programs[key] = _make(cell, holds, dtype)
+        try:
+            with lent(cell, given):
+                found = known.programs[key] = _make(cell, holds, dtype, known)
+        except Rigid as error:
+            known.keep_rigid(error.names)
+            return find(cell, call, weights)
     return found
 
 
 def tensors_of(cell: Cell, program: Program, weights: Weights | None) -> list[Tensor]:
     """The tensors that a program is prepared from, in its order; call `find` first."""
     known = _known[cell]
-    tensors = known.tensors(weights)
+    tensors = [*known.tensors(weights), *known.loose.values()]
     if (places := known.places.get(id(program))) is None:
-        places = [known.names.index(n) for n in program.plans.traced.names]
+        names = [*known.names, *known.loose]
+        places = [names.index(n) for n in program.plans.traced.names]
         known.places[id(program)] = places
     return [t for k in places if (t := tensors[k]) is not None]
+
+
+class _Same:
+    """A value that is equal to itself alone, and lives as long as it may be asked for."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+def _mark(value: Any) -> Any:
+    """Return what tells a value from others: plain ones by value, containers by what is in them."""
+    if type(value) in (int, float, bool, str):
+        return type(value), repr(value)
+    return type(value) if type(value) in (list, dict, set) else _Same(value)
+
+
+_MOST_PROGRAMS = 64
+"""Programs of one cell that are remembered at most."""
 
 
 class _Known:
@@ -157,15 +190,22 @@ class _Known:
 
     Attributes:
         programs: found or refused so far, by what makes them differ.
-        options: of all that is no tensor, what may change what is computed.
+        mark: stands for all that is no tensor and may change what is computed.
         names: of all parameters and buffers.
-        places: for a program, by its identity, which of those it is prepared from.
+        loose: numbers that have changed, which are arguments of the kernel, by name.
+        restless: why there is no kernel whatever changes, as the step itself changes something.
+        reads: what the step reads of Python.
+        places: for a program, by its identity, which tensors it is prepared from.
     """
 
-    def __init__(self, cell: Cell, programs: dict[Any, Program | str]) -> None:
-        self.programs = programs
+    def __init__(self, cell: Cell, before: _Known | None) -> None:
+        self.programs: dict[Any, Program | str] = {} if before is None else before.programs
+        self._marks: dict[Any, int] = {} if before is None else before._marks
+        self._rigid: set[str] = set() if before is None else before._rigid
         self.places: dict[int, list[int]] = {}
         modules = [m.__dict__ for m in cell.modules()]
+        self._inside = [m for m in cell.modules() if m is not cell]
+        self._kinds = [type(cell), *map(type, self._inside)]
         self._parts = [
             part
             for m in modules
@@ -176,32 +216,92 @@ class _Known:
             for m, module in zip(modules, cell.modules(), strict=True)
             for hooks in _HOOKS
         ]
-        self._kept = [value for part in self._parts for value in part]
-        self._ids = list(map(id, self._kept))
         self.names: list[str] = []
         self._slots: list[tuple[dict[str, Tensor | None], str]] = []
-        options: list[Any] = []
+        self._options: dict[str, Any] = {}
+        self._numbers: dict[str, int | float] = {}
         self._versions: list[tuple[Tensor, int]] = []
         for prefix, module in cell.named_modules():
+            start = f"{prefix}." if prefix else ""
             for tensors in (module._parameters, module._buffers):
                 for name in tensors:
-                    self.names.append(f"{prefix}.{name}" if prefix else name)
+                    self.names.append(start + name)
                     self._slots.append((tensors, name))
-            options.append(type(module))
+            self._options[prefix] = type(module)
             for name, value in module.__dict__.items():
-                if type(value) in (int, float, bool, str):
-                    options.append((name, value))
+                if type(value) in (int, float):
+                    self._numbers[start + name] = value
+                elif type(value) in (bool, str, tuple) or callable(value):
+                    self._options[start + name] = _mark(value)
                 elif isinstance(value, Tensor):
-                    version = 0 if value.is_inference() else value._version
-                    self._versions.append((value, version))
-                    options.append((name, id(value), version))
-                elif isinstance(value, tuple) or callable(value):
-                    options.append((name, id(value)))
-        self.options = tuple(options)
+                    self._options[start + name] = self._version(value)
+        self.restless: str | None = None
+        same = before is not None and before._is_same_step(self)
+        self.reads: Reads = before.reads if before is not None and same else Reads(cell)
+        if before is not None and same:
+            self.restless = before.restless
+        self._codes = [f.__code__ for f in self.reads.functions]
+        self._arrays = [(a, a.tobytes()) for a in self.reads.arrays]
+        self._kept = [v for v in self._now() if v is not cell]
+        self._ids = list(map(id, self._now()))
+        for i, value in enumerate(self.reads.objects()):
+            self._options[f"read {i}"] = None if value is cell else _mark(value)
+        for i, tensor in enumerate(self.reads.tensors):
+            self._options[f"tensor {i}"] = self._version(tensor)
+        for i, (_, values) in enumerate(self._arrays):
+            self._options[f"array {i}"] = values
+        self._varied: set[str] = set() if before is None else before._varied
+        if before is not None:
+            past = before._numbers
+            self._varied |= {n for n in past if repr(past[n]) != repr(self._numbers.get(n))}
+        self._settle()
 
-    def holds_still(self) -> bool:
+    def _version(self, value: Tensor) -> tuple[_Same, int]:
+        version = 0 if value.is_inference() else value._version
+        self._versions.append((value, version))
+        return _Same(value), version
+
+    def _is_same_step(self, after: _Known) -> bool:
+        """Return whether `after` is the same restless step, whatever it has changed."""
+        if self.restless is None or self._kinds != after._kinds:
+            return False
+        if self._codes != [f.__code__ for f in self.reads.functions]:
+            return False
+        mine, others = self._options, after._options
+        return all(mine.get(n) == o for n, o in others.items() if isinstance(o, tuple))
+
+    def _settle(self) -> None:
+        """Tell numbers that are arguments from those that are part of the step."""
+        self.loose = {
+            name: torch.tensor(value, dtype=torch.float64)
+            for name, value in self._numbers.items()
+            if name in self._varied and name not in self._rigid
+        }
+        fixed = {n: _mark(v) for n, v in self._numbers.items() if n not in self.loose}
+        if len(self._marks) >= _MOST_PROGRAMS:
+            self._marks.clear()
+            self.programs.clear()
+        whole = (*(self._options | fixed).items(), *self.loose)
+        self.mark = self._marks.setdefault(whole, len(self._marks))
+
+    def keep_rigid(self, names: Iterable[str]) -> None:
+        """Make these numbers part of the step: the step does more with them than compute."""
+        self._rigid |= set(names)
+        self._settle()
+
+    def _now(self) -> Iterator[Any]:
+        return chain(chain.from_iterable(self._parts), self.reads.objects())
+
+    def holds_still(self, cell: Cell) -> bool:
         """Return whether nothing was set anew since."""
-        if list(map(id, chain.from_iterable(self._parts))) != self._ids:
+        try:
+            if list(map(id, self._now())) != self._ids:
+                return False
+        except ValueError:  # a variable is gone
+            return False
+        if [type(cell), *map(type, self._inside)] != self._kinds:
+            return False
+        if self._arrays and any(a.tobytes() != values for a, values in self._arrays):
             return False
         return all(t.is_inference() or t._version == version for t, version in self._versions)
 
@@ -233,7 +333,7 @@ def lent(cell: Cell, weights: Weights | None) -> AbstractContextManager[None]:
     return found
 
 
-def _make(cell: Cell, holds: Holds | None, dtype: torch.dtype) -> Program | str:
+def _make(cell: Cell, holds: Holds | None, dtype: torch.dtype, known: _Known) -> Program | str:
     double, half = dtype == torch.float64, dtype == torch.bfloat16
     target = best_target()
     if target is None:
@@ -245,12 +345,15 @@ def _make(cell: Cell, holds: Holds | None, dtype: torch.dtype) -> Program | str:
                 beside.submit(build.load, source, target.flags)
                 for source in products_sources(target, double)
             ]
-            plans = make_plans(trace(cell, holds), cell.state_sizes)
+            traced = trace(cell, holds, known.reads, known.loose)
+            plans = make_plans(traced, cell.state_sizes)
             source = cell_source(plans, target, double)
             library = build.load(source, target.flags)
             products, sums = (library.result() for library in shared)
         own = build.load(halves_source(target), target.flags) if half else products
     except Untraceable as error:
+        if error.changes:
+            known.restless = str(error)
         return str(error)
     except (InputError, build.BuildError) as error:
         return str(error).splitlines()[0]

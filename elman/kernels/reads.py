@@ -1,16 +1,15 @@
-"""What a step reads of Python beside its tensors: attributes, containers, globals, closures.
+"""The Python values that a step reads: attributes, containers, globals, variables of closures.
 
 A kernel is the step as it was when it was traced. So everything that the step may read is found
 from the names in its code, put back if tracing has changed it, and looked at again before every
 call. A step that reads what cannot be looked at again (a clock, a file, an iterator) is refused.
 
-The code of torch, NumPy, Python's library, Elman and every installed package that the cell's class is
-not from counts as fixed.
+The code of torch, NumPy, Python's library and Elman counts as fixed, and that of every installed
+package that the cell's class is not from.
 """
 
 from __future__ import annotations
 
-import builtins
 import dis
 import enum
 import linecache
@@ -29,7 +28,6 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 _FIXED = frozenset({"torch", "numpy", "elman", *sys.stdlib_module_names})
@@ -116,7 +114,7 @@ class Changed(Exception):
 
 
 class Reads:
-    """What the step of a cell reads, as far as its code shows.
+    """The record of all that a cell's step reads, as far as its code shows.
 
     Attributes:
         refusal: why the step cannot be compiled whatever it computes, or None.
@@ -148,7 +146,7 @@ class Reads:
         }
         for module in cell.modules():
             self._module(module)
-        before, now = (), (0, 0, False)
+        before, now = (-1, -1, False), (0, 0, False)
         while before != now and self.refusal is None:
             if len(self._spaces) > MOST:
                 self._refuse(
@@ -499,8 +497,9 @@ class Reads:
         for space in self._spaces:
             if space.of_module:
                 continue  # it is looked at whole
-            holds, wanted = space.holds, space.names
-            if wanted is None:
+            holds = space.holds
+            wanted = set(space.names or ())
+            if space.names is None:
                 wanted = {n for n in holds if self._is_read(space, n)} | stored
             self.places += [space.place(name) for name in sorted(wanted)]
             looked = tuple(n for n in sorted(wanted) if n in holds or space.names is not None)
@@ -688,8 +687,8 @@ def repr_of(state: Any) -> Any:
     return state.tobytes() if isinstance(state, np.ndarray) else state
 
 
-_PYTHONS: random.Random = random._inst  # type: ignore[attr-defined]
-_NUMPYS: np.random.RandomState = np.random.mtrand._rand  # type: ignore[attr-defined]
+_PYTHONS: random.Random = random._inst
+_NUMPYS: np.random.RandomState = np.random.mtrand._rand
 
 
 def _shared_generators() -> list[Place]:

@@ -234,7 +234,7 @@ class StandIn(Tensor):
     # What Python code is told of sizes. torch's C++ asks nobody.
 
     @property
-    def shape(self) -> Any:
+    def shape(self) -> Any:  # type: ignore[override]
         """The sizes, the number of rows among them as what it is."""
         return tuple(map(self.recorder.size, self.behind.shape))
 

@@ -64,6 +64,8 @@ def run(cell: Cell, call: Call) -> Result:
 def _refused_cell(cell: Cell) -> str | None:
     name = type(cell).__name__
     step = type(cell).forward
+    if "forward" in cell.__dict__:
+        return f"torch has no kernel for the forward that was put on this {name}"
     if step is LSTM.forward:
         assert isinstance(cell, LSTM)
         for option in ("peepholes", "coupled", "layer_norm"):
@@ -82,7 +84,7 @@ def _refused_cell(cell: Cell) -> str | None:
         if linear is None:
             continue
         # A parametrised linear map will do: its weight is what the parametrisation gives.
-        if type(linear).forward is not nn.Linear.forward:
+        if type(linear).forward is not nn.Linear.forward or "forward" in linear.__dict__:
             return f"{name} holds a {type(linear).__name__} in place of a linear map"
         if _hooked(linear):
             return f"a hook on {name}.{part} would not be called"

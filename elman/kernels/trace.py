@@ -15,7 +15,7 @@ import inspect
 import linecache
 import operator
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from types import FrameType
@@ -57,6 +57,18 @@ class Untraceable(Exception):
     changes = False
 
 
+class Rigid(Exception):
+    """Numbers cannot be arguments of a kernel: the step does more with them than compute.
+
+    Attributes:
+        names: of these numbers.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__(*names)
+        self.names = tuple(names)
+
+
 @dataclass(frozen=True)
 class Traced:
     """A cell's step.
@@ -65,7 +77,7 @@ class Traced:
         graph: where its nodes lie.
         input_size: how wide its input is.
         output, states: what it gives.
-        names: the parameters and buffers that `prepare` takes, in order.
+        names: the parameters and buffers that `prepare` takes, in order, then numbers.
         prepare: those to the matrices, vectors and numbers of the graph.
         step: the same step in torch operations `(prepared, x, states, masks)`, for a second
             derivative.
@@ -80,26 +92,36 @@ class Traced:
     step: Callable[..., tuple[Tensor, ...]]
 
 
-def trace(cell: Cell, holds: Holds | None = None, reads: Reads | None = None) -> Traced:
+Numbers = Mapping[str, Tensor]
+"""Numbers that a cell keeps as attributes, by dotted name: float64 tensors without axes."""
+
+
+def trace(
+    cell: Cell,
+    holds: Holds | None = None,
+    reads: Reads | None = None,
+    numbers: Numbers | None = None,
+) -> Traced:
     """The step of `cell`, with zoneout if `holds` says how each state is held.
 
     Args:
         cell: the cell.
         holds: for each state how it is held.
         reads: what the step reads, where it is known already.
+        numbers: attributes that are arguments of the step, and no part of it.
 
     Raises:
         Untraceable: with the reason and the line of the cell.
+        Rigid: the step does more with a number than compute.
     """
+    traced = _trace
     if "torch._dynamo" in sys.modules:
         # After a graph break, torch.compile would capture the operations to be recorded here.
-        apart: Any = torch.compiler.disable(_trace)  # type: ignore[no-untyped-call]
-        traced: Traced = apart(cell, holds, reads)
-        return traced
-    return _trace(cell, holds, reads)
+        traced = torch.compiler.disable(_trace)  # type: ignore[no-untyped-call]
+    return traced(cell, holds, reads, numbers or {})
 
 
-def _trace(cell: Cell, holds: Holds | None, reads: Reads | None) -> Traced:
+def _trace(cell: Cell, holds: Holds | None, reads: Reads | None, numbers: Numbers) -> Traced:
     kept = tuple(holds or (None,) * len(cell.state_sizes))
     reads = Reads(cell) if reads is None else reads
     rows, more = _batches_for(cell)
@@ -107,15 +129,72 @@ def _trace(cell: Cell, holds: Holds | None, reads: Reads | None) -> Traced:
         raise Untraceable(reads.refusal)
     first = _record(cell, kept, rows, reads)
     traced = _Reader(cell, first, kept).read()
-    if not reads.anything:  # a cell of Elman's own, which is no news
-        return traced
-    other = first.difference(_record(cell, kept, more, reads))
+    # A cell of Elman's own is known to be the same step for any number of rows.
+    other = first.difference(_record(cell, kept, more, reads)) if reads.anything else None
     if other is not None:
         again = first.difference(_record(cell, kept, rows, reads)) is not None
         raise Untraceable(
             f"{_ANOTHER if again else _COUNTS}{other.at}; give it as part of the input"
         )
-    return traced
+    if not numbers:
+        return traced
+    loose = _loose(cell, kept, rows, reads, traced, numbers)
+    if loose is None:
+        alone = [
+            name
+            for name, number in numbers.items()
+            if _loose(cell, kept, rows, reads, traced, {name: number}) is None
+        ]
+        raise Rigid(alone or numbers)
+    return loose
+
+
+def _loose(
+    cell: Cell, holds: Holds, batch: int, reads: Reads, fixed: Traced, numbers: Numbers
+) -> Traced | None:
+    """The step with numbers as arguments; None where it is not `fixed` for their values."""
+    try:
+        recording = _record(cell, holds, batch, reads, numbers)
+        loose = _Reader(cell, recording, holds).read()
+        again = _Reader(cell, recording, holds, numbers).read()
+    except Untraceable:
+        return None
+    # A power of a negative number is one thing for a whole exponent and another for any.
+    if _free_powers(loose) != _free_powers(again) or not _same_nodes(fixed, again):
+        return None
+    own = [group[key].detach() for group, key in _places(cell).values()]
+    with torch.no_grad():
+        pairs = zip(again.prepare([*own, *numbers.values()]), fixed.prepare(own), strict=True)
+        alike = all(torch.allclose(a, b, equal_nan=True) for a, b in pairs)
+    return loose if alike else None
+
+
+def _same_nodes(a: Traced, b: Traced) -> bool:
+    """Return whether two steps compute the same."""
+    same: dict[Node, Node] = {}
+    pending = list(zip((a.output, *a.states), (b.output, *b.states), strict=True))
+    while pending:
+        x, y = pending.pop()
+        if same.get(x) is y:
+            continue
+        facts = [(n.op, n.width, repr(n.value), len(n.args)) for n in (x, y)]
+        if x in same or facts[0] != facts[1]:
+            return False
+        same[x] = y
+        pending += zip(x.args, y.args, strict=True)
+    return True
+
+
+def _free_powers(traced: Traced) -> int:
+    """Return how many powers have an exponent that is no constant."""
+    found: set[Node] = set()
+    pending = [traced.output, *traced.states]
+    while pending:
+        node = pending.pop()
+        if node not in found:
+            found.add(node)
+            pending += node.args
+    return sum(node.op == "pow" and node.args[1].op != "const" for node in found)
 
 
 _ANOTHER = "the step is another each time it runs: it reads a clock, random numbers or the like"
@@ -180,18 +259,21 @@ def _same_value(a: Any, b: Any) -> bool:
     return type(a) is type(b) and repr(a) == repr(b)
 
 
-def _record(cell: Cell, holds: Holds, batch: int, reads: Reads) -> _Recording:
+def _record(
+    cell: Cell, holds: Holds, batch: int, reads: Reads, numbers: Numbers | None = None
+) -> _Recording:
     """Run a step on stand-ins, and put back what it has changed.
 
     Raises:
         Untraceable: as `trace`.
     """
+    numbers = numbers or {}
     try:
-        return _recorded(cell, holds, batch, reads, None)
+        return _recorded(cell, holds, batch, reads, numbers, None)
     except Changed as change:
         found = _FirstChange()
         with suppress(Changed, Untraceable):
-            _recorded(cell, holds, batch, reads, found)
+            _recorded(cell, holds, batch, reads, numbers, found)
         line = found.line or reads.line_of(change.names)
         at = f" ({line})" if line else ""
         error = Untraceable(f"{change.what} is changed by the step{at}; {change.instead}")
@@ -200,7 +282,12 @@ def _record(cell: Cell, holds: Holds, batch: int, reads: Reads) -> _Recording:
 
 
 def _recorded(
-    cell: Cell, holds: Holds, batch: int, reads: Reads, found: _FirstChange | None
+    cell: Cell,
+    holds: Holds,
+    batch: int,
+    reads: Reads,
+    numbers: Numbers,
+    found: _FirstChange | None,
 ) -> _Recording:
     """`_record`, with `found` looking for the line that changes something."""
     # Not the cell itself, which other threads may be using.
@@ -211,6 +298,9 @@ def _recorded(
     recorder = Recorder(batch)
     for (group, key), tensor in zip(places.values(), own, strict=True):
         group[key] = recorder.argument(tensor, On.PARAMETERS)
+    for path, number in numbers.items():
+        part, _, name = path.rpartition(".")
+        twin.get_submodule(part).__dict__[name] = recorder.argument(number, On.PARAMETERS)
 
     def rows(width: int) -> Tensor:
         zeros = torch.zeros(recorder.rows.value, width, dtype=dtype, device="cpu")
@@ -246,7 +336,7 @@ def _recorded(
             raise change
     finally:
         reads.restore(before)
-    return _Recording(recorder, tuple(places), results)
+    return _Recording(recorder, (*places, *numbers), results)
 
 
 _Parts = list[tuple[str, dict[str, Any], dict[str, Any]]]
@@ -374,13 +464,15 @@ def _line_of_error(error: BaseException, cell: Cell) -> str:
 
 
 class _Reader:
-    """Turns what was recorded into nodes, one operation after another."""
+    """Turns what was recorded into nodes, one operation after another; `numbers` are arguments
+    whose values are known."""
 
     def __init__(
         self,
         cell: Cell,
         recording: _Recording,
         holds: Holds,
+        numbers: Numbers | None = None,
     ) -> None:
         self.cell, self.holds = cell, holds
         recorder, names = recording.recorder, recording.names
@@ -388,6 +480,8 @@ class _Reader:
         arguments = recorder.arguments
         self.parameters, self.rows = arguments[: len(names)], arguments[len(names) :]
         self.results = recording.results
+        known, values = zip(self.names, self.parameters, strict=True), numbers or {}
+        self.numbers = {op: values[name] for name, op in known if name in values}
         self.batch: int = recorder.rows.value
         self.dtype: torch.dtype = self.rows[0].dtype
         self.graph = Graph()
@@ -488,6 +582,8 @@ class _Reader:
         if filled.target in (aten.zeros.default, aten.ones.default):
             return self.graph.const(float(filled.target is aten.ones.default))
         shape = list(value.shape)
+        if not shape and self.numbers and (number := self._number(value)) is not None:
+            return self.graph.const(number)
         flag = value.dtype == torch.bool
         if value.dtype.is_complex or not (value.dtype.is_floating_point or flag or not shape):
             raise Unsupported(f"a parameter of {value.dtype}")
@@ -499,6 +595,18 @@ class _Reader:
             raise Unsupported(f"a parameter of shape {value.shape} goes with a row")
         index = self.prepared.setdefault(value, len(self.prepared))
         return self.graph.leaf("vector" if shape else "number", index, *(shape or [0]))
+
+    def _number(self, value: Operation) -> float | None:
+        """Return what follows from known numbers alone."""
+        given = [op for op in needed([value]) if op.target in ("argument", "constant")]
+        if not any(op in self.numbers for op in given) or any(
+            op.target == "argument" and op not in self.numbers for op in given
+        ):
+            return None
+        (found,) = Replay(self.recorder.operations, [*self.numbers], [value])(
+            *self.numbers.values()
+        )
+        return float(found)
 
     def _expanded(self, value: Operation) -> Node:
         """A parameter spread out over rows is that parameter."""
