@@ -249,3 +249,13 @@ def test_the_same_from_python(kind, request):
     first = [repr(stream.step(value)) for value in inputs[1:]]
     stream.restore(kept)
     assert [repr(stream.step(value)) for value in inputs[1:]] == first
+
+
+def test_times_in_json_keep_the_offset_of_their_zone():
+    times = pd.date_range("2023-03-25", periods=3, tz="Europe/Berlin")
+    lines = show.json_lines(pd.DataFrame({"time": times, "forecast": [1.0, 2.0, 3.0]}))
+    assert [json.loads(line)["time"] for line in lines.splitlines()] == [
+        "2023-03-25T00:00:00+01:00",
+        "2023-03-26T00:00:00+01:00",
+        "2023-03-27T00:00:00+02:00",
+    ]

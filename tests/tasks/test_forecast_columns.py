@@ -147,10 +147,17 @@ def test_two_orders_of_a_date_are_asked_for(panel: Callable[..., Panel]) -> None
 
 
 @pytest.mark.parametrize("name", ["date", "time"])
-def test_words_named_like_times_are_refused(panel: Callable[..., Panel], name: str) -> None:
+def test_words_named_like_times_are_no_names_of_series(
+    panel: Callable[..., Panel], name: str
+) -> None:
     rows = [f"Mittwoch {i}," + ",".join("12345678") for i in range(20)]
     with pytest.raises(InputError, match=r"'Mittwoch 0' could not be read as a date"):
         panel(f"{name},a,b,c,d,e,f,g,h", rows)
+    assert len(panel(f"{name},a,b,c,d,e,f,g,h", rows, layout="wide").series) == 20
+    # Fewer columns are no rows of series: the order of the rows counts, and that is told.
+    few = panel(f"{name},y", beside([f"{i}-01" for i in range(60)]))
+    assert few.targets == ["y"]
+    assert any("could not be read as such ('0-01')" in note for note in few.notes)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ class Sorted:
         moments: its values: datetime64, or numbers; None without one.
         counters: columns that only count the rows.
         plain: columns of numbers in quotes.
+        unread: columns named like times that could not be read as such.
         doubts: columns that are mostly numbers or dates, and the error to raise of each.
         notes: how columns were read, in sentences.
         found: settings with which later data are read alike.
@@ -72,6 +73,7 @@ class Sorted:
     moments: pd.Series | None = None
     counters: list[str] = field(default_factory=list)
     plain: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
     doubts: dict[str, tuple[Kind, InputError]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     found: dict[str, Any] = field(default_factory=dict)
@@ -288,19 +290,16 @@ def _from_parts(out: Sorted, numbers: list[str]) -> bool:
 
 
 def _unread(out: Sorted) -> None:
-    """Refuse words in a column that is named like times and tells the rows apart."""
-    table = out.table
-    for name, kind in table.kinds.items():
+    """Tell of words in a column that is named like times and tells the rows apart."""
+    for name, kind in out.table.kinds.items():
         if kind not in ("text", "category") or name in out.groups:
             continue
-        cells = table.frame[name]
+        cells = out.table.frame[name]
         if dates.named_like_a_time(name) and 2 * cells.nunique() > len(cells) > 2:
-            cell = cells.iloc[0]
-            raise table.refuse(
-                f"{cell!r} could not be read as a date, and the column is named like one.",
-                0,
-                name,
-                "Write 2024-01-31 or 2024-01-31 12:00:00; or leave the column out of the file.",
+            out.unread.append(name)
+            out.notes.append(
+                f"Column {name!r} is named like times and could not be read as such "
+                f"({cells.iloc[0]!r}): the order of the rows counts."
             )
 
 

@@ -198,13 +198,21 @@ def _looks_wide(out: Sorted, columns: Columns) -> bool:
     table = out.table
     first, *rest = table.kinds
     names = table.frame[first]
-    return (
+    wide = (
         len(rest) >= 8
         and table.kinds[first] in ("text", "category")
         and bool(names.notna().all())
         and bool(names.is_unique)
         and all(table.kinds[name] == "number" for name in rest)
     )
+    if wide and first in out.unread:
+        raise table.refuse(
+            f"{names.iloc[0]!r} could not be read as a date, and the column is named like one.",
+            0,
+            first,
+            "Write 2024-01-31 or 2024-01-31 12:00:00; or set layout=wide where a row is a series.",
+        )
+    return wide
 
 
 def _from_wide(out: Sorted) -> Panel:
@@ -243,7 +251,10 @@ def _from_wide(out: Sorted) -> Panel:
         times = None if moments is None else pd.DatetimeIndex(moments[:length])
         series.append(Series(name, cells[row, :length, None], np.empty((length, 0)), times))
     found = out.found | {"layout": "wide", "group": groups[0] if len(groups) == 1 else groups}
-    notes = [*out.notes, f"A row is a series; {', '.join(map(repr, groups))} names it."]
+    notes = [
+        *out.notes,
+        f"Each of {len(series):,} rows is a series, named in {', '.join(map(repr, groups))}.",
+    ]
     notes += time_notes([s.times for s in series], frequency)
     return Panel(series, [VALUE], [], frequency, table.source, found, notes=notes)
 
@@ -356,7 +367,7 @@ def _from_long(out: Sorted, columns: Columns) -> Panel:
     found = out.found | {"layout": "long", "target": targets}
     if out.groups:
         found["group"] = out.groups[0] if len(out.groups) == 1 else out.groups
-    notes = _what_was_taken(out, targets, columns)
+    notes = _what_was_taken(out, targets, columns, len(series))
     if turned:
         notes.append("The newest rows came first: they were put in the order of time.")
     notes += time_notes([s.times for s in series], frequency)
@@ -389,7 +400,7 @@ def _targets(out: Sorted, columns: Columns) -> list[str]:
     return found
 
 
-def _what_was_taken(out: Sorted, targets: list[str], columns: Columns) -> list[str]:
+def _what_was_taken(out: Sorted, targets: list[str], columns: Columns, count: int) -> list[str]:
     """Return what was taken for what and what was left out, in sentences."""
 
     def listed(names: Sequence[str]) -> str:
@@ -403,7 +414,7 @@ def _what_was_taken(out: Sorted, targets: list[str], columns: Columns) -> list[s
     elif out.time is None:
         notes.append("There is no column of times: the order of the rows counts.")
     if out.groups:
-        notes.append(f"The series are told apart by {listed(out.groups)}.")
+        notes.append(f"{count:,} series are told apart by {listed(out.groups)}.")
     if columns.covariates:
         notes.append(f"Known ahead: {listed(columns.covariates)}.")
     used = {*targets, *out.groups, *columns.covariates, *out.counters, out.time}

@@ -114,7 +114,7 @@ def _candidates(times: pd.DatetimeIndex, exact: pd.DatetimeIndex) -> list[str]:
     step = round(commonest_step(exact) * 1e6)
     days = times.to_numpy().astype("datetime64[D]")
     clocks = times.to_numpy().astype("datetime64[us]") - days
-    plain = f"{step // _DAY}D"
+    plain = "D" if step == _DAY else f"{step // _DAY}D"
     if step % _DAY:
         plain = str(pd.tseries.frequencies.to_offset(pd.Timedelta(step, unit="us")).freqstr)
     whole = step >= _DAY and bool((clocks == clocks[0]).all())
