@@ -89,3 +89,13 @@ def test_wrong_input_is_explained() -> None:
         Scaler.fit([1.0], "minmx")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="fitted on 2 columns"):
         Scaler.fit([[1.0, 2.0]]).transform([1.0, 2.0, 3.0])
+
+
+def test_values_far_from_zero_are_scaled_and_turned_back_without_rounding() -> None:
+    wave = np.random.default_rng(0).normal(size=(200, 1))
+    near, far = Scaler.fit(wave), Scaler.fit(wave + 1e9)
+    np.testing.assert_allclose(far.transform(wave + 1e9), near.transform(wave), atol=1e-6)
+    # Models count in float32; their numbers are turned back in float64.
+    back = far.inverse(far.transform(wave + 1e9).astype(np.float32))
+    assert back.dtype == np.float64
+    np.testing.assert_allclose(back - 1e9, wave, atol=1e-5)

@@ -193,6 +193,8 @@ def test_columns_that_count_the_rows_are_left_out(panel: Callable[..., Panel]) -
     assert panel(",date,y", rows).targets == ["y"]
     assert panel("t,y", beside(range(60))).targets == ["y"]
     assert panel("id,y", beside(range(1, 61))).targets == ["y"]
+    empty = [f"{d},,{i % 7}" for i, d in enumerate(dated(DAYS))]
+    assert panel("date,note,y", empty).targets == ["y"]
     # A ramp that is called otherwise is a series.
     assert panel("level,y", beside(range(60))).targets == ["level", "y"]
     assert panel("id,y", beside(range(60)), target="id").targets == ["id"]
@@ -227,6 +229,12 @@ def test_a_frame_s_index_is_used() -> None:
     assert [s.name for s in found.series] == ["a", "b"]
     assert found.series[1].values[0, 0] == 10
     assert found.found["group"] == "store"
+    written = stacked.set_index(
+        pd.MultiIndex.from_product([["a", "b"], dated(DAYS)], names=["store", "date"])
+    )
+    assert [len(s) for s in read_panel(written, columns()).series] == [60, 60]
+    years = pd.DataFrame({"y": WAVE}, index=pd.RangeIndex(1960, 2020, name="year"))
+    assert days(read_panel(years, columns()))[0] == "1960-01-01"
     # An index that only numbers the rows is none.
     assert read_panel(pd.DataFrame({"y": WAVE}).iloc[::-1], columns()).series[0].times is None
 

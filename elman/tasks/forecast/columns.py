@@ -91,16 +91,15 @@ def framed(data: Any) -> tuple[Any, list[str]]:
     if not isinstance(data, pd.DataFrame):
         return data, []
     index = data.index
-    if isinstance(index, pd.RangeIndex) or (
-        index.nlevels == 1 and index.name is None and pd.api.types.is_integer_dtype(index.dtype)
-    ):
+    whole = index.nlevels == 1 and pd.api.types.is_integer_dtype(index.dtype)
+    if whole and index.name is None:
         return data, []
     frame, groups, levels = data.reset_index(drop=True), [], []
     for level in range(index.nlevels):
         values = index.get_level_values(level)
         if isinstance(values, pd.PeriodIndex):
             values = values.to_timestamp()
-        timed = isinstance(values, pd.DatetimeIndex)
+        timed = _timed(values)
         name = str(values.name) if values.name is not None else "time" if timed else "group"
         if name in map(str, frame.columns):
             continue
@@ -108,6 +107,21 @@ def framed(data: Any) -> tuple[Any, list[str]]:
             groups.append(name)
         levels.append(pd.Series(values, name=name).reset_index(drop=True))
     return pd.concat([*levels, frame], axis=1), groups
+
+
+def _timed(values: pd.Index[Any]) -> bool:
+    """Tell whether a level of an index holds times and not names."""
+    import pandas as pd
+
+    if isinstance(values, pd.DatetimeIndex):
+        return True
+    name = str(values.name)
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        counts = name.casefold() in ("t", "step", "time")
+        named = dates.named_like_a_time(name)
+        return counts or dates.from_numbers(values.to_numpy(), named=named) is not None
+    found = dates.read(pd.Series(values.unique()).astype(str).str.strip())
+    return found is not None
 
 
 def as_list(names: str | Sequence[str] | None) -> list[str]:

@@ -390,6 +390,8 @@ def _targets(out: Sorted, columns: Columns) -> list[str]:
         return named
     aside = {out.time, *out.groups, *columns.covariates, *out.counters}
     found = [n for n, k in table.kinds.items() if k == "number" and n not in aside]
+    # A column without any value is not forecast where another one could be.
+    found = [name for name in found if table.frame[name].notna().any()] or found
     found = found or [name for name in out.plain if name not in aside]
     if not found:
         raise InputError(
