@@ -286,7 +286,11 @@ def find_layout(
             aligned,
             table.meta.get("each"),
             table.meta.get("labels"),
-            {n: ids.get(n, "not used") for n in table.kinds if n not in used},
+            {
+                n: ids.get(n, f"{table.kinds[n]}, neither input nor answer")
+                for n in table.kinds
+                if n not in used
+            },
         )
 
     def able(form: str, setting: str) -> Any:

@@ -587,7 +587,9 @@ class _Objective:
         if tokens is None:
             return {}
         found = self.task._evaluation(tokens, costs(self.language, tokens)).metrics
-        nats = next(found[name] for name in ("nats_per_character", "nats_per_token") if name in found)
+        nats = next(
+            found[name] for name in ("nats_per_character", "nats_per_token") if name in found
+        )
         return {**found, "loss": nats}
 
 
