@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Content(NamedTuple):
-    """The content of a file in words, and what a person can do with it."""
+    """The kind of a file, in words, and what a person can do with it."""
 
     what: str
     fix: str

@@ -95,7 +95,8 @@ def read(
         "encoding": encoding,
         "separator": separator,
         "each": each,
-        "labels": labels,
+        # Recordings have places of labels of their own.
+        "labels": labels if kind == "text" else None,
         "sheet": sheet,
     }
     own = inspect.signature(reader).parameters

@@ -188,7 +188,7 @@ def learnable(source: Any, *, encoding: str | None = None, sheet: str | None = N
             labels.
     """
     table = read(source, encoding=encoding, labels="found", sheet=sheet)
-    if table.meta.get("labels") == "first":
+    if "each" in table.meta and table.meta["labels"] == "first":
         _refuse_prose(table)
     return table
 
@@ -285,7 +285,7 @@ def find_layout(
             *kept,
             aligned,
             table.meta.get("each"),
-            table.meta.get("labels"),
+            table.meta.get("labels") if "each" in table.meta else None,
             {
                 n: ids.get(n, f"{table.kinds[n]}, neither input nor answer")
                 for n in table.kinds

@@ -309,3 +309,14 @@ def test_a_temperature_is_a_finite_number(bad: Any) -> None:
 
     with pytest.raises(InputError, match="finite number, 0 or more"):
         with_temperature(torch.zeros(3), **bad)
+
+
+def test_a_folder_of_recordings_has_the_labels_of_its_names(tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    pytest.importorskip("soxr")
+    for i in range(12):
+        soundfile.write(tmp_path / f"{'ab'[i % 2]}_{i}.wav", np.sin(np.arange(900) / (i + 1)), 8000)
+    task = taken(Classify, tmp_path)
+    assert task.classes == ["a", "b"]
+    assert (task.layout.modality, task.layout.labels, task.layout.each) == ("audio", None, None)
+    assert len(task.predict(task.build(), tmp_path)) == 12

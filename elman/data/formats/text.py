@@ -99,7 +99,10 @@ def _parted(text: str, place: Labels | None, path: Path, number: int) -> tuple[s
         label, *rest = text.split(maxsplit=1)
         if not rest:
             raise InputError(
-                f"The line has a label, {label!r}, and no text.", file=path, row=number
+                f"The line has a label, {label!r}, and no text.",
+                file=path,
+                row=number,
+                fix="Write the label, a tab and the text on each line.",
             )
         return label, rest[0]
     before, tab, after = text.partition("\t")
