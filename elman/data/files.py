@@ -52,8 +52,16 @@ def find(path: Source) -> Path:
     Raises:
         InputError: nothing is there; the message has the nearest name in that folder.
     """
+    if isinstance(path, bytes) or not isinstance(path, str | os.PathLike):
+        raise InputError(f"{str(path)[:60]!r} is no path of a file.", fix="Give strings or paths.")
+    if not str(path).strip():
+        raise InputError("The path of the file is empty.")
     found = Path(path)
-    if found.exists():
+    try:
+        there = found.exists()
+    except (OSError, ValueError):  # too long, or a null character
+        raise InputError(f"{str(path)[:60]!r} cannot be the path of a file.") from None
+    if there:
         return found
     folder = found.parent
     try:

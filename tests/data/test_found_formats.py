@@ -361,6 +361,11 @@ def test_arrays_dicts_and_lists(tmp_path: Path) -> None:
         (np.zeros((2, 2, 2)), "with the shape"),
         (np.array(["a", "b"]), "is no data that can be read"),
         ([["a b", 1, 2]], "A list of list"),
+        ("", "The path of the file is empty"),
+        (b"abc", "is no path of a file"),
+        ((n for n in range(3)), "'0' is no path of a file"),
+        ("x" * 5000, "cannot be the path"),
+        ("a\0b", "no such file"),
     ],
 )
 def test_data_in_memory_that_means_nothing(data: Any, said: str) -> None:
