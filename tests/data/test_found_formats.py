@@ -137,6 +137,8 @@ def test_ucr_text(tmp_path: Path, mark: str, name: str) -> None:
     table = read(put(tmp_path / name, "".join(lines)))
     assert table.labels("label") == ["1", "2"] * 4
     assert table.frame["series"][2][:, 0].tolist() == [0.5, -1.25, 2.125]
+    few = read(put(tmp_path / "new" / name, "".join(lines[1:3])))
+    assert few.kinds == table.kinds
     assert len(table.frame["series"][3]) == 3  # what is missing at the end is not there
     assert "its label" in table.notes()[0]
 

@@ -20,6 +20,8 @@ from elman.errors import InputError
 
 _LEAST = 4
 """Numbers of a row with a label and a series at least."""
+_SHORT = 10
+"""Rows up to which the first number is a label though each stands there once."""
 
 
 def read(
@@ -110,15 +112,22 @@ def _row(line: str, path: Path, number: int) -> NDArray[np.float64]:
 
 
 def _labels_first(table: NDArray[np.float64]) -> bool:
-    if table.shape[1] < _LEAST or len(table) < 2:
+    if table.shape[1] < _LEAST:
         return False
-    return _few(table[:, 0]) and not any(_few(column) for column in table[:, 1:].T)
+    if len(table) <= _SHORT:
+        # A few rows to predict on: their labels need not come twice, but they do not count up.
+        counts = len(table) > 1 and bool((np.diff(table[:, 0]) == 1).all())
+        return _whole(table[:, 0]) and not counts and not any(map(_whole, table[:, 1:].T))
+    return _few(table[:, 0]) and not any(map(_few, table[:, 1:].T))
 
 
 def _few(column: NDArray[np.float64]) -> bool:
     """Return true for whole numbers of which each stands there twice or more on average."""
-    whole = bool(np.isfinite(column).all() and (column % 1 == 0).all())
-    return whole and 1 < len(np.unique(column)) <= len(column) / 2
+    return _whole(column) and 1 < len(np.unique(column)) <= len(column) / 2
+
+
+def _whole(column: NDArray[np.float64]) -> bool:
+    return bool(np.isfinite(column).all() and (column % 1 == 0).all())
 
 
 def _ended(row: NDArray[np.float64]) -> NDArray[np.float64]:

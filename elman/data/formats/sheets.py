@@ -112,7 +112,7 @@ def _chosen(path: Path, sheet: str | None) -> tuple[str, list[list[Any]]]:
         raise InputError(
             f"The workbook has several sheets: {shown}.",
             file=path,
-            fix=f"Name one with --set sheet={next(iter(full))!r}.",
+            fix=f"Name one with sheet={next(iter(full))!r}, or save it alone as a file.",
         )
     return next(iter(full.items()))
 
