@@ -11,6 +11,7 @@ import ctypes
 import os
 import platform
 import struct
+import types
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -240,7 +241,7 @@ class _Known:
         self.reads: Reads = before.reads if before is not None and same else Reads(cell)
         if before is not None and same:
             self.restless = before.restless
-        self._codes = [f.__code__ for f in self.reads.functions]
+        self._code = self._code_now()
         self._arrays = [(a, a.tobytes()) for a in self.reads.arrays]
         self._kept = [v for v in self._now() if v is not cell]
         self._ids = list(map(id, self._now()))
@@ -265,10 +266,14 @@ class _Known:
         """Return whether `after` is the same restless step, whatever it has changed."""
         if self.restless is None or self._kinds != after._kinds:
             return False
-        if self._codes != [f.__code__ for f in self.reads.functions]:
+        if self._code != self._code_now():
             return False
         mine, others = self._options, after._options
         return all(mine.get(n) == o for n, o in others.items() if isinstance(o, tuple))
+
+    def _code_now(self) -> list[_Same]:
+        read = self.reads.objects()
+        return [_Same(v) for v in read if callable(v) or isinstance(v, types.CodeType)]
 
     def _settle(self) -> None:
         """Tell numbers that are arguments from those that are part of the step."""

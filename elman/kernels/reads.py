@@ -632,6 +632,11 @@ def _instructions(code: types.CodeType) -> tuple[tuple[int, str, str], ...]:
     return tuple(found)
 
 
+def is_users(frame: types.FrameType) -> bool:
+    """Return whether code that runs is a user's, not torch's, Elman's or Python's own."""
+    return str(frame.f_globals.get("__name__")).partition(".")[0] not in _FIXED
+
+
 def shown(file: str, line: int) -> str:
     """Return a line of source as `file:line: code`."""
     return f"{os.path.basename(file)}:{line}: {linecache.getline(file, line).strip()}"

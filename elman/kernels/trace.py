@@ -28,7 +28,7 @@ from elman.cells.base import Cell
 from elman.kernels.aten import RULES, Unsupported
 from elman.kernels.graph import Graph, Matrix, Node
 from elman.kernels.ops import hollow
-from elman.kernels.reads import Changed, Reads, shown
+from elman.kernels.reads import Changed, Reads, is_users, shown
 from elman.kernels.recording import (
     NeedsValue,
     On,
@@ -216,23 +216,23 @@ class _Recording:
     results: list[Operation]
 
     def difference(self, other: _Recording) -> Operation | None:
-        """Return an operation that the other has not, or None where they are the same step."""
+        """Return an operation that the other has not, or None where they are the same step; for a
+        constant, what takes it."""
         mine, yours = self.recorder.arguments, other.recorder.arguments
         same = dict(zip(mine, yours, strict=True)) | {self.recorder.rows: other.recorder.rows}
-        pending = list(zip(self.results, other.results, strict=True))
+        pending = [(a, b, a) for a, b in zip(self.results, other.results, strict=True)]
         while pending:
-            a, b = pending.pop()
+            a, b, taker = pending.pop()
             if a in same:
                 if same[a] is not b:
-                    return a
+                    return taker
                 continue
             same[a] = b
             parts = _pairs((a.args, a.kwargs), (b.args, b.kwargs))
-            if a.target != b.target or a.followed is not b.followed or parts is None:
-                return a
-            if not (_same_value(a.value, b.value) and len(self.results) == len(other.results)):
-                return a
-            pending += parts
+            alike = a.target == b.target and a.followed is b.followed and parts is not None
+            if not alike or not _same_value(a.value, b.value):
+                return a if a.line else taker
+            pending += [(x, y, a if a.line else taker) for x, y in parts or ()]
         return None
 
 
@@ -363,11 +363,6 @@ def _set_since(parts: _Parts) -> Changed | None:
 _NOTHING = object()
 
 
-def _is_ours(frame: FrameType) -> bool:
-    """Return whether code is Elman's or torch's, and what it changes no step's."""
-    return str(frame.f_globals.get("__name__")).partition(".")[0] in ("elman", "torch")
-
-
 class _FirstChange:
     """Finds the first line of a step after which something has changed.
 
@@ -391,13 +386,13 @@ class _FirstChange:
             sys.settrace(before)
 
     def _called(self, frame: FrameType, event: str, arg: Any) -> Any:
-        return None if self.line or _is_ours(frame) else self._moved
+        return None if self.line or not is_users(frame) else self._moved
 
     def _moved(self, frame: FrameType, event: str, arg: Any) -> Any:
         if not self.line and self._at is not None and self._changed():
             self.line = shown(*self._at)
         back = frame.f_back if event == "return" else frame
-        if back is not None and not _is_ours(back):
+        if back is not None and is_users(back):
             self._at = back.f_code.co_filename, back.f_lineno
         return self._moved
 
