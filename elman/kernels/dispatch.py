@@ -132,6 +132,8 @@ def run(
     >>> result.output[2:].abs().max().item(), bool((result.output[1] == result.state[0]).all())
     (0.0, True)
     """
+    if torch._C._get_tracing_state() is not None:
+        raise transforms.untraceable(cell)
     capturing = transforms.capturing(x)
     if capturing and not transforms.any_active():
         return ops.run(cell, x, state, backend=backend, weights=dict(weights or {}), **options)
@@ -277,6 +279,7 @@ def _better_in_halves(cell: Cell, call: Call) -> bool:
         and call.x.device.type == "cpu"
         and torch.get_autocast_dtype("cpu") == torch.bfloat16
         and len(cell.state_sizes) == 2
+        and cell.state_sizes[0] == cell.state_sizes[1]  # no projection, of which torch makes a loop
         and call.lengths is None
         and call.reset is None
         and call.x.dtype != torch.float64

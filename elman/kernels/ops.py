@@ -334,6 +334,12 @@ def _sequence_backward(
 def _(*arguments: Any) -> list[Tensor]:
     args = _Arguments(*arguments)
     cell = _find(args.cell).twin.cell
+    if transforms.without_python():
+        raise InputError(
+            f"AOTInductor cannot compile {type(cell).__name__}: its kernels are called from "
+            "Python, and the package would run without it.",
+            fix="Use torch.export.save, and load the program where Elman is imported.",
+        )
     steps, batch = args.x.shape[:2]
     sizes = cell.state_sizes
     shapes = [(steps, batch, cell.output_size), *((batch, n) for n in sizes)]

@@ -8,12 +8,15 @@ of operations that every transform knows.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+
+from elman.errors import InputError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -45,6 +48,35 @@ def active() -> str | None:
     if forward_ad._current_level >= 0:
         return "forward-mode differentiation"
     return None
+
+
+def untraceable(module: nn.Module) -> InputError:
+    """Return the refusal of torch.jit.trace, which would write down what kernels do not show it."""
+    return InputError(
+        "torch.jit.trace and torch.onnx.export(dynamo=False) cannot follow "
+        f"{type(module).__name__}: its kernels are no operations of torch.",
+        fix="Use torch.export.export; or give torch.jit.trace an elman.nn.LSTM, GRU or RNN without "
+        "options of its own, lengths, reset or return_states, which it takes for torch.nn's.",
+    )
+
+
+def without_python() -> bool:
+    """Return whether AOTInductor is making a package that runs without Python."""
+    virtualized = sys.modules.get("torch._inductor.virtualized")
+    return virtualized is not None and bool(getattr(virtualized.V.graph, "aot_mode", False))
+
+
+def _unquantised(module: nn.Module, _: object) -> None:
+    raise InputError(
+        f"torch.ao.quantization does not know {type(module).__name__} and would leave it as it is.",
+        fix="Quantise the other parts of the model one by one; a layer that need not be Elman's "
+        "can be a torch.nn layer, which takes the same state_dict, and any layer runs in bfloat16 "
+        "after layer.bfloat16().",
+    )
+
+
+unquantised = property(None, _unquantised)
+"""For `qconfig`, the attribute that torch's quantisation sets on every module of a model."""
 
 
 def capturing(x: Tensor) -> bool:

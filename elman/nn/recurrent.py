@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from elman.cells import make
 from elman.cells.base import Cell, State
 from elman.errors import InputError
-from elman.kernels import SequenceError
+from elman.kernels import SequenceError, transforms
 from elman.kernels.sequence import as_lengths
 from elman.nn.dropout import dropped_weights, locked, probability, zoneout
 from elman.nn.masking import blank, valid_steps
@@ -229,6 +229,12 @@ class Recurrent(nn.Module):
         if not return_states:
             return output, final
         return output, final, tuple(tuple(swapped(s, first) for s in p) for p in found.states)
+
+    qconfig = transforms.unquantised
+
+    def _slow_forward(self, *_: Any, **__: Any) -> Any:
+        """Refuse the call that torch.jit.trace and the older ONNX exporter make."""
+        raise transforms.untraceable(self)
 
     def stream(self, batch: int = 1) -> LayerStream:
         """Return the layer on a stream: step by step, in constant memory, as in evaluation mode.

@@ -153,9 +153,13 @@ class _Extended(nn.RNNBase):
             SequenceError: a shape, type or range is wrong; the message says which.
         """
         self._check(input, hx, reset)
-        if lengths is None and reset is None and not return_states and self._fits_torch(input):
-            announce(Choice("torch", "torch.nn's own call", type(self).__name__))
-            return self._torch.forward(self, input, hx)
+        if lengths is None and reset is None and not return_states:
+            if (reason := self._fits_torch(input)) is not None:
+                announce(Choice("torch", reason, type(self).__name__))
+                return self._torch.forward(self, input, hx)
+            if self._stays_single(input, hx):
+                with torch.autocast("cpu", enabled=False):
+                    return self.forward(input.float(), hx)
         call: dict[str, Any] = {"lengths": lengths, "reset": reset, "return_states": return_states}
         if isinstance(input, PackedSequence):
             output, hidden, states = self._run_packed(input, hx, **call)
@@ -164,6 +168,20 @@ class _Extended(nn.RNNBase):
         else:
             output, hidden, states = self._run_batched(input, hx, **call)
         return (output, hidden, states) if return_states else (output, hidden)
+
+    qconfig = transforms.unquantised
+
+    def _slow_forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The call that torch.jit.trace and the older ONNX exporter make, which write down torch's
+        own operations: torch.nn's call, where it can serve."""
+        # The exporter gives every argument by its place, and makes a tensor of False.
+        names = ("input", "hx", "lengths", "reset", "return_states")
+        call = dict(zip(names, args, strict=False)) | kwargs
+        wanted = call.get("return_states", False)
+        beyond = bool(wanted) or any(call.get(name) is not None for name in ("lengths", "reset"))
+        if self._altered or beyond:
+            raise transforms.untraceable(self)
+        return super()._slow_forward(*[call[name] for name in names[:2] if name in call])
 
     def stream(self, batch: int = 1) -> LayerStream:
         """Return the layer on a stream: step by step, in constant memory, as in evaluation mode.
@@ -227,22 +245,45 @@ class _Extended(nn.RNNBase):
         self._flat_weights_names = list(itertools.chain(*self._all_weights))
         self._init_flat_weights()
 
-    def _fits_torch(self, input: Tensor | PackedSequence) -> bool:
+    def _fits_torch(self, input: Tensor | PackedSequence) -> str | None:
+        """Return why torch.nn's own call is taken, or None where it is not."""
         data = input.data if isinstance(input, PackedSequence) else input
+        if torch._C._get_tracing_state() is not None:  # an older exporter, see `_slow_forward`
+            return "torch.jit.trace takes torch.nn's own call"
         if self._altered or transforms.capturing(data):
-            return False
+            return None
         if forced() == "reference" or transforms.active() is not None:
-            return False
-        if forced() != "torch" and self._compiles(data):
-            return False
+            return None
+        reason = "torch.nn's own call" if forced() == "torch" else self._better_in_torch(data)
         whole = self.batch_first and data.dim() == 3 and data is input
-        return data.shape[1 if whole else 0] > 0
+        return reason if data.shape[1 if whole else 0] > 0 else None
 
-    @staticmethod
-    def _compiles(data: Tensor) -> bool:
-        """Return whether the input is of a kind that compiled kernels serve."""
+    def _better_in_torch(self, data: Tensor) -> str | None:
+        """Return why torch.nn's own call is the faster one, or None."""
         plain = data.dtype in (torch.float32, torch.float64, torch.bfloat16)
-        return data.device.type == "cpu" and plain and not torch.is_autocast_enabled("cpu")
+        if data.device.type != "cpu" or not plain:
+            return "torch.nn's own call"
+        if not torch.is_autocast_enabled("cpu"):
+            return None
+        if torch.get_autocast_dtype("cpu") != torch.bfloat16:
+            return "torch.nn's own call"
+        # In bfloat16 torch has one kernel for a whole LSTM; of all others it makes a loop.
+        fused = self.mode == "LSTM" and not self.proj_size and data.dtype != torch.float64
+        if fused and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            return "autocast asks for bfloat16, in which torch's is faster"
+        return None
+
+    def _stays_single(self, input: Tensor | PackedSequence, hx: Any) -> bool:
+        """Return whether torch.nn would give float32 under autocast: a GRU adds its state."""
+        data = input.data if isinstance(input, PackedSequence) else input
+        return (
+            self.mode == "GRU"
+            and (data if hx is None else hx).dtype == torch.float32
+            and data.dtype in (torch.float32, torch.bfloat16)
+            and torch.is_autocast_enabled("cpu")
+            and data.is_cpu
+            and not transforms.capturing(data)
+        )
 
     def _run_batched(self, input: Tensor, hx: Any, reset: Tensor | None, **call: Any) -> Any:
         first = self.batch_first
