@@ -10,6 +10,13 @@ with nothing planted in the weights. A model is cured if the disease is no longe
 learnt the task, or scores better where a task has no such bar (text, too few examples). Sound
 models of the same problems are examined too: how many of them are called sick is the rate of false
 alarms.
+
+    ELMAN_DATA=FOLDER python benchmarks/doctor.py --only real
+
+trains 40 small runs on real data: too short, slow, long, on few examples, and sound. Their curves
+judge what is true of each: that a run of the same settings and three times as long reaches a lower
+validation loss (undertrained), or that the later half of the validations is worse than the best
+three of the earlier half (overfitting). The table says how often the doctor agrees.
 """
 
 from __future__ import annotations
@@ -17,9 +24,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
+import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -521,6 +530,127 @@ def _sound(
     }
 
 
+# Real data, judged by the curves
+
+SLOW, LITTLE_OF = 3e-5, 60
+"""A learning rate that gets nowhere, and training examples that are learnt by heart."""
+
+GAINS, WORSE = 0.05, 0.1
+"""A run was undertrained if training on lowers its best validation loss by such a share; it has
+overfitted if its later validations are worse by such a share."""
+
+PROBLEMS_REAL: dict[str, tuple[str, dict[str, Any]]] = {
+    "names": ("classify", {"hidden_size": 48, "lr": 4e-3, "dropout": 0.1, "batch_size": 32}),
+    "vowels": ("classify", {"hidden_size": 48, "lr": 4e-3, "dropout": 0.1, "batch_size": 16}),
+    "temperatures": ("forecast", {"horizon": 7, "hidden_size": 32, "lr": 4e-3, "batch_size": 32}),
+    "shakespeare": ("generate", TEXT | {"dropout": 0.1}),
+}
+
+KINDS: dict[str, dict[str, Any]] = {
+    "too short": {"max_steps": 60},
+    "too slow": {"max_steps": 200, "lr": SLOW},
+    "sound": {"max_steps": 500},
+    "long": {"max_steps": 1500},
+    "few examples": {"max_steps": 900, "dropout": 0.0},
+}
+"""What is planted; the curves say what came of it."""
+
+
+def real(name: str, kind: str, seed: int, data: Path, folder: Path) -> dict[str, Any]:
+    """Plant one run on real data; return what its curves show and what the doctor says."""
+    task, of = PROBLEMS_REAL[name]
+    settings = {**of, **KINDS[kind], "seed": seed, "resamples": 200, "progress": False}
+    settings["validate_every"] = max(5, settings["max_steps"] // 15)
+    file = _real_data(name, data, folder, few=kind == "few examples")
+    run = folder / f"{name}-{kind}-{seed}".replace(" ", "-")
+    elman.train(task, file, run, **settings)
+    found = of_run(run)
+    values = [loss for _, loss in found.run.validated]
+    half = len(values) // 2
+    # The mean of the best three is not as lucky as the best.
+    best = sum(sorted(values[: half + 1])[:3]) / min(3, half + 1)
+    overfitted = sum(values[-half:]) / half > (1 + WORSE) * best
+    undertrained = False
+    if not overfitted:
+        longer = {**settings, "max_steps": 3 * settings["max_steps"]}
+        elman.train(task, file, folder / f"{run.name}-longer", **longer)
+        later = [loss for _, loss in of_run(folder / f"{run.name}-longer").run.validated]
+        undertrained = min(later) < (1 - GAINS) * min(values)
+    return {
+        "problem": name,
+        "kind": kind,
+        "seed": seed,
+        "overfitting": overfitted,
+        "undertrained": undertrained,
+        "found": {f.name: f.severity for f in found.findings},
+        "losses": [float(f"{loss:.4g}") for loss in values],
+    }
+
+
+def _real_data(name: str, data: Path, folder: Path, few: bool) -> Path:
+    """Return a file of a problem, cut down where there are to be few examples."""
+    file = folder / f"{name}{'-few' if few else ''}"
+    if name == "names":
+        rows = [
+            f'"{line}",{path.stem}'
+            for path in sorted((data / "names").glob("*.txt"))
+            for line in path.read_text(encoding="utf-8").split()[:400]
+            if path.stem in ("Arabic", "English", "Italian", "Japanese", "Russian")
+        ]
+        random.Random(0).shuffle(rows)
+        rows = rows[: 2 * LITTLE_OF if few else None]
+        text = "name,origin\n" + "\n".join(rows) + "\n"
+        file = file.with_suffix(".csv")
+    elif name == "vowels":
+        whole = (data / "tsc_japanesevowels" / "JapaneseVowels_TRAIN.ts").read_text()
+        head, body = whole.split("@data\n")
+        lines = body.splitlines()
+        random.Random(0).shuffle(lines)
+        text = f"{head}@data\n" + "\n".join(lines[: LITTLE_OF if few else None]) + "\n"
+        file = file.with_suffix(".ts")
+    elif name == "temperatures":
+        lines = (data / "small_series" / "daily-min-temperatures.csv").read_text().splitlines()
+        text = "\n".join(lines[: 6 * LITTLE_OF if few else 2000]) + "\n"
+        file = file.with_suffix(".csv")
+    else:
+        whole = (data / "tinyshakespeare" / "input.txt").read_text(encoding="utf-8")
+        text, file = whole[: LITTLE if few else 10 * LITTLE], file.with_suffix(".txt")
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def real_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the table of false alarms and misses for the page."""
+    lines = [
+        "| finding | by the curves | named | missed | false alarms |",
+        "|---|---|---|---|---|",
+    ]
+    for name in ("overfitting", "undertrained"):
+        true = [row for row in rows if row[name]]
+        named = [row for row in true if name in row["found"]]
+        alarms = [row for row in rows if not row[name] and name in row["found"]]
+        cells = [name, len(true), len(named), len(true) - len(named), len(alarms)]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    well = [row for row in rows if not row["overfitting"] and not row["undertrained"]]
+    other = [
+        row
+        for row in well
+        if any(
+            severity in ("ill", "warning") and name not in ("overfitting", "undertrained")
+            for name, severity in row["found"].items()
+        )
+    ]
+    wrong = [row for row in rows if row not in well and row["found"].get("healthy")]
+    kinds = ", ".join(f"{sum(r['kind'] == kind for r in rows)} {kind}" for kind in KINDS)
+    lines += [
+        "",
+        f"{len(rows)} runs ({kinds}) on {', '.join(PROBLEMS_REAL)}. Of {len(well)} that are "
+        f"neither, {len(other)} were called ill of something else. Of {len(rows) - len(well)} that "
+        f"are one of the two, {len(wrong)} were called healthy.",
+    ]
+    return "\n".join(lines)
+
+
 def table(results: dict[str, Any]) -> str:
     """What was measured, for the page."""
     lines = [
@@ -554,13 +684,15 @@ def table(results: dict[str, Any]) -> str:
             f"Of {len(sound)} sound models ({counts}; {kinds}; {learnt} learnt their task) {sick} "
             "were called sick.",
         ]
+    if "real" in results:
+        lines += ["", real_table(results["real"]["rows"])]
     return "\n".join(lines)
 
 
 def main() -> None:
     """Measure what is asked for and keep it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    every = [*CASES, "text", "healthy", "healthy-text"]
+    every = [*CASES, "text", "healthy", "healthy-text", "real"]
     parser.add_argument("--only", nargs="*", default=every, choices=every)
     parser.add_argument("--table", action="store_true", help="print what was measured, and end")
     parser.add_argument("--text", type=Path, help="a text file (default: Python's own argparse)")
@@ -585,6 +717,11 @@ def _measured(name: str, text: Path, folder: Path) -> Iterator[dict[str, Any]]:
         yield from (planted(name, case) for case in CASES[name])
     elif name == "text":
         yield from (of_text(text, case, folder) for case in TEXT_CASES)
+    elif name == "real":
+        data = Path(os.environ["ELMAN_DATA"])
+        for seed in range(2):
+            for kind in KINDS:
+                yield from (real(problem, kind, seed, data, folder) for problem in PROBLEMS_REAL)
     elif name == "healthy-text":
         for seed in range(2):
             yield from (healthy_on_text(text, chosen, seed, folder) for chosen in TEXT_HEALTHY)

@@ -18,6 +18,10 @@ STILL_FALLS = 0.05
 exponential that has run for four of its time constants is below it."""
 STILL_MOVES = 0.005
 """Share of the loss by which it must have fallen there at least."""
+SURE = 3.0
+"""Standard errors by which it must have fallen, by the noise of the curve itself."""
+MOVED = 0.01
+"""Share of the first training loss by which a run that learns lowers it at least."""
 
 
 def rise(validated: Curve, trained: Curve = ()) -> tuple[float, float, int] | None:
@@ -76,8 +80,21 @@ def falling(curve: Curve, start: float | None = None) -> tuple[float, float] | N
     noise = pstdev(turns) / 2**0.5 if len(turns) > 1 else 0.0
     lowest = min(value for _, value in curve)
     at_its_best = min(late) <= lowest + max(noise, 0.01 * abs(lowest))
-    enough = fell >= STILL_FALLS * learnt and fell >= STILL_MOVES * abs(now) and fell > noise
+    error = noise * (1 / len(middle) + 1 / len(late)) ** 0.5
+    enough = fell > max(STILL_FALLS * learnt, STILL_MOVES * abs(now), SURE * error)
     return (before, now) if enough and at_its_best else None
+
+
+def flat(trained: Curve) -> tuple[float, float] | None:
+    """Return the first and the lowest training loss, if it has never moved.
+
+    >>> flat([(50 * k, 0.69) for k in range(1, 9)])
+    (0.69, 0.69)
+    """
+    if len(trained) < 5:
+        return None
+    first, lowest = trained[0][1], min(value for _, value in trained)
+    return (first, lowest) if first - lowest < MOVED * abs(first) else None
 
 
 def _start(validated: Curve, trained: Curve) -> float:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from elman.inspect.curves import falling, rise
+from elman.inspect.curves import falling, flat, rise
 from elman.inspect.facts import LayerFacts, RunFacts
 from elman.inspect.remedies import (
     LEAPS,
@@ -26,6 +26,7 @@ from elman.inspect.remedies import (
     to_calm,
     to_clip_less,
     to_generalise,
+    to_hurry,
     to_judge,
     to_look_back,
     to_move,
@@ -125,6 +126,9 @@ CUT = 0.5
 SWITCHING = 0.4
 """Share of saturated values in every gate but the one that keeps the state, which must be open to
 remember: with more, most of what the gates say is yes or no."""
+CREEPS = 1e-4
+"""Size of an update over that of the weights below which nothing comes of thousands of them;
+around 1e-3 is usual."""
 WIDE = 0.2
 """Width of an interval as a share of the score: with more, few differences can be told."""
 
@@ -464,6 +468,8 @@ def _undertrained(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Findi
     curve = run.validated or run.trained
     if run.stopped == "patience" or rise(run.validated, run.trained) is not None:
         return
+    if flat(run.trained) is not None:
+        return
     found = falling(curve, run.trained[0][1] if run.trained else None)
     if found is None:
         return
@@ -476,6 +482,22 @@ def _undertrained(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Findi
         "else is judged.",
         to_train_on(run),
     )
+
+
+def _unmoved(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
+    found = flat(run.trained)
+    if found is None:
+        return
+    told = (
+        f"The training loss has hardly moved: {found[0]:.4g} in the first row, {found[1]:.4g} at "
+    )
+    told += "its lowest. "
+    slow = run.update_ratio is not None and run.update_ratio < CREEPS
+    if slow:
+        told += f"An update moves the weights by {run.update_ratio:.2g} of their size."
+    else:
+        told += "Either the inputs do not tell the answer, or nothing gets through to the weights."
+    yield Finding("nothing learnt", "warning", told, to_hurry(run) if slow else ())
 
 
 def _noisy(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
@@ -514,5 +536,6 @@ _RULES: tuple[Callable[[Sequence[LayerFacts], RunFacts], Iterator[Finding]], ...
     _too_fast,
     _overfitted,
     _undertrained,
+    _unmoved,
     _noisy,
 )

@@ -22,7 +22,7 @@ from elman.errors import InputError
 from elman.inspect import figures
 from elman.inspect.concepts import coloured
 
-_SEVERITIES = {"ill": "✕", "warning": "!", "note": "i", "healthy": "✓"}
+_SEVERITIES = {"ill": "✕", "warning": "!", "unknown": "?", "note": "i", "healthy": "✓"}
 """Worst first, each with the sign it is shown by."""
 
 

@@ -434,6 +434,15 @@ def to_train_on(run: RunFacts) -> tuple[Remedy, ...]:
     return (Remedy("training for twice as long", settings, "Prechelt 1998"),)
 
 
+def to_hurry(run: RunFacts) -> tuple[Remedy, ...]:
+    """Return a learning rate at which weights move as much as is usual, where they creep."""
+    lr = run.settings.get("lr")
+    if lr is None or not run.update_ratio:
+        return ()
+    factor = min(100.0, 1e-3 / run.update_ratio)
+    return (Remedy("a rate at which weights move", {"lr": rounded(lr * factor)}, "Bengio 2012"),)
+
+
 def to_judge() -> tuple[Remedy, ...]:
     """Return ways to a score that can be trusted."""
     return (

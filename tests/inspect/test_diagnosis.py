@@ -19,7 +19,7 @@ import elman
 import elman.nn
 from elman.cells import CELLS
 from elman.cli.app import _settings
-from elman.inspect import flows, observe
+from elman.inspect import flows, horizon, observe
 from elman.inspect.diagnosis import Finding, diagnose
 from elman.inspect.examination import Layer
 from elman.inspect.facts import LayerFacts, RunFacts
@@ -79,6 +79,7 @@ DISEASES = {
     "clipping always on": ({}, {"clip_rate": 0.99, "norms": (8.0, 20.0), "settings": SGD}),
     "learning rate too high": ({}, {"rollbacks": 2}),
     "overfitting": ({}, OVERFITTING),
+    "nothing learnt": ({}, {"trained": [(50 * k, 0.69) for k in range(1, 9)], "validated": []}),
     "undertrained": ({}, {"validated": [(50 * k, 3 - 0.1 * k) for k in range(1, 13)]}),
 }
 
@@ -248,7 +249,8 @@ def examined(layer: nn.Module, seed: int = 1, steps: int = 40) -> list[str]:
     """What is found of a stack by the gradient of its last answer."""
     x = torch.randn(steps, 8, layer.input_size, generator=torch.Generator().manual_seed(seed))
     loss, passages = observe(layer, lambda: layer(x)[0][-1].square().sum())
-    return [f.name for f in diagnose([Layer(flow).facts() for flow in flows(passages, loss)])]
+    found = [Layer(flow, horizon(flow.influence)) for flow in flows(passages, loss)]
+    return [f.name for f in diagnose([layer.facts() for layer in found])]
 
 
 def shrunk(layer: Recurrent) -> Recurrent:
