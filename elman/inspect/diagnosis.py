@@ -96,7 +96,7 @@ class Trial:
 
     @property
     def verdict(self) -> str:
-        """What came of it, in words."""
+        """The outcome of the trial, in words."""
         if self.failed:
             return "failed"
         if self.helped is None:

@@ -181,7 +181,9 @@ class _Extended(nn.RNNBase):
         beyond = bool(wanted) or any(call.get(name) is not None for name in ("lengths", "reset"))
         if self._altered or beyond:
             raise transforms.untraceable(self)
-        return super()._slow_forward(*[call[name] for name in names[:2] if name in call])
+        return super()._slow_forward(  # type: ignore[no-untyped-call]
+            *[call[name] for name in names[:2] if name in call]
+        )
 
     def stream(self, batch: int = 1) -> LayerStream:
         """Return the layer on a stream: step by step, in constant memory, as in evaluation mode.

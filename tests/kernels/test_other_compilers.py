@@ -1,4 +1,4 @@
-"""Other ways of torch to turn a model into something else: the right thing, or one clear refusal."""
+"""Other ways of torch to turn a model into something else: right, or one clear refusal."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_older_onnx_exporter_is_refused(model):
 def test_quantisation_is_refused_and_changes_nothing(layer):
     model = nn.Sequential(nn.Linear(3, 3), layer())
     for inplace in (False, True):
-        with pytest.raises(InputError, match="does not know .* Quantise the other parts"):
+        with pytest.raises(InputError, match=r"does not know .* Quantise the other parts"):
             torch.ao.quantization.quantize_dynamic(model, inplace=inplace)
     assert type(model[0]) is nn.Linear
     assert model(X)[0].shape == (4, 2, 4)
