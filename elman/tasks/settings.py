@@ -81,6 +81,7 @@ class TaskSettings(RecurrenceSettings):
     """Settings that every task has."""
 
     encoding: str | None = Field(None, description="text encoding of the files; found when empty")
+    sheet: str | None = Field(None, description="of a workbook: the sheet to read; found")
     valid_fraction: float = Field(
         0.1, ge=0, lt=1, description="share held out to choose the best model"
     )
@@ -115,7 +116,6 @@ class ExamplesSettings(TaskSettings):
         None, description="long tables: the column that says which series a row is a step of"
     )
     time: str | None = Field(None, description="long tables: the column that orders the steps")
-    sheet: str | None = Field(None, description="of a workbook: the sheet to read; found")
 
     members: int = Field(
         1, ge=1, description="networks trained side by side, whose answers are averaged"

@@ -49,7 +49,9 @@ class WithLengths(nn.Module):
         return self.layer(x, lengths=[4, 2])[0]
 
 
-@pytest.mark.parametrize("model", [*OWN.values(), Bare, WithLengths], ids=str)
+@pytest.mark.parametrize(
+    "model", [*OWN.values(), Bare, WithLengths], ids=[*OWN, "Bare", "WithLengths"]
+)
 def test_jit_trace_is_refused(model):
     with pytest.raises(InputError, match=r"torch.jit.trace and .* cannot follow"):
         torch.jit.trace(model(), (X,))
@@ -63,7 +65,7 @@ def test_jit_trace_of_what_torch_has_is_torchs(kind):
     torch.testing.assert_close(traced(other)[0], layer(other)[0])
 
 
-@pytest.mark.parametrize("model", [*OWN.values(), WithLengths], ids=str)
+@pytest.mark.parametrize("model", [*OWN.values(), WithLengths], ids=[*OWN, "WithLengths"])
 def test_the_older_onnx_exporter_is_refused(model):
     with pytest.raises(InputError, match=r"onnx.export\(dynamo=False\) cannot follow"):
         torch.onnx.export(model(), (X,), io.BytesIO(), dynamo=False)

@@ -41,6 +41,7 @@ class Columns(Protocol):
     group: str | list[str] | None
     covariates: list[str]
     encoding: str | None
+    sheet: str | None
     missing: list[str]
     decimal: Literal[".", ","] | None
     date_order: Order | None

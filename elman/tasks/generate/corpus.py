@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PIECE = 1 << 20
 # Characters whose tokens are held in memory.
 _IN_MEMORY = 50_000_000
-_TABLES = {"csv", "json", "parquet"}
+_TABLES = {"csv", "json", "parquet", "sheet"}
 # With fewer documents than this a part may begin inside one, else parts hold whole documents.
 _MANY = 20
 
@@ -167,13 +167,16 @@ class Documents:
         yield "".join(held)
 
 
-def find(source: Any, column: str | None, encoding: str | None) -> Documents:
+def find(
+    source: Any, column: str | None, encoding: str | None, sheet: str | None = None
+) -> Documents:
     """The documents of `source`: text files, a folder of them, or rows of a table.
 
     Args:
         source: path, paths, a list of texts, or any other data in memory.
         column: the column of a table that holds the text; may be left out where one does.
         encoding: of text; found when None.
+        sheet: of a workbook; found when None.
 
     Raises:
         InputError: no such file or column, or no text in it.
@@ -182,7 +185,7 @@ def find(source: Any, column: str | None, encoding: str | None) -> Documents:
         paths = _files(source)
         if column is None and any(reading.format_of(path) not in _TABLES for path in paths):
             return Documents.of_files(paths, encoding)
-    table = elman.data.read(source, encoding=encoding)
+    table = elman.data.read(source, encoding=encoding, sheet=sheet)
     return Documents.of_texts(table.texts(column or _text_column(table)))
 
 

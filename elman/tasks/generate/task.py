@@ -178,9 +178,9 @@ class Generate:
         Raises:
             InputError: no text, or too little to train on and to test with.
         """
-        whole = find(data, settings.text, settings.encoding)
+        whole = find(data, settings.text, settings.encoding, settings.sheet)
         told = {
-            name: find(source, settings.text, settings.encoding)
+            name: find(source, settings.text, settings.encoding, settings.sheet)
             for name, source in (("valid", valid), ("test", test))
             if source is not None
         }
@@ -267,7 +267,7 @@ class Generate:
         """Return how much of `data` was trained on or chosen on, or None."""
         if self.seen is None:
             return None
-        found = find(data, self.settings.text, self.settings.encoding)
+        found = find(data, *self._where)
         values = _compared(found, self.documents > 1)
         what = "documents" if self.documents > 1 else "lines of 40 characters or more"
         return overlap_words(self.seen.shared(values), len(values), what)
@@ -275,6 +275,11 @@ class Generate:
     def leaks(self) -> list[str]:
         """Return nothing: what is to be said is the input itself, later."""
         return []
+
+    @property
+    def _where(self) -> tuple[str | None, str | None, str | None]:
+        """Column, encoding and sheet of the text, as set."""
+        return self.settings.text, self.settings.encoding, self.settings.sheet
 
     def describe(self) -> dict[str, Any]:
         """Sizes of the parts, of the vocabulary, and what the parts share."""
@@ -384,7 +389,7 @@ class Generate:
         """The cost of each document of `data`: a row with its beginning, size and scores."""
         import pandas as pd
 
-        documents = find(data, self.settings.text, self.settings.encoding)
+        documents = find(data, *self._where)
         tokens = encode(documents, self.vocabulary, ended=self.documents > 1)
         units = self._units(tokens, costs(cast(LanguageModel, model), tokens), tokens.starts)
         rows = [
@@ -442,7 +447,7 @@ class Generate:
     def _to_score(self, data: Any) -> Tokens:
         if data is None:
             return self._tokens["test"]
-        documents = find(data, self.settings.text, self.settings.encoding)
+        documents = find(data, *self._where)
         return encode(documents, self.vocabulary, ended=self.documents > 1)
 
     def _evaluation(self, tokens: Tokens, nats: NDArray[np.float64]) -> Evaluation:
