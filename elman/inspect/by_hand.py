@@ -49,7 +49,7 @@ class Loop:
     start: State
     x: list[Tensor] = field(default_factory=list)
     read: list[Tensor] = field(default_factory=list)
-    """The inputs in the graph, each under a name of its own."""
+    """Inputs in the graph, each under a name of its own."""
     outputs: list[Tensor] = field(default_factory=list)
     states: list[State] = field(default_factory=list)
     came: dict[tuple[int, int], Tensor] = field(default_factory=dict)

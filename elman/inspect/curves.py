@@ -1,4 +1,4 @@
-"""Readings of the curves of training and validation loss: it has risen, or it still falls."""
+"""Rules read the curves of training and validation loss: one that rose, one that still falls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Curve = Sequence[tuple[int, float]]
 RISEN = 0.1
 """Rise of the validation loss since its best, as a share of that: less may be chance."""
 RISEN_OF_FALL = 0.02
-"""Rise as a share of what was learnt: a loss near 0 doubles by nothing."""
+"""Rise of the validation loss as a share of what was learnt: a loss near 0 doubles by nothing."""
 STILL_FALLS = 0.05
 """Share of all that was learnt that came between two thirds and nine tenths of the training: an
 exponential that has run for four of its time constants is below it."""

@@ -96,7 +96,7 @@ class Trial:
 
     @property
     def verdict(self) -> str:
-        """The outcome of the trial, in words."""
+        """Say in words what came of it."""
         if self.failed:
             return "failed"
         if self.helped is None:

@@ -419,12 +419,6 @@ def _refuse_compiled(model: nn.Module) -> None:
                 fix="Give the doctor the model before torch.compile, which is its _orig_mod and "
                 "has the same weights.",
             )
-        if isinstance(part, torch.jit.ScriptModule):
-            called = f"The part {path!r} of this model" if path else "This model"
-            raise InputError(
-                f"{called} is a TorchScript module, whose steps nothing can look on.",
-                fix="Give the doctor the model that it was made from.",
-            )
 
 
 def _changed(by: Any, at: Tensor, seed: int) -> Horizon:

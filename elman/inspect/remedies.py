@@ -60,7 +60,7 @@ class Remedy:
 
     @property
     def code(self) -> str:
-        """The remedy in code or words, for a model that is no run of `elman train`.
+        """Write the settings as code or words, for a model that is no run of `elman train`.
 
         >>> print(Remedy("", {"cell": "lstm", "cell_options": {"chrono": 40}}, "").code)
         elman.nn.Recurrent("lstm", input_size, hidden_size, chrono=40)

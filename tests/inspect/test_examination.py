@@ -109,7 +109,7 @@ def test_it_prints_plots_and_turns_into_plain_data(tmp_path):
     told = str(examination)
     assert told.splitlines()[0].startswith("LSTM: ")
     assert "hours" in told
-    assert "--set" in told
+    assert "elman.nn.Recurrent(..., chrono=40)" in told
     data = examination.to_dict()
     json.dumps(data, allow_nan=False)
     assert [layer["name"] for layer in data["layers"]] == ["l0", "l1"]
