@@ -88,6 +88,7 @@ def test_a_package_without_python_is_refused(tmp_path):
         torch._inductor.aoti_compile_and_package(program, package_path=str(tmp_path / "m.pt2"))
 
 
+@pytest.mark.slow
 def test_a_program_that_is_loaded_without_elman_names_it(tmp_path):
     path = tmp_path / "layer.pt2"
     torch.export.save(torch.export.export(Recurrent("gru", 3, 4), (X,)), path)
