@@ -135,14 +135,15 @@ def run(
     if torch._C._get_tracing_state() is not None:
         raise transforms.untraceable(cell)
     capturing = transforms.capturing(x)
-    if capturing and not transforms.any_active():
+    why = ""
+    if capturing and not transforms.any_active() and not (why := ops.changed_by(cell)):
         return ops.run(cell, x, state, backend=backend, weights=dict(weights or {}), **options)
     if not capturing and (runs := looking()) is not None:
         return _witnessed(runs, cell, x, state, backend, weights, options)
     call = prepare(cell, x, state, **options)
     if capturing:
         with lent(cell, weights) if weights else nullcontext():
-            _announce_in_graph(type(cell).__name__)
+            _announce_in_graph(type(cell).__name__, why or _FUNC)
             return reference.loop(cell, call)
     wanted = backend or _forced.get()
     if wanted in (None, "cpu"):
@@ -191,8 +192,11 @@ def _run(cell: Cell, call: Call, backend: str | None) -> Result:
 
 
 @transforms.constant
-def _announce_in_graph(name: str) -> None:
-    announce(Choice("reference", "in a graph no kernel follows torch.func", name))
+def _announce_in_graph(name: str, reason: str) -> None:
+    announce(Choice("reference", reason, name))
+
+
+_FUNC = "in a graph no kernel follows torch.func"
 
 
 def _carry_out(cell: Cell, call: Call, choice: Choice) -> Result:

@@ -28,6 +28,7 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree
+from torch.utils._python_dispatch import _disable_current_modes
 
 from elman.cells import structure
 from elman.cells.base import Cell
@@ -118,6 +119,24 @@ def _tensors(handle: tuple[structure.Handle]) -> tuple[str, ...]:
 @transforms.constant
 def _options(handle: tuple[structure.Handle]) -> tuple[str, ...]:
     return structure.options(_alive(handle[0]))
+
+
+def changed_by(cell: Cell) -> str:
+    """Return why a graph must hold the step itself: it changes the cell, which an operator, that
+    runs a twin of it, would not; "" if it does not."""
+    return _changed_by((cell._handle,))
+
+
+@transforms.constant
+def _changed_by(handle: tuple[structure.Handle]) -> str:
+    from elman.kernels.trace import Untraceable, trace  # which imports this module
+
+    try:
+        with _disable_current_modes():
+            trace(_alive(handle[0]))
+    except Untraceable as error:
+        return str(error) if error.changes else ""
+    return ""
 
 
 @transforms.constant

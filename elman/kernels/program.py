@@ -300,7 +300,8 @@ class _Known:
     def holds_still(self, cell: Cell) -> bool:
         """Return whether nothing was set anew since."""
         try:
-            if list(map(id, self._now())) != self._ids:
+            now = self._now() if self.reads.anything else chain.from_iterable(self._parts)
+            if list(map(id, now)) != self._ids:
                 return False
         except ValueError:  # a variable is gone
             return False

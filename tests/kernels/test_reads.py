@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from elman.kernels import build, explain, program, record, run
+from elman.nn import Recurrent
 
 pytestmark = pytest.mark.filterwarnings("ignore::elman.errors.SlowPathWarning")
 
@@ -459,3 +460,11 @@ def test_a_debugger_goes_on():
         assert sys.gettrace() is tracer
     finally:
         sys.settrace(before)
+
+
+def test_a_graph_holds_a_step_that_changes_the_cell():
+    ours, theirs = (Recurrent(made([CONSTRUCTS["a counter"]]).Made()) for _ in range(2))
+    compiled, x = torch.compile(ours, backend="eager", fullgraph=True), torch.randn(3, 2, 2)
+    for calls in (1, 2, 3):
+        torch.testing.assert_close(compiled(x)[0], theirs(x)[0])
+        assert ours.cells[0].t == theirs.cells[0].t == 3 * calls
