@@ -228,9 +228,7 @@ class Tagger(nn.Module):
     ) -> Tensor:
         """Return the summed loss of a batch; arguments as for `TagHead.loss`, but its inputs."""
         y = self.read(x, lengths)
-        return self.head.loss(
-            y, tags, classes, lengths=lengths, weight=weight, smoothing=smoothing
-        )
+        return self.head.loss(y, tags, classes, lengths=lengths, weight=weight, smoothing=smoothing)
 
     def forward(self, x: Tensor, *, lengths: Lengths | None = None) -> Tensor:
         """Return the outputs `(B, T, O)` of the head, zero beyond each length."""
