@@ -129,11 +129,16 @@ def changed_by(cell: Cell) -> str:
 
 @transforms.constant
 def _changed_by(handle: tuple[structure.Handle]) -> str:
-    from elman.kernels.trace import Untraceable, trace  # which imports this module
+    from elman.kernels.program import HOOKS  # which imports this module, as does:
+    from elman.kernels.trace import Untraceable, trace
 
+    cell = _alive(handle[0])
+    if any(getattr(module, hooks) for module in cell.modules() for hooks in HOOKS):
+        return ""  # to trace it would call them; the operator runs the reference, hooks and all
     try:
-        with _disable_current_modes():
-            trace(_alive(handle[0]))
+        # Or what tracing does would stand in the graph that torch.export makes.
+        with _disable_current_modes(), torch._C.DisableTorchFunction():
+            trace(cell)
     except Untraceable as error:
         return str(error) if error.changes else ""
     return ""

@@ -215,7 +215,7 @@ class _Known:
         self._hooks = [
             (m[hooks], type(module).__name__)
             for m, module in zip(modules, cell.modules(), strict=True)
-            for hooks in _HOOKS
+            for hooks in HOOKS
         ]
         self.names: list[str] = []
         self._slots: list[tuple[dict[str, Tensor | None], str]] = []
@@ -328,7 +328,7 @@ class _Known:
         ]
 
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 _known: weakref.WeakKeyDictionary[Cell, _Known] = weakref.WeakKeyDictionary()
 
