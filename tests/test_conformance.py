@@ -25,6 +25,8 @@ from elman.tasks import TASKS
 from elman.tasks.settings import settings_of
 from elman.training import fit, seed
 
+pytestmark = pytest.mark.xdist_group("conformance")  # so that runs are trained once
+
 PAIRS = [(task, modality) for task in TASKS for modality in TASKS[task].modalities()]
 EXAMPLES = 60
 # Small, and without what draws at random outside training.

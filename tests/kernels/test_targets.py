@@ -136,7 +136,7 @@ def test_the_source_compiles_without_a_warning(name, tmp_path):
         assert says(cell_source(plans, target, False), target, tmp_path) == ""
 
 
-@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("double", [False, pytest.param(True, marks=pytest.mark.fuzz)])
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_cell_compiles_for_neon(name, double, tmp_path):
     kind, options = VARIANTS[name]
@@ -145,7 +145,7 @@ def test_every_cell_compiles_for_neon(name, double, tmp_path):
     assert says(source, TARGETS["neon"], tmp_path) == ""
 
 
-@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("double", [False, pytest.param(True, marks=pytest.mark.fuzz)])
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_target_compiles_without_a_warning(target, double, tmp_path):
     wanted = TARGETS[target]
@@ -317,12 +317,14 @@ def sanitized(what: str, level: str, cache: Path) -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.fuzz
 def test_the_sanitizer_would_notice(tmp_path):
     done = sanitized("control", "-O0", tmp_path / "cache")
     assert done.returncode != 0
     assert "heap-buffer-overflow" in done.stderr
 
 
+@pytest.mark.fuzz
 def test_threads_that_share_a_stream(tmp_path):
     done = sanitized("threads", "-O0", tmp_path / "cache")
     assert done.returncode == 0, done.stderr[-4000:]
@@ -336,14 +338,13 @@ def check_sanitized(names: Iterable[str], level: str, cache: Path) -> None:
     assert "runtime error" not in done.stderr
 
 
-FEW = ("lstm",)
-"""The cell of the quick run; `make fuzz` runs the others."""
+FEW = ("lstm", "lru", "mingru")
+"""Cells that have something of every kind between them."""
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize(
-    "names",
-    [FEW, pytest.param(tuple(n for n in VARIANTS if n not in FEW), marks=pytest.mark.fuzz)],
-    ids=["few", "others"],
+    "names", [FEW, tuple(n for n in VARIANTS if n not in FEW)], ids=["few", "others"]
 )
 def test_nothing_is_read_or_written_out_of_bounds(names, tmp_path):
     """However tensors lie in memory; not optimised, which compiles ten times as fast."""

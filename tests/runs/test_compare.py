@@ -14,6 +14,8 @@ import elman
 from elman.errors import InputError
 from elman.runs import compare, folder
 
+pytestmark = pytest.mark.xdist_group("compare")  # so that runs are trained once
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):

@@ -15,6 +15,8 @@ from elman.tasks import TASKS
 from elman.tasks.answers import Tags, only_tags
 from elman.tasks.settings import settings_of
 
+pytestmark = pytest.mark.xdist_group("tag")  # so that runs are trained once
+
 SMALL = {
     "hidden_size": 24,
     "embedding_size": 16,

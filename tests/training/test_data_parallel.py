@@ -15,6 +15,8 @@ from training_worker import Objective, Rows
 from elman.errors import InputError
 from elman.training import Settings, checkpoint, fit, seed
 
+pytestmark = pytest.mark.xdist_group("data_parallel")  # so that runs are trained once
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
