@@ -473,7 +473,10 @@ CHANGED = {
 }
 
 
-@pytest.mark.parametrize("task", CHANGED)
+@pytest.mark.parametrize(
+    "task",
+    ["classify", *[pytest.param(t, marks=pytest.mark.slow) for t in CHANGED if t != "classify"]],
+)
 def test_every_remedy_is_a_line_that_trains(task):
     own = tiny(task).settings
     checked_by = type(own).of
