@@ -27,7 +27,7 @@ test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow and not fuzz and not gpu'
 
 fuzz: setup
-	$(BIN)/python -m pytest -n 2 -m fuzz tests/kernels tests/data
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m fuzz
 
 test-all: setup
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

@@ -142,6 +142,7 @@ def test_what_is_no_run_is_refused(elman, arguments, tmp_path):
     assert "error:" in done.stderr
 
 
+@pytest.mark.fuzz
 def test_remedies_are_tried_beside_the_run_as_it_was(elman, generate_run, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(generate_run, copy)

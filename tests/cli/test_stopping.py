@@ -34,6 +34,7 @@ def wait_for(file: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_kill_9_and_resume_is_the_run_that_was_not_killed(elman, text_file, tmp_path, seed):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -51,6 +52,7 @@ def test_kill_9_and_resume_is_the_run_that_was_not_killed(elman, text_file, tmp_
     assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
+@pytest.mark.fuzz
 def test_two_processes_train_the_model_of_one(elman, text_file, tmp_path):
     arguments = (*ARGUMENTS, "-s", "dropout=0", "-s", "precision=float32")
     one, two = tmp_path / "one", tmp_path / "two"

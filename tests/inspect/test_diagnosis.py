@@ -475,7 +475,7 @@ CHANGED = {
 
 @pytest.mark.parametrize(
     "task",
-    ["classify", *[pytest.param(t, marks=pytest.mark.slow) for t in CHANGED if t != "classify"]],
+    ["classify", *[pytest.param(t, marks=pytest.mark.fuzz) for t in CHANGED if t != "classify"]],
 )
 def test_every_remedy_is_a_line_that_trains(task):
     own = tiny(task).settings

@@ -168,6 +168,7 @@ def used(installed: Path, *cells: str, **more: str) -> tuple[set[str], str]:
     return {line.split()[1] for line in lines}, ran.stderr
 
 
+@pytest.mark.fuzz
 def test_a_wheel_with_kernels_needs_no_compiler(tmp_path):
     build_one = (
         "from elman.kernels import ahead, build, program; "

@@ -31,6 +31,12 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "indrnn bounded": ("indrnn", {"bound": 0.4}),
     "esn leaking": ("esn", {"leak": 0.3, "output_size": 3}),
 }
+FEW = ("lstm", "lru", "mingru")
+"""Cells that have something of every kind between them."""
+FEW_OR_FUZZ = [
+    name if name in FEW else pytest.param(name, marks=pytest.mark.fuzz) for name in VARIANTS
+]
+"""All cells; `make test` takes the few, `make fuzz` the others."""
 DTYPES = {"single": torch.float32, "double": torch.float64}
 
 
@@ -123,7 +129,7 @@ def says(source: str, target: Target, folder: Path) -> str:
     return done.stderr if done.returncode else ""
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", FEW_OR_FUZZ)
 def test_the_source_compiles_without_a_warning(name, tmp_path):
     kind, options = VARIANTS[name]
     cell = make(kind, 3, 5, **options)
@@ -137,7 +143,7 @@ def test_the_source_compiles_without_a_warning(name, tmp_path):
 
 
 @pytest.mark.parametrize("double", [False, pytest.param(True, marks=pytest.mark.fuzz)])
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", FEW_OR_FUZZ)
 def test_every_cell_compiles_for_neon(name, double, tmp_path):
     kind, options = VARIANTS[name]
     cell = make(kind, 3, 5, **options)
@@ -338,10 +344,6 @@ def check_sanitized(names: Iterable[str], level: str, cache: Path) -> None:
     assert done.returncode == 0, done.stderr[-4000:]
     assert "through" in done.stdout
     assert "runtime error" not in done.stderr
-
-
-FEW = ("lstm", "lru", "mingru")
-"""Cells that have something of every kind between them."""
 
 
 @pytest.mark.fuzz
