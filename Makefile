@@ -27,7 +27,8 @@ test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow and not fuzz and not gpu'
 
 fuzz: setup
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m fuzz
+	$(BIN)/python -m pytest -n 2 -m fuzz tests/kernels
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m fuzz tests/cli tests/data tests/inspect
 
 test-all: setup
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
