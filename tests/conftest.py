@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from elman.kernels import build
+
 torch.set_num_threads(1)
 
 # A shell's background jobs ignore Ctrl-C, and so would all that the tests start.
@@ -24,3 +26,13 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set ELMAN_DATA to a folder that has it")
     return folder
+
+
+_OPTIMISED = build.FLAGS
+_QUICK = tuple("-O1" if flag == "-O3" else flag for flag in build.FLAGS)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Compile kernels in two thirds of the time, but where a test is about the kernels."""
+    about = {"kernels", "bench"} & set(item.path.parts)
+    build.FLAGS = _OPTIMISED if about else _QUICK
