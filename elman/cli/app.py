@@ -19,6 +19,22 @@ from typing import Annotated, Any
 import typer
 
 from elman.cli import early, show
+from elman.cli.arguments import (
+    AsJson,
+    Budget,
+    Config,
+    Data,
+    Quiet,
+    RunPath,
+    Set,
+    TaskName,
+    Test,
+    Valid,
+    existing,
+    one_or_many,
+    runs_given,
+    settings_given,
+)
 from elman.cli.bench import bench
 from elman.errors import ElmanError, InputError
 
@@ -31,66 +47,6 @@ app = typer.Typer(
 )
 
 _INTERRUPTED = 130
-
-
-def _task(name: str) -> str:
-    """Refuse an unknown task before anything slow is imported."""
-    from elman.tasks import TASKS
-
-    TASKS.check(name)
-    return name
-
-
-def _existing(paths: list[Path] | None) -> list[Path] | None:
-    """Refuse a missing file before anything slow is imported."""
-    from elman.data import files
-
-    return files.given(paths) if paths else paths
-
-
-def _run(path: Path) -> Path:
-    """Refuse a folder that is not a run before anything slow is imported."""
-    from elman.runs.folder import Run
-
-    Run(path).config()
-    return path
-
-
-def _runs(paths: list[Path]) -> list[Path]:
-    """Refuse a folder that is not a run before anything slow is imported."""
-    return [_run(path) for path in paths]
-
-
-TaskName = Annotated[
-    str, typer.Argument(metavar="TASK", help="one of `elman tasks`", callback=_task)
-]
-Data = Annotated[
-    list[Path],
-    typer.Argument(metavar="DATA...", help="file, files or folder", callback=_existing),
-]
-RunPath = Annotated[
-    Path, typer.Argument(metavar="RUN", help="a folder that `elman train` made", callback=_run)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
-Valid = Annotated[
-    list[Path] | None,
-    typer.Option("--valid", help="data to choose the best model on", callback=_existing),
-]
-Test = Annotated[
-    list[Path] | None,
-    typer.Option("--test", help="data for the final score", callback=_existing),
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", "-s", metavar="KEY=VALUE", help="a setting; may be repeated"),
-]
-Config = Annotated[
-    Path | None, typer.Option("--config", metavar="F.yaml", help="settings from a YAML file")
-]
-Budget = Annotated[
-    str | None, typer.Option("--budget", metavar="10m", help="time to train, such as 90s, 10m, 1h")
-]
 
 
 @app.command()
@@ -109,15 +65,15 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a model on DATA, score it beside baselines, keep everything in RUN."""
-    settings = _settings(task, set_, config, budget)
+    settings = settings_given(task, set_, config, budget)
     from elman.runs import pipeline
 
     finished = pipeline.train(
         task,
-        _one_or_many(data),
+        one_or_many(data),
         out,
-        valid=_one_or_many(valid),
-        test=_one_or_many(test),
+        valid=one_or_many(valid),
+        test=one_or_many(test),
         progress=not quiet,
         **settings,
     )
@@ -139,7 +95,7 @@ def look(
     as_json: AsJson = False,
 ) -> None:
     """Read DATA as `train` would, say what was understood, draw it; train nothing."""
-    settings = _settings(task, set_, config, None)
+    settings = settings_given(task, set_, config, None)
     from elman.runs.folder import write_whole
     from elman.runs.look import look as looked
 
@@ -147,7 +103,7 @@ def look(
     if not page.parent.is_dir():
         raise InputError("there is no such folder.", file=page.parent)
     found, drawn = looked(
-        task, _one_or_many(data), valid=_one_or_many(valid), test=_one_or_many(test), **settings
+        task, one_or_many(data), valid=one_or_many(valid), test=one_or_many(test), **settings
     )
     write_whole(page, drawn.encode())
     if as_json:
@@ -165,16 +121,20 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the runs of a folder: task, data, score beside the best baseline, verdict."""
-    from elman.runs import compare as runs
+    from elman.runs import folder
 
-    rows = runs.found(place)
+    runs = folder.runs_in(place)  # a wrong folder is refused before anything slow is imported
+    from elman.runs import compare as compared
+
+    rows = compared.listed(runs)
     show.as_json(rows) if as_json else show.runs(rows)
 
 
 @app.command()
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN RUN...", help="runs of one task", callback=_runs)
+        list[Path],
+        typer.Argument(metavar="RUN RUN...", help="runs of one task", callback=runs_given),
     ],
     out: Annotated[
         Path | None,
@@ -210,16 +170,14 @@ def evaluate(
     run: RunPath,
     data: Annotated[
         list[Path] | None,
-        typer.Argument(
-            metavar="[DATA...]", help="the test part when not given", callback=_existing
-        ),
+        typer.Argument(metavar="[DATA...]", help="the test part when not given", callback=existing),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score a run on DATA, beside its baselines."""
     from elman.runs import pipeline
 
-    results = pipeline.evaluate(run, _one_or_many(data))
+    results = pipeline.evaluate(run, one_or_many(data))
     show.as_json(results) if as_json else show.results(results)
 
 
@@ -237,7 +195,7 @@ def predict(
     from elman.runs import pipeline
 
     writer = show.table_writer(out)
-    frame = pipeline.load(run).predict(_one_or_many(data))
+    frame = pipeline.load(run).predict(one_or_many(data))
     if out is not None:
         writer(frame)
         show.say(f"{len(frame)} predictions in {out}")
@@ -305,9 +263,7 @@ def doctor(
     run: RunPath,
     data: Annotated[
         list[Path] | None,
-        typer.Argument(
-            metavar="[DATA...]", help="the run's own when not given", callback=_existing
-        ),
+        typer.Argument(metavar="[DATA...]", help="the run's own when not given", callback=existing),
     ] = None,
     out: Annotated[
         Path | None,
@@ -337,7 +293,7 @@ def doctor(
     """Examine a run: how far it remembers, where gradients vanish or explode, and remedies."""
     from elman.inspect import runs
 
-    found = runs.of_run(run, _one_or_many(data), follow=follow or (), seed=seed)
+    found = runs.of_run(run, one_or_many(data), follow=follow or (), seed=seed)
     if try_:
         tell = None if quiet else show.say
         found.trials = runs.try_remedies(run, found.findings, budget=budget, progress=tell)
@@ -375,7 +331,7 @@ def config(
         typer.Argument(
             metavar="[DATA...]",
             help="for settings whose default depends on the data",
-            callback=_existing,
+            callback=existing,
         ),
     ] = None,
     valid: Valid = None,
@@ -386,7 +342,7 @@ def config(
     as_json: AsJson = False,
 ) -> None:
     """Print the effective configuration: every setting, its default and meaning."""
-    given = _settings(task, set_, config_file, budget)
+    given = settings_given(task, set_, config_file, budget)
     from elman.runs import folder
     from elman.tasks import TASKS
     from elman.tasks.settings import settings_of
@@ -395,7 +351,7 @@ def config(
     settings = settings_of(kind, given)
     if data:
         read = kind.from_data(
-            _one_or_many(data), settings, valid=_one_or_many(valid), test=_one_or_many(test)
+            one_or_many(data), settings, valid=one_or_many(valid), test=one_or_many(test)
         )
         settings = read.settings
         sys.stderr.write(f"{read.understood()}\n")
@@ -472,53 +428,12 @@ def _options(
     pass
 
 
-_ELSEWHERE = {
-    "serve": "elman has no server; load a run in your own with elman.load(RUN), or feed it with "
-    "elman.load(RUN).stream()",
-    "export": "elman exports no other format yet; elman.load(RUN).module is a torch module, which "
-    "torch.export takes",
-    "fit": "use: elman train TASK DATA",
-    "learn": "use: elman train TASK DATA",
-    "run": "use: elman train TASK DATA",
-    "test": "use: elman evaluate RUN [DATA]",
-    "score": "use: elman evaluate RUN [DATA]",
-    "eval": "use: elman evaluate RUN [DATA]",
-    "infer": "use: elman predict RUN DATA",
-    "forecast": "use: elman train forecast DATA, then elman predict RUN DATA",
-    "classify": "use: elman train classify DATA, then elman predict RUN DATA",
-    "tag": "use: elman train tag DATA, then elman predict RUN DATA",
-    "regress": "use: elman train regress DATA, then elman predict RUN DATA",
-    "sample": "use: elman generate RUN",
-    "write": "use: elman generate RUN",
-    "continue": "use: elman resume RUN",
-    "show": "use: elman report RUN",
-    "diagnose": "use: elman doctor RUN",
-    "explain": "use: elman doctor RUN, or elman.explain(layer) in Python",
-    "describe": "use: elman look TASK DATA",
-    "inspect": "use: elman look TASK DATA, or elman doctor RUN",
-    "runs": "use: elman list",
-    "ls": "use: elman list",
-    "diff": "use: elman compare RUN RUN",
-    "benchmark": "use: elman bench",
-    "settings": "use: elman config TASK [DATA]",
-    "help": "use: elman --help, or elman VERB --help",
-    "version": "use: elman --version",
-}
-"""Verbs that people try, and what to use instead."""
-
-
-def _refuse_other_names(arguments: list[str]) -> None:
-    first = next((a for a in arguments if not a.startswith("-")), None)
-    if first in _ELSEWHERE:
-        raise InputError(f"there is no verb {first!r}: {_ELSEWHERE[first]}.")
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit; every error is one clear message."""
     # Or Python looks through all that was imported once more: a fifth of a short command.
     atexit.register(gc.freeze)
     try:
-        _refuse_other_names(sys.argv[1:] if arguments is None else arguments)
+        early.check_verb(sys.argv[1:] if arguments is None else arguments)
         app(args=arguments, prog_name="elman")
     except SystemExit as ending:
         sys.exit(ending.code)
@@ -562,45 +477,3 @@ def _finish(finished: Any, as_json: bool) -> None:
         show.sample(finished.model)
         show.say(f"run: {finished.path}")
         show.say(f"report: {finished.path / 'report.html'}")
-
-
-def _one_or_many(paths: list[Path] | None) -> Any:
-    if not paths:
-        return None
-    return paths[0] if len(paths) == 1 else paths
-
-
-def _settings(
-    task: str, pairs: list[str] | None, file: Path | None, budget: str | None
-) -> dict[str, Any]:
-    """Collect settings from a file, from `--set` and from `--budget`; a later one wins."""
-    import yaml
-
-    settings: dict[str, Any] = {}
-    if file is not None:
-        try:
-            read = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot be read ({error}).", file=file) from None
-        except yaml.YAMLError as error:
-            raise InputError(f"not YAML: {' '.join(str(error).split())}.", file=file) from None
-        read = {} if read is None else read
-        if isinstance(read, dict) and isinstance(read.get("settings"), dict):
-            read = read["settings"]
-        if not isinstance(read, dict):
-            raise InputError(
-                "expected lines of `setting: value`.", file=file, fix=f"See: elman config {task}"
-            )
-        settings |= read
-    for pair in pairs or []:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise InputError(f"--set {pair}: expected KEY=VALUE, such as --set hidden_size=256.")
-        try:
-            settings[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            settings[key.strip()] = value
-    if budget is not None:
-        settings["budget"] = budget
-    early.check_names(settings)
-    return settings

@@ -1,13 +1,14 @@
 """Refusals that need not wait for torch: they come from the source of the package, not its run.
 
-Settings are declared in modules that import torch, which takes two seconds. A name that none of
-them declares is refused from their text; all else is refused where the classes are known.
+Verbs that people know from elsewhere are answered with what to use. Settings are declared in
+modules that import torch, which takes two seconds. A name that none of them declares is refused
+from their text; all else is refused where the classes are known.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from elman.errors import InputError, nearest
@@ -52,3 +53,49 @@ def _declared() -> set[str]:
     files += [path for room in ("tasks", "modalities") for path in (package / room).rglob("*.py")]
     texts = [path.read_text(encoding="utf-8") for path in files]
     return {name for text in texts for own in _CLASS.findall(text) for name in _FIELD.findall(own)}
+
+
+_ELSEWHERE = {
+    "serve": "elman has no server; load a run in your own with elman.load(RUN), or feed it with "
+    "elman.load(RUN).stream()",
+    "export": "elman exports no other format yet; elman.load(RUN).module is a torch module, which "
+    "torch.export takes",
+    "fit": "use: elman train TASK DATA",
+    "learn": "use: elman train TASK DATA",
+    "run": "use: elman train TASK DATA",
+    "test": "use: elman evaluate RUN [DATA]",
+    "score": "use: elman evaluate RUN [DATA]",
+    "eval": "use: elman evaluate RUN [DATA]",
+    "infer": "use: elman predict RUN DATA",
+    "forecast": "use: elman train forecast DATA, then elman predict RUN DATA",
+    "classify": "use: elman train classify DATA, then elman predict RUN DATA",
+    "tag": "use: elman train tag DATA, then elman predict RUN DATA",
+    "regress": "use: elman train regress DATA, then elman predict RUN DATA",
+    "sample": "use: elman generate RUN",
+    "write": "use: elman generate RUN",
+    "continue": "use: elman resume RUN",
+    "show": "use: elman report RUN",
+    "diagnose": "use: elman doctor RUN",
+    "explain": "use: elman doctor RUN, or elman.explain(layer) in Python",
+    "describe": "use: elman look TASK DATA",
+    "inspect": "use: elman look TASK DATA, or elman doctor RUN",
+    "runs": "use: elman list",
+    "ls": "use: elman list",
+    "diff": "use: elman compare RUN RUN",
+    "benchmark": "use: elman bench",
+    "settings": "use: elman config TASK [DATA]",
+    "help": "use: elman --help, or elman VERB --help",
+    "version": "use: elman --version",
+}
+"""Verbs that people try, and what to use instead."""
+
+
+def check_verb(arguments: Sequence[str]) -> None:
+    """Refuse a verb of another name, and say what to use instead.
+
+    Raises:
+        InputError: the first argument that is no option is such a verb.
+    """
+    first = next((a for a in arguments if not a.startswith("-")), None)
+    if first in _ELSEWHERE:
+        raise InputError(f"there is no verb {first!r}: {_ELSEWHERE[first]}.")

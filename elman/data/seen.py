@@ -68,11 +68,17 @@ class Seen:
 
 
 def _hashes(values: Iterable[Any]) -> NDArray[np.uint64]:
-    digests = b"".join(
-        blake2b(repr(key_of(value)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        for value in values
-    )
+    digests = b"".join(_digest(key_of(value)) for value in values)
     return np.frombuffer(digests, "<u8").astype(np.uint64)
+
+
+def _digest(key: Any) -> bytes:
+    """Return eight bytes; those of an array as they are, since to write them out takes longer."""
+    if isinstance(key, tuple):
+        key = b"".join(map(_digest, key))
+    elif not isinstance(key, bytes):
+        key = repr(key).encode("utf-8", "surrogatepass")
+    return blake2b(key, digest_size=8).digest()
 
 
 def overlap_words(shared: int, total: int, what: str) -> str | None:

@@ -302,25 +302,20 @@ def _exploding(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]
 
 
 def _stuck(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
-    if facts.saturated and min(facts.saturated.values()) > SATURATED:
-        told = ", ".join(f"{name} {share:.0%}" for name, share in facts.saturated.items())
-        yield Finding(
-            "saturated gates",
-            "ill",
-            f"Nearly all values of every gate are below {CLOSED} or above {OPEN} ({told}): gates "
-            "switch and no gradient passes through them.",
-            (*to_slow(run), *normalised(facts, run, "normalise what goes into the gates")),
-            facts.name,
-        )
-        return
     others = {name: share for name, share in facts.saturated.items() if name != facts.keeps}
-    if others and min(others.values()) >= SWITCHING:
+    said: tuple[Literal["ill", "warning"], str, str, str] | None = None
+    if facts.saturated and min(facts.saturated.values()) > SATURATED:
+        said = "ill", "Nearly all values", "are", "gates switch and no gradient passes"
+    elif others and min(others.values()) >= SWITCHING:
+        said = "warning", "A large part of the values", "is", "little gradient passes"
+    if said is not None:
+        severity, part, verb, so = said
         told = ", ".join(f"{name} {share:.0%}" for name, share in facts.saturated.items())
         yield Finding(
             "saturated gates",
-            "warning",
-            f"A large part of the values of every gate is below {CLOSED} or above {OPEN} ({told}): "
-            "little gradient passes through them.",
+            severity,
+            f"{part} of every gate {verb} below {CLOSED} or above {OPEN} ({told}): {so} through "
+            "them.",
             (*to_slow(run), *normalised(facts, run, "normalise what goes into the gates")),
             facts.name,
         )

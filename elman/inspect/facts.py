@@ -77,7 +77,6 @@ class RunFacts:
         metric, score, interval, examples: the headline metric on the test part, its 95 % interval,
             and the number of rows behind it.
         broken: what is no finite number, in a sentence; nothing else can be judged then.
-        broken_at: the step of the first training row whose loss was not finite.
         unit: what a step is, in the plural.
     """
 
@@ -102,5 +101,4 @@ class RunFacts:
     interval: tuple[float, float] | None = None
     examples: int | None = None
     broken: str = ""
-    broken_at: int | None = None
     unit: str = "steps"

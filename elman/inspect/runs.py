@@ -176,9 +176,6 @@ def _losses(facts: RunFacts, rows: Sequence[dict[str, Any]]) -> None:
     facts.trained = [(row["step"], float(row["loss"])) for row in rows if _known(row.get("loss"))]
     valid = [(row["step"], row["valid"].get("loss")) for row in rows if _validation(row)]
     facts.validated = [(step, float(loss)) for step, loss in valid if _known(loss)]
-    facts.broken_at = next(
-        (row["step"] for row in rows if "loss" in row and not _known(row["loss"])), None
-    )
 
 
 def _validation(row: dict[str, Any]) -> bool:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
 import torch
@@ -45,6 +45,26 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+class Copied:
+    """Base of what is copied by its own `copy()` and never pickled: streams of every kind."""
+
+    instead: ClassVar[str]
+    """The way to save it, in words."""
+
+    def copy(self) -> Self:
+        """Return a stream that goes on from the same state by itself; weights are shared."""
+        raise NotImplementedError
+
+    def __copy__(self) -> Self:
+        return self.copy()
+
+    def __deepcopy__(self, _: Any) -> Self:
+        return self.copy()
+
+    def __reduce_ex__(self, _: Any) -> NoReturn:
+        raise InputError("A stream cannot be pickled.", fix=self.instead)
 
 
 class OneAtATime:
@@ -180,7 +200,7 @@ def identity(*parts: Any) -> str:
     return found.hexdigest()
 
 
-class CellStream:
+class CellStream(Copied):
     """A cell on a stream of inputs, for a batch of a fixed size; nothing is kept for gradients.
 
     One thread at a time can use it; a second one is refused.
@@ -204,6 +224,8 @@ class CellStream:
     >>> stream.step(torch.ones(1, 2)).shape, stream.chunk(torch.ones(4, 1, 2)).shape
     (torch.Size([1, 3]), torch.Size([4, 1, 3]))
     """
+
+    instead = "Save its state, with `kept()`."
 
     # A stream may begin or go on inside inference mode or autocast; it is the same either way.
     @torch.inference_mode(False)
@@ -302,9 +324,9 @@ class CellStream:
 
     @torch.inference_mode(False)
     @torch.no_grad()
-    def copy(self) -> CellStream:
+    def copy(self) -> Self:
         """Return a stream that goes on from the same state by itself; weights are shared."""
-        new = object.__new__(CellStream)
+        new = object.__new__(type(self))
         with self._alone:
             vars(new).update(vars(self))
             new._alone, new._state = OneAtATime(), tuple(s.clone() for s in self._state)
@@ -315,15 +337,6 @@ class CellStream:
             new._run = new._by_reference
         _open.add(new)
         return new
-
-    def __copy__(self) -> CellStream:
-        return self.copy()
-
-    def __deepcopy__(self, _: Any) -> CellStream:
-        return self.copy()
-
-    def __reduce_ex__(self, _: Any) -> NoReturn:
-        raise InputError("A stream cannot be pickled.", fix="Save its state, with `kept()`.")
 
     def check(self, state: Sequence[Tensor]) -> None:
         """Refuse a state that is not one of this cell.

@@ -14,7 +14,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
@@ -27,7 +27,7 @@ from elman.errors import InputError
 from elman.kernels import SequenceError
 from elman.kernels.program import Weights
 from elman.kernels.sequence import Hold
-from elman.kernels.stream import CellStream, OneAtATime, as_tensor, identity
+from elman.kernels.stream import CellStream, Copied, OneAtATime, as_tensor, identity
 from elman.nn.dropout import LockedDropout
 from elman.nn.pooling import Pooling
 from elman.nn.stack import Join
@@ -47,7 +47,7 @@ _IDENTITY = "identity"
 """The name in a snapshot of what tells model and weights."""
 
 
-class Stream:
+class Stream(Copied):
     """Base of all streams.
 
     A second thread that uses a stream while a first one does gets an `InputError`; the stream goes
@@ -63,6 +63,10 @@ class Stream:
             The input is a tensor, a NumPy array or a list of numbers.
     """
 
+    instead = (
+        "Save its state with to_bytes(), open the model's stream in the other place, and give it "
+        "the state with from_bytes()."
+    )
     batch: int
     batch_first: bool
     backend: str
@@ -201,19 +205,6 @@ class Stream:
             Stream.__init__(new)
             new._part_from(self)
         return new
-
-    def __copy__(self) -> Self:
-        return self.copy()
-
-    def __deepcopy__(self, _: Any) -> Self:
-        return self.copy()
-
-    def __reduce_ex__(self, _: Any) -> NoReturn:
-        raise InputError(
-            "A stream cannot be pickled.",
-            fix="Save its state with to_bytes(), open the model's stream in the other place, and "
-            "give it the state with from_bytes().",
-        )
 
     def _step(self, x: Any) -> Tensor:
         raise NotImplementedError

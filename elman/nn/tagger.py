@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -217,18 +217,11 @@ class Tagger(nn.Module):
         return y
 
     def loss(
-        self,
-        x: Tensor,
-        tags: Tensor,
-        classes: Tensor | None,
-        *,
-        lengths: Tensor,
-        weight: float = 1.0,
-        smoothing: float = 0.0,
+        self, x: Tensor, tags: Tensor, classes: Tensor | None, *, lengths: Tensor, **how: float
     ) -> Tensor:
         """Return the summed loss of a batch; arguments as for `TagHead.loss`, but its inputs."""
         y = self.read(x, lengths)
-        return self.head.loss(y, tags, classes, lengths=lengths, weight=weight, smoothing=smoothing)
+        return self.head.loss(y, tags, classes, lengths=lengths, **how)
 
     def forward(self, x: Tensor, *, lengths: Lengths | None = None) -> Tensor:
         """Return the outputs `(B, T, O)` of the head, zero beyond each length."""
@@ -288,22 +281,9 @@ class Taggers(nn.Module):
         """Return the parts of outputs `(..., O)`."""
         return cast(Tagger, self.members[0]).split(outputs)
 
-    def loss(
-        self,
-        x: Tensor,
-        tags: Tensor,
-        classes: Tensor | None,
-        *,
-        lengths: Tensor,
-        weight: float = 1.0,
-        smoothing: float = 0.0,
-    ) -> Tensor:
+    def loss(self, *inputs: Tensor | None, **how: Any) -> Tensor:
         """Return the mean of the members' losses; arguments as for a member."""
-        how = {"weight": weight, "smoothing": smoothing}
-        each = [
-            cast(Tagger, member).loss(x, tags, classes, lengths=lengths, **how)
-            for member in self.members
-        ]
+        each = [cast(Any, member).loss(*inputs, **how) for member in self.members]
         return torch.stack(each).mean(0)
 
     def forward(self, x: Tensor, *, lengths: Lengths | None = None) -> Tensor:

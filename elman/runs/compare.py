@@ -6,12 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
-
 from elman.errors import InputError
-from elman.runs import folder, pipeline
+from elman.runs import folder, pipeline, report
 from elman.runs.folder import Run
-from elman.runs.report import svg
 from elman.scoring import bootstrap as intervals
 
 if TYPE_CHECKING:
@@ -28,25 +25,14 @@ _ROWS = (
 _COLOURS = ("#1f3a5f", "#b35c1e", "#4f7a4a", "#7a3f6d", "#8a6d1f", "#2f7f86")
 
 
-def found(place: Path) -> list[dict[str, Any]]:
-    """Return the runs of a folder in a few words each, the newest last.
-
-    Args:
-        place: a folder of runs.
+def listed(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Return runs in a few words each.
 
     Returns:
-        For each run its path, task, data, state ("finished" or "stopped"), and of a finished one
-        metric, score, the best baseline with its score, and verdict.
-
-    Raises:
-        InputError: there is no such folder, or no run in it.
+        For each run its path, task, data, state ("finished", "stopped", or why it is damaged),
+        and of a finished one metric, score, the best baseline with its score, and verdict.
     """
-    if not place.is_dir():
-        raise InputError("there is no such folder.", file=place, fix="Name a folder of runs.")
-    configs = sorted(place.glob("*/config.yaml"), key=lambda file: file.stat().st_mtime)
-    if not configs:
-        raise InputError("there is no run in this folder.", file=place, fix="Train one first.")
-    return [_row(Run(config.parent)) for config in configs]
+    return [_row(run) for run in runs]
 
 
 def _row(run: Run) -> dict[str, Any]:
@@ -64,16 +50,13 @@ def _row(run: Run) -> dict[str, Any]:
     if not run.finished:
         return row
     results = run.read_json(folder.RESULTS)
-    metric, scores = results["metric"], results["baselines"]
-    known = {n: m[metric] for n, m in scores.items() if m.get(metric) is not None}
-    best = (max if results["higher_is_better"] else min)(
-        known, key=lambda n: known[n], default=None
-    )
+    metric = results["metric"]
+    best = next((row for row in report.score_rows(results) if not row["ours"]), None)
     return row | {
         "metric": metric,
         "score": results["test"][metric],
-        "baseline": best,
-        "baseline_score": known.get(best) if best else None,
+        "baseline": best["name"] if best else None,
+        "baseline_score": best["metrics"].get(metric) if best else None,
         "verdict": results["verdict"],
     }
 
@@ -201,10 +184,8 @@ def words(found: dict[str, Any]) -> list[str]:
 def page(found: dict[str, Any]) -> str:
     """Return the comparison as a self-contained page: scores, differences, settings, curves."""
     histories = {one["run"]: Run(Path(one["run"])).history() for one in found["runs"]}
-    template = _ENVIRONMENT.get_template("compare.html")
-    return template.render(
-        found=found, words=words(found), curves=svg(_curves(histories, found["metric"]))
-    )
+    curves = report.svg(_curves(histories, found["metric"]))
+    return report.page("compare", found=found, words=words(found), curves=curves)
 
 
 def _curves(histories: dict[str, list[dict[str, Any]]], metric: str) -> Figure:
@@ -242,9 +223,3 @@ def _curves(histories: dict[str, list[dict[str, Any]]], metric: str) -> Figure:
     axes[0].legend(frameon=False, fontsize=8)
     axes[-1].set_xlabel("step")
     return figure
-
-
-_ENVIRONMENT = jinja2.Environment(
-    loader=jinja2.PackageLoader("elman.runs", "templates"), autoescape=True
-)
-_ENVIRONMENT.filters |= {"number": lambda v: "–" if v is None else f"{v:.4g}"}

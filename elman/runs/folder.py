@@ -167,6 +167,20 @@ class Run:
         return [json.loads(line) for line in self.metrics.read_text(encoding="utf-8").splitlines()]
 
 
+def runs_in(place: Path) -> list[Run]:
+    """Return the runs of a folder, the newest last.
+
+    Raises:
+        InputError: there is no such folder, or no run in it.
+    """
+    if not place.is_dir():
+        raise InputError("there is no such folder.", file=place, fix="Name a folder of runs.")
+    configs = sorted(place.glob(f"*/{_CONFIG}"), key=lambda file: file.stat().st_mtime)
+    if not configs:
+        raise InputError("there is no run in this folder.", file=place, fix="Train one first.")
+    return [Run(config.parent) for config in configs]
+
+
 def create(path: Path) -> Run:
     """Make a run directory, or refuse to write over an earlier run.
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
-
 from elman.runs import report
 from elman.tasks import TASKS
 from elman.tasks.settings import settings_of
@@ -32,7 +30,8 @@ def look(
     kind = TASKS[task]
     made = kind.from_data(data, settings_of(kind, settings), valid=valid, test=test)
     found = made.understood()
-    page = _ENVIRONMENT.get_template("look.html").render(
+    page = report.page(
+        "look",
         task=task,
         title=_title(data),
         understood=found.to_json(),
@@ -44,8 +43,3 @@ def look(
 def _title(data: Any) -> str:
     first = data[0] if isinstance(data, list | tuple) and data else data
     return Path(first).name if isinstance(first, str | Path) else "data"
-
-
-_ENVIRONMENT = jinja2.Environment(
-    loader=jinja2.PackageLoader("elman.runs", "templates"), autoescape=True
-)

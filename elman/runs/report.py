@@ -49,7 +49,8 @@ def render(run: Run) -> None:
     """
     config, results = run.config(), run.read_json(folder.RESULTS)
     history = run.history()
-    page = _ENVIRONMENT.get_template("report.html").render(
+    made = page(
+        "report",
         run=run.path.name,
         task=config["task"],
         data=config.get("data") or {},
@@ -63,7 +64,12 @@ def render(run: Run) -> None:
         facts=_facts(results.get("data", {})),
         understood=results.get("understood", {"lines": [], "doubts": []}),
     )
-    folder.write_whole(run.report, page.encode())
+    folder.write_whole(run.report, made.encode())
+
+
+def page(name: str, **values: Any) -> str:
+    """Return a self-contained page from the template of a name."""
+    return _ENVIRONMENT.get_template(f"{name}.html").render(**values)
 
 
 def score_rows(results: dict[str, Any]) -> list[dict[str, Any]]:

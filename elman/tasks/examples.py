@@ -27,7 +27,7 @@ from elman.modalities import MODALITIES
 from elman.modalities.base import Codec, ModalitySettings, Padded
 from elman.nn import Ensemble
 from elman.scoring import Evaluation
-from elman.tasks import reading, understood
+from elman.tasks import looking, reading, understood
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.parts import (
     check_cells,
@@ -283,8 +283,6 @@ class FromExamples:
 
     def look(self) -> list[Section]:
         """Return examples of each class, counts, lengths, columns, and what parts share."""
-        from elman.tasks import looking
-
         return looking.at_examples(self)
 
     def look_at_answers(self, answers: Sequence[Any]) -> list[Section]:
@@ -680,15 +678,7 @@ def pictures(task: FromExamples, titles: Sequence[str]) -> list[Section]:
     drawn = [(titles[k], task.codec.show(arrays[k]).picture) for k in places]
     if any(picture is None for _, picture in drawn):
         return []
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.5, 3.2))
-    panels = np.atleast_1d(figure.subplots(2, -(-len(drawn) // 2), squeeze=False)).ravel()
-    for panel in panels:
-        panel.set_axis_off()
-    for panel, (title, picture) in zip(panels, drawn, strict=False):
-        panel.imshow(picture, aspect="auto", cmap="magma", interpolation="nearest")
-        panel.set_title(title, fontsize=8)
+    figure = looking.panels([picture for _, picture in drawn], [title for title, _ in drawn])
     return [Section("Test examples", f"As the model reads them: {task.codec.unit}.", figure=figure)]
 
 

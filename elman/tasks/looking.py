@@ -47,7 +47,7 @@ def at_examples(task: FromExamples) -> list[Section]:
     sections.append(Section("Examples of training", table=table))
     drawn = [task.codec.show(encoded[row]).picture for row in rows[:_DRAWN]]
     if all(picture is not None for picture in drawn):
-        figure = _pictures(drawn, [answers[row] for row in rows[:_DRAWN]])
+        figure = panels(drawn, [understood.shorter(answers[row], 20) for row in rows[:_DRAWN]])
         sections.append(Section("Pictures", figure=figure))
     elif encoded[rows[0]].ndim == 2 and encoded[rows[0]].dtype.kind == "f":
         figure = _curves([encoded[r] for r in rows[:_DRAWN]], [answers[r] for r in rows[:_DRAWN]])
@@ -98,16 +98,17 @@ def histogram(values: Sequence[float], what: str) -> Figure:
     return figure
 
 
-def _pictures(drawn: Sequence[Any], titles: Sequence[str]) -> Figure:
+def panels(drawn: Sequence[Any], titles: Sequence[str]) -> Figure:
+    """Return pictures in two rows, each under its title."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.5, 3.2))
-    panels = np.atleast_1d(figure.subplots(2, -(-len(drawn) // 2), squeeze=False)).ravel()
-    for panel in panels:
+    places = np.atleast_1d(figure.subplots(2, -(-len(drawn) // 2), squeeze=False)).ravel()
+    for panel in places:
         panel.set_axis_off()
-    for panel, title, picture in zip(panels, titles, drawn, strict=False):
+    for panel, title, picture in zip(places, titles, drawn, strict=False):
         panel.imshow(picture, aspect="auto", cmap="magma", interpolation="nearest")
-        panel.set_title(understood.shorter(title, 20), fontsize=8)
+        panel.set_title(title, fontsize=8)
     return figure
 
 

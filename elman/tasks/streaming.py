@@ -5,22 +5,26 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from torch import Tensor, nn
 
-from elman.errors import InputError
-from elman.kernels.stream import OneAtATime, identity
+from elman.kernels.stream import Copied, OneAtATime, identity
 from elman.modalities.base import Codec
 from elman.nn.stream import check_identity, marked, packed, unpacked
 
 
-class TaskStream:
+class TaskStream(Copied):
     """Base of streams in the user's own terms: their memory can be saved, moved and put back.
 
     One thread at a time can use a stream; a second one gets an `InputError`. `copy()`, as
     `copy.copy` and `copy.deepcopy` do, makes an independent stream that shares the weights.
     """
+
+    instead = (
+        "Save its memory with to_bytes(), load the run in the other place, open its stream, and "
+        "give it the memory with from_bytes()."
+    )
 
     def __init__(self) -> None:
         self._alone = OneAtATime()
@@ -59,19 +63,6 @@ class TaskStream:
             new._alone = OneAtATime()
             new._part()
         return new
-
-    def __copy__(self) -> Self:
-        return self.copy()
-
-    def __deepcopy__(self, _: Any) -> Self:
-        return self.copy()
-
-    def __reduce_ex__(self, _: Any) -> NoReturn:
-        raise InputError(
-            "A stream cannot be pickled.",
-            fix="Save its memory with to_bytes(), load the run in the other place, open its "
-            "stream, and give it the memory with from_bytes().",
-        )
 
     def _named(self) -> Mapping[str, Tensor]:
         """Return the memory."""

@@ -18,7 +18,7 @@ from torch import nn
 import elman
 import elman.nn
 from elman.cells import CELLS
-from elman.cli.app import _settings
+from elman.cli.arguments import settings_given
 from elman.inspect import flows, horizon, observe
 from elman.inspect.diagnosis import Finding, diagnose
 from elman.inspect.examination import Layer
@@ -496,7 +496,7 @@ def test_every_remedy_is_a_line_that_trains(task):
                     continue
                 tried.add(key)
                 pairs = [part for part in shlex.split(remedy.line) if part != "--set"]
-                told = _settings(task, pairs, None, None)
+                told = settings_given(task, pairs, None, None)
                 checked = checked_by(settings | told)
                 for name, value in remedy.settings.items():
                     assert getattr(checked, name) == pytest.approx(value), remedy.line

@@ -77,7 +77,7 @@ def test_one_run_or_two_tasks_are_refused(runs, tmp_path):
 
 
 def test_a_folder_of_runs_is_listed(runs):
-    rows = {row["run"]: row for row in compare.found(runs[0].parent)}
+    rows = {row["run"]: row for row in compare.listed(folder.runs_in(runs[0].parent))}
     good = rows[str(runs[0])]
     assert good["task"] == "classify"
     assert good["data"] == "waves.jsonl"
@@ -87,12 +87,14 @@ def test_a_folder_of_runs_is_listed(runs):
     kept = results.read_bytes()
     results.unlink()
     try:
-        states = {row["run"]: row["state"] for row in compare.found(runs[0].parent)}
+        states = {
+            row["run"]: row["state"] for row in compare.listed(folder.runs_in(runs[0].parent))
+        }
     finally:
         results.write_bytes(kept)
     assert states[str(runs[2])] == "stopped"
     with pytest.raises(InputError, match="no run"):
-        compare.found(runs[0])
+        folder.runs_in(runs[0])
 
 
 def test_the_verbs(runs, tmp_path):

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
@@ -236,10 +237,8 @@ class Generate:
             ("symbols", f"{settings.unit}; {len(self.vocabulary):,} different ones"),
             ("split", f"{sizes} symbols, by position: the first train, the last test"),
         ]
-        for name, tokens in self._tokens.items():
-            unknown = int((tokens.ids == self.vocabulary.unk).sum())
-            if name != "train" and unknown:
-                share = unknown / max(1, tokens.predicted)
+        for name, share in self._unknown.items():
+            if share:
                 lines.append((f"in {name}", f"{share:.2%} of the symbols are unknown"))
         lines.append(("the first", repr(shorter(next(iter(train)).text[:200]))))
         return Understood(lines, [])
@@ -276,6 +275,15 @@ class Generate:
         """Return nothing: what is to be said is the input itself, later."""
         return []
 
+    @cached_property
+    def _unknown(self) -> dict[str, float]:
+        """The share of unknown symbols of each part but the training part."""
+        return {
+            name: int((tokens.ids == self.vocabulary.unk).sum()) / max(1, tokens.predicted)
+            for name, tokens in self._tokens.items()
+            if name != "train"
+        }
+
     @property
     def _where(self) -> tuple[str | None, str | None, str | None]:
         """Column, encoding and sheet of the text, as set."""
@@ -292,8 +300,7 @@ class Generate:
             tokens = self._tokens[name]
             facts[name] = {"documents": part.count, "tokens": tokens.predicted}
             if name != "train":
-                unknown = int((tokens.ids == self.vocabulary.unk).sum())
-                facts[name]["unknown"] = f"{unknown / max(1, tokens.predicted):.2%}"
+                facts[name]["unknown"] = f"{self._unknown[name]:.2%}"
         facts["duplicates"] = self._duplicates()
         return facts
 

@@ -1,0 +1,114 @@
+"""Arguments that several verbs share, and what they give: paths, settings, switches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from elman.cli import early
+from elman.errors import InputError
+
+
+def _task(name: str) -> str:
+    """Refuse an unknown task before anything slow is imported."""
+    from elman.tasks import TASKS
+
+    TASKS.check(name)
+    return name
+
+
+def existing(paths: list[Path] | None) -> list[Path] | None:
+    """Refuse a missing file before anything slow is imported."""
+    from elman.data import files
+
+    return files.given(paths) if paths else paths
+
+
+def _run(path: Path) -> Path:
+    """Refuse a folder that is not a run before anything slow is imported."""
+    from elman.runs.folder import Run
+
+    Run(path).config()
+    return path
+
+
+def runs_given(paths: list[Path]) -> list[Path]:
+    """Refuse a folder that is not a run before anything slow is imported."""
+    return [_run(path) for path in paths]
+
+
+TaskName = Annotated[
+    str, typer.Argument(metavar="TASK", help="one of `elman tasks`", callback=_task)
+]
+Data = Annotated[
+    list[Path],
+    typer.Argument(metavar="DATA...", help="file, files or folder", callback=existing),
+]
+RunPath = Annotated[
+    Path, typer.Argument(metavar="RUN", help="a folder that `elman train` made", callback=_run)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
+Valid = Annotated[
+    list[Path] | None,
+    typer.Option("--valid", help="data to choose the best model on", callback=existing),
+]
+Test = Annotated[
+    list[Path] | None,
+    typer.Option("--test", help="data for the final score", callback=existing),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="a setting; may be repeated"),
+]
+Config = Annotated[
+    Path | None, typer.Option("--config", metavar="F.yaml", help="settings from a YAML file")
+]
+Budget = Annotated[
+    str | None, typer.Option("--budget", metavar="10m", help="time to train, such as 90s, 10m, 1h")
+]
+
+
+def one_or_many(paths: list[Path] | None) -> Any:
+    """Return one path as itself, several as a list, none as None."""
+    if not paths:
+        return None
+    return paths[0] if len(paths) == 1 else paths
+
+
+def settings_given(
+    task: str, pairs: list[str] | None, file: Path | None, budget: str | None
+) -> dict[str, Any]:
+    """Collect settings from a file, from `--set` and from `--budget`; a later one wins."""
+    import yaml
+
+    settings: dict[str, Any] = {}
+    if file is not None:
+        try:
+            read = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"cannot be read ({error}).", file=file) from None
+        except yaml.YAMLError as error:
+            raise InputError(f"not YAML: {' '.join(str(error).split())}.", file=file) from None
+        read = {} if read is None else read
+        if isinstance(read, dict) and isinstance(read.get("settings"), dict):
+            read = read["settings"]
+        if not isinstance(read, dict):
+            raise InputError(
+                "expected lines of `setting: value`.", file=file, fix=f"See: elman config {task}"
+            )
+        settings |= read
+    for pair in pairs or []:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set {pair}: expected KEY=VALUE, such as --set hidden_size=256.")
+        try:
+            settings[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            settings[key.strip()] = value
+    if budget is not None:
+        settings["budget"] = budget
+    early.check_names(settings)
+    return settings
