@@ -79,17 +79,3 @@ def _digest(key: Any) -> bytes:
     elif not isinstance(key, bytes):
         key = repr(key).encode("utf-8", "surrogatepass")
     return blake2b(key, digest_size=8).digest()
-
-
-def overlap_words(shared: int, total: int, what: str) -> str | None:
-    """Return what to say beside a score where data were seen in training, else None.
-
-    >>> overlap_words(2, 3, "rows")
-    '2 of these 3 rows were trained or chosen on by this run, so the score flatters.'
-    """
-    if not shared:
-        return None
-    return (
-        f"{shared:,} of these {total:,} {what} were trained or chosen on by this run, so the "
-        "score flatters."
-    )

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from elman.data import Batches, Duplicates, bucketed, duplicates
-from elman.data.seen import Seen, overlap_words
+from elman.data.seen import Seen
 from elman.errors import InputError
 from elman.modalities import MODALITIES
 from elman.modalities.base import Codec, ModalitySettings, Padded
@@ -41,7 +41,7 @@ from elman.tasks.parts import (
 from elman.tasks.reading import Examples, Layout
 from elman.tasks.settings import ExamplesSettings, joined, recorded
 from elman.tasks.streaming import CodecStream
-from elman.tasks.understood import Column, Understood
+from elman.tasks.understood import Column, Understood, overlap_words
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -234,3 +234,17 @@ def doubts_of_parts(shared: Duplicates, sizes: Mapping[str, int], what: str) -> 
                 f"score of {later} flatters. Take them out, or split by what makes them alike."
             )
     return doubts
+
+
+def overlap_words(shared: int, total: int, what: str) -> str | None:
+    """Return what to say beside a score where data were seen in training, else None.
+
+    >>> overlap_words(2, 3, "rows")
+    '2 of these 3 rows were trained or chosen on by this run, so the score flatters.'
+    """
+    if not shared:
+        return None
+    return (
+        f"{shared:,} of these {total:,} {what} were trained or chosen on by this run, so the "
+        "score flatters."
+    )

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from elman.data import Batches, Scaler, shuffled
-from elman.data.seen import Seen, overlap_words
+from elman.data.seen import Seen
 from elman.errors import InputError
 from elman.nn.segment import DirectForecaster, SegmentForecaster
 from elman.scoring import Evaluation
@@ -50,7 +50,7 @@ from elman.tasks.forecast.windows import (
     training_origins,
 )
 from elman.tasks.reading import parts as named_parts
-from elman.tasks.understood import Understood
+from elman.tasks.understood import Understood, overlap_words
 from elman.training import Objective
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from elman.data import Batches, CarriedBatch, CarriedBatches, Vocabulary, bucketed, duplicates
-from elman.data.seen import Seen, overlap_words
+from elman.data.seen import Seen
 from elman.data.vocabulary import Unit
 from elman.errors import InputError
 from elman.modalities.text import Text, TextCodec, VocabularySettings
@@ -35,7 +35,7 @@ from elman.tasks.generate.language_model import IGNORED, LanguageModel, costs, p
 from elman.tasks.generate.writing import SymbolStream, Writer
 from elman.tasks.looking import bars, histogram
 from elman.tasks.settings import TaskSettings, other_default
-from elman.tasks.understood import Understood, listed, shorter
+from elman.tasks.understood import Understood, listed, overlap_words, shorter
 from elman.training import Objective, TruncatedBPTT
 from elman.training.settings import Precision, ScheduleName
 from elman.training.update import multiplies_bfloat16
