@@ -29,8 +29,8 @@ class Seen:
         every: hashes that this number divides are kept.
         hashes: sorted, without repeats.
 
-    >>> seen = Seen.of(["a cat", "a dog"])
-    >>> seen.shared(["A  cat", "a cow", "a cat"])
+    >>> seen = Seen.of(hashes_of(["a cat", "a dog"]))
+    >>> seen.shared(hashes_of(["A  cat", "a cow", "a cat"]))
     2
     """
 
@@ -38,20 +38,19 @@ class Seen:
     hashes: NDArray[np.uint64]
 
     @classmethod
-    def of(cls, values: Iterable[Any]) -> Self:
-        """Return the hashes of texts, arrays or tuples of them."""
-        found, every = np.unique(_hashes(values)), 1
+    def of(cls, hashes: NDArray[np.uint64]) -> Self:
+        """Return what is kept of the hashes of examples."""
+        found, every = np.unique(hashes), 1
         while len(found) > _MOST:
             every *= 2
             found = found[found % np.uint64(every) == 0]
         return cls(every, found)
 
-    def shared(self, values: Iterable[Any]) -> int:
-        """Return how many of `values` were seen; an estimate where only a part was kept."""
-        found = _hashes(values)
-        asked = found[found % np.uint64(self.every) == 0]
+    def shared(self, hashes: NDArray[np.uint64]) -> int:
+        """Return how many of these were seen; an estimate where only a part was kept."""
+        asked = hashes[hashes % np.uint64(self.every) == 0]
         count = int(np.isin(asked, self.hashes).sum())
-        return count if self.every == 1 else round(count * len(found) / max(1, len(asked)))
+        return count if self.every == 1 else round(count * len(hashes) / max(1, len(asked)))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -67,7 +66,8 @@ class Seen:
         return cls(about["every"], np.frombuffer(raw, "<u8").astype(np.uint64))
 
 
-def _hashes(values: Iterable[Any]) -> NDArray[np.uint64]:
+def hashes_of(values: Iterable[Any]) -> NDArray[np.uint64]:
+    """Return a hash of each text, array, or tuple of them."""
     digests = b"".join(_digest(key_of(value)) for value in values)
     return np.frombuffer(digests, "<u8").astype(np.uint64)
 

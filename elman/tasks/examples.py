@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from elman.data import Batches, Duplicates, bucketed, duplicates
-from elman.data.seen import Seen
+from elman.data.seen import Seen, hashes_of
 from elman.errors import InputError
 from elman.modalities import MODALITIES
 from elman.modalities.base import Codec, ModalitySettings, Padded
@@ -181,7 +181,7 @@ class FromExamples:
             ("split", _split_words(given, settings, parts)),
         ]
         learnt = [made._keys(parts[part].inputs) for part in ("train", "valid") if part in parts]
-        made.seen = Seen.of(chain.from_iterable(learnt))
+        made.seen = Seen.of(hashes_of(chain.from_iterable(learnt)))
         if layout.aligned:
             for part, found in parts.items():
                 check_steps(found, made._inputs(part), made.codec.unit, layout, cls.Answer.word)
@@ -293,7 +293,7 @@ class FromExamples:
         """Return how many examples of `data` were trained on or chosen on, or None."""
         if self.seen is None:
             return None
-        cells = self._keys(self._asked(data).inputs)
+        cells = hashes_of(self._keys(self._asked(data).inputs))
         return overlap_words(self.seen.shared(cells), len(cells), "examples")
 
     def _keys(self, cells: Sequence[Any]) -> list[Any]:

@@ -7,16 +7,17 @@ horizon at once: a point and quantiles.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from elman.data import Batches, Scaler, shuffled
-from elman.data.seen import Seen
+from elman.data.seen import Seen, hashes_of
 from elman.errors import InputError
 from elman.nn.segment import DirectForecaster, SegmentForecaster
 from elman.scoring import Evaluation
@@ -172,7 +173,7 @@ class Forecast:
         }
         made = cls(settings, about, scales, panel, ends)
         pairs = zip(panel.series, ends, strict=True)
-        made.seen = Seen.of(row for series, end in pairs for row in _rows(series, end.valid))
+        made.seen = Seen.of(np.concatenate([_rows(s, end.valid) for s, end in pairs]))
         return made
 
     @classmethod
@@ -211,7 +212,7 @@ class Forecast:
         """
         if self.seen is None:
             return None
-        rows = [row for s in read_panel(data, self.settings).series for row in _rows(s, len(s))]
+        rows = np.concatenate([_rows(s, len(s)) for s in read_panel(data, self.settings).series])
         return overlap_words(self.seen.shared(rows), len(rows), "rows")
 
     def leaks(self) -> list[str]:
@@ -651,9 +652,13 @@ def _check(ends: list[Ends], horizon: int, panel: Panel) -> None:
             )
 
 
-def _rows(series: Series, count: int) -> Iterator[tuple[str, ...]]:
-    """Return the first rows of a series, each with its name, its time and its values."""
+def _rows(series: Series, count: int) -> NDArray[np.uint64]:
+    """Return a hash of each of the first rows: of the series' name, the time and the values."""
+    import pandas as pd
+
     if series.times is None:
-        return
-    for time, values in zip(series.times[:count], series.values[:count], strict=True):
-        yield series.name, str(time), *map(repr, values.tolist())
+        return np.zeros(0, np.uint64)
+    table = pd.DataFrame(series.values[:count])
+    table.insert(0, "time", series.times[:count].as_unit("us").asi8)
+    rows = pd.util.hash_pandas_object(table, index=False).to_numpy(np.uint64)
+    return rows ^ hashes_of([series.name])

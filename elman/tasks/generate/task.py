@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from elman.data import Batches, CarriedBatch, CarriedBatches, Vocabulary, bucketed, duplicates
-from elman.data.seen import Seen
+from elman.data.seen import Seen, hashes_of
 from elman.data.vocabulary import Unit
 from elman.errors import InputError
 from elman.modalities.text import Text, TextCodec, VocabularySettings
@@ -205,7 +205,7 @@ class Generate:
         made = cls(settings, TextCodec(vocabulary, settings), documents, parts, tokens)
         if sum(part.predicted for part in tokens.values()) <= _LOOKED_AT:
             learnt = [_compared(parts[n], documents > 1) for n in ("train", "valid") if n in parts]
-            made.seen = Seen.of(chain.from_iterable(learnt))
+            made.seen = Seen.of(hashes_of(chain.from_iterable(learnt)))
         return made
 
     @classmethod
@@ -269,7 +269,7 @@ class Generate:
         found = find(data, *self._where)
         values = _compared(found, self.documents > 1)
         what = "documents" if self.documents > 1 else "lines of 40 characters or more"
-        return overlap_words(self.seen.shared(values), len(values), what)
+        return overlap_words(self.seen.shared(hashes_of(values)), len(values), what)
 
     def leaks(self) -> list[str]:
         """Return nothing: what is to be said is the input itself, later."""
