@@ -661,4 +661,4 @@ def _rows(series: Series, count: int) -> NDArray[np.uint64]:
     table = pd.DataFrame(series.values[:count])
     table.insert(0, "time", series.times[:count].as_unit("us").asi8)
     rows = pd.util.hash_pandas_object(table, index=False).to_numpy(np.uint64)
-    return rows ^ hashes_of([series.name])
+    return np.bitwise_xor(rows, hashes_of([series.name]), dtype=np.uint64)
