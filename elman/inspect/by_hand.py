@@ -6,7 +6,7 @@ which each is given the very state that the one before gave out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -51,6 +51,7 @@ class Loop:
     read: list[Tensor] = field(default_factory=list)
     """Inputs in the graph, each under a name of its own."""
     outputs: list[Tensor] = field(default_factory=list)
+    """Outputs in the graph, `(B, size)` each."""
     states: list[State] = field(default_factory=list)
     came: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
@@ -66,16 +67,43 @@ class Loop:
             for i in range(len(self.start))
         )
 
+    @property
+    def ends(self) -> list[Tensor]:
+        """Nothing: the last state is one of the outputs, or is handed out nowhere."""
+        return []
+
+    @property
+    def first(self) -> list[Tensor]:
+        """What everything in the loop leads back to, beside what it reads: its first state."""
+        return [s for s in self.states[0] if s.requires_grad]
+
     def goes_on(self, state: State) -> bool:
         """Say whether a state is the one that the last call gave."""
         last = self.states[-1]
         return len(last) == len(state) and all(a is b for a, b in zip(last, state, strict=True))
 
-    def take(self, x: Tensor, output: Tensor, new: State) -> tuple[Tensor, State]:
-        """Take one more call, and return its states under names that autograd reports on."""
+    def by_read(self, gradients: Sequence[Tensor]) -> Tensor:
+        """Return gradients by each of `read` as those by `x`: `(T, B, size)`."""
+        parts = len(self.read) // len(self.x)
+        rows = [g.reshape(len(x), -1) for g, x in zip(gradients, self._x_of_read(), strict=True)]
+        return torch.stack(
+            [torch.cat(rows[t * parts : (t + 1) * parts], 1) for t in range(len(self.x))]
+        )
+
+    def _x_of_read(self) -> Iterator[Tensor]:
+        parts = len(self.read) // len(self.x)
+        return (x for x in self.x for _ in range(parts))
+
+    def take(
+        self, x: Tensor, output: Tensor, new: State, reads: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, State]:
+        """Take one more call, and return its states under names that autograd reports on.
+
+        `reads` are the parts of `x` in the graph, where it is in parts.
+        """
         output, new = handed_on(output, new, partial(self._come, len(self.x)))
         self.x.append(x.detach())
-        self.read.append(x)
+        self.read.extend([x] if reads is None else reads)
         self.outputs.append(output)
         self.states.append(new)
         return output, new

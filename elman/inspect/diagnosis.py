@@ -175,8 +175,10 @@ _ORDER = ("ill", "warning", "unknown", "note", "healthy")
 
 def _unmeasured(layers: Sequence[LayerFacts], run: RunFacts) -> Finding | None:
     """Return the finding that what would tell health from illness was not measured, or None."""
-    longer = [facts for facts in layers if facts.steps > 1]  # a single step has no past
+    longer = [facts for facts in layers if facts.steps > 1]
     missing = []
+    if layers and not longer:
+        missing.append("what goes through time (every layer took a single step)")
     if longer and all(facts.decay is None and facts.growth is None for facts in longer):
         missing.append("how gradients flow back")
     if longer and all(facts.horizon is None for facts in longer):

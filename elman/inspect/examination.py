@@ -25,9 +25,11 @@ from elman.inspect.attribution import attribute
 from elman.inspect.diagnosis import Finding, Trial
 from elman.inspect.facts import LayerFacts, RunFacts
 from elman.inspect.flow import Flow, flows, weight_share
-from elman.inspect.following import Followed, Stretch, search
+from elman.inspect.following import Followed, Stretch
+from elman.inspect.following import search as search_units
+from elman.inspect.in_graph import ByHand
 from elman.inspect.memory import Horizon, by_intervention, horizon
-from elman.inspect.passage import Passage, observe
+from elman.inspect.passage import Passage, observe, search
 from elman.inspect.plain import kind as _kind
 from elman.training.thresholds import REACH
 
@@ -253,7 +255,7 @@ class Examination:
             stretch = self._examined(pattern, texts)
         else:
             stretch = self._kept = self._kept or self.stretch()
-        self.followed.append(search(stretch, pattern, name=name, seed=seed))
+        self.followed.append(search_units(stretch, pattern, name=name, seed=seed))
         return self.followed[-1]
 
     def _examined(self, pattern: str | Tensor, texts: Sequence[Sequence[str]] | None) -> Stretch:
@@ -324,12 +326,14 @@ def doctor(
     unit: str = "steps",
     labels: Sequence[str] | Sequence[float] = (),
     facts: RunFacts | None = None,
+    states: str | Sequence[str] = (),
     seed: int = 0,
 ) -> Examination:
     """Examine a recurrent model of any make on one batch.
 
-    Layers of `elman.nn` and of torch.nn, and loops written by hand over their cells, are seen;
-    the model is left as it was.
+    Layers of `elman.nn` and of torch.nn, and loops written by hand over these, over cells or over
+    plain linear maps, are seen; the model is left as it was. Of a loop over plain linear maps only
+    gradients and memory are measured, since its step cannot be taken again.
 
     Args:
         model: the model; examined in evaluation mode.
@@ -341,14 +345,16 @@ def doctor(
         unit: what a step is, in the plural.
         labels: the steps of the first sequence, to be shown under its states.
         facts: what else is known of its training, such as how often gradients were clipped.
+        states: local variables of a loop written by hand that hold its states, such as
+            `["h", "c"]`; found by themselves if empty.
         seed: of all that is drawn.
 
     Returns:
         What was found: it prints, `.plot()`s, turns `.to_dict()` and `.save(path)`s as a page.
 
     Raises:
-        InputError: the model was compiled, no recurrent layer ran, or nothing can be
-            differentiated.
+        InputError: the model was compiled, no recurrent layer ran, nothing can be differentiated,
+            or `states` holds no states.
 
     >>> import elman.nn
     >>> _ = torch.manual_seed(0)
@@ -368,14 +374,22 @@ def doctor(
 
     known = replace(facts or RunFacts(), unit=unit)
     known.need = known.need if need is None else need
-    layers, known.broken = measure(model, call, batch, seed=seed)
+    named = (states,) if isinstance(states, str) else tuple(states)
+    layers, known.broken = measure(model, call, batch, partial(search, states=named), seed=seed)
     return Examination(type(model).__name__, layers, known, labels)
 
 
 def measure(
-    model: nn.Module, call: Callable[[], Tensor | None], batch: Any, *, seed: int = 0
+    model: nn.Module,
+    call: Callable[[], Tensor | None],
+    batch: Any,
+    looking: Callable[..., tuple[Tensor | None, list[Passage]]] = observe,
+    *,
+    seed: int = 0,
 ) -> tuple[list[Layer], str]:
     """Measure every recurrent layer of a model while `call` runs it, which may give a loss.
+
+    `looking` is `observe`, or `search` for a model that may have loops of any kind.
 
     Returns:
         The layers, and what is not finite, in words; nothing where all is.
@@ -389,7 +403,7 @@ def measure(
     model.eval()
     try:
         with torch.enable_grad():
-            total, passages = observe(model, call)
+            total, passages = looking(model, call)
             broken = finite.broken(batch, model, passages, total)
             try:
                 found = [_measured(flow, seed) for flow in flows(passages, total, seed=seed)]
@@ -433,7 +447,7 @@ def _measured(flow: Flow, seed: int) -> Layer:
         influence = flow.influence
         layer.horizon = _or_none(lambda: horizon(influence, seed=seed))
     layer.share = _or_none(lambda: weight_share(flow))
-    if int(passage.lengths.max()) < 2:
+    if int(passage.lengths.max()) < 2 or isinstance(passage.cell, ByHand):
         return layer
     n = sum(passage.cell.state_sizes)
     samples = int(min(64, max(4, _WORK / n**3)))

@@ -111,11 +111,13 @@ def flows(passages: Sequence[Passage], loss: Tensor | None = None, *, seed: int 
     """
     if not passages:
         raise InputError(
-            "The model ran no recurrent layer. The doctor looks for layers of elman.nn, for RNN, "
-            "LSTM and GRU of torch.nn, and for cells (elman.Cell, RNNCell, LSTMCell, GRUCell) that "
-            "a loop calls; the states of a loop over plain linear maps are not known to it.",
-            fix="Write the step of such a loop as an elman.Cell, whose forward(x, state) returns "
-            "(output, new_state), and call that in the loop.",
+            "The model ran no recurrent layer. The doctor looks for layers of elman.nn; for RNN, "
+            "LSTM and GRU of torch.nn; for cells (elman.Cell, RNNCell, LSTMCell, GRUCell) that a "
+            "loop calls; and for a line of code that ran three times or more, each time from its "
+            "own last result.",
+            fix='Name the variables that your loop carries from step to step, states=["h"], or '
+            "write its step as an elman.Cell, whose forward(x, state) returns (output, "
+            "new_state).",
         )
     found: dict[int, Flow] = {}
     for top in _tops(passages):
@@ -179,7 +181,7 @@ def _leaning(top: Passage, loss: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
             f"The loss does not depend on what the last recurrent layer, {top.name!r}, gives out."
         )
     n = len(top.pieces)
-    output = whole[0] if whole[0].dim() == 3 else torch.stack(whole[:n])
+    output = _over_time(whole[:n])
     return in_own_time(output, top.lengths if top.reverse else None), tuple(whole[n:])
 
 
@@ -192,7 +194,7 @@ def _back(passages: Sequence[Passage], top: Passage, question: _Question) -> lis
         raise InputError(
             f"{top.name!r} ran without gradients.", fix="Observe it outside torch.no_grad()."
         )
-    parts = [given] if pieces[0].dim() == 3 else list(given)
+    parts = _as_pieces(given, pieces)
     ends = [(s, g) for s, g in zip(top.ends, question.state, strict=False) if s.requires_grad]
     found = iter(
         torch.autograd.grad(
@@ -207,13 +209,28 @@ def _back(passages: Sequence[Passage], top: Passage, question: _Question) -> lis
     for passage in passages:
         own = [next(found) for _ in passage.entrances]
         if read := passage.read:
-            steps = zip(own, read, strict=False)
-            by_input.append(
-                torch.stack([torch.zeros_like(x) if g is None else g for g, x in steps])
-            )
+            steps = list(zip(own, read, strict=False))
+            came = any(g is not None for g, _ in steps)
+            whole = [torch.zeros_like(x) if g is None else g for g, x in steps]
+            assert passage.seen is not None
+            by_input.append(passage.seen.by_read(whole) if came else None)
         else:
-            by_input.append(own[0] if own and own[0] is not None and own[0].dim() == 3 else None)
+            by_input.append(None)
     return by_input
+
+
+def _over_time(pieces: Sequence[Tensor]) -> Tensor:
+    """`(T, B, size)` of pieces of several steps, or of one."""
+    return torch.cat([piece if piece.dim() == 3 else piece[None] for piece in pieces])
+
+
+def _as_pieces(whole: Tensor, pieces: Sequence[Tensor]) -> list[Tensor]:
+    """Cut `(T, B, size)` as pieces are."""
+    steps = [len(piece) if piece.dim() == 3 else 1 for piece in pieces]
+    return [
+        part if piece.dim() == 3 else part[0]
+        for part, piece in zip(torch.split(whole, steps), pieces, strict=True)
+    ]
 
 
 def _flow(passage: Passage, top: Passage, at: Tensor, by_input: Tensor | None) -> Flow:

@@ -21,7 +21,9 @@ from torch import Tensor, nn
 import elman.nn
 from elman.cells.base import Cell, State
 from elman.errors import InputError
+from elman.inspect import in_graph
 from elman.inspect.by_hand import Loop, looped
+from elman.inspect.handed import Runs, goes_on
 from elman.inspect.layer_call import LayerCall
 from elman.kernels import Hold, run
 from elman.kernels.program import lent
@@ -67,7 +69,7 @@ class Passage:
     lengths: Tensor
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     reverse: bool = False
-    seen: Witness | Loop | None = None
+    seen: Runs | Loop | None = None
     by: LayerCall | None = None
     anew: Tensor | None = None
     fresh: State = ()
@@ -158,36 +160,27 @@ class Passage:
 
     @property
     def pieces(self) -> list[Tensor]:
-        """The output in the graph, in the order in which it came; whole, or step by step."""
-        if self.seen is None:
-            return []
-        if isinstance(self.seen, Loop):
-            return self.seen.outputs
-        assert self.seen.result is not None
-        return [self.seen.result.output]
+        """The output in the graph, in the order in which it came: `(n, B, output_size)` of n steps,
+        or `(B, output_size)` of one."""
+        return [] if self.seen is None else self.seen.outputs
 
     @property
     def ends(self) -> list[Tensor]:
         """The state after the last step in the graph, `(B, size)` each, where it is handed out."""
-        if self.seen is None or isinstance(self.seen, Loop):
-            return []
-        assert self.seen.result is not None
-        return list(self.seen.result.state)
+        return [] if self.seen is None else self.seen.ends
 
     @property
     def entrances(self) -> list[Tensor]:
-        """Tensors of the graph that everything in the layer leads back to: its input, or the first
-        state of a loop written by hand."""
+        """Tensors of the graph that everything in the layer leads back to: what it reads, and the
+        first state of a loop written by hand."""
         if self.seen is None:
             return []
-        if isinstance(self.seen, Loop):
-            return [*self.read, *[s for s in self.seen.states[0] if s.requires_grad]]
-        return [self.seen.call.x] if self.seen.call.x.requires_grad else []
+        return [x for x in self.seen.read if x.requires_grad] + self.seen.first
 
     @property
     def read(self) -> list[Tensor]:
-        """The input of each step of a loop in the graph; nothing of a layer, or outside a graph."""
-        if not isinstance(self.seen, Loop) or not all(x.requires_grad for x in self.seen.read):
+        """The input in the graph, in pieces as the output; nothing outside a graph."""
+        if self.seen is None or not all(x.requires_grad for x in self.seen.read):
             return []
         return self.seen.read
 
@@ -255,6 +248,26 @@ def in_own_time(rows: Tensor, lengths: Tensor | None) -> Tensor:
     return rows.gather(0, where.view(*where.shape, *(1,) * (rows.dim() - 2)).expand_as(rows))
 
 
+def search(
+    module: nn.Module, call: Callable[[], _Found], states: Sequence[str] = ()
+) -> tuple[_Found, list[Passage]]:
+    """Do as `observe`, and look for loops over plain linear maps as well.
+
+    Args:
+        module: any model; it runs twice where such a loop is found, and does the same each time.
+        call: what runs it.
+        states: local variables of a loop that hold its states; found in the graph if empty.
+
+    Raises:
+        InputError: a name holds no states, or a loop cannot be followed.
+    """
+    known = in_graph.find(module, call, states)
+    if known is None:
+        return observe(module, call)
+    (found, loops), passages = observe(module, lambda: in_graph.follow(module, call, known))
+    return found, passages + [_passage_by_hand(loop) for loop in loops]
+
+
 def observe(module: nn.Module, call: Callable[[], _Found]) -> tuple[_Found, list[Passage]]:
     """Call something that runs `module`, and see what goes through its recurrent layers.
 
@@ -265,7 +278,8 @@ def observe(module: nn.Module, call: Callable[[], _Found]) -> tuple[_Found, list
         call: what runs it.
 
     Returns:
-        What `call` gave, and a passage a layer, direction and call, in order.
+        What `call` gave, and a passage a layer, direction and call, in order; calls of which each
+        goes on from the state of the one before are one passage.
 
     >>> model = nn.Sequential(nn.Linear(2, 3), elman.nn.GRU(3, 4, num_layers=2))
     >>> (output, _), (first, second) = observe(model, lambda: model(torch.randn(6, 1, 2)))
@@ -294,8 +308,42 @@ def observe(module: nn.Module, call: Callable[[], _Found]) -> tuple[_Found, list
             end_ = "_reverse" if runs[begin + k].call.reverse else ""
             names[begin + k] = ".".join(filter(None, [path, f"l{k // both}{end_}"]))
             by[begin + k] = made
-    passages = [_passage(*run) for run in zip(runs, names, by, strict=True)]
+    passages = _joined([_passage(*run) for run in zip(runs, names, by, strict=True)])
     return found, passages + [_passage_by_hand(loop) for loop in loops]
+
+
+def _joined(passages: Sequence[Passage]) -> list[Passage]:
+    """Make one passage of calls of a layer of which each begins from the state that the one before
+    gave: a loop written by hand over a layer, a step or a few a call."""
+    chains: list[list[Passage]] = []
+    for passage in passages:
+        mine = [
+            c
+            for c in chains
+            if c[-1].name == passage.name
+            and c[-1].cell is passage.cell
+            and goes_on(c[-1].seen, passage.seen)
+        ]
+        if mine:
+            mine[-1].append(passage)
+        else:
+            chains.append([passage])
+    return [_one_of(chain) for chain in chains]
+
+
+def _one_of(chain: Sequence[Passage]) -> Passage:
+    first = chain[0]
+    if len(chain) == 1:
+        return first
+    return replace(
+        first,
+        x=torch.cat([p.x for p in chain]),
+        states=tuple(map(torch.cat, zip(*[p.states for p in chain], strict=True))),
+        output=torch.cat([p.output for p in chain]),
+        lengths=torch.stack([p.lengths for p in chain]).sum(0),
+        seen=Runs([run for p in chain if isinstance(p.seen, Runs) for run in p.seen.runs]),
+        by=None,
+    )
 
 
 def _passage(run: Witness, name: str, by: LayerCall | None = None) -> Passage:
@@ -318,7 +366,7 @@ def _passage(run: Witness, name: str, by: LayerCall | None = None) -> Passage:
         lengths,
         {name: t.detach() for name, t in run.weights.items()},
         call.reverse,
-        run,
+        Runs([run]),
         by,
         anew,
         fresh,

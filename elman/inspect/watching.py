@@ -18,6 +18,7 @@ from torch import Tensor, nn
 import elman.nn
 from elman.cells.base import Cell
 from elman.errors import InputError
+from elman.inspect.handed import Runs
 from elman.inspect.passage import Passage, observe
 from elman.kernels import run, use
 from elman.kernels.sequence import Call
@@ -219,7 +220,7 @@ def _cut_off(passage: Passage) -> None:
     """Keep the gradients and let go of the graph."""
     if passage.seen is not None:
         call = Call(passage.x, passage.start, None, None, passage.reverse, None, True)
-        passage.seen = Witness(passage.cell, {}, call, gradients=passage.seen.gradients)
+        passage.seen = Runs([Witness(passage.cell, {}, call, gradients=passage.seen.gradients)])
     passage.by = None
 
 

@@ -109,7 +109,9 @@ def test_what_was_not_measured_is_not_blamed():
     assert finding.name == "not measured"
     assert "how far the memory reaches" in finding.evidence
     assert "needs about 60 steps" in finding.evidence
-    assert diagnose([replace(nothing, steps=1)])[0].severity == "healthy"  # which has no past
+    (finding,) = diagnose([replace(nothing, steps=1)])
+    assert finding.severity == "unknown"
+    assert "a single step" in finding.evidence
     short = replace(nothing, horizon=2.0, decay=0.2)
     assert diagnose([short], RunFacts())[0].severity == "healthy"
 

@@ -128,23 +128,6 @@ def test_a_compiled_model_is_refused(part):
         elman.doctor(model, X)
 
 
-class Plain(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.w, self.u = nn.Linear(3, 4), nn.Linear(4, 4)
-
-    def forward(self, x):
-        h = torch.zeros(x.shape[1], 4)
-        for row in x:
-            h = torch.tanh(self.w(row) + self.u(h))
-        return h
-
-
-def test_what_was_looked_for_is_said_where_nothing_was_found():
-    with pytest.raises(InputError, match=r"cells .* that a loop calls.*as an elman\.Cell"):
-        elman.doctor(Plain(), X)
-
-
 def test_the_model_is_left_as_it_was():
     model = nn.Sequential(lstm(), nn.Dropout())
     model[0].eval()
