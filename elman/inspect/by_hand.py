@@ -74,7 +74,7 @@ class Loop:
 
     @property
     def first(self) -> list[Tensor]:
-        """What everything in the loop leads back to, beside what it reads: its first state."""
+        """Everything in the loop leads back to, beside what it reads: its first state."""
         return [s for s in self.states[0] if s.requires_grad]
 
     def goes_on(self, state: State) -> bool:

@@ -36,7 +36,7 @@ class Runs:
 
     @property
     def read(self) -> list[Tensor]:
-        """What each run reads in the graph, `(n, B, size)`."""
+        """The input of each run in the graph, `(n, B, size)`."""
         return [run.call.x for run in self.runs]
 
     @property
