@@ -28,7 +28,7 @@ test: setup
 
 fuzz: setup
 	$(BIN)/python -m pytest -n 2 -m fuzz tests/kernels
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m fuzz tests/cli tests/data tests/inspect
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m fuzz tests --ignore tests/kernels
 
 test-all: setup
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

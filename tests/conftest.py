@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,10 +33,72 @@ def data_dir() -> Path:
 
 
 _OPTIMISED = build.FLAGS
-_QUICK = tuple("-O1" if flag == "-O3" else flag for flag in build.FLAGS)
+_QUICK, _PLAIN = (
+    tuple(level if flag == "-O3" else flag for flag in build.FLAGS) for level in ("-O1", "-O0")
+)
+_OF_RULES = {"test_derive.py"}
+"""Tests of many small kernels that are about what is computed, not about how fast."""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Compile kernels in two thirds of the time, but where a test is about the kernels."""
     about = {"kernels", "bench"} & set(item.path.parts)
     build.FLAGS = _OPTIMISED if about else _QUICK
+    if item.path.name in _OF_RULES:
+        build.FLAGS = _PLAIN
+
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "200"}
+
+
+@pytest.fixture(scope="session")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """Run `elman` with arguments in a process that begins with nothing, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("cwd")
+
+    def run(*arguments: object, cwd: Path = folder) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "elman", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=240,
+            cwd=cwd,
+            env=os.environ | ENVIRONMENT,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def elman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    """Do as `process` in a third of the time; see `forking.py`."""
+    folder, outputs = tmp_path_factory.mktemp("cwd"), tmp_path_factory.mktemp("outputs")
+    server = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("forking.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | ENVIRONMENT,
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+    done = 0
+
+    def run(*arguments: object, cwd: Path = folder) -> subprocess.CompletedProcess[str]:
+        nonlocal done
+        assert server.stdin is not None
+        assert server.stdout is not None
+        done += 1
+        files = {name: outputs / f"{done}-{name}" for name in ("stdout", "stderr")}
+        told = [str(a) for a in arguments]
+        order = {"arguments": told, "cwd": str(cwd)} | {n: str(f) for n, f in files.items()}
+        server.stdin.write(json.dumps(order) + "\n")
+        server.stdin.flush()
+        status = int(server.stdout.readline())
+        said = {name: file.read_text() for name, file in files.items()}
+        return subprocess.CompletedProcess(["elman", *told], status, **said)
+
+    yield run
+    server.stdin.close()
+    server.wait(timeout=10)

@@ -98,6 +98,7 @@ def elman(environment: dict[str, str], *arguments: str) -> subprocess.CompletedP
     )
 
 
+@pytest.mark.fuzz  # installs a package
 def test_a_task_and_a_modality_of_another_package(
     environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -251,7 +251,7 @@ def in_own_time(rows: Tensor, lengths: Tensor | None) -> Tensor:
 def search(
     module: nn.Module, call: Callable[[], _Found], states: Sequence[str] = ()
 ) -> tuple[_Found, list[Passage]]:
-    """Do as `observe`, and look for loops over plain linear maps as well.
+    """Do as `observe`, and follow loops written by hand: over layers, and over plain linear maps.
 
     Args:
         module: any model; it runs twice where such a loop is found, and does the same each time.
@@ -263,9 +263,10 @@ def search(
     """
     known = in_graph.find(module, call, states)
     if known is None:
-        return observe(module, call)
+        found, passages = observe(module, call)
+        return found, joined(passages)
     (found, loops), passages = observe(module, lambda: in_graph.follow(module, call, known))
-    return found, passages + [_passage_by_hand(loop) for loop in loops]
+    return found, joined(passages) + [_passage_by_hand(loop) for loop in loops]
 
 
 def observe(module: nn.Module, call: Callable[[], _Found]) -> tuple[_Found, list[Passage]]:
@@ -278,8 +279,7 @@ def observe(module: nn.Module, call: Callable[[], _Found]) -> tuple[_Found, list
         call: what runs it.
 
     Returns:
-        What `call` gave, and a passage a layer, direction and call, in order; calls of which each
-        goes on from the state of the one before are one passage.
+        What `call` gave, and a passage a layer, direction and call, in order.
 
     >>> model = nn.Sequential(nn.Linear(2, 3), elman.nn.GRU(3, 4, num_layers=2))
     >>> (output, _), (first, second) = observe(model, lambda: model(torch.randn(6, 1, 2)))
@@ -308,13 +308,13 @@ def observe(module: nn.Module, call: Callable[[], _Found]) -> tuple[_Found, list
             end_ = "_reverse" if runs[begin + k].call.reverse else ""
             names[begin + k] = ".".join(filter(None, [path, f"l{k // both}{end_}"]))
             by[begin + k] = made
-    passages = _joined([_passage(*run) for run in zip(runs, names, by, strict=True)])
+    passages = [_passage(*run) for run in zip(runs, names, by, strict=True)]
     return found, passages + [_passage_by_hand(loop) for loop in loops]
 
 
-def _joined(passages: Sequence[Passage]) -> list[Passage]:
+def joined(passages: Sequence[Passage]) -> list[Passage]:
     """Make one passage of calls of a layer of which each begins from the state that the one before
-    gave: a loop written by hand over a layer, a step or a few a call."""
+    gave, as a loop written by hand over a layer makes them, a step or a few a call."""
     chains: list[list[Passage]] = []
     for passage in passages:
         mine = [

@@ -19,7 +19,7 @@ import elman.nn
 from elman.cells.base import Cell
 from elman.errors import InputError
 from elman.inspect.handed import Runs
-from elman.inspect.passage import Passage, observe
+from elman.inspect.passage import Passage, joined, observe
 from elman.kernels import run, use
 from elman.kernels.sequence import Call
 from elman.kernels.witness import Witness, witnessed
@@ -142,7 +142,7 @@ class Watch:
                 passage.name = f"l{k // (1 + int(module.bidirectional))}{end}"
                 if passage.zoneout and isinstance(module, elman.nn.Recurrent):
                     passage.zoneout = module.zoneout
-        self._pending = step, passages
+        self._pending = step, joined(passages)
         return found
 
     def _gather(self) -> None:

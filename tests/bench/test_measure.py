@@ -70,6 +70,7 @@ def test_training_gives_output_and_every_gradient():
     assert all(p.grad is None for p in layer.parameters())
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("name", CELLS)
 def test_every_cell_is_compiled_and_right(name):
     torch.manual_seed(0)
@@ -167,6 +168,7 @@ def test_peers_compute_the_same():
     assert all(row.allowed for row in rows)
 
 
+@pytest.mark.fuzz
 def test_layers_have_a_summary_with_the_goals():
     rows = list(layers(TINY, 2))
     named = {row.work: row for row in rows}
@@ -260,7 +262,8 @@ LONG = ("memory", "first_use")
 
 
 @pytest.mark.parametrize(
-    "group", [pytest.param(g, marks=[pytest.mark.slow] * (g in LONG)) for g in GROUPS]
+    "group",
+    [pytest.param(g, marks=pytest.mark.slow if g in LONG else pytest.mark.fuzz) for g in GROUPS],
 )
 def test_every_group_leaves_rows_or_says_why_not(group):
     told = []

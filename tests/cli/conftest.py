@@ -1,12 +1,9 @@
-"""The command run as a process, and small runs to point it at."""
+"""Small runs to point the command at."""
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,61 +17,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.xdist_group("cli"))
-
-
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "200"}
-
-
-@pytest.fixture(scope="session")
-def elman(tmp_path_factory: pytest.TempPathFactory) -> Command:
-    """Run `elman` with arguments, in a folder of its own."""
-    folder = tmp_path_factory.mktemp("cwd")
-
-    def run(*arguments: object, cwd: Path = folder) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "elman", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            timeout=240,
-            cwd=cwd,
-            env=os.environ | ENVIRONMENT,
-        )
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
-    """The same in a third of the time; see `forking.py`."""
-    folder, outputs = tmp_path_factory.mktemp("cwd"), tmp_path_factory.mktemp("outputs")
-    server = subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("forking.py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | ENVIRONMENT,
-    )
-    assert server.stdin is not None
-    assert server.stdout is not None
-    done = 0
-
-    def run(*arguments: object, cwd: Path = folder) -> subprocess.CompletedProcess[str]:
-        nonlocal done
-        assert server.stdin is not None
-        assert server.stdout is not None
-        done += 1
-        files = {name: outputs / f"{done}-{name}" for name in ("stdout", "stderr")}
-        told = [str(a) for a in arguments]
-        order = {"arguments": told, "cwd": str(cwd)} | {n: str(f) for n, f in files.items()}
-        server.stdin.write(json.dumps(order) + "\n")
-        server.stdin.flush()
-        status = int(server.stdout.readline())
-        said = {name: file.read_text() for name, file in files.items()}
-        return subprocess.CompletedProcess(["elman", *told], status, **said)
-
-    yield run
-    server.stdin.close()
-    server.wait(timeout=10)
 
 
 @pytest.fixture(scope="session")
@@ -124,23 +66,21 @@ SMALL = ("-s", "hidden_size=16", "-s", "resamples=50", "--quiet")
 
 
 @pytest.fixture(scope="session")
-def generate_run(
-    forked: Command, text_file: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def generate_run(elman: Command, text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of task `generate`."""
     out = tmp_path_factory.mktemp("runs") / "generate"
-    done = forked("train", "generate", text_file, "--out", out, "-s", "max_steps=40", *SMALL)
+    done = elman("train", "generate", text_file, "--out", out, "-s", "max_steps=40", *SMALL)
     assert done.returncode == 0, done.stderr
     return out
 
 
 @pytest.fixture(scope="session")
 def classify_run(
-    forked: Command, labelled_file: Path, tmp_path_factory: pytest.TempPathFactory
+    elman: Command, labelled_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A finished run of task `classify`."""
     out = tmp_path_factory.mktemp("runs") / "classify"
-    done = forked(
+    done = elman(
         "train", "classify", labelled_file, "--out", out,
         "-s", "epochs=8", "-s", "bidirectional=false", *SMALL,
     )  # fmt: skip
@@ -150,11 +90,11 @@ def classify_run(
 
 @pytest.fixture(scope="session")
 def forecast_run(
-    forked: Command, series_file: Path, tmp_path_factory: pytest.TempPathFactory
+    elman: Command, series_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A finished run of task `forecast`."""
     out = tmp_path_factory.mktemp("runs") / "forecast"
-    done = forked(
+    done = elman(
         "train", "forecast", series_file, "--out", out,
         "-s", "horizon=7", "-s", "max_steps=40", *SMALL,
     )  # fmt: skip

@@ -15,12 +15,6 @@ import pytest
 import yaml
 
 
-@pytest.fixture(scope="session")
-def elman(forked):
-    """Refusals are many, and what `elman` has to import is shown elsewhere."""
-    return forked
-
-
 def refused(done: subprocess.CompletedProcess[str], *expected: str, code: int = 2) -> None:
     """The command failed with `code` and one message that has each of `expected`."""
     message = done.stderr

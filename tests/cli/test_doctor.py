@@ -13,12 +13,6 @@ from elman.inspect import runs
 from elman.inspect.diagnosis import diagnose
 
 
-@pytest.fixture(scope="session")
-def elman(forked):
-    """What `elman doctor` has to import is shown in test_verbs.py."""
-    return forked
-
-
 @pytest.fixture(params=["generate_run", "classify_run", "forecast_run"])
 def any_run(request):
     return request.getfixturevalue(request.param)

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
-import elman
+import elman as package
 from elman.runs.look import look
 
 
-def verb(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "elman", *map(str, arguments)], capture_output=True, text=True
-    )
-
-
-def test_look_says_and_draws_and_trains_nothing(tmp_path):
+def test_look_says_and_draws_and_trains_nothing(elman, tmp_path):
     file = tmp_path / "reviews.csv"
     rows = [
         f"a {'good' if i % 2 else 'bad'} film {i},{'pos' if i % 2 else 'neg'}" for i in range(40)
     ]
     file.write_text("text,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
     page = tmp_path / "page.html"
-    found = verb("look", "classify", file, "--out", page, "--json")
+    found = elman("look", "classify", file, "--out", page, "--json")
     assert found.returncode == 0, found.stderr
     said = json.loads(found.stdout)
     assert dict(said["lines"])["classes"].startswith("2 classes")
@@ -35,7 +27,7 @@ def test_look_says_and_draws_and_trains_nothing(tmp_path):
     for title in ("Examples of training", "Classes", "Columns", "In several parts"):
         assert f"<h2>{title}</h2>" in drawn
     assert {path.name for path in tmp_path.iterdir()} == {"reviews.csv", "page.html"}
-    config = verb("config", "classify", file)
+    config = elman("config", "classify", file)
     assert "2 classes" in config.stderr
 
 
@@ -65,14 +57,14 @@ def test_every_task_can_be_looked_at(task, tmp_path):
     assert "<svg" in page
 
 
-def test_the_version_is_printed():
-    found = verb("--version")
-    assert found.stdout.strip() == f"elman {elman.__version__}"
+def test_the_version_is_printed(elman):
+    found = elman("--version")
+    assert found.stdout.strip() == f"elman {package.__version__}"
 
 
 @pytest.mark.parametrize("name", ["serve", "export", "fit", "test", "forecast", "runs"])
-def test_verbs_of_other_names_say_what_to_use(name):
-    found = verb(name, "x")
+def test_verbs_of_other_names_say_what_to_use(elman, name):
+    found = elman(name, "x")
     assert found.returncode == 2
     assert found.stdout == ""
     assert f"there is no verb '{name}'" in found.stderr

@@ -84,8 +84,8 @@ def test_train_prints_scores_beside_baselines(elman, labelled_file, tmp_path):
     assert str(out) in done.stderr
 
 
-def test_train_json(elman, labelled_file, tmp_path):
-    done = elman(
+def test_train_json(process, labelled_file, tmp_path):
+    done = process(
         "train", "classify", labelled_file, "--out", tmp_path / "run", "--json", "-q",
         "--set", "epochs=1", "--set", "resamples=10", "--budget", "20s",
     )  # fmt: skip
@@ -112,10 +112,10 @@ def test_evaluate_on_new_data(elman, classify_run, tmp_path):
     assert found["test"]["accuracy"] == 1.0
 
 
-def test_predict_to_standard_output_and_to_files(elman, classify_run, tmp_path):
+def test_predict_to_standard_output_and_to_files(elman, process, classify_run, tmp_path):
     file = tmp_path / "new.csv"
     file.write_text("text\na splendid story\na dreadful plot\n")
-    done = elman("predict", classify_run, file)
+    done = process("predict", classify_run, file)
     assert done.returncode == 0, done.stderr
     assert "good" in done.stdout.splitlines()[1]
     assert "bad" in done.stdout.splitlines()[2]
@@ -259,3 +259,31 @@ def test_times_in_json_keep_the_offset_of_their_zone():
         "2023-03-26T00:00:00+01:00",
         "2023-03-27T00:00:00+02:00",
     ]
+
+
+@pytest.mark.fuzz  # most of the time is what Python takes to begin
+def test_every_verb_in_a_process_that_begins_with_nothing(
+    process, classify_run, generate_run, labelled_file, tmp_path
+):
+    out = tmp_path / "run"
+    small = ("-s", "max_steps=2", "-s", "resamples=10", "-q")
+    for arguments in (
+        ("train", "classify", labelled_file, "--out", out, *small),
+        ("resume", out),
+        ("evaluate", out, labelled_file),
+        ("predict", out, labelled_file),
+        ("report", out),
+        ("doctor", out),
+        ("compare", out, classify_run),
+        ("list", tmp_path),
+        ("look", "classify", labelled_file),
+        ("config", "classify", labelled_file),
+        ("generate", generate_run, "--length", 5),
+        ("cells",),
+        ("tasks",),
+        ("check",),
+        ("--version",),
+    ):
+        done = process(*arguments)
+        assert done.returncode == 0, (arguments, done.stderr)
+        assert done.stdout, arguments

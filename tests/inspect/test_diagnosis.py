@@ -475,10 +475,8 @@ CHANGED = {
 }
 
 
-@pytest.mark.parametrize(
-    "task",
-    ["classify", *[pytest.param(t, marks=pytest.mark.fuzz) for t in CHANGED if t != "classify"]],
-)
+@pytest.mark.fuzz
+@pytest.mark.parametrize("task", CHANGED)
 def test_every_remedy_is_a_line_that_trains(task):
     own = tiny(task).settings
     checked_by = type(own).of

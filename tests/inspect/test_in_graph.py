@@ -9,6 +9,7 @@ import elman.nn
 from elman.errors import InputError
 from elman.inspect import flows
 from elman.inspect.passage import search
+from elman.inspect.watching import LAGS
 
 D, H, T, B = 3, 6, 25, 4
 
@@ -275,3 +276,17 @@ def test_a_loop_that_is_not_the_same_twice_is_refused():
 
     with pytest.raises(InputError, match="a second time"):
         elman.doctor(Counts(), torch.randn(T, B, D))
+
+
+def test_a_layer_called_step_by_step_is_watched_as_one():
+    layer, x = nn.LSTM(D, H), torch.randn(T, B, D)
+    told = []
+    for model in (layer, Chunks(layer, 1)):
+        with elman.inspect.watch(model, every=1) as seen:
+            _output(model(x))[-1].square().sum().backward()
+        told.append(seen.history)
+    whole, parts = told
+    assert [row["state"] for row in parts] == [0, 1]
+    for a, b in zip(whole, parts, strict=True):
+        for part in LAGS:
+            assert b[f"gradient_{part}"] == pytest.approx(a[f"gradient_{part}"], rel=1e-4)

@@ -66,6 +66,7 @@ def test_threads_batches_and_large_matrices(batch):
         torch.set_num_threads(threads)
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("target", [n for n, t in TARGETS.items() if t.machine == "x86_64"])
 def test_every_instruction_set(target, monkeypatch):
     best = program.best_target()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -47,6 +47,14 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "esn leaking": ("esn", {"leak": 0.3, "output_size": 3}),
 }
 EVERY_CELL = sorted(CELLS)
+FEW_CELLS = ("elman", "lstm", "gru", "lru", "mingru", "jordan decaying", "lstm with everything")
+
+
+def few_or_fuzz(names: Iterable[str]) -> list[Any]:
+    """All of them; `make test` takes a few that have something of every kind, `make fuzz` all."""
+    return [n if n in FEW_CELLS else pytest.param(n, marks=pytest.mark.fuzz) for n in names]
+
+
 WHOLE = torch.float64
 
 
@@ -118,7 +126,7 @@ SHAPES: list[tuple[int, int, tuple[int, int], tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.fuzz)])
 @pytest.mark.parametrize("name", VARIANTS)
 def test_numerics_contract(name, seed, held_to_the_reference):
     for steps, batch, sizes, which in SHAPES:
@@ -132,7 +140,9 @@ def test_numerics_contract(name, seed, held_to_the_reference):
                 raise AssertionError((name, steps, batch, sizes, call)) from error
 
 
-@pytest.mark.parametrize("name", [n for n in VARIANTS if "normal" not in n and "every" not in n])
+@pytest.mark.parametrize(
+    "name", few_or_fuzz(n for n in VARIANTS if "normal" not in n and "every" not in n)
+)
 def test_cells_of_one_unit(name, held_to_the_reference):
     """But for those that normalise: of one unit nothing is left, and the true gradient is 0."""
     cell = made(name, (1, 1), 2)
@@ -141,7 +151,7 @@ def test_cells_of_one_unit(name, held_to_the_reference):
         held_to_the_reference(cell, x, state, **calls(4, 3, 0)[call])
 
 
-@pytest.mark.parametrize("name", EVERY_CELL)
+@pytest.mark.parametrize("name", few_or_fuzz(EVERY_CELL))
 def test_held_states(name, held_to_the_reference):
     cell = made(name, (7, 33))
     steps, batch = 6, 5
@@ -188,7 +198,7 @@ def test_a_learnt_start_has_its_gradient_through_resets(options, held_to_the_ref
         torch.testing.assert_close(*found)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", few_or_fuzz(VARIANTS))
 def test_double_precision(name, with_gradients, relative_error):
     cell = made(name, (3, 5), dtype=WHOLE)
     x, state = drawn(cell, 6, 4, dtype=WHOLE)
@@ -201,7 +211,7 @@ def test_double_precision(name, with_gradients, relative_error):
             assert relative_error(a, b) <= 1e-12
 
 
-@pytest.mark.parametrize("name", EVERY_CELL)
+@pytest.mark.parametrize("name", few_or_fuzz(EVERY_CELL))
 def test_gradcheck(name):
     cell = made(name, (3, 4), dtype=WHOLE)
     x, state = drawn(cell, 3, 2, dtype=WHOLE)
@@ -226,7 +236,7 @@ def test_gradcheck(name):
 # Second derivatives.
 
 
-@pytest.mark.parametrize("name", EVERY_CELL)
+@pytest.mark.parametrize("name", few_or_fuzz(EVERY_CELL))
 def test_a_second_derivative_is_whole_and_said_to_be_slow(name):
     cell = made(name, dtype=WHOLE)
     x, state = drawn(cell, 5, 3, dtype=WHOLE)

@@ -120,7 +120,7 @@ LAYERS: list[tuple[str, Any, list[tuple[str, ...]]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("eager", marks=pytest.mark.fuzz)])
 @pytest.mark.parametrize(
     ("make_layer", "names"),
     [pytest.param(m, names, id="-".join((n, *names))) for n, m, calls in LAYERS for names in calls],

@@ -225,7 +225,7 @@ def test_a_product_of_part_of_a_product(with_gradients, relative_error):
 
 
 @pytest.mark.parametrize("compiled", ["-O0"], indirect=True)
-@settings(max_examples=40, **COMMON)
+@settings(max_examples=12, **COMMON)
 @given(*ARGUMENTS)
 def test_random_cells(compiled, with_gradients, relative_error, drawn, states, n, seed):
     check(with_gradients, relative_error, drawn, states, n, seed)

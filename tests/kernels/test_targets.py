@@ -33,9 +33,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 FEW = ("lstm", "lru", "mingru")
 """Cells that have something of every kind between them."""
-FEW_OR_FUZZ = [
-    name if name in FEW else pytest.param(name, marks=pytest.mark.fuzz) for name in VARIANTS
-]
+FUZZ = pytest.mark.fuzz
+FEW_OR_FUZZ = [name if name in FEW else pytest.param(name, marks=FUZZ) for name in VARIANTS]
 """All cells; `make test` takes the few, `make fuzz` the others."""
 DTYPES = {"single": torch.float32, "double": torch.float64}
 
@@ -70,7 +69,11 @@ def missing(target: str) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru_cho", "minlstm", "lru", "lstm with everything"])
+@pytest.mark.parametrize(
+    "name",
+    ["lstm", "lru"]
+    + [pytest.param(n, marks=FUZZ) for n in ("gru_cho", "minlstm", "lstm with everything")],
+)
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_instruction_set_keeps_the_contract(
     target, name, monkeypatch, held_to_the_reference, with_gradients, relative_error

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -97,20 +95,15 @@ def test_a_folder_of_runs_is_listed(runs):
         folder.runs_in(runs[0])
 
 
-def test_the_verbs(runs, tmp_path):
-    def verb(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "elman", *map(str, arguments)], capture_output=True, text=True
-        )
-
-    listed = verb("list", runs[0].parent, "--json")
+def test_the_verbs(runs, elman, tmp_path):
+    listed = elman("list", runs[0].parent, "--json")
     assert listed.returncode == 0
     assert len(json.loads(listed.stdout)) == 3
     page = tmp_path / "beside.html"
-    said = verb("compare", *runs[:2], "--out", page)
+    said = elman("compare", *runs[:2], "--out", page)
     assert said.returncode == 0
     assert "is worse than" in said.stdout
     assert page.exists()
-    wrong = verb("compare", runs[0], tmp_path)
+    wrong = elman("compare", runs[0], tmp_path)
     assert wrong.returncode == 2
     assert "not a run" in wrong.stderr
