@@ -139,7 +139,7 @@ class FromExamples:
         given = {part: source for part, source in given.items() if source is not None}
         asked = settings.model_dump()
         how = {"encoding": settings.encoding, "sheet": settings.sheet}
-        table = reading.learnable(given["train"], **how)
+        table = reading.learnable(given["train"], **how, text=settings.text)
         layout = reading.find_layout(
             table,
             cls.Answer,
@@ -148,7 +148,7 @@ class FromExamples:
             text=settings.text,
             target=cls.targets(table, settings),
             columns=settings.columns,
-            group=settings.group,
+            group=settings.group or reading.group_of(table),
             time=settings.time,
             aligned=lambda targets: cls.each_step(table, targets, settings),
         )

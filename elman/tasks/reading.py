@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from elman import data as elman_data
-from elman.data import Table, files
+from elman.data import Table, files, recordings
 from elman.errors import InputError
 from elman.modalities import MODALITIES
 from elman.tasks.answers import Answer
@@ -180,17 +180,53 @@ def read(
     return elman_data.read(source, encoding=encoding, each=each, labels=labels, sheet=sheet)
 
 
-def learnable(source: Any, *, encoding: str | None = None, sheet: str | None = None) -> Table:
+def learnable(
+    source: Any, *, encoding: str | None = None, sheet: str | None = None, text: str | None = None
+) -> Table:
     """Return the table of training data, in which plain text must have labels.
+
+    Files of numbers in folders of their classes, or that a list names, are recordings: see
+    `elman.data.recordings`. A column that `text` names is read as it is.
 
     Raises:
         InputError: as `elman.data.read`; or lines of text begin with words of a language, not with
             labels.
     """
-    table = read(source, encoding=encoding, labels="found", sheet=sheet)
+    table = _recordings(source, encoding, text)
+    if table is None:
+        table = read(source, encoding=encoding, labels="found", sheet=sheet)
+        table = _recorded(table, source, encoding, text)
     if "each" in table.meta and table.meta["labels"] == "first":
         _refuse_prose(table)
     return table
+
+
+def group_of(table: Table) -> str | None:
+    """Return the column that says which recording a row belongs to, if there is one."""
+    return recordings.FILE if recordings.FILE in table.meta.get("made", ()) else None
+
+
+def _recordings(source: Any, encoding: str | None, text: str | None) -> Table | None:
+    """Return the recordings of a folder in which a file lists them; None where there is none."""
+    if not isinstance(source, str | Path) or not Path(source).is_dir():
+        return None
+    listed = recordings.list_in(Path(source))
+    if listed is None:
+        return None
+    found = _recorded(read(listed, encoding=encoding), listed, encoding, text)
+    return found if group_of(found) else None
+
+
+def _recorded(table: Table, source: Any, encoding: str | None, text: str | None) -> Table:
+    """Return the recordings that a table lists, or that its files are; else the table."""
+    if not isinstance(source, str | Path):
+        return table
+    if Path(source).is_dir():
+        return recordings.of_folders(table) or table
+    column = recordings.path_column(table)
+    if column is None or column == text:
+        return table
+    return recordings.from_list(table, column, lambda places: read(places, encoding=encoding))
 
 
 def _refuse_prose(table: Table) -> None:
@@ -260,6 +296,15 @@ def find_layout(
                     "These are tagged sentences: a tag for each word, and no answer for all of it.",
                     file=table.source,
                     fix="To learn the tags: elman train tag DATA.",
+                )
+            if len(table.origins) > 1 and set(table.kinds.values()) <= {"number", "time"}:
+                raise InputError(
+                    f"There are {len(table.origins)} files of numbers, and none says its "
+                    f"{answer.word}.",
+                    file=table.source,
+                    fix="Put the files into a folder for each class, or beside them labels.csv, "
+                    "with their names in the column file and the answer in another. If each row "
+                    "is an example, say which column is the answer: --set target=NAME.",
                 )
             raise _unclear(table, f"which column holds {answer.words}", "target")
         targets = found
@@ -481,7 +526,14 @@ def read_like(
     def table_of(labels: TextLabels | None) -> Table:
         return read(source, encoding=encoding, each=layout.each, labels=labels, sheet=sheet)
 
-    table = table_of(layout.labels if answer is not None else "none")
+    recorded = layout.group == recordings.FILE
+    table = _recordings(source, encoding, None) if recorded else None
+    if table is None:
+        table = table_of(layout.labels if answer is not None else "none")
+    if recorded:
+        table = _recorded(table, source, encoding, None)
+        if layout.group not in table.kinds:
+            table = recordings.by_file(table)
     ours = answer is None and "each" in table.meta and layout.labels in _IN_LINES
     if ours and _labelled(table.texts("text"), layout.labels, set(known)):
         table = table_of(layout.labels)

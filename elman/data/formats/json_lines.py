@@ -1,9 +1,10 @@
-"""JSON lines: one object a line, whose values carry their types."""
+"""JSON: an object a line, objects one after another, or one array of them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ def read(
     types: Mapping[str, str] | None = None,
     encoding: str | None = None,
 ) -> Table:
-    """Read JSON lines: keys become columns; a key that a line lacks is a missing value.
+    """Read JSON objects: keys become columns; a key that an object lacks is a missing value.
 
     Texts with spans of characters become the columns `tokens` and `tags`; see `tagged_json`.
     """
@@ -28,7 +29,7 @@ def read(
     from elman.data.formats import tagged_json
 
     found: list[dict[str, Any]] = []
-    origins = []
+    origins, notes = [], []
     for path in paths:
         numbers: list[int] = []
         for number, record in records(path, encoding):
@@ -36,6 +37,11 @@ def read(
             found.append(record)
         if not numbers:
             raise InputError("The file is empty.", file=path)
+        if len(numbers) == 1 and (folded := _unfolded(found[-1])) is not None:
+            rows, note = folded
+            found[-1:] = rows
+            numbers *= len(rows)
+            notes.append(f"{path.name} is one object: {note}.")
         origins.append(Origin(path, len(numbers), numbers.__getitem__))
     if not any(found):
         raise InputError("The objects have no named values.", file=paths[0])
@@ -44,34 +50,127 @@ def read(
         return tagged_json.read(paths, columns=columns, types=types, encoding=encoding)
     names = list(dict.fromkeys(name for record in found for name in record))
     frame = pd.DataFrame({name: _column([record.get(name) for record in found]) for name in names})
-    return build(frame, origins, columns=columns, types=types)
+    meta = {"notes": notes} if notes else {}
+    return build(frame, origins, columns=columns, types=types, meta=meta)
 
 
-def records(path: Path, encoding: str | None = None) -> Any:
-    """Yield the number of each line and the object that stands on it."""
-    for number, line in enumerate(files.lines(path, encoding), 1):
+def _unfolded(record: dict[str, Any]) -> tuple[list[dict[str, Any]], str] | None:
+    """Return the rows of a file that is one object, and how they stand in it; None where the object
+    is a row itself.
+
+    Rows stand under one name, `{"data": [{…}, …]}`, or every name has a list or an object with a
+    value for each row, as pandas writes columns.
+    """
+    lists = [
+        name
+        for name, value in record.items()
+        if isinstance(value, list) and len(value) > 1 and all(isinstance(v, dict) for v in value)
+    ]
+    if len(lists) == 1:
+        return record[lists[0]], f"its rows are those under {lists[0]!r}"
+    values = list(record.values())
+    if len(values) < 2 or not all(isinstance(v, dict) and len(v) > 1 for v in values):
+        return None
+    if any(v.keys() != values[0].keys() for v in values):
+        return None
+    rows = [{name: record[name][key] for name in record} for key in values[0]]
+    return rows, "each name has a value for every row"
+
+
+def records(path: Path, encoding: str | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield objects, each with the line on which it begins.
+
+    A file of an object a line is read line by line, any other as a whole.
+
+    Raises:
+        InputError: a line or an object is not JSON, or is no object with named values.
+    """
+    lines = files.lines(path, encoding)
+    alone = True  # nothing was read before
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
         except ValueError as error:
-            whole = number == 1 and line.lstrip()[:1] in "[{" and len(line.strip()) < 3
+            if alone and _goes_on(line, error):
+                yield from _whole("".join(["\n" * (number - 1) + line, *lines]), path)
+                return
             raise InputError(
                 f"The line is not JSON ({getattr(error, 'msg', error)}).",
                 file=path,
                 row=number,
-                fix="Write every object on a line of its own."
-                if whole
-                else "Correct or remove the line.",
+                fix="Correct or remove the line.",
             ) from None
-        if not isinstance(record, dict):
+        if alone and isinstance(record, list) and not any(following.strip() for following in lines):
+            yield from _whole(line, path, number)
+            return
+        alone = False
+        yield number, _object(record, path, number)
+
+
+def _goes_on(line: str, error: ValueError) -> bool:
+    """Say whether a line only begins an array or an object, and so far is right."""
+    end = len(line.rstrip())
+    return line.lstrip()[:1] in ("[", "{") and getattr(error, "pos", 0) >= end
+
+
+def _whole(text: str, path: Path, first: int = 1) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the objects of an array, or that stand one after another, over any number of lines."""
+    decode = json.JSONDecoder().raw_decode
+    skipped = re.compile(r"[\s,]*")
+    at = len(text) - len(text.lstrip())
+    array = text.startswith("[", at)
+    at = at + 1 if array else at
+    number, counted = first, 0
+    while True:
+        start = at
+        begin = skipped.match(text, at)
+        assert begin is not None
+        at = begin.end()
+        number, counted = number + text.count("\n", counted, at), at
+        if text.count(",", start, at) > 1 or (at == len(text) and array):
+            what = "The array does not end" if at == len(text) else "There are two commas"
+            raise InputError(f"{what}.", file=path, row=number, fix="Fetch or write it again.")
+        if at == len(text):
+            return
+        if array and text[at] == "]":
+            if text[at + 1 :].strip():
+                raise InputError("Something follows the array.", file=path, row=number)
+            return
+        try:
+            record, at = decode(text, at)
+        except ValueError as error:
+            at_line = first + text.count("\n", 0, getattr(error, "pos", 0))
             raise InputError(
-                f"The line holds a {type(record).__name__}, not an object with named values.",
+                f"The object that begins here is not JSON ({getattr(error, 'msg', error)}, line "
+                f"{at_line}).",
                 file=path,
                 row=number,
-                fix='Write {"name": value, ...} on each line.',
-            )
-        yield number, record
+                fix="Correct or remove it.",
+            ) from None
+        yield number, _object(record, path, number)
+
+
+def _object(record: Any, path: Path, number: int) -> dict[str, Any]:
+    """Return what is to be an object with named values.
+
+    Raises:
+        InputError: it is something else, or holds all rows under one name.
+    """
+    if not isinstance(record, dict):
+        raise InputError(
+            f"Here stands {_called(record)}, not an object with named values.",
+            file=path,
+            row=number,
+            fix='Write {"name": value, ...} for each row.',
+        )
+    return record
+
+
+def _called(value: Any) -> str:
+    kinds = {list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
+    return kinds.get(type(value), "a number")
 
 
 def _column(cells: list[Any]) -> Any:

@@ -29,8 +29,9 @@ LabelSource = Literal["folder", "name"]
 MOST_VALUES = 1 << 28
 """Values of one file at most, all channels together: 1 GiB, 4.6 hours of one channel at 16 kHz."""
 
-# Folders that say which part of the data a file belongs to, not its class.
-_PARTS = frozenset(["train", "training", "test", "testing", "valid", "validation", "val", "dev"])
+PARTS = frozenset(["train", "training", "test", "testing", "valid", "validation", "val", "dev"])
+"""Names of folders that say which part of the data a file belongs to, not its class."""
+
 # Sizes that programs write into a WAV header when they do not know the end yet.
 _UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 # Header sizes are often a few bytes off (a missing pad byte, the header counted twice).
@@ -305,7 +306,7 @@ def _refuse_foreign(path: Path) -> None:
 
 def _label_source(paths: Sequence[Path]) -> LabelSource | None:
     folders = {path.parent for path in paths}
-    if len({folder.name for folder in folders if folder.name.casefold() not in _PARTS}) > 1:
+    if len({folder.name for folder in folders if folder.name.casefold() not in PARTS}) > 1:
         return "folder"
     names = [_before_underscore(path) for path in paths]
     # The rule by which a column of words is one of categories: each stands there twice or more.

@@ -1,0 +1,184 @@
+"""Recordings of numbers: each file is a sequence, and each of its rows a step.
+
+Sensors and games leave a CSV file a recording, with its class in the name of its folder or in a
+list of files. Such files become one long table: a row a step, the column `file` for the sequence
+it belongs to, and what the folder or the list says of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from elman.data import files
+from elman.data.formats.sound import PARTS
+from elman.data.kinds import Kind, objects
+from elman.data.table import Table
+from elman.errors import InputError
+
+FILE = "file"
+"""The column that says which recording a row belongs to."""
+
+LABEL = "label"
+_SUFFIXES = (".csv", ".tsv", ".tab", ".parquet", ".pq")
+_LISTS = ("labels", "label", "manifest", "metadata", "index", "annotations", "classes", "targets")
+
+
+def of_folders(table: Table) -> Table | None:
+    """Return files in several folders as recordings whose class is the folder's name.
+
+    None where the files lie in one folder, or have columns of anything but numbers and times, one
+    of which may be the answer.
+    """
+    folders = {origin.file.parent for origin in table.origins if origin.file is not None}
+    names = {folder.name for folder in folders if folder.name.casefold() not in PARTS}
+    plain = all(kind in ("number", "time") for kind in table.kinds.values())
+    if len(names) < 2 or not plain or {FILE, LABEL} & set(table.kinds):
+        return None
+    found = by_file(table)
+    labels = [origin.file.parent.name for origin in table.origins if origin.file is not None]
+    rows = [origin.rows for origin in table.origins]
+    found.frame[LABEL] = objects(np.repeat(np.array(labels, object), rows).tolist())
+    first = table.origins[0].file
+    assert first is not None
+    note = f"The label is the name of a file's folder: {labels[0]!r} of {first.name}."
+    return replace(
+        found,
+        kinds={**found.kinds, LABEL: "category"},
+        meta={**found.meta, "notes": [*found.meta["notes"], note]},
+    )
+
+
+def by_file(table: Table) -> Table:
+    """Return a table with the column `file`, without the columns that only count time."""
+    names = _names([origin.file for origin in table.origins])
+    rows = [origin.rows for origin in table.origins]
+    owner = np.repeat(np.array(names, object), rows)
+    counting = [n for n, kind in table.kinds.items() if kind == "number" and _counts(table, n)]
+    kept = [n for n in table.kinds if n not in counting]
+    frame = table.frame[kept if kept else list(table.kinds)].copy()
+    kinds: dict[str, Kind] = {n: table.kinds[n] for n in frame.columns}
+    notes = [*table.meta.get("notes", ())]
+    notes.append(f"Each file is a sequence, and each of its rows a step: {len(names)} files.")
+    if kept and counting:
+        shown = ", ".join(repr(name) for name in counting)
+        notes.append(f"{shown} left out: in each file it only counts the time.")
+    frame[FILE] = objects(owner.tolist())
+    return replace(
+        table,
+        frame=frame,
+        kinds={**kinds, FILE: "category"},
+        meta={**table.meta, "notes": notes, "made": [FILE]},
+    )
+
+
+def path_column(table: Table) -> str | None:
+    """Return the column in which every cell names a table's file, or None: the mark of a list."""
+    found = [
+        name
+        for name, kind in table.kinds.items()
+        if kind in ("text", "category")
+        and len(table)
+        and all(
+            isinstance(cell, str) and files.suffix(Path(cell.strip())) in _SUFFIXES
+            for cell in table.frame[name]
+        )
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def from_list(table: Table, column: str, read: Callable[[list[Path]], Table]) -> Table:
+    """Return the recordings that a list names, with what it says of each.
+
+    Args:
+        table: the list, a row a recording.
+        column: of the names of files; they lie beside the list or in a folder below it.
+        read: what reads them into one table.
+
+    Raises:
+        InputError: a file is not there, is named twice, or has a column of the list's.
+    """
+    places = [_place(table, row, column) for row in range(len(table))]
+    if len(set(places)) < len(places):
+        row = next(row for row, place in enumerate(places) if place in places[:row])
+        raise table.refuse("The file is named twice.", row, column, "Take one of the rows out.")
+    found = by_file(read(places))
+    said = [name for name in table.kinds if name != column]
+    for name in said:
+        if name in found.kinds:
+            raise InputError(
+                f"{table.source.name if table.source else 'The list'} and the files that it names "
+                "both have this column.",
+                file=table.source,
+                column=name,
+                fix="Rename one of them.",
+            )
+    frame = found.frame.assign(
+        **{
+            name: pd.Series(
+                np.repeat(np.array(table.frame[name], object), [o.rows for o in found.origins])
+            )
+            for name in said
+        }
+    )
+    kinds = {**found.kinds, **{name: table.kinds[name] for name in said}}
+    listed = f"{table.source.name if table.source else 'The list'} says of each file: "
+    notes = [*found.meta["notes"], listed + ", ".join(said) + "."] if said else found.meta["notes"]
+    return replace(found, frame=frame, kinds=kinds, meta={**found.meta, "notes": notes})
+
+
+def list_in(folder: Path) -> Path | None:
+    """Return the one file of a folder that may list its recordings, or None."""
+    found = [p for p in files.listing(folder) if files.suffix(p) in _SUFFIXES]
+    named = [p for p in found if p.name.split(".")[0].lower() in _LISTS]
+    top = [p for p in found if p.parent == folder]
+    if len(found) < 3:
+        return None
+    if len(named) == 1:
+        return named[0]
+    return top[0] if len(top) == 1 else None
+
+
+def _place(table: Table, row: int, column: str) -> Path:
+    cell = str(table.frame[column].iloc[row]).strip()
+    beside = table.where(row)[0]
+    folder = Path() if beside is None else beside.parent
+    if (folder / cell).is_file():
+        return folder / cell
+    below = [p for p in folder.rglob(Path(cell).name) if p.as_posix().endswith(cell)]
+    if len(below) == 1:
+        return below[0]
+    what = f"There is no file {cell!r} beside this one" + (
+        ", and there are several below it." if below else ", nor in a folder below it."
+    )
+    raise table.refuse(what, row, column, "Correct the name, or take the row out.")
+
+
+def _names(paths: Sequence[Path | None]) -> list[str]:
+    """Return short names that tell files apart."""
+    known = [path or Path("in memory") for path in paths]
+    short = [path.name for path in known]
+    if len(set(short)) == len(short):
+        return short
+    near = [f"{path.parent.name}/{path.name}" for path in known]
+    return near if len(set(near)) == len(near) else [str(path) for path in known]
+
+
+def _counts(table: Table, name: str) -> bool:
+    """Say whether a column rises by one and the same in every row of every file: it tells the time,
+    and by its end the length."""
+    first = 0
+    steps: set[float] = set()
+    for origin in table.origins:
+        values = table.frame[name].to_numpy(float)[first : first + origin.rows]
+        first += origin.rows
+        if len(values) > 1:
+            rises = np.diff(values)
+            if not np.allclose(rises, rises[0], rtol=1e-3, atol=0) or rises[0] <= 0:
+                return False
+            steps.add(round(float(rises[0]), 9))
+    return len(table) > 2 * len(table.origins) and bool(steps)

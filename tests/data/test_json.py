@@ -1,0 +1,78 @@
+"""JSON as people have it: an object a line, an array, an object that holds the rows, columns."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from elman import data
+from elman.errors import InputError
+
+ROWS = [{"text": f"a, [{i}] {{film}}", "n": i, "label": "ab"[i % 2]} for i in range(12)]
+
+
+def lines(rows):
+    return "\n".join(map(json.dumps, rows))
+
+
+FORMS = {
+    "lines": lines(ROWS),
+    "array on a line": json.dumps(ROWS),
+    "array, indented": json.dumps(ROWS, indent=2),
+    "array, an object a line": "[\n" + ",\n".join(map(json.dumps, ROWS)) + "\n]\n",
+    "objects over lines": "\n".join(json.dumps(row, indent=1) for row in ROWS),
+    "under a name": json.dumps({"version": 2, "data": ROWS}),
+    "under a name, indented": json.dumps({"data": ROWS}, indent=4),
+    "columns of pandas": pd.DataFrame(ROWS).to_json(),
+    "records of pandas": pd.DataFrame(ROWS).to_json(orient="records"),
+    "blank lines before": "\n\n" + json.dumps(ROWS, indent=1),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_same_rows_whatever_the_form(form, tmp_path):
+    file = tmp_path / "rows.json"
+    file.write_text(FORMS[form], encoding="utf-8")
+    table = data.read(file)
+    assert table.frame.to_dict("records") == ROWS
+    folded = "under" in form or form.startswith("columns")
+    assert ("is one object" in " ".join(table.notes())) == folded
+
+
+def test_a_row_is_the_line_on_which_its_object_begins(tmp_path):
+    file = tmp_path / "rows.json"
+    file.write_text(json.dumps(ROWS, indent=1))
+    table = data.read(file)
+    # An object of three values takes five lines; the bracket takes the first.
+    assert [table.where(row)[1] for row in range(3)] == [2, 7, 12]
+
+
+@pytest.mark.parametrize(
+    ("text", "row", "said"),
+    [
+        ('{"a": 1\n{"a": 2}\n', 1, "not JSON"),
+        ('{"a": 1}\n{"a": \n', 2, "not JSON"),
+        ('[\n{"a": 1},\n{"a" 2}\n]', 3, "not JSON"),
+        ('[\n{"a": 1},\n{"a": 2}\n', 4, "does not end"),
+        ('[{"a": 1}, {"a": "x', 1, "not JSON"),
+        ('[{"a": 1}]\n{"a": 1}', 1, "a list, not an object"),
+        ('[\n{"a": 1}\n]\n[]', 3, "follows the array"),
+        ("[[1, 2], [3, 4]]", 1, "a list, not an object"),
+        ('[\n{"a": 1},,\n{"a": 2}]', 3, "two commas"),
+        ("3\n4\n", 1, "a number, not an object"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(text, row, said, tmp_path):
+    file = tmp_path / "rows.json"
+    file.write_text(text)
+    with pytest.raises(InputError, match=said) as caught:
+        data.read(file)
+    assert caught.value.row == row
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[\n]\n", "\n \n"])
+def test_no_rows(text, tmp_path):
+    file = tmp_path / "rows.json"
+    file.write_text(text)
+    with pytest.raises(InputError, match="empty"):
+        data.read(file)
