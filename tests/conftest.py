@@ -32,6 +32,19 @@ def data_dir() -> Path:
     return folder
 
 
+_ALONE = {"kernels", "cells", "nn"}
+"""Folders whose tests share next to nothing."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of a file, and of the command, by one worker: what they share is made once."""
+    for item in items:
+        parts = set(item.path.parts)
+        if not _ALONE & parts and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group("cli" if "cli" in parts else item.path.name))
+
+
 _OPTIMISED = build.FLAGS
 _QUICK, _PLAIN = (
     tuple(level if flag == "-O3" else flag for flag in build.FLAGS) for level in ("-O1", "-O0")

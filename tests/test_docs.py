@@ -25,7 +25,13 @@ TUTORIALS = [
 ]
 
 
-@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+SLOW = ("from-a-paper", "regress")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, marks=[pytest.mark.fuzz] * (p.stem in SLOW), id=p.stem) for p in TUTORIALS],
+)
 def test_tutorial_runs(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M)

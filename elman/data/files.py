@@ -13,7 +13,7 @@ import io
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NoReturn, cast
 
@@ -119,6 +119,16 @@ def listing(folder: Path) -> list[Path]:
     if not found:
         raise InputError("The folder holds no file that can be read.", file=folder)
     return found
+
+
+def beside_folders(paths: Sequence[Path]) -> list[Path]:
+    """Return files that lie beside the folders in which the others lie, such as a list of them.
+
+    >>> beside_folders([Path("a/pos/1.txt"), Path("a/neg/2.txt"), Path("a/urls.txt")])
+    [PosixPath('a/urls.txt')]
+    """
+    above = {folder for path in paths for folder in path.parent.parents}
+    return [path for path in paths if path.parent in above]
 
 
 def _has_format(path: Path) -> bool:

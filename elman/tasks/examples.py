@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from elman.data import Batches, Duplicates, bucketed, duplicates
+from elman.data import Batches, Duplicates, bucketed, duplicates, files
 from elman.data.seen import Seen, hashes_of
 from elman.errors import InputError
 from elman.modalities import MODALITIES
@@ -162,6 +162,7 @@ class FromExamples:
         for part in ("valid", "test"):
             if part in given:
                 other = reading.read(given[part], each=layout.each, labels=layout.labels, **how)
+                other = reading.recorded_like(other, given[part], layout, settings.encoding)
                 parts[part] = reading.examples(other, layout, cls.Answer)
         settings = chosen(settings, layout, modality, everything)
         settings = settings.model_copy(update=cls.decide(settings, layout, everything))
@@ -178,7 +179,7 @@ class FromExamples:
             ("read", " ".join(table.notes())),
             ("input", understood.input_words(layout, asked)),
             ("answer", understood.answer_words(layout, asked, cls.Answer.word)),
-            ("split", _split_words(given, settings, parts)),
+            ("split", _split_words(data, given, settings, parts)),
         ]
         learnt = [made._keys(parts[part].inputs) for part in ("train", "valid") if part in parts]
         made.seen = Seen.of(hashes_of(chain.from_iterable(learnt)))
@@ -683,7 +684,7 @@ def pictures(task: FromExamples, titles: Sequence[str]) -> list[Section]:
 
 
 def _split_words(
-    given: dict[str, Any], settings: ExamplesSettings, parts: dict[str, Examples]
+    data: Any, given: dict[str, Any], settings: ExamplesSettings, parts: dict[str, Examples]
 ) -> str:
     """Return how the examples were shared out to the parts."""
     drawn = [part for part in parts if part not in given]
@@ -694,6 +695,11 @@ def _split_words(
         said.append(f"{' and '.join(drawn)} drawn at random (seed {settings.seed})")
     if "valid" not in parts:
         said.append("none held out to choose the best step")
+    if isinstance(data, str | Path) and given["train"] is not data:
+        used = {path for paths in given.values() for path in paths}
+        left = [path.name for path in files.listing(Path(data)) if path not in used]
+        if left:
+            said.append(f"left out, beside the folders of the parts: {', '.join(left[:3])}")
     return "; ".join(said)
 
 

@@ -148,14 +148,18 @@ class Examples:
 def parts(source: Any) -> dict[str, list[Path]] | None:
     """Return the files of a folder by part, where names say train and test (valid, dev, t10k).
 
-    None where the source is no folder, or some file's name says nothing.
+    None where the source is no folder, or some file's name says nothing; files that lie beside
+    folders of the parts are in none.
     """
     if not isinstance(source, str | Path) or not Path(source).is_dir():
         return None
     folder = Path(source)
     found: dict[str, list[Path]] = {}
+    folders = {_PARTS.get(path.name.lower()) for path in folder.iterdir() if path.is_dir()}
     for path in files.listing(folder):
         said = _PART.search(path.relative_to(folder).as_posix())
+        if said is None and path.parent == folder and len(folders - {None}) > 1:
+            continue  # lies beside the folders of the parts
         if said is None:
             return None
         found.setdefault(_PARTS[said[1].lower()], []).append(path)
@@ -219,14 +223,22 @@ def _recordings(source: Any, encoding: str | None, text: str | None) -> Table | 
 
 def _recorded(table: Table, source: Any, encoding: str | None, text: str | None) -> Table:
     """Return the recordings that a table lists, or that its files are; else the table."""
+    if isinstance(source, list) or (isinstance(source, str | Path) and Path(source).is_dir()):
+        return recordings.of_folders(table) or table
     if not isinstance(source, str | Path):
         return table
-    if Path(source).is_dir():
-        return recordings.of_folders(table) or table
     column = recordings.path_column(table)
     if column is None or column == text:
         return table
     return recordings.from_list(table, column, lambda places: read(places, encoding=encoding))
+
+
+def recorded_like(table: Table, source: Any, layout: Layout, encoding: str | None) -> Table:
+    """Return a table as recordings where those of training were."""
+    if layout.group != recordings.FILE or layout.group in table.kinds:
+        return table
+    table = _recorded(table, source, encoding, None)
+    return table if layout.group in table.kinds else recordings.by_file(table)
 
 
 def _refuse_prose(table: Table) -> None:
@@ -526,14 +538,10 @@ def read_like(
     def table_of(labels: TextLabels | None) -> Table:
         return read(source, encoding=encoding, each=layout.each, labels=labels, sheet=sheet)
 
-    recorded = layout.group == recordings.FILE
-    table = _recordings(source, encoding, None) if recorded else None
+    table = _recordings(source, encoding, None) if layout.group == recordings.FILE else None
     if table is None:
         table = table_of(layout.labels if answer is not None else "none")
-    if recorded:
-        table = _recorded(table, source, encoding, None)
-        if layout.group not in table.kinds:
-            table = recordings.by_file(table)
+        table = recorded_like(table, source, layout, encoding)
     ours = answer is None and "each" in table.meta and layout.labels in _IN_LINES
     if ours and _labelled(table.texts("text"), layout.labels, set(known)):
         table = table_of(layout.labels)

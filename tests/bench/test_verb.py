@@ -61,6 +61,7 @@ def checked(report: dict) -> dict:
     return report
 
 
+@pytest.mark.fuzz
 def test_json_file_and_picture(tmp_path):
     kept, drawn = tmp_path / "b.json", tmp_path / "b.png"
     done = bench(

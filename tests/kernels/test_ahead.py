@@ -185,6 +185,7 @@ def test_a_wheel_with_kernels_needs_no_compiler(tmp_path):
     assert said.count("No C compiler was found") == 1
 
 
+@pytest.mark.fuzz
 def test_a_wheel_without_kernels_says_once_that_it_has_no_compiler(tmp_path):
     backends, said = used(made_into_a_wheel(tmp_path), "mgu", "gru")
     assert backends == {"reference", "torch"}

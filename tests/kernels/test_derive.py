@@ -297,7 +297,11 @@ def numbers(dtype: torch.dtype = WHOLE) -> tuple[Tensor, Tensor]:
     return x.to(dtype), h.to(dtype)
 
 
-@pytest.mark.parametrize("name", EVERYTHING)
+@pytest.mark.parametrize(
+    "name",
+    # `make test` takes every third, `make fuzz` the others.
+    [pytest.param(n, marks=[pytest.mark.fuzz] * (k % 3 > 0)) for k, n in enumerate(EVERYTHING)],
+)
 def test_derivative(name, with_gradients):
     cell = Of(EVERYTHING[name]).double()
     x, h = numbers()

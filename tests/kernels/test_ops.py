@@ -123,7 +123,16 @@ LAYERS: list[tuple[str, Any, list[tuple[str, ...]]]] = [
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("eager", marks=pytest.mark.fuzz)])
 @pytest.mark.parametrize(
     ("make_layer", "names"),
-    [pytest.param(m, names, id="-".join((n, *names))) for n, m, calls in LAYERS for names in calls],
+    [
+        pytest.param(
+            m,
+            names,
+            id="-".join((n, *names)),
+            marks=[pytest.mark.fuzz] * (n not in ("stack", "gru")),
+        )
+        for n, m, calls in LAYERS
+        for names in calls
+    ],
 )
 def test_compiled_as_eager(make_layer, names, backend):
     layer = make_layer()
@@ -372,8 +381,8 @@ class Tagger(nn.Module):
         return self.top(self.layer(x, lengths=lengths)[0])
 
 
-@pytest.mark.parametrize("dynamic", [False, True])
-@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("dynamic", [pytest.param(False, marks=pytest.mark.fuzz), True])
+@pytest.mark.parametrize("strict", [False, pytest.param(True, marks=pytest.mark.fuzz)])
 @pytest.mark.parametrize(
     ("layer", "width"),
     [
@@ -418,6 +427,7 @@ for known in (False, True):
 """
 
 
+@pytest.mark.fuzz
 def test_an_exported_program_in_another_process(tmp_path: Path):
     model = Tagger(elman.nn.GRU(3, 5, batch_first=True), 5)
     call = (torch.ones(3, T, 3), torch.tensor([T, 2, 4]))
@@ -532,7 +542,9 @@ def test_gradients_of_torch_func(name, fresh_warnings):
     torch.testing.assert_close(slope, torch.autograd.grad(layer(x)[0].square().sum(), x)[0])
 
 
-@pytest.mark.parametrize("transform", ["vmap", "grad", "jvp"])
+@pytest.mark.parametrize(
+    "transform", ["grad", *[pytest.param(t, marks=pytest.mark.fuzz) for t in ("vmap", "jvp")]]
+)
 def test_transforms_in_a_graph_are_the_references_and_aloud(transform, fresh_warnings):
     layer, x = Recurrent("mgu", 3, 5), torch.randn(T, B, 3)
 

@@ -34,6 +34,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 FEW = ("lstm", "lru", "mingru")
 """Cells that have something of every kind between them."""
 FUZZ = pytest.mark.fuzz
+OTHERS = ("lstm", "gru_cho", "minlstm", "lstm with everything")
 FEW_OR_FUZZ = [name if name in FEW else pytest.param(name, marks=FUZZ) for name in VARIANTS]
 """All cells; `make test` takes the few, `make fuzz` the others."""
 DTYPES = {"single": torch.float32, "double": torch.float64}
@@ -71,8 +72,7 @@ def missing(target: str) -> str | None:
 
 @pytest.mark.parametrize(
     "name",
-    ["lstm", "lru"]
-    + [pytest.param(n, marks=FUZZ) for n in ("gru_cho", "minlstm", "lstm with everything")],
+    ["lru", *[pytest.param(n, marks=FUZZ) for n in VARIANTS if n in OTHERS]],
 )
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_instruction_set_keeps_the_contract(
@@ -154,10 +154,9 @@ def test_every_cell_compiles_for_neon(name, double, tmp_path):
     assert says(source, TARGETS["neon"], tmp_path) == ""
 
 
-@pytest.mark.parametrize("double", [False, pytest.param(True, marks=pytest.mark.fuzz)])
-@pytest.mark.parametrize(
-    "target", [pytest.param(t, marks=[] if t == "avx2" else pytest.mark.fuzz) for t in TARGETS]
-)
+@pytest.mark.fuzz
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("target", TARGETS)
 def test_every_target_compiles_without_a_warning(target, double, tmp_path):
     wanted = TARGETS[target]
     cell = make("lstm", 3, 5, **EVERYTHING)

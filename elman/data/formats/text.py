@@ -33,9 +33,12 @@ def read(
         raise InputError("each= is 'line' or 'file'.")
     if labels not in (None, *LABELS):
         raise InputError(f"labels={labels!r} is not known.", fix=nearest(str(labels), LABELS))
+    by_folder = each != "line" and labels in (None, "file", "found")
+    strays = files.beside_folders(paths) if by_folder else []
+    paths = [path for path in paths if path not in strays]
     folders = {path.parent for path in paths}
     if each is None:
-        each = "file" if len(folders) > 1 else "line"
+        each = "file" if len(folders) > 1 or strays else "line"
     found = {
         path: [(1, files.whole(path, encoding))] if each == "file" else _lines(path, encoding)
         for path in paths
@@ -68,7 +71,7 @@ def read(
     meta = {
         "each": each,
         "labels": place,
-        "notes": [_note(each, place, ", ".join(encodings), len(folders))],
+        "notes": [_note(each, place, ", ".join(encodings), len(folders)), *_left_out(strays)],
     }
     return build(frame, origins, known=known, columns=columns, types=types, meta=meta)
 
@@ -129,6 +132,14 @@ def _note(each: str, place: Labels | None, encoding: str, folders: int) -> str:
         "after tab": "its label stands after the tab",
     }.get(str(place))
     return f"Text in {encoding}: {one}" + (f", {said}." if said else ".")
+
+
+def _left_out(strays: Sequence[Path]) -> list[str]:
+    if not strays:
+        return []
+    shown = ", ".join(path.name for path in strays[:3])
+    more = f" and {len(strays) - 3} more" if len(strays) > 3 else ""
+    return [f"Left out, beside the folders of the classes: {shown}{more}."]
 
 
 def _lines(path: Path, encoding: str | None) -> list[tuple[int, str]]:

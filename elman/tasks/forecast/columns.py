@@ -372,5 +372,16 @@ def names_of(table: Table, groups: list[str]) -> list[str]:
     """Return the name of the series of each row; the names of several columns are joined."""
     if not groups:
         return [""] * len(table)
-    parts = [table.labels(name) for name in groups]
-    return [" / ".join(each) for each in zip(*parts, strict=True)]
+    if len(groups) > 1:
+        # Of several columns one may be empty, such as the province of a small country.
+        parts = [_or_empty(table, name) for name in groups]
+        named = [" / ".join(filter(None, each)) for each in zip(*parts, strict=True)]
+        if all(named):
+            return named
+    return [" / ".join(each) for each in zip(*map(table.labels, groups), strict=True)]
+
+
+def _or_empty(table: Table, name: str) -> list[str]:
+    missing = table.column(name, "category").isna().to_numpy()
+    there = iter(table.take((~missing).nonzero()[0]).labels(name))
+    return ["" if gone else next(there) for gone in missing]

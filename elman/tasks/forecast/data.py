@@ -7,6 +7,7 @@ whole series (`.tsf`, `.ts`, lists in JSON). All become one `Panel`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -190,12 +191,19 @@ def _joined(first: Series, then: Series | None, later: Panel) -> Series:
 
 # Shapes
 
+_DATED = 8
+"""Columns named after dates from which each row is a series."""
+
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?([ T]\d{1,2}:\d{2}(:\d{2})?)?")
+
 
 def _looks_wide(out: Sorted, columns: Columns) -> bool:
     """A row a series: names that never repeat, then at least eight columns of numbers."""
     if columns.target or columns.time or out.groups or columns.covariates or out.time is not None:
         return False
     table = out.table
+    if len(_dated_columns(table)) >= _DATED:
+        return True
     first, *rest = table.kinds
     names = table.frame[first]
     wide = (
@@ -219,10 +227,21 @@ def _from_wide(out: Sorted) -> Panel:
     import pandas as pd
 
     table = out.table
-    groups = out.groups or [next(iter(table.kinds))]
-    names = names_of(table, groups)
-    _distinct(table, names, groups[0])
-    numbers = [name for name in table.kinds if name not in groups]
+    dated = _dated_columns(table)
+    if len(dated) >= _DATED:
+        groups = out.groups or _naming(table)
+        left = [name for name in table.kinds if name not in (*groups, *dated)]
+        if left:
+            out.notes.append(
+                f"{', '.join(map(repr, left))} left out: no name of a series, and no date."
+            )
+        numbers = dated
+    else:
+        groups = out.groups or [next(iter(table.kinds))]
+        numbers = [name for name in table.kinds if name not in groups]
+    names = names_of(table, groups) if groups else [str(row + 1) for row in range(len(table))]
+    if groups:
+        _distinct(table, names, groups[0])
     if not numbers:
         raise InputError("there are no values beside the names.", file=table.source)
     cells = np.stack([table.numbers(n, allow_missing=True) for n in numbers], axis=1)
@@ -253,10 +272,28 @@ def _from_wide(out: Sorted) -> Panel:
     found = out.found | {"layout": "wide", "group": groups[0] if len(groups) == 1 else groups}
     notes = [
         *out.notes,
-        f"Each of {len(series):,} rows is a series, named in {', '.join(map(repr, groups))}.",
+        f"Each of {len(series):,} rows is a series, named "
+        + (f"in {', '.join(map(repr, groups))}." if groups else "by its number."),
     ]
     notes += time_notes([s.times for s in series], frequency)
     return Panel(series, [VALUE], [], frequency, table.source, found, notes=notes)
+
+
+def _dated_columns(table: Table) -> list[str]:
+    """Return the columns of numbers named after dates of one form, each a different one."""
+    named = [n for n, k in table.kinds.items() if k == "number" and _DATE.fullmatch(n.strip())]
+    moments = _dated(named) if len(named) >= _DATED else None
+    return named if moments is not None and moments.is_unique else []
+
+
+def _naming(table: Table) -> list[str]:
+    """Return the columns of words that name the rows: the first that does so alone, or all."""
+    words = [name for name, kind in table.kinds.items() if kind in ("text", "category")]
+    for name in words:
+        cells = table.frame[name]
+        if cells.notna().all() and cells.is_unique:
+            return [name]
+    return words
 
 
 def _dated(names: list[str]) -> pd.DatetimeIndex | None:
