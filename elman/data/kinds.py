@@ -289,7 +289,7 @@ def written(
         raised = Unfit(
             f"The mark in {_shown(cell)} may stand before decimals or between thousands.",
             place,
-            "Write decimals with a point and thousands without a mark.",
+            "Write decimals with a point and thousands without a mark; or, of CSV, set decimal=.",
         )
         return Reading("number", None, unfit=raised, asks="decimal")
     known = {"decimal": ","} if "comma before" in numbers.words else {}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from elman.data import files, memory
 from elman.data.formats import FORMATS, sound
 from elman.data.guessing import format_in
+from elman.data.numerals import Decimal
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError
 
@@ -45,6 +46,7 @@ def read(
     each: Literal["line", "file"] | None = None,
     labels: Literal["file", "first", "before tab", "after tab", "none", "found"] | None = None,
     sheet: str | None = None,
+    decimal: Decimal | None = None,
 ) -> Table:
     """Read one file, several, a folder, or what is in memory.
 
@@ -70,6 +72,7 @@ def read(
             in every line, else is `"file"` for several files and `"none"` for one. `"found"` is as
             `None`, but `"first"` for one file of lines without such a tab.
         sheet: of a workbook, the sheet to read; `None` takes the only one that holds something.
+        decimal: of CSV, the mark before decimals; found when `None`, for the whole file.
 
     Returns:
         A table. Plain text gives the columns `text` and, with labels, `label`; `.ts` gives
@@ -98,6 +101,7 @@ def read(
         # Recordings have places of labels of their own.
         "labels": labels if kind == "text" else None,
         "sheet": sheet,
+        "decimal": decimal,
     }
     own = inspect.signature(reader).parameters
     options = {name: value for name, value in options.items() if name in own}

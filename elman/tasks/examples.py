@@ -138,8 +138,9 @@ class FromExamples:
             given |= reading.parts(data) or {}
         given = {part: source for part, source in given.items() if source is not None}
         asked = settings.model_dump()
-        how = {"encoding": settings.encoding, "sheet": settings.sheet}
-        table = reading.learnable(given["train"], **how, text=settings.text)
+        table = reading.learnable(given["train"], reading.Writing.of(settings), text=settings.text)
+        settings = reading.as_written(settings, table)
+        writing = reading.Writing.of(settings)
         layout = reading.find_layout(
             table,
             cls.Answer,
@@ -161,8 +162,8 @@ class FromExamples:
         parts = {"train": everything}
         for part in ("valid", "test"):
             if part in given:
-                other = reading.read(given[part], each=layout.each, labels=layout.labels, **how)
-                other = reading.recorded_like(other, given[part], layout, settings.encoding)
+                other = reading.read(given[part], writing, each=layout.each, labels=layout.labels)
+                other = reading.recorded_like(other, given[part], layout, writing)
                 parts[part] = reading.examples(other, layout, cls.Answer)
         settings = chosen(settings, layout, modality, everything)
         settings = settings.model_copy(update=cls.decide(settings, layout, everything))
@@ -569,8 +570,7 @@ class FromExamples:
             self.layout,
             self.Answer if answers else None,
             getattr(self.answer, "classes", ()),
-            encoding=self.settings.encoding,
-            sheet=self.settings.sheet,
+            reading.Writing.of(self.settings),
         )
         found = replace(found, inputs=[self.codec.adapt(cell) for cell in found.inputs])
         if answers:

@@ -12,13 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from elman import data as elman_data
 from elman.data import Table, files, recordings
+from elman.data.numerals import Decimal
 from elman.errors import InputError
 from elman.modalities import MODALITIES
 from elman.tasks.answers import Answer
@@ -166,27 +167,59 @@ def parts(source: Any) -> dict[str, list[Path]] | None:
     return found if "train" in found and len(found) > 1 else None
 
 
+@dataclass(frozen=True)
+class Writing:
+    """How files are written, as settings say or training found.
+
+    Attributes:
+        encoding: of text files; found when None.
+        sheet: of a workbook, the sheet to read.
+        decimal: of CSV, the mark before decimals.
+    """
+
+    encoding: str | None = None
+    sheet: str | None = None
+    decimal: Decimal | None = None
+
+    @classmethod
+    def of(cls, settings: Any) -> Self:
+        """Return what settings say."""
+        return cls(settings.encoding, settings.sheet, settings.decimal)
+
+
+def as_written(settings: Any, table: Table) -> Any:
+    """Return settings with the mark before decimals that training data have, so that later files
+    are read alike.
+
+    Raises:
+        InputError: a mark was given for data that are no CSV.
+    """
+    if settings.decimal is not None and "decimal" not in table.meta:
+        raise InputError(
+            f"decimal={settings.decimal} is for CSV.", file=table.source, fix="Leave it out."
+        )
+    found = settings.decimal or table.meta.get("decimal")
+    return settings.model_copy(update={"decimal": found})
+
+
 def read(
     source: Any,
+    writing: Writing = Writing(),
     *,
-    encoding: str | None = None,
     each: Literal["line", "file"] | None = None,
     labels: TextLabels | None = None,
-    sheet: str | None = None,
 ) -> Table:
     """Return a table of any format, or of what is in memory.
 
     Args:
         source: path, paths, folder, or data in memory (`elman.data.memory`).
-        encoding: of text files; found when None.
-        each, labels, sheet: as for `elman.data.read`.
+        writing: how files are written.
+        each, labels: as for `elman.data.read`.
     """
-    return elman_data.read(source, encoding=encoding, each=each, labels=labels, sheet=sheet)
+    return elman_data.read(source, each=each, labels=labels, **asdict(writing))
 
 
-def learnable(
-    source: Any, *, encoding: str | None = None, sheet: str | None = None, text: str | None = None
-) -> Table:
+def learnable(source: Any, writing: Writing = Writing(), *, text: str | None = None) -> Table:
     """Return the table of training data, in which plain text must have labels.
 
     Files of numbers in folders of their classes, or that a list names, are recordings: see
@@ -196,10 +229,9 @@ def learnable(
         InputError: as `elman.data.read`; or lines of text begin with words of a language, not with
             labels.
     """
-    table = _recordings(source, encoding, text)
+    table = _recordings(source, writing, text)
     if table is None:
-        table = read(source, encoding=encoding, labels="found", sheet=sheet)
-        table = _recorded(table, source, encoding, text)
+        table = _recorded(read(source, writing, labels="found"), source, writing, text)
     if "each" in table.meta and table.meta["labels"] == "first":
         _refuse_prose(table)
     return table
@@ -210,18 +242,18 @@ def group_of(table: Table) -> str | None:
     return recordings.FILE if recordings.FILE in table.meta.get("made", ()) else None
 
 
-def _recordings(source: Any, encoding: str | None, text: str | None) -> Table | None:
+def _recordings(source: Any, writing: Writing, text: str | None) -> Table | None:
     """Return the recordings of a folder in which a file lists them; None where there is none."""
     if not isinstance(source, str | Path) or not Path(source).is_dir():
         return None
     listed = recordings.list_in(Path(source))
     if listed is None:
         return None
-    found = _recorded(read(listed, encoding=encoding), listed, encoding, text)
+    found = _recorded(read(listed, writing), listed, writing, text)
     return found if group_of(found) else None
 
 
-def _recorded(table: Table, source: Any, encoding: str | None, text: str | None) -> Table:
+def _recorded(table: Table, source: Any, writing: Writing, text: str | None) -> Table:
     """Return the recordings that a table lists, or that its files are; else the table."""
     if isinstance(source, list) or (isinstance(source, str | Path) and Path(source).is_dir()):
         return recordings.of_folders(table) or table
@@ -230,14 +262,14 @@ def _recorded(table: Table, source: Any, encoding: str | None, text: str | None)
     column = recordings.path_column(table)
     if column is None or column == text:
         return table
-    return recordings.from_list(table, column, lambda places: read(places, encoding=encoding))
+    return recordings.from_list(table, column, lambda places: read(places, writing))
 
 
-def recorded_like(table: Table, source: Any, layout: Layout, encoding: str | None) -> Table:
+def recorded_like(table: Table, source: Any, layout: Layout, writing: Writing) -> Table:
     """Return a table as recordings where those of training were."""
     if layout.group != recordings.FILE or layout.group in table.kinds:
         return table
-    table = _recorded(table, source, encoding, None)
+    table = _recorded(table, source, writing, None)
     return table if layout.group in table.kinds else recordings.by_file(table)
 
 
@@ -517,9 +549,7 @@ def read_like(
     layout: Layout,
     answer: type[Answer] | None,
     known: Sequence[str] = (),
-    *,
-    encoding: str | None = None,
-    sheet: str | None = None,
+    writing: Writing = Writing(),
 ) -> Examples:
     """Return examples of a file that is laid out as the training file was.
 
@@ -531,17 +561,16 @@ def read_like(
         layout: of the training file.
         answer: the kind of answer, where the file is to have answers.
         known: labels of training, by which lines that have one are recognised.
-        encoding: of text files; found when None.
-        sheet: of a workbook.
+        writing: how files are written.
     """
 
     def table_of(labels: TextLabels | None) -> Table:
-        return read(source, encoding=encoding, each=layout.each, labels=labels, sheet=sheet)
+        return read(source, writing, each=layout.each, labels=labels)
 
-    table = _recordings(source, encoding, None) if layout.group == recordings.FILE else None
+    table = _recordings(source, writing, None) if layout.group == recordings.FILE else None
     if table is None:
         table = table_of(layout.labels if answer is not None else "none")
-        table = recorded_like(table, source, layout, encoding)
+        table = recorded_like(table, source, layout, writing)
     ours = answer is None and "each" in table.meta and layout.labels in _IN_LINES
     if ours and _labelled(table.texts("text"), layout.labels, set(known)):
         table = table_of(layout.labels)

@@ -89,7 +89,15 @@ class TaskSettings(RecurrenceSettings):
     resamples: int = Field(500, ge=0, description="bootstrap resamples behind each 95 % interval")
 
 
-class ExamplesSettings(TaskSettings):
+class TableSettings(TaskSettings):
+    """Settings of tasks that read columns of numbers."""
+
+    decimal: Literal[".", ","] | None = Field(
+        None, description="of CSV: mark before decimals; found, where the file tells"
+    )
+
+
+class ExamplesSettings(TableSettings):
     """Settings of every task that learns from examples; what is empty is chosen from the data."""
 
     cell: str = other_default(TaskSettings, "cell", "gru")

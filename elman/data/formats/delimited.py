@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elman.data import files
+from elman.data import decimals, files
 from elman.data.kinds import MISSING, is_number, numbers_in
+from elman.data.numerals import Decimal
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError
 
@@ -33,17 +34,23 @@ def read(
     types: Mapping[str, str] | None = None,
     encoding: str | None = None,
     separator: str | None = None,
+    decimal: Decimal | None = None,
 ) -> Table:
-    """Read one file, or several with the same columns, into one table."""
+    """Read one file, or several with the same columns, into one table.
+
+    `meta` says which mark stands before `decimal` places, where the file tells.
+    """
     import pandas as pd
     import pyarrow as pa
 
     tables: list[Any] = []
+    separators: list[str] = []
     origins: list[Origin] = []
     notes: list[str] = []
     for path in paths:
-        table, origin, note = _read_one(path, encoding, separator)
-        notes.append(note)
+        table, origin, head = _read_one(path, encoding, separator)
+        notes.append(head.note())
+        separators.append(head.separator)
         if tables and table.schema.names != tables[0].schema.names:
             odd = sorted(set(table.schema.names) ^ set(tables[0].schema.names))
             raise InputError(
@@ -55,18 +62,56 @@ def read(
         origins.append(origin)
     joined = pa.concat_tables(tables)
     typed = set(types or ())
-    cells = {
-        name: joined[name].to_pandas() if numbers is None else numbers
-        for name in joined.schema.names
-        for numbers in [None if name in typed else numbers_in(joined[name])]
+    numbers = {
+        name: None if name in typed else numbers_in(joined[name]) for name in joined.schema.names
     }
-    meta = {"notes": list(dict.fromkeys(notes))}
-    return build(pd.DataFrame(cells), origins, columns=columns, types=types, meta=meta)
+    settled = decimals.settle(
+        {name: joined[name] for name in numbers if name not in typed},
+        {name: found for name, found in numbers.items() if name not in typed},
+        separators[0],
+        decimal,
+    )
+    if settled.asks is not None or settled.against is not None:
+        raise _unsettled(joined, origins, settled, decimal)
+    numbers |= settled.numbers
+    cells = {n: joined[n].to_pandas() if got is None else got for n, got in numbers.items()}
+    if settled.numbers:
+        shown = ", ".join(map(repr, settled.numbers))
+        between = "A point" if settled.mark == "," else "A comma"
+        notes.append(f"{between} stands between thousands in {shown}.")
+    meta = {"notes": list(dict.fromkeys(notes)), "decimal": settled.mark}
+    table = build(pd.DataFrame(cells), origins, columns=columns, types=types, meta=meta)
+    if any(how.get("decimal") == "," for how in table.how.values()):
+        table.meta["decimal"] = ","
+    return table
+
+
+def _unsettled(
+    joined: pa.Table, origins: Sequence[Origin], settled: decimals.Settled, decimal: str | None
+) -> InputError:
+    """Return the error about a cell that may be read in two ways, or not as was said."""
+    found = settled.asks or settled.against
+    assert found is not None
+    name, place = found
+    cell = joined[name][place].as_py().strip()
+    what = (
+        f"The point in {cell!r} may stand before decimals or between thousands, and nothing in the "
+        "file tells."
+    )
+    fix = "Set decimal=',' if it is a thousand, decimal='.' if it is not."
+    if settled.against is not None:
+        what = f"{cell!r} is no number with {decimal!r} before decimals."
+        fix = "Leave decimal= out, or correct the cell."
+    for origin in origins:
+        if place < origin.rows:
+            break
+        place -= origin.rows
+    return InputError(what, file=origin.file, row=origin.line(place), column=name, fix=fix)
 
 
 def _read_one(
     path: Path, encoding: str | None, separator: str | None
-) -> tuple[pa.Table, Origin, str]:
+) -> tuple[pa.Table, Origin, Header]:
     import pyarrow as pa
     from pyarrow import csv as arrow
 
@@ -86,7 +131,7 @@ def _read_one(
     if not table.num_rows:
         raise head.no_rows()
     head.check_end(table[-1][-1].as_py())
-    return table, Origin(path, table.num_rows, functools.partial(_line, head)), head.note()
+    return table, Origin(path, table.num_rows, functools.partial(_line, head)), head
 
 
 @dataclass(frozen=True)

@@ -184,6 +184,8 @@ def _read_written(out: Sorted, columns: Columns) -> None:
             words = {"decimal": "a comma before decimals"}
             how = [words.get(k, f"the {v} first") for k, v in settings.items()]
             out.notes.append(f"Column {name!r}: {known[name]}s, read with {', '.join(how)}.")
+    if mark := table.meta.get("decimal"):
+        out.found["decimal"] = mark
     out.table = replace(table, frame=frame, kinds=known)
 
 

@@ -102,7 +102,7 @@ def read_panel(data: Any, columns: Columns) -> Panel:
             inside a row, a column that is not there. File, row and column are named.
     """
     data, groups = framed(data)
-    table = read(data, encoding=columns.encoding, sheet=columns.sheet)
+    table = read(data, encoding=columns.encoding, sheet=columns.sheet, decimal=columns.decimal)
     cells = [name for name, kind in table.kinds.items() if kind == "series"]
     if cells:
         return _from_cells(table, cells, columns)

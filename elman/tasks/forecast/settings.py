@@ -12,14 +12,14 @@ from elman.nn.window_norm import Norm
 from elman.tasks.forecast.data import Panel
 from elman.tasks.forecast.times import season_of
 from elman.tasks.forecast.windows import Ends
-from elman.tasks.settings import TaskSettings, other_default
+from elman.tasks.settings import TableSettings, TaskSettings, other_default
 from elman.training.settings import ScheduleName
 
 STEPS = 2_000
 Metric = Literal["mase", "smape", "mse", "rmse", "mae", "scaled_mse", "scaled_mae", "crps", "wql"]
 
 
-class ForecastSettings(TaskSettings):
+class ForecastSettings(TableSettings):
     """Settings of a forecast; what is None is chosen from the data."""
 
     target: str | list[str] | None = Field(
@@ -34,9 +34,6 @@ class ForecastSettings(TaskSettings):
     )
     missing: list[str] = Field(
         default_factory=list, description="words that say that a value is missing, beside the usual"
-    )
-    decimal: Literal[".", ","] | None = Field(
-        None, description="mark before decimals (default: found)"
     )
     date_order: Literal["day", "month", "year"] | None = Field(
         None, description="what stands first in dates such as 01/02/24 (default: found)"
