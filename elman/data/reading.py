@@ -125,6 +125,8 @@ def one_format(sources: list[Path], separator: str | None) -> tuple[str, list[Pa
             continue
         found = files.listing(source)
         known = [path for path in found if format_of(path) is not None]
+        if len(known) * 10 < len(found):
+            known = []  # a note or a list among files without endings
         chosen |= {path: _format(path, separator) for path in known or found}
     if separator is not None:
         chosen = {path: "csv" if kind == "text" else kind for path, kind in chosen.items()}
