@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from elman.errors import InputError
-from elman.tasks.forecast.data import Panel, extend, read_panel
+from elman.tasks.forecast.data import extend, read_panel
+from elman.tasks.forecast.panel import Panel
 from elman.tasks.forecast.settings import ForecastSettings
 
 DAYS = pd.date_range("2023-01-02", periods=60)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from elman.tasks.forecast.data import Series
+    from elman.tasks.forecast.panel import Series
     from elman.tasks.forecast.windows import Floats, Scale
 
 MOST_PANELS = 4

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from elman.tasks.forecast.data import Panel, Series
+    from elman.tasks.forecast.panel import Panel, Series
     from elman.tasks.forecast.windows import Ends
 
 _SHOWN, _LISTED = 6, 40

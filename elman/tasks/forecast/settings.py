@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from elman.needs import Need
 from elman.nn.window_norm import Norm
-from elman.tasks.forecast.data import Panel
+from elman.tasks.forecast.panel import Panel
 from elman.tasks.forecast.times import season_of
 from elman.tasks.forecast.windows import Ends
 from elman.tasks.settings import TableSettings, TaskSettings, other_default

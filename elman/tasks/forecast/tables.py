@@ -9,7 +9,7 @@ import numpy as np
 
 from elman.errors import InputError
 from elman.tasks.forecast.baselines import Forecaster
-from elman.tasks.forecast.data import Panel, Series
+from elman.tasks.forecast.panel import Panel, Series
 from elman.tasks.forecast.times import times_after
 from elman.tasks.forecast.windows import Held, Ints, Origins
 

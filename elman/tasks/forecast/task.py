@@ -27,9 +27,10 @@ from elman.tasks.forecast import baselines as forecast_baselines
 from elman.tasks.forecast import data as forecast_data
 from elman.tasks.forecast import times
 from elman.tasks.forecast.baselines import Forecaster
-from elman.tasks.forecast.data import Panel, Series, check_step, read_panel
+from elman.tasks.forecast.data import check_step, read_panel
 from elman.tasks.forecast.intervals import Calibrated
 from elman.tasks.forecast.looking import at_series
+from elman.tasks.forecast.panel import Panel, Series
 from elman.tasks.forecast.rules import rule_of
 from elman.tasks.forecast.settings import ForecastSettings, decided, sized
 from elman.tasks.forecast.stream import WindowStream

@@ -10,7 +10,7 @@ from elman.tasks.forecast.rules import rule_of
 from elman.tasks.understood import Understood, listed
 
 if TYPE_CHECKING:
-    from elman.tasks.forecast.data import Panel, Series
+    from elman.tasks.forecast.panel import Panel, Series
     from elman.tasks.forecast.task import Forecast
 
 

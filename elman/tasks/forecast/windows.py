@@ -22,7 +22,7 @@ from elman.errors import InputError
 from elman.scoring.forecasts import naive_scale
 
 if TYPE_CHECKING:
-    from elman.tasks.forecast.data import Panel, Series
+    from elman.tasks.forecast.panel import Panel, Series
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

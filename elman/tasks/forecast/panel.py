@@ -1,0 +1,58 @@
+"""Series and panels of them, in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+VALUE = "value"
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series in the order of time.
+
+    Attributes:
+        name: its id; empty where there is only one series without a name.
+        values: `(T, C)` targets.
+        known: `(T + F, K)` covariates, F rows of them beyond the last value.
+        times: of the `T + F` rows, or None where there is no time column.
+    """
+
+    name: str
+    values: Floats
+    known: Floats
+    times: pd.DatetimeIndex | None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __str__(self) -> str:
+        return f"series {self.name!r}" if self.name else "the series"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """All series of a data set, with the same targets and covariates.
+
+    Attributes:
+        found: the settings that say how it was read, so that later data are read alike.
+        horizon: the one that a `.tsf` file asks for.
+        notes: how it was read, in sentences.
+    """
+
+    series: list[Series]
+    targets: list[str]
+    covariates: list[str]
+    frequency: str | None
+    source: object = None
+    found: dict[str, Any] = field(default_factory=dict)
+    horizon: int | None = None
+    notes: list[str] = field(default_factory=list)
