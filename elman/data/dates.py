@@ -45,7 +45,8 @@ _LIKE = re.compile(
     | \d{{1,2}}[-/. ]\d{{1,2}}[-/. ](?:\d{{4}}|\d{{2}})(?!\d)  # 31/01/2024, 31.1.24
     | \d{{1,2}}[-/]\d{{4}}$                                # 01/2024
     | (?:\d{{1,4}}[-/., ]*)?{_MONTH}\b[-/., ]*(?:\d{{1,4}})?  # 31 Jan 2024, Jan-24
-    | \d{{4}}[- ]?[qmw]\d{{1,2}}$ | q[1-4][-/ ]?\d{{4}}$   # 2024-Q1, 2024M01, 2024-W05
+    | \d{{4}}[- ]?[qmw]\d{{1,2}}$ | q[1-4][-/ ']*(?:\d{{4}}|\d{{2}})$  # 2024-Q1, 2024M01, Q1 24
+    | [1-4]q[-/ ']*(?:\d{{4}}|\d{{2}})$ | (?:w|kw|week)[- ]?\d{{1,2}}[-/ ]\d{{4}}$  # 1Q24, W05 2024
     | \d{{8}}t\d{{4,6}}
     )""",
     re.VERBOSE,
@@ -212,11 +213,16 @@ def _days(dates: pd.Series) -> list[tuple[Order, pd.Series]]:
         whole = dates.where(dates.str.match(_ISO), None).str.upper()
         return [("year", pd.to_datetime(whole, format="ISO8601", errors="coerce"))]
     text = dates.str.replace(r"[-/., ]+", " ", regex=True).str.strip()
-    quarters = text.str.extract(r"^(?:(?P<y>\d{4}) ?q(?P<q>[1-4])|q(?P<r>[1-4]) ?(?P<z>\d{4}))$")
+    quarters = text.str.replace("'", "").str.extract(
+        r"^(?:(?P<y>\d{4}) ?q(?P<q>[1-4])|(?:q(?P<r>[1-4])|(?P<s>[1-4])q) ?(?P<z>\d{4}|\d{2}))$"
+    )
     if quarters.notna().any(axis=1).mean() > 0.5:
-        year, quarter = quarters["y"].fillna(quarters["z"]), quarters["q"].fillna(quarters["r"])
+        year = quarters["y"].fillna(quarters["z"])
+        quarter = quarters["q"].fillna(quarters["r"]).fillna(quarters["s"])
         months = year + " " + (3 * pd.to_numeric(quarter) - 2).astype("Int64").astype(str)
-        return [("year", _parsed(months, "%Y %m"))]
+        form = "%y %m" if (year.str.len() == 2).mean() > 0.5 else "%Y %m"
+        return [("year", _parsed(months, form))]
+    text = text.str.replace(r"^(?:w|kw|week) ?(\d{1,2}) (\d{4})$", r"\2 w\1", regex=True)
     if text.str.match(r"^\d{4} ?w\d{1,2}$").mean() > 0.5:
         return [("year", _parsed(text.str.replace(r" ?w", " ", regex=True) + " 1", "%G %V %u"))]
     text = text.str.replace(r"^(\d{4}) ?m(\d{1,2})$", r"\1 \2", regex=True)

@@ -62,7 +62,7 @@ def test_one_word_among_numbers_is_refused_and_not_dropped(panel: Callable[..., 
     # Nothing is refused for a column that nobody asked for.
     found = panel("date,sales,shops", rows, target="shops")
     assert found.targets == ["shops"]
-    assert "Not used: sales (category)." in found.notes
+    assert "sales (category): not used." in found.notes
     # With a future known ahead, the target may end in missing values.
     with_end = [*rows[:9], *(f"{d},n.a.,3" for d in dated(DAYS[9:12]))]
     given = {"target": "sales", "covariates": ["shops"], "missing": ["n.a."]}
@@ -286,11 +286,15 @@ def test_later_data_of_other_steps_are_refused() -> None:
 
 def test_what_was_understood_is_told(panel: Callable[..., Panel]) -> None:
     rows = [f"{d},{i % 7},x{i % 3},{i % 5}" for i, d in enumerate(dated(DAYS))]
-    notes = panel("date,y,kind,price", rows, target="y", covariates=["price"]).notes
-    assert notes[:4] == [
-        "Forecast: 'y' (as was set).",
-        "The times are in column 'date'.",
-        "Known ahead: 'price'.",
-        "Not used: kind (category).",
+    found = panel("date,y,kind,price", rows, target="y", covariates=["price"])
+    told: dict[str, list[str]] = {}
+    for about, sentence in found.told:
+        told.setdefault(about, []).append(sentence)
+    assert "60 rows from data.csv" in " ".join(told["read"])
+    assert told["target"] == ["'y' (as was set)."]
+    assert told["known ahead"] == ["'price'."]
+    assert told["left out"] == ["kind (category): not used."]
+    assert told["time"] == [
+        "2023-01-02 to 2023-03-02, in column 'date'.",
+        "A step: days; a season is 7 steps.",
     ]
-    assert "A step: days; a season is 7 steps." in notes

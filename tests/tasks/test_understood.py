@@ -95,11 +95,13 @@ def test_forecast_says_calendar_split_and_window():
     days = pd.date_range("2024-01-01", periods=120)
     table = pd.DataFrame({"day": days, "sales": np.random.default_rng(0).normal(size=120)})
     lines, doubts, _ = said("forecast", table, horizon=7, lookback=14)
-    assert lines["target"] == "sales"
-    assert "2024-01-01" in lines["time"]
-    assert "2024-04-29" in lines["time"]
-    assert "season of 7 rows" in lines["time"]
-    assert "train" in lines["split"]
+    assert lines["read"].startswith("120 rows in memory")
+    assert lines["target"] == "'sales' (every column of numbers)."
+    assert lines["series"] == "1 series, 120 rows."
+    assert lines["time"] == (
+        "2024-01-01 to 2024-04-29, in column 'day'. A step: days; a season is 7 steps."
+    )
+    assert lines["split"].startswith("By time: the first 94 rows train, the next 13 choose")
     assert lines["the first"].startswith("14 values (…,")
     assert doubts == []
 
@@ -108,6 +110,31 @@ def test_a_series_of_row_numbers_is_doubtful():
     table = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=90), "x": np.arange(90.0)})
     _, doubts, _ = said("forecast", table, horizon=3)
     assert any("grows by 1 in each row" in doubt for doubt in doubts)
+
+
+def test_a_split_of_several_series_says_which_rows_it_counts():
+    table = pd.DataFrame(
+        {
+            "day": [*pd.date_range("2024-01-01", periods=100)] * 2,
+            "shop": ["a"] * 100 + ["b"] * 100,
+            "sales": np.random.default_rng(0).normal(size=200),
+        }
+    )
+    lines, _, _ = said("forecast", table, horizon=7, group="shop")
+    assert lines["series"] == "2 series (a, b), 100 rows each. They are told apart by 'shop'."
+    assert "the first 74 rows of each of 2 series train" in lines["split"]
+    assert "(148, 26 and 26 rows in all series together)" in lines["split"]
+    lines, _, _ = said("forecast", table[:170], horizon=7, group="shop")
+    assert lines["series"].startswith("2 series (a, b), 70 to 100 rows each.")
+    assert "In all series together" in lines["split"]
+
+
+def test_no_line_of_a_forecast_has_more_than_two_sentences():
+    days = pd.date_range("2024-01-01", periods=120, tz="Europe/Berlin").delete([5, 40])
+    table = pd.DataFrame({"day": days, "note": "a", "id": range(118), "y": np.arange(118.0) % 5})
+    made = TASKS["forecast"].from_data(table, settings_of(TASKS["forecast"], {}))
+    for _, line in made.understood().lines:
+        assert line.count(". ") < 2
 
 
 def test_generate_says_symbols_and_the_beginning(tmp_path):

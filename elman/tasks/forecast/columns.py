@@ -64,7 +64,8 @@ class Sorted:
         plain: columns of numbers in quotes.
         unread: columns named like times that could not be read as such.
         doubts: columns that are mostly numbers or dates, and the error to raise of each.
-        notes: how columns were read, in sentences.
+        told: how columns were read: what a sentence is about, and the sentence.
+        doubtful: what a person should look at, a sentence or two each.
         found: settings with which later data are read alike.
     """
 
@@ -76,8 +77,13 @@ class Sorted:
     plain: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
     doubts: dict[str, tuple[Kind, InputError]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    told: list[tuple[str, str]] = field(default_factory=list)
+    doubtful: list[str] = field(default_factory=list)
     found: dict[str, Any] = field(default_factory=dict)
+
+    def say(self, about: str, sentence: str) -> None:
+        """Add a sentence about how columns were read."""
+        self.told.append((about, sentence))
 
 
 def framed(data: Any) -> tuple[Any, list[str]]:
@@ -123,6 +129,11 @@ def _timed(values: pd.Index[Any]) -> bool:
         return counts or dates.from_numbers(values.to_numpy(), named=named) is not None
     found = dates.read(pd.Series(values.unique()).astype(str).str.strip())
     return found is not None
+
+
+def read_told(table: Table) -> list[tuple[str, str]]:
+    """Return how the file was read, each sentence under `read`."""
+    return [("read", sentence) for sentence in table.notes()]
 
 
 def as_list(names: str | Sequence[str] | None) -> list[str]:
@@ -177,13 +188,13 @@ def _read_written(out: Sorted, columns: Columns) -> None:
         frame[name], known[name] = found.cells, found.kind
         out.found |= found.settings
         if found.words:
-            out.notes.append(f"Column {name!r}: {found.kind}s, read with {found.words}.")
+            out.say("read", f"Column {name!r}: {found.kind}s, read with {found.words}.")
     for name, settings in table.how.items():
         if settings and known[name] in ("time", "number"):
             out.found |= {k: v for k, v in settings.items() if k in ("date_order", "decimal")}
             words = {"decimal": "a comma before decimals"}
             how = [words.get(k, f"the {v} first") for k, v in settings.items()]
-            out.notes.append(f"Column {name!r}: {known[name]}s, read with {', '.join(how)}.")
+            out.say("read", f"Column {name!r}: {known[name]}s, read with {', '.join(how)}.")
     if mark := table.meta.get("decimal"):
         out.found["decimal"] = mark
     out.table = replace(table, frame=frame, kinds=known)
@@ -238,7 +249,7 @@ def _find_time(out: Sorted, columns: Columns) -> None:
         out.time, out.moments = times[0], table.frame[times[0]]
         if len(times) > 1:
             others = ", ".join(repr(name) for name in times[1:])
-            out.notes.append(f"Other columns of times were left out: {others}.")
+            out.say("time", f"Other columns of times were left out: {others}.")
         return
     for kind, error in out.doubts.values():
         if kind == "time":
@@ -262,7 +273,7 @@ def _told_times(out: Sorted, name: str) -> pd.Series:
         return table.column(name, "time")
     read = dates.from_numbers(values.to_numpy(), named=True)
     if read is not None:
-        out.notes.append(f"Column {name!r}: numbers read as {read[1]}.")
+        out.say("time", f"Column {name!r}: numbers read as {read[1]}.")
         return read[0].set_axis(values.index)
     # Anything else counts years, steps or seconds of an experiment.
     return values
@@ -278,7 +289,7 @@ def _from_digits(out: Sorted, numbers: list[str]) -> bool:
             continue
         out.time, out.moments = name, read[0].set_axis(values.index)
         out.found["time"] = name
-        out.notes.append(f"Column {name!r}: numbers read as {read[1]}.")
+        out.say("time", f"Column {name!r}: numbers read as {read[1]}.")
         return True
     return False
 
@@ -302,7 +313,7 @@ def _from_parts(out: Sorted, numbers: list[str]) -> bool:
     names = list(used.values())
     out.time, out.moments = names[-1], moments
     out.counters += names
-    out.notes.append(f"The times were put together from {', '.join(map(repr, names))}.")
+    out.say("time", f"The times were put together from {', '.join(map(repr, names))}.")
     return True
 
 
@@ -314,9 +325,10 @@ def _unread(out: Sorted) -> None:
         cells = out.table.frame[name]
         if dates.named_like_a_time(name) and 2 * cells.nunique() > len(cells) > 2:
             out.unread.append(name)
-            out.notes.append(
+            out.say(
+                "time",
                 f"Column {name!r} is named like times and could not be read as such "
-                f"({cells.iloc[0]!r}): the order of the rows counts."
+                f"({cells.iloc[0]!r}): the order of the rows counts.",
             )
 
 
@@ -336,10 +348,10 @@ def _counted(out: Sorted, columns: Columns) -> None:
         even = bool(np.allclose(steps, steps[0], rtol=1e-6))
         if timed and even and out.time is None:
             out.time, out.moments = name, out.table.frame[name]
-            out.notes.append(f"Column {name!r} counts steps: it orders the rows.")
+            out.say("time", f"Column {name!r} counts steps: it orders the rows.")
         elif even and steps[0] == 1 and len(there) == len(values):
             out.counters.append(name)
-            out.notes.append(f"Column {name!r} was left out: it counts the rows.")
+            out.say("left out", f"Column {name!r} was left out: it counts the rows.")
 
 
 # Groups

@@ -23,6 +23,7 @@ from elman.tasks.forecast.columns import (
     framed,
     likely_groups,
     names_of,
+    read_told,
     sort_out,
 )
 from elman.tasks.forecast.panel import VALUE, Panel, Series
@@ -32,7 +33,7 @@ from elman.tasks.forecast.times import (
     frequency_of,
     moments_from,
     step_in_words,
-    time_notes,
+    time_told,
     times_after,
     told_frequency,
     unit_of,
@@ -65,7 +66,7 @@ def read_panel(data: Any, columns: Columns) -> Panel:
         return _from_cells(table, cells, columns)
     out = sort_out(table, columns, as_list(columns.group) or groups)
     if columns.layout == "wide" or (columns.layout is None and looks_wide(out, columns)):
-        return from_wide(out)
+        return from_wide(out, columns)
     return _from_long(out, columns)
 
 
@@ -170,9 +171,10 @@ def _from_cells(table: Table, cells: list[str], columns: Columns) -> Panel:
     targets = [VALUE] if channels == 1 else [f"{VALUE} {i + 1}" for i in range(channels)]
     horizon = str(table.meta.get("horizon", ""))
     asked = int(horizon) if horizon.isdigit() and int(horizon) else None
-    told = [f"Column {column!r} holds a series in each cell."]
-    told += time_notes([s.times for s in series], frequency)
-    return Panel(series, targets, [], frequency, table.source, horizon=asked, notes=told)
+    told = read_told(table)
+    told.append(("series", f"Column {column!r} holds a series in each cell."))
+    told += time_told([s.times for s in series], frequency)
+    return Panel(series, targets, [], frequency, table.source, horizon=asked, told=told)
 
 
 def _cell_names(table: Table, columns: Columns) -> list[str]:
@@ -231,12 +233,20 @@ def _from_long(out: Sorted, columns: Columns) -> Panel:
     found = out.found | {"layout": "long", "target": targets}
     if out.groups:
         found["group"] = out.groups[0] if len(out.groups) == 1 else out.groups
-    notes = _what_was_taken(out, targets, columns, len(series))
+    told = _what_was_taken(out, targets, columns)
     if turned:
-        notes.append("The newest rows came first: they were put in the order of time.")
-    notes += time_notes([s.times for s in series], frequency)
+        told.append(("time", "The newest rows came first: they were put in the order of time."))
+    where = "" if out.time is None or out.time in out.counters else f"column {out.time!r}"
+    told += time_told([s.times for s in series], frequency, where)
     return Panel(
-        series, targets, list(columns.covariates), frequency, table.source, found, notes=notes
+        series,
+        targets,
+        list(columns.covariates),
+        frequency,
+        table.source,
+        found,
+        told=told,
+        doubts=out.doubtful,
     )
 
 
@@ -266,7 +276,7 @@ def _targets(out: Sorted, columns: Columns) -> list[str]:
     return found
 
 
-def _what_was_taken(out: Sorted, targets: list[str], columns: Columns, count: int) -> list[str]:
+def _what_was_taken(out: Sorted, targets: list[str], columns: Columns) -> list[tuple[str, str]]:
     """Return what was taken for what and what was left out, in sentences."""
 
     def listed(names: Sequence[str]) -> str:
@@ -274,21 +284,19 @@ def _what_was_taken(out: Sorted, targets: list[str], columns: Columns, count: in
         return ", ".join(map(repr, names[:8])) + more
 
     how = "as was set" if columns.target else "every column of numbers"
-    notes = [f"Forecast: {listed(targets)} ({how})."]
-    if out.time is not None and out.time not in out.counters:
-        notes.append(f"The times are in column {out.time!r}.")
-    elif out.time is None:
-        notes.append("There is no column of times: the order of the rows counts.")
+    told = [*read_told(out.table), ("target", f"{listed(targets)} ({how}).")]
     if out.groups:
-        notes.append(f"{count:,} series are told apart by {listed(out.groups)}.")
+        told.append(("series", f"They are told apart by {listed(out.groups)}."))
+    if out.time is None:
+        told.append(("time", "There is no column of times: the order of the rows counts."))
     if columns.covariates:
-        notes.append(f"Known ahead: {listed(columns.covariates)}.")
+        told.append(("known ahead", f"{listed(columns.covariates)}."))
     used = {*targets, *out.groups, *columns.covariates, *out.counters, out.time}
     left = [f"{n} ({k})" for n, k in out.table.kinds.items() if n not in used]
     if left:
         more = f" and {len(left) - 8} more" if len(left) > 8 else ""
-        notes.append(f"Not used: {', '.join(left[:8])}{more}.")
-    return [*notes, *out.notes]
+        told.append(("left out", f"{', '.join(left[:8])}{more}: not used."))
+    return [*told, *out.told]
 
 
 def _as_numbers(moments: pd.Series) -> Floats | NDArray[np.int64]:

@@ -45,7 +45,8 @@ class Panel:
     Attributes:
         found: the settings that say how it was read, so that later data are read alike.
         horizon: the one that a `.tsf` file asks for.
-        notes: how it was read, in sentences.
+        told: how it was read: what a sentence is about (read, target, time, …), and the sentence.
+        doubts: what a person should look at, a sentence or two each.
     """
 
     series: list[Series]
@@ -55,4 +56,10 @@ class Panel:
     source: object = None
     found: dict[str, Any] = field(default_factory=dict)
     horizon: int | None = None
-    notes: list[str] = field(default_factory=list)
+    told: list[tuple[str, str]] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+
+    @property
+    def notes(self) -> list[str]:
+        """How the data were read, in sentences."""
+        return [sentence for _, sentence in self.told]

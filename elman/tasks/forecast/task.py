@@ -245,13 +245,19 @@ class Forecast:
 
     def notes(self) -> list[str]:
         """Return how the series were read and what was chosen for them, in sentences."""
-        s, panel = self.settings, self._here.panel
-        notes = [*panel.notes]
+        return [*self._here.panel.notes, *(sentence for _, sentence in self.told())]
+
+    def told(self) -> list[tuple[str, str]]:
+        """Return what was chosen for the series: what a sentence is about, and the sentence."""
+        s, told = self.settings, []
         if s.season != times.season_of(self.frequency):
-            notes.append(f"The season was set to {s.season} steps.")
+            told.append(("time", f"The season was set to {s.season} steps."))
         unit = times.unit_of(self.frequency)
-        notes.append(
-            f"A forecast sees the last {s.lookback} rows and gives the next {s.horizon} {unit}."
+        told.append(
+            (
+                "forecast",
+                f"It sees the last {s.lookback} rows and gives the next {s.horizon} {unit}.",
+            )
         )
         without = [n for n, scale in self.scales.items() if np.isnan(scale.naive).all()]
         if without:
@@ -260,11 +266,14 @@ class Forecast:
                 if len(without) == len(self.scales)
                 else (f"{len(without):,} of {len(self.scales):,} series")
             )
-            notes.append(
-                f"MASE is undefined for {some}: in the history a value is always that of a season "
-                f"before. The headline metric is {s.metric}."
+            told.append(
+                (
+                    "metric",
+                    f"MASE is undefined for {some}: in the history a value is always that of a "
+                    f"season before. The headline metric is {s.metric}.",
+                )
             )
-        return notes
+        return told
 
     @property
     def horizon(self) -> int:

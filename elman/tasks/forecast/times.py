@@ -206,6 +206,26 @@ def clocks_went_back(first: Any, second: Any) -> bool:
     return bool(night and pd.Timedelta(0) <= back <= pd.Timedelta(hours=1))
 
 
+def time_told(
+    series: Sequence[pd.DatetimeIndex | None], frequency: str | None, where: str = ""
+) -> list[tuple[str, str]]:
+    """Return the first and last time of some series and how times run, each under `time`.
+
+    Args:
+        series: times of each.
+        frequency: the rule of their steps.
+        where: the place where the times stand, such as `column 'date'`; empty for no word of it.
+    """
+    known = [times for times in series if times is not None and len(times)]
+    if not known:
+        return [("time", f"{where[:1].upper()}{where[1:]}.")] if where else []
+    first, last = min(times[0] for times in known), max(times[-1] for times in known)
+    days = all(bool((times == times.normalize()).all()) for times in known)
+    begin, end = (str(time.date() if days else time) for time in (first, last))
+    span = f"{begin} to {end}{f', in {where}' if where else ''}."
+    return [("time", sentence) for sentence in (span, *time_notes(series, frequency))]
+
+
 def time_notes(series: Sequence[pd.DatetimeIndex | None], frequency: str | None) -> list[str]:
     """Return how the times of some series run, in sentences."""
     known = [times for times in series if times is not None and len(times) > 1]
@@ -226,8 +246,6 @@ def time_notes(series: Sequence[pd.DatetimeIndex | None], frequency: str | None)
         cycle = f"; a season is {season} steps" if season > 1 else ""
         notes.append(f"A step: {rule_of(frequency).words}{cycle}.")
         notes += _odd_notes(known, frequency)
-    begin, end = min(t[0] for t in known), max(t[-1] for t in known)
-    notes.append(f"The first time is {begin}, the last {end}.")
     if longest.tz is not None:
         notes.append(f"Times stay in their zone ({longest.tz}){_changes(longest)}.")
     return notes

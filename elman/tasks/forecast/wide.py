@@ -6,39 +6,48 @@ import re
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from elman.data import dates
+from elman.data.wide import counted_names, named_like_a_total, total_of
 from elman.errors import InputError
-from elman.tasks.forecast.columns import Columns, Sorted, names_of
+from elman.tasks.forecast.columns import Columns, Sorted, names_of, read_told
 from elman.tasks.forecast.panel import VALUE, Panel, Series
-from elman.tasks.forecast.times import frequency_of, time_notes
+from elman.tasks.forecast.times import frequency_of, time_told
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from elman.data import Table
 
-_DATED = 8
-"""Columns named after dates from which each row is a series."""
-
-_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?([ T]\d{1,2}:\d{2}(:\d{2})?)?")
+_LEAST = 8
+"""Columns of numbers in a row that is a series, where nothing but their number says so."""
+_DATED = 3
+"""Columns named after dates, at least as many as other ones of numbers, that say so."""
 
 
 def looks_wide(out: Sorted, columns: Columns) -> bool:
-    """A row a series: names that never repeat, then at least eight columns of numbers."""
-    if columns.target or columns.time or out.groups or columns.covariates or out.time is not None:
+    """Tell whether a row is a series.
+
+    It is one where columns of numbers are named after dates, and where columns of names that never
+    repeat stand before at least eight columns of numbers.
+    """
+    if columns.target or columns.time or columns.covariates or out.time is not None:
         return False
     table = out.table
-    if len(_dated_columns(table)) >= _DATED:
+    if _dated(table, columns) is not None:
         return True
+    if out.groups:
+        return False
     first, *rest = table.kinds
     names = table.frame[first]
+    named = table.kinds[first] in ("text", "category") and bool(names.notna().all())
+    numbers = [name for name in rest if table.kinds[name] == "number"]
+    counted = len(numbers) < len(rest) and len(counted_names(numbers)) >= _LEAST
     wide = (
-        len(rest) >= 8
-        and table.kinds[first] in ("text", "category")
-        and bool(names.notna().all())
+        named
         and bool(names.is_unique)
-        and all(table.kinds[name] == "number" for name in rest)
+        and (counted or (len(numbers) == len(rest) and len(rest) >= _LEAST))
     )
     if wide and first in out.unread:
         raise table.refuse(
@@ -50,8 +59,11 @@ def looks_wide(out: Sorted, columns: Columns) -> bool:
     return wide
 
 
-def from_wide(out: Sorted) -> Panel:
+def from_wide(out: Sorted, columns: Columns) -> Panel:
     """Return the rows as series.
+
+    Columns that are named after dates are put in their order, and other ones are left out. Without
+    dates, columns that are a sum or a mean of the others are left out.
 
     Raises:
         InputError: a row has no values, or misses one before its end, or a name is there twice.
@@ -59,29 +71,32 @@ def from_wide(out: Sorted) -> Panel:
     import pandas as pd
 
     table = out.table
-    dated = _dated_columns(table)
-    if len(dated) >= _DATED:
-        groups = out.groups or _naming(table)
-        left = [name for name in table.kinds if name not in (*groups, *dated)]
-        if left:
-            out.notes.append(
-                f"{', '.join(map(repr, left))} left out: no name of a series, and no date."
-            )
-        numbers = dated
+    moments = None
+    if (dated := _dated(table, columns)) is not None:
+        numbers, moments = dated
+        groups = out.groups or _naming(out, numbers)
+        _say_left_out(out, [n for n in table.kinds if n not in (*groups, *numbers)])
     else:
-        groups = out.groups or [next(iter(table.kinds))]
+        first = next(iter(table.kinds))
+        groups = out.groups or ([first] if table.kinds[first] == "number" else _naming(out, []))
         numbers = [name for name in table.kinds if name not in groups]
+        numbers = _without_words(out, numbers)
     names = names_of(table, groups) if groups else [str(row + 1) for row in range(len(table))]
     if groups:
         distinct(table, names, groups[0])
     if not numbers:
         raise InputError("there are no values beside the names.", file=table.source)
+    for name in numbers:
+        if name in out.doubts and table.kinds[name] != "number":
+            raise out.doubts[name][1]
     cells = np.stack([table.numbers(n, allow_missing=True) for n in numbers], axis=1)
-    moments = _dated(numbers)
-    if moments is not None:
+    if moments is None:
+        numbers, cells = _without_totals(out, numbers, cells)
+        numbers, cells = _without_others(out, numbers, cells)
+    else:
         order = np.argsort(moments.to_numpy(), kind="stable")
         if (np.diff(order) != 1).any():
-            out.notes.append("The columns were put in the order of their dates.")
+            out.say("time", "The columns were put in the order of their dates.")
         moments, cells = moments[order], cells[:, order]
         numbers = [numbers[i] for i in order]
     frequency = None if moments is None else frequency_of(moments)
@@ -102,45 +117,136 @@ def from_wide(out: Sorted) -> Panel:
         times = None if moments is None else pd.DatetimeIndex(moments[:length])
         series.append(Series(name, cells[row, :length, None], np.empty((length, 0)), times))
     found = out.found | {"layout": "wide", "group": groups[0] if len(groups) == 1 else groups}
-    notes = [
-        *out.notes,
-        f"Each of {len(series):,} rows is a series, named "
-        + (f"in {', '.join(map(repr, groups))}." if groups else "by its number."),
+    how = f"named in {', '.join(map(repr, groups))}" if groups else "named by its number"
+    told = [*read_told(table), ("series", f"Each row is a series, {how}."), *out.told]
+    where = "" if moments is None else "the names of the columns"
+    told += time_told([s.times for s in series], frequency, where)
+    if moments is None:
+        told.append(("time", f"The columns count, from {numbers[0]!r} to {numbers[-1]!r}."))
+    doubts = [*out.doubtful, *_totals_among(names)]
+    return Panel(series, [VALUE], [], frequency, table.source, found, told=told, doubts=doubts)
+
+
+def _say_left_out(out: Sorted, left: list[str]) -> None:
+    totals = [name for name in left if named_like_a_total(name)]
+    others = [name for name in left if name not in totals]
+    if totals:
+        out.say("left out", f"{', '.join(map(repr, totals))}: named like a total, and no date.")
+    if others:
+        out.say("left out", f"{', '.join(map(repr, others))}: no name of a series, and no date.")
+
+
+def _without_words(out: Sorted, columns: list[str]) -> list[str]:
+    """Leave out columns of words beside many columns that count up."""
+    words = [n for n in columns if out.table.kinds[n] != "number" and n not in out.doubts]
+    if not words or len(counted_names(columns)) < _LEAST:
+        return columns
+    out.say("left out", f"{', '.join(map(repr, words))}: no numbers.")
+    return [name for name in columns if name not in words]
+
+
+def _without_others(
+    out: Sorted, numbers: list[str], cells: NDArray[np.float64]
+) -> tuple[list[str], NDArray[np.float64]]:
+    """Leave out columns that are not counted where nearly all are, as in size, V1, V2, …."""
+    counted = counted_names(numbers)
+    others = [name for name in numbers if name not in counted]
+    if not others or len(counted) < _LEAST or 5 * len(others) > len(numbers):
+        return numbers, cells
+    names = ", ".join(map(repr, others))
+    out.say("left out", f"{names}: not counted like the other columns.")
+    out.doubtful.append(
+        f"each row is read as the series from {counted[0]!r} to {counted[-1]!r}, without {names}. "
+        "If they are values too, count their names up."
+    )
+    return counted, cells[:, [name in counted for name in numbers]]
+
+
+def _without_totals(
+    out: Sorted, numbers: list[str], cells: NDArray[np.float64]
+) -> tuple[list[str], NDArray[np.float64]]:
+    """Leave out the first or last columns that are a sum or a mean of the others."""
+    while len(numbers) > _DATED:
+        for place in (len(numbers) - 1, 0):
+            found = total_of(cells, place)
+            if found is not None or named_like_a_total(numbers[place]):
+                break
+        else:
+            break
+        said = f"is the {found} of the others" if found else "is named like a total of the others"
+        out.say("left out", f"{numbers[place]!r}: it {said}.")
+        out.doubtful.append(
+            f"column {numbers[place]!r} {said} and is left out of every series. If it is a value "
+            "like the others, give it another name or place."
+        )
+        numbers = numbers[:place] + numbers[place + 1 :]
+        cells = np.delete(cells, place, axis=1)
+    return numbers, cells
+
+
+def _totals_among(names: list[str]) -> list[str]:
+    """Return a doubt about a row that is named like the total of the others."""
+    named = [name for name in names if named_like_a_total(name)]
+    if not named or len(names) < 3:
+        return []
+    return [
+        f"the series {named[0]!r} is named like the total of the others; if so, take its row out."
     ]
-    notes += time_notes([s.times for s in series], frequency)
-    return Panel(series, [VALUE], [], frequency, table.source, found, notes=notes)
 
 
-def _dated_columns(table: Table) -> list[str]:
-    """Return the columns of numbers named after dates of one form, each a different one."""
-    named = [n for n, k in table.kinds.items() if k == "number" and _DATE.fullmatch(n.strip())]
-    moments = _dated(named) if len(named) >= _DATED else None
-    return named if moments is not None and moments.is_unique else []
+_YEAR = re.compile(r"(?:[A-Za-z]?)((?:1[6-9]|2[01])\d\d)(?: ?\[.*\])?")
 
 
-def _naming(table: Table) -> list[str]:
+def _dated(table: Table, columns: Columns) -> tuple[list[str], pd.DatetimeIndex] | None:
+    """Return the columns named after dates, each a different one, and their dates.
+
+    None where there are fewer than three, or fewer than there are other columns of numbers.
+    """
+    import pandas as pd
+
+    names = list(table.kinds)
+    years = [name for name in names if _YEAR.fullmatch(name.strip())]
+    written = [name for name in names if name not in years]
+    bodies = [re.sub(r"^[xX](?=\d)", "", name.strip()) for name in written]
+    candidates = []
+    if len(years) >= _DATED:
+        digits = [int(found[1]) for n in years if (found := _YEAR.fullmatch(n.strip()))]
+        # Columns are also numbered: years run on by one, or by five.
+        if len(set(np.diff(digits).tolist())) == 1:
+            candidates.append((years, pd.DatetimeIndex([f"{year}-01-01" for year in digits])))
+    whole = [
+        (n, b) for n, b in zip(written, bodies, strict=True) if re.fullmatch(r"\d{6}|\d{8}", b)
+    ]
+    if len(whole) >= _DATED:
+        counted = dates.from_numbers(np.array([float(body) for _, body in whole]), named=True)
+        if counted is not None:
+            candidates.append(([name for name, _ in whole], pd.DatetimeIndex(counted[0])))
+    like = [(name, body) for name, body in pairs if dates.like_dates([body])]
+    if len(like) >= _DATED:
+        found = dates.read(pd.Series([body for _, body in like]), columns.date_order)
+        if found is not None and found.moments is not None:
+            kept = np.setdiff1d(np.arange(len(like)), found.wrong)
+            moments = pd.DatetimeIndex(found.moments.iloc[kept])
+            candidates.append(([like[i][0] for i in kept], moments))
+    for chosen, moments in sorted(candidates, key=lambda pair: -len(pair[0])):
+        others = sum(kind == "number" for name, kind in table.kinds.items() if name not in chosen)
+        if len(chosen) >= max(_DATED, others) and moments.is_unique:
+            return chosen, moments
+    return None
+
+
+def _naming(out: Sorted, numbers: list[str]) -> list[str]:
     """Return the columns of words that name the rows: the first that does so alone, or all."""
-    words = [name for name, kind in table.kinds.items() if kind in ("text", "category")]
+    words = [
+        name
+        for name, kind in out.table.kinds.items()
+        if kind in ("text", "category") and name not in numbers and name not in out.doubts
+    ]
     for name in words:
-        cells = table.frame[name]
+        cells = out.table.frame[name]
         if cells.notna().all() and cells.is_unique:
             return [name]
     return words
-
-
-def _dated(names: list[str]) -> pd.DatetimeIndex | None:
-    """Return the dates that columns are named after, or None."""
-    import pandas as pd
-
-    if all(name.isdigit() for name in names):
-        digits = np.array([float(name) for name in names])
-        # Columns are also numbered, from 0 or 1 on.
-        counted = dates.from_numbers(digits, named=True) if digits.min() >= 1600 else None
-        return None if counted is None else pd.DatetimeIndex(counted[0])
-    found = dates.read(pd.Series(names))
-    if found is None or found.moments is None or len(found.wrong):
-        return None
-    return pd.DatetimeIndex(found.moments)
 
 
 def distinct(table: Table, names: list[str], column: str) -> None:
