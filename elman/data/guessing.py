@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from elman.data import files
-from elman.data.formats.delimited import header_of
+from elman.data.headers import header_of
 from elman.errors import InputError
 
 _HEAD = 1 << 16

@@ -11,7 +11,7 @@ from typing import Any
 import python_calamine as calamine
 
 from elman.data import files
-from elman.data.formats.delimited import header_of
+from elman.data.headers import header_of
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError, nearest
 
