@@ -1,13 +1,28 @@
-"""The first row of a table: the names of its columns, or values already."""
+"""What stands above the first row of values: names of columns."""
 
 from __future__ import annotations
 
 import itertools
+import re
+from collections import Counter
 from collections.abc import Sequence
+from statistics import median
 
 from elman.data.kinds import MISSING, is_number
 
 _YEARS = range(1000, 3000)
+_NAME = re.compile(r"[^\W\d_][\w.\-/]*( [\w.\-/]+){0,2}")
+# Names of the two columns that files of labelled texts mostly have.
+_LABEL = {
+    *("annotation", "category", "class", "emotion", "intent", "label", "labels", "lang"),
+    *("language", "polarity", "rating", "score", "sentiment", "stars", "tag", "target", "topic"),
+    *("type", "y"),
+}
+_TEXT = {
+    *("body", "comment", "content", "description", "document", "headline", "message", "name"),
+    *("phrase", "question", "review", "sentence", "sms", "summary", "text", "title", "tweet"),
+    *("utterance", "words", "x"),
+}
 
 
 def header_of(rows: Sequence[Sequence[str]]) -> tuple[list[str], bool]:
@@ -45,6 +60,36 @@ def header_of(rows: Sequence[Sequence[str]]) -> tuple[list[str], bool]:
     if not values or repeated:
         return names, False
     return [f"column {place}" for place in range(1, len(first) + 1)], True
+
+
+def names_label_and_text(
+    labels: Sequence[str], texts: Sequence[str], *, strictly: bool = False
+) -> bool:
+    """Tell whether the first of labelled texts are the names of the two columns.
+
+    Its label stands nowhere else, and is a word where all others are numbers, or one of the names
+    that such columns have. Other words are names where every label below stands there twice or
+    more and the texts below are longer.
+
+    Args:
+        labels, texts: a label and a text each.
+        strictly: ask for two such names.
+
+    >>> names_label_and_text(["sentiment", "pos", "neg"], ["review", "a good film", "a bad one"])
+    True
+    >>> names_label_and_text(["neutral", "pos", "neg"], ["fine", "a good film", "a bad one"])
+    False
+    """
+    first, below = labels[0].strip(), Counter(label.strip() for label in labels[1:])
+    name = texts[0].strip()
+    if not below or first in below or not (_NAME.fullmatch(first) and _NAME.fullmatch(name)):
+        return False
+    if strictly:
+        return first.casefold() in _LABEL and name.casefold() in _TEXT
+    if all(map(_is_number, below)) or first.casefold() in _LABEL or name.casefold() in _TEXT:
+        return True
+    long = median(len(text.split()) for text in texts[1:]) > 2
+    return min(below.values()) > 1 and long and " " not in first and " " not in name
 
 
 def _is_number(cell: str) -> bool:

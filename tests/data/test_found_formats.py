@@ -227,6 +227,43 @@ def test_labels_stand_beside_a_tab_whatever_the_files_are_called(tmp_path: Path)
     }
 
 
+@pytest.mark.parametrize(
+    ("first", "row"),
+    [
+        ("review\tsentiment", "a {good} film {i}\t{pos}"),
+        ("Satz\tKlasse", "a {good} film {i}\t{pos}"),
+        ("Satz\tWert", "a {good} film {i}\t{one}"),
+        ("label\ttext", "{pos}\ta {good} film {i}"),
+        ("label text", "{pos} a {good} film {i}"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_names_above_labelled_texts_are_no_example(
+    tmp_path: Path, first: str, row: str, encoding: str
+) -> None:
+    words = [{"good": "dull", "pos": "neg", "one": 0}, {"good": "fine", "pos": "pos", "one": 1}]
+    lines = [first, *(row.format(i=i, **words[i % 2]) for i in range(12))]
+    path = put(tmp_path / "a.txt", "\n".join(lines).encode(encoding))
+    table = read(path, labels="found")
+    assert len(table) == 12
+    assert len(set(table.labels("label"))) == 2
+    assert table.where(0) == (path, 2)
+    assert f"The first line is a header: {first.replace(chr(9), ', ')}." in table.notes()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["fine\tneutral", "a good film\tpos", "a bad one\tneg", "too good\tpos"],
+        ["text\tpos", "a good film\tpos", "a bad one\tneg", "too good\tneg"],
+        ["Not bad, not good\tmixed", "a good film\tpos", "a bad film\tneg", "so good\tpos"],
+    ],
+)
+def test_a_rare_label_in_the_first_line_stays_an_example(tmp_path: Path, lines: list[str]) -> None:
+    table = read(put(tmp_path / "a.txt", "\n".join(lines)), labels="after tab")
+    assert table.texts("text")[0] == lines[0].split("\t")[0]
+
+
 def test_pairs_of_sentences_are_no_labels(tmp_path: Path) -> None:
     text = "".join(f"go home {i}\tgeh heim {i}\n" for i in range(20))
     assert list(read(put(tmp_path / "a.txt", text)).kinds) == ["text"]

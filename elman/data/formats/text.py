@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from elman.data import files
+from elman.data.headers import names_label_and_text
 from elman.data.kinds import Kind
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError, nearest
@@ -52,15 +53,22 @@ def read(
     texts: list[str] = []
     names: list[str] = []
     origins = []
+    headers: list[str] = []
     for path, lines in found.items():
         label = path.parent.name if len(folders) > 1 else files.stem(path)
         if not lines or not any(text.strip() for _, text in lines):
             raise InputError("The file is empty.", file=path)
-        for number, text in lines:
-            if place not in ("file", "none"):
-                label, text = _parted(text, place, path, number)
-            texts.append(text)
-            names.append(label)
+        if place in ("file", "none"):
+            texts += [text for _, text in lines]
+            names += [label] * len(lines)
+        else:
+            parted = [_parted(text, place, path, number) for number, text in lines]
+            sides = [label for label, _ in parted], [text for _, text in parted]
+            if names_label_and_text(*sides, strictly=place == "first"):
+                headers.append(", ".join(lines[0][1].split("\t"))[:80])
+                lines, parted = lines[1:], parted[1:]
+            texts += [text for _, text in parted]
+            names += [label for label, _ in parted]
         origins.append(Origin(path, len(lines), [number for number, _ in lines].__getitem__))
     known: dict[str, Kind] = {"text": "text"}
     frame = pd.DataFrame({"text": pd.Series(texts, dtype=object)})
@@ -71,7 +79,11 @@ def read(
     meta = {
         "each": each,
         "labels": place,
-        "notes": [_note(each, place, ", ".join(encodings), len(folders)), *_left_out(strays)],
+        "notes": [
+            _note(each, place, ", ".join(encodings), len(folders)),
+            *(f"The first line is a header: {line}." for line in dict.fromkeys(headers)),
+            *_left_out(strays),
+        ],
     }
     return build(frame, origins, known=known, columns=columns, types=types, meta=meta)
 
