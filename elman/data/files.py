@@ -7,16 +7,18 @@ name, an encoding by reading the whole file and not its beginning only.
 from __future__ import annotations
 
 import codecs
+import functools
 import gzip
 import hashlib
 import io
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NoReturn, cast
 
+from elman.data import encodings
 from elman.data.contents import content_of
 from elman.data.formats import FORMATS
 from elman.errors import InputError, nearest
@@ -32,12 +34,6 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# Not offered as a guess: of mainframes, old Macintoshes and languages that have a commoner one.
-_RARE = [
-    *("cp037", "cp273", "cp424", "cp500", "cp875", "cp1006", "cp1026", "cp1140", "hp_roman8"),
-    *("mac_cyrillic", "mac_greek", "mac_iceland", "mac_latin2", "mac_roman", "mac_turkish"),
-    *("johab", "kz1048", "ptcp154", "shift_jis_2004", "shift_jisx0213", "euc_jis_2004"),
-]
 _SURELY = 4
 """Characters beyond ASCII in UTF-8 for each byte that is not, from which a file is UTF-8."""
 _NOT_TEXT = frozenset(range(32)) - set(b"\t\n\r\f\v\x1a\x1b")
@@ -208,9 +204,8 @@ def _damaged(path: Path, error: Exception) -> InputError:
 def encoding_of(path: Path, given_encoding: str | None = None) -> str:
     """Return the encoding of a text file: the given one, or the one found in the whole file.
 
-    UTF-8, UTF-16 and UTF-32 with a byte order mark, and UTF-16 without, are recognised. For other
-    files charset-normalizer guesses; Windows-1252 (which nearly contains Latin-1) is preferred
-    where it is about as likely.
+    UTF-8, UTF-16 and UTF-32 with a byte order mark, UTF-16 without, and ISO-2022-JP are
+    recognised. For other files it is a guess (`elman.data.encodings`), which `doubts` tells.
 
     Raises:
         InputError: there is no such encoding, the file is empty, or it is not text.
@@ -224,9 +219,16 @@ def encoding_of(path: Path, given_encoding: str | None = None) -> str:
                 fix=nearest(given_encoding, ["utf-8", "utf-16", "latin-1", "cp1252", "ascii"]),
             ) from None
         return "utf-8-sig" if name == "utf-8" else name
+    about = path.stat()
+    return _found_encoding(path, about.st_mtime_ns, about.st_size)
+
+
+@functools.lru_cache(maxsize=1024)
+def _found_encoding(path: Path, changed: int, size: int) -> str:
+    """Return the encoding of a file as it is now: who changes it, changes its time or size."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     found, unsure, empty, at = "utf-8", bytearray(), True, 0
-    strays = _Strays()
+    strays, japanese = _Strays(), False
     for block in blocks(path):
         if at == 0:
             refuse_foreign(path, block)
@@ -238,6 +240,7 @@ def encoding_of(path: Path, given_encoding: str | None = None) -> str:
         if (place := block.find(0)) >= 0:
             _not_text(path, at + place)
         empty = empty and not block.strip()
+        japanese = japanese or (b"\x1b$B" in block and block.isascii())
         if found == "utf-8":
             try:
                 decoder.decode(block)
@@ -258,7 +261,7 @@ def encoding_of(path: Path, given_encoding: str | None = None) -> str:
         except UnicodeDecodeError:
             unsure += block[-64:]
         else:
-            return found
+            return "iso2022_jp" if japanese else found
     strays.refuse(path)
     return _guess(path, bytes(unsure))
 
@@ -350,25 +353,29 @@ def utf16_of(head: bytes) -> str | None:
 
 
 def _guess(path: Path, sample: bytes) -> str:
-    from charset_normalizer import from_bytes
-
     if sum(byte in _NOT_TEXT for byte in sample) > 0.02 * len(sample):
         _not_text(path, next(i for i, byte in enumerate(sample) if byte in _NOT_TEXT))
-    matches = from_bytes(sample, cp_exclusion=_RARE)
-    best = matches.best()
-    try:
-        sample.decode("cp1252")
-    except UnicodeDecodeError:
-        return "latin-1" if best is None else best.encoding
-    western = [m for m in matches if "cp1252" in (m.encoding, *m.could_be_from_charset)]
-    few = sum(byte > 127 for byte in sample) < 8
-    if best is None or few:
-        return "cp1252"
-    # Of code pages that read equally well as some language, the commonest.
-    alike = any(
-        m.coherence >= best.coherence - 0.02 and m.chaos <= best.chaos + 0.15 for m in western
-    )
-    return "cp1252" if alike else best.encoding
+    return encodings.guess(sample)
+
+
+def doubts(names: Mapping[Path, str]) -> list[str]:
+    """Return a doubt, with the first odd word, for each encoding that is only a guess.
+
+    Args:
+        names: file → the encoding that `encoding_of` found.
+    """
+    said: dict[str, str] = {}
+    for path, name in names.items():
+        if name in said or name.startswith(("utf", "iso2022")):
+            continue
+        for row, line in enumerate(_lines(path, name, None), 1):
+            if (word := encodings.odd_word(line)) is not None:
+                said[name] = (
+                    f"the encoding of {path.name} was guessed as {name}; the first odd word is "
+                    f"{word[:40]!r} in row {row}. If it is wrong, set --set encoding=NAME."
+                )
+                break
+    return list(said.values())
 
 
 def lines(path: Path, encoding: str | None = None) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What stands above the first row of values: names of columns."""
+"""Rows above the first row of values: the names of columns."""
 
 from __future__ import annotations
 

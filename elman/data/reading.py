@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,6 +33,8 @@ def format_of(path: Path) -> str | None:
     return next((name for name, known in FORMATS.items() if suffix in known.suffixes), None)
 
 
+_ASKED = 100
+"""Files of a folder at most whose encoding is looked at to say that it was guessed."""
 _MANIFESTS = ("csv", "json", "parquet")
 """Formats in which a column may hold the paths of recordings."""
 
@@ -107,8 +110,12 @@ def read(
     options = {name: value for name, value in options.items() if name in own}
     table = reader(chosen, columns=columns, types=types, **options)
     if kind in _MANIFESTS and sound.path_column(table) is not None:
-        return sound.from_manifest(table)
-    return table
+        table = sound.from_manifest(table)
+    if "encoding" not in own:
+        return table
+    names = {path: files.encoding_of(path) for path in chosen[:_ASKED]} if not encoding else {}
+    doubts = [*table.meta.get("doubts", ()), *files.doubts(names)]
+    return replace(table, meta=table.meta | {"doubts": doubts}) if doubts else table
 
 
 def one_format(sources: list[Path], separator: str | None) -> tuple[str, list[Path]]:

@@ -90,6 +90,10 @@ class Table:
         more = f" and {len(self.kinds) - 8} more" if len(self.kinds) > 8 else ""
         return [*told, f"{rows} {where}; columns: {', '.join(shown)}{more}."]
 
+    def doubts(self) -> list[str]:
+        """Return what is doubtful about how the files were read, in sentences."""
+        return [str(doubt) for doubt in self.meta.get("doubts", ())]
+
     def column(self, name: str, kind: Kind | None = None) -> pd.Series:
         """Return a column, converted to `kind` if it is of another kind.
 

@@ -100,6 +100,7 @@ class FromExamples:
         self.columns_read: list[Column] = []
         """The columns of the training table and what each was used for."""
         self._read_lines: list[tuple[str, str]] = []
+        self._read_doubts: list[str] = []
         self.seen: Seen | None = None
         """Hashes of what is trained on and chosen on; None of a run that has none."""
 
@@ -182,6 +183,7 @@ class FromExamples:
             ("answer", understood.answer_words(layout, asked, cls.Answer.word)),
             ("split", _split_words(data, given, settings, parts)),
         ]
+        made._read_doubts = table.doubts()
         learnt = [made._keys(parts[part].inputs) for part in ("train", "valid") if part in parts]
         made.seen = Seen.of(hashes_of(chain.from_iterable(learnt)))
         if layout.aligned:
@@ -270,7 +272,7 @@ class FromExamples:
         shown = understood.shown_cell(encoded, self.codec.decode(encoded), self.codec.unit)
         answer = understood.shown_answer((train.answers or [""])[0])
         lines.append(("the first", f"{shown} → {answer}"))
-        doubts = understood.doubts_of_inputs(self.layout, train.inputs)
+        doubts = self._read_doubts + understood.doubts_of_inputs(self.layout, train.inputs)
         doubts += self.answer_doubts(train)
         doubts += understood.doubts_of_parts(self.shared, sizes, "examples")
         return Understood(lines, doubts)

@@ -51,13 +51,15 @@ class Documents:
     characters: int
     low: int = 0
     high: int | None = None
+    doubts: tuple[str, ...] = ()
 
     @classmethod
-    def of_texts(cls, texts: Sequence[str]) -> Documents:
-        """Documents that are in memory already."""
+    def of_texts(cls, texts: Sequence[str], doubts: Sequence[str] = ()) -> Documents:
+        """Documents that are in memory already; `doubts` are about the table that held them."""
         lengths = np.array([len(text) for text in texts], dtype=np.int64)
         begins = np.concatenate(([0], np.cumsum(lengths)[:-1]))
-        return cls(texts, [None] * len(texts), begins, int(lengths.sum()))
+        about = tuple(doubts)
+        return cls(texts, [None] * len(texts), begins, int(lengths.sum()), doubts=about)
 
     @classmethod
     def of_files(cls, paths: Sequence[Path], encoding: str | None) -> Documents:
@@ -73,7 +75,9 @@ class Documents:
             for path, name in zip(paths, encodings, strict=True)
         ]
         begins = np.concatenate(([0], np.cumsum(lengths)[:-1])).astype(np.int64)
-        return cls(paths, encodings, begins, sum(lengths))
+        guessed = {} if encoding else dict(zip(paths, encodings, strict=True))
+        doubts = tuple(files.doubts(guessed))
+        return cls(paths, encodings, begins, sum(lengths), doubts=doubts)
 
     @property
     def name(self) -> Path | None:
@@ -186,7 +190,7 @@ def find(
         if column is None and any(reading.format_of(path) not in _TABLES for path in paths):
             return Documents.of_files(paths, encoding)
     table = elman.data.read(source, encoding=encoding, sheet=sheet)
-    return Documents.of_texts(table.texts(column or _text_column(table)))
+    return Documents.of_texts(table.texts(column or _text_column(table)), table.doubts())
 
 
 def _files(source: Any) -> list[Path]:

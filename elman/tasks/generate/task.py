@@ -241,7 +241,7 @@ class Generate:
             if share:
                 lines.append((f"in {name}", f"{share:.2%} of the symbols are unknown"))
         lines.append(("the first", repr(shorter(next(iter(train)).text[:200]))))
-        return Understood(lines, [])
+        return Understood(lines, list(train.doubts))
 
     def look(self) -> list[Section]:
         """Return the commonest symbols, lengths of documents, and how each part begins."""
