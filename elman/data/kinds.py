@@ -484,7 +484,7 @@ def _string(cell: Any) -> str:
     if isinstance(cell, dict | list | tuple):
         return json.dumps(cell, ensure_ascii=False, default=str)
     if isinstance(cell, np.ndarray):
-        return json.dumps(cell.tolist())
+        return json.dumps(cell.tolist(), ensure_ascii=False, default=str)
     return str(cell)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elman.data import kinds as kinds_of
+from elman.data import nested
 from elman.data.kinds import KINDS, Kind, Unfit
 from elman.errors import InputError, nearest
 
@@ -216,6 +217,9 @@ def build(
 ) -> Table:
     """Make a table: find the kind of every column whose kind is neither known nor given.
 
+    A column of objects becomes a column for each of their values (`elman.data.nested`), unless its
+    kind is given.
+
     Args:
         frame: the cells.
         origins: where the rows came from, in order.
@@ -235,8 +239,12 @@ def build(
         raise InputError(
             "Two columns have this name.", file=source, column=twice, fix="Rename one of them."
         )
-    raw = Table(frame, dict.fromkeys(frame.columns, "text"), source, meta or {}, tuple(origins))
     given = dict(types or {})
+    frame, note = _unfolded(frame, {*given, *(known or {})}, source, origins)
+    meta = dict(meta or {})
+    if note:
+        meta["notes"] = [*meta.get("notes", ()), note]
+    raw = Table(frame, dict.fromkeys(frame.columns, "text"), source, meta, tuple(origins))
     for name, given_kind in given.items():
         raw.column(name)
         if given_kind not in KINDS:
@@ -260,4 +268,43 @@ def build(
         except Unfit as error:
             raise raw.refuse(str(error), error.place, name, error.fix) from None
     frame = pd.DataFrame(made)
-    return Table(frame, found, source, meta or {}, tuple(origins), how=how)
+    return Table(frame, found, source, meta, tuple(origins), how=how)
+
+
+def _unfolded(
+    frame: pd.DataFrame, told: Collection[str], source: Path | None, origins: Sequence[Origin]
+) -> tuple[pd.DataFrame, str]:
+    """Return a frame whose columns of objects, but for those `told` of, are columns of their own,
+    and what is to be said of it."""
+    import pandas as pd
+
+    raw = Table(frame, dict.fromkeys(frame.columns, "text"), source, {}, tuple(origins))
+    parts: dict[str, pd.DataFrame] = {}
+    for name in frame.columns:
+        if name in told:
+            continue
+        try:
+            own = nested.unfolded(frame[name])
+        except Unfit as error:
+            raise raw.refuse(str(error), error.place, str(name), error.fix) from None
+        if own is not None:
+            parts[name] = own
+    if not parts:
+        return frame, ""
+    made = pd.concat([parts.get(n, frame[[n]]) for n in frame.columns], axis=1)
+    if not made.columns.is_unique:
+        twice = str(made.columns[made.columns.duplicated()][0])
+        raise InputError(
+            "A column has this name, and so has a value within an object.",
+            file=source,
+            column=twice,
+            fix="Rename one of them.",
+        )
+    names = [column for own in parts.values() for column in own.columns]
+    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if names[6:] else "")
+    several = len(parts) > 1
+    objects = ", ".join(f"'{name}'" for name in parts)
+    return made, (
+        f"{objects} {'hold' if several else 'holds'} objects; "
+        + (f"a column each for their values: {shown}." if names else "they are all empty.")
+    )

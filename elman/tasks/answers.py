@@ -428,12 +428,16 @@ class Numbers:
 
     @classmethod
     def guess(cls, table: Table, free: Sequence[str]) -> list[str] | None:
-        """Return a column by its name, or the only column of numbers."""
+        """Return a column by its name, or the only column of numbers, but none that counts rows."""
         by_name = {name.casefold().strip(): name for name in free}
         for name in _NUMBERS:
             if name in by_name:
                 return [by_name[name]]
-        found = [n for n in free if table.kinds[n] == "number"]
+        found = [
+            n
+            for n in free
+            if table.kinds[n] == "number" and not (table.frame[n].diff()[1:] == 1).all()
+        ]
         return found if len(found) == 1 else None
 
     @classmethod

@@ -7,10 +7,13 @@ answer is a column (a label, a number, tags). What was found in the training fil
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -35,6 +38,9 @@ _UNNAMED = re.compile(r"|index|unnamed: ?\d+|column 1|#|nr\.?|no\.?|row|n", re.I
 # A word with a digit in it, such as C17, 2024-0031 or the hexadecimal digits of a UUID.
 _CODE = re.compile(r"(?=\S{0,40}\d)[\w./:#-]{1,40}")
 _ID_REPEATS = "an id that stands in several rows"
+_CODES = "codes: another one in each row"
+_LOOKED_AT = 50
+"""Cells of a column that are looked at for lists and objects."""
 _PARTS = {
     "train": "train",
     "training": "train",
@@ -329,11 +335,14 @@ def find_layout(
             table.column(name)
     known = [MODALITIES[name] for name in ([modality] if modality else modalities)]
     others = [n for n in (text, group, time, *(columns or ())) if n is not None]
-    ids = {} if text is None else {text: ""}
-    ids = {name: why for name, why in ids_of(table).items() if name not in ids}
+    given = {*targets, *others}
+    ids = {name: why for name, why in ids_of(table).items() if name != text}
+    written = {name: why for name, why in _written_in_code(table).items() if name not in given}
     if not targets:
-        free = [n for n in table.kinds if n not in others]
-        found = answer.guess(table, [n for n in free if n not in ids]) or answer.guess(table, free)
+        free = [n for n in table.kinds if n not in others and n not in written]
+        found = answer.guess(table, [n for n in free if n not in ids])
+        # Codes may be an answer that is called so; what is called an id, or counts, never is.
+        found = found or answer.guess(table, [n for n in free if ids.get(n, _CODES) == _CODES])
         if found is None:
             if table.kinds.get("tokens") == table.kinds.get("tags") == "tokens":
                 raise InputError(
@@ -354,7 +363,7 @@ def find_layout(
         targets = found
     if callable(aligned):
         aligned = aligned(targets)
-    free = [n for n in table.kinds if n not in (*targets, group, time)]
+    free = [n for n in table.kinds if n not in (*targets, group, time) and n not in written]
     if group is None and columns is None and text is None:
         _ask_for_group(table, [n for n in free if n not in ids], ids, aligned)
         kept = _without_ids(table, free, ids)
@@ -376,7 +385,7 @@ def find_layout(
             table.meta.get("each"),
             table.meta.get("labels") if "each" in table.meta else None,
             {
-                n: ids.get(n, f"{table.kinds[n]}, neither input nor answer")
+                n: (ids | written).get(n, f"{table.kinds[n]}, neither input nor answer")
                 for n in table.kinds
                 if n not in used
             },
@@ -426,6 +435,8 @@ def find_layout(
         return layout(able("long", "a row for each step"), "long", numeric)
     if not names and len(numeric) >= (1 if modality else 2):
         return layout(able("row", "a row of numbers"), "row", numeric)
+    if written and not numeric:
+        table.column(next(iter(written)), "series")  # refuses the first cell that is no series
     raise _unclear(table, "which column holds the sequence", "text")
 
 
@@ -454,8 +465,40 @@ def ids_of(table: Table) -> dict[str, str]:
         elif called and all(" " not in str(cell).strip() for cell in cells):
             found[name] = _ID_REPEATS if not different else "an id: another one in each row"
         elif different and all(_CODE.fullmatch(str(cell).strip()) for cell in cells):
-            found[name] = "codes: another one in each row"
+            found[name] = _CODES
     return found
+
+
+def _written_in_code(table: Table) -> dict[str, str]:
+    """Return the columns of objects or lists, written out as JSON or as Python prints them."""
+    found = {}
+    for name, kind in table.kinds.items():
+        if kind not in ("text", "category"):
+            continue
+        cells = [str(cell).strip() for cell in table.frame[name].dropna()[:_LOOKED_AT]]
+        read = [_from_code(cell) for cell in cells if cell]
+        if read and all(isinstance(value, dict | list) for value in read):
+            objects = any(isinstance(value, dict) for value in chain(read, *_lists(read)))
+            found[name] = (
+                f"{'objects' if objects else 'lists'}, and no sequence of numbers or words"
+            )
+    return found
+
+
+def _lists(read: Sequence[Any]) -> list[list[Any]]:
+    return [value for value in read if isinstance(value, list)]
+
+
+def _from_code(cell: str) -> Any:
+    """Return the object or list that a cell writes out, or None."""
+    if cell[:1] + cell[-1:] not in ("{}", "[]"):
+        return None
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            return parse(cell)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    return None
 
 
 def _without_ids(table: Table, free: Sequence[str], ids: dict[str, str]) -> list[str]:

@@ -76,3 +76,49 @@ def test_no_rows(text, tmp_path):
     file.write_text(text)
     with pytest.raises(InputError, match="empty"):
         data.read(file)
+
+
+NESTED = [
+    {"id": i, "review": {"text": f"film {i}", "by": {"stars": i % 5}}, "tags": [{"t": i}]}
+    for i in range(12)
+]
+
+
+def test_objects_within_objects_are_columns_named_after_the_way(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    file.write_text(lines([*NESTED, {"id": 12, "review": None}]))
+    table = data.read(file)
+    assert list(table.kinds) == ["id", "review.text", "review.by.stars", "tags"]
+    assert table.frame["review.text"].tolist() == [f"film {i}" for i in range(12)] + [""]
+    assert table.frame["review.by.stars"].tolist()[:12] == [i % 5 for i in range(12)]
+    assert table.kinds["review.by.stars"] == "number"
+    assert "'review' holds objects" in " ".join(table.notes())
+    assert "review.text, review.by.stars" in " ".join(table.notes())
+
+
+def test_objects_in_memory_and_in_parquet_are_read_as_those_of_json(tmp_path):
+    frame = pd.DataFrame([{"id": row["id"], "review": row["review"]} for row in NESTED])
+    frame.to_parquet(tmp_path / "rows.parquet")
+    for source in (frame, NESTED, tmp_path / "rows.parquet"):
+        table = data.read(source)
+        assert table.frame["review.by.stars"].tolist() == [i % 5 for i in range(12)]
+        assert table.kinds["review.text"] == "text"
+    kept = data.read(frame, types={"review": "text"})
+    assert json.loads(kept.frame["review"][3]) == NESTED[3]["review"]
+
+
+def test_objects_among_other_cells_and_two_columns_of_a_name_are_refused(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    file.write_text(lines([{"a": {"b": 1}}, {"a": "plain"}]))
+    with pytest.raises(InputError, match="no object") as caught:
+        data.read(file)
+    assert (caught.value.row, caught.value.column) == (2, "a")
+    file.write_text(lines([{"a.b": 2, "a": {"b": 1}}] * 2))
+    with pytest.raises(InputError, match="within an object") as caught:
+        data.read(file)
+    assert caught.value.column == "a.b"
+
+
+def test_a_map_from_many_ids_stays_in_its_cell():
+    table = data.read([{"seen": {f"u{i}_{k}": k for k in range(10)}} for i in range(60)])
+    assert list(table.kinds) == ["seen"]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from elman import data
 from elman.errors import InputError
 from elman.modalities import MODALITIES
 from elman.tasks import reading
-from elman.tasks.answers import Labels
+from elman.tasks.answers import Labels, Numbers
 from elman.tasks.classify import Classify
 from elman.tasks.settings import settings_of
 
@@ -234,3 +236,57 @@ def test_prose_is_not_labelled_lines(tmp_path):
     file = write(tmp_path / "novel.txt", "".join(f"word{i} follows word\n" for i in range(30)))
     with pytest.raises(InputError, match=r"novel.txt.*30 different labels.*Begin each line"):
         made(file)
+
+
+def nested(n: int = 30) -> list[dict]:
+    return [
+        {"id": i, "review": {"text": f"a film of day {i}", "stars": i % 5 + 1}} for i in range(n)
+    ]
+
+
+def test_an_id_is_never_what_is_to_be_learnt():
+    layout = reading.find_layout(data.read(nested()), Numbers, ["text", "series"])
+    assert layout.answers == ("review.stars",)
+    assert layout.inputs == ("review.text",)
+    texts = [f"words {i}" for i in range(30)]
+    for name, values in {
+        "id": [i * 7 for i in range(30)],
+        "customer_id": [i // 3 for i in range(30)],
+        "nr": list(range(1, 31)),
+        "rank": list(range(30)),
+    }.items():
+        table = data.read(pd.DataFrame({"text": texts, name: values}))
+        with pytest.raises(InputError, match="not clear which column holds the number"):
+            reading.find_layout(table, Numbers, ["text", "series"])
+        assert reading.find_layout(
+            table, Numbers, ["text", "series"], target=name, text="text"
+        ).answers == (name,)
+    repeated = pd.DataFrame({"text": texts, "user_id": ["a", "b", "c"] * 10})
+    with pytest.raises(InputError, match="not clear which column holds the label"):
+        reading.find_layout(data.read(repeated), Labels, ["text", "series"])
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda row: json.dumps(row),
+        repr,
+        lambda row: json.dumps([row, row]),
+        lambda row: json.dumps([1, [2, row["stars"]]]),
+    ],
+    ids=["JSON", "Python", "list of objects", "uneven lists"],
+)
+def test_objects_and_lists_written_out_are_never_text_in_silence(written):
+    rows = [row["review"] for row in nested()]
+    cells = [written(row) for row in rows]
+    frame = pd.DataFrame({"payload": cells, "text": [f"words {i}" for i in range(30)]})
+    frame["label"] = ["a", "b"] * 15
+    layout = reading.find_layout(data.read(frame), Labels, ["text", "series"])
+    assert layout.inputs == ("text",)
+    assert "no sequence of numbers or words" in layout.left_out["payload"]
+    alone = data.read(frame.drop(columns="text"))
+    with pytest.raises(InputError, match=r"not a list of numbers|not a list|different") as caught:
+        reading.find_layout(alone, Labels, ["text", "series"])
+    assert caught.value.column == "payload"
+    told = reading.find_layout(alone, Labels, ["text", "series"], text="payload")
+    assert told.modality == "text"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from elman.data import files
+from elman.data.nested import as_column
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError
 
@@ -21,6 +22,8 @@ def read(
     encoding: str | None = None,
 ) -> Table:
     """Read JSON objects: keys become columns; a key that an object lacks is a missing value.
+
+    The keys of an object within an object become columns too, named after the way to them.
 
     Texts with spans of characters become the columns `tokens` and `tags`; see `tagged_json`.
     """
@@ -49,7 +52,9 @@ def read(
     if all(spans) or any(tagged_json.marks_spans(record) for record in found):
         return tagged_json.read(paths, columns=columns, types=types, encoding=encoding)
     names = list(dict.fromkeys(name for record in found for name in record))
-    frame = pd.DataFrame({name: _column([record.get(name) for record in found]) for name in names})
+    frame = pd.DataFrame(
+        {name: as_column([record.get(name) for record in found]) for name in names}
+    )
     meta = {"notes": notes} if notes else {}
     return build(frame, origins, columns=columns, types=types, meta=meta)
 
@@ -171,11 +176,3 @@ def _object(record: Any, path: Path, number: int) -> dict[str, Any]:
 def _called(value: Any) -> str:
     kinds = {list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
     return kinds.get(type(value), "a number")
-
-
-def _column(cells: list[Any]) -> Any:
-    import pandas as pd
-
-    plain = all(cell is None or isinstance(cell, int | float) for cell in cells)
-    mixed = any(isinstance(cell, bool) for cell in cells)
-    return pd.Series(cells) if plain and not mixed else pd.Series(cells, dtype=object)
