@@ -66,7 +66,7 @@ def test_five_minutes_with_a_gap(tmp_path):
     file = put(tmp_path, "ambient.csv", "timestamp,value\n" + "\n".join(rows) + "\n")
     lines, _, _ = said("forecast", file)
     assert "595 rows" in lines["series"]
-    assert "season of 288 rows" in lines["time"]
+    assert "a season is 288 steps" in lines["time"]
     told = " ".join(lines.values())
     assert "2014-02-15 15:30" in told
 

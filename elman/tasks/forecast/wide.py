@@ -243,7 +243,7 @@ def _naming(out: Sorted, numbers: list[str]) -> list[str]:
         if kind in ("text", "category") and name not in numbers and name not in out.doubts
     ]
     for name in words:
-        cells = out.table.frame[name]
+        cells = out.table.column(name, "category")  # an empty cell is a missing one
         if cells.notna().all() and cells.is_unique:
             return [name]
     return words
