@@ -327,6 +327,77 @@ def named_like_a_time(name: str) -> bool:
     return _NAMES.search(words) is not None
 
 
+_HOURS = re.compile(r"h|hh|he|hrs?|hours?|stunden?|heures?|horas?|ora|ore|uur|godzina")
+_TIMES = re.compile(r"(?:.*[^a-z])?(?:time|uhrzeit|zeit|clock|hhmm|hhmmss|hora|heure)(?:[^a-z].*)?")
+
+
+def clock(values: pd.Series, name: str) -> tuple[pd.Series, str] | None:
+    """Read a column as times of day: `08:30`, `8:30 PM`, hours 0 to 23 or 1 to 24, 830, 83000.
+
+    Args:
+        values: strings or numbers, none of them missing.
+        name: of the column; numbers are times of day only where it says so.
+
+    Returns:
+        The time since midnight, timedelta64, and how it was read in words; None where the column
+        holds no times of day.
+
+    >>> import pandas as pd
+    >>> clock(pd.Series([1, 2, 24]), "Hour Ending")[0].dt.total_seconds().tolist()
+    [3600.0, 7200.0, 86400.0]
+    """
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        numbers = values.to_numpy(np.float64)
+        if not len(numbers) or not np.isfinite(numbers).all() or (numbers % 1).any():
+            return None
+        return _clock_of(numbers.astype(np.int64), values.index, name)
+    cells = values.astype(str).str.strip().str.lower()
+    cells = cells.str.replace(r"^0 days |\s*[-\u2013]\s*\d{1,2}:\d{2}(?::\d{2})?$", "", regex=True)
+    if not len(cells) or values.isna().any():
+        return None
+    if cells.str.fullmatch(r"\d{4}|\d{6}").all():
+        return _clock_of(cells.astype(np.int64).to_numpy(), values.index, "time")
+    unique = pd.Series(cells.unique())
+    if not unique.str.fullmatch(r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:[ap]\.?m\.?)?").all():
+        return None
+    _, clocks, _ = _split(unique)
+    if clocks.isna().any():
+        return None
+    return cells.map(clocks.set_axis(unique)).astype("timedelta64[us]"), "times of day"
+
+
+def _clock_of(numbers: NDArray[np.int64], index: Any, name: str) -> tuple[pd.Series, str] | None:
+    import pandas as pd
+
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower().strip()
+    hours = any(_HOURS.fullmatch(word) for word in re.split(r"[^a-z]+", words))
+    if not (hours or _TIMES.fullmatch(words)) or numbers.min() < 0:
+        return None
+    high = int(numbers.max())
+    # The first minutes of a day (1, 2, 3 for 00:01, 00:02, 00:03) are no hours.
+    alone = len(np.unique(numbers)) == len(numbers)
+    for size, form in ((0, ""), (2, "hhmm"), (4, "hhmmss")):
+        parts = [numbers // 100**k % 100 for k in range(size // 2)]
+        hour = numbers // 10**size
+        if hour.max() > 24 or any((part > 59).any() for part in parts):
+            continue
+        if 0 < high < 10**size or (size == 0 and high and not hours and alone):
+            continue
+        seconds = hour * 3600
+        if size == 2:
+            seconds = seconds + parts[0] * 60
+        elif size == 4:
+            seconds = seconds + parts[1] * 60 + parts[0]
+        if seconds.max() > 86_400:
+            continue
+        moments = pd.Series(seconds.astype("timedelta64[s]").astype("timedelta64[us]"), index)
+        first = f"{'1 to 24' if numbers.min() and high == 24 else '0 to 23'}"
+        return moments, f"times written {form}" if form else f"hours {first}"
+    return None
+
+
 def from_numbers(values: NDArray[Any], *, named: bool) -> tuple[pd.Series, str] | None:
     """Read a column of numbers as dates, by their size, their steps and their column's name.
 

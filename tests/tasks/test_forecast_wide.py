@@ -21,7 +21,7 @@ MONTHS = pd.date_range("2020-01-01", periods=24, freq="MS")
 WEEKS = pd.date_range("2020-01-06", periods=24, freq="7D")
 
 
-def table(names: Sequence[str], rows: int = 4, **more: Sequence[object]) -> pd.DataFrame:
+def table(names: Sequence[str], rows: int = 4, **more: list[int]) -> pd.DataFrame:
     """Rows of whole numbers that vary, named P0, P1, …, and more columns to the right."""
     values = np.random.default_rng(0).integers(50, 150, (rows, len(names)))
     frame = pd.DataFrame(values, columns=list(names))

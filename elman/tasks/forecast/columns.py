@@ -30,14 +30,19 @@ _PARTS = {
     "month": ("month", "mon", "mm", "monat"),
     "day": ("day", "dd", "tag", "day_of_month"),
     "hour": ("hour", "hr", "hh", "stunde"),
+    "minute": ("minute", "min", "mi"),
+    "second": ("second", "sec", "ss"),
+    "day of the year": ("doy", "day_of_year", "dayofyear", "yday", "day of year"),
 }
+_CYCLES = ("weekday", "day_of_week", "day of week", "dow", "wday", "wochentag", "quarter", "season")
+_UNITS = {"hour": 3600, "minute": 60, "second": 1}
 
 
 class Columns(Protocol):
     """The settings that say which column is what, and how its cells are written."""
 
     target: str | list[str] | None
-    time: str | None
+    time: str | list[str] | None
     group: str | list[str] | None
     covariates: list[str]
     encoding: str | None
@@ -60,6 +65,7 @@ class Sorted:
         groups: columns whose values together name a series.
         time: the column of times, or of numbers that count steps.
         moments: its values: datetime64, or numbers; None without one.
+        joined: columns that were put together to the times, where there are several.
         counters: columns that only count the rows.
         plain: columns of numbers in quotes.
         unread: columns named like times that could not be read as such.
@@ -73,6 +79,7 @@ class Sorted:
     groups: list[str]
     time: str | None = None
     moments: pd.Series | None = None
+    joined: list[str] = field(default_factory=list)
     counters: list[str] = field(default_factory=list)
     plain: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
@@ -237,26 +244,103 @@ def _absent(out: Sorted, columns: Columns) -> None:
 
 
 def _find_time(out: Sorted, columns: Columns) -> None:
-    table = out.table
     if columns.time is not None:
-        out.time = columns.time
-        if columns.time in out.doubts:
-            raise out.doubts[columns.time][1]
-        out.moments = _told_times(out, columns.time)
+        _take_told(out, as_list(columns.time))
         return
+    table = out.table
     times = [name for name, kind in table.kinds.items() if kind == "time"]
     if times:
         out.time, out.moments = times[0], table.frame[times[0]]
         if len(times) > 1:
             others = ", ".join(repr(name) for name in times[1:])
             out.say("time", f"Other columns of times were left out: {others}.")
+        _find_clock(out)
         return
     for kind, error in out.doubts.values():
         if kind == "time":
             raise error
     numbers = _free_numbers(out, columns)
-    if not (_from_parts(out, numbers) or _from_digits(out, numbers)):
+    if _from_parts(out, numbers):
+        return
+    if _from_digits(out, numbers):
+        _find_clock(out)
+    else:
         _unread(out)
+
+
+def _take_told(out: Sorted, names: list[str]) -> None:
+    """Take the column that was named as the times, or several of which each is a part of them."""
+    first, *others = names
+    for name in names:
+        out.table.column(name)
+        if name in out.doubts and out.doubts[name][0] == "time":
+            raise out.doubts[name][1]
+    if others and out.table.kinds[first] == "number" and _from_parts(out, names):
+        return
+    out.time, out.moments = first, _told_times(out, first)
+    for name in others:
+        found = dates.clock(out.table.frame[name], name)
+        if found is None or out.moments.dtype.kind != "M":
+            raise InputError(
+                f"columns {first!r} and {name!r} are no date and time of day.",
+                file=out.table.source,
+                column=name,
+                fix="Give a column of dates and one of times of day, such as 08:30 or hours.",
+            )
+        _join(out, name, *found)
+
+
+def _find_clock(out: Sorted) -> None:
+    """Put dates that repeat together with a column of times of day.
+
+    The column is left alone where dates do not repeat in a series (a daily record of when it was
+    taken), or where each name in another column has one time of day.
+    """
+    table, moments = out.table, out.moments
+    assert moments is not None
+    if moments.isna().any() or not (moments == moments.dt.normalize()).all():
+        return
+    groups = [table.frame[name].astype(str) for name in out.groups]
+    repeated = int(_keys(moments, groups).duplicated().sum())
+    if not repeated:
+        return
+    for name, kind in table.kinds.items():
+        if kind not in ("number", "text", "category") or name in (out.time, *out.groups):
+            continue
+        found = dates.clock(table.frame[name], name)
+        if found is None or _each_has_one(out, name):
+            continue
+        if _keys(moments + found[0], groups).duplicated().sum() < repeated:
+            _join(out, name, *found)
+            out.found["time"] = out.joined
+            return
+
+
+def _keys(moments: pd.Series, groups: list[pd.Series]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame({"": moments, **{str(i): cells for i, cells in enumerate(groups)}})
+
+
+def _each_has_one(out: Sorted, clock: str) -> bool:
+    """Tell whether another column's names each have a time of day of their own."""
+    frame = out.table.frame
+    return any(
+        kind in ("text", "category")
+        and name != clock
+        and frame[name].nunique() > 1
+        and frame.groupby(name)[clock].nunique().max() == 1
+        for name, kind in out.table.kinds.items()
+    )
+
+
+def _join(out: Sorted, name: str, clock: pd.Series, words: str) -> None:
+    assert out.moments is not None
+    out.joined = [*(out.joined or [str(out.time)]), name]
+    out.moments = out.moments + clock
+    out.counters.append(name)
+    after = "; hour 24 is the end of the day" if words.endswith("24") else ""
+    out.say("time", f"Column {name!r} ({words}) was added to the date{after}.")
 
 
 def _free_numbers(out: Sorted, columns: Columns) -> list[str]:
@@ -303,17 +387,26 @@ def _from_parts(out: Sorted, numbers: list[str]) -> bool:
         part: next((by_name[n] for n in names if n in by_name), None)
         for part, names in _PARTS.items()
     }
-    if parts["year"] is None or parts["month"] is None:
-        return False
     used = {part: name for part, name in parts.items() if name is not None}
+    if "year" not in used or not ("month" in used or "day of the year" in used):
+        return False
     frame = pd.DataFrame({part: out.table.frame[name] for part, name in used.items()})
-    moments = pd.to_datetime(frame.assign(day=frame.get("day", 1)), errors="coerce")
+    if frame.isna().any().any() or not frame["year"].between(1600, 2200).all():
+        return False
+    if "month" in used:
+        days = pd.DataFrame({"year": frame["year"], "month": frame["month"]})
+        moments = pd.to_datetime(days.assign(day=frame.get("day", 1)), errors="coerce")
+    else:
+        begin = pd.to_datetime(pd.DataFrame({"year": frame["year"], "month": 1, "day": 1}))
+        moments = begin + pd.to_timedelta(frame["day of the year"] - 1, unit="D")
+    for part, seconds in _UNITS.items():
+        if part in used:
+            moments += pd.to_timedelta(frame[part] * seconds, unit="s")
     if moments.isna().any():
         return False
     names = list(used.values())
-    out.time, out.moments = names[-1], moments
+    out.time, out.moments, out.joined = names[0], moments, names
     out.counters += names
-    out.say("time", f"The times were put together from {', '.join(map(repr, names))}.")
     return True
 
 
@@ -323,7 +416,12 @@ def _unread(out: Sorted) -> None:
         if kind not in ("text", "category") or name in out.groups:
             continue
         cells = out.table.frame[name]
-        if dates.named_like_a_time(name) and 2 * cells.nunique() > len(cells) > 2:
+        if dates.clock(cells, name) is not None:
+            out.say(
+                "time",
+                f"Column {name!r} holds times of day without a date: the order of the rows counts.",
+            )
+        elif dates.named_like_a_time(name) and 2 * cells.nunique() > len(cells) > 2:
             out.unread.append(name)
             out.say(
                 "time",
@@ -367,19 +465,36 @@ def likely_groups(out: Sorted, keys: NDArray[Any]) -> list[str] | None:
     table = out.table
     usable = []
     for name, kind in table.kinds.items():
-        whole = kind == "number" and table.frame[name].dtype.kind in "iu"
+        cells = table.frame[name]
+        whole = kind == "number" and cells.dtype.kind in "iu"
         if name == out.time or name in out.counters or not (kind in ("text", "category") or whole):
             continue
-        count = table.frame[name].nunique()
+        if name in out.doubts or _of_time(cells, name):
+            continue
+        count = cells.nunique()
         if 1 < count <= len(table) // 2:
             usable.append((kind == "number", count, name))
     names = [name for *_, name in sorted(usable)]
     pairs = [list(pair) for pair in itertools.combinations(names[:6], 2)]
     for chosen in [*([name] for name in names), *pairs]:
         frame = table.frame[chosen].assign(**{"": keys})
-        if not frame.duplicated().any():
+        if not frame.duplicated().any() and _fills(table, chosen, keys):
             return chosen
     return None
+
+
+def _of_time(cells: pd.Series, name: str) -> bool:
+    """Tell whether a column is a part of a moment, such as an hour or a weekday."""
+    plain = name.casefold().strip()
+    part = plain in _CYCLES or any(plain in names for names in _PARTS.values())
+    return part or dates.named_like_a_time(name) or dates.clock(cells, name) is not None
+
+
+def _fills(table: Table, names: list[str], keys: NDArray[Any]) -> bool:
+    """Tell whether names that are numbers have a row at most moments; a quantity has few."""
+    if all(table.kinds[name] != "number" for name in names):
+        return True
+    return 2 * len(table) >= len(np.unique(keys)) * len(table.frame[names].drop_duplicates())
 
 
 def names_of(table: Table, groups: list[str]) -> list[str]:

@@ -155,7 +155,12 @@ def _from_cells(table: Table, cells: list[str], columns: Columns) -> Panel:
     frequency = told_frequency(table.meta.get("frequency"))
     names = _cell_names(table, columns)
     starts: list[Any] = [None] * len(arrays)
-    time = columns.time or next((n for n, k in table.kinds.items() if k == "time"), None)
+    told_time = as_list(columns.time)
+    time = (
+        told_time[0]
+        if told_time
+        else next((n for n, k in table.kinds.items() if k == "time"), None)
+    )
     if time is not None and frequency is not None:
         starts = list(table.column(time, "time"))
     series = [
@@ -236,7 +241,9 @@ def _from_long(out: Sorted, columns: Columns) -> Panel:
     told = _what_was_taken(out, targets, columns)
     if turned:
         told.append(("time", "The newest rows came first: they were put in the order of time."))
-    where = "" if out.time is None or out.time in out.counters else f"column {out.time!r}"
+    where = "" if out.time is None else f"column {out.time!r}"
+    if out.joined:
+        where = f"columns {', '.join(map(repr, out.joined))} together"
     told += time_told([s.times for s in series], frequency, where)
     return Panel(
         series,
@@ -356,7 +363,8 @@ def _in_order(
     if twice.any():
         row = int(rows[int(np.argmax(twice))])
         groups = None if out.groups else likely_groups(out, keys)
-        what, fix = f"the time {moments.iloc[row]} is there twice{whose}.", "Keep one row a moment."
+        what = f"the time {moments.iloc[row]} is there twice{whose}."
+        fix = "Name the column that tells series apart with group=NAME, or keep one row a moment."
         if groups is not None and len(groups) == 1:
             what += f" {groups[0]!r} looks like the name of a series."
             fix = f"If the file holds several series, set group={groups[0]}."

@@ -25,7 +25,11 @@ class ForecastSettings(TableSettings):
     target: str | list[str] | None = Field(
         None, description="column or columns to forecast (default: all columns of numbers)"
     )
-    time: str | None = Field(None, description="column of times (default: the first one, if any)")
+    time: str | list[str] | None = Field(
+        None,
+        description="column of times (default: the first one, if any); or one of dates and one of "
+        "times of day",
+    )
     group: str | list[str] | None = Field(
         None, description="column or columns that tell several series apart"
     )

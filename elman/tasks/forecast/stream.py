@@ -203,7 +203,10 @@ class WindowStream(TaskStream):
         """Return the time of this row, in microseconds; 0 where none was ever given or needed."""
         task = self._task
         last = int(self._times[-1])
-        given = value.get(task.settings.time or "time") if isinstance(value, Mapping) else None
+        named = task.settings.time
+        # Of dates and times of day in two columns a step has one moment.
+        name = named if isinstance(named, str) else "time"
+        given = value.get(name) if isinstance(value, Mapping) else None
         if given is not None:
             moment = _read(given)
             if self._count and last and moment <= last:

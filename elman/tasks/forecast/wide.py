@@ -204,19 +204,16 @@ def _dated(table: Table, columns: Columns) -> tuple[list[str], pd.DatetimeIndex]
     """
     import pandas as pd
 
-    names = list(table.kinds)
-    years = [name for name in names if _YEAR.fullmatch(name.strip())]
-    written = [name for name in names if name not in years]
+    years = {n: int(year[1]) for n in table.kinds if (year := _YEAR.fullmatch(n.strip()))}
+    written = [name for name in table.kinds if name not in years]
     bodies = [re.sub(r"^[xX](?=\d)", "", name.strip()) for name in written]
     candidates = []
-    if len(years) >= _DATED:
-        digits = [int(found[1]) for n in years if (found := _YEAR.fullmatch(n.strip()))]
-        # Columns are also numbered: years run on by one, or by five.
-        if len(set(np.diff(digits).tolist())) == 1:
-            candidates.append((years, pd.DatetimeIndex([f"{year}-01-01" for year in digits])))
-    whole = [
-        (n, b) for n, b in zip(written, bodies, strict=True) if re.fullmatch(r"\d{6}|\d{8}", b)
-    ]
+    # Columns are also numbered: years run on by one, or by five.
+    if len(years) >= _DATED and len(set(np.diff(list(years.values())).tolist())) == 1:
+        begins = pd.DatetimeIndex([f"{year}-01-01" for year in years.values()])
+        candidates.append((list(years), begins))
+    pairs = list(zip(written, bodies, strict=True))
+    whole = [(name, body) for name, body in pairs if re.fullmatch(r"\d{6}|\d{8}", body)]
     if len(whole) >= _DATED:
         counted = dates.from_numbers(np.array([float(body) for _, body in whole]), named=True)
         if counted is not None:

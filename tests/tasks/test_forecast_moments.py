@@ -1,0 +1,172 @@
+"""Moments in several columns: dates beside times of day, and parts of a date."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elman.data import dates
+from elman.errors import InputError
+from elman.tasks.forecast.data import read_panel
+from elman.tasks.forecast.panel import Panel
+from elman.tasks.forecast.settings import ForecastSettings
+
+HOURS = pd.date_range("2024-01-01", periods=96, freq="h")
+WAVE = np.arange(96) % 24 + 0.5
+
+
+def panel(frame: pd.DataFrame, **given: Any) -> Panel:
+    return read_panel(frame, ForecastSettings(**given))
+
+
+def times(found: Panel) -> list[pd.Timestamp]:
+    moments = found.series[0].times
+    assert moments is not None
+    return list(moments)
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("Time", lambda t: f"{t:%H:%M:%S}"),
+        ("Time", lambda t: f"{t:%H:%M}"),
+        ("clock", lambda t: f"{t:%I:%M %p}"),
+        ("Uhrzeit", lambda t: f"{t:%H:%M} - {t:%H:%M}"),
+        ("hour", lambda t: t.hour),
+        ("Hour", lambda t: f"{t.hour}"),
+        ("HourEnding", lambda t: t.hour),
+        ("time", lambda t: t.hour * 100),
+        ("Time", lambda t: f"{t:%H%M%S}"),
+        ("TIME", lambda t: t.hour * 10000),
+    ],
+)
+def test_a_date_beside_a_time_of_day_is_one_moment(
+    name: str, written: Callable[[pd.Timestamp], object]
+) -> None:
+    cells = [written(t) for t in HOURS]
+    frame = pd.DataFrame({"Date": [f"{t:%Y-%m-%d}" for t in HOURS], name: cells, "y": WAVE})
+    if name == "Hour":
+        frame[name] = frame[name].astype(int)
+    found = panel(frame)
+    assert found.targets == ["y"]
+    assert times(found) == list(HOURS)
+    assert found.frequency == "h"
+    assert found.found["time"] == ["Date", name]
+    assert any("was added to the date" in note for note in found.notes)
+    # A day alone repeats no date; it is read as the first data were.
+    assert times(panel(frame[:1], **found.found)) == [HOURS[0]]
+    assert times(panel(frame, time=["Date", name])) == list(HOURS)
+
+
+def test_hour_24_is_the_end_of_its_day() -> None:
+    ends = HOURS + pd.Timedelta(hours=1)
+    frame = pd.DataFrame({"date": HOURS.normalize(), "hour": HOURS.hour + 1, "y": WAVE})
+    found = panel(frame)
+    assert times(found) == list(ends)
+    assert "hour 24 is the end of the day" in " ".join(found.notes)
+    texts = frame.assign(hour=[f"{h}:00" for h in HOURS.hour + 1])
+    assert times(panel(texts)) == list(ends)
+
+
+def test_dates_and_times_as_digits_are_one_moment() -> None:
+    frame = pd.DataFrame(
+        {"date": HOURS.strftime("%Y%m%d").astype(int), "time": HOURS.hour * 100, "close": WAVE}
+    )
+    assert times(panel(frame)) == list(HOURS)
+
+
+def test_hours_and_minutes_in_columns_of_their_own() -> None:
+    quarters = pd.date_range("2024-01-01", periods=96, freq="15min")
+    parts = {"Year": "year", "Month": "month", "Day": "day", "Hour": "hour", "Minute": "minute"}
+    frame = pd.DataFrame({name: getattr(quarters, of) for name, of in parts.items()} | {"y": WAVE})
+    assert times(panel(frame)) == list(quarters)
+    assert panel(frame).frequency == "15min"
+    days = pd.date_range("2023-12-01", periods=96)
+    counted = pd.DataFrame({"year": days.year, "doy": days.day_of_year, "y": WAVE})
+    assert times(panel(counted)) == list(days)
+    ending = pd.DataFrame(
+        {"year": 2024, "month": 1, "day": HOURS.day, "hour": HOURS.hour + 1, "y": WAVE}
+    )
+    assert times(panel(ending)) == list(HOURS + pd.Timedelta(hours=1))
+    assert times(panel(ending, time=["year", "month", "day", "hour"]))[0].hour == 1
+
+
+def test_several_series_have_dates_and_hours_too() -> None:
+    both = pd.concat(
+        [
+            pd.DataFrame({"date": HOURS.normalize(), "hour": HOURS.hour, "store": s, "y": WAVE})
+            for s in (7, 9)
+        ]
+    )
+    with pytest.raises(InputError, match=r"2024-01-01 00:00:00 is there twice.*group=store"):
+        panel(both.sort_values(["date", "hour"]))
+    found = panel(both, group="store")
+    assert [s.name for s in found.series] == ["7", "9"]
+    assert times(found) == list(HOURS)
+
+
+def test_a_daily_record_of_the_time_it_was_taken_stays_daily() -> None:
+    days = pd.date_range("2024-01-01", periods=96)
+    frame = pd.DataFrame(
+        {"date": days, "time": [f"0{i % 9}:1{i % 9}" for i in range(96)], "y": WAVE}
+    )
+    assert panel(frame).frequency == "D"
+
+
+def test_a_time_of_day_that_belongs_to_a_name_is_none_of_the_moment() -> None:
+    days = np.repeat(pd.date_range("2024-01-01", periods=48), 2)
+    frame = pd.DataFrame(
+        {"date": days, "shop": ["a", "b"] * 48, "opens at": ["08:00", "09:00"] * 48, "y": WAVE}
+    )
+    with pytest.raises(InputError, match=r"set group=shop"):
+        panel(frame)
+
+
+@pytest.mark.parametrize("column", ["hour", "Time", "weekday", "quantity", "month"])
+def test_no_part_of_a_moment_and_no_quantity_is_proposed_as_a_group(column: str) -> None:
+    days = np.repeat(pd.date_range("2024-01-01", periods=48), 2)
+    # 25 hours, as some markets number them where clocks are put back, are no times of day.
+    cells = {
+        "hour": np.arange(96) % 26,
+        "Time": np.arange(96) % 71 + 30,
+        "weekday": np.arange(96) % 2,
+        "quantity": np.random.default_rng(0).permutation(96) // 2,
+        "month": np.arange(96) % 2 + 1,
+    }[column]
+    frame = pd.DataFrame({"date": days, column: cells, "y": WAVE})
+    with pytest.raises(InputError, match="is there twice") as raised:
+        panel(frame)
+    assert f"group={column}" not in str(raised.value)
+
+
+def test_columns_that_are_no_date_and_time_of_day_are_refused() -> None:
+    frame = pd.DataFrame({"date": HOURS.normalize(), "kind": "a", "y": WAVE})
+    with pytest.raises(InputError, match="'date' and 'kind' are no date and time of day"):
+        panel(frame, time=["date", "kind"])
+    with pytest.raises(InputError, match="no column 'Time'"):
+        panel(frame, time=["date", "Time"])
+
+
+def test_times_of_day_alone_are_told() -> None:
+    frame = pd.DataFrame({"clock": [f"{t:%H:%M}" for t in HOURS], "y": WAVE})
+    found = panel(frame)
+    assert found.targets == ["y"]
+    assert any("'clock' holds times of day without a date" in note for note in found.notes)
+
+
+@given(st.lists(st.integers(0, 86_399), min_size=1, max_size=20))
+def test_a_time_of_day_is_read_as_it_was_written(seconds: list[int]) -> None:
+    moments = pd.to_datetime(pd.Series(seconds), unit="s")
+    for written in (moments.dt.strftime("%H:%M:%S"), moments.dt.strftime("%I:%M:%S %p")):
+        found = dates.clock(written, "any")
+        assert found is not None
+        assert found[0].dt.total_seconds().tolist() == seconds
+    assert dates.clock(moments.dt.strftime("%H:%M:%S") + " x", "time") is None
+    assert dates.clock(pd.Series(seconds) + 240_001, "time") is None
+    assert dates.clock(pd.Series(seconds), "y") is None
