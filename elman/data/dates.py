@@ -358,7 +358,7 @@ def clock(values: pd.Series, name: str) -> tuple[pd.Series, str] | None:
     if not len(cells) or values.isna().any():
         return None
     if cells.str.fullmatch(r"\d{4}|\d{6}").all():
-        return _clock_of(cells.astype(np.int64).to_numpy(), values.index, "time")
+        return _clock_of(np.asarray(cells, np.int64), values.index, "time")
     unique = pd.Series(cells.unique())
     if not unique.str.fullmatch(r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:[ap]\.?m\.?)?").all():
         return None

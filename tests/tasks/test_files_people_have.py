@@ -96,7 +96,7 @@ def test_a_date_a_column_with_places_beside_them(tmp_path):
     file = put(tmp_path, "cases.csv", "\n".join(",".join(row) for row in [head, *rows]) + "\n")
     lines, _, _ = said("forecast", file)
     assert lines["series"].startswith("3 series (Italy, Hubei / China, Tibet / China), 120 rows")
-    assert lines["time"].startswith("2020-01-22 to 2020-05-20 in days; season of 7")
+    assert lines["time"].startswith("2020-01-22 to 2020-05-20, in the names of the columns")
     told = " ".join(lines.values())
     assert "'Lat', 'Long'" in told
 
