@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import functools
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,7 +131,7 @@ def _read_one(
     if not table.num_rows:
         raise head.no_rows()
     head.check_end(table[-1][-1].as_py())
-    return table, Origin(path, table.num_rows, functools.partial(_line, head)), head
+    return table, Origin(path, table.num_rows, _lines_of(head)), head
 
 
 @dataclass(frozen=True)
@@ -265,8 +265,15 @@ def _filled(reader: Any) -> Iterator[list[str]]:
     return (fields for fields in reader if fields)
 
 
-def _line(head: Header, row: int) -> int:
-    for number, (line, _) in enumerate(head.records()):
-        if number == row:
-            return line
-    raise InputError("The file has changed since it was read.", file=head.path)
+def _lines_of(head: Header) -> Callable[[int], int]:
+    """Return what gives the line of a row; the file is read again for the first one only."""
+    found = array("q")
+
+    def line(row: int) -> int:
+        if not found:
+            found.extend(number for number, _ in head.records())
+        if row >= len(found):
+            raise InputError("The file has changed since it was read.", file=head.path)
+        return found[row]
+
+    return line
