@@ -276,7 +276,7 @@ def weight_share(flow: Flow, rows: int = 16) -> Tensor:
         `(K,)` float64.
 
     Raises:
-        InputError: the cell has no weights that multiply the state.
+        InputError: the cell has no weights that multiply the state, or their gradient is zero.
     """
     passage = flow.passage
     names = passage.cell.recurrent_weights()
@@ -313,7 +313,9 @@ def weight_share(flow: Flow, rows: int = 16) -> Tensor:
         for whole, part in zip(total, of_lag(k), strict=True):
             whole += part
     size = sum(float(w.square().sum()) for w in total)
+    if not size > 0 or not math.isfinite(size):
+        raise InputError(f"The gradient of the recurrent weights of {flow.name!r} is {size:g}.")
     dots = [
         sum(float((w * part).sum()) for w, part in zip(total, of_lag(k), strict=True)) for k in lags
     ]
-    return torch.tensor(dots, dtype=torch.float64) / (size or 1.0)
+    return torch.tensor(dots, dtype=torch.float64) / size

@@ -328,6 +328,14 @@ def _finished(run: Run) -> Finished:
 
 def _with_weights(task: Task, run: Run) -> torch.nn.Module:
     if not run.weights.exists():
+        told = [row["what"] for row in run.history() if row.get("event") == "rollback"]
+        if told:
+            raise InputError(
+                f"training of this run diverged {len(told)} times and left no model. {told[-1]}",
+                file=run.path,
+                fix="Train again with a lower lr or with clipping, and look at the data of that "
+                "step for numbers beyond the others.",
+            )
         raise InputError(
             "this run has no trained model yet.",
             file=run.path,

@@ -41,7 +41,10 @@ class Recovery:
         if len(self.rollbacks) == self.limit:
             tried = f"Gave up after {self.limit} returns to a good state."
             if self.limit > 1 and set(self.rollbacks) == {step}:
-                raise RunFailed(f"{what} {tried} It was this step each time: look at the data.")
+                raise RunFailed(
+                    f"{what} {tried} It was this step each time: look at the data that it reads, "
+                    "or set a much lower lr."
+                )
             raise RunFailed(f"{what} {tried} Try a lower lr than {self.lr:g}.")
         self.rollbacks.append(step)
         self.lr_scale *= 0.5

@@ -300,3 +300,12 @@ def test_what_cannot_be_asked_is_refused():
     for influence in (torch.zeros(5), torch.zeros(5, 0), torch.full((5, 2), math.nan)):
         with pytest.raises(InputError, match="no influence to measure"):
             horizon(influence)
+
+
+def test_no_gradient_has_no_shares():
+    layer, x = elman.nn.Recurrent("elman", 3, H), torch.randn(8, 2, 3)
+    with torch.no_grad():
+        layer.cells[0].W.bias.fill_(1e3)  # every unit is at its bound
+    _, passages = observe(layer, lambda: layer(x))
+    with pytest.raises(InputError, match="is 0"):
+        weight_share(flows(passages)[0])
