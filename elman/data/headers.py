@@ -8,10 +8,54 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import median
 
+from elman.data import dates
 from elman.data.kinds import MISSING, is_number
 
 _YEARS = range(1000, 3000)
 _NAME = re.compile(r"[^\W\d_][\w.\-/]*( [\w.\-/]+){0,2}")
+_ABOVE = 30
+"""Rows at most that stand above a header."""
+_UNIT = re.compile(
+    r"\[[^\[\]]{0,20}\]|\([^()]{0,20}\)|[^\W\d_°µμ%‰Ω]{0,4}[°µμ%‰Ω/²³^][\w°²³^/%.-]{0,8}|[^\W\d_]{1,6}"
+)
+_KNOWN_UNITS = {
+    *(
+        "a",
+        "bar",
+        "bool",
+        "bpm",
+        "c",
+        "cm",
+        "count",
+        "d",
+        "db",
+        "deg",
+        "eur",
+        "f",
+        "g",
+        "gw",
+        "gwh",
+    ),
+    *("h", "hpa", "hz", "j", "k", "kg", "khz", "km", "kpa", "kw", "kwh", "l", "lux", "m", "ma"),
+    *(
+        "mbar",
+        "mg",
+        "mhz",
+        "min",
+        "ml",
+        "mm",
+        "ms",
+        "mv",
+        "mw",
+        "mwh",
+        "n",
+        "nm",
+        "pa",
+        "ppm",
+        "psi",
+    ),
+    *("rpm", "s", "sec", "t", "usd", "v", "w", "wh", "y"),
+}
 # Names of the two columns that files of labelled texts mostly have.
 _LABEL = {
     *("annotation", "category", "class", "emotion", "intent", "label", "labels", "lang"),
@@ -60,6 +104,67 @@ def header_of(rows: Sequence[Sequence[str]]) -> tuple[list[str], bool]:
     if not values or repeated:
         return names, False
     return [f"column {place}" for place in range(1, len(first) + 1)], True
+
+
+def above(rows: Sequence[Sequence[str]]) -> int:
+    """Return how many of the first rows stand above the header: a title, or notes.
+
+    They have fewer cells than the table, and the first row with as many is a header: a name stands
+    over a column of numbers or dates, or all are names of which one is usual.
+
+    >>> above([["Report 2022"], ["made by", "us"], ["day", "kWh", "t"], ["2022-01-01", "5", "3"]])
+    2
+    >>> above([["day", "kWh"], ["2022-01-01", "5"]])
+    0
+    """
+    sizes = [_size(row) for row in rows]
+    if not sizes or len(rows) < 3:
+        return 0
+    width, _ = max(Counter(sizes).items(), key=lambda pair: (pair[1], pair[0]))
+    place = next((n for n, size in enumerate(sizes[:_ABOVE]) if size >= width), 0)
+    return place if place and _is_header(rows[place], rows[place + 1 :]) else 0
+
+
+def _size(row: Sequence[str]) -> int:
+    """Return the number of cells up to the last one that is filled."""
+    return max((n for n, cell in enumerate(row, 1) if cell.strip()), default=0)
+
+
+def _is_header(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    names = [cell.strip() for cell in row]
+    below = [cells for cells in below if len(cells) >= len(names)]
+    if not below or any(_is_number(name) or dates.like_dates([name]) for name in names if name):
+        return False
+    columns = [[cells[n].strip() for cells in below] for n in range(len(names))]
+    filled = [[cell for cell in column if cell not in MISSING] for column in columns]
+    if any(
+        name and cells and (all(map(_is_number, cells)) or dates.like_dates(cells))
+        for name, cells in zip(names, filled, strict=True)
+    ):
+        return True
+    usual = any(name.casefold() in _LABEL | _TEXT for name in names)
+    return usual and all(_NAME.fullmatch(name) for name in names if name)
+
+
+def are_units(rows: Sequence[Sequence[str]]) -> bool:
+    """Tell whether the first of the rows below a header holds the units of the columns.
+
+    >>> are_units([["[h]", "[m3/s]"], ["0", "10.2"], ["1", "9.8"]])
+    True
+    >>> are_units([["n.a.", "5"], ["0", "10.2"], ["1", "9.8"]])
+    False
+    """
+    first, below = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
+    if len(below) < 2:
+        return False
+    units = []
+    for place, cell in enumerate(first):
+        column = [row[place].strip() for row in below]
+        if all(map(is_number, column)) and any(map(_is_number, column)):
+            units.append(cell.strip())
+    given = [unit for unit in units if unit not in MISSING]
+    known = [u for u in given if u.casefold() in _KNOWN_UNITS or not u.isalpha()]
+    return bool(known) and 2 * len(known) >= len(units) and all(map(_UNIT.fullmatch, given))
 
 
 def names_label_and_text(

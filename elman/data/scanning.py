@@ -77,6 +77,12 @@ def _csv(
     wanted: dict[str, Any] = {}
     for path in paths:
         head = delimited.header(path, files.encoding_of(path, encoding), separator)
+        if head.separator == delimited.BLANKS:
+            raise InputError(
+                "Columns with blanks between them are not read in batches.",
+                file=path,
+                fix="Use elman.data.read.",
+            )
         for name in [*(columns or ()), *(types or ()), *wanted]:
             if name not in head.names:
                 raise _no_column(name, head.names, path)

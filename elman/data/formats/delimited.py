@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import itertools
+import re
 from array import array
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elman.data import decimals, files
-from elman.data.headers import header_of
-from elman.data.kinds import numbers_in
+from elman.data.headers import above, are_units, header_of
+from elman.data.kinds import is_number, numbers_in
 from elman.data.numerals import Decimal
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 _SEPARATORS = ",;\t|"
 _LOOKED_AT = 200
 """Rows by which a header is told from values."""
+_SEP = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+"""The first line of a file that Excel is to open, with the mark between cells."""
+_STEADY = 0.8
+"""Share of lines with as many separators as most, from which they are rows of a table."""
+BLANKS = " "
+"""The separator of columns that runs of blanks keep apart."""
 # A cell may be a whole document.
 csv.field_size_limit(1 << 28)
 
@@ -47,9 +55,11 @@ def read(
     separators: list[str] = []
     origins: list[Origin] = []
     notes: list[str] = []
+    doubts: list[str] = []
     for path in paths:
         table, origin, head = _read_one(path, encoding, separator)
-        notes.append(head.note())
+        notes += head.notes()
+        doubts += head.doubts
         separators.append(head.separator)
         if tables and table.schema.names != tables[0].schema.names:
             odd = sorted(set(table.schema.names) ^ set(tables[0].schema.names))
@@ -79,7 +89,9 @@ def read(
         shown = ", ".join(map(repr, settled.numbers))
         between = "A point" if settled.mark == "," else "A comma"
         notes.append(f"{between} stands between thousands in {shown}.")
-    meta = {"notes": list(dict.fromkeys(notes)), "decimal": settled.mark}
+    meta: dict[str, Any] = {"notes": list(dict.fromkeys(notes)), "decimal": settled.mark}
+    if doubts:
+        meta["doubts"] = doubts
     table = build(pd.DataFrame(cells), origins, columns=columns, types=types, meta=meta)
     if any(how.get("decimal") == "," for how in table.how.values()):
         table.meta["decimal"] = ","
@@ -116,8 +128,10 @@ def _read_one(
     from pyarrow import csv as arrow
 
     name = files.encoding_of(path, encoding)
-    head = header(path, name, separator)
-    if name in ("utf-8", "utf-8-sig", "ascii"):
+    head = _with_quotes(header(path, name, separator))
+    if head.separator == BLANKS:
+        data = "".join(head.text()).encode()
+    elif name in ("utf-8", "utf-8-sig", "ascii"):
         data = b"".join(files.blocks(path))
     else:
         data = files.whole(path, name).encode()
@@ -136,13 +150,37 @@ def _read_one(
 
 @dataclass(frozen=True)
 class Header:
-    """The first record of a file: its columns, what separates them, the lines it takes."""
+    """The first record of a file: its columns, what separates them, the lines it takes.
+
+    Attributes:
+        separator: the mark between cells, or `BLANKS`.
+        lines: those up to the first record.
+        skipped: those above the names.
+        headless: the columns have no names.
+        quoted: quote marks enclose cells; else they are read as written.
+        odd: the line in which they do not enclose a whole cell.
+        doubts: what is doubtful, in sentences.
+    """
 
     path: Path
     encoding: str
     names: list[str]
     separator: str
     lines: int
+    skipped: int = 0
+    headless: bool = False
+    quoted: bool = True
+    odd: int | None = None
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def delimiter(self) -> str:
+        """The mark between cells in the lines of `text`."""
+        return "\t" if self.separator == BLANKS else self.separator
+
+    def text(self) -> Iterator[str]:
+        """Yield the lines of the file; runs of blanks between columns become tabs."""
+        return _text(self.path, self.encoding, self.separator)
 
     def options(
         self, types: Mapping[str, pa.DataType], *, block: int, missing: Collection[str] = ()
@@ -156,7 +194,11 @@ class Header:
                 skip_rows=self.lines,
                 block_size=min(max(block, 1 << 12), (1 << 31) - 1),
             ),
-            "parse_options": arrow.ParseOptions(delimiter=self.separator, newlines_in_values=True),
+            "parse_options": arrow.ParseOptions(
+                delimiter=self.delimiter,
+                quote_char='"' if self.quoted else False,
+                newlines_in_values=self.quoted,
+            ),
             "convert_options": arrow.ConvertOptions(
                 column_types=dict(types),
                 include_columns=list(types),
@@ -165,22 +207,36 @@ class Header:
             ),
         }
 
-    def note(self) -> str:
-        """Return in words how the file is read."""
-        marks = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars"}
+    def notes(self) -> list[str]:
+        """Return in sentences how the file is read."""
+        marks = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars", BLANKS: "blanks"}
         between = marks.get(self.separator, repr(self.separator))
-        header = "names in its first row" if self.lines else "no header: columns are numbered"
-        return f"Text in {self.encoding}, {between} between cells, {header}."
+        header = "names in its first row"
+        if self.skipped:
+            header = "names below the lines that were skipped"
+        if self.headless:
+            header = "no header: columns are numbered"
+        said = [f"Text in {self.encoding}, {between} between cells, {header}."]
+        if self.skipped:
+            lines = itertools.islice(files.raw_lines(self.path, self.encoding), self.skipped)
+            first = next((line.strip() for line in lines if line.strip()), "")
+            many = "row 1" if self.skipped == 1 else f"rows 1 to {self.skipped}"
+            said.append(f"Skipped above the table: {many}, {first[:60]!r}.")
+        if not self.quoted:
+            said.append(
+                f"Quote marks are read as written: in row {self.odd} they enclose no whole cell."
+            )
+        return said
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the line on which each record under the header begins, and its fields."""
-        reader = csv.reader(files.raw_lines(self.path, self.encoding), delimiter=self.separator)
-        begin = 1
+        reader = _reader(itertools.islice(self.text(), self.lines, None), self)
+        begin = self.lines + 1
         try:
             for fields in reader:
-                if fields and begin > self.lines:
+                if fields:
                     yield begin, fields
-                begin = reader.line_num + 1
+                begin = self.lines + reader.line_num + 1
         except csv.Error as error:
             raise InputError(
                 f"The line cannot be read as CSV ({error}).", file=self.path, row=begin
@@ -192,6 +248,18 @@ class Header:
         for line, fields in self.records():
             if len(fields) == len(self.names):
                 continue
+            if fields[0].lstrip().startswith("#"):
+                what = f"The row looks like a comment: {fields[0].strip()[:40]!r}."
+                return InputError(what, file=self.path, row=line, fix="Take it out.")
+            if len(self.names) == 1:
+                return InputError(
+                    f"The row has {len(fields)} fields; the first row has 1: "
+                    f"{self.names[0][:40]!r}.",
+                    file=self.path,
+                    row=line,
+                    fix="If rows of notes stand above the names of the columns, take them out. If "
+                    f"there is one column, put quotes around cells that hold {self.separator!r}.",
+                )
             if fields[-1].count("\n") > 1 and len(fields) < len(self.names):
                 return self.unclosed(line)
             return InputError(
@@ -208,7 +276,9 @@ class Header:
 
     def check_end(self, last: object) -> None:
         """Refuse a file whose last cell is the rest of it, behind a quote that never closes."""
-        if isinstance(last, str) and "\n" in last and files.last_bytes(self.path)[-1:] != b'"':
+        if not self.quoted or not isinstance(last, str):
+            return
+        if "\n" in last and files.last_bytes(self.path)[-1:] != b'"':
             raise self.unclosed(max(line for line, _ in self.records()))
 
     def unclosed(self, line: int) -> InputError:
@@ -223,31 +293,48 @@ class Header:
         )
 
 
-def header(path: Path, encoding: str, separator: str | None) -> Header:
-    """Read the header; a separator that is not given is the one that occurs most often in it.
+def header(path: Path, encoding: str, separator: str | None, quoted: bool = True) -> Header:
+    """Read the header; a separator that is not given is the one that most lines share.
+
+    Comments and rows of fewer cells above it are skipped.
+
+    Args:
+        path: the file.
+        encoding: its encoding.
+        separator: one character; found when None.
+        quoted: quote marks enclose cells.
 
     Raises:
-        InputError: the file is empty, or two columns have one name.
+        InputError: the file is empty, two columns have one name, or units stand below the names.
     """
-    text = files.raw_lines(path, encoding)
-    first = next((line for line in text if line.strip()), None)
-    if first is None:
-        raise InputError("The file is empty.", file=path)
-    if separator is None:
-        tabs = files.suffix(path) in (".tsv", ".tab")
-        bare = "".join(first.split('"')[::2])
-        separator = "\t" if tabs else max(_SEPARATORS, key=bare.count)
-    elif len(separator) != 1:
+    first = list(itertools.islice(files.raw_lines(path, encoding), _LOOKED_AT))
+    if not any(line.strip() for line in first):
+        first = [next((x for x in files.raw_lines(path, encoding) if x.strip()), "")]
+        if not first[0]:
+            raise InputError("The file is empty.", file=path)
+    if separator is not None and len(separator) != 1:
         raise InputError(f"A separator is one character, not {separator!r}.")
-    reader = csv.reader(files.raw_lines(path, encoding), delimiter=separator)
+    skipped = 0
+    told = next((_SEP.fullmatch(line.strip()) for line in first if line.strip()), None)
+    if told is not None:
+        skipped = 1 + next(n for n, line in enumerate(first) if line.strip())
+        separator = separator or told[1]
+    comments = skipped + _comments(first[skipped:])
+    separator = separator or _separator(path, first[comments:])
+    head = Header(path, encoding, [], separator, 0, quoted=quoted)
+    skipped = comments - 1 if comments > skipped and _names_in_comment(head, comments) else comments
+    reader = _reader(itertools.islice(head.text(), skipped, None), head)
+    rows, ends = [], [skipped]
     try:
-        rows = list(itertools.islice(_filled(reader), 1))
-        lines = reader.line_num
-        rows += itertools.islice(_filled(reader), _LOOKED_AT)
+        for fields in itertools.islice(_filled(reader), _LOOKED_AT + 1):
+            rows.append(fields)
+            ends.append(skipped + reader.line_num)
     except csv.Error as error:
         raise InputError(
-            f"The line cannot be read as CSV ({error}).", file=path, row=reader.line_num
+            f"The line cannot be read as CSV ({error}).", file=path, row=skipped + reader.line_num
         ) from None
+    title = above(rows)
+    rows, skipped, lines = rows[title:], ends[title], ends[title + 1]
     names, headless = header_of(rows)
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -258,7 +345,120 @@ def header(path: Path, encoding: str, separator: str | None) -> Header:
             column=twice,
             fix="Rename one of them.",
         )
-    return Header(path, encoding, names, separator, 0 if headless else lines)
+    if not headless and len(rows) > 1 and are_units(rows[1:]):
+        units = ", ".join(cell.strip() for cell in rows[1] if cell.strip())
+        raise InputError(
+            f"The row looks like the units of the columns: {units[:60]}.",
+            file=path,
+            row=ends[title + 2],
+            fix="Take it out.",
+        )
+    if headless:
+        lines = skipped
+    return replace(head, names=names, lines=lines, skipped=skipped, headless=headless)
+
+
+def _comments(lines: Sequence[str]) -> int:
+    """Return the number of the first lines that are comments, and of blank ones among them."""
+    count = 0
+    for number, line in enumerate(lines, 1):
+        if line.lstrip().startswith("#"):
+            count = number
+        elif line.strip():
+            return count
+    return 0
+
+
+def _names_in_comment(head: Header, comments: int) -> bool:
+    """Tell whether the last of the comments has as many cells as the row below: `#id,label`."""
+    rows = list(
+        itertools.islice(_reader(itertools.islice(head.text(), comments - 1, None), head), 2)
+    )
+    return len(rows) == 2 and len(rows[0]) == len(rows[1]) > 1
+
+
+def _separator(path: Path, lines: Sequence[str]) -> str:
+    """Return the mark that occurs most often in the first line, or as often in all others."""
+    if files.suffix(path) in (".tsv", ".tab"):
+        return "\t"
+    bare = ["".join(line.split('"')[::2]) for line in lines if line.strip()]
+    if not bare:
+        return ","
+    found = max(_SEPARATORS, key=bare[0].count)
+    marks = {mark: _steady([line.count(mark) for line in bare[1:]]) for mark in _SEPARATORS}
+    if len(bare) > 1 and {bare[0].count(found), bare[1].count(found)} != {marks[found]}:
+        found = max(_SEPARATORS, key=lambda mark: (marks[mark], mark == found))
+    if not bare[0].count(found) and not marks[found] and _apart_by_blanks(bare):
+        return BLANKS
+    return found
+
+
+def _steady(counts: Sequence[int]) -> int:
+    """Return the count that most lines have, or 0 where they differ."""
+    if not counts:
+        return 0
+    count, lines = Counter(counts).most_common(1)[0]
+    return count if lines >= _STEADY * len(counts) else 0
+
+
+def _apart_by_blanks(lines: Sequence[str]) -> bool:
+    """Tell whether runs of blanks keep columns apart: names above, and numbers in one of them."""
+    first, *below = (line.split() for line in lines)
+    if len(below) < 2 or len(first) < 2 or any(len(cells) != len(first) for cells in below):
+        return False
+    return any(
+        not is_number(name) and all(is_number(cells[place]) for cells in below)
+        for place, name in enumerate(first)
+    )
+
+
+def _text(path: Path, encoding: str, separator: str) -> Iterator[str]:
+    lines = files.raw_lines(path, encoding)
+    if separator != BLANKS:
+        return lines
+    return ("\t".join(line.split()) + "\n" for line in lines)
+
+
+def _reader(lines: Iterator[str], head: Header) -> Any:
+    if head.quoted:
+        return csv.reader(lines, delimiter=head.delimiter)
+    return csv.reader(lines, delimiter=head.delimiter, quoting=csv.QUOTE_NONE)
+
+
+def _with_quotes(head: Header) -> Header:
+    """Return the header, without quoting where a quote mark encloses no whole cell of a row.
+
+    Such marks would vanish, and a cell could go on in the next row. Where the rows have unequal
+    numbers of cells without quoting, it stays, and that is a doubt.
+    """
+    line = _odd_quote(head)
+    if line is None:
+        return head
+    plain = header(head.path, head.encoding, head.separator, quoted=False)
+    width = len(plain.names)
+    if all(len(fields) == width for _, fields in plain.records()):
+        return replace(plain, odd=line)
+    doubt = (
+        f"a quote mark in row {line} of {head.path.name} encloses no whole cell, so quote marks "
+        "are lost there. Write two of them within a cell, and one on each side of it."
+    )
+    return replace(head, doubts=(doubt,))
+
+
+def _odd_quote(head: Header) -> int | None:
+    """Return the line in which text follows the closing quote of a cell, or None."""
+    if head.separator == BLANKS or not any('"' in line for line in head.text()):
+        return None
+    reader = csv.reader(head.text(), delimiter=head.delimiter, strict=True)
+    begin = 0
+    try:
+        for _ in reader:
+            begin = reader.line_num
+    except csv.Error as error:
+        # A table with tabs is often written without quoting.
+        open_end = head.separator == "\t" and "end of data" in str(error)
+        return begin + 1 if open_end or "expected after" in str(error) else None
+    return None
 
 
 def _filled(reader: Any) -> Iterator[list[str]]:

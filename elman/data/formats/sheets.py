@@ -11,7 +11,7 @@ from typing import Any
 import python_calamine as calamine
 
 from elman.data import files
-from elman.data.headers import header_of
+from elman.data.headers import above, are_units, header_of
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError, nearest
 
@@ -27,7 +27,7 @@ def read(
     types: Mapping[str, str] | None = None,
     sheet: str | None = None,
 ) -> Table:
-    """Read a sheet of each workbook; the first row that is not empty names the columns.
+    """Read a sheet of each workbook; the first row that is as wide as the table names the columns.
 
     A cell keeps its type: numbers, dates and texts. Empty rows are left out.
 
@@ -49,12 +49,23 @@ def read(
     for path in paths:
         name, rows = _chosen(path, sheet)
         numbered = [(n, row) for n, row in enumerate(rows, 1) if any(cell != "" for cell in row)]
+        written = [[_written(c) for c in row] for _, row in numbered[:200]]
+        title = above(written)
+        skipped, written, numbered = numbered[:title], written[title:], numbered[title:]
         first, cells = numbered[0]
-        names, headless = header_of([[_written(c) for c in row] for _, row in numbered[:200]])
+        names, headless = header_of(written)
         if not headless:
             numbered = numbered[1:]
         if not numbered:
             raise InputError(f"The sheet {name!r} has a header and no rows.", file=path)
+        if not headless and are_units(written[1:]):
+            units = ", ".join(cell for cell in written[1] if cell)
+            raise InputError(
+                f"The row looks like the units of the columns: {units[:60]}.",
+                file=path,
+                row=numbered[0][0],
+                fix="Take it out.",
+            )
         twice = next((one for one in names if names.count(one) > 1), None)
         if twice is not None:
             raise InputError(
@@ -74,6 +85,11 @@ def read(
         lines = [n for n, _ in numbered]
         origins.append(Origin(path, len(numbered), lines.__getitem__))
         notes.append(f"Sheet {name!r}" + (", without a header." if headless else "."))
+        if skipped:
+            rows_of = [n for n, _ in skipped]
+            many = f"row {rows_of[0]}" if title == 1 else f"rows {rows_of[0]} to {rows_of[-1]}"
+            told = next(str(cell) for cell in skipped[0][1] if cell != "")
+            notes.append(f"Skipped above the table: {many}, {told[:60]!r}.")
     return build(
         pd.concat(tables, ignore_index=True).infer_objects(),
         origins,

@@ -1,0 +1,126 @@
+"""Rows above a table: titles, comments, a line for Excel; units below its names; odd quotes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from workbooks import xlsx
+
+from elman.data import read, scan
+from elman.errors import InputError
+
+DAYS = "".join(f"2022-01-0{n},{90 + n}.5,{n}.25\n" for n in range(1, 8))
+
+
+def put(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("above", "skipped"),
+    [
+        ("Report 2022\n", "row 1, 'Report 2022'"),
+        ("Report 2022\nmade by,us\n\n", "rows 1 to 2, 'Report 2022'"),
+        ("Report 2022,,\nmade by: us,,\n,,\n", "rows 1 to 3, 'Report 2022,,'"),
+        ("# made by us\n\n# station: 44, Berlin\n", "rows 1 to 3, '# made by us'"),
+        ("sep=,\n", "row 1, 'sep=,'"),
+        ("\ufeffsep=,\n# so\n", "rows 1 to 2, 'sep=,'"),
+    ],
+)
+def test_rows_above_the_names_are_skipped_and_told(
+    tmp_path: Path, above: str, skipped: str
+) -> None:
+    path = put(tmp_path / "a.csv", above + "day,kWh,temp\n" + DAYS)
+    table = read(path)
+    assert table.kinds == {"day": "time", "kWh": "number", "temp": "number"}
+    assert table.numbers("kWh").tolist() == [91.5, 92.5, 93.5, 94.5, 95.5, 96.5, 97.5]
+    assert table.where(0) == (path, above.count("\n") + 2)
+    assert f"Skipped above the table: {skipped}." in table.notes()
+    assert sum(batch.num_rows for batch in scan(path)) == 7
+
+
+def test_the_mark_of_excel_is_honoured_and_names_of_text_are_found(tmp_path: Path) -> None:
+    lines = "".join(f"mies, {n};{'np'[n % 2]}\n" for n in range(6))
+    table = read(put(tmp_path / "a.csv", "sep=;\ntext;label\n" + lines))
+    assert table.texts("text")[1] == "mies, 1"
+    assert table.labels("label") == ["n", "p"] * 3
+    table = read(put(tmp_path / "b.csv", "Bericht, 2022\nTag;Wert\n1;3,5\n2;4,5\n3;4,75\n"))
+    assert table.numbers("Wert").tolist() == [3.5, 4.5, 4.75]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b\n1,2\n3,4\n5,6\n",
+        "#id,label\n1,a\n2,b\n3,a\n",  # a comment with as many cells as the rows is the header
+        "V1,V2,V3\nx,1,2\ny,1,\nz,1,\n",  # rows may end early
+        "text,label,note\nso,a,\nno,b,\nyes,b,\n",
+        "name,n\nso it is,1\nno,2\n",
+    ],
+)
+def test_a_header_in_the_first_row_stays_there(tmp_path: Path, text: str) -> None:
+    table = read(put(tmp_path / "a.csv", text))
+    assert list(table.kinds) == text.split("\n")[0].split(",")
+    assert len(table) == text.count("\n") - 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "text\nhello, there\nhow are you, hi\nso, yes\n",  # one column of sentences
+        "a,b\nr1,5.1,x\nr2,4.9,y\nr3,5,x\n",  # names of rows without a name, as R writes
+    ],
+)
+def test_no_row_of_values_is_skipped(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError, match=r"row 2: The row has \d fields"):
+        read(put(tmp_path / "a.csv", text))
+
+
+def test_a_comment_between_rows_is_named(tmp_path: Path) -> None:
+    path = put(tmp_path / "a.csv", "a,b\n1,2\n# end of part 1\n3,4\n")
+    with pytest.raises(InputError, match=r"row 3: The row looks like a comment.*Take it out"):
+        read(path)
+
+
+@pytest.mark.parametrize("units", ["[d],[kWh],[°C]", "d,kWh,°C", "(date),(kWh),(C)", "-,kWh,°C"])
+def test_a_row_of_units_is_named(tmp_path: Path, units: str) -> None:
+    path = put(tmp_path / "a.csv", f"day,kWh,temp\n{units}\n{DAYS}")
+    with pytest.raises(InputError, match=r"row 2: The row looks like the units .*Take it out"):
+        read(path)
+
+
+def test_a_row_of_words_is_no_row_of_units(tmp_path: Path) -> None:
+    for cells in ("n.a.,n.a.,n.a.", "2022-01-01,none,?", "Total,abc,def"):
+        table = read(put(tmp_path / "a.csv", f"day,kWh,temp\n{cells}\n{DAYS}"))
+        assert len(table) == 8
+
+
+def test_a_title_of_a_sheet_is_skipped_and_its_units_are_named(tmp_path: Path) -> None:
+    rows = [[100 + n, n / 2] for n in range(5)]
+    sheet = [["Report 2022"], [None], ["made by us"], ["time", "level"], *rows]
+    path = xlsx(tmp_path / "a.xlsx", {"One": sheet})
+    table = read(path)
+    assert table.numbers("level").tolist() == [0, 0.5, 1, 1.5, 2]
+    assert table.where(0) == (path, 5)
+    assert "Skipped above the table: rows 1 to 3, 'Report 2022'." in table.notes()
+    path = xlsx(tmp_path / "b.xlsx", {"One": [["time", "level"], ["[h]", "[m]"], *rows]})
+    with pytest.raises(InputError, match=r"row 2: The row looks like the units .*\[h\], \[m\]"):
+        read(path)
+
+
+def test_quotes_that_enclose_no_whole_cell_are_read_as_written(tmp_path: Path) -> None:
+    rows = ['neg\t"So bad, 5" too short', 'pos\tHe said "no" and left', 'neg\t"open', 'pos\t"a" b']
+    table = read(put(tmp_path / "a.tsv", "label\ttext\n" + "\n".join(rows) + "\n"))
+    assert table.texts("text") == [row.split("\t")[1] for row in rows]
+    assert "Quote marks are read as written: in row 2 they enclose no whole cell." in table.notes()
+    table = read(put(tmp_path / "b.tsv", 'label\ttext\na\t"x ""y"" z"\nb\t"two\nlines"\n'))
+    assert table.texts("text") == ['x "y" z', "two\nlines"]
+
+
+def test_a_quote_that_cannot_be_read_as_written_is_a_doubt(tmp_path: Path) -> None:
+    text = 'label,text\na,"So bad, 5" too short\nb,fine\n'
+    (doubt,) = read(put(tmp_path / "a.csv", text)).doubts()
+    assert doubt.startswith("a quote mark in row 2 of a.csv encloses no whole cell")
+    assert read(put(tmp_path / "b.csv", 'label,text\na,"So, 5"""\nb,fine\n')).doubts() == []
