@@ -4,6 +4,9 @@ A column is read with one order of day, month and year. Where several orders are
 in which time runs in one direction is right, then the one whose steps are all alike; where that
 leaves two, the column is not read, and the reader is asked for the order.
 
+Years of two digits are those of the hundred years that end ten years from now, unless the dates
+only run without a leap in the last century, or in this one.
+
 Times with an offset keep their zone: moments of a column are datetime64 without a zone, or with
 one where every cell has an offset.
 """
@@ -90,12 +93,14 @@ class Written:
         wrong: positions of the cells that are not empty and cannot be read.
         orders: the orders of day, month and year that are possible, the one that was read first.
         yearless: the dates have no year.
+        years: the first and last year where years have two digits, as in `1951 to 1967`.
     """
 
     moments: pd.Series | None
     wrong: NDArray[np.int64]
     orders: tuple[Order, ...] = ()
     yearless: bool = False
+    years: str = ""
 
 
 def like_dates(cells: Sequence[str]) -> bool:
@@ -133,14 +138,14 @@ def read(cells: pd.Series, order: Order | None = None) -> Written | None:
             return Written(moments, np.empty(0, np.int64), ("year",))
     unique = pd.Series(present.unique())
     body, clock, offset = _split(unique)
-    found = [(o, day + clock) for o, day in _days(body) if o == order or order is None]
-    found += [(o, day + clock) for o, day in _days(body) if not found]
+    days = _days(body)
+    days = [each for each in days if order in (None, each[0])] or days
     index = pd.Index(unique)
-    held = [(o, m.set_axis(index)) for o, m in found]
-    best = max((m.notna().sum() for _, m in held), default=0)
+    held = [(o, (day + clock).set_axis(index), short) for o, day, short in days]
+    best = max((m.notna().sum() for _, m, _ in held), default=0)
     if 2 * best <= len(unique):
         return None
-    held = [(o, m) for o, m in held if m.notna().sum() == best]
+    held = [each for each in held if each[1].notna().sum() == best]
     zoned = offset.set_axis(index)
     wrong = held[0][1].isna()
     if zoned.notna().any():
@@ -148,16 +153,20 @@ def read(cells: pd.Series, order: Order | None = None) -> Written | None:
         minority = zoned.isna() if zoned.notna().mean() > 0.5 else zoned.notna()
         wrong |= minority
     places = np.flatnonzero((cells != "") & cells.map(wrong).fillna(False).astype(bool))
-    held = _likelier([(o, present.map(m)) for o, m in held])
-    orders = tuple(dict.fromkeys(o for o, _ in held))
-    chosen = held[0][1] if len(held) == 1 else None
+    placed = [(o, _in_century(present.map(m)) if short else present.map(m)) for o, m, short in held]
+    likely = _likelier(placed)
+    orders = tuple(dict.fromkeys(o for o, _ in likely))
+    chosen = likely[0][1] if len(likely) == 1 else None
     yearless = _yearless(present)
     if chosen is None or yearless:
         return Written(None, places, orders, yearless)
     moments = chosen.reindex(cells.index)
     if zoned.notna().any():
         moments = _zoned(moments, cells.map(zoned))
-    return Written(moments, places, orders)
+    years = ""
+    if any(short for o, _, short in held if o == orders[0]):
+        years = f"{chosen.min().year} to {chosen.max().year}"
+    return Written(moments, places, orders, years=years)
 
 
 def _plain(cell: str) -> str:
@@ -205,13 +214,13 @@ def _offset(zone: str) -> int:
     return (int(digits[:2]) * 60 + int(digits[2:])) * (-1 if zone[0] == "-" else 1)
 
 
-def _days(dates: pd.Series) -> list[tuple[Order, pd.Series]]:
-    """Return what the dates are in each order that reads any of them."""
+def _days(dates: pd.Series) -> list[tuple[Order, pd.Series, bool]]:
+    """Return what the dates are in each order that reads any, and whether years have two digits."""
     import pandas as pd
 
     if dates.iloc[:50].str.match(_ISO).mean() > 0.5:
         whole = dates.where(dates.str.match(_ISO), None).str.upper()
-        return [("year", pd.to_datetime(whole, format="ISO8601", errors="coerce"))]
+        return [("year", pd.to_datetime(whole, format="ISO8601", errors="coerce"), False)]
     text = dates.str.replace(r"[-/., ]+", " ", regex=True).str.strip()
     quarters = text.str.replace("'", "").str.extract(
         r"^(?:(?P<y>\d{4}) ?q(?P<q>[1-4])|(?:q(?P<r>[1-4])|(?P<s>[1-4])q) ?(?P<z>\d{4}|\d{2}))$"
@@ -221,10 +230,11 @@ def _days(dates: pd.Series) -> list[tuple[Order, pd.Series]]:
         quarter = quarters["q"].fillna(quarters["r"]).fillna(quarters["s"])
         months = year + " " + (3 * pd.to_numeric(quarter) - 2).astype("Int64").astype(str)
         form = "%y %m" if (year.str.len() == 2).mean() > 0.5 else "%Y %m"
-        return [("year", _parsed(months, form))]
+        return [("year", _parsed(months, form), form == "%y %m")]
     text = text.str.replace(r"^(?:w|kw|week) ?(\d{1,2}) (\d{4})$", r"\2 w\1", regex=True)
     if text.str.match(r"^\d{4} ?w\d{1,2}$").mean() > 0.5:
-        return [("year", _parsed(text.str.replace(r" ?w", " ", regex=True) + " 1", "%G %V %u"))]
+        weeks = text.str.replace(r" ?w", " ", regex=True) + " 1"
+        return [("year", _parsed(weeks, "%G %V %u"), False)]
     text = text.str.replace(r"^(\d{4}) ?m(\d{1,2})$", r"\1 \2", regex=True)
     text = text.str.replace(r"(?<=\d)(?=[a-z])|(?<=[a-z])(?=\d)", " ", regex=True)
     named = text.str.contains(r"[a-z]{3}").mean() > 0.5
@@ -234,8 +244,26 @@ def _days(dates: pd.Series) -> list[tuple[Order, pd.Series]]:
     # Between dots a date of two-digit years ends in its year: 31.1.24.
     dotted = dates.str.contains(".", regex=False).mean() > 0.5
     forms = [f for f in (_NAMED if named else _NUMBERS) if not (dotted and f[0][:2] == "%y")]
-    tried = [(order, _parsed(text, form)) for form, order in forms]
-    return [(order, moments) for order, moments in tried if moments.notna().any()]
+    tried = [(order, _parsed(text, form), "%y" in form) for form, order in forms]
+    return [each for each in tried if each[1].notna().any()]
+
+
+def _in_century(moments: pd.Series) -> pd.Series:
+    """Return dates whose years have two digits in the century that they were meant in."""
+    import pandas as pd
+
+    there = moments.dropna()
+    exact = there.to_numpy().astype("datetime64[us]")
+    months = exact.astype("datetime64[M]")
+    short = (months.astype(np.int64) // 12 + 1970) % 100
+    last = datetime.date.today().year + 10
+    # The hundred years up to `last`; else all of one century, where the dates then do not leap.
+    readings = [last - (last - short) % 100, 1900 + short, 2000 + short]
+    leaps = [int((np.abs(np.diff(years)) >= 50).sum()) for years in readings]
+    years = readings[int(np.argmin(leaps))]
+    moved = months + 12 * (years - (months.astype(np.int64) // 12 + 1970))
+    right = moved.astype("datetime64[us]") + (exact - months.astype("datetime64[us]"))
+    return pd.Series(right, there.index).reindex(moments.index)
 
 
 def _parsed(cells: pd.Series, form: str) -> pd.Series:

@@ -67,7 +67,8 @@ class Unfit(ValueError):
 def infer(values: pd.Series) -> tuple[pd.Series, Kind]:
     """Find the kind of a column and convert the cells; the string "12" stays text.
 
-    The `attrs` of the cells hold the arguments of `written` that would read the same again.
+    The `attrs` of the cells hold the arguments of `written` that would read the same again, and
+    `years`, the first and last year of dates whose years have two digits.
     """
     import datetime
 
@@ -156,6 +157,8 @@ def _words(values: pd.Series) -> tuple[pd.Series, Kind]:
     if moments is not None and moments.moments is not None and not len(moments.wrong):
         found = _written_dates(stripped, moments)
         moments.moments.attrs |= found.settings
+        if moments.years:
+            moments.moments.attrs["years"] = moments.years
         return moments.moments, "time"
     repeated = present.nunique() * 2 <= len(present) and present.str.len().max() <= 64
     numbers = numerals.read(stripped, MISSING)
@@ -229,6 +232,7 @@ class Reading:
         unfit: what stands in the way, with the place of a cell.
         settings: arguments of `written` that read the same again.
         asks: the argument of `written` that would settle what stands in the way.
+        years: the first and last year of dates whose years have two digits.
     """
 
     kind: Literal["number", "time"]
@@ -237,6 +241,7 @@ class Reading:
     unfit: Unfit | None = None
     settings: dict[str, str] = field(default_factory=dict)
     asks: str = ""
+    years: str = ""
 
 
 def written(
@@ -307,9 +312,9 @@ def _written_dates(cells: pd.Series, found: dates.Written) -> Reading:
         order = found.orders[0]
         # Where a month has a name, nothing could be mistaken.
         if order == "year" or cells.iloc[:20].str.contains(r"[A-Za-z]{3}").any():
-            return Reading("time", found.moments)
-        words = f"the {order} first"
-        return Reading("time", found.moments, words, settings={"date_order": order})
+            return Reading("time", found.moments, years=found.years)
+        settings: dict[str, str] = {"date_order": order}
+        return Reading("time", found.moments, f"the {order} first", None, settings, "", found.years)
     place = int(np.argmax(cells != ""))
     shown = _shown(cells.iloc[place])
     if found.yearless:

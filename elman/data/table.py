@@ -47,7 +47,8 @@ class Table:
         kinds: column → kind.
         source: the file, or the first of several; None for a DataFrame.
         meta: what a file says about itself (the headers of `.ts` and `.tsf`).
-        how: column → how its numbers or dates were written, as arguments of `kinds.written`.
+        how: column → how its numbers or dates were written, as arguments of `kinds.written`; and
+            `years`, the first and last year where years have two digits.
     """
 
     frame: pd.DataFrame

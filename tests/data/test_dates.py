@@ -131,6 +131,45 @@ def test_offsets_of_summer_and_winter_are_a_zone() -> None:
     assert moments(odd)[0] == "2023-01-01 02:00:00+03:00"
 
 
+def short(days: pd.DatetimeIndex) -> pd.Series:
+    """Return days with years of two digits, the day first."""
+    return pd.Series([f"{day:%d/%m/%y}" for day in days])
+
+
+@pytest.mark.parametrize(
+    ("begin", "periods"),
+    [
+        ("1951-01-31", 199),
+        ("1951-01-31", 360),
+        # In order in the last century alone, though 01 to 36 are years of this one elsewhere.
+        ("1920-01-31", 720),
+        ("1901-01-31", 1180),
+        ("1998-01-31", 300),
+        ("2001-01-31", 300),
+    ],
+)
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_years_of_two_digits_do_not_leap(begin: str, periods: int, newest_first: bool) -> None:
+    months = pd.date_range(begin, periods=periods, freq="ME")
+    months = months[::-1] if newest_first else months
+    found = dates.read(short(months))
+    assert found is not None
+    assert found.moments is not None
+    assert list(found.moments) == list(months)
+    assert found.years == f"{months.min().year} to {months.max().year}"
+    whole = dates.read(pd.Series([f"{day:%d/%m/%Y}" for day in months]))
+    assert whole is not None
+    assert whole.years == ""
+
+
+def test_years_of_two_digits_in_groups_are_those_up_to_ten_years_from_now() -> None:
+    months = pd.date_range("1969-01-31", periods=400, freq="ME")
+    found = dates.read(short(pd.DatetimeIndex([*months, *months])))
+    assert found is not None
+    assert found.moments is not None
+    assert list(found.moments) == [*months, *months]
+
+
 WAYS = ("%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%d %b %Y", "%B %d, %Y", "%Y%m%dT%H%M%S", "%d/%m/%y")
 
 
@@ -142,6 +181,9 @@ WAYS = ("%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%d %b %Y", "%B %d, %Y", "%Y%m%dT%H%
 )
 def test_written_days_come_back(first: date, days: int, way: str) -> None:
     """Forty consecutive days or more allow one order alone."""
+    if "%y" in way:
+        # Years of two digits are those of the hundred years that end in ten years.
+        first = date(date.today().year - 60 + first.year % 60, first.month, min(first.day, 28))
     there = [first + timedelta(days=i * days) for i in range(40)]
     there = [day for day in there if day.year < 2068]
     found = dates.read(pd.Series([day.strftime(way) for day in there]))

@@ -160,6 +160,31 @@ def test_times_of_day_alone_are_told() -> None:
     assert any("'clock' holds times of day without a date" in note for note in found.notes)
 
 
+def test_years_of_two_digits_are_told_and_those_to_come_are_doubtful() -> None:
+    months = pd.date_range("1951-01-31", periods=200, freq="ME")
+    cells = [f"{day:%d/%m/%y}" for day in months]
+    frame = pd.DataFrame({"date": cells, "y": np.arange(200) % 12.0})
+    found = panel(frame)
+    assert times(found) == list(months)
+    assert "Column 'date': years of two digits, read as 1951 to 1967." in found.notes
+    assert found.doubts == []
+    ahead = pd.date_range(pd.Timestamp.now().normalize(), periods=200, freq="D")
+    told = panel(
+        pd.DataFrame({"date": [f"{d:%d/%m/%y}" for d in ahead], "y": np.arange(200) % 7.0})
+    )
+    assert times(told) == list(ahead)
+    assert "is still to come" in told.doubts[0]
+    written = panel(pd.DataFrame({"date": [f"{d:%Y-%m-%d}" for d in ahead], "y": 1.0}))
+    assert written.doubts == []
+
+
+def test_a_leap_of_a_century_is_named_as_one() -> None:
+    months = pd.date_range("1890-01-31", periods=1800, freq="ME")
+    frame = pd.DataFrame({"date": [f"{day:%d/%m/%y}" for day in months], "y": 1.0})
+    with pytest.raises(InputError, match=r"because years have two digits\. Write years with four"):
+        panel(frame)
+
+
 @given(st.lists(st.integers(0, 86_399), min_size=1, max_size=20))
 def test_a_time_of_day_is_read_as_it_was_written(seconds: list[int]) -> None:
     moments = pd.to_datetime(pd.Series(seconds), unit="s")

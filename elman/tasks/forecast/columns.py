@@ -68,6 +68,7 @@ class Sorted:
         joined: columns that were put together to the times, where there are several.
         counters: columns that only count the rows.
         plain: columns of numbers in quotes.
+        years: column of dates with years of two digits → the first and last year.
         unread: columns named like times that could not be read as such.
         doubts: columns that are mostly numbers or dates, and the error to raise of each.
         told: how columns were read: what a sentence is about, and the sentence.
@@ -82,6 +83,7 @@ class Sorted:
     joined: list[str] = field(default_factory=list)
     counters: list[str] = field(default_factory=list)
     plain: list[str] = field(default_factory=list)
+    years: dict[str, str] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
     doubts: dict[str, tuple[Kind, InputError]] = field(default_factory=dict)
     told: list[tuple[str, str]] = field(default_factory=list)
@@ -164,6 +166,7 @@ def sort_out(table: Table, columns: Columns, groups: list[str]) -> Sorted:
     _absent(out, columns)
     _find_time(out, columns)
     _counted(out, columns)
+    _to_come(out)
     return out
 
 
@@ -196,7 +199,12 @@ def _read_written(out: Sorted, columns: Columns) -> None:
         out.found |= found.settings
         if found.words:
             out.say("read", f"Column {name!r}: {found.kind}s, read with {found.words}.")
-    for name, settings in table.how.items():
+        if found.years:
+            out.years[name] = found.years
+    for name, how_written in table.how.items():
+        settings = {key: value for key, value in how_written.items() if key != "years"}
+        if "years" in how_written:
+            out.years[name] = how_written["years"]
         if settings and known[name] in ("time", "number"):
             out.found |= {k: v for k, v in settings.items() if k in ("date_order", "decimal")}
             words = {"decimal": "a comma before decimals"}
@@ -204,6 +212,8 @@ def _read_written(out: Sorted, columns: Columns) -> None:
             out.say("read", f"Column {name!r}: {known[name]}s, read with {', '.join(how)}.")
     if mark := table.meta.get("decimal"):
         out.found["decimal"] = mark
+    for name, years in out.years.items():
+        out.say("read", f"Column {name!r}: years of two digits, read as {years}.")
     out.table = replace(table, frame=frame, kinds=known)
 
 
@@ -266,6 +276,21 @@ def _find_time(out: Sorted, columns: Columns) -> None:
         _find_clock(out)
     else:
         _unread(out)
+
+
+def _to_come(out: Sorted) -> None:
+    """Doubt dates that have not come yet where their years have two digits."""
+    import pandas as pd
+
+    if out.time not in out.years or out.moments is None:
+        return
+    latest = out.moments.max().tz_localize(None)
+    if latest > pd.Timestamp.now():
+        out.doubtful.append(
+            f"the years of column {out.time!r} have two digits and were read as "
+            f"{out.years[out.time]}, so its last date ({latest.date()}) is still to come. Write "
+            "years with four digits if that is wrong."
+        )
 
 
 def _take_told(out: Sorted, names: list[str]) -> None:

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from elman.data import Table
 
 Floats = NDArray[np.float64]
+_YEAR = 365.25 * 86_400e6
+"""Microseconds."""
 
 
 def read_panel(data: Any, columns: Columns) -> Panel:
@@ -359,6 +361,18 @@ def _in_order(
             column,
             f"Write times with their offset, such as {second:%Y-%m-%dT%H:%M}+01:00.",
         )
+    if out.time in out.years:
+        leaps = np.flatnonzero(np.abs(steps) > 50 * _YEAR)
+        if len(leaps):
+            at = int(leaps[0])
+            first, second = moments.iloc[rows[at]], moments.iloc[rows[at + 1]]
+            raise table.refuse(
+                f"the time leaps from {first.date()} to {second.date()}{whose}, because years have "
+                "two digits.",
+                int(rows[at + 1]),
+                column,
+                "Write years with four digits.",
+            )
     twice = pd.Series(keys[rows]).duplicated().to_numpy()
     if twice.any():
         row = int(rows[int(np.argmax(twice))])
