@@ -478,9 +478,44 @@ def from_numbers(values: NDArray[Any], *, named: bool) -> tuple[pd.Series, str] 
     if whole and low >= 1600 and high <= 2200:
         years = (numbers.astype(np.int64) - 1970).astype("datetime64[Y]").astype("datetime64[us]")
         return pd.Series(years), "years"
+    if low >= 1600 and high < 2201 and (read := _decimal_years(numbers)) is not None:
+        return read
     if low >= 20_000 and high <= 80_000:
         seconds = np.round(numbers * 86_400).astype("timedelta64[s]")
         return pd.Series(np.datetime64("1899-12-30", "us") + seconds), "days of a spreadsheet"
+    return None
+
+
+def _decimal_years(numbers: NDArray[np.float64]) -> tuple[pd.Series, str] | None:
+    """Read years with decimals (1999.917) that rise by months, quarters or days.
+
+    The decimals stand for the beginning of a step or for its middle; they are rounded.
+    """
+    import pandas as pd
+
+    there = np.unique(numbers)
+    if len(there) < 3:
+        return None
+    step = float(np.median(np.diff(there)))
+    for parts, words in ((4, "quarters"), (12, "months"), (365.25, "days")):
+        if abs(step * parts - 1) > (0.02 if parts < 300 else 0.5):
+            continue
+        years = np.floor(numbers + 1e-6)
+        leap = (years % 4 == 0) & ((years % 100 != 0) | (years % 400 == 0))
+        length = parts if parts < 300 else np.where(leap, 366, 365)
+        place = (numbers - years) * length
+        # Some write the middle of a step: 1999.042 is January.
+        middle = np.abs((place[:50] % 1) - 0.5).mean() < 0.25
+        counted = np.floor(place + 0.05) if middle else np.round(place)
+        counted = np.where(np.abs(place - counted) < 1, counted, np.floor(place)).astype(np.int64)
+        begin = (years.astype(np.int64) - 1970).astype("datetime64[Y]")
+        if parts < 300:
+            moments = begin.astype("datetime64[M]") + counted * (12 // int(parts))
+        else:
+            moments = begin.astype("datetime64[D]") + counted
+        if len(np.unique(moments)) == len(there):
+            exact = pd.Series(moments.astype("datetime64[us]"))
+            return exact, f"years with decimals, in {words}"
     return None
 
 

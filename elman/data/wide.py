@@ -39,7 +39,7 @@ def total_of(values: NDArray[np.float64], column: int) -> str | None:
     """
     own, others = values[:, column], np.delete(values, column, axis=1)
     there = (~np.isnan(others)).sum(axis=1)
-    rounded = 0.5 * _resolution(own), 0.5 * _resolution(others)
+    rounded = 0.5 * resolution(own), 0.5 * resolution(others)
     sums = np.nansum(others, axis=1)
     # Rounding errors of many values add up to little more than the root of their number.
     slack = rounded[0] + np.sqrt(there) * rounded[1] + 1e-9 * np.abs(sums)
@@ -62,7 +62,7 @@ def _all_near(
     return bool(telling.sum() >= 3 and (np.abs(own - expected) <= slack)[telling].all())
 
 
-def _resolution(values: NDArray[np.float64]) -> float:
+def resolution(values: NDArray[np.float64]) -> float:
     """Return the last digit with which numbers are written: 1, 0.1, …, down to a millionth."""
     there = values[~np.isnan(values)]
     for digits in range(6):

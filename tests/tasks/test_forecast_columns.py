@@ -298,3 +298,35 @@ def test_what_was_understood_is_told(panel: Callable[..., Panel]) -> None:
         "2023-01-02 to 2023-03-02, in column 'date'.",
         "A step: days; a season is 7 steps.",
     ]
+
+
+def test_numbers_that_stand_for_a_missing_value_are_doubtful(panel: Callable[..., Panel]) -> None:
+    values = [-999 if i in (9, 30) else 20 + i % 7 for i in range(60)]
+    rows = beside(dated(DAYS), values)
+    (doubt,) = panel("date,pm10", rows).doubts
+    assert doubt == (
+        "2 values of 'pm10' are -999 (the first in row 11), far from all others, which lie from 20 "
+        "to 26. If -999 says that a value is missing, set missing='[-999]'."
+    )
+    # Declared, it is a missing value, which has a row of its own.
+    with pytest.raises(InputError, match=r"row 11, column 'pm10': A value is missing"):
+        panel("date,pm10", rows, missing=["-999"])
+    # In one of several series, among larger ones.
+    both = [f"{row},a" for row in rows] + [
+        f"{d},{5000 + i * 37 % 901},b" for i, d in enumerate(dated(DAYS))
+    ]
+    (doubt,) = panel("date,pm10,place", both, group="place").doubts
+    assert "2 values of 'pm10' are -999 (the first in row 11)" in doubt
+
+
+def test_numbers_that_stand_for_a_missing_value_in_rows_and_cells() -> None:
+    wide = pd.DataFrame(20 + np.arange(80).reshape(4, 20) % 7, columns=[f"V{i}" for i in range(20)])
+    wide.insert(0, "id", list("abcd"))
+    wide.loc[2, ["V3", "V4"]] = -9999
+    (doubt,) = read_panel(wide, columns()).doubts
+    assert "2 values of 'c' are -9999 (the first in row 3)" in doubt
+    cells = pd.DataFrame(
+        {"id": ["a", "b"], "y": [[1.0, 2, 3, 4, 5, 6] * 3, [1, 2, 3, 4, 5, -9999.0]]}
+    )
+    (doubt,) = read_panel(cells, columns()).doubts
+    assert "1 value of 'b' is -9999 (the first in step 6)" in doubt

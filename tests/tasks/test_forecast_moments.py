@@ -185,6 +185,45 @@ def test_a_leap_of_a_century_is_named_as_one() -> None:
         panel(frame)
 
 
+@pytest.mark.parametrize(
+    ("decimals", "begin", "frequency"),
+    [
+        (lambda n: [f"{1900 + i / 12:.3f}" for i in range(n)], "1900-01-01", "MS"),
+        (lambda n: [f"{1749 + (i + 0.5) / 12:.3f}" for i in range(n)], "1749-01-01", "MS"),
+        (lambda n: [f"{1950 + i / 4:.2f}" for i in range(n)], "1950-01-01", "QS-JAN"),
+        (
+            lambda n: [
+                f"{day.year + (day.day_of_year - 0.5) / (365 + day.is_leap_year):.3f}"
+                for day in pd.date_range("1999-12-01", periods=n)
+            ],
+            "1999-12-01",
+            "D",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["year", "Date", "decimal date"])
+def test_years_with_decimals_are_times(
+    name: str, decimals: Callable[[int], list[str]], begin: str, frequency: str
+) -> None:
+    frame = pd.DataFrame({name: [float(cell) for cell in decimals(480)], "y": np.arange(480) % 7.0})
+    found = panel(frame)
+    assert found.targets == ["y"]
+    assert times(found) == list(pd.date_range(begin, periods=480, freq=frequency))
+    assert found.frequency == frequency
+
+
+def test_times_that_rise_with_few_digits_order_the_rows() -> None:
+    thirds = [round(i / 30, 3) for i in range(96)]
+    found = panel(pd.DataFrame({"time": thirds, "y": WAVE}))
+    assert (found.targets, found.doubts) == (["y"], [])
+    uneven = np.cumsum(np.random.default_rng(0).uniform(0.1, 5, 96))
+    found = panel(pd.DataFrame({"time": uneven, "y": WAVE}))
+    assert found.targets == ["y"]
+    assert "rises from row to row by 0.1" in found.doubts[0]
+    # What rises and is called otherwise is a series.
+    assert panel(pd.DataFrame({"level": uneven, "y": WAVE})).targets == ["level", "y"]
+
+
 @given(st.lists(st.integers(0, 86_399), min_size=1, max_size=20))
 def test_a_time_of_day_is_read_as_it_was_written(seconds: list[int]) -> None:
     moments = pd.to_datetime(pd.Series(seconds), unit="s")

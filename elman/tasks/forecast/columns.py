@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from elman.data import dates, kinds
 from elman.data.dates import Order
 from elman.data.kinds import Kind, Reading
+from elman.data.wide import resolution
 from elman.errors import InputError
 
 if TYPE_CHECKING:
@@ -469,9 +470,18 @@ def _counted(out: Sorted, columns: Columns) -> None:
             continue
         steps = np.diff(there)
         even = bool(np.allclose(steps, steps[0], rtol=1e-6))
-        if timed and even and out.time is None:
+        # Times with few digits, such as 0.033, 0.067, 0.1, rise evenly but for the last digit.
+        nearly = bool(np.ptp(steps) <= 2.01 * resolution(there) < 0.5 * np.median(steps))
+        rising = len(there) == len(values) and bool((np.diff(values) > 0).all())
+        if timed and (even or nearly or rising) and out.time is None:
             out.time, out.moments = name, out.table.frame[name]
             out.say("time", f"Column {name!r} counts steps: it orders the rows.")
+            if not (even or nearly):
+                out.doubtful.append(
+                    f"column {name!r} rises from row to row by {steps.min():g} to {steps.max():g} "
+                    "and is named like a time, so it orders the rows and is not forecast. Set "
+                    f"target={name} if it is a series."
+                )
         elif even and steps[0] == 1 and len(there) == len(values):
             out.counters.append(name)
             out.say("left out", f"Column {name!r} was left out: it counts the rows.")

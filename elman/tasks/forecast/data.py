@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.data import read
+from elman.data.stand_ins import stand_in_words, stand_ins, together
 from elman.errors import InputError, nearest
 from elman.tasks.forecast.columns import (
     Columns,
@@ -28,6 +29,7 @@ from elman.tasks.forecast.columns import (
 )
 from elman.tasks.forecast.panel import VALUE, Panel, Series
 from elman.tasks.forecast.times import (
+    MOST_COUNTED,
     clocks_went_back,
     commonest_step,
     frequency_of,
@@ -178,10 +180,18 @@ def _from_cells(table: Table, cells: list[str], columns: Columns) -> Panel:
     targets = [VALUE] if channels == 1 else [f"{VALUE} {i + 1}" for i in range(channels)]
     horizon = str(table.meta.get("horizon", ""))
     asked = int(horizon) if horizon.isdigit() and int(horizon) else None
+    doubts = [
+        stand_in_words(mark, one.name or VALUE, f"step {mark.first + 1}", "take it out of the file")
+        for one in series[:MOST_COUNTED]
+        for channel in one.values.T
+        for mark in stand_ins(channel)
+    ]
     told = read_told(table)
     told.append(("series", f"Column {column!r} holds a series in each cell."))
     told += time_told([s.times for s in series], frequency)
-    return Panel(series, targets, [], frequency, table.source, horizon=asked, told=told)
+    return Panel(
+        series, targets, [], frequency, table.source, horizon=asked, told=told, doubts=doubts
+    )
 
 
 def _cell_names(table: Table, columns: Columns) -> list[str]:
@@ -221,7 +231,7 @@ def _from_long(out: Sorted, columns: Columns) -> Panel:
     )[:, : len(columns.covariates)]
     names = names_of(table, out.groups)
     keys = None if moments is None else _as_numbers(moments)
-    series = []
+    series, places = [], []
     turned = 0
     for name, rows in pd.Series(range(len(table))).groupby(np.array(names), sort=False):
         index = rows.to_numpy().astype(np.int64)
@@ -235,6 +245,9 @@ def _from_long(out: Sorted, columns: Columns) -> Panel:
         if moments is not None and moments.dtype.kind == "M":
             times = pd.DatetimeIndex(moments.iloc[index])
         series.append(Series(str(name), values[index[:length]], known[index], times))
+        places.append(index)
+    out.doubtful += _stand_ins(table, targets, values, places)
+    out.doubtful += _stand_ins(table, columns.covariates, known, places)
     longest = max(series, key=len)
     frequency = None if longest.times is None else frequency_of(longest.times)
     found = out.found | {"layout": "long", "target": targets}
@@ -257,6 +270,18 @@ def _from_long(out: Sorted, columns: Columns) -> Panel:
         told=told,
         doubts=out.doubtful,
     )
+
+
+def _stand_ins(
+    table: Table, names: Sequence[str], values: Floats, places: Sequence[NDArray[np.int64]]
+) -> list[str]:
+    """Return doubts about numbers that look like marks of a missing value, in each series."""
+    doubts = []
+    for column, name in enumerate(names):
+        found = [(each, rows) for rows in places for each in stand_ins(values[rows, column])]
+        for mark in together((each, int(rows[each.first])) for each, rows in found):
+            doubts.append(stand_in_words(mark, name, f"row {table.where(mark.first)[1]}"))
+    return doubts
 
 
 def _targets(out: Sorted, columns: Columns) -> list[str]:
