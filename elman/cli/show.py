@@ -95,7 +95,7 @@ def results(found: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from elman.runs.report import score_rows
+    from elman.runs.report import is_point, score_rows
 
     metric = found["metric"]
     others = [name for name in found["test"] if name != metric]
@@ -107,10 +107,11 @@ def results(found: dict[str, Any]) -> None:
         table.add_column(name.replace("_", " "), justify="right")
     for row in score_rows(found):
         low_high = row["ci95"].get(metric)
+        between = f"{low_high[0]:.4g} – {low_high[1]:.4g}" if low_high else ""
         table.add_row(
             row["name"],
             _number(row["metrics"].get(metric)),
-            f"{low_high[0]:.4g} – {low_high[1]:.4g}" if low_high else "",
+            "–" if low_high and is_point(low_high) else between,
             *(_number(row["metrics"].get(name)) for name in others),
             style="bold" if row["ours"] else "",
         )
@@ -118,6 +119,9 @@ def results(found: dict[str, Any]) -> None:
     console.print(table)
     console.print()
     console.print(found["verdict"], markup=False, soft_wrap=True)
+    for about, line in found.get("understood", {}).get("lines", []):
+        if about == "scores":
+            console.print(line, markup=False, soft_wrap=True)
     for doubt in found.get("understood", {}).get("doubts", []):
         console.print(f"Doubtful: {doubt}", markup=False, soft_wrap=True)
     if "note" in found:

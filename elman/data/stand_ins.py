@@ -27,12 +27,12 @@ _MOST_ZEROS = 0.1
 class StandIn(NamedTuple):
     """A number that looks like the mark of a missing value.
 
-    `count` rows hold `value`, the first of them `first` (counted from 0); all others lie from
+    `rows` of them hold `value`, the first of them `first` (counted from 0); all others lie from
     `low` to `high`.
     """
 
     value: float
-    count: int
+    rows: int
     first: int
     low: float
     high: float
@@ -51,7 +51,7 @@ def together(found: Iterable[tuple[StandIn, int]]) -> list[StandIn]:
             held[each.value] = each._replace(first=first)
         else:
             held[each.value] = before._replace(
-                count=before.count + each.count,
+                rows=before.rows + each.rows,
                 low=min(before.low, each.low),
                 high=max(before.high, each.high),
             )
@@ -68,7 +68,7 @@ def stand_ins(values: NDArray[np.float64]) -> list[StandIn]:
         values: `(n,)`; NaN is no value.
 
     >>> readings = np.array([21.0, 22.5, -999.0, 23.0, 24.5, 25.0, -999.0, 26.0])
-    >>> [(each.value, each.count, each.first) for each in stand_ins(readings)]
+    >>> [(each.value, each.rows, each.first) for each in stand_ins(readings)]
     [(-999.0, 2, 2)]
     """
     there = values[np.isfinite(values)]
@@ -122,8 +122,8 @@ def stand_in_words(found: StandIn, name: str, where: str, fix: str = "") -> str:
     "27 values of 'pm10' are -999 (the first in row 2), far fr"
     """
     value = f"{found.value:.15g}"
-    many = f"{found.count:,} values of {name!r} are"
-    if found.count == 1:
+    many = f"{found.rows:,} values of {name!r} are"
+    if found.rows == 1:
         many = f"1 value of {name!r} is"
     fix = fix or f"set missing='[{value}]'"
     return (

@@ -209,7 +209,12 @@ def _score(value: float | None) -> str:
 
 
 def _interval(bounds: list[float] | None) -> str:
-    return "" if not bounds else f"[{bounds[0]:.4g}, {bounds[1]:.4g}]"
+    return "" if not bounds else "–" if is_point(bounds) else f"[{bounds[0]:.4g}, {bounds[1]:.4g}]"
+
+
+def is_point(bounds: list[float]) -> bool:
+    """Tell whether an interval has no width, because there was nothing to resample."""
+    return bounds[0] == bounds[1]
 
 
 _ENVIRONMENT = jinja2.Environment(

@@ -251,6 +251,27 @@ def test_the_same_from_python(kind, request):
     assert [repr(stream.step(value)) for value in inputs[1:]] == first
 
 
+def test_an_interval_without_width_is_a_dash(capsys):
+    scores = {"mae": 45.84, "rmse": 50.0}
+    found = {
+        "metric": "mae",
+        "higher_is_better": False,
+        "test": scores,
+        "ci95": {"mae": [45.84, 45.84]},
+        "baselines": {"last value": scores | {"mae": 60.0}},
+        "baselines_ci95": {"last value": {"mae": [50.0, 70.0]}},
+        "verdict": "Cannot tell.",
+        "understood": {"lines": [["scores", "rmse takes 2 targets together."]], "doubts": []},
+    }
+    show.results(found)
+    shown = capsys.readouterr().out
+    ours, baseline = (line for line in shown.splitlines() if "45.84" in line or "60" in line)
+    assert "–" in ours
+    assert ours.count("45.84") == 1
+    assert "50 – 70" in baseline
+    assert "rmse takes 2 targets together." in shown
+
+
 def test_times_in_json_keep_the_offset_of_their_zone():
     times = pd.date_range("2023-03-25", periods=3, tz="Europe/Berlin")
     lines = show.json_lines(pd.DataFrame({"time": times, "forecast": [1.0, 2.0, 3.0]}))

@@ -693,3 +693,49 @@ def test_a_sample_says_where_in_the_longest_series_its_windows_begin() -> None:
     for row, begin in places:
         window = sample.series[begin : begin + 10, 0]
         assert np.corrcoef(window, seen[0][row, :, 0].numpy())[0, 1] > 0.999999
+
+
+# Several targets, several lengths
+
+
+def test_targets_of_different_units_are_scored_each() -> None:
+    y = np.random.default_rng(0).normal(size=200)
+    task = task_on(daily(y, z=1000 * y[::-1] + 5000), horizon=5, max_steps=2)
+    about = dict(task.understood().lines)
+    assert "take the 2 targets together, each in its own unit" in about["scores"]
+    model = task.build()
+    evaluation = task.evaluate(model)
+    section = task.sections(model, evaluation)[-1]
+    assert section.title == "Each target"
+    assert section.table is not None
+    held = evaluation.predictions
+    assert held is not None
+    for row in section.table.to_dict("records"):
+        some = held[held["target"] == row["target"]]
+        error = (some["value"] - some["forecast"]).to_numpy()
+        assert row["mae"] == pytest.approx(np.abs(error).mean())
+        assert row["rmse"] == pytest.approx(np.sqrt((error**2).mean()))
+    naive = section.table.filter(like="rmse, seasonal").to_numpy()
+    assert naive.shape == (2, 1)
+    # The second target is a thousand times the first, turned round.
+    assert 500 < naive[1, 0] / naive[0, 0] < 2000
+    assert "scores" not in dict(task_on(daily(y), horizon=5).understood().lines)
+
+
+def shops(*rows: int) -> pd.DataFrame:
+    return pd.concat([daily(np.random.default_rng(n).normal(size=n), shop=f"s{n}") for n in rows])
+
+
+def test_a_short_series_that_lowers_the_horizon_is_named() -> None:
+    task = task_on(shops(300, 12, 100), group="shop")
+    assert task.horizon == 2
+    (doubt,) = task.understood().doubts
+    assert doubt.startswith(
+        "the horizon is 2 for all series and not 7, because a part would not hold more in 1 of 3 "
+        "series, with fewer than 36 rows: 's12' (12 rows). Take it out"
+    )
+    # A horizon that was asked for is as it was asked for, and 36 rows are enough.
+    assert task_on(shops(300, 12), group="shop", horizon=2).understood().doubts == []
+    assert task_on(shops(300, 36), group="shop").understood().doubts == []
+    assert task_on(shops(36), group="shop").horizon == 7
+    assert task_on(shops(20), group="shop").understood().doubts == []

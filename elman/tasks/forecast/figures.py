@@ -111,3 +111,31 @@ def by_step(
         table=table,
         figure=figure,
     )
+
+
+def by_target(predictions: pd.DataFrame, missed: Floats, name: str) -> Section:
+    """Return the errors of each target in its own unit.
+
+    Args:
+        predictions: rows as `Forecast.evaluate` gives them.
+        missed: errors of a baseline on the same windows, `(N, H, C)`.
+        name: of the baseline.
+    """
+    import pandas as pd
+
+    targets = list(dict.fromkeys(predictions["target"]))
+    error = predictions["value"] - predictions["forecast"]
+    table = pd.DataFrame(
+        {
+            "target": targets,
+            "mae": [error[predictions["target"] == t].abs().mean() for t in targets],
+            "rmse": [np.sqrt((error[predictions["target"] == t] ** 2).mean()) for t in targets],
+            f"mae, {name}": np.abs(missed).mean(axis=(0, 1)),
+            f"rmse, {name}": np.sqrt((missed**2).mean(axis=(0, 1))),
+        }
+    )
+    text = (
+        "Errors of each target in its own unit, over the forecasts in predictions.parquet, which "
+        "do not overlap."
+    )
+    return Section("Each target", text, table=table)

@@ -13,9 +13,12 @@ from elman.tasks.forecast.panel import Panel
 from elman.tasks.forecast.times import season_of
 from elman.tasks.forecast.windows import Ends
 from elman.tasks.settings import TableSettings, TaskSettings, other_default
+from elman.tasks.understood import listed
 from elman.training.settings import ScheduleName
 
 STEPS = 2_000
+_HORIZONS = 5
+"""Horizons that the shortest series holds, where the horizon is chosen."""
 Metric = Literal["mase", "smape", "mse", "rmse", "mae", "scaled_mse", "scaled_mae", "crps", "wql"]
 
 
@@ -125,15 +128,48 @@ def decided(
     settings: ForecastSettings, panel: Panel, told: Mapping[str, Mapping[str, int]]
 ) -> ForecastSettings:
     """Season and horizon where they were left to the data."""
-    shortest = min(len(s) for s in panel.series)
     season = settings.season or season_of(panel.frequency)
     horizon = settings.horizon
     if horizon is None and "test" in told:
         horizon = min(told["test"].values())
     horizon = horizon or panel.horizon
     if horizon is None:
-        horizon = max(1, min(season if season > 1 else 10, (shortest - 1) // 5))
+        shortest = min(len(s) for s in panel.series)
+        horizon = max(1, min(_wanted(season), (shortest - 1) // _HORIZONS))
     return settings.model_copy(update={"season": season, "horizon": horizon})
+
+
+def _wanted(season: int) -> int:
+    """Return the horizon where rows are many: a season, or ten steps without one."""
+    return season if season > 1 else 10
+
+
+def shortened(
+    asked: ForecastSettings, chosen: ForecastSettings, panel: Panel, told: Mapping[str, object]
+) -> str | None:
+    """Return why the horizon is shorter than a season where short series made it so, or None.
+
+    Args:
+        asked: the settings before the horizon was chosen.
+        chosen: the settings with it.
+        panel: the series.
+        told: parts that were given apart.
+    """
+    wanted = _wanted(chosen.season or 1)
+    given = asked.horizon or "test" in told or panel.horizon
+    if given or chosen.horizon is None or chosen.horizon >= wanted:
+        return None
+    needed = _HORIZONS * wanted + 1
+    short = sorted((s for s in panel.series if len(s) < needed), key=len)
+    if len(short) == len(panel.series):
+        return None
+    names = listed([f"{s.name!r} ({len(s)} rows)" for s in short], 3)
+    return (
+        f"the horizon is {chosen.horizon} for all series and not {wanted}, because a part would "
+        f"not hold more in {len(short):,} of {len(panel.series):,} series, with fewer than "
+        f"{needed} rows: {names}. Take {'it' if len(short) == 1 else 'them'} out of the data, or "
+        f"set horizon={chosen.horizon} if that is wanted."
+    )
 
 
 def sized(settings: ForecastSettings, ends: Sequence[Ends]) -> ForecastSettings:

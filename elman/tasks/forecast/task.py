@@ -8,6 +8,7 @@ horizon at once: a point and quantiles.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -32,7 +33,7 @@ from elman.tasks.forecast.intervals import Calibrated
 from elman.tasks.forecast.looking import at_series
 from elman.tasks.forecast.panel import Panel, Series
 from elman.tasks.forecast.rules import rule_of
-from elman.tasks.forecast.settings import ForecastSettings, decided, sized
+from elman.tasks.forecast.settings import ForecastSettings, decided, shortened, sized
 from elman.tasks.forecast.stream import WindowStream
 from elman.tasks.forecast.tables import apart, table, times_of
 from elman.tasks.forecast.understood import understood
@@ -146,7 +147,9 @@ class Forecast:
                 later = read_panel(source, settings)
                 told[part] = {s.name: len(s) for s in later.series}
                 panel = forecast_data.extend(panel, later)
-        settings = decided(settings, panel, told)
+        asked, settings = settings, decided(settings, panel, told)
+        if (why := shortened(asked, settings, panel, told)) is not None:
+            panel = replace(panel, doubts=[*panel.doubts, why])
         assert settings.horizon is not None
         shares = (settings.valid_fraction, settings.test_fraction)
         ends = cut(panel, settings.horizon, shares, settings.rows, told)
@@ -259,6 +262,15 @@ class Forecast:
                 f"It sees the last {s.lookback} rows and gives the next {s.horizon} {unit}.",
             )
         )
+        if len(self.targets) > 1:
+            told.append(
+                (
+                    "scores",
+                    f"mse, rmse, mae, crps and wql take the {len(self.targets)} targets together, "
+                    "each in its own unit, so the target with the largest numbers rules them. The "
+                    "other metrics count all targets alike; the report scores each target.",
+                )
+            )
         without = [n for n, scale in self.scales.items() if np.isnan(scale.naive).all()]
         if without:
             some = (
@@ -580,7 +592,7 @@ class Forecast:
 
     def sections(self, model: nn.Module, evaluation: Evaluation) -> list[Section]:
         """Forecasts with intervals beside the truth, and how errors grow with the step."""
-        from elman.tasks.forecast.figures import by_step, forecasts
+        from elman.tasks.forecast.figures import by_step, by_target, forecasts
 
         shown = evaluation.predictions
         assert shown is not None
@@ -591,10 +603,13 @@ class Forecast:
         missed = held.truth(origins) - rules[name](origins)
         beside = np.abs(missed / held.spread[origins.series][:, None]).mean(axis=(0, 2))
         series = {s.name: s for s in held.panel.series}
-        return [
+        sections = [
             forecasts(shown, series, self.season),
             by_step(shown, self.scales, {name: beside}),
         ]
+        if len(self.targets) > 1:
+            sections.append(by_target(shown, missed, name))
+        return sections
 
     def stream(self, model: nn.Module) -> WindowStream:
         """Return the model on a stream: a row of values in, the forecast of what follows out."""
