@@ -106,8 +106,29 @@ def test_a_mark_that_was_found_is_kept_for_later_data(panel: Callable[..., Panel
 
 def test_a_row_of_totals_is_named(panel: Callable[..., Panel]) -> None:
     rows = [*beside(dated(DAYS)), "Total,180"]
-    with pytest.raises(InputError, match=r"row 62, column 'date': 'Total' is not a date.*take the"):
+    with pytest.raises(InputError, match=r"row 62, column 'date': 'Total' is not a date.*Take the"):
         panel("date,y", rows)
+
+
+@pytest.mark.parametrize(
+    ("footer", "column"),
+    [
+        ("Summe,180", "date"),
+        ("International airline passengers in thousands,", "date"),
+        ("Source: the office,of statistics", "date"),
+        (",180", "date"),
+        ("2023-03-03,see note 1", "y"),
+    ],
+)
+def test_a_footer_is_named_as_one(panel: Callable[..., Panel], footer: str, column: str) -> None:
+    rows = [*beside(dated(DAYS)), footer]
+    with pytest.raises(InputError, match=rf"row 62, column '{column}'.*looks like a footer or a tot"
+                       "al. Take the row out"):  # fmt: skip
+        panel("date,y", rows)
+    # The same in the midst of the file is none.
+    with pytest.raises(InputError, match=rf"row 32, column '{column}'") as raised:
+        panel("date,y", [*rows[:30], footer, *rows[30:60]])
+    assert "looks like a footer" not in str(raised.value)
 
 
 def test_one_bad_date_is_named_and_not_forecast_around(panel: Callable[..., Panel]) -> None:

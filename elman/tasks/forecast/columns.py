@@ -36,6 +36,8 @@ _PARTS = {
     "day of the year": ("doy", "day_of_year", "dayofyear", "yday", "day of year"),
 }
 _CYCLES = ("weekday", "day_of_week", "day of week", "dow", "wday", "wochentag", "quarter", "season")
+_ROWS = 8
+"""Rows before a last one that may be a footer."""
 _UNITS = {"hour": 3600, "minute": 60, "second": 1}
 
 
@@ -231,7 +233,19 @@ def _refused(table: Table, name: str, found: Reading) -> InputError:
     }.get(found.asks, unfit.fix or "")
     if found.asks == "date_order" and "year" in str(unfit):
         fix = "Say which with date_order=day, date_order=month or date_order=year."
-    return table.refuse(str(unfit), unfit.place, name, fix)
+    what = str(unfit)
+    if found.asks in ("", "missing") and is_footer(table, unfit.place):
+        what += f" {FOOTER}"
+        fix = "Take the row out of the file."
+    return table.refuse(what, unfit.place, name, fix)
+
+
+FOOTER = "It stands in the last row, which looks like a footer or a total."
+
+
+def is_footer(table: Table, row: int) -> bool:
+    """Tell whether a row that cannot be read is the last one of many."""
+    return row == len(table) - 1 >= _ROWS
 
 
 def _absent(out: Sorted, columns: Columns) -> None:

@@ -18,10 +18,12 @@ from elman.data import read
 from elman.data.stand_ins import stand_in_words, stand_ins, together
 from elman.errors import InputError, nearest
 from elman.tasks.forecast.columns import (
+    FOOTER,
     Columns,
     Sorted,
     as_list,
     framed,
+    is_footer,
     likely_groups,
     names_of,
     read_told,
@@ -223,7 +225,10 @@ def _from_long(out: Sorted, columns: Columns) -> Panel:
         raise InputError(f"column {both[0]!r} is both a target and a covariate.")
     if moments is not None and moments.isna().any():
         place = int(np.argmax(moments.isna()))
-        raise table.refuse("the time is missing.", place, str(time), "Fill it in.")
+        what, fix = "the time is missing.", "Fill it in."
+        if is_footer(table, place):
+            what, fix = f"{what} {FOOTER}", "Take the row out of the file."
+        raise table.refuse(what, place, str(time), fix)
     ahead = bool(columns.covariates)
     values = np.stack([table.numbers(n, allow_missing=ahead) for n in targets], axis=1)
     known = np.stack(
