@@ -739,3 +739,16 @@ def test_a_short_series_that_lowers_the_horizon_is_named() -> None:
     assert task_on(shops(300, 36), group="shop").understood().doubts == []
     assert task_on(shops(36), group="shop").horizon == 7
     assert task_on(shops(20), group="shop").understood().doubts == []
+
+
+def test_what_is_doubtful_of_later_data_and_of_the_file_is_said(tmp_path: Path) -> None:
+    y = np.arange(120) % 7 + 20.0
+    frame = daily(y)
+    later = frame[80:].assign(y=[-999.0] * 4 + [*y[84:]])
+    (doubt,) = task_on(frame[:80], test=later, horizon=5).understood().doubts
+    assert doubt.startswith("of the test data: 4 values of 'y' are -999 (the first in row 1)")
+    path = tmp_path / "a.csv"
+    text = frame.assign(place="Köln, Straße, größer, Müll, für, über").to_csv(index=False)
+    path.write_bytes(text.encode("cp1252"))
+    (doubt,) = task_on(path, horizon=5).understood().doubts
+    assert doubt.startswith("the encoding of a.csv was guessed as cp1252")

@@ -148,6 +148,10 @@ def _read_one(
     return table, Origin(path, table.num_rows, _lines_of(head)), head
 
 
+_FEW = 8
+"""Rows of a file in which a last one is not taken for a footer."""
+
+
 @dataclass(frozen=True)
 class Header:
     """The first record of a file: its columns, what separates them, the lines it takes.
@@ -244,8 +248,8 @@ class Header:
 
     def explain(self, error: Exception) -> InputError:
         """Return the error for a file that Arrow refused: the first record unlike the header."""
-        line = 0
-        for line, fields in self.records():
+        line, records = 0, self.records()
+        for line, fields in records:
             if len(fields) == len(self.names):
                 continue
             if fields[0].lstrip().startswith("#"):
@@ -262,9 +266,17 @@ class Header:
                 )
             if fields[-1].count("\n") > 1 and len(fields) < len(self.names):
                 return self.unclosed(line)
-            return InputError(
+            what = (
                 f"The row has {len(fields)} field{'s' if len(fields) > 1 else ''}; "
-                f"the header has {len(self.names)}.",
+                f"the header has {len(self.names)}."
+            )
+            # Among few rows a short one is a slip.
+            many = line > self.lines + _FEW
+            if many and len(fields) < len(self.names) and next(records, None) is None:
+                what += " It is the last row, which looks like a footer."
+                return InputError(what, file=self.path, row=line, fix="Take it out.")
+            return InputError(
+                what,
                 file=self.path,
                 row=line,
                 fix="Fill or remove fields, or put quotes around one that holds "

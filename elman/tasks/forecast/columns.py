@@ -164,7 +164,7 @@ def sort_out(table: Table, columns: Columns, groups: list[str]) -> Sorted:
     Raises:
         InputError: the column of times cannot be read as such, or more than one way.
     """
-    out = Sorted(table, groups)
+    out = Sorted(table, groups, doubtful=table.doubts())
     _read_written(out, columns)
     _absent(out, columns)
     _find_time(out, columns)

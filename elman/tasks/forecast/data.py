@@ -182,7 +182,8 @@ def _from_cells(table: Table, cells: list[str], columns: Columns) -> Panel:
     targets = [VALUE] if channels == 1 else [f"{VALUE} {i + 1}" for i in range(channels)]
     horizon = str(table.meta.get("horizon", ""))
     asked = int(horizon) if horizon.isdigit() and int(horizon) else None
-    doubts = [
+    doubts = table.doubts()
+    doubts += [
         stand_in_words(mark, one.name or VALUE, f"step {mark.first + 1}", "take it out of the file")
         for one in series[:MOST_COUNTED]
         for channel in one.values.T

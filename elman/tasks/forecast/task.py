@@ -146,7 +146,9 @@ class Forecast:
             if source is not None:
                 later = read_panel(source, settings)
                 told[part] = {s.name: len(s) for s in later.series}
+                doubts = [f"of the {part} data: {doubt}" for doubt in later.doubts]
                 panel = forecast_data.extend(panel, later)
+                panel = replace(panel, doubts=[*panel.doubts, *doubts])
         asked, settings = settings, decided(settings, panel, told)
         if (why := shortened(asked, settings, panel, told)) is not None:
             panel = replace(panel, doubts=[*panel.doubts, why])
