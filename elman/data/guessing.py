@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import codecs
+import csv
+import itertools
 import re
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
 
-from elman.data import files
-from elman.data.headers import header_of
+from elman.data import dates, files
+from elman.data.formats import delimited
+from elman.data.headers import above, header_of, is_usual_name, is_written_number
+from elman.data.kinds import MISSING
 from elman.errors import InputError
 
 _HEAD = 1 << 16
 _BLANKS = re.compile(r"[ \t]+")
 _BETWEEN = re.compile(r"[ \t]*[,;\t][ \t]*|[ \t]+")
+_DECIMALS = re.compile(r"\d,\d.*[;\t]|[;\t].*\d,\d")
+"""Commas within a row whose cells another mark keeps apart."""
 _TAG = re.compile(r"[BIESLU]-\S+")
 _WIDEST = 14
 """Columns of a file of tagged tokens at most."""
@@ -29,8 +35,8 @@ def format_in(path: Path, named: str | None) -> str | None:
 
     Returns:
         "conll": a token a line with its tag, and blank lines between sentences. "arff". "numbers":
-        rows of numbers without a header. "csv": rows of at least three cells, some of numbers,
-        where the name says nothing.
+        rows of numbers without a header. "csv": rows of a table, where the name says nothing, and
+        rows of numbers with commas before decimals.
     """
     if named not in (None, "text", "csv"):
         return None
@@ -44,9 +50,12 @@ def format_in(path: Path, named: str | None) -> str | None:
         filled[0].startswith("%") and any(x.lower().startswith("@relation") for x in filled)
     ):
         return "arff"
-    if all(map(is_row_of_numbers, filled)) and header_of([cells_of(x) for x in filled[:200]])[1]:
+    numbers = all(map(is_row_of_numbers, filled))
+    if numbers and any(_DECIMALS.search(line) for line in filled):
+        return "csv"
+    if numbers and header_of([cells_of(x) for x in filled[:200]])[1]:
         return "numbers"
-    if named != "csv" and _is_table(filled):
+    if named != "csv" and _is_table(path, filled):
         return "csv"
     return None
 
@@ -128,19 +137,33 @@ def _is_tagged(lines: list[str], strictly: bool) -> bool:
     return spans or (few and len(sizes) > 1 and len(filled) >= 2 * len(sizes))
 
 
-def _is_table(lines: list[str]) -> bool:
-    """Tell whether lines have the same number of cells, three or more, and a column of numbers."""
-    for mark in ",;\t|":
-        rows = [line.split(mark) for line in lines]
-        width = len(rows[0])
-        if len(rows) < 3 or width < 3 or any(len(cells) != width for cells in rows):
-            continue
-        inner = rows[1:]
-        numeric = [
-            all(_is_number(cells[place].strip()) for cells in inner)
-            and any(cells[place].strip() for cells in inner)
-            for place in range(width)
-        ]
-        if any(numeric):
-            return True
-    return False
+def _is_table(path: Path, lines: list[str]) -> bool:
+    """Tell whether lines are rows of a table: as many cells in each, below its names.
+
+    Two columns hold numbers or dates both, or have usual names; of more, one holds them.
+    """
+    if delimited.EXCEL.fullmatch(lines[0].strip()):
+        return True
+    kept = list(itertools.dropwhile(lambda line: line.lstrip().startswith("#"), lines))
+    if len(kept) < 3:
+        return False
+    mark = delimited.separator_of(path, kept)
+    if mark == delimited.BLANKS:
+        return True
+    try:
+        rows = list(csv.reader(kept, delimiter=mark))
+    except csv.Error:
+        return False
+    first, *below = rows[above(rows) :]
+    width = len(first)
+    if width < 2 or len(below) < 2 or any(len(cells) != width for cells in below):
+        return False
+    # With a tab between them they are a text and its label, which the reader of text takes.
+    if mark != "\t" and all(map(is_usual_name, first)):
+        return True
+    columns = [[cells[place].strip() for cells in below] for place in range(width)]
+    filled = [[cell for cell in column if cell not in MISSING] for column in columns]
+    written = [bool(c) and (all(map(is_written_number, c)) or dates.like_dates(c)) for c in filled]
+    if width == 2:
+        return all(written) and not any(map(is_written_number, first))
+    return any(written)

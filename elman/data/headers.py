@@ -12,6 +12,7 @@ from elman.data import dates
 from elman.data.kinds import MISSING, is_number
 
 _YEARS = range(1000, 3000)
+_COMMA = re.compile(r"[-+]?\d[\d.']*,\d+")
 _NAME = re.compile(r"[^\W\d_][\w.\-/]*( [\w.\-/]+){0,2}")
 _ABOVE = 30
 """Rows at most that stand above a header."""
@@ -83,15 +84,16 @@ def header_of(rows: Sequence[Sequence[str]]) -> tuple[list[str], bool]:
     first, below = [cell.strip() for cell in rows[0]], rows[1:]
     names = [name or f"column {place}" for place, name in enumerate(first, 1)]
     below = [row for row in below if len(row) == len(first)]
-    written = [name for name in first if _is_number(name)]
+    written = [name for name in first if is_written_number(name)]
     named = len(written) > 1 and _counted(written)
     values = False
     for place, cell in enumerate(first):
         column = [row[place].strip() for row in below]
         if not cell or not column:
             continue
-        if _is_number(cell):
-            alike = all(map(is_number, column)) and any(map(_is_number, column))
+        if is_written_number(cell):
+            present = [below for below in column if below not in MISSING]
+            alike = bool(present) and all(map(is_written_number, present))
             year = cell.isdigit() and int(cell) in _YEARS and set(map(len, column)) != {4}
             values = values or (alike and not named and not year)
         else:
@@ -133,17 +135,28 @@ def _size(row: Sequence[str]) -> int:
 def _is_header(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     names = [cell.strip() for cell in row]
     below = [cells for cells in below if len(cells) >= len(names)]
-    if not below or any(_is_number(name) or dates.like_dates([name]) for name in names if name):
+    if not below or any(
+        is_written_number(name) or dates.like_dates([name]) for name in names if name
+    ):
         return False
     columns = [[cells[n].strip() for cells in below] for n in range(len(names))]
     filled = [[cell for cell in column if cell not in MISSING] for column in columns]
     if any(
-        name and cells and (all(map(_is_number, cells)) or dates.like_dates(cells))
+        name and cells and (all(map(is_written_number, cells)) or dates.like_dates(cells))
         for name, cells in zip(names, filled, strict=True)
     ):
         return True
-    usual = any(name.casefold() in _LABEL | _TEXT for name in names)
+    usual = any(map(is_usual_name, names))
     return usual and all(_NAME.fullmatch(name) for name in names if name)
+
+
+def is_usual_name(cell: str) -> bool:
+    """Return true for a name that columns of labels, texts and ids mostly have.
+
+    >>> is_usual_name("Label"), is_usual_name("good film")
+    (True, False)
+    """
+    return cell.strip().casefold() in _LABEL | _TEXT | {"id"}
 
 
 def are_units(rows: Sequence[Sequence[str]]) -> bool:
@@ -158,10 +171,11 @@ def are_units(rows: Sequence[Sequence[str]]) -> bool:
     if len(below) < 2:
         return False
     units = []
-    for place, cell in enumerate(first):
+    for place, unit in enumerate(first):
         column = [row[place].strip() for row in below]
-        if all(map(is_number, column)) and any(map(_is_number, column)):
-            units.append(cell.strip())
+        present = [cell for cell in column if cell not in MISSING]
+        if present and all(map(is_written_number, present)):
+            units.append(unit.strip())
     given = [unit for unit in units if unit not in MISSING]
     known = [u for u in given if u.casefold() in _KNOWN_UNITS or not u.isalpha()]
     return bool(known) and 2 * len(known) >= len(units) and all(map(_UNIT.fullmatch, given))
@@ -191,14 +205,22 @@ def names_label_and_text(
         return False
     if strictly:
         return first.casefold() in _LABEL and name.casefold() in _TEXT
-    if all(map(_is_number, below)) or first.casefold() in _LABEL or name.casefold() in _TEXT:
+    if all(map(is_written_number, below)) or first.casefold() in _LABEL or name.casefold() in _TEXT:
         return True
     long = median(len(text.split()) for text in texts[1:]) > 2
     return min(below.values()) > 1 and long and " " not in first and " " not in name
 
 
-def _is_number(cell: str) -> bool:
-    return is_number(cell) and cell.strip() not in MISSING
+def is_written_number(cell: str) -> bool:
+    """Return true for a number, also with a comma before decimals; none that is missing.
+
+    >>> is_written_number("1.234,5"), is_written_number("NA"), is_written_number("1,a")
+    (True, False, False)
+    """
+    cell = cell.strip()
+    if cell in MISSING:
+        return False
+    return is_number(cell) or _COMMA.fullmatch(cell) is not None
 
 
 def _counted(cells: Sequence[str]) -> bool:

@@ -110,6 +110,48 @@ def test_a_title_of_a_sheet_is_skipped_and_its_units_are_named(tmp_path: Path) -
         read(path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"";"a";"b"\n' + "".join(f'"2011-01-0{n} 00:15:00";{n},5;1{n},25\n' for n in range(1, 8)),
+        "day         a     b\n" + "".join(f"2011-01-0{n}  {n}.5  1{n}.25\n" for n in range(1, 8)),
+        "Report;;\nday;a;b\n" + "".join(f"2011-01-0{n};{n}.5;1{n}.25\n" for n in range(1, 8)),
+        "# so\nday\ta\tb\n" + "".join(f"2011-01-0{n}\t{n}.5\t1{n}.25\n" for n in range(1, 8)),
+        "sep=;\nday;a;b\n" + "".join(f"2011-01-0{n};{n},5;1{n},25\n" for n in range(1, 8)),
+    ],
+)
+def test_a_table_in_a_file_of_text(tmp_path: Path, text: str) -> None:
+    table = read(put(tmp_path / "a.txt", text))
+    assert list(table.kinds.values()) == ["time", "number", "number"]
+    assert table.numbers("a").tolist() == [1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5]
+    assert table.numbers("b").tolist() == [11.25, 12.25, 13.25, 14.25, 15.25, 16.25, 17.25]
+
+
+def test_two_columns_in_a_file_of_text(tmp_path: Path) -> None:
+    table = read(put(tmp_path / "a.txt", "date;value\n2011-01-01;3,5\n2011-01-02;4,5\n"))
+    assert table.kinds == {"date": "time", "value": "number"}
+    table = read(put(tmp_path / "b.txt", "text,label\n" + '"so, so",bad\nfine,good\n' * 3))
+    assert table.texts("text")[0] == "so, so"
+    table = read(put(tmp_path / "c.txt", "1,5;2,25\n2,5;3,25\n7,5;9,25\n"))
+    assert table.numbers("column 2").tolist() == [2.25, 3.25, 9.25]
+    with pytest.raises(InputError, match="row 1: Both commas and blanks stand between digits"):
+        read(put(tmp_path / "d.txt", "1,5 2,25\n2,5 3,25\n7,5 9,25\n"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Well, hello there\nYes, I know\nSo, what now\n",
+        "[01.01.23, 08:00] Anna: see you\n[02.01.23, 09:01] Ben: at noon, then\n" * 3,
+        "1.1.23, 08:00 - Anna: see you\n2.1.23, 09:01 - Ben: at noon\n" * 3,
+        "one two three\nfour five six\nseven eight nine\n",
+        "in 1999 we met\nin 2001 we left\nin 2002 it ended\n",
+    ],
+)
+def test_sentences_are_no_table(tmp_path: Path, text: str) -> None:
+    assert list(read(put(tmp_path / "a.txt", text)).kinds) == ["text"]
+
+
 def test_quotes_that_enclose_no_whole_cell_are_read_as_written(tmp_path: Path) -> None:
     rows = ['neg\t"So bad, 5" too short', 'pos\tHe said "no" and left', 'neg\t"open', 'pos\t"a" b']
     table = read(put(tmp_path / "a.tsv", "label\ttext\n" + "\n".join(rows) + "\n"))

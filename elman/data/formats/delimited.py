@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 _SEPARATORS = ",;\t|"
 _LOOKED_AT = 200
 """Rows by which a header is told from values."""
-_SEP = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+EXCEL = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 """The first line of a file that Excel is to open, with the mark between cells."""
+_BETWEEN_DIGITS = re.compile(r"(?<=\d),(?=\d)")
 _STEADY = 0.8
 """Share of lines with as many separators as most, from which they are rows of a table."""
 BLANKS = " "
@@ -327,12 +328,12 @@ def header(path: Path, encoding: str, separator: str | None, quoted: bool = True
     if separator is not None and len(separator) != 1:
         raise InputError(f"A separator is one character, not {separator!r}.")
     skipped = 0
-    told = next((_SEP.fullmatch(line.strip()) for line in first if line.strip()), None)
+    told = next((EXCEL.fullmatch(line.strip()) for line in first if line.strip()), None)
     if told is not None:
         skipped = 1 + next(n for n, line in enumerate(first) if line.strip())
         separator = separator or told[1]
     comments = skipped + _comments(first[skipped:])
-    separator = separator or _separator(path, first[comments:])
+    separator = separator or separator_of(path, first[comments:])
     head = Header(path, encoding, [], separator, 0, quoted=quoted)
     skipped = comments - 1 if comments > skipped and _names_in_comment(head, comments) else comments
     reader = _reader(itertools.islice(head.text(), skipped, None), head)
@@ -389,7 +390,7 @@ def _names_in_comment(head: Header, comments: int) -> bool:
     return len(rows) == 2 and len(rows[0]) == len(rows[1]) > 1
 
 
-def _separator(path: Path, lines: Sequence[str]) -> str:
+def separator_of(path: Path, lines: Sequence[str]) -> str:
     """Return the mark that occurs most often in the first line, or as often in all others."""
     if files.suffix(path) in (".tsv", ".tab"):
         return "\t"
@@ -397,6 +398,10 @@ def _separator(path: Path, lines: Sequence[str]) -> str:
     if not bare:
         return ","
     found = max(_SEPARATORS, key=bare[0].count)
+    if found == "," and "," in bare[0] and "," not in _BETWEEN_DIGITS.sub("", bare[0]):
+        # Commas before decimals, where another mark keeps the numbers apart.
+        other = max(";\t|", key=lambda mark: min(line.count(mark) for line in bare))
+        found = other if all(other in line for line in bare) else found
     marks = {mark: _steady([line.count(mark) for line in bare[1:]]) for mark in _SEPARATORS}
     if len(bare) > 1 and {bare[0].count(found), bare[1].count(found)} != {marks[found]}:
         found = max(_SEPARATORS, key=lambda mark: (marks[mark], mark == found))

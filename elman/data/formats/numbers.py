@@ -5,6 +5,7 @@ Between numbers stand commas, semicolons, tabs or blanks.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,14 @@ def read(
 
 
 def _row(line: str, path: Path, number: int) -> NDArray[np.float64]:
+    if re.search(r"\d,\d", line) and re.search(r"[\d.][ \t]+[-+.\d]", line):
+        raise InputError(
+            "Both commas and blanks stand between digits: a comma may stand before decimals or "
+            "between numbers.",
+            file=path,
+            row=number,
+            fix="Write decimals with a point, and one mark between numbers.",
+        )
     cells = cells_of(line)
     if cells[-1] == "":
         cells = cells[:-1]  # a mark at the end of the line
