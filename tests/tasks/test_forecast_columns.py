@@ -133,9 +133,7 @@ def test_a_footer_is_named_as_one(panel: Callable[..., Panel], footer: str, colu
 
 def test_a_footer_of_one_cell_is_named_as_one(panel: Callable[..., Panel]) -> None:
     rows = [*beside(dated(DAYS)), "", "International airline passengers in thousands"]
-    with pytest.raises(
-        InputError, match=r"row 63: The row has 1 field.*which looks like a"
-    ):
+    with pytest.raises(InputError, match=r"row 63: The row has 1 field.*which looks like a"):
         panel("date,y", rows)
     with pytest.raises(InputError, match=r"row 5: The row has 1 field.*Fill or remove fields"):
         panel("date,y", [*rows[:3], "x"])
