@@ -16,6 +16,8 @@ _USUAL = frozenset(
     (-1.0, 0.0, -9.0, *_NINES, 7777.0, 8888.0, 32767.0, -32768.0, 65535.0, 2.0**31 - 1, -(2.0**31))
 )
 """Numbers that programs and instruments write for a missing value."""
+MOST_LOOKED = 2_000
+"""Series that are looked at for such numbers."""
 _OFTEN = 3
 """A value comes so often before it is suspected; one of many nines need not."""
 _DIFFERENT = 5
@@ -98,14 +100,14 @@ def stand_ins(values: NDArray[np.float64]) -> list[StandIn]:
 
 
 def _suspect(value: float, count: int, total: int, others: NDArray[np.float64]) -> bool:
+    nines = set(f"{abs(value):g}") <= set("9.") and abs(value) >= 99
+    if not (nines or count >= _OFTEN) or (value == 0 and count > _MOST_ZEROS * total):
+        return False
     least, most = _inner(others)
     width = most - least
-    gap = min(abs(value - least), abs(value - most)) if not least <= value <= most else 0.0
-    usual, nines = value in _USUAL, set(f"{abs(value):g}") <= set("9.") and abs(value) >= 99
-    if not width or (value == 0 and count > _MOST_ZEROS * total):
-        return False
-    often = count >= (1 if nines and gap > 10 * width else 2 if nines else _OFTEN)
-    return often and gap > (1 if usual else 3) * width
+    gap = max(least - value, value - most, 0.0)
+    often = count >= (1 if gap > 10 * width else 2 if nines else _OFTEN)
+    return width > 0 and often and gap > (1 if value in _USUAL else 3) * width
 
 
 def _inner(others: NDArray[np.float64]) -> tuple[float, float]:

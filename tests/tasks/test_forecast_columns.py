@@ -359,3 +359,22 @@ def test_numbers_that_stand_for_a_missing_value_in_rows_and_cells() -> None:
     )
     (doubt,) = read_panel(cells, columns()).doubts
     assert "1 value of 'b' is -9999 (the first in step 6)" in doubt
+
+
+def test_a_target_that_is_the_sum_of_the_others_and_months_as_columns_are_doubtful() -> None:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.integers(50, 150, (60, 3)), columns=list("abc"))
+    frame.insert(0, "date", DAYS)
+    assert read_panel(frame, columns()).doubts == []
+    summed = frame.assign(all_of_them=frame[["a", "b", "c"]].sum(axis=1))
+    found = read_panel(summed, columns())
+    assert found.targets == ["a", "b", "c", "all_of_them"]
+    assert found.doubts == [
+        "column 'all_of_them' is the sum of the other columns. Name those to forecast with --set "
+        "target=[A,B,…]."
+    ]
+    names = [f"{month:%b}" for month in pd.date_range("2020", periods=12, freq="MS")]
+    years = pd.DataFrame(random.normal(size=(40, 12)), columns=names)
+    years.insert(0, "Year", range(1980, 2020))
+    (doubt,) = read_panel(years, columns()).doubts
+    assert doubt.startswith("each row is a year, and 12 of its columns are months")

@@ -7,6 +7,7 @@ whole series (`.tsf`, `.ts`, lists in JSON). All become one `Panel`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.data import read
-from elman.data.stand_ins import stand_in_words, stand_ins, together
+from elman.data.stand_ins import MOST_LOOKED, stand_in_words, stand_ins, together
+from elman.data.wide import named_like_a_total, total_of
 from elman.errors import InputError, nearest
 from elman.tasks.forecast.columns import (
     FOOTER,
@@ -30,8 +32,8 @@ from elman.tasks.forecast.columns import (
     sort_out,
 )
 from elman.tasks.forecast.panel import VALUE, Panel, Series
+from elman.tasks.forecast.rules import rule_of
 from elman.tasks.forecast.times import (
-    MOST_COUNTED,
     clocks_went_back,
     commonest_step,
     frequency_of,
@@ -50,6 +52,10 @@ if TYPE_CHECKING:
     from elman.data import Table
 
 Floats = NDArray[np.float64]
+_MONTH = re.compile(
+    "jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?|oct(ober)?"
+    "|nov(ember)?|dec(ember)?"
+)
 _YEAR = 365.25 * 86_400e6
 """Microseconds."""
 
@@ -185,7 +191,7 @@ def _from_cells(table: Table, cells: list[str], columns: Columns) -> Panel:
     doubts = table.doubts()
     doubts += [
         stand_in_words(mark, one.name or VALUE, f"step {mark.first + 1}", "take it out of the file")
-        for one in series[:MOST_COUNTED]
+        for one in series[:MOST_LOOKED]
         for channel in one.values.T
         for mark in stand_ins(channel)
     ]
@@ -259,13 +265,14 @@ def _from_long(out: Sorted, columns: Columns) -> Panel:
     found = out.found | {"layout": "long", "target": targets}
     if out.groups:
         found["group"] = out.groups[0] if len(out.groups) == 1 else out.groups
-    told = _what_was_taken(out, targets, columns)
-    if turned:
-        told.append(("time", "The newest rows came first: they were put in the order of time."))
     where = "" if out.time is None else f"column {out.time!r}"
     if out.joined:
         where = f"columns {', '.join(map(repr, out.joined))} together"
-    told += time_told([s.times for s in series], frequency, where)
+    told = _what_was_taken(out, targets, columns)
+    told += [*time_told([s.times for s in series], frequency, where), *out.told]
+    if turned:
+        told.append(("time", "The newest rows came first: they were put in the order of time."))
+    out.doubtful += _doubts_of_targets(targets, values, frequency)
     return Panel(
         series,
         targets,
@@ -284,9 +291,33 @@ def _stand_ins(
     """Return doubts about numbers that look like marks of a missing value, in each series."""
     doubts = []
     for column, name in enumerate(names):
-        found = [(each, rows) for rows in places for each in stand_ins(values[rows, column])]
+        found = [
+            (each, rows)
+            for rows in places[:MOST_LOOKED]
+            for each in stand_ins(values[rows, column])
+        ]
         for mark in together((each, int(rows[each.first])) for each, rows in found):
             doubts.append(stand_in_words(mark, name, f"row {table.where(mark.first)[1]}"))
+    return doubts
+
+
+def _doubts_of_targets(targets: list[str], values: Floats, frequency: str | None) -> list[str]:
+    """Return doubts about a target that is the sum of the others, and about months as columns."""
+    doubts = []
+    for column, name in enumerate(targets):
+        likely = column in (0, len(targets) - 1) or named_like_a_total(name)
+        found = total_of(values, column) if likely and len(targets) > 2 else None
+        if found is not None:
+            doubts.append(
+                f"column {name!r} is the {found} of the other columns. Name those to forecast with "
+                "--set target=[A,B,…]."
+            )
+    months = [name for name in targets if _MONTH.fullmatch(name.strip().casefold())]
+    if len(months) > 6 and frequency is not None and rule_of(frequency).unit[1] == "years":
+        doubts.append(
+            f"each row is a year, and {len(months)} of its columns are months, so each month is "
+            "forecast from year to year. For one series of months, write a row a month."
+        )
     return doubts
 
 
@@ -336,7 +367,7 @@ def _what_was_taken(out: Sorted, targets: list[str], columns: Columns) -> list[t
     if left:
         more = f" and {len(left) - 8} more" if len(left) > 8 else ""
         told.append(("left out", f"{', '.join(left[:8])}{more}: not used."))
-    return [*told, *out.told]
+    return told
 
 
 def _as_numbers(moments: pd.Series) -> Floats | NDArray[np.int64]:

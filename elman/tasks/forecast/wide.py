@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.data import dates
-from elman.data.stand_ins import stand_in_words, stand_ins, together
+from elman.data.stand_ins import MOST_LOOKED, stand_in_words, stand_ins, together
 from elman.data.wide import counted_names, named_like_a_total, total_of
 from elman.errors import InputError
 from elman.tasks.forecast.columns import Columns, Sorted, names_of, read_told
@@ -124,7 +124,9 @@ def from_wide(out: Sorted, columns: Columns) -> Panel:
     told += time_told([s.times for s in series], frequency, where)
     if moments is None:
         told.append(("time", f"The columns count, from {numbers[0]!r} to {numbers[-1]!r}."))
-    marks = together((m, row) for row, cell in enumerate(cells) for m in stand_ins(cell))
+    marks = together(
+        (m, row) for row, cell in enumerate(cells[:MOST_LOOKED]) for m in stand_ins(cell)
+    )
     doubts = [*out.doubtful, *_totals_among(names)]
     doubts += [stand_in_words(m, names[m.first], f"row {table.where(m.first)[1]}") for m in marks]
     return Panel(series, [VALUE], [], frequency, table.source, found, told=told, doubts=doubts)
