@@ -21,7 +21,14 @@ _PICTURE = (
     "columns) that you give to elman.train with their labels."
 )
 _ARRAY = "Load it in Python, and give the arrays to elman.train."
-_TABLE = "Save the table in it as CSV or Parquet."
+_READ = "Save the table in it as CSV, or give elman.train the DataFrame of pandas.{}(FILE)."
+_HDF = (
+    "Load it in Python (pandas.read_hdf for a table, h5py for arrays), and give what it holds to "
+    "elman.train."
+)
+_NPY = "Load it in Python, numpy.load(FILE), and give the arrays to elman.train."
+_R = 'Save the table in it as CSV: in R, write.csv(TABLE, "table.csv", row.names = FALSE).'
+_SQL = "Export the table as CSV, or give elman.train the DataFrame of pandas.read_sql."
 _TEXT = "Save its text as a .txt file."
 # By first bytes; the longer beginnings come first where one begins another.
 _FIRST: tuple[tuple[bytes, str, str], ...] = (
@@ -39,21 +46,25 @@ _FIRST: tuple[tuple[bytes, str, str], ...] = (
     (b"%PDF", "a PDF document", _TEXT),
     (b"{\\rtf", "an RTF document", _TEXT),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document", "Save it as .xlsx, or CSV."),
-    (b"\x93NUMPY", "a NumPy array", _ARRAY),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", _ARRAY),
+    (b"\x93NUMPY", "a NumPy array", _NPY),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", _HDF),
     (b"CDF\1", "a NetCDF file", _ARRAY),
     (b"CDF\2", "a NetCDF file", _ARRAY),
     (b"MATLAB 5.0", "a MATLAB file", _ARRAY),
     (b"PAR1", "a Parquet file", "Give it a name that ends in .parquet."),
-    (b"ARROW1", "an Arrow file", "Save it as Parquet."),
-    (b"FEA1", "a Feather file", "Save it as Parquet."),
-    (b"ORC", "an ORC file", "Save it as Parquet."),
+    (b"ARROW1", "an Arrow (Feather) file", _READ.format("read_feather")),
+    (b"FEA1", "a Feather file", _READ.format("read_feather")),
+    (b"ORC", "an ORC file", _READ.format("read_orc")),
     (b"Obj\1", "an Avro file", "Save it as Parquet."),
-    (b"SQLite format 3", "an SQLite database", "Export the table as CSV."),
-    (b"$FL2", "an SPSS file", _TABLE),
-    (b"$FL3", "an SPSS file", _TABLE),
-    (b"<stata_dta>", "a Stata file", _TABLE),
-    (b"RDX", "an R file", _TABLE),
+    (b"$FL2", "an SPSS file", _READ.format("read_spss")),
+    (b"$FL3", "an SPSS file", _READ.format("read_spss")),
+    (b"<stata_dta>", "a Stata file", _READ.format("read_stata")),
+    (b"RDX", "an R file", _R),
+    (b"RDA", "an R file", _R),
+    (b"X\n\0\0\0", "an R file", _R),
+    (b"\0" * 12 + b"\xc2\xea\x81\x60", "a SAS file", _READ.format("read_sas")),
+    (b"HEADER RECORD*******LIBRARY", "a SAS transport file", _READ.format("read_sas")),
+    (b"SQLite format 3", "an SQLite database", _SQL),
     (b"BZh", "a bzip2 archive", "Unpack it, or compress it with gzip."),
     (b"\xfd7zXZ", "an xz archive", "Unpack it, or compress it with gzip."),
     (b"\x28\xb5\x2f\xfd", "a zstd archive", "Unpack it, or compress it with gzip."),
@@ -65,7 +76,10 @@ _FIRST: tuple[tuple[bytes, str, str], ...] = (
     (b"version https://git-lfs", "a pointer of Git LFS", "Fetch the file itself: git lfs pull."),
 )
 # Formats whose first part is text.
-_WRITTEN = (b"%PDF", b"{\\rtf", b"MATLAB 5.0", b"<stata_dta>", b"version https://git-lfs")
+_WRITTEN = (
+    *(b"%PDF", b"{\\rtf", b"MATLAB 5.0", b"<stata_dta>", b"version https://git-lfs"),
+    b"HEADER RECORD*******LIBRARY",
+)
 _RIFF = {
     b"WAVE": Content("a WAV recording", _SOUND.format(".wav")),
     b"AVI ": Content("an AVI video", "Videos are not read."),
@@ -80,6 +94,25 @@ _MEMBERS = {
     "ppt/": Content("a PowerPoint document", _TEXT),
 }
 _ZIP = b"PK\x03\x04"
+_NAMES = {
+    "picture": (
+        *(".bmp", ".gif", ".heic", ".ico", ".jpeg", ".jpg", ".png", ".svg", ".tif", ".tiff"),
+        ".webp",
+    ),
+    "recording": (
+        ".aac",
+        ".aiff",
+        ".flac",
+        ".m4a",
+        ".mid",
+        ".midi",
+        ".mp3",
+        ".ogg",
+        ".wav",
+        ".wma",
+    ),
+    "video": (".avi", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"),
+}
 
 
 def content_of(head: bytes, path: Path | None = None) -> Content | None:
@@ -104,6 +137,8 @@ def content_of(head: bytes, path: Path | None = None) -> Content | None:
         return Content("an MP4 video or recording", "Convert a recording to WAV.")
     if len(head) > 2 and head[0] == 0x80 and 2 <= head[1] <= 5:
         return Content("a Python pickle", f"It is not opened: a pickle can run code. {_ARRAY}")
+    if head[1:4] in (b"\1\1\0", b"\2\1\0") and 0x66 <= head[0] <= 0x73:
+        return Content("a Stata file", _READ.format("read_stata"))
     if head[:2] == b"\xff\xfb" or head[:2] == b"\xff\xf3":
         return Content("an MP3 recording", _SOUND.format(".mp3"))
     if head[:2] == b"BM" and head[6:10] == b"\0\0\0\0":
@@ -114,6 +149,16 @@ def content_of(head: bytes, path: Path | None = None) -> Content | None:
         if head.startswith(magic) and (magic in _WRITTEN or not _is_text(head)):
             return Content(what, fix)
     return None
+
+
+def named(path: Path) -> str | None:
+    """Return what a file is by the ending of its name, or None where it may be text.
+
+    >>> named(Path("cover.JPG")), named(Path("one.txt"))
+    ('a picture', None)
+    """
+    ending = path.suffix.lower()
+    return next((f"a {what}" for what, endings in _NAMES.items() if ending in endings), None)
 
 
 def _is_text(head: bytes) -> bool:

@@ -7,6 +7,8 @@ name, an encoding by reading the whole file and not its beginning only.
 from __future__ import annotations
 
 import codecs
+import contextlib
+import difflib
 import functools
 import gzip
 import hashlib
@@ -19,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn, cast
 
 from elman.data import encodings
-from elman.data.contents import content_of
+from elman.data.contents import content_of, named
 from elman.data.formats import FORMATS
 from elman.errors import InputError, nearest
 
@@ -34,6 +36,8 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_ALIKE = 0.75
+"""Likeness of two names, from 0 to 1, from which one may be meant for the other."""
 _SURELY = 4
 """Characters beyond ASCII in UTF-8 for each byte that is not, from which a file is UTF-8."""
 _NOT_TEXT = frozenset(range(32)) - set(b"\t\n\r\f\v\x1a\x1b")
@@ -59,6 +63,12 @@ def find(path: Source) -> Path:
         raise InputError(f"{str(path)[:60]!r} cannot be the path of a file.") from None
     if there:
         return found
+    if found.is_symlink():
+        raise InputError(
+            f"This is a link to {os.readlink(found)}, which is not there.",
+            file=found,
+            fix="Give the file itself, or mend the link.",
+        )
     folder = found.parent
     try:
         names = os.listdir(folder)
@@ -73,9 +83,14 @@ def find(path: Source) -> Path:
 def _hint(name: str, names: list[str]) -> str:
     if not names:
         return "Its folder is empty."
-    hint = nearest(name, names)
+    # Without their endings, which are alike whatever the names are.
+    stems = [Path(one).stem.casefold() for one in names]
+    close = difflib.get_close_matches(Path(name).stem.casefold(), stems, n=1, cutoff=_ALIKE)
+    if close:
+        return f"Did you mean {names[stems.index(close[0])]!r}?"
     # All the names of a large folder help no one.
-    return hint if hint.startswith("Did") or len(names) <= 8 else "Check the name."
+    few = f"The folder holds {', '.join(map(repr, sorted(names)))}."
+    return few if len(names) <= 8 else "Check the name."
 
 
 def suffix(path: Path) -> str:
@@ -115,6 +130,25 @@ def listing(folder: Path) -> list[Path]:
     if not found:
         raise InputError("The folder holds no file that can be read.", file=folder)
     return found
+
+
+def that_may_be_text(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Return the files of a folder that may be text, and in words the ones that are something else.
+
+    A picture beside books is known by its name or its first bytes. Where all files are something
+    else they are all returned, so that their reader says what they are.
+    """
+    found: dict[Path, str | None] = {}
+    for path in paths:
+        content = None
+        if named(path) is None:
+            with contextlib.suppress(InputError):  # its reader says what is wrong
+                content = content_of(next(blocks(path, 512), b""), path)
+        found[path] = named(path) or (content.what if content else None)
+    text = [path for path, what in found.items() if what is None]
+    if not text:
+        return list(paths), []
+    return text, [f"{path.name} ({what})" for path, what in found.items() if what is not None]
 
 
 def beside_folders(paths: Sequence[Path]) -> list[Path]:

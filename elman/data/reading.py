@@ -134,7 +134,8 @@ def one_format(sources: list[Path], separator: str | None) -> tuple[str, list[Pa
         known = [path for path in found if format_of(path) is not None]
         if len(known) * 10 < len(found):
             known = []  # a note or a list among files without endings
-        chosen |= {path: _format(path, separator) for path in known or found}
+        known = known or files.that_may_be_text(found)[0]
+        chosen |= {path: _format(path, separator) for path in known}
     if separator is not None:
         chosen = {path: "csv" if kind == "text" else kind for path, kind in chosen.items()}
     kinds = sorted(set(chosen.values()))

@@ -265,4 +265,5 @@ def _runs_nearby(path: Path) -> str:
     runs = sorted(p.parent for p in parent.glob(f"*/{_CONFIG}")) if parent.is_dir() else []
     if not runs:
         return "Name a folder that `elman train` made."
-    return "Runs here: " + ", ".join(str(run) for run in runs[-5:]) + "."
+    more = f" and {len(runs) - 5} more" if len(runs) > 5 else ""
+    return "Runs here: " + ", ".join(str(run) for run in runs[-5:]) + more + "."

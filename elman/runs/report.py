@@ -109,8 +109,10 @@ def svg(figure: Figure) -> str:
     """
     import matplotlib
 
-    style = {"svg.hashsalt": "elman", "svg.fonttype": "none"}
-    with matplotlib.rc_context(style), warnings.catch_warnings():
+    with (
+        matplotlib.rc_context({"svg.hashsalt": "elman", "svg.fonttype": "none"}),
+        warnings.catch_warnings(),
+    ):
         # It only measures the words, and says that it has no such letters.
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")
         _as_written(figure)

@@ -16,6 +16,8 @@ Labels = Literal["file", "first", "before tab", "after tab", "none", "found"]
 """Places of a text's label; see `elman.data.read`."""
 LABELS: tuple[Labels, ...] = get_args(Labels)
 _LONGEST_LABEL = 64
+_FASTTEXT = "__label__"
+"""The mark of a label in files for fastText."""
 
 
 def read(
@@ -54,6 +56,7 @@ def read(
     names: list[str] = []
     origins = []
     headers: list[str] = []
+    marked = False
     for path, lines in found.items():
         label = path.parent.name if len(folders) > 1 else files.stem(path)
         if not lines or not any(text.strip() for _, text in lines):
@@ -67,6 +70,9 @@ def read(
             if names_label_and_text(*sides, strictly=place == "first"):
                 headers.append(", ".join(lines[0][1].split("\t"))[:80])
                 lines, parted = lines[1:], parted[1:]
+            marked = marked or any(label.startswith(_FASTTEXT) for label, _ in parted)
+            if marked:
+                parted = _unmarked(parted, path, [number for number, _ in lines])
             texts += [text for _, text in parted]
             names += [label for label, _ in parted]
         origins.append(Origin(path, len(lines), [number for number, _ in lines].__getitem__))
@@ -82,6 +88,7 @@ def read(
         "notes": [
             _note(each, place, ", ".join(encodings), len(folders)),
             *(f"The first line is a header: {line}." for line in dict.fromkeys(headers)),
+            *([f"{_FASTTEXT} was taken off the names of the classes."] if marked else []),
             *_left_out(strays),
         ],
     }
@@ -133,6 +140,32 @@ def _parted(text: str, place: Labels | None, path: Path, number: int) -> tuple[s
             fix=f"Write {order}.",
         )
     return label.strip(), rest_of
+
+
+def _unmarked(
+    parted: Sequence[tuple[str, str]], path: Path, numbers: Sequence[int]
+) -> list[tuple[str, str]]:
+    """Return labels and texts without fastText's mark of a label.
+
+    Raises:
+        InputError: a line has several labels, or none.
+    """
+    for (label, text), number in zip(parted, numbers, strict=True):
+        if not label.startswith(_FASTTEXT):
+            raise InputError(
+                f"The line has no label that begins with {_FASTTEXT}, as other lines have.",
+                file=path,
+                row=number,
+                fix="Write its label, or take the line out.",
+            )
+        if text.startswith(_FASTTEXT):
+            raise InputError(
+                f"The line has several labels: {label}, {text.split()[0]}.",
+                file=path,
+                row=number,
+                fix="An example has one label: write one of them.",
+            )
+    return [(label.removeprefix(_FASTTEXT), text) for label, text in parted]
 
 
 def _note(each: str, place: Labels | None, encoding: str, folders: int) -> str:

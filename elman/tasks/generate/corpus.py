@@ -27,6 +27,8 @@ _IN_MEMORY = 50_000_000
 _TABLES = {"csv", "json", "parquet", "sheet"}
 # With fewer documents than this a part may begin inside one, else parts hold whole documents.
 _MANY = 20
+_FEW_WORDS = 20
+"""Different words of a column at most that is no prose."""
 
 
 class Piece(NamedTuple):
@@ -52,6 +54,7 @@ class Documents:
     low: int = 0
     high: int | None = None
     doubts: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @classmethod
     def of_texts(cls, texts: Sequence[str], doubts: Sequence[str] = ()) -> Documents:
@@ -186,18 +189,45 @@ def find(
         InputError: no such file or column, or no text in it.
     """
     if memory.names_files(source):
-        paths = _files(source)
+        paths, left_out = _files(source)
         if column is None and any(reading.format_of(path) not in _TABLES for path in paths):
-            return Documents.of_files(paths, encoding)
+            return replace(Documents.of_files(paths, encoding), left_out=tuple(left_out))
     table = elman.data.read(source, encoding=encoding, sheet=sheet)
-    return Documents.of_texts(table.texts(column or _text_column(table)), table.doubts())
+    name = column or _text_column(table)
+    texts = table.texts(name)
+    doubts = table.doubts()
+    if (what := _no_prose(texts)) is not None:
+        if column is None:
+            raise InputError(
+                f"Column {name!r} holds {what}: that is no text to learn from.",
+                file=table.source,
+                fix="Name the column of the texts: --set text=NAME.",
+            )
+        doubts = [*doubts, f"column {name!r} holds {what}, from which no writing can be learnt."]
+    return Documents.of_texts(texts, doubts)
 
 
-def _files(source: Any) -> list[Path]:
+def _no_prose(texts: Sequence[str]) -> str | None:
+    """Return in words what a column holds that are a few single words again and again."""
+    words = sorted(set(map(str.strip, texts)))
+    if len(words) > _FEW_WORDS or 3 * len(words) > len(texts) or any(" " in w for w in words):
+        return None
+    shown = ", ".join(words[:3])
+    return f"{len(words)} different words ({shown}{', …' if len(words) > 3 else ''})"
+
+
+def _files(source: Any) -> tuple[list[Path], list[str]]:
+    """Return files, those of folders that may be text, and in words the others of folders."""
     found: list[Path] = []
+    left_out: list[str] = []
     for path in files.given(source):
-        found += files.listing(path) if path.is_dir() else [path]
-    return found
+        if path.is_dir():
+            text, others = files.that_may_be_text(files.listing(path))
+            found += text
+            left_out += others
+        else:
+            found.append(path)
+    return found, left_out
 
 
 def _text_column(table: Table) -> str:

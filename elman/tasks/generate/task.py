@@ -233,6 +233,7 @@ class Generate:
         sizes = ", ".join(f"{tokens.predicted:,} {n}" for n, tokens in self._tokens.items())
         lines = [
             ("read", f"{read}; {train.characters:,} characters"),
+            *([("left out", listed(train.left_out))] if train.left_out else []),
             ("documents", f"{what} to train on"),
             ("symbols", f"{settings.unit}; {len(self.vocabulary):,} different ones"),
             ("split", f"{sizes} symbols, by position: the first train, the last test"),
