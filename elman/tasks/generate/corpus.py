@@ -29,6 +29,8 @@ _TABLES = {"csv", "json", "parquet", "sheet"}
 _MANY = 20
 _FEW_WORDS = 20
 """Different words of a column at most that is no prose."""
+_LONG_WORD = 24
+"""Letters of a word at most that is a name or a truth value."""
 
 
 class Piece(NamedTuple):
@@ -210,7 +212,9 @@ def find(
 def _no_prose(texts: Sequence[str]) -> str | None:
     """Return in words what a column holds that are a few single words again and again."""
     words = sorted(set(map(str.strip, texts)))
-    if len(words) > _FEW_WORDS or 3 * len(words) > len(texts) or any(" " in w for w in words):
+    if len(words) > _FEW_WORDS or 3 * len(words) > len(texts):
+        return None
+    if any(" " in word or len(word) > _LONG_WORD for word in words):
         return None
     shown = ", ".join(words[:3])
     return f"{len(words)} different words ({shown}{', …' if len(words) > 3 else ''})"
