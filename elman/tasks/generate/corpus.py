@@ -199,7 +199,7 @@ def find(
     texts = table.texts(name)
     doubts = table.doubts()
     if (what := _no_prose(texts)) is not None:
-        if column is None:
+        if column is None and name.casefold() != "text":
             raise InputError(
                 f"Column {name!r} holds {what}: that is no text to learn from.",
                 file=table.source,
