@@ -104,11 +104,49 @@ def settings_given(
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise InputError(f"--set {pair}: expected KEY=VALUE, such as --set hidden_size=256.")
-        try:
-            settings[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            settings[key.strip()] = value
+        settings[key.strip()] = _value(key.strip(), value)
     if budget is not None:
         settings["budget"] = budget
     early.check_names(settings)
     return settings
+
+
+_AS_WRITTEN = (
+    "text",
+    "target",
+    "columns",
+    "group",
+    "time",
+    "together",
+    "covariates",
+    "intent",
+    "missing",
+)
+"""Settings whose values are names of columns, or words that stand in cells."""
+_HASH = "\ue000"
+"""Stands for the number sign while YAML reads, which would take what follows for a comment."""
+
+
+def _value(key: str, text: str) -> Any:
+    """Return the value of a setting: as YAML reads it, but names of columns as they are written."""
+    import yaml
+
+    loader = yaml.BaseLoader if key in _AS_WRITTEN else yaml.SafeLoader
+    try:
+        read = yaml.load(text.replace("#", _HASH), loader)
+    except yaml.YAMLError:
+        return text
+    if key not in _AS_WRITTEN:
+        return _with_hash(read)
+    if text.strip() in ("", "null", "~"):
+        return None
+    # A name such as "price: EUR" would be a mapping.
+    return _with_hash(read) if isinstance(read, str | list) else text.strip()
+
+
+def _with_hash(read: Any) -> Any:
+    if isinstance(read, list):
+        return [_with_hash(one) for one in read]
+    if isinstance(read, dict):
+        return {_with_hash(key): _with_hash(value) for key, value in read.items()}
+    return read.replace(_HASH, "#") if isinstance(read, str) else read

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from elman.data import files
 from elman.data.formats.sound import PARTS
@@ -58,7 +59,11 @@ def by_file(table: Table) -> Table:
     names = _names([origin.file for origin in table.origins])
     rows = [origin.rows for origin in table.origins]
     owner = np.repeat(np.array(names, object), rows)
-    counting = [n for n, kind in table.kinds.items() if kind == "number" and _counts(table, n)]
+    counting = [
+        n
+        for n, kind in table.kinds.items()
+        if kind == "number" and counts(table.frame[n].to_numpy(float), rows)
+    ]
     kept = [n for n in table.kinds if n not in counting]
     frame = table.frame[kept if kept else list(table.kinds)].copy()
     kinds: dict[str, Kind] = {n: table.kinds[n] for n in frame.columns}
@@ -168,17 +173,24 @@ def _names(paths: Sequence[Path | None]) -> list[str]:
     return near if len(set(near)) == len(near) else [str(path) for path in known]
 
 
-def _counts(table: Table, name: str) -> bool:
-    """Say whether a column rises by one and the same in every row of every file: it tells the time,
-    and by its end the length."""
+def counts(values: NDArray[np.float64], sizes: Sequence[int]) -> bool:
+    """Say whether a column rises by one and the same in every row of every sequence: it tells the
+    time, and by its end the length.
+
+    Args:
+        values: of all sequences, one after another.
+        sizes: rows of each.
+
+    >>> counts(np.array([0.0, 1, 2, 5, 6, 7, 8]), [3, 4])
+    True
+    """
     first = 0
     steps: set[float] = set()
-    for origin in table.origins:
-        values = table.frame[name].to_numpy(float)[first : first + origin.rows]
-        first += origin.rows
-        if len(values) > 1:
-            rises = np.diff(values)
+    for size in sizes:
+        rises = np.diff(values[first : first + size])
+        first += size
+        if len(rises):
             if not np.allclose(rises, rises[0], rtol=1e-3, atol=0) or rises[0] <= 0:
                 return False
-            steps.add(round(float(rises[0]), 9))
-    return len(table) > 2 * len(table.origins) and bool(steps)
+            steps.add(float(f"{rises[0]:.3g}"))
+    return len(values) > 2 * len(sizes) and len(steps) == 1

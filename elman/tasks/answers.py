@@ -19,6 +19,7 @@ from elman.data.tagging import (
     tags_of,
 )
 from elman.errors import InputError
+from elman.tasks import called
 
 if TYPE_CHECKING:
     from elman.data import Table
@@ -223,7 +224,9 @@ class Tags:
         lists = {n.casefold().strip(): n for n in free if table.kinds[n] in kinds}
         chosen = next((lists[name] for name in _TAGS if name in lists), None)
         if chosen is None:
-            return Labels.guess(table, free)
+            names = {n.casefold().strip(): n for n in free if table.kinds[n] == "category"}
+            named = [names[name] for name in _TAGS if name in names]
+            return named[:1] or Labels.guess(table, free)
         others = {n.casefold().strip(): n for n in free if table.kinds[n] in ("category", "text")}
         return [chosen, *[others[name] for name in _INTENTS if name in others][:1]]
 
@@ -436,7 +439,9 @@ class Numbers:
         found = [
             n
             for n in free
-            if table.kinds[n] == "number" and not (table.frame[n].diff()[1:] == 1).all()
+            if table.kinds[n] == "number"
+            and not (table.frame[n].diff()[1:] == 1).all()
+            and not called.owns(table, n)
         ]
         return found if len(found) == 1 else None
 

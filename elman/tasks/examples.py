@@ -152,20 +152,25 @@ class FromExamples:
             columns=settings.columns,
             group=settings.group or reading.group_of(table),
             time=settings.time,
+            together=settings.together,
             aligned=lambda targets: cls.each_step(table, targets, settings),
         )
         modality = installed(layout.modality)
         settings = joined(cls, modality, settings)
         if layout.aligned:
             settings = kept_aligned(settings)
-        everything = reading.examples(table, layout, cls.Answer)
+        table = reading.filled_down(table, layout.group)
+        owners = reading.owners_in(table, layout, settings.together)
+        everything = reading.examples(table, layout, cls.Answer, owners=owners)
         cls.refuse(everything, table, layout)
         parts = {"train": everything}
         for part in ("valid", "test"):
             if part in given:
                 other = reading.read(given[part], writing, each=layout.each, labels=layout.labels)
                 other = reading.recorded_like(other, given[part], layout, writing)
-                parts[part] = reading.examples(other, layout, cls.Answer)
+                other = reading.filled_down(other, layout.group)
+                there = [name for name in owners if name in other.kinds]
+                parts[part] = reading.examples(other, layout, cls.Answer, owners=there)
         settings = chosen(settings, layout, modality, everything)
         settings = settings.model_copy(update=cls.decide(settings, layout, everything))
         parts = shared_out(parts, settings, cls.Answer)
@@ -275,6 +280,10 @@ class FromExamples:
         doubts = self._read_doubts + understood.doubts_of_inputs(self.layout, train.inputs)
         doubts += self.answer_doubts(train)
         doubts += understood.doubts_of_parts(self.shared, sizes, "examples")
+        drawn = "drawn at random" in dict(self._read_lines)["split"]
+        if self.settings.together is None:
+            owners = {part: found.owners for part, found in self._parts.items()}
+            doubts += understood.doubts_of_owners(owners, drawn)
         return Understood(lines, doubts)
 
     def answer_lines(self, answers: Sequence[Any]) -> list[tuple[str, str]]:
@@ -695,6 +704,8 @@ def _split_words(
         said.append(f"{' and '.join(drawn)} are the last steps of each sequence")
     elif drawn:
         said.append(f"{' and '.join(drawn)} drawn at random (seed {settings.seed})")
+        if settings.together:
+            said.append(f"all of one {settings.together!r} in one part")
     if "valid" not in parts:
         said.append("none held out to choose the best step")
     if isinstance(data, str | Path) and given["train"] is not data:

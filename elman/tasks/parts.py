@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.data import split
+from elman.data.splitting import By
 from elman.errors import InputError, require
 from elman.modalities import MODALITIES
 from elman.modalities.base import Codec
@@ -105,10 +106,15 @@ def chosen(settings: Any, layout: Layout, modality: Any, found: Examples) -> Any
 def shared_out(
     parts: dict[str, Examples], settings: Any, answer: type[Answer]
 ) -> dict[str, Examples]:
-    """Split what is needed off the training examples; classes keep their shares."""
+    """Split what is needed off the training examples; classes keep their shares, or all that
+    belongs to one stays together."""
     valid = 0.0 if "valid" in parts else settings.valid_fraction
     test = 0.0 if "test" in parts else settings.test_fraction
     train = parts["train"]
+    if settings.together is not None and not (valid or test):
+        raise InputError(
+            f"together={settings.together} has no effect: no part is drawn.", fix="Leave it out."
+        )
     if train.steps is not None and len(train) < 3 and (valid or test):
         # One long sequence is split in time: its first steps train, its last ones test.
         cuts = [(0.0, 1 - valid - test), (1 - valid - test, 1 - test), (1 - test, 1.0)]
@@ -127,10 +133,13 @@ def shared_out(
             "column for group); or give test data, and set valid_fraction=0.",
         )
     strata = answer.strata(train.answers or [])
+    by: By = "random" if strata is None else "class"
+    if settings.together is not None:
+        strata, by = np.array(train.owners[settings.together], dtype=object), "group"
     rows = split(
         len(train),
         fractions=(1 - valid - test, valid, test),
-        by="random" if strata is None else "class",
+        by=by,
         column=strata,
         seed=settings.seed,
     )

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -25,6 +26,7 @@ from elman.data import Table, files, recordings
 from elman.data.numerals import Decimal
 from elman.errors import InputError
 from elman.modalities import MODALITIES
+from elman.tasks import called
 from elman.tasks.answers import Answer
 
 TextLabels = Literal["file", "first", "before tab", "after tab", "none", "found"]
@@ -33,8 +35,6 @@ _OF_PROSE = 0.08
 """Share of the words of lines that are first words of some line, from which they are sentences."""
 _MANY = 20
 """First words of which most may stand there once only in sentences."""
-_ID = re.compile(r"(^|[\W_])(id|ids|uuid|guid|idx|index|key|rowid)$|[a-z]I[dD]$", re.IGNORECASE)
-_UNNAMED = re.compile(r"|index|unnamed: ?\d+|column 1|#|nr\.?|no\.?|row|n", re.IGNORECASE)
 # A word with a digit in it, such as C17, 2024-0031 or the hexadecimal digits of a UUID.
 _CODE = re.compile(r"(?=\S{0,40}\d)[\w./:#-]{1,40}")
 _ID_REPEATS = "an id that stands in several rows"
@@ -113,6 +113,7 @@ class Examples:
         where: from the number of a sequence to its file and row.
         names: the groups of a long table.
         steps: of a long table, the file and row of each step of each sequence.
+        owners: from a column to whom or what each sequence belongs; see `owners_in`.
     """
 
     inputs: list[Any]
@@ -120,6 +121,7 @@ class Examples:
     where: Callable[[int], tuple[Path | None, int]]
     names: list[str] | None = None
     steps: list[list[tuple[Path | None, int]]] | None = None
+    owners: dict[str, list[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -133,6 +135,7 @@ class Examples:
             lambda row: self.where(chosen[row]),
             None if self.names is None else [self.names[row] for row in chosen],
             None if self.steps is None else [self.steps[row] for row in chosen],
+            {name: [of[row] for row in chosen] for name, of in self.owners.items()},
         )
 
     def between(self, shares: Sequence[tuple[float, float]]) -> list[Examples]:
@@ -312,6 +315,7 @@ def find_layout(
     columns: Sequence[str] | None = None,
     group: str | None = None,
     time: str | None = None,
+    together: str | None = None,
     aligned: bool | Callable[[Sequence[str]], bool] = False,
 ) -> Layout:
     """Return where sequence and answer stand: as given, else by name and by what columns hold.
@@ -322,6 +326,7 @@ def find_layout(
         modalities: names of what a sequence can be made of, the likelier ones first.
         modality: the one that is meant, where it was given.
         text, target, columns, group, time: columns that were given.
+        together: a column that was given for the split, which is no input.
         aligned: whether each step has an answer, or a function that says so of the columns of
             the answer.
 
@@ -330,11 +335,11 @@ def find_layout(
             names the columns and the setting.
     """
     targets = [target] if isinstance(target, str) else list(target or ())
-    for name in (text, group, time, *targets, *(columns or ())):
+    for name in (text, group, time, together, *targets, *(columns or ())):
         if name is not None:
             table.column(name)
     known = [MODALITIES[name] for name in ([modality] if modality else modalities)]
-    others = [n for n in (text, group, time, *(columns or ())) if n is not None]
+    others = [n for n in (text, group, time, together, *(columns or ())) if n is not None]
     given = {*targets, *others}
     ids = {name: why for name, why in ids_of(table).items() if name != text}
     written = {name: why for name, why in _written_in_code(table).items() if name not in given}
@@ -363,17 +368,22 @@ def find_layout(
         targets = found
     if callable(aligned):
         aligned = aligned(targets)
-    free = [n for n in table.kinds if n not in (*targets, group, time) and n not in written]
-    if group is None and columns is None and text is None:
-        _ask_for_group(table, [n for n in free if n not in ids], ids, aligned)
+    taken = (*targets, group, time, together)
+    free = [n for n in table.kinds if n not in taken and n not in written]
+    if columns is None and text is None:
+        if group is None and together is None:
+            _ask_for_group(table, [n for n in free if n not in ids], ids, aligned)
         kept = _without_ids(table, free, ids)
         ids = {name: why for name, why in ids.items() if name not in kept}
         free = kept
 
     def layout(chosen: Any, form: Any, inputs: Sequence[str]) -> Layout:
         kept: tuple[str | None, str | None] = (None, None)
+        counting: list[str] = []
         if form == "long":
-            kept = group, time or _only_time(table, free)
+            if columns is None:
+                inputs, counting = _without_counters(table, inputs, group)
+            kept = group, time or _only_time(table, free) or next(iter(counting), None)
         used = {*inputs, *targets, group, *kept}
         return Layout(
             chosen.name,
@@ -385,9 +395,11 @@ def find_layout(
             table.meta.get("each"),
             table.meta.get("labels") if "each" in table.meta else None,
             {
-                n: (ids | written).get(n, f"{table.kinds[n]}, neither input nor answer")
+                n: "it only counts the time"
+                if n in counting
+                else (ids | written).get(n, f"{table.kinds[n]}, neither input nor answer")
                 for n in table.kinds
-                if n not in used
+                if n not in used or n in counting
             },
         )
 
@@ -407,6 +419,10 @@ def find_layout(
     if group is not None:
         chosen = able("long", "group")
         channels = columns or _numeric(table, free)
+        words = [n for n in free if table.kinds[n] in ("text", "category")]
+        stepped = [m for m in known if "long" in m.forms and m.kinds[:1] == ("tokens",)]
+        if not channels and len(words) == 1 and stepped:
+            return layout(stepped[0], "long", words)
         if not channels:
             raise _unclear(table, "which columns are the channels of the series", "columns")
         return layout(chosen, "long", channels)
@@ -437,6 +453,13 @@ def find_layout(
         return layout(able("row", "a row of numbers"), "row", numeric)
     if written and not numeric:
         table.column(next(iter(written)), "series")  # refuses the first cell that is no series
+    owner = next((n for n in table.kinds if n not in taken and _may_be_group(table, n)), None)
+    if aligned and owner is not None:
+        raise InputError(
+            f"It is not clear what a sequence is: {owner!r} holds a name for several rows.",
+            file=table.source,
+            fix=f"Set group={quote(owner)} if its rows are the steps of a sequence.",
+        )
     raise _unclear(table, "which column holds the sequence", "text")
 
 
@@ -444,25 +467,27 @@ def ids_of(table: Table) -> dict[str, str]:
     """Return the columns that hold an id of each row, and by what they are known.
 
     An id tells rows apart and nothing else: codes with digits of which each stands there once, or
-    whole numbers of which each does in a column that is called so, or that counts the rows.
+    whole numbers of which each does in a column that is called so, or that counts the rows. Whole
+    numbers that repeat in a column called like whom a row belongs to (`patient`) are an id too.
     """
     found = {}
     for name, kind in table.kinds.items():
         if kind not in ("text", "category", "number") or len(table) < 2:
             continue
         cells = table.frame[name].dropna()
-        called = _ID.search(name) is not None
+        named = called.an_id(name)
         different = not cells.duplicated().any() and len(cells) == len(table)
         if kind == "number":
             if not (cells % 1 == 0).all():
                 continue
             counts = different and bool((cells.diff().iloc[1:] == 1).all())
-            unnamed = _UNNAMED.fullmatch(name.strip()) is not None
-            if counts and (called or unnamed):
+            if counts and (named or called.unnamed(name)):
                 found[name] = "it numbers the rows"
-            elif called:
+            elif named:
                 found[name] = _ID_REPEATS if not different else "an id: another one in each row"
-        elif called and all(" " not in str(cell).strip() for cell in cells):
+            elif called.owns(table, name):
+                found[name] = _ID_REPEATS
+        elif named and all(" " not in str(cell).strip() for cell in cells):
             found[name] = _ID_REPEATS if not different else "an id: another one in each row"
         elif different and all(_CODE.fullmatch(str(cell).strip()) for cell in cells):
             found[name] = _CODES
@@ -510,7 +535,7 @@ def _without_ids(table: Table, free: Sequence[str], ids: dict[str, str]) -> list
     others = [n for n in free if n not in ids and table.kinds[n] != "time"]
     if others:
         return [n for n in free if n not in ids]
-    named = [n for n in free if n in ids and _ID.search(n)]
+    named = [n for n in free if n in ids and called.an_id(n)]
     if named:
         raise InputError(
             f"There is no input but {named[0]!r}, an id: it tells rows apart, and nothing else.",
@@ -539,9 +564,34 @@ def _repeats(table: Table, name: str, numeric: Sequence[str]) -> InputError:
         f"It is not clear what a sequence is: {name!r} holds names that repeat, beside columns of "
         f"numbers ({', '.join(numeric[:6])}).",
         file=table.source,
-        fix=f"Set group={name} if its rows are the steps of a series{text}, or columns=[…] if each "
-        "row stands alone.",
+        fix=f"Set group={quote(name)} if its rows are the steps of a series{text}, or "
+        f"together={quote(name)} if "
+        "each row stands alone: then all rows of one are in one part.",
     )
+
+
+def _without_counters(
+    table: Table, names: Sequence[str], group: str | None
+) -> tuple[list[str], list[str]]:
+    """Part columns that only count the time of each sequence from the channels.
+
+    Where there is nothing else, they are the channels.
+    """
+    sizes = [len(table)]
+    owner = np.zeros(len(table))
+    if group is not None:
+        owner = table.frame[group].factorize()[0]
+        sizes = np.bincount(owner[owner >= 0]).tolist()
+
+    def counts(name: str) -> bool:
+        if table.kinds[name] != "number" or (owner < 0).any():
+            return False
+        values = table.frame[name].to_numpy(np.float64)
+        return recordings.counts(values[np.lexsort((values, owner))], sizes)
+
+    counting = [name for name in names if counts(name)]
+    kept = [name for name in names if name not in counting]
+    return (kept, counting) if kept else (list(names), [])
 
 
 def _only_time(table: Table, free: Sequence[str]) -> str | None:
@@ -557,13 +607,25 @@ def _only_time(table: Table, free: Sequence[str]) -> str | None:
 
 
 def examples(
-    table: Table, layout: Layout, answer: type[Answer] | None, *, strict: bool = True
+    table: Table,
+    layout: Layout,
+    answer: type[Answer] | None,
+    *,
+    strict: bool = True,
+    owners: Sequence[str] = (),
 ) -> Examples:
     """Return the sequences of a table, and with `answer` the answer of each.
 
+    Args:
+        table: typed columns.
+        layout: of the training file.
+        answer: the kind of answer, where the table is to have answers.
+        strict: refuse a sequence that is empty.
+        owners: columns of whom or what a sequence belongs to.
+
     Raises:
         InputError: a value is missing or of the wrong kind, with its file, row and column; the
-            answer changes within a group.
+            answer, or an owner, changes within a group.
     """
     modality = MODALITIES[layout.modality]
     rows = groups = None
@@ -572,19 +634,71 @@ def examples(
         rows = list(groups.values())
     inputs = modality.cells(table, layout, rows, strict)
     found = None if answer is None else answer.read(table, layout.answers)
+    known = {name: table.labels(name) for name in owners}
     if rows is None:
-        return Examples(inputs, found, table.where)
+        return Examples(inputs, found, table.where, owners=known)
+    assert groups is not None
     firsts = [members[0] for members in rows]
     if found is not None and layout.aligned:
         found = [[found[row] for row in members] for members in rows]
     elif found is not None:
-        assert groups is not None
         assert answer is not None
-        _one_answer_a_group(table, layout, groups, found, answer.word)
+        _one_a_group(table, layout, groups, found, answer.word, layout.target)
         found = [found[row] for row in firsts]
-    names = list(groups) if groups is not None and layout.group is not None else None
+    for name, of in known.items():
+        if layout.group is not None:
+            _one_a_group(table, layout, groups, of, name, name)
+    known = {name: [of[row] for row in firsts] for name, of in known.items()}
+    names = list(groups) if layout.group is not None else None
     steps = [[table.where(row) for row in members] for members in rows] if layout.aligned else None
-    return Examples(inputs, found, lambda number: table.where(firsts[number]), names, steps)
+    return Examples(inputs, found, lambda number: table.where(firsts[number]), names, steps, known)
+
+
+def owners_in(table: Table, layout: Layout, together: str | None) -> list[str]:
+    """Return the columns of whom or what a sequence belongs to: the one that was given, else ids
+    that stand in several rows and are not used for anything else.
+
+    Those that lack a cell, or change within a sequence, say it of no sequence.
+    """
+    if together is not None:
+        return [together]
+    used = {*layout.inputs, *layout.answers, layout.group, layout.time}
+    found = [n for n, why in ids_of(table).items() if why == _ID_REPEATS and n not in used]
+    found = [name for name in found if table.frame[name].notna().all()]
+    if layout.group is None:
+        return found
+    by = table.frame.groupby(layout.group)
+    return [name for name in found if (by[name].nunique() == 1).all()]
+
+
+def _may_be_group(table: Table, name: str) -> bool:
+    """Tell whether a column is called an id and repeats, or names a sequence in its first row."""
+    repeats = called.an_id(name) and table.frame[name].duplicated().any()
+    return bool(repeats) or _in_first_rows(table.frame[name])
+
+
+def _in_first_rows(cells: Any) -> bool:
+    """Tell whether the first row is filled and others are not, each with another value."""
+    named = cells.replace("", None).notna()
+    some = len(cells) > 0 and not named.all() and named.iloc[0]
+    return bool(some and named.sum() > 1 and not cells[named].duplicated().any())
+
+
+def filled_down(table: Table, group: str | None) -> Table:
+    """Return a table whose group is named in every row, where only the first row of each had its
+    name."""
+    if group is None or group not in table.kinds:
+        return table
+    cells = table.frame[group].replace("", None)
+    if not _in_first_rows(cells):
+        return table
+    note = f"{group!r} stands in the first row of each only, and was filled in below it."
+    notes = [*table.meta.get("notes", ()), note]
+    return replace(
+        table,
+        frame=table.frame.assign(**{group: cells.ffill()}),
+        meta={**table.meta, "notes": notes},
+    )
 
 
 def read_like(
@@ -617,6 +731,7 @@ def read_like(
     ours = answer is None and "each" in table.meta and layout.labels in _IN_LINES
     if ours and _labelled(table.texts("text"), layout.labels, set(known)):
         table = table_of(layout.labels)
+    table = filled_down(table, layout.group)
     # Other modalities may read raw text where training had no such column.
     raw = "each" in table.meta or "text" not in MODALITIES[layout.modality].kinds
     lacks = layout.form == "cell" and layout.inputs[0] not in table.kinds
@@ -640,6 +755,15 @@ def _groups(table: Table, layout: Layout) -> dict[str, list[int]]:
         order = np.argsort(table.column(layout.time).to_numpy(), kind="stable")
     if layout.group is None:
         return {"": order.tolist()}
+    cells = table.column(layout.group, "category")
+    if cells.isna().any():
+        row = int(np.argmax(cells.isna()))
+        raise table.refuse(
+            "Here is no group, so it is not clear which sequence the row belongs to.",
+            row,
+            layout.group,
+            "Fill it in, or take the row out.",
+        )
     names = table.labels(layout.group)
     rows: dict[str, list[int]] = {group: [] for group in names}
     for row in order.tolist():
@@ -647,8 +771,13 @@ def _groups(table: Table, layout: Layout) -> dict[str, list[int]]:
     return rows
 
 
-def _one_answer_a_group(
-    table: Table, layout: Layout, groups: dict[str, list[int]], found: Sequence[Any], word: str
+def _one_a_group(
+    table: Table,
+    layout: Layout,
+    groups: dict[str, list[int]],
+    found: Sequence[Any],
+    word: str,
+    column: str,
 ) -> None:
     for group, members in groups.items():
         for row in members:
@@ -657,7 +786,7 @@ def _one_answer_a_group(
                     f"The {word} {found[row]!r} differs from {found[members[0]]!r}, the {word} "
                     f"of other rows of {layout.group} {group!r}.",
                     row,
-                    layout.target,
+                    column,
                     f"A series has one {word}.",
                 )
 

@@ -125,6 +125,12 @@ class ExamplesSettings(TableSettings):
     )
     time: str | None = Field(None, description="long tables: the column that orders the steps")
 
+    together: str | None = Field(
+        None,
+        description="column of whom or what an example belongs to (a patient, a speaker): all of "
+        "one are in one part",
+    )
+
     members: int = Field(
         1, ge=1, description="networks trained side by side, whose answers are averaged"
     )

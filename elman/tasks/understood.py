@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -152,7 +153,7 @@ def left_out(columns: Sequence[Column], reasons: Mapping[str, str]) -> str | Non
     names = [
         f"{c.name} ({reasons.get(c.name, f'{c.kind}, neither input nor answer')})"
         for c in columns
-        if c.use == "left out"
+        if c.use == "left out" or (c.use == "order of steps" and c.name in reasons)
     ]
     return listed(names) if names else None
 
@@ -233,6 +234,31 @@ def doubts_of_parts(shared: Duplicates, sizes: Mapping[str, int], what: str) -> 
                 f"{count:,} of {sizes[later]:,} {what} of {later} stand in {earlier} too, so the "
                 f"score of {later} flatters. Take them out, or split by what makes them alike."
             )
+    return doubts
+
+
+def doubts_of_owners(parts: Mapping[str, Mapping[str, Sequence[str]]], drawn: bool) -> list[str]:
+    """Return a doubt for each column of whom examples belong to, where the same stand in two parts.
+
+    Args:
+        parts: part → column → the owner of each example.
+        drawn: whether the parts were drawn here, so that a setting could part them.
+    """
+    doubts = []
+    for name, owners in parts["train"].items():
+        known = set(owners)
+        for part in ("test", "valid"):
+            there = parts.get(part, {}).get(name, ())
+            count = sum(owner in known for owner in there)
+            if count > _SHARED * len(there):
+                remedy = (
+                    f"Keep each in one part with --set together={quote(name)}." if drawn else ""
+                )
+                doubts.append(
+                    f"{count:,} of {len(there):,} examples of {part} have a {name!r} that train "
+                    f"has too, so the score says little about a new one. {remedy}".strip()
+                )
+                break
     return doubts
 
 

@@ -24,7 +24,7 @@ def engines(n: int = 30) -> pd.DataFrame:
         {
             "engine": f"e{e}",
             "date": pd.Timestamp("2024-01-01") + pd.Timedelta(days=t),
-            "s1": float(t),
+            "s1": float(t * t),
             "s2": float(e),
             "y": float(e % 5),
         }
@@ -40,7 +40,7 @@ def test_the_one_column_of_times_orders_the_steps() -> None:
     assert task.layout.time == "date"
     assert task.settings.time == "date"
     for series in task._parts["train"].inputs:
-        assert series[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
+        assert series[:, 0].tolist() == [0, 1, 4, 9, 16, 25]
     assert task.describe()["time"] == "date"
 
 

@@ -199,3 +199,134 @@ def test_words_of_lists():
     assert listed([f"column{i}" for i in range(30)], 3) == "column0, column1, column2 and 27 more"
     assert shorter("a\n b  c") == "a b c"
     assert class_words({str(i): i for i in range(20)}).startswith("20 classes: 19 19, 18 18")
+
+
+def visits(n: int = 60) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    rows = [
+        (1000 + p, bp, hr, p % 7 + bp / 9)
+        for p in range(n)
+        for bp, hr in rng.integers(60, 190, (4, 2))
+    ]
+    return pd.DataFrame(rows, columns=["patient", "bp", "hr", "outcome"])
+
+
+@pytest.mark.parametrize(
+    ("name", "asks"),
+    [
+        ("patient", True),
+        ("Subject No.", True),
+        ("StoreNr", True),
+        ("customer_id", True),
+        ("customers", False),
+        ("humidity", False),
+    ],
+)
+def test_whom_rows_belong_to_is_no_input_but_asked_about(name, asks):
+    table = visits().rename(columns={"patient": name})
+    if not asks:
+        _, _, made = said("regress", table)
+        assert made.layout.inputs == (name, "bp", "hr")
+        return
+    with pytest.raises(elman.errors.InputError, match="not clear what a sequence is") as caught:
+        said("regress", table)
+    assert "group=" in str(caught.value)
+    assert "together=" in str(caught.value)
+
+
+def test_a_flag_called_like_a_person_is_an_input():
+    table = visits().assign(patient=lambda t: t["patient"] % 2)
+    _, _, made = said("regress", table)
+    assert made.layout.inputs == ("patient", "bp", "hr")
+
+
+def test_together_keeps_all_rows_of_one_in_one_part():
+    lines, doubts, made = said("regress", visits(), together="patient")
+    assert made.layout.inputs == ("bp", "hr")
+    assert "all of one 'patient' in one part" in lines["examples"]
+    owners = [set(part.owners["patient"]) for part in made._parts.values()]
+    assert len(owners) == 3
+    assert sum(map(len, owners)) == len(set.union(*owners)) == 60
+    assert not any("patient" in doubt for doubt in doubts)
+
+
+def test_the_same_owner_in_two_parts_is_doubtful():
+    _, doubts, made = said("regress", visits(), columns=["bp", "hr"])
+    train, test = (set(made._parts[part].owners["patient"]) for part in ("train", "test"))
+    count = sum(owner in train for owner in made._parts["test"].owners["patient"])
+    assert test & train
+    told = [doubt for doubt in doubts if "patient" in doubt]
+    assert len(told) == 1
+    assert told[0].startswith(f"{count} of {len(made._parts['test'])} examples of test have")
+    assert told[0].endswith("--set together=patient.")
+
+
+def test_together_without_a_drawn_part_is_refused():
+    with pytest.raises(elman.errors.InputError, match="together=patient has no effect"):
+        said("regress", visits(), visits(9), together="patient", valid_fraction=0.0)
+
+
+def long_table(order: str = "file") -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"case {k}", 5.0 * k + 0.5 * t, t * 10.0 + k, "up" if k % 2 else "down")
+        for k in range(30)
+        for t in range(3 + k % 4)
+    ]
+    table = pd.DataFrame(rows, columns=["case", "clock", "x", "label"])
+    return table if order == "file" else table.iloc[rng.permutation(len(table))]
+
+
+@pytest.mark.parametrize("order", ["file", "shuffled"])
+def test_a_column_that_only_counts_the_time_orders_the_steps_and_is_no_channel(order):
+    table = long_table(order).assign(x=lambda t: t["x"] + (t["clock"] % 3 == 0))
+    lines, _, made = said("classify", table, group="case")
+    assert made.layout.inputs == ("x",)
+    assert made.layout.time == "clock"
+    assert lines["left out"] == "clock (it only counts the time)"
+    assert "in the order of 'clock'" in lines["input"]
+    for part in made._parts.values():
+        assert all((np.diff(np.asarray(cell)[:, 0]) > 0).all() for cell in part.inputs)
+
+
+def test_a_counter_is_a_channel_where_it_is_set_or_all_there_is():
+    _, _, made = said("classify", long_table(), group="case", columns=["clock", "x"])
+    assert made.layout.inputs == ("clock", "x")
+    _, _, made = said("classify", long_table().drop(columns="x"), group="case")
+    assert made.layout.inputs == ("clock",)
+    uneven = long_table().assign(clock=lambda t: t["clock"] ** 2)
+    _, _, made = said("classify", uneven, group="case")
+    assert "clock" in made.layout.inputs
+
+
+def sentences(n: int = 40) -> pd.DataFrame:
+    words = [["Ada", f"saw{i}", "Oslo"] for i in range(n)]
+    rows = [
+        (f"Sentence: {i}" if k == 0 else None, word, ["B-PER", "O", "B-LOC"][k])
+        for i, own in enumerate(words)
+        for k, word in enumerate(own)
+    ]
+    return pd.DataFrame(rows, columns=["Sentence #", "Word", "Tag"])
+
+
+def test_a_group_in_the_first_row_of_each_only_is_filled_in(tmp_path):
+    file = tmp_path / "ner.csv"
+    sentences().to_csv(file, index=False)
+    with pytest.raises(elman.errors.InputError, match="group='Sentence #'"):
+        said("tag", file)
+    lines, _, made = said("tag", file, group="Sentence #")
+    assert "filled in below it" in lines["read"]
+    assert lines["lengths"] == "3 words each"
+    assert sum(map(len, made._parts.values())) == 40
+    assert made.layout.inputs == ("Word",)
+    assert made.layout.answers == ("Tag",)
+    assert len(made._read(file, answers=True)) == 40
+
+
+def test_a_group_that_is_missing_elsewhere_is_refused_as_a_group(tmp_path):
+    table = sentences()
+    table.loc[3, "Sentence #"] = "Sentence: 0"
+    table.to_csv(tmp_path / "ner.csv", index=False)
+    with pytest.raises(elman.errors.InputError, match="no group") as caught:
+        said("tag", tmp_path / "ner.csv", group="Sentence #", text=None)
+    assert caught.value.row == 3

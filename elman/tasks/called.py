@@ -1,0 +1,57 @@
+"""Columns by their names: ids of rows, and who or what a row belongs to."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from elman.data import Table
+
+_ID = re.compile(r"(^|[\W_])(id|ids|uuid|guid|idx|index|key|rowid)$|[a-z]I[dD]$", re.IGNORECASE)
+_UNNAMED = re.compile(r"|index|unnamed: ?\d+|column 1|#|nr\.?|no\.?|row|n", re.IGNORECASE)
+# In the singular: `customers` and `cases` are counted, `customer` and `case` are named.
+_OWNERS = (
+    *("patient", "subject", "subj", "participant", "person", "proband", "individual"),
+    *("user", "customer", "client", "member", "account", "household", "family"),
+    *("student", "pupil", "employee", "worker", "speaker", "author", "driver", "player"),
+    *("session", "visit", "case", "episode", "trial", "trip", "ride", "recording", "experiment"),
+    *("device", "machine", "engine", "unit", "vehicle", "car", "sensor", "station"),
+    *("store", "shop", "branch", "hospital", "school", "animal", "mouse", "plant"),
+)
+_OWNER = re.compile(
+    rf"(^|.*[\W_])({'|'.join(_OWNERS)})([\W_]*(no|nr|num|number|code))?\.?", re.IGNORECASE
+)
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def an_id(name: str) -> bool:
+    """Tell whether a column is called an id of its rows.
+
+    >>> an_id("customer_id"), an_id("PassengerId"), an_id("humidity")
+    (True, True, False)
+    """
+    return _ID.search(name) is not None
+
+
+def unnamed(name: str) -> bool:
+    """Tell whether a column has no name, or one such as "row"."""
+    return _UNNAMED.fullmatch(name.strip()) is not None
+
+
+def an_owner(name: str) -> bool:
+    """Tell whether a column is called like whom or what a row belongs to.
+
+    >>> an_owner("patient"), an_owner("Subject No."), an_owner("StoreNr"), an_owner("customers")
+    (True, True, True, False)
+    """
+    return _OWNER.fullmatch(_CAMEL.sub("_", name.strip())) is not None
+
+
+def owns(table: Table, name: str) -> bool:
+    """Tell whether a column of whole numbers says to whom or what each row belongs: it is called so
+    and has more than two values, which repeat."""
+    if table.kinds[name] != "number" or not an_owner(name):
+        return False
+    cells = table.frame[name].dropna()
+    return bool((cells % 1 == 0).all()) and 2 < cells.nunique() < len(cells)
