@@ -33,7 +33,7 @@ from elman.tasks.looking import bars
 from elman.tasks.networks import many_to_one
 from elman.tasks.reading import Examples, Layout
 from elman.tasks.settings import ManyToOneSettings
-from elman.tasks.understood import class_words, doubts_of_classes
+from elman.tasks.understood import class_words, doubts_of_absent, doubts_of_classes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +105,9 @@ class Classify(FromExamples):
 
     def answer_doubts(self, found: Examples) -> list[str]:
         """Return what is doubtful about the classes."""
-        return doubts_of_classes(found.answers or [], found)
+        others = {p: o.answers or [] for p, o in self._parts.items() if p != "train"}
+        doubts = doubts_of_classes(found.answers or [], found)
+        return doubts + doubts_of_absent(Counter(found.answers or []), others)
 
     def look_at_answers(self, answers: Sequence[Any]) -> list[Section]:
         """Return how often each class comes."""

@@ -263,7 +263,10 @@ class FromExamples:
         lines = [pair for pair in self._read_lines if pair[0] != "split"]
         gone = understood.left_out(self.columns_read, self.layout.left_out)
         lines += [("left out", gone)] if gone else []
-        lines += self.answer_lines(train.answers or [])
+        every = [answer for found in self._parts.values() for answer in found.answers or []]
+        told = zip(self.answer_lines(train.answers or []), self.answer_lines(every), strict=True)
+        for (word, own), (_, whole) in told:
+            lines.append((word, own if own == whole else f"{own} in train; in all {whole}"))
         sizes = {part: len(found) for part, found in self._parts.items()}
         counts = ", ".join(f"{count:,} {part}" for part, count in sizes.items())
         lines.append(("examples", f"{counts}; {dict(self._read_lines)['split']}"))
@@ -717,7 +720,9 @@ def _split_words(
 
 
 def _spread(lengths: Sequence[int], unit: str) -> str:
-    return f"{lengths[0]} {unit} each" if len(set(lengths)) == 1 else f"{spread(lengths)} {unit}"
+    if len(set(lengths)) == 1:
+        return f"{understood.many(lengths[0], unit)} each"
+    return f"{spread(lengths)} {unit}"
 
 
 def spread(values: Any) -> str:

@@ -168,6 +168,15 @@ def class_words(counts: Mapping[str, int]) -> str:
     return f"{len(counts)} classes: {listed([f'{name} {count:,}' for name, count in ordered])}"
 
 
+def many(count: int, unit: str) -> str:
+    """Return a number with its unit, which is given in the plural.
+
+    >>> many(2, "steps"), many(1, "steps")
+    ('2 steps', '1 step')
+    """
+    return f"{count:,} {unit.removesuffix('s') if count == 1 else unit}"
+
+
 def shown_cell(encoded: Any, decoded: Any, unit: str) -> str:
     """Return a sequence as the model reads it: its text, or its first numbers."""
     if isinstance(decoded, str):
@@ -180,7 +189,8 @@ def shown_cell(encoded: Any, decoded: Any, unit: str) -> str:
     more = ", …" if len(flat) > 5 else ""
     if numbers.ndim < 2:
         return f"{first}{more}"
-    return f"{len(numbers)} {unit} of {numbers[:1].size} numbers, scaled: {first}{more}"
+    steps, each = many(len(numbers), unit), many(numbers[:1].size, "numbers")
+    return f"{steps} of {each}, scaled: {first}{more}"
 
 
 def shown_answer(answer: Any) -> str:
@@ -212,6 +222,31 @@ def doubts_of_classes(labels: Sequence[str], found: Examples) -> list[str]:
     return doubts
 
 
+def doubts_of_absent(counts: Mapping[str, int], parts: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return a doubt where a class of training is in another part never, though that is large.
+
+    Args:
+        counts: class → examples of training.
+        parts: other parts → the classes of their examples.
+    """
+    doubts = []
+    total = sum(counts.values())
+    for part, labels in parts.items():
+        there = set(labels)
+        absent = [
+            name
+            for name, count in counts.items()
+            if name not in there and count / total * len(labels) >= _FEW_A_CLASS
+        ]
+        if absent:
+            named = listed([f"{name!r} ({counts[name]:,} examples)" for name in absent], 4)
+            doubts.append(
+                f"{named} of train {'are' if len(absent) > 1 else 'is'} never in {part}: is it a "
+                f"class? If not, take its examples out of train."
+            )
+    return doubts
+
+
 def doubts_of_inputs(layout: Layout, cells: Sequence[Any]) -> list[str]:
     """Return a doubt where the texts are ids, which say nothing about new ones."""
     texts = [cell if isinstance(cell, str) else None for cell in cells[:1000]]
@@ -226,15 +261,18 @@ def doubts_of_inputs(layout: Layout, cells: Sequence[Any]) -> list[str]:
 
 
 def doubts_of_parts(shared: Duplicates, sizes: Mapping[str, int], what: str) -> list[str]:
-    """Return a doubt for each part with examples that also stand in an earlier part."""
-    doubts = []
-    for (earlier, later), count in shared.counts.items():
-        if count > _SHARED * max(1, sizes.get(later, 0)):
-            doubts.append(
-                f"{count:,} of {sizes[later]:,} {what} of {later} stand in {earlier} too, so the "
-                f"score of {later} flatters. Take them out, or split by what makes them alike."
-            )
-    return doubts
+    """Return one doubt of all parts with examples that also stand in an earlier part."""
+    found = [
+        f"{count:,} of {sizes[later]:,} {what} of {later} stand in {earlier} too"
+        for (earlier, later), count in shared.counts.items()
+        if count > _SHARED * max(1, sizes.get(later, 0))
+    ]
+    if not found:
+        return []
+    return [
+        f"{'; '.join(found)}: the scores flatter. Take them out, or keep what is alike in one part "
+        "with --set together=NAME, a column that names it."
+    ]
 
 
 def doubts_of_owners(parts: Mapping[str, Mapping[str, Sequence[str]]], drawn: bool) -> list[str]:

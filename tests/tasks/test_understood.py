@@ -330,3 +330,33 @@ def test_a_group_that_is_missing_elsewhere_is_refused_as_a_group(tmp_path):
     with pytest.raises(elman.errors.InputError, match="no group") as caught:
         said("tag", tmp_path / "ner.csv", group="Sentence #", text=None)
     assert caught.value.row == 3
+
+
+def test_counts_say_which_part_and_what_is_alike_is_one_doubt():
+    table = reviews().drop(columns="stars")
+    lines, doubts, _ = said(
+        "classify", pd.concat([table, table]), test=table[:10], valid_fraction=0.1
+    )
+    assert (
+        lines["classes"] == "2 classes: pos 54, neg 18 in train; in all 2 classes: pos 67, neg 23"
+    )
+    assert len(doubts) == 1
+    assert "examples of valid stand in train too; 10 of 10 examples of test" in doubts[0]
+    assert "together=NAME" in doubts[0]
+
+
+def test_a_class_that_the_given_test_part_never_has_is_doubtful():
+    table = reviews(60).assign(label=lambda t: ["pos", "neg", "unsup"] * 20)
+    given = reviews(40).assign(review=lambda t: t["review"] + " again")
+    _, doubts, _ = said("classify", table, test=given, valid_fraction=0.0)
+    assert len(doubts) == 1
+    assert doubts[0].startswith("'unsup' (20 examples) of train is never in test")
+    _, doubts, _ = said("classify", table, test=given[:9], valid_fraction=0.0)
+    assert doubts == []
+
+
+def test_one_is_said_in_the_singular():
+    table = pd.DataFrame({"series": [[float(i)] for i in range(40)], "label": ["a", "b"] * 20})
+    lines, _, _ = said("classify", table)
+    assert lines["lengths"] == "1 step each"
+    assert lines["the first"].startswith("1 step of 1 number, scaled: ")
