@@ -77,10 +77,20 @@ class Loop:
         """Everything in the loop leads back to, beside what it reads: its first state."""
         return [s for s in self.states[0] if s.requires_grad]
 
+    detached: int = 0
+    """Steps that were given the state out of the graph, past which no gradient goes back."""
+
     def goes_on(self, state: State) -> bool:
-        """Say whether a state is the one that the last call gave."""
+        """Say whether a state is the one that the last call gave, or the same out of the graph."""
         last = self.states[-1]
-        return len(last) == len(state) and all(a is b for a, b in zip(last, state, strict=True))
+        if len(last) != len(state):
+            return False
+        pairs = list(zip(last, state, strict=True))
+        if all(a is b for a, b in pairs):
+            return True
+        cut = [a.requires_grad and not b.requires_grad for a, b in pairs]
+        same = all(a is b or _equal(a, b) for a, b in pairs)
+        return same and any(cut) and any(bool(b.any()) for b in state)
 
     def by_read(self, gradients: Sequence[Tensor]) -> Tensor:
         """Return gradients by each of `read` as those by `x`: `(T, B, size)`."""
@@ -112,6 +122,10 @@ class Loop:
         if (t, i) in self.came:
             self.came.clear()
         self.came[t, i] = gradient.detach()
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b)
 
 
 @contextmanager
@@ -147,6 +161,11 @@ def looped(part: Cell | nn.RNNCellBase, path: str, loops: list[Loop]) -> Iterato
         if not mine:
             mine = [Loop(path, cell, tuple(state))]
             loops.extend(mine)
+        elif any(
+            last.requires_grad and not given_.requires_grad
+            for last, given_ in zip(mine[-1].states[-1], state, strict=True)
+        ):
+            mine[-1].detached += 1
         output, new = mine[-1].take(x, output, new)
         if isinstance(part, Cell):
             return output, new

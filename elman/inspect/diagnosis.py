@@ -521,7 +521,29 @@ def _each(
     return lambda layers, run: (finding for facts in layers for finding in rule(facts, run))
 
 
+def _detached(facts: LayerFacts, run: RunFacts) -> Iterator[Finding]:
+    """A loop that takes its state out of the graph learns nothing of what lies further back."""
+    if not facts.detached:
+        return
+    every = facts.detached >= facts.steps - 1
+    where = "after each step" if every else f"{facts.detached} times in {facts.steps} {run.unit}"
+    remedy = Remedy(
+        "no detach() between the steps: only where a new window of a long sequence begins",
+        {},
+        "Werbos 1990; Williams & Peng 1990",
+    )
+    yield Finding(
+        "state detached",
+        "ill" if every else "warning",
+        f"The state is detached {where}: no gradient goes further back, so nothing that lies "
+        "before can be learnt from.",
+        (remedy,),
+        facts.name,
+    )
+
+
 _RULES: tuple[Callable[[Sequence[LayerFacts], RunFacts], Iterator[Finding]], ...] = (
+    _each(_detached),
     _exploding,
     _each(_stuck),
     _each(_dead),

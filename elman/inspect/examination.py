@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -106,6 +107,7 @@ class Layer:
                 math.sqrt(sum(float(g.double().square().sum()) for g in self.flow.gradients))
             ),
         )
+        facts.detached = 0 if passage.seen is None else passage.seen.detached
         facts.rectified = (
             getattr(passage.cell, "nonlinearity", "") == "relu" or facts.cell == "IRNN"
         )
@@ -337,7 +339,8 @@ def doctor(
 
     Args:
         model: the model; examined in evaluation mode.
-        batch: its input: a tensor, a tuple of positional or a dict of keyword arguments.
+        batch: its input: a tensor, an array or nested lists of numbers; a tuple of positional or a
+            dict of keyword arguments.
         loss: of what the model gives out; without one random directions at the last recurrent
             layer's output are followed back.
         need: how many steps back the task reaches, where that is known; without it a short memory
@@ -353,8 +356,8 @@ def doctor(
         What was found: it prints, `.plot()`s, turns `.to_dict()` and `.save(path)`s as a page.
 
     Raises:
-        InputError: the model was compiled, no recurrent layer ran, nothing can be differentiated,
-            or `states` holds no states.
+        InputError: the model was compiled, cannot be called with the batch, no recurrent layer ran,
+            nothing can be differentiated, or `states` holds no states.
 
     >>> import elman.nn
     >>> _ = torch.manual_seed(0)
@@ -363,13 +366,20 @@ def doctor(
     (True, ['l0'])
     """
 
+    batch = _tensors(batch, model)
+
     def call() -> Tensor | None:
-        if isinstance(batch, Mapping):
-            output = model(**batch)
-        elif isinstance(batch, tuple | list):
-            output = model(*batch)
-        else:
-            output = model(batch)
+        try:
+            if isinstance(batch, Mapping):
+                output = model(**batch)
+            elif isinstance(batch, tuple | list):
+                output = model(*batch)
+            else:
+                output = model(batch)
+        except (TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise _cannot_call(model, batch, error) from error
         return None if loss is None else loss(output)
 
     known = replace(facts or RunFacts(), unit=unit)
@@ -377,6 +387,50 @@ def doctor(
     named = (states,) if isinstance(states, str) else tuple(states)
     layers, known.broken = measure(model, call, batch, partial(search, states=named), seed=seed)
     return Examination(type(model).__name__, layers, known, labels)
+
+
+def _tensors(batch: Any, model: nn.Module) -> Any:
+    """Return a batch with tensors in the place of arrays and of lists of numbers, in the model's
+    precision."""
+    if isinstance(batch, Mapping):
+        return {name: _tensors(value, model) for name, value in batch.items()}
+    if isinstance(batch, tuple) or (
+        isinstance(batch, list) and any(isinstance(value, Tensor | np.ndarray) for value in batch)
+    ):
+        return tuple(_tensors(value, model) for value in batch)
+    if not isinstance(batch, np.ndarray | list):
+        return batch
+    try:
+        made = torch.as_tensor(np.asarray(batch))
+    except (TypeError, ValueError):
+        return batch
+    one = next(model.parameters(), None)
+    if one is None:
+        return made
+    return made.to(one.device, one.dtype if made.is_floating_point() else made.dtype)
+
+
+def _cannot_call(model: nn.Module, batch: Any, error: Exception) -> InputError:
+    given = batch
+    if isinstance(batch, Mapping):
+        given = ", ".join(f"{name}={_told(value)}" for name, value in batch.items())
+    elif isinstance(batch, tuple | list):
+        given = ", ".join(map(_told, batch))
+    else:
+        given = _told(batch)
+    said = str(error).splitlines()[0] if str(error) else type(error).__name__
+    pair = isinstance(batch, tuple | list) and len(batch) == 2
+    return InputError(
+        f"The model cannot be called with ({given}): it says {said!r}.",
+        fix="Give the doctor what the model is called with"
+        + (", the input alone and not its target." if pair else "."),
+    )
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor of {str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+    return type(value).__name__
 
 
 def measure(

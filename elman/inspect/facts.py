@@ -29,6 +29,7 @@ class LayerFacts:
         radius: median spectral radius of the step's Jacobian.
         cut: share of the weights' gradient that comes from lags which training cuts off.
         enough: lags that hold nine tenths of it.
+        detached: steps of a loop written by hand that were given the state out of the graph.
     """
 
     name: str
@@ -51,6 +52,7 @@ class LayerFacts:
     radius: float | None = None
     cut: float | None = None
     enough: int | None = None
+    detached: int = 0
 
 
 @dataclass

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -43,6 +44,17 @@ class Runs:
     def first(self) -> list[Tensor]:
         """Nothing beside what is read leads back to the beginning."""
         return []
+
+    @property
+    def detached(self) -> int:
+        """Runs that were given the state out of the graph, past which no gradient goes back."""
+        pairs = pairwise(self.runs)
+        return sum(
+            before.result is not None
+            and any(s.requires_grad for s in before.result.state)
+            and not any(s.requires_grad for s in after.call.state)
+            for before, after in pairs
+        )
 
     def by_read(self, gradients: Sequence[Tensor]) -> Tensor:
         """Return gradients by each of `read` as those by all of it: `(T, B, size)`."""

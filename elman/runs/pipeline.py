@@ -10,7 +10,7 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +107,8 @@ def resume(run: str | Path, *, progress: bool = True) -> Finished:
     opened = Run(Path(run))
     config = opened.config()
     if opened.finished:
+        if progress:
+            sys.stderr.write("This run had finished; nothing was trained.\n")
         return _finished(opened)
     made = from_recorded_data(opened, config)
     place = ranks()
@@ -280,21 +282,30 @@ def _judge_and_report(
     seconds = {"train": training_seconds, "judge": time.perf_counter() - began}
     results |= _circumstances(task, module, fitted, seconds)
     results["understood"] = task.understood().to_json()
-    if evaluation.metrics[task.metric] == 1.0 and task.higher_is_better:
-        results["understood"]["doubts"] += _perfect(task)
+    perfect = [name for name, one in results["baselines"].items() if one.get(task.metric) == 1.0]
+    if results["test"][task.metric] == 1.0:
+        perfect = ["the model", *perfect]
+    if perfect and task.higher_is_better:
+        results["understood"]["doubts"].append(_perfect(task, perfect))
     run.write_json(folder.RESULTS, results)
     report.render(run)
     return results
 
 
-def _perfect(task: Task) -> list[str]:
-    """Return what is to be said of a perfect score: where to look for a leak."""
-    said = "the score is perfect, which real data seldom allow: look for a leak"
+def _perfect(task: Task, perfect: Sequence[str]) -> str:
+    """Return what is to be said of a perfect score, of the model or of a baseline."""
+    more = f" and {len(perfect) - 3} more" if perfect[3:] else ""
+    said = f"the score of {', '.join(perfect[:3])}{more} is perfect, which real data seldom allow"
     found = task.leaks()
-    if found:
-        alone = "tell" if len(found) > 1 else "tells"
-        return [f"{said}. {', '.join(found[:8])} {alone} the answer alone: known in use?"]
-    return [f"{said}; nothing was found that tells the answer by itself."]
+    if not found:
+        return f"{said}; no single word or column tells the answer by itself."
+    one = len(found) == 1
+    return (
+        f"{said}: look for a leak. {', '.join(found[:8])} "
+        f"{'tells the answer by itself' if one else 'tell the answer by themselves'}. If "
+        f"{'it is' if one else 'they are'} not known yet when the model is used, take "
+        f"{'it' if one else 'them'} out."
+    )
 
 
 def _record(run: Run, task: Task, sources: dict[str, Any]) -> None:

@@ -302,8 +302,8 @@ class Tags:
                     file=file,
                     row=number,
                     column=layout.target,
-                    fix="Correct the tag, name the scheme with scheme=…, or repair all such "
-                    "sequences as conlleval does with repair=true.",
+                    fix="Correct the tag; or train with --set scheme=NAME, or with --set "
+                    "repair=true, which repairs all such sequences as conlleval does.",
                 )
 
     def encode(self, answers: Sequence[Any]) -> list[NDArray[Any]]:

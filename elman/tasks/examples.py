@@ -138,6 +138,11 @@ class FromExamples:
         if valid is None and test is None:
             given |= reading.parts(data) or {}
         given = {part: source for part, source in given.items() if source is not None}
+        if "train" not in given:
+            raise InputError(
+                "There are no data to train on: None was given.",
+                fix="Give a path, paths, a folder, a DataFrame, or arrays.",
+            )
         asked = settings.model_dump()
         table = reading.learnable(given["train"], reading.Writing.of(settings), text=settings.text)
         settings = reading.as_written(settings, table)

@@ -360,3 +360,24 @@ def test_one_is_said_in_the_singular():
     lines, _, _ = said("classify", table)
     assert lines["lengths"] == "1 step each"
     assert lines["the first"].startswith("1 step of 1 number, scaled: ")
+
+
+def test_nothing_to_train_on_is_refused_in_words():
+    for task in ("classify", "regress", "tag"):
+        with pytest.raises(elman.errors.InputError, match="no data to train on"):
+            elman.train(task, None)
+
+
+def test_a_leak_is_named_where_only_a_baseline_is_perfect(tmp_path):
+    rng = np.random.default_rng(0)
+    churned = rng.integers(0, 2, 200)
+    table = pd.DataFrame({"a": rng.normal(size=200), "known": churned, "b": rng.normal(size=200)})
+    table["label"] = np.where(churned, "yes", "no")
+    run = elman.train(
+        "classify", table, tmp_path / "run", progress=False, hidden_size=2, max_steps=1, resamples=9
+    )
+    assert run.results["test"]["accuracy"] < 1
+    doubts = [doubt for doubt in run.results["understood"]["doubts"] if "perfect" in doubt]
+    assert len(doubts) == 1
+    assert "the model" not in doubts[0].split(" is perfect")[0]
+    assert "column 'known' tells the answer by itself" in doubts[0]
