@@ -175,7 +175,14 @@ class Tag(FromExamples):
 
     @classmethod
     def refuse(cls, found: Examples, table: Table, layout: Layout) -> None:
-        """Refuse a single tag."""
+        """Refuse a single tag, and one label for a whole sequence."""
+        if any(isinstance(tag, str) for answer in found.answers or () for tag in answer[:1]):
+            raise InputError(
+                "There is one label for each sequence, and tag learns one for each of its steps.",
+                file=table.source,
+                column=layout.target,
+                fix="To learn the label: elman train classify DATA.",
+            )
         names = {tag for answer in found.answers or [] for tag, _ in answer}
         if len(names) == 1:
             raise InputError(

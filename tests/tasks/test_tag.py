@@ -479,3 +479,15 @@ def test_given_vectors_tell_words_that_training_lacks(tmp_path):
     file.unlink()  # the run has the vectors
     again = elman.load(found.path).predict(asked)
     assert list(again["label"]) == [kinds[names[50]], kinds[names[51]]]
+
+
+def test_one_label_for_each_recording_is_refused(tmp_path):
+    soundfile = pytest.importorskip("soundfile")
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(6):
+        soundfile.write(tmp_path / f"{i}.wav", rng.normal(0, 0.1, 800), 8000)
+        rows.append(f"{i}.wav,{'ab'[i % 2]}")
+    (tmp_path / "list.csv").write_text("path,label\n" + "\n".join(rows) + "\n")
+    with pytest.raises(InputError, match=r"one label for each sequence.*classify"):
+        TASKS["tag"].from_data(tmp_path / "list.csv", settings_of(TASKS["tag"], {}))
