@@ -22,6 +22,8 @@ SURE = 3.0
 """Standard errors by which it must have fallen, by the noise of the curve itself."""
 MOVED = 0.01
 """Share of the first training loss by which a run that learns lowers it at least."""
+MOVED_BY_CREEPING = 0.05
+"""The same of a run whose updates hardly move its weights."""
 
 
 def rise(validated: Curve, trained: Curve = ()) -> tuple[float, float, int] | None:
@@ -85,16 +87,21 @@ def falling(curve: Curve, start: float | None = None) -> tuple[float, float] | N
     return (before, now) if enough and at_its_best else None
 
 
-def flat(trained: Curve) -> tuple[float, float] | None:
-    """Return the first and the lowest training loss, if it has never moved.
+def flat(trained: Curve, creeps: bool = False) -> tuple[float, float] | None:
+    """Return the first and the lowest training loss, if it has hardly moved.
+
+    Args:
+        trained: five points or more, three where updates creep.
+        creeps: whether updates hardly move the weights.
 
     >>> flat([(50 * k, 0.69) for k in range(1, 9)])
     (0.69, 0.69)
     """
-    if len(trained) < 5:
+    if len(trained) < (3 if creeps else 5):
         return None
     first, lowest = trained[0][1], min(value for _, value in trained)
-    return (first, lowest) if first - lowest < MOVED * abs(first) else None
+    least = MOVED_BY_CREEPING if creeps else MOVED
+    return (first, lowest) if first - lowest < least * abs(first) else None
 
 
 def _start(validated: Curve, trained: Curve) -> float:

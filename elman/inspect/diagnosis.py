@@ -465,7 +465,7 @@ def _undertrained(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Findi
     curve = run.validated or run.trained
     if run.stopped == "patience" or rise(run.validated, run.trained) is not None:
         return
-    if flat(run.trained) is not None:
+    if flat(run.trained, _creeps(run)) is not None:
         return
     found = falling(curve, run.trained[0][1] if run.trained else None)
     if found is None:
@@ -481,15 +481,19 @@ def _undertrained(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Findi
     )
 
 
+def _creeps(run: RunFacts) -> bool:
+    return run.update_ratio is not None and run.update_ratio < CREEPS
+
+
 def _unmoved(layers: Sequence[LayerFacts], run: RunFacts) -> Iterator[Finding]:
-    found = flat(run.trained)
+    slow = _creeps(run)
+    found = flat(run.trained, slow)
     if found is None:
         return
     told = (
         f"The training loss has hardly moved: {found[0]:.4g} in the first row, {found[1]:.4g} at "
     )
     told += "its lowest. "
-    slow = run.update_ratio is not None and run.update_ratio < CREEPS
     if slow:
         told += f"An update moves the weights by {run.update_ratio:.2g} of their size."
     else:
