@@ -129,22 +129,23 @@ def results(found: dict[str, Any]) -> None:
 
 
 def runs(rows: list[dict[str, Any]]) -> None:
-    """Print the runs of a folder as a table."""
+    """Print the runs of a folder as a table, a line each."""
     from rich.console import Console
     from rich.table import Table
+
+    from elman.tasks.understood import listed
 
     table = Table(box=None, pad_edge=False)
     for name in ("run", "task", "data", "metric", "score", "best baseline", ""):
         table.add_column(name, justify="right" if name == "score" else "left")
     for row in rows:
+        data = listed(row.get("data", "").split(", "), 2)
         if row["state"] != "finished":
-            table.add_row(
-                row["run"], row.get("task", ""), row.get("data", ""), "", "", "", row["state"]
-            )
+            table.add_row(row["run"], row.get("task", ""), data, "", "", "", row["state"])
             continue
         best = f"{row['baseline']} {_number(row['baseline_score'])}" if row["baseline"] else "none"
         table.add_row(
-            *(row["run"], row["task"], row["data"], row["metric"].replace("_", " ")),
+            *(row["run"], row["task"], data, row["metric"].replace("_", " ")),
             *(_number(row["score"]), best, row["verdict"].split(":")[0]),
         )
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)

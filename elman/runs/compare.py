@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _RESAMPLES = 1000
 _ROWS = (
     *("seed", "valid_fraction", "test_fraction", "modality", "target", "text", "columns"),
-    *("group", "time", "horizon", "unit", "lower", "cap", "score", "each"),
+    *("group", "time", "together", "horizon", "unit", "lower", "cap", "score", "each"),
 )
 """Settings on which it depends which rows are judged, and in what unit."""
 _COLOURS = ("#1f3a5f", "#b35c1e", "#4f7a4a", "#7a3f6d", "#8a6d1f", "#2f7f86")

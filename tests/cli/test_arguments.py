@@ -2,6 +2,7 @@
 
 import pytest
 
+from elman.cli import show
 from elman.cli.arguments import settings_given
 
 
@@ -27,3 +28,11 @@ from elman.cli.arguments import settings_given
 )
 def test_what_a_value_is(pair, value):
     assert settings_given("classify", [pair], None, None) == {pair.partition("=")[0]: value}
+
+
+def test_a_run_of_many_files_is_one_line(capsys):
+    data = ", ".join(f"recording_{i:03}.csv" for i in range(136))
+    show.runs([{"run": "a", "task": "classify", "data": data, "state": "stopped"}])
+    told = capsys.readouterr().out.strip().splitlines()
+    assert len(told) == 2
+    assert "recording_000.csv, recording_001.csv and 134 more" in told[1]
