@@ -636,17 +636,21 @@ def real_table(rows: Sequence[dict[str, Any]]) -> str:
         row
         for row in well
         if any(
-            severity in ("ill", "warning") and name not in ("overfitting", "undertrained")
+            severity in ("ill", "warning")
+            and name not in ("overfitting", "undertrained", "nothing learnt")
             for name, severity in row["found"].items()
         )
     ]
     wrong = [row for row in rows if row not in well and row["found"].get("healthy")]
+    slow = [row for row in rows if row["kind"] == "too slow"]
+    still = sum("nothing learnt" in row["found"] for row in slow)
     kinds = ", ".join(f"{sum(r['kind'] == kind for r in rows)} {kind}" for kind in KINDS)
     lines += [
         "",
         f"{len(rows)} runs ({kinds}) on {', '.join(PROBLEMS_REAL)}. Of {len(well)} that are "
         f"neither, {len(other)} were called ill of something else. Of {len(rows) - len(well)} that "
-        f"are one of the two, {len(wrong)} were called healthy.",
+        f"are one of the two, {len(wrong)} were called healthy. Of {len(slow)} runs at a rate that "
+        f"gets nowhere, {still} were told that nothing was learnt.",
     ]
     return "\n".join(lines)
 

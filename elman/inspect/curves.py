@@ -23,7 +23,7 @@ SURE = 3.0
 MOVED = 0.01
 """Share of the first training loss by which a run that learns lowers it at least."""
 MOVED_BY_CREEPING = 0.05
-"""The same of a run whose updates hardly move its weights."""
+"""Least share where updates hardly move the weights."""
 
 
 def rise(validated: Curve, trained: Curve = ()) -> tuple[float, float, int] | None:
