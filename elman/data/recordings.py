@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from elman.data import files
@@ -107,7 +106,10 @@ def from_list(table: Table, column: str, read: Callable[[list[Path]], Table]) ->
     Raises:
         InputError: a file is not there, is named twice, or has a column of the list's.
     """
-    places = [_place(table, row, column) for row in range(len(table))]
+    import pandas as pd
+
+    below: dict[Path, dict[str, list[Path]]] = {}
+    places = [_place(table, row, column, below) for row in range(len(table))]
     if len(set(places)) < len(places):
         row = next(row for row, place in enumerate(places) if place in places[:row])
         raise table.refuse("The file is named twice.", row, column, "Take one of the rows out.")
@@ -148,13 +150,19 @@ def list_in(folder: Path) -> Path | None:
     return top[0] if len(top) == 1 else None
 
 
-def _place(table: Table, row: int, column: str) -> Path:
+def _place(table: Table, row: int, column: str, known: dict[Path, dict[str, list[Path]]]) -> Path:
+    """Return the file that a row names; `known` keeps the files below each folder by name."""
     cell = str(table.frame[column].iloc[row]).strip()
     beside = table.where(row)[0]
     folder = Path() if beside is None else beside.parent
     if (folder / cell).is_file():
         return folder / cell
-    below = [p for p in folder.rglob(Path(cell).name) if p.as_posix().endswith(cell)]
+    if folder not in known:
+        known[folder] = {}
+        for path in folder.rglob("*"):
+            known[folder].setdefault(path.name, []).append(path)
+    named = known[folder].get(Path(cell).name, [])
+    below = [path for path in named if path.as_posix().endswith(cell)]
     if len(below) == 1:
         return below[0]
     what = f"There is no file {cell!r} beside this one" + (

@@ -146,7 +146,7 @@ class _Recorder(TorchFunctionMode):
 
     def end(self, made: _Made, given: Any, args: Any) -> Any:
         """Keep what was made, and return what is to be given out."""
-        here = len(self.made) - 1 if self.made[-1] is made else self.made.index(made)
+        here = len(self.made) - 1  # nothing is kept that is computed inside
         made.outputs = list(_tensors(given))
         inputs = {id(t) for t in _tensors(args)}
         for slot, tensor in enumerate(made.outputs):
@@ -182,7 +182,7 @@ class _Follower(_Recorder):
     def end(self, made: _Made, given: Any, args: Any) -> Any:
         """Give new names to what is an input or a state of a loop."""
         super().end(made, given, args)
-        here = len(self.made) - 1 if self.made[-1] is made else self.made.index(made)
+        here = len(self.made) - 1  # nothing is kept that is computed inside
         if here >= len(self.before) or self.before[here].key != made.key:
             raise InputError(
                 "The model computed other things when it ran a second time, so that its loop "
@@ -239,8 +239,13 @@ def _layers_as_one(module: nn.Module, recorder: _Recorder) -> Iterator[None]:
         return recorder.changed(args), recorder.changed(kwargs)
 
     def after(_: nn.Module, args: Any, kwargs: Any, given: Any) -> Any:
-        recorder.inside -= 1
-        return None if recorder.inside else recorder.end(waiting.pop(), given, (args, kwargs))
+        # What giving new names computes is no part of the model.
+        try:
+            if recorder.inside == 1:
+                return recorder.end(waiting.pop(), given, (args, kwargs))
+            return None
+        finally:
+            recorder.inside -= 1
 
     with ExitStack() as stack:
         for part in module.modules():

@@ -662,8 +662,7 @@ def owners_in(table: Table, layout: Layout, together: str | None) -> list[str]:
     """
     if together is not None:
         return [together]
-    used = {*layout.inputs, *layout.answers, layout.group, layout.time}
-    found = [n for n, why in ids_of(table).items() if why == _ID_REPEATS and n not in used]
+    found = [name for name, why in layout.left_out.items() if why == _ID_REPEATS]
     found = [name for name in found if table.frame[name].notna().all()]
     if layout.group is None:
         return found

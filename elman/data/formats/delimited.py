@@ -464,7 +464,7 @@ def _with_quotes(head: Header) -> Header:
 
 def _odd_quote(head: Header) -> int | None:
     """Return the line in which text follows the closing quote of a cell, or None."""
-    if head.separator == BLANKS or not any('"' in line for line in head.text()):
+    if head.separator == BLANKS or not any(b'"' in block for block in files.blocks(head.path)):
         return None
     reader = csv.reader(head.text(), delimiter=head.delimiter, strict=True)
     begin = 0
