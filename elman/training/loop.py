@@ -67,6 +67,8 @@ def fit(
     run: Path | None = None,
     resume: bool = False,
     progress: Callable[[Tick], None] | None = None,
+    around: float = 0.0,
+    judging: float = 0.0,
 ) -> Fit:
     """Train `objective.model`; afterwards it holds the best parameters.
 
@@ -79,6 +81,8 @@ def fit(
         resume: go on from `checkpoints/last`, or start where there is none yet. The model
             has to be made as it was for the first session (same seed).
         progress: called a few times a second, in the first process only.
+        around: seconds of the budget that go before training and, apart from judging, after it.
+        judging: how many times as long as a validation the last judging takes.
 
     Raises:
         RunFailed: it diverged again and again, or a file could not be written.
@@ -87,7 +91,7 @@ def fit(
     """
     with (
         Interrupt() as interrupt,
-        closing(_Run(objective, batches, settings, run, progress)) as this,
+        closing(_Run(objective, batches, settings, run, progress, (around, judging))) as this,
     ):
         pace, update, journal = this.pace, this.update, this.journal
 
@@ -167,12 +171,13 @@ class _Run:
         settings: Settings,
         folder: Path | None,
         progress: Callable[[Tick], None] | None,
+        beside: tuple[float, float],
     ) -> None:
         self.objective, self.batches, self.settings = objective, batches, settings
         self.ranks = distributed.ranks()
         self.store = Store(folder, self.ranks)
         self.update = Update(objective, settings, self.ranks)
-        self.pace = Pace(settings, len(batches))
+        self.pace = Pace(settings, len(batches), *beside)
         self.plateau = schedules.Plateau(settings.decay, settings.decay_after)
         self.best = BestSoFar(objective.metric, objective.higher_is_better)
         self.divergence = DivergenceDetector()

@@ -15,6 +15,8 @@ LOOKS = 10
 """Validations that a run bounded by steps or time has at least, however long its epochs."""
 LOOK_SHARE = 0.1
 """Part of a budget that validation may take."""
+LEAST_TRAINED = 0.5
+"""Part of a budget that is spent on training, however long the rest of the command takes."""
 SAVE_SECONDS = 30.0
 """Between checkpoints where no cadence in steps is set, ..."""
 SAVE_SHARE = 0.02
@@ -55,10 +57,14 @@ class Pace:
 
     Args:
         epoch_batches: batches in an epoch.
+        around: seconds of the budget that go before training and, apart from judging, after it.
+        judging: how many times as long as a validation the last judging takes.
     """
 
-    def __init__(self, settings: Settings, epoch_batches: int) -> None:
-        self.settings = settings
+    def __init__(
+        self, settings: Settings, epoch_batches: int, around: float = 0.0, judging: float = 0.0
+    ) -> None:
+        self.settings, self.around, self.judging = settings, around, judging
         self.epoch_steps = max(1, math.ceil(epoch_batches / settings.accumulate))
         bounds = [settings.max_steps] if settings.max_steps else []
         if settings.epoch_bound:
@@ -100,7 +106,8 @@ class Pace:
             return self.step % settings.validate_every == 0
         if settings.budget is not None:
             since, took = self.seconds - self.clock.looked_at, self.clock.looking_took
-            long = since >= settings.budget / LOOKS
+            whole = max(settings.budget - self.around, LEAST_TRAINED * settings.budget)
+            long = since >= whole / LOOKS
             cheap = took <= LOOK_SHARE * (since + took)
             return cheap and (epoch_ended or long)
         if settings.epoch_bound is None and self.total_steps:
@@ -132,9 +139,14 @@ class Pace:
         self.clock.saved_at, self.clock.saving_took = self.seconds, took
 
     def _budget_used(self) -> float:
-        """Return the share of the budget that is used up; time for a last validation is kept."""
-        assert self.settings.budget is not None
-        return self.seconds / max(self.settings.budget - self.clock.looking_took, 1e-9)
+        """Return the share of the budget that is used up.
+
+        Time is kept for a last validation, for judging, and for what comes around training.
+        """
+        budget = self.settings.budget
+        assert budget is not None
+        kept = self.clock.looking_took * (1 + self.judging) + self.around
+        return self.seconds / max(budget - kept, LEAST_TRAINED * budget)
 
     def state_dict(self) -> dict[str, int]:
         """Return what has to be saved; the clock is saved by itself."""
