@@ -18,10 +18,10 @@ from elman.errors import InputError
 from elman.nn import Recurrent
 from elman.nn.state import detach
 from elman.scoring.baselines.ngram import KneserNey
-from elman.tasks.generate import corpus, language_model
-from elman.tasks.generate import task as generate
+from elman.tasks.generate import corpus, language_model, plan
 from elman.tasks.generate.corpus import Documents, Tokens, encode, find
 from elman.tasks.generate.language_model import LanguageModel, costs
+from elman.tasks.generate.plan import planned
 from elman.tasks.generate.task import Generate, GenerateSettings
 from elman.training import fit
 
@@ -154,15 +154,54 @@ def test_a_run_that_nothing_bounds_is_bounded_by_the_text(
         decided = Generate.from_data(book, settings(**given)).settings
         return decided.epochs, decided.max_steps
 
-    assert bounds() == (20, None)
+    assert bounds() == (plan.MOST_EPOCHS, None)
     assert bounds(epochs=3) == (3, None)
-    assert bounds(budget=5) == (None, None)
     assert bounds(max_steps=7) == (None, 7)
-    monkeypatch.setitem(generate._TRAIN_ON, "characters", 3 * len(VERSE * 24) + 1)
+    monkeypatch.setattr(plan, "pace", lambda settings: 1e6)
+    assert bounds(budget=5) == (None, None)
+    # So fast that the budget would go through the text more often than helps.
+    monkeypatch.setattr(plan, "pace", lambda settings: 1e15)
+    assert bounds(budget=5) == (plan.MOST_EPOCHS, None)
+    task = Generate.from_data(book, settings())
+    weights = sum(plan.weights(task.settings, 1, 24, len(task.vocabulary)))
+    each, train = plan.OPERATIONS * weights, task._tokens["train"].predicted
+    monkeypatch.setattr(plan, "WORK", 3.2 * each * train)
     assert bounds() == (3, None)
-    monkeypatch.setitem(generate._TRAIN_ON, "characters", 900)
     # Less than the text once: 900 symbols in steps of 8 rows by 20.
+    monkeypatch.setattr(plan, "WORK", 901.0 * each)
     assert bounds() == (1, 5)
+
+
+def test_what_is_given_stays_and_the_rest_follows_from_text_and_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr(plan, "pace", lambda settings: asked.append(1.0) or 1e11)
+    given = {"hidden_size": 100, "num_layers": 3, "lr": 0.5, "batch_size": 7, "dropout": 0.25}
+    kept = planned(GenerateSettings(**given), 10**6, 70)
+    assert {name: getattr(kept, name) for name in given} == given
+    assert not asked, "a run that no time bounds is the same on every machine"
+    runs = [planned(GenerateSettings(budget=b), 10**6, 70) for b in (20, 60, 300, 3600)]
+    sizes = [run.num_layers * run.hidden_size for run in runs]
+    assert sizes == sorted(set(sizes))
+    assert [run.dropout for run in runs] == sorted(run.dropout for run in runs)
+    assert [run.lr for run in runs] == sorted((run.lr for run in runs), reverse=True)
+    # What trains on more symbols than the text has, over and over, ends before its time.
+    small = planned(GenerateSettings(budget=3600), 10**4, 70)
+    assert small.epochs == plan.MOST_EPOCHS
+    assert small.hidden_size < runs[-1].hidden_size
+    # A validation only goes forward, over a part of what is trained on between two of them.
+    for run in runs:
+        reading, scoring = plan.weights(run, run.num_layers, run.hidden_size, 70)
+        symbols = run.budget * plan.TRAINED * 1e11 / plan.OPERATIONS / (reading + scoring)
+        assert run.validate_on <= max(plan.LEAST_LOOKED_AT, 0.1 * symbols)
+
+
+def test_a_validation_reads_the_beginning_of_its_part() -> None:
+    tokens = Tokens(np.arange(20), np.array([0, 5, 12]))
+    assert tokens.first(None) is tokens.first(19) is tokens
+    some = tokens.first(12)
+    assert (some.predicted, some.starts.tolist()) == (12, [0, 5])
 
 
 @pytest.mark.parametrize(

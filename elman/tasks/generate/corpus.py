@@ -262,6 +262,12 @@ class Tokens:
         """How many of them are predicted: all but the first."""
         return max(0, len(self.ids) - 1)
 
+    def first(self, count: int | None) -> Tokens:
+        """Return the first tokens, of which `count` are predicted; all of them where None."""
+        if count is None or count >= self.predicted:
+            return self
+        return Tokens(self.ids[: count + 1], self.starts[self.starts < count])
+
 
 def encode(documents: Documents, vocabulary: Vocabulary, *, ended: bool) -> Tokens:
     """Tokens of a part; those of a long one lie in a memory-mapped temporary file.

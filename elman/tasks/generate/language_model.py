@@ -22,6 +22,8 @@ WARM_UP = 1000
 IGNORED = -100
 """A target that is none: padding."""
 
+# Spread of what an embedded symbol adds to a gate at the start of training.
+_HEARD = 0.7
 _ROWS = 64
 # Scores held at once, so that a large vocabulary does not take much memory.
 _SCORES = 1 << 22
@@ -63,8 +65,14 @@ class LanguageModel(nn.Module):
         # One weight under one name, so that it is saved once.
         self.head = None if tied else nn.Linear(width, symbols, bias=False)
         self.bias = nn.Parameter(torch.zeros(symbols))
-        # Scores begin small, so that all symbols are about equally likely.
-        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        if tied:
+            # Scores begin small, so that all symbols are about equally likely.
+            nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        else:
+            # Gates hear their input from the first step: with Glorot's weights what a symbol adds
+            # to them has this spread.
+            spread = _HEARD * math.sqrt((embedding_size + width) / (2 * embedding_size))
+            nn.init.normal_(self.embedding.weight, std=spread)
 
     def read(
         self,

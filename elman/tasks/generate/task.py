@@ -32,6 +32,7 @@ from elman.scoring.baselines.ngram import KneserNey
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.generate.corpus import Documents, Tokens, encode, find
 from elman.tasks.generate.language_model import IGNORED, LanguageModel, costs, padded, short
+from elman.tasks.generate.plan import planned
 from elman.tasks.generate.writing import SymbolStream, Writer
 from elman.tasks.looking import bars, histogram
 from elman.tasks.settings import TaskSettings, other_default
@@ -52,10 +53,6 @@ _COUNTED, _BEGINNING = 5_000_000, 400
 _LOOKED_AT = 20_000_000
 # Of a large text this much is enough to choose a model by, and to score it: characters.
 _VALID_AT_MOST, _TEST_AT_MOST = 500_000, 5_000_000
-# Symbols to train on where nothing else bounds the run: some ten minutes on two cores.
-_TRAIN_ON = {"characters": 20_000_000, "words": 5_000_000, "subwords": 5_000_000}
-_CHARACTERS_A_SYMBOL = {"characters": 1.0, "words": 5.5, "subwords": 3.5}
-_EPOCHS = 20
 # What the doctor looks at: steps of a sequence, and symbols to see how far back text reaches.
 _LOOK_AT_LEAST, _LOOK_AT_MOST, _DEPENDENCE_OF = 200, 400, 1_000_000
 
@@ -83,9 +80,20 @@ class GenerateSettings(TaskSettings, VocabularySettings):
         description="features of a symbol (default: 64 of a character, else hidden_size)",
     )
 
-    hidden_size: int = other_default(TaskSettings, "hidden_size", 256)
-    num_layers: int = other_default(TaskSettings, "num_layers", 2)
-    dropout: float = other_default(TaskSettings, "dropout", 0.2)
+    hidden_size: int | None = Field(  # type: ignore[assignment]
+        None, ge=1, description="units in each recurrent layer (default: by text and time)"
+    )
+    num_layers: int | None = Field(  # type: ignore[assignment]
+        None,
+        ge=1,
+        description="recurrent layers on top of each other (default: by text and time)",
+    )
+    dropout: float | None = Field(  # type: ignore[assignment]
+        None,
+        ge=0,
+        lt=1,
+        description="dropout around and between layers (default: by passes over the text)",
+    )
     tied: bool = Field(False, description="scores share the embedding's weights")
     init_scale: float | None = Field(
         None, gt=0, description="all parameters begin uniform in ±this (default: the cell's own)"
@@ -99,18 +107,27 @@ class GenerateSettings(TaskSettings, VocabularySettings):
         0.0, ge=0, description="weight of the mean square of its change in a step (TAR, the same)"
     )
 
-    k1: int = Field(100, ge=1, description="tokens between updates, of each row")
+    k1: int = Field(64, ge=1, description="tokens between updates, of each row")
     k2: int | None = Field(
         None, ge=1, description="tokens back that gradients flow (default: k1), at least k1"
     )
-    batch_size: int = Field(
-        50,
+    batch_size: int | None = Field(  # type: ignore[assignment]
+        None,
         ge=1,
-        description="rows of text in a batch; short documents are run whole, as many at a time as "
-        "have batch_size x k1 symbols",
+        description="rows of text in a batch (default: by the symbols of the run); short documents "
+        "are run whole, as many at a time as have batch_size x k1 symbols",
     )
-    lr: float = other_default(TaskSettings, "lr", 4e-3)
+    lr: float | None = Field(  # type: ignore[assignment]
+        None, gt=0, description="learning rate at its highest (default: by hidden_size)"
+    )
     schedule: ScheduleName = other_default(TaskSettings, "schedule", "cosine")
+    warmup: float = other_default(TaskSettings, "warmup", 0.05)
+    validate_on: int | None = Field(
+        None,
+        ge=1,
+        description="symbols of the validation part that each validation reads (default: as many "
+        "as the run can afford)",
+    )
     precision: Precision | None = Field(  # type: ignore[assignment]
         None,
         description="precision of training's forward pass (default: bf16 where the processor "
@@ -202,6 +219,7 @@ class Generate:
             name: encode(part, vocabulary, ended=documents > 1) for name, part in parts.items()
         }
         _check(tokens, whole)
+        settings = planned(settings, tokens["train"].predicted, len(vocabulary))
         made = cls(settings, TextCodec(vocabulary, settings), documents, parts, tokens)
         if sum(part.predicted for part in tokens.values()) <= _LOOKED_AT:
             learnt = [_compared(parts[n], documents > 1) for n in ("train", "valid") if n in parts]
@@ -329,6 +347,7 @@ class Generate:
         settings = self.settings
         size = settings.embedding_size
         assert size is not None  # decided with the data
+        assert settings.dropout is not None
         recurrent = settings.build(size, variational=settings.variational)
         model = LanguageModel(
             len(self.vocabulary),
@@ -351,11 +370,12 @@ class Generate:
     def batches(self, rank: int = 0, world_size: int = 1) -> Any:
         """Windows of rows that run through the text, or whole documents where they are short."""
         tokens, settings = self._tokens["train"], self.settings
-        if short(tokens, settings.batch_size):
+        rows = settings.batch_size
+        assert rows is not None  # decided with the data
+        if short(tokens, rows):
             lengths = np.diff(tokens.starts, append=tokens.predicted)
-            rows = max(settings.batch_size, int(settings.batch_size * settings.k1 / lengths.mean()))
             return Batches(
-                bucketed(lengths, rows),
+                bucketed(lengths, max(rows, int(rows * settings.k1 / lengths.mean()))),
                 lambda chosen: _Whole.of(tokens, lengths, chosen),
                 seed=settings.seed,
                 rank=rank,
@@ -363,7 +383,7 @@ class Generate:
             )
         return CarriedBatches(
             tokens.ids,
-            settings.batch_size,
+            rows,
             settings.k1,
             settings.k2,
             # The state is fresh at the beginning of the text anyway.
@@ -599,6 +619,7 @@ class _Objective:
         tokens = self.task._tokens.get("valid")
         if tokens is None:
             return {}
+        tokens = tokens.first(self.task.settings.validate_on)
         found = self.task._evaluation(tokens, costs(self.language, tokens)).metrics
         nats = next(
             found[name] for name in ("nats_per_character", "nats_per_token") if name in found
@@ -643,7 +664,7 @@ def _parts(
 
 
 def _decided(settings: GenerateSettings, train: Documents) -> GenerateSettings:
-    """The settings with everything filled in that depends on the training text."""
+    """Return the settings with what vocabulary and precision need filled in."""
     found: dict[str, Any] = {
         "precision": "bf16" if multiplies_bfloat16(settings.device) else "float32"
     }
@@ -656,15 +677,6 @@ def _decided(settings: GenerateSettings, train: Documents) -> GenerateSettings:
         found["vocabulary_size"] = None if prepared else 10_000
     elif settings.unit == "subwords":
         found["vocabulary_size"] = int(np.clip(characters // 500, 500, 8000))
-    found["embedding_size"] = (
-        64 if settings.unit == "characters" and not settings.tied else settings.hidden_size
-    )
-    if settings.max_steps is None and settings.budget is None:
-        symbols = train.size / _CHARACTERS_A_SYMBOL[settings.unit]
-        epochs = _TRAIN_ON[settings.unit] / max(1.0, symbols)
-        found["epochs"] = int(np.clip(epochs, 1, _EPOCHS))
-        if epochs < 1 and settings.epochs is None:
-            found["max_steps"] = _TRAIN_ON[settings.unit] // (settings.batch_size * settings.k1)
     found = {name: value for name, value in found.items() if getattr(settings, name) is None}
     return settings.model_copy(update=found)
 
