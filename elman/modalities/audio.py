@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -124,19 +125,13 @@ class AudioCodec(StepsCodec):
         )
         return Padded(masked, moved.lengths)
 
-    def features(self, cells: Sequence[Any]) -> Features:
+    def _features(self, scaler: Scaler, raw: Array | None) -> Features:
+        found = super()._features(scaler, raw)
+        return replace(found, title="{} on mean and deviation of log-mels")
+
+    def _summaries(self, cells: Sequence[Any]) -> Array:
         """Return mean and standard deviation of each band over time."""
-
-        def statistics(some: Sequence[Any]) -> NDArray[np.float64]:
-            return mel_statistics([self.frames(cell) for cell in some])
-
-        raw = statistics(cells)
-        scaler = Scaler.fit(raw)
-        return Features(
-            "{} on mean and deviation of log-mels",
-            scaler.transform(raw),
-            lambda others: scaler.transform(statistics(others)),
-        )
+        return mel_statistics([self.frames(cell) for cell in cells])
 
     def step(self, value: Any) -> Tensor:
         """Return the frames of a piece of samples that stands alone, `(1, n, mels)`."""

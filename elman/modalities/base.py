@@ -59,12 +59,15 @@ class Features:
         train: features of the training cells, `(n, F)`, dense or sparse.
         of: features of other cells.
         counts: features that count occurrences, for methods made for counts; None where none do.
+        state: returns plain JSON values and arrays of which `Codec.kept_features` makes the same
+            features again, without the training cells.
     """
 
     title: str
     train: Any
     of: Callable[[Sequence[Any]], Any]
     counts: Features | None = None
+    state: Callable[[], tuple[dict[str, Any], dict[str, Array]]] = lambda: ({}, {})
 
 
 @dataclass(frozen=True)
@@ -214,6 +217,9 @@ class Codec(Protocol):
 
     def features(self, cells: Sequence[Any]) -> Features:
         """Return features fitted on training cells."""
+
+    def kept_features(self, facts: dict[str, Any], arrays: dict[str, Array]) -> Features:
+        """Return the features of which `Features.state` gave facts and arrays; no `train`."""
 
     def step(self, value: Any) -> Tensor:
         """Return a piece of a stream, in the user's own terms, as steps `(1, n)` or `(1, n, C)`.

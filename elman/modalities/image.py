@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -54,11 +55,19 @@ class ImageCodec(StepsCodec):
         """Return the pixels; a picture of another height is stretched to that of training."""
         arrays = [self.encode(cell) for cell in cells]
         steps = common_length(arrays, [])
+        return replace(self._pixels(steps), train=flat(arrays, steps))
 
-        def of(others: Sequence[Any]) -> Any:
-            return flat([self.encode(cell) for cell in others], steps)
+    def kept_features(self, facts: dict[str, Any], arrays: dict[str, Array]) -> Features:
+        """Return the pixels, of pictures as high as those of training."""
+        return self._pixels(facts["rows"])
 
-        return Features("{} on pixels", flat(arrays, steps), of)
+    def _pixels(self, rows: int) -> Features:
+        return Features(
+            "{} on pixels",
+            None,
+            lambda others: flat([self.encode(cell) for cell in others], rows),
+            state=lambda: ({"rows": rows}, {}),
+        )
 
     def show(self, array: Array) -> Shown:
         """Return the picture, and the brightness of the first column."""

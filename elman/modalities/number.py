@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -68,10 +69,14 @@ class NumberCodec(StepsCodec):
     def features(self, cells: Sequence[Any]) -> Features:
         """Return the scaled numbers themselves."""
 
-        def of(others: Sequence[Any]) -> Any:
-            return np.concatenate([self.encode(cell) for cell in others])
+        return replace(self.kept_features({}, {}), train=self._rows(cells))
 
-        return Features("{}", of(cells), of)
+    def kept_features(self, facts: dict[str, Any], arrays: dict[str, Array]) -> Features:
+        """Return the scaled numbers themselves: nothing is kept for them."""
+        return Features("{}", None, self._rows)
+
+    def _rows(self, cells: Sequence[Any]) -> Array:
+        return np.concatenate([self.encode(cell) for cell in cells])
 
 
 class Number:

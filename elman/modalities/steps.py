@@ -112,15 +112,25 @@ class StepsCodec(Stepwise):
 
     def features(self, cells: Sequence[Any]) -> Features:
         """Return summary features of the scaled channels, scaled once more to a common range."""
+        raw = self._summaries(cells)
+        return self._features(Scaler.fit(raw), raw)
+
+    def kept_features(self, facts: dict[str, Any], arrays: dict[str, Array]) -> Features:
+        """Return the summary features whose scaler was kept."""
+        return self._features(Scaler.from_json(facts["scaler"]), None)
+
+    def _features(self, scaler: Scaler, raw: Array | None) -> Features:
+        return Features(
+            "{} on summary features",
+            None if raw is None else scaler.transform(raw),
+            lambda others: scaler.transform(self._summaries(others)),
+            state=lambda: ({"scaler": scaler.to_json()}, {}),
+        )
+
+    def _summaries(self, cells: Sequence[Any]) -> Array:
         from elman.modalities.likeness import summary_features
 
-        raw = summary_features([self.encode(cell) for cell in cells])
-        scaler = Scaler.fit(raw)
-
-        def of(others: Sequence[Any]) -> Any:
-            return scaler.transform(summary_features([self.encode(cell) for cell in others]))
-
-        return Features("{} on summary features", scaler.transform(raw), of)
+        return summary_features([self.encode(cell) for cell in cells])
 
     def step(self, value: Any) -> Tensor:
         """Return the numbers of one step as `(1, 1, C)`."""

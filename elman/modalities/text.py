@@ -15,6 +15,7 @@ from torch import Generator, Tensor, nn
 from elman.data import Vocabulary
 from elman.data.vocabulary import Unit
 from elman.errors import InputError
+from elman.modalities import ngrams
 from elman.modalities.base import (
     Array,
     Distance,
@@ -125,17 +126,17 @@ class TextCodec(Stepwise):
 
         N-grams of 1 and 2 words, or of 1 to 4 characters within words where a step is a character.
         """
-        from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+        return ngrams.fitted(self._ngrams, cells)
 
-        how: dict[str, Any] = {"ngram_range": (1, 2), "token_pattern": r"(?u)\w+|[^\w\s]"}
+    def kept_features(self, facts: dict[str, Any], arrays: dict[str, Array]) -> Features:
+        """Return the features whose n-grams were kept."""
+        return ngrams.kept(self._ngrams, arrays)
+
+    @property
+    def _ngrams(self) -> dict[str, Any]:
         if self.unit == "characters":
-            how = {"analyzer": "char_wb", "ngram_range": (1, 4)}
-        weighted = TfidfVectorizer(**how, sublinear_tf=True)
-        present = CountVectorizer(**how, binary=True, dtype=np.float64)
-        counts = Features("{} on n-grams", present.fit_transform(cells), present.transform)
-        return Features(
-            "tf-idf + {}", weighted.fit_transform(cells), weighted.transform, counts=counts
-        )
+            return {"analyzer": "char_wb", "ngram_range": (1, 4)}
+        return {"ngram_range": (1, 2), "token_pattern": r"(?u)\w+|[^\w\s]"}
 
     def step(self, value: Any) -> Tensor:
         """Return the symbols of a piece of text, `(1, n)`."""

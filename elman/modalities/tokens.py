@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from elman.data.formats.tagged_json import Token, tokenise
 from elman.data.formats.vectors import read_vectors
 from elman.errors import InputError
+from elman.modalities import ngrams
 from elman.modalities.base import (
     Array,
     Distance,
@@ -279,15 +280,11 @@ class TokensCodec(Stepwise):
 
     def features(self, cells: Sequence[Any]) -> Features:
         """Return tf-idf weights of words and pairs of words, and their presence as counts."""
-        from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+        return ngrams.fitted({"analyzer": _words_and_pairs}, cells)
 
-        how: dict[str, Any] = {"analyzer": _words_and_pairs}
-        weighted = TfidfVectorizer(**how, sublinear_tf=True)
-        present = CountVectorizer(**how, binary=True, dtype=np.float64)
-        counts = Features("{} on n-grams", present.fit_transform(cells), present.transform)
-        return Features(
-            "tf-idf + {}", weighted.fit_transform(cells), weighted.transform, counts=counts
-        )
+    def kept_features(self, facts: dict[str, Any], arrays: dict[str, Array]) -> Features:
+        """Return the features whose words and pairs were kept."""
+        return ngrams.kept({"analyzer": _words_and_pairs}, arrays)
 
     def raw(self, data: Any) -> list[Any] | None:
         """Return sentences from strings or lists of words; None where `data` names files."""

@@ -69,8 +69,7 @@ def test_spoken_digits_by_their_split(data_dir: Path) -> None:
     linear = logistic_regression(
         Labelled(scaler.transform(statistics), y[~test]),
         None,
-        scaler.transform(audio_likeness.mel_statistics(asked)),
-    )
+    ).codes(scaler.transform(audio_likeness.mel_statistics(asked)))
     assert (linear == y[test]).mean() >= 0.95
     nearest = audio_likeness.nearest_by_cepstra(train, asked)
     assert nearest is not None

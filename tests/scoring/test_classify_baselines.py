@@ -21,12 +21,12 @@ def features(texts, unit):
 
 def by_nb_svm(train, asked, unit):
     counts = features(train.inputs, unit).counts
-    return nb_svm(Labelled(counts.train, train.labels), counts.of(asked))
+    return nb_svm(Labelled(counts.train, train.labels)).codes(counts.of(asked))
 
 
 def by_tfidf(train, asked, unit):
     found = features(train.inputs, unit)
-    return logistic_regression(Labelled(found.train, train.labels), None, found.of(asked))
+    return logistic_regression(Labelled(found.train, train.labels), None).codes(found.of(asked))
 
 
 def classes(task, part):
@@ -82,7 +82,7 @@ def test_regularisation_is_chosen_on_the_validation_part():
     x = np.concatenate([signal[:, None] + rng.normal(size=(60, 1)), rng.normal(size=(60, 50))], 1)
     train, valid = Labelled(x[:20], signal[:20]), Labelled(x[20:40], signal[20:40])
     right = [
-        float(np.mean(logistic_regression(train, held, x[40:]) == signal[40:]))
+        float(np.mean(logistic_regression(train, held).codes(x[40:]) == signal[40:]))
         for held in (None, valid)
     ]
     assert right[1] >= right[0]

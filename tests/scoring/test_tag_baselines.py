@@ -27,14 +27,14 @@ TRAIN = TaggedPart(
 
 def test_a_word_gets_its_commonest_tag_and_an_unknown_one_that_of_all():
     # walk: N twice, V once. D and N are equally common: the first in the alphabet.
-    assert most_frequent_tag(TRAIN, None, [["walk", "ran", ""], []]) == [["N", "D", "D"], []]
+    assert most_frequent_tag(TRAIN, None)([["walk", "ran", ""], []]) == [["N", "D", "D"], []]
 
 
 def test_endings_are_used_for_unknown_words_where_validation_says_so():
     by_ending = TaggedPart([["jumped"]], [["V"]])
-    assert most_frequent_tag(TRAIN, by_ending, [["hiked", "log"]]) == [["V", "N"]]
+    assert most_frequent_tag(TRAIN, by_ending)([["hiked", "log"]]) == [["V", "N"]]
     commonest = TaggedPart([["jumped"]], [["D"]])
-    assert most_frequent_tag(TRAIN, commonest, [["hiked", "log"]]) == [["D", "D"]]
+    assert most_frequent_tag(TRAIN, commonest)([["hiked", "log"]]) == [["D", "D"]]
 
 
 def test_features_of_a_word_know_two_neighbours_on_each_side():
@@ -64,10 +64,10 @@ def alternating(rng, sentences):
 def test_a_crf_learns_from_neighbours_what_single_words_do_not_tell():
     rng = np.random.default_rng(0)
     train, valid, test = (alternating(rng, size) for size in (60, 10, 20))
-    assert crf(train, valid, test.inputs) == test.tags
-    alone = most_frequent_tag(train, valid, test.inputs)
+    assert crf(train, valid)(test.inputs) == test.tags
+    alone = most_frequent_tag(train, valid)(test.inputs)
     assert token_accuracy(alone, test.tags) < 0.7
-    assert crf(train, None, [[], ["red", "red"]]) == [[], ["O", "B-x"]]
+    assert crf(train, None)([[], ["red", "red"]]) == [[], ["O", "B-x"]]
 
 
 def test_the_penalty_is_chosen_by_the_score():
@@ -80,7 +80,7 @@ def test_the_penalty_is_chosen_by_the_score():
         asked.append(tags)
         return {1: 0.0, 2: 1.0, 3: 0.5}[len(asked)]
 
-    found = crf(train, valid, valid.inputs, score=second_best_first)
+    found = crf(train, valid, score=second_best_first)(valid.inputs)
     assert len(asked) == 3
     assert found == asked[1]
 
@@ -88,12 +88,12 @@ def test_the_penalty_is_chosen_by_the_score():
 def test_a_missing_library_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "pycrfsuite", None)
     with pytest.raises(MissingExtra, match=r"pip install 'elman\[tag\]'"):
-        crf(TRAIN, None, [["a"]])
+        crf(TRAIN, None)
 
 
 def test_majority():
     train = [["b", "a"], ["a", "b", "b"]]
-    assert majority(train, [[0.5] * 2, []]) == [["b", "b"], []]
+    assert majority(train)([[0.5] * 2, []]) == [["b", "b"], []]
 
 
 def waves(rng, count):
@@ -110,7 +110,7 @@ def waves(rng, count):
 def test_windows_of_values_tell_what_single_steps_do_not():
     rng = np.random.default_rng(1)
     train, valid, test = (waves(rng, size) for size in (20, 4, 10))
-    found = window_logistic_regression(train, valid, test.inputs)
+    found = window_logistic_regression(train, valid)(test.inputs)
     # The sign of a single step is right 75 % of the time.
     single = [["up" if x > 100 else "down" for x in one[:, 0]] for one in test.inputs]
     assert token_accuracy(single, test.tags) < 0.8
@@ -124,8 +124,8 @@ def test_windows_take_short_and_empty_series_and_labels_that_training_lacks():
     valid = TaggedPart([np.zeros((3, 2))], [["new"] * 3])
     short = [np.full((1, 2), 110.0), np.empty((0, 2)), np.full((REACH, 2), 90.0)]
     for found in (
-        window_logistic_regression(train, valid, short),
-        window_logistic_regression(train, None, short),
+        window_logistic_regression(train, valid)(short),
+        window_logistic_regression(train, None)(short),
     ):
         assert found == [["up"], [], ["down"] * REACH]
-    assert window_logistic_regression(train, None, []) == []
+    assert window_logistic_regression(train, None)([]) == []

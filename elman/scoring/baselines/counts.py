@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.scoring.baselines.linear import Codes, Labelled
+from elman.scoring.baselines.linear import Labelled, Linear
 
 Array = NDArray[np.float64]
 
@@ -20,8 +20,8 @@ Array = NDArray[np.float64]
 MIX, SMOOTHING = 0.25, 1.0
 
 
-def nb_svm(train: Labelled[Any], asked: Any) -> Codes:
-    """Return the classes of `asked` by a linear SVM on log-count ratios, one against the rest.
+def nb_svm(train: Labelled[Any]) -> Linear:
+    """Fit a linear SVM on log-count ratios, one class against the rest; it gives margins.
 
     Wang & Manning 2012, "Baselines and bigrams": presence of 1- and 2-grams (1- to 4-grams of
     characters), each multiplied by the log of how much likelier it is in the class than outside;
@@ -29,11 +29,10 @@ def nb_svm(train: Labelled[Any], asked: Any) -> Codes:
 
     Args:
         train: presence of each feature, a sparse matrix `(n, F)`, and the classes.
-        asked: the features of other sequences.
 
     >>> from scipy.sparse import csr_matrix
     >>> train = Labelled(csr_matrix([[1.0, 0], [1, 0], [0, 1], [0, 1]]), np.array([1, 1, 0, 0]))
-    >>> nb_svm(train, csr_matrix([[1.0, 0], [0, 1]])).tolist()
+    >>> nb_svm(train).codes(csr_matrix([[1.0, 0], [0, 1]])).tolist()
     [1, 0]
     """
     from sklearn.exceptions import ConvergenceWarning
@@ -41,9 +40,9 @@ def nb_svm(train: Labelled[Any], asked: Any) -> Codes:
 
     present: Any = train.inputs
     classes = np.unique(train.labels)
-    scores = np.zeros((asked.shape[0], len(classes)))
+    rows, biases = [], []
     # Two classes are one question; both sides of it give the same answer.
-    for place, one in enumerate(classes if len(classes) > 2 else classes[1:]):
+    for one in classes if len(classes) > 2 else classes[1:]:
         inside = train.labels == one
         ratio = log_count_ratio(
             np.asarray(present[inside].sum(0)).ravel(), np.asarray(present[~inside].sum(0)).ravel()
@@ -53,10 +52,9 @@ def nb_svm(train: Labelled[Any], asked: Any) -> Codes:
             warnings.simplefilter("ignore", ConvergenceWarning)
             svm = LinearSVC(C=1.0).fit(present.multiply(ratio).tocsr(), inside)
         learned = svm.coef_.ravel()
-        weights = (1 - MIX) * np.abs(learned).mean() + MIX * learned
-        scores[:, place] = asked @ (ratio * weights) + svm.intercept_
-    best = scores.argmax(1) if len(classes) > 2 else (scores[:, 0] > 0).astype(np.int64)
-    return np.asarray(classes[best], dtype=np.int64)
+        rows.append(ratio * ((1 - MIX) * np.abs(learned).mean() + MIX * learned))
+        biases.append(float(svm.intercept_[0]))
+    return Linear.of_classes(np.stack(rows), np.array(biases), classes)
 
 
 def log_count_ratio(

@@ -1,4 +1,4 @@
-"""Logistic regression as a baseline: the last step of several of them.
+"""Logistic regression as a baseline, and the linear map that is kept of any linear model.
 
 How strongly it is regularised is chosen on the validation part, so that the network is not
 compared with a badly set rival.
@@ -9,12 +9,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Codes = NDArray[np.int64]
+State = tuple[dict[str, Any], dict[str, NDArray[Any]]]
+"""What is kept of a fitted model: plain JSON values, and arrays."""
 T = TypeVar("T")
 
 #: Inverse strengths of the penalty that are tried; without validation data it is the first.
@@ -32,11 +34,63 @@ class Labelled(Generic[T]):
         return len(self.labels)
 
 
-def logistic_regression(train: Labelled[Any], valid: Labelled[Any] | None, test: Any) -> Codes:
-    """Predicted classes of the rows of `test` `(n, features)`, dense or sparse.
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """A linear map of features, kept as arrays.
+
+    Weights are rounded to float32 when they are fitted, so that what is kept says exactly what
+    was judged; sums are float64.
+
+    Attributes:
+        weights: `(F, K)`.
+        bias: `(K,)`.
+        classes: the code of the class that each output stands for, ascending; None of numbers.
+
+    >>> Linear(np.ones((2, 1), np.float32), np.array([0.5]))(np.array([[1.0, 2.0]])).tolist()
+    [[3.5]]
+    """
+
+    kind: ClassVar[str] = "linear"
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float64]
+    classes: Codes | None = None
+
+    def __call__(self, features: Any) -> NDArray[np.float64]:
+        """Return `(n, K)` of features `(n, F)`, dense or sparse."""
+        found: NDArray[np.float64] = features @ self.weights.astype(np.float64) + self.bias
+        return found
+
+    def codes(self, features: Any) -> Codes:
+        """Return the code of the likeliest class of each row."""
+        assert self.classes is not None
+        return np.asarray(self.classes[self(features).argmax(1)], np.int64)
+
+    def to_state(self) -> State:
+        """Return the map as arrays."""
+        classes = {} if self.classes is None else {"classes": self.classes}
+        return {}, {"weights": self.weights, "bias": self.bias, **classes}
+
+    @classmethod
+    def from_state(cls, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Linear:
+        """Return the map that `to_state` described."""
+        return cls(arrays["weights"], arrays["bias"], arrays.get("classes"))
+
+    @classmethod
+    def of_classes(cls, coefficients: Any, intercepts: Any, classes: Any) -> Linear:
+        """Return the map of a fitted classifier; of two classes the first has the score 0."""
+        weights = np.asarray(coefficients, np.float64)
+        bias = np.asarray(intercepts, np.float64)
+        if len(weights) == 1:
+            weights = np.concatenate([np.zeros_like(weights), weights])
+            bias = np.concatenate([np.zeros(1), bias])
+        return cls(weights.T.astype(np.float32), bias, np.asarray(classes, np.int64))
+
+
+def logistic_regression(train: Labelled[Any], valid: Labelled[Any] | None) -> Linear:
+    """Fit logistic regression to rows `(n, features)`, dense or sparse; it gives logits.
 
     >>> train = Labelled(np.array([[0.0], [1.0], [4.0], [5.0]]), np.array([0, 0, 1, 1]))
-    >>> logistic_regression(train, None, np.array([[0.5], [4.5]])).tolist()
+    >>> logistic_regression(train, None).codes(np.array([[0.5], [4.5]])).tolist()
     [0, 1]
     """
     from sklearn.exceptions import ConvergenceWarning
@@ -53,4 +107,4 @@ def logistic_regression(train: Labelled[Any], valid: Labelled[Any] | None, test:
         )
         fitted.append((right, model))
     best = max(fitted, key=lambda pair: pair[0])[1]
-    return np.asarray(best.predict(test), dtype=np.int64)
+    return Linear.of_classes(best.coef_, best.intercept_, best.classes_)

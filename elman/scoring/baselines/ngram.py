@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from elman.scoring.baselines.linear import State
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -148,22 +150,37 @@ class KneserNey:
     def distribution(self, history: NDArray[Any], order: int | None = None) -> Floats:
         """Probability of every next symbol after `history`, `(size,)`."""
         order = order or len(self.levels)
-        kept = history[len(history) - order + 1 :] if order > 1 else history[:0]
-        rows = np.arange(self.size, dtype=np.int64)
-        states = [np.zeros(self.size, np.int64)]
-        for length in range(1, order):
-            state = np.zeros(self.size, np.int64)
-            for depth, symbol in enumerate(kept[len(kept) - length :]):
-                state = self._longer(depth, state, np.full(self.size, symbol))
-            states.append(state)
+        kept = [int(symbol) for symbol in history[max(0, len(history) - order + 1) :]]
         lower = np.full(self.size, 1 / self.size)
-        for depth, histories in enumerate(states):
-            level = self.levels[depth]
-            strings = self._longer(depth, histories, rows)
-            table = level.raw if depth == order - 1 else level.before
+        for length in range(min(order - 1, len(kept)) + 1):
+            found = self._number(kept[len(kept) - length :])
+            if found is None:
+                # A longer history has not been seen either: it adds nothing.
+                break
+            level = self.levels[length]
+            table = level.raw if length == order - 1 else level.before
             assert table is not None  # only the longest strings have no longer ones
-            lower = table.probability(strings, histories, lower)
+            if not table.totals[found]:
+                continue
+            # The strings that extend a history stand together.
+            first, last = np.searchsorted(
+                level.keys, [found * self.size, (found + 1) * self.size]
+            ).tolist()
+            counts = table.counts[first:last]
+            taken = counts - table.discounts[np.minimum(counts, 3)]
+            lower = table.spare[found] * lower
+            lower[level.keys[first:last] % self.size] += taken / table.totals[found]
         return lower
+
+    def _number(self, symbols: list[int]) -> int | None:
+        """Return the number of a string among those as long, or None where it was never seen."""
+        found = 0
+        for depth, symbol in enumerate(symbols):
+            keys, wanted = self.levels[depth].keys, found * self.size + symbol
+            found = int(np.searchsorted(keys, wanted))
+            if found == len(keys) or keys[found] != wanted:
+                return None
+        return found
 
     def _longer(self, depth: int, strings: Ints, symbols: Ints) -> Ints:
         """Numbers of the strings of `depth` symbols with one more symbol behind; -1 if unseen."""
@@ -180,6 +197,90 @@ class KneserNey:
             yield level.raw.probability(strings, histories, lower)
             if level.before is not None:
                 lower = level.before.probability(strings, histories, lower)
+
+
+    def state(self) -> State:
+        """Return what `kept` makes the counts of again: about three bytes a string.
+
+        The strings of a level are sorted by the string that they extend: how many extend each,
+        and the last symbol, tell them all. The counts of symbols before follow from the strings.
+        """
+        arrays: dict[str, NDArray[Any]] = {}
+        histories = 1
+        for length, level in enumerate(self.levels, start=1):
+            children = np.bincount(level.keys // self.size, minlength=histories)
+            arrays |= _small(f"{length}.children", children)
+            arrays |= _small(f"{length}.symbols", level.keys % self.size)
+            arrays |= _small(f"{length}.counts", level.raw.counts)
+            histories = len(level.keys)
+        facts = {"size": self.size, "orders": len(self.levels), "trained_on": self.trained_on}
+        return facts, arrays
+
+    @classmethod
+    def kept(cls, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
+        """Return the counts that `state` described."""
+        size, levels = int(facts["size"]), []
+        parents, suffixes = np.zeros(1, np.int64), np.zeros(1, np.int64)
+        keys, raw, histories = np.zeros(1, np.int64), np.zeros(1, np.int64), 1
+        for length in range(1, int(facts["orders"]) + 1):
+            children = _large(f"{length}.children", arrays)
+            above = np.repeat(np.arange(len(children)), children)
+            longer = above * size + _large(f"{length}.symbols", arrays)
+            counts = _large(f"{length}.counts", arrays)
+            if length > 1:
+                # Without its first symbol, a string extends its parent without that symbol.
+                wanted = suffixes[above] * size + longer % size
+                ends = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+                before = np.bincount(ends[counts > 0], minlength=len(keys))
+                of = _Counts.of
+                levels.append(
+                    _Level(keys, of(raw, parents, histories), of(before, parents, histories))
+                )
+                histories, suffixes = len(keys), ends
+            else:
+                suffixes = np.zeros(len(longer), np.int64)
+            keys, raw, parents = longer, counts, above
+        levels.append(_Level(keys, _Counts.of(raw, parents, histories), None))
+        return cls(size, levels, int(facts["trained_on"]))
+
+
+@dataclass(frozen=True, eq=False)
+class NGram:
+    """The n-grams of one order, from counts that all orders share.
+
+    Attributes:
+        order: length of the longest string.
+    """
+
+    kind: ClassVar[str] = "n-gram"
+    order: int
+
+    def to_state(self) -> State:
+        """Return the order; the counts are kept once for all orders."""
+        return {"order": self.order}, {}
+
+    @classmethod
+    def from_state(cls, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
+        """Return the order that `to_state` described."""
+        return cls(int(facts["order"]))
+
+
+def _small(name: str, values: Ints) -> dict[str, NDArray[Any]]:
+    """Write counts with a byte or two each; the few that are larger stand apart."""
+    kind = np.uint8 if len(values) and np.quantile(values, 0.99) < 255 else np.uint16
+    most = np.iinfo(kind).max
+    places = np.flatnonzero(values >= most)
+    return {
+        name: np.minimum(values, most).astype(kind),
+        f"{name}.large": np.stack([places, values[places]]),
+    }
+
+
+def _large(name: str, arrays: dict[str, NDArray[Any]]) -> Ints:
+    values = arrays[name].astype(np.int64)
+    places, true = arrays[f"{name}.large"]
+    values[places] = true
+    return values
 
 
 def _unroll(

@@ -11,15 +11,15 @@ import re
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import require
-from elman.scoring.baselines.linear import Labelled, logistic_regression
+from elman.scoring.baselines.linear import Labelled, Linear, State, logistic_regression
 from elman.scoring.entities import token_accuracy
 
 Words = Sequence[str]
@@ -56,16 +56,52 @@ class TaggedPart(Generic[T]):
         return len(self.tags)
 
 
+@dataclass(frozen=True)
+class MostFrequentTag:
+    """Gives each word the tag that it has most often in training.
+
+    Attributes:
+        words: each word's tag.
+        endings: the tag of an unknown word by its longest known ending; None where every unknown
+            word gets the commonest tag.
+        commonest: the commonest tag of all.
+    """
+
+    kind: ClassVar[str] = "most frequent tag"
+    words: dict[str, str]
+    endings: dict[str, str] | None
+    commonest: str
+
+    def __call__(self, sentences: Sentences) -> list[list[str]]:
+        """Return the tags of sentences."""
+        return [[self.words.get(word) or self._unknown(word) for word in s] for s in sentences]
+
+    def _unknown(self, word: str) -> str:
+        if self.endings is None:
+            return self.commonest
+        ends = (word[len(word) - size :] for size in range(min(SUFFIX, len(word)), -1, -1))
+        return next(self.endings[end] for end in ends if end in self.endings)
+
+    def to_state(self) -> State:
+        """Return the words and endings as JSON."""
+        return {"words": self.words, "endings": self.endings, "commonest": self.commonest}, {}
+
+    @classmethod
+    def from_state(cls, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> MostFrequentTag:
+        """Return the rule that `to_state` described."""
+        return cls(facts["words"], facts["endings"], facts["commonest"])
+
+
 def most_frequent_tag(
-    train: TaggedPart[Words], valid: TaggedPart[Words] | None, test: Sentences
-) -> list[list[str]]:
-    """Give each word the tag that it has most often in training.
+    train: TaggedPart[Words], valid: TaggedPart[Words] | None
+) -> MostFrequentTag:
+    """Count the tags of each word.
 
     An unknown word gets the commonest tag of all, or that of training words with its longest
     known ending; whichever gives more tokens of the validation part their tag.
 
     >>> train = TaggedPart([["a", "dog", "ran"]], [["DET", "NOUN", "VERB"]])
-    >>> most_frequent_tag(train, None, [["a", "ran", "?"]])
+    >>> most_frequent_tag(train, None)([["a", "ran", "?"]])
     [['DET', 'VERB', 'DET']]
     """
     words: dict[str, Counter[str]] = defaultdict(Counter)
@@ -79,33 +115,56 @@ def most_frequent_tag(
         for size in range(min(SUFFIX, len(word)) + 1):
             endings[word[len(word) - size :]][_commonest(counter)] += 1
     known = {word: _commonest(counter) for word, counter in words.items()}
-    guesses = {ending: _commonest(counter) for ending, counter in endings.items()}
-
-    def commonest(_: str) -> str:
-        return _commonest(overall)
-
-    def by_ending(word: str) -> str:
-        sizes = range(min(SUFFIX, len(word)), -1, -1)
-        return next(guesses[end] for size in sizes if (end := word[len(word) - size :]) in guesses)
-
-    def tagged(sentences: Sentences, unknown: Callable[[str], str]) -> list[list[str]]:
-        return [[known.get(word) or unknown(word) for word in words] for words in sentences]
-
+    rules = [MostFrequentTag(known, None, _commonest(overall))]
     if valid is None or not len(valid):
-        return tagged(test, commonest)
-    rules = [commonest, by_ending]
-    rights = [token_accuracy(tagged(valid.inputs, rule), valid.tags) for rule in rules]
-    return tagged(test, rules[int(np.argmax(rights))])
+        return rules[0]
+    guesses = {ending: _commonest(counter) for ending, counter in endings.items()}
+    rules.append(replace(rules[0], endings=guesses))
+    rights = [token_accuracy(rule(valid.inputs), valid.tags) for rule in rules]
+    return rules[int(np.argmax(rights))]
+
+
+@dataclass(frozen=True, eq=False)
+class Crf:
+    """A linear-chain CRF on window features, kept as the bytes of python-crfsuite's own file."""
+
+    kind: ClassVar[str] = "crf"
+    file: bytes
+
+    def __call__(self, sentences: Sentences) -> list[list[str]]:
+        """Return the tags of sentences.
+
+        Raises:
+            MissingExtra: python-crfsuite is not installed.
+        """
+        pycrfsuite = require("pycrfsuite", "tag")
+        return self.tagged([pycrfsuite.ItemSequence(window_features(s)) for s in sentences])
+
+    def tagged(self, described: Sequence[Any]) -> list[list[str]]:
+        """Return the tags of sentences whose words are described already."""
+        tagger = require("pycrfsuite", "tag").Tagger()
+        tagger.open_inmemory(self.file)
+        found = [tagger.tag(one) for one in described]
+        tagger.close()
+        return found
+
+    def to_state(self) -> State:
+        """Return the file as an array of bytes."""
+        return {}, {"file": np.frombuffer(self.file, np.uint8)}
+
+    @classmethod
+    def from_state(cls, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Crf:
+        """Return the CRF that `to_state` described."""
+        return cls(arrays["file"].tobytes())
 
 
 def crf(
     train: TaggedPart[Words],
     valid: TaggedPart[Words] | None,
-    test: Sentences,
     *,
     score: Score | None = None,
-) -> list[list[str]]:
-    """Tag with a linear-chain CRF on window features, trained by L-BFGS (python-crfsuite).
+) -> Crf:
+    """Train a linear-chain CRF on window features by L-BFGS (python-crfsuite).
 
     With many tags an iteration is slow: then one penalty is tried, and fewer iterations are made
     (`iterations`).
@@ -113,7 +172,6 @@ def crf(
     Args:
         train: learnt from.
         valid: the squared penalty (`c2`) of `PENALTIES` with the best score on it is taken.
-        test: the sentences to tag.
         score: of tags for the sentences of `valid`, more being better; `None` is the share of
             tokens that are right.
 
@@ -125,8 +183,7 @@ def crf(
     trainer = pycrfsuite.Trainer(verbose=False)
     for sentence, tags in zip(train.inputs, train.tags, strict=True):
         trainer.append(pycrfsuite.ItemSequence(window_features(sentence)), tags)
-    best: tuple[float, list[list[str]]] | None = None
-    asked = [pycrfsuite.ItemSequence(window_features(sentence)) for sentence in test]
+    best: tuple[float, Crf] | None = None
     tried = (
         [pycrfsuite.ItemSequence(window_features(s)) for s in chosen.inputs]
         if chosen is not None
@@ -137,17 +194,15 @@ def crf(
     for penalty in PENALTIES[:1] if alone else PENALTIES:
         trainer.set_params({"c1": 0.0, "c2": penalty, "max_iterations": most})
         with tempfile.TemporaryDirectory() as folder:
-            path = str(Path(folder) / "model")
-            trainer.train(path)
-            tagger = pycrfsuite.Tagger()
-            tagger.open(path)
-            found = 0.0
-            if chosen is not None:
-                given = [tagger.tag(one) for one in tried]
-                found = token_accuracy(given, chosen.tags) if score is None else score(given)
-            if best is None or found > best[0]:
-                best = found, [tagger.tag(one) for one in asked]
-            tagger.close()
+            path = Path(folder) / "model"
+            trainer.train(str(path))
+            made = Crf(path.read_bytes())
+        found = 0.0
+        if chosen is not None:
+            given = made.tagged(tried)
+            found = token_accuracy(given, chosen.tags) if score is None else score(given)
+        if best is None or found > best[0]:
+            best = found, made
     assert best is not None
     return best[1]
 
@@ -193,35 +248,63 @@ def window_features(words: Sequence[str]) -> list[list[str]]:
     return found
 
 
-def majority(train: Sentences, test: Sequence[Sequence[T]]) -> list[list[str]]:
-    """Give every step the label that most steps of training have.
+@dataclass(frozen=True)
+class Majority:
+    """Gives every step the same label."""
 
-    >>> majority([["sit", "walk", "walk"]], [[0.1, 0.2]])
+    kind: ClassVar[str] = "majority"
+    label: str
+
+    def __call__(self, sequences: Sequence[Any]) -> list[list[str]]:
+        """Return the label of every step."""
+        return [[self.label] * len(one) for one in sequences]
+
+    def to_state(self) -> State:
+        """Return the label as JSON."""
+        return {"label": self.label}, {}
+
+    @classmethod
+    def from_state(cls, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Majority:
+        """Return the rule that `to_state` described."""
+        return cls(facts["label"])
+
+
+def majority(train: Sentences) -> Majority:
+    """Find the label that most steps of training have.
+
+    >>> majority([["sit", "walk", "walk"]])([[0.1, 0.2]])
     [['walk', 'walk']]
     """
-    commonest = _commonest(Counter(label for labels in train for label in labels))
-    return [[commonest] * len(one) for one in test]
+    return Majority(_commonest(Counter(label for labels in train for label in labels)))
 
 
 def window_logistic_regression(
-    train: TaggedPart[Series], valid: TaggedPart[Series] | None, test: Sequence[Series]
-) -> list[list[str]]:
-    """Label each step of a series by logistic regression on the values `REACH` steps around.
+    train: TaggedPart[Series], valid: TaggedPart[Series] | None
+) -> WindowLinear:
+    """Fit logistic regression on the values `REACH` steps around each step of a series.
 
     Values are scaled by what training has. At most `MOST_STEPS` steps are learnt from; the penalty
     is chosen on `valid`.
     """
-    windows = _Windows.fit(train)
+    steps = np.concatenate([np.asarray(one, np.float64) for one in train.inputs])
+    deviation = steps.std(0)
+    scaled = _Windows(steps.mean(0), np.where(deviation > 0, deviation, 1))
+    names, codes = np.unique([tag for tags in train.tags for tag in tags], return_inverse=True)
+    named = [str(name) for name in names]
     held: Labelled[Series] | None = None
     if valid is not None and len(valid):
-        codes = {label: code for code, label in enumerate(windows.names)}
+        known = {label: code for code, label in enumerate(named)}
         # A label that training does not have cannot be right.
         held = Labelled(
-            windows.of(valid.inputs),
-            np.array([codes.get(tag, -1) for tags in valid.tags for tag in tags]),
+            scaled.of(valid.inputs),
+            np.array([known.get(tag, -1) for tags in valid.tags for tag in tags]),
         )
-    learnt: Labelled[Series] = Labelled(windows.inputs, windows.codes)
-    return windows.labels_of(lambda asked: logistic_regression(learnt, held, asked), test)
+    inputs = scaled.of(train.inputs)
+    kept = np.arange(len(inputs))
+    if len(kept) > MOST_STEPS:
+        kept = np.random.default_rng(0).choice(len(kept), MOST_STEPS, replace=False)
+    linear = logistic_regression(Labelled(inputs[kept], codes[kept]), held)
+    return WindowLinear(scaled, linear, named)
 
 
 def _commonest(counter: Counter[str]) -> str:
@@ -240,33 +323,12 @@ def _form(word: str) -> str:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Windows:
-    """Steps of training series with the values around them, scaled, and the codes of labels."""
+    """The values around each step, scaled by what training has."""
 
-    inputs: NDArray[np.float64]
-    codes: NDArray[np.int64]
-    names: list[str]
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
-
-    @classmethod
-    def fit(cls, train: TaggedPart[Series]) -> _Windows:
-        steps = np.concatenate([np.asarray(one, np.float64) for one in train.inputs])
-        deviation = steps.std(0)
-        names, codes = np.unique([tag for tags in train.tags for tag in tags], return_inverse=True)
-        empty = cls(
-            np.empty((0, 0)),
-            codes,
-            [str(name) for name in names],
-            steps.mean(0),
-            np.where(deviation > 0, deviation, 1),
-        )
-        inputs = empty.of(train.inputs)
-        kept = np.arange(len(inputs))
-        if len(kept) > MOST_STEPS:
-            kept = np.random.default_rng(0).choice(len(kept), MOST_STEPS, replace=False)
-        return cls(inputs[kept], codes[kept], empty.names, empty.mean, empty.deviation)
 
     def of(self, series: Sequence[Series]) -> NDArray[np.float64]:
         """The window of every step of all series, `(steps, (2 REACH + 1) channels)`."""
@@ -282,10 +344,36 @@ class _Windows:
             found.append(windows.reshape(len(one), width))
         return np.concatenate(found)
 
-    def labels_of(
-        self, predict: Callable[[NDArray[np.float64]], NDArray[np.int64]], series: Sequence[Series]
-    ) -> list[list[str]]:
-        """Return the label of every step, as `predict` gives it."""
-        asked = self.of(series)
-        codes = iter(predict(asked).tolist() if len(asked) else [])
+
+@dataclass(frozen=True, eq=False)
+class WindowLinear:
+    """Logistic regression on the values around each step of a series.
+
+    Attributes:
+        windows: the values around a step.
+        linear: their map to a logit for each label.
+        names: the labels, by code.
+    """
+
+    kind: ClassVar[str] = "window linear"
+    windows: _Windows
+    linear: Linear
+    names: list[str]
+
+    def __call__(self, series: Sequence[Series]) -> list[list[str]]:
+        """Return the label of every step of series `(T, C)`."""
+        asked = self.windows.of(series)
+        codes = iter(self.linear.codes(asked).tolist() if len(asked) else [])
         return [[self.names[next(codes)] for _ in range(len(one))] for one in series]
+
+    def to_state(self) -> State:
+        """Return the scale and the map as arrays, the labels as JSON."""
+        arrays = self.linear.to_state()[1]
+        scale = {"mean": self.windows.mean, "deviation": self.windows.deviation}
+        return {"names": self.names}, arrays | scale
+
+    @classmethod
+    def from_state(cls, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> WindowLinear:
+        """Return the rule that `to_state` described."""
+        windows = _Windows(arrays["mean"], arrays["deviation"])
+        return cls(windows, Linear.from_state({}, arrays), facts["names"])
