@@ -30,6 +30,7 @@ from elman.cli.arguments import (
     TaskName,
     Test,
     Valid,
+    With,
     existing,
     one_or_many,
     runs_given,
@@ -189,13 +190,20 @@ def predict(
         Path | None,
         typer.Option("--out", metavar="F", help="a .csv, .jsonl or .parquet file to write"),
     ] = None,
+    with_: With = "model",
+    abstain: Annotated[
+        float | None,
+        typer.Option(
+            "--abstain", metavar="P", help="leave answers empty whose probability is below P"
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Predict on new DATA; CSV on standard output unless --out or --json says otherwise."""
     from elman.runs import pipeline
 
     writer = show.table_writer(out)
-    frame = pipeline.load(run).predict(one_or_many(data))
+    frame = pipeline.load(run, with_).predict(one_or_many(data), abstain=abstain)
     if out is not None:
         writer(frame)
         show.say(f"{len(frame)} predictions in {out}")
@@ -234,12 +242,13 @@ def generate(
         int | None,
         typer.Option("--complete", metavar="N", min=1, help="show the N likeliest continuations"),
     ] = None,
+    with_: With = "model",
     as_json: AsJson = False,
 ) -> None:
     """Write new text with a run of task `generate`."""
     from elman.runs import pipeline
 
-    model = pipeline.load(run)
+    model = pipeline.load(run, with_)
     if complete is not None:
         show.completion(model.complete(prompt, n=complete), as_json)
         return

@@ -51,6 +51,14 @@ RunPath = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
+With = Annotated[
+    str,
+    typer.Option(
+        "--with",
+        metavar="NAME",
+        help="what answers: model, blend, best (as the verdict says), or a baseline",
+    ),
+]
 Valid = Annotated[
     list[Path] | None,
     typer.Option("--valid", help="data to choose the best model on", callback=existing),

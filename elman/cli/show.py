@@ -119,6 +119,8 @@ def results(found: dict[str, Any]) -> None:
     console.print(table)
     console.print()
     console.print(found["verdict"], markup=False, soft_wrap=True)
+    for line in _beside(found):
+        console.print(line, markup=False, soft_wrap=True)
     for about, line in found.get("understood", {}).get("lines", []):
         if about == "scores":
             console.print(line, markup=False, soft_wrap=True)
@@ -126,6 +128,26 @@ def results(found: dict[str, Any]) -> None:
         console.print(f"Doubtful: {doubt}", markup=False, soft_wrap=True)
     if "note" in found:
         say(found["note"])
+
+
+def _beside(found: dict[str, Any]) -> list[str]:
+    """Return what else is to be said of scores: what was left out, how sure answers may be."""
+    said = [f"{name} was left out: {why}" for name, why in found.get("not_run", {}).items()]
+    if "none" in found.get("blend", {}):
+        said.append(f"No blend of the model and a baseline: {found['blend']['none']}.")
+    if "calibration" in found:
+        about = found["calibration"]
+        said.append(
+            f"Calibration error of the model's probabilities: {about['error']:.3f} "
+            f"({about['error_uncalibrated']:.3f} without the temperature)."
+        )
+        some = next((row for row in about["answered"] if row["answered"] <= 0.8), None)
+        if some is not None:
+            said.append(
+                f"The surest {some['answered']:.0%} of the answers (--abstain "
+                f"{some['confidence']:.2g}): {some['accuracy']:.1%} are right."
+            )
+    return said
 
 
 def runs(rows: list[dict[str, Any]]) -> None:

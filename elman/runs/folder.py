@@ -6,6 +6,8 @@
     metrics.jsonl         one line for each report of training
     results.json          scores beside baselines, intervals, verdict
     predictions.parquet   predictions on the test part
+    predictors/           each baseline, fitted: facts as JSON, arrays as safetensors; index.json
+                          names them, and says how the model is calibrated and blended
     sections.json         the task's own parts of the report
     report.html           all of it for reading, self-contained
     checkpoints/{last,best}
@@ -35,6 +37,7 @@ RESULTS, SECTIONS = "results", "sections"
 _CONFIG, _WEIGHTS, _METRICS = "config.yaml", "model.safetensors", "metrics.jsonl"
 _PREDICTIONS, _REPORT, _DOCTOR = "predictions.parquet", "report.html", "doctor.html"
 _ASSETS, _CHECKPOINTS, _TRIALS = "assets", "checkpoints", "doctor"
+_PREDICTORS, _INDEX = "predictors", "index"
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,53 @@ class Run:
     def assets_folder(self) -> Path:
         """The folder of assets."""
         return self.path / _ASSETS
+
+    @property
+    def predictors_folder(self) -> Path:
+        """The folder of kept baselines."""
+        return self.path / _PREDICTORS
+
+    @property
+    def keeps_predictors(self) -> bool:
+        """Tell whether baselines were kept: an older run has none, and not every task keeps any."""
+        return (self.predictors_folder / f"{_INDEX}.json").exists()
+
+    def read_predictors(self) -> Any:
+        """Return what was kept with the baselines."""
+        return self.read_json(f"{_PREDICTORS}/{_INDEX}")
+
+    def write_predictors(self, index: dict[str, Any]) -> None:
+        """Say which baselines were kept; written last, so that all of them are there."""
+        self.write_json(f"{_PREDICTORS}/{_INDEX}", index)
+
+    def write_state(self, stem: str, facts: dict[str, Any], arrays: dict[str, Any]) -> None:
+        """Write one kept thing as JSON and safetensors."""
+        import numpy as np
+        from safetensors.numpy import save
+
+        self.predictors_folder.mkdir(exist_ok=True)
+        self.write_json(f"{_PREDICTORS}/{stem}", facts)
+        whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        write_whole(self.predictors_folder / f"{stem}.safetensors", save(whole))
+
+    def read_state(self, stem: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the facts and arrays of one kept thing.
+
+        Raises:
+            InputError: a file is missing or damaged.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        file = self.predictors_folder / f"{stem}.safetensors"
+        try:
+            return self.read_json(f"{_PREDICTORS}/{stem}"), load_file(file)
+        except (OSError, SafetensorError):
+            raise InputError(
+                "a kept baseline is missing or damaged.",
+                file=file,
+                fix="Restore the file, or train again.",
+            ) from None
 
     @property
     def doctor(self) -> Path:

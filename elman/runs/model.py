@@ -15,14 +15,34 @@ if TYPE_CHECKING:
 
 
 class Model:
-    """A trained model with everything it needs to be used, loaded from a run."""
+    """A trained model with everything it needs to be used, loaded from a run.
 
-    def __init__(self, task: Task, module: nn.Module, path: Path) -> None:
+    Args:
+        task: of the run.
+        module: the network.
+        path: of the run.
+        predictor: a kept baseline or a blend that answers in the network's place.
+    """
+
+    def __init__(self, task: Task, module: nn.Module, path: Path, predictor: Any = None) -> None:
         self.task, self.module, self.path = task, module, path
+        self.predictor = module if predictor is None else predictor
 
-    def predict(self, data: Any, **how: Any) -> pd.DataFrame:
-        """Predictions on new data (a path, paths or a DataFrame), a row each."""
-        return self.task.predict(self.module, data, **how)
+    def predict(self, data: Any, *, abstain: float | None = None, **how: Any) -> pd.DataFrame:
+        """Predictions on new data (a path, paths or a DataFrame), a row each.
+
+        Args:
+            data: what to predict on.
+            abstain: leave the answer empty where its probability is below this.
+            **how: what the modality must know of arrays in memory.
+
+        Raises:
+            InputError: `abstain` is no probability, or what predicts gives none.
+        """
+        if abstain is not None and not 0 <= abstain <= 1:
+            raise InputError(f"abstain={abstain} is no probability: it lies between 0 and 1.")
+        found = self.task.predict(self.predictor, data, **how)
+        return found if abstain is None else _abstained(self.task, found, abstain)
 
     def generate(self, prompt: str = "", **options: Any) -> list[str]:
         """New sequences that begin with `prompt`; options as in `elman generate`.
@@ -30,15 +50,27 @@ class Model:
         Raises:
             InputError: the task of this run does not generate.
         """
-        return _generator(self).generate(self.module, prompt, **options)  # type: ignore[no-any-return]
+        return _generator(self).generate(self.predictor, prompt, **options)  # type: ignore[no-any-return]
 
     def complete(self, prompt: str, **options: Any) -> Any:
         """The likeliest next symbols after `prompt` with their probabilities."""
-        return _generator(self).complete(self.module, prompt, **options)
+        return _generator(self).complete(self.predictor, prompt, **options)
 
     def stream(self) -> Streamed:
         """The model one step at a time, in constant memory."""
-        return self.task.stream(self.module)
+        return self.task.stream(self.predictor)
+
+
+def _abstained(task: Task, found: pd.DataFrame, least: float) -> pd.DataFrame:
+    """Return predictions without the answers that are less sure than `least`."""
+    answer = next((name for name in ("prediction", "label") if name in found), None)
+    if answer is None or "probability" not in found or found["probability"].isna().all():
+        raise InputError(
+            f"these answers of {task.name} have no probability, so none can be left out.",
+            fix="Leave --abstain out, or use another predictor.",
+        )
+    unsure = found["probability"] < least
+    return found.assign(**{answer: found[answer].astype(object).mask(unsure, None)})
 
 
 def _generator(model: Model) -> Any:

@@ -23,13 +23,15 @@ from safetensors.torch import load_file, save
 import elman
 from elman.data.memory import names_files
 from elman.errors import InputError
-from elman.runs import folder
+from elman.runs import folder, keeping
 from elman.runs.folder import Run
+from elman.runs.keeping import Kept
 from elman.runs.model import Model
-from elman.scoring import Evaluation
+from elman.scoring import Evaluation, calibration
 from elman.scoring import bootstrap as intervals
+from elman.scoring.blending import Blend
 from elman.tasks import TASKS
-from elman.tasks.base import Task
+from elman.tasks.base import Keeps, Task
 from elman.tasks.settings import TaskSettings, settings_of
 from elman.training import Display, Fit, Interrupted, fit, seed
 from elman.training.distributed import Ranks, from_first, ranks
@@ -115,23 +117,31 @@ def resume(run: str | Path, *, progress: bool = True) -> Finished:
     return _train_and_judge(made, _built(made), opened, place, resume=True, progress=progress)
 
 
-def load(run: str | Path) -> Model:
+def load(run: str | Path, predictor: str = keeping.MODEL) -> Model:
     """A trained model, ready to predict, generate and stream.
 
+    Args:
+        run: the run directory.
+        predictor: what answers: `model`, `blend`, `best` (what the verdict recommends), or a
+            baseline by its name or a beginning of it.
+
     Raises:
-        InputError: not a run, not finished, damaged, or made by a newer Elman.
+        InputError: not a run, not finished, damaged, or made by a newer Elman; or there is no
+            such predictor.
     """
     opened = Run(Path(run))
     config = opened.config()
     task = without_data(opened, config)
-    return Model(task, _with_weights(task, opened), opened.path)
+    module = _with_weights(task, opened)
+    kept = Kept.of(opened, task)
+    return Model(task, module, opened.path, keeping.used(kept, opened, task, module, predictor))
 
 
 def evaluate(run: str | Path, data: Any = None) -> dict[str, Any]:
     """Score a run on new data (or again on its own test part), beside its baselines.
 
-    Baselines are fitted again on the run's training data where that is still there;
-    where it is not, `baselines` is empty and `note` says why.
+    The kept baselines are used. A run that keeps none has them fitted again on its training data
+    where that is still there; where it is not, `baselines` is empty and `note` says why.
 
     Returns:
         `task`, `metric`, `test`, `ci95`, `baselines`, `verdict`, as in `results.json`.
@@ -139,17 +149,23 @@ def evaluate(run: str | Path, data: Any = None) -> dict[str, Any]:
     opened = Run(Path(run))
     config = opened.config()
     note = None
-    try:
-        task: Task = from_recorded_data(opened, config)
-    except InputError as error:
-        if data is None:
-            raise
+    if data is not None and opened.keeps_predictors:
         task = without_data(opened, config)
-        note = f"Baselines were not run: {error}"
+    else:
+        try:
+            task = from_recorded_data(opened, config)
+        except InputError as error:
+            if data is None:
+                raise
+            task = without_data(opened, config)
+            note = f"Baselines were not run: {error}"
     module = _with_weights(task, opened)
-    scored = task.evaluate(module, data)
-    baselines = {} if note else task.baselines(data)
-    results = judge(task, scored, baselines)
+    kept = Kept.of(opened, task)
+    if kept is not None:
+        blend = kept.blend(module)
+        results, _ = judged(task, module, kept.all(), blend, data)
+    else:
+        results = judge(task, task.evaluate(module, data), {} if note else task.baselines(data))
     overlap = None if data is None else task.overlap(data)
     said = [words for words in (overlap, note) if words]
     return results | ({"note": " ".join(said)} if said else {})
@@ -165,10 +181,53 @@ def scored_again(run: Run) -> Evaluation:
     return task.evaluate(_with_weights(task, run))
 
 
+def judged(
+    task: Task, module: torch.nn.Module, predictors: Sequence[Any], blend: Blend | str, data: Any
+) -> tuple[dict[str, Any], Evaluation]:
+    """Score model, fitted baselines and blend on the same units; return also the model's scores."""
+    assert isinstance(task, Keeps)
+    mixed = [blend] if isinstance(blend, Blend) else []
+    own, *others = task.scores([module, *predictors, *mixed], data)
+    if isinstance(own, InputError):
+        raise own
+    together = others.pop() if mixed else None
+    pairs = list(zip(predictors, others, strict=True))
+    results = judge(
+        task,
+        own,
+        {one.name: e for one, e in pairs if isinstance(e, Evaluation)},
+        (blend.baseline.name, together) if isinstance(together, Evaluation) else None,  # type: ignore[union-attr]
+    )
+    if isinstance(blend, str):
+        results["blend"] = {"none": blend}
+    elif isinstance(together, Evaluation):
+        about = {"name": blend.name, "with": blend.baseline.name, "weight": blend.weight}
+        results["blend"] = about | results["blend"]
+    else:
+        results["blend"] = {"none": f"{blend.baseline.name} could not be run: {together}"}
+    gone = {one.name: str(e) for one, e in pairs if isinstance(e, InputError)}
+    found = calibration.of_units(own.units)
+    return (
+        results
+        | ({"not_run": gone} if gone else {})
+        | ({"calibration": found} if found is not None else {})
+    ), own
+
+
 def judge(
-    task: Task, evaluation: Evaluation, baselines: Mapping[str, Evaluation]
+    task: Task,
+    evaluation: Evaluation,
+    baselines: Mapping[str, Evaluation],
+    blend: tuple[str, Evaluation] | None = None,
 ) -> dict[str, Any]:
-    """Scores, intervals and the verdict of one evaluation, as plain data."""
+    """Scores, intervals and the verdict of one evaluation, as plain data.
+
+    Args:
+        task: tells the metric.
+        evaluation: of the model.
+        baselines: each one's scores on the same units.
+        blend: the name of the baseline that the model is mixed with, and the mixture's scores.
+    """
     settings: TaskSettings = task.settings
     found = intervals.bootstrap(
         evaluation,
@@ -177,8 +236,29 @@ def judge(
         task.higher_is_better,
         settings.resamples,
         settings.seed,
+        blend=None if blend is None else blend[1],
     )
     best = found.comparison.baseline if found.comparison else None
+    sentence = intervals.verdict(
+        task.metric,
+        evaluation.metrics[task.metric],
+        baselines[best].metrics[task.metric] if best else None,
+        found.comparison,
+    )
+    recommended = intervals.recommended(found.comparison)
+    mixed: dict[str, Any] = {}
+    if blend is not None:
+        name, mixture = blend
+        mixed["blend"] = {
+            "test": _plain(mixture.metrics),
+            "ci95": _bounds(found.blend),
+            "better_by": {one.baseline: _gain(one) for one in found.gains},
+        }
+        if all(one.ci95 is not None and one.ci95[0] > 0 for one in found.gains):
+            recommended = keeping.BLEND
+            sentence = intervals.together(
+                task.metric, name, mixture.metrics[task.metric], found.gains
+            )
     return {
         "task": task.name,
         "metric": task.metric,
@@ -187,14 +267,17 @@ def judge(
         "ci95": _bounds(found.model),
         "baselines": {name: _plain(e.metrics) for name, e in baselines.items()},
         "baselines_ci95": {name: _bounds(by_metric) for name, by_metric in found.baselines.items()},
+        **mixed,
         **({"undefined_resamples": found.undefined} if found.undefined else {}),
-        "verdict": intervals.verdict(
-            task.metric,
-            evaluation.metrics[task.metric],
-            baselines[best].metrics[task.metric] if best else None,
-            found.comparison,
-        ),
+        "verdict": sentence,
+        "recommended": recommended or keeping.MODEL,
     }
+
+
+def _gain(found: intervals.Comparison) -> dict[str, Any]:
+    """Return a difference with its interval as JSON can hold it."""
+    between = None if found.ci95 is None else list(found.ci95)
+    return {"difference": found.difference, "ci95": between}
 
 
 def without_data(opened: Run, config: dict[str, Any]) -> Task:
@@ -274,8 +357,16 @@ def _judge_and_report(
 
     began = time.perf_counter()
     module.eval()
-    evaluation = task.evaluate(module)
-    results = judge(task, evaluation, task.baselines())
+    if isinstance(task, Keeps):
+        about, predictors = task.settle(module), task.predictors()
+        blend = task.blend(module, predictors)
+        keeping.keep(run, predictors, about, blend)
+        results, evaluation = judged(task, module, predictors, blend, None)
+        if "calibration" in results:
+            results["calibration"] |= about
+    else:
+        evaluation = task.evaluate(module)
+        results = judge(task, evaluation, task.baselines())
     if evaluation.predictions is not None:
         _write_predictions(run, evaluation.predictions)
     run.write_json(folder.SECTIONS, report.freeze(task.sections(module, evaluation)))

@@ -74,7 +74,7 @@ def page(name: str, **values: Any) -> str:
 
 
 def score_rows(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Model and baselines with the headline metric and its interval, best first."""
+    """Model, baselines and blend with the headline metric and its interval, best first."""
     metric = results["metric"]
     rows = [
         {
@@ -93,6 +93,16 @@ def score_rows(results: dict[str, Any]) -> list[dict[str, Any]]:
         }
         for name, metrics in results["baselines"].items()
     ]
+    if "test" in results.get("blend", {}):
+        mixed = results["blend"]
+        rows.append(
+            {
+                "name": mixed["name"],
+                "ours": False,
+                "metrics": mixed["test"],
+                "ci95": mixed["ci95"],
+            }
+        )
     worst = float("-inf") if results["higher_is_better"] else float("inf")
 
     def order(row: dict[str, Any]) -> float:

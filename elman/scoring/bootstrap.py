@@ -7,7 +7,7 @@ the same hard units differ far less than their intervals suggest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +15,10 @@ import numpy as np
 from elman.scoring import Evaluation
 
 Interval = tuple[float, float]
+
+MODEL = "the model"
+BLEND = "\0blend"
+"""The name of a blend among baselines, none of which can have it."""
 
 MOST_UNDEFINED = 0.01
 """Share of resamples in which a score may be undefined, and still have an interval.
@@ -26,7 +30,7 @@ a resample by chance.
 
 @dataclass(frozen=True)
 class Comparison:
-    """The model against one baseline on the headline metric; positive is better for the model.
+    """The model, or a blend, against another on the headline metric; positive is better for it.
 
     Attributes:
         ci95: None where there was nothing to resample, or where the difference is undefined in
@@ -47,12 +51,16 @@ class Uncertainty:
 
     Attributes:
         undefined: metric → resamples in which it is undefined, where there are any.
+        blend: intervals of the blend.
+        gains: the blend against the model, whose name is then `MODEL`, and the best baseline.
     """
 
     model: dict[str, Interval]
     baselines: dict[str, dict[str, Interval]]
     comparison: Comparison | None
     undefined: dict[str, int] = field(default_factory=dict)
+    blend: dict[str, Interval] = field(default_factory=dict)
+    gains: list[Comparison] = field(default_factory=list)
 
 
 def bootstrap(
@@ -62,6 +70,7 @@ def bootstrap(
     higher_is_better: bool,
     resamples: int,
     seed: int,
+    blend: Evaluation | None = None,
 ) -> Uncertainty:
     """95 % intervals of every metric, and of the difference to the best baseline.
 
@@ -75,6 +84,9 @@ def bootstrap(
     generator = np.random.default_rng(seed)
     draws: dict[str, list[dict[str, float]]] = {"": [], **{name: [] for name in baselines}}
     everyone = {"": model, **baselines}
+    if blend is not None:
+        everyone[BLEND] = blend
+        draws[BLEND] = []
     for _ in range(resamples):
         rows = generator.integers(0, count, count)
         for name, evaluation in everyone.items():
@@ -86,20 +98,23 @@ def bootstrap(
             for m, value in everyone[name].metrics.items()
         }
 
-    best = best_baseline(baselines, metric, higher_is_better)
-    comparison = None
-    if best is not None:
+    def compared(one: str, other: str, called: str) -> Comparison:
         sign = 1.0 if higher_is_better else -1.0
-        difference = sign * (model.metrics[metric] - baselines[best].metrics[metric])
-        pairs = zip(draws[""], draws[best], strict=True)
+        difference = sign * (everyone[one].metrics[metric] - everyone[other].metrics[metric])
+        pairs = zip(draws[one], draws[other], strict=True)
         spread = [sign * (ours[metric] - theirs[metric]) for ours, theirs in pairs]
         undefined = len(spread) - int(np.isfinite(spread).sum())
         interval = _percentiles(spread, difference) if resamples else None
         if undefined > MOST_UNDEFINED * resamples:
             interval = None
-        comparison = Comparison(
-            best, difference, interval, undefined, resamples if undefined else 0
-        )
+        return Comparison(called, difference, interval, undefined, resamples if undefined else 0)
+
+    best = best_baseline(baselines, metric, higher_is_better)
+    comparison = None if best is None else compared("", best, best)
+    gains = []
+    if blend is not None:
+        gains = [compared(BLEND, "", MODEL)]
+        gains += [] if best is None else [compared(BLEND, best, best)]
     missed = {
         name: sum(not np.isfinite(draw[name]) for draw in draws[""]) for name in model.metrics
     }
@@ -108,6 +123,8 @@ def bootstrap(
         {name: intervals(name) for name in baselines},
         comparison,
         {name: count for name, count in missed.items() if count},
+        {} if blend is None else intervals(BLEND),
+        gains,
     )
 
 
@@ -161,6 +178,42 @@ def verdict(metric: str, score: float, baseline: float | None, found: Comparison
         f"No clear gain: {words} {score:.4g} against {baseline:.4g} of the baseline "
         f"{found.baseline}; the interval of the difference {interval} holds zero, so prefer the "
         "simpler one."
+    )
+
+
+def recommended(found: Comparison | None) -> str | None:
+    """Return the baseline to use rather than the model, or None where it is the model.
+
+    The simpler one where the interval of the difference holds zero; without an interval the one
+    with the better score.
+
+    >>> recommended(Comparison("majority", 0.1, (-0.05, 0.15)))
+    'majority'
+    """
+    if found is None:
+        return None
+    least = found.difference if found.ci95 is None else found.ci95[0]
+    # An undefined score of the model is not above zero either.
+    return None if least > 0 else found.baseline
+
+
+def together(metric: str, other: str, score: float, gains: Sequence[Comparison]) -> str:
+    """One sentence: a blend is better than the model and than every baseline.
+
+    >>> gains = [Comparison(MODEL, 0.1, (0.05, 0.2)), Comparison("counts", 0.3, (0.2, 0.4))]
+    >>> together("accuracy", "counts", 0.9, gains).split(": ")[0]
+    'Worth using together with counts'
+    """
+    beaten = []
+    for one in gains:
+        assert one.ci95 is not None
+        name = one.baseline if one.baseline == MODEL else f"the best baseline, {one.baseline},"
+        low, high = one.ci95
+        beaten.append(f"{name} by {one.difference:.3g} [{low:.3g}, {high:.3g}]")
+    words = metric.replace("_", " ")
+    return (
+        f"Worth using together with {other}: {words} {score:.4g} of the blend beats "
+        f"{' and '.join(beaten)}."
     )
 
 

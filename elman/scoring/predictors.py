@@ -52,7 +52,7 @@ class Predictor(Protocol):
 
     name: str
     shared: Any
-    """What other predictors use too and is kept once; it has `state()`. None where nothing is."""
+    """Something that several predictors use and is kept once; it has `state()`. Or None."""
 
     def outputs(self, asked: Any) -> Any:
         """Return what the task's scores and tables are made of.

@@ -8,9 +8,9 @@ beside baselines, intervals, the run directory, the report) is `pipeline.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from elman.data import Batches
+    from elman.errors import InputError
     from elman.scoring import Evaluation
+    from elman.scoring.blending import Blend
     from elman.training import Objective
 
 
@@ -177,7 +179,7 @@ class Task(Protocol):
         """Training batches; this rank's rows of each global batch."""
         ...
 
-    def evaluate(self, model: nn.Module, data: Any = None) -> Evaluation:
+    def evaluate(self, model: Any, data: Any = None) -> Evaluation:
         """Score the model on `data`, or on the held-out test part."""
         ...
 
@@ -185,7 +187,7 @@ class Task(Protocol):
         """Score each baseline, fitted on the training part, on the same units."""
         ...
 
-    def predict(self, model: nn.Module, data: Any, **how: Any) -> pd.DataFrame:
+    def predict(self, model: Any, data: Any, **how: Any) -> pd.DataFrame:
         """Predictions on new data, a row each."""
         ...
 
@@ -197,12 +199,54 @@ class Task(Protocol):
         """Sequences of `data`, or of those trained on, for `elman doctor`; at most `rows`."""
         ...
 
-    def stream(self, model: nn.Module) -> Streamed:
+    def stream(self, model: Any) -> Streamed:
         """Return the model one step at a time, in the user's own terms.
 
         Raises:
             InputError: the model needs a whole sequence; the message says what would not.
         """
+        ...
+
+
+@runtime_checkable
+class Keeps(Protocol):
+    """A task whose baselines are fitted once and kept with the run.
+
+    `evaluate`, `predict`, `stream` and, where there is one, `generate` of such a task take a
+    baseline or a blend in the place of the model.
+    """
+
+    def predictors(self) -> Sequence[Any]:
+        """Return the baselines (`elman.scoring.predictors.Predictor`), fitted once."""
+        ...
+
+    def scores(
+        self, predictors: Sequence[Any], data: Any = None
+    ) -> Sequence[Evaluation | InputError]:
+        """Score models, baselines and blends on the same units, or say why one cannot be."""
+        ...
+
+    def settle(self, model: nn.Module) -> dict[str, Any]:
+        """Find out what is left of a trained model, such as a temperature; plain JSON values."""
+        ...
+
+    def recall(self, about: dict[str, Any]) -> None:
+        """Take up what `settle` found out in the run."""
+        ...
+
+    def blend(self, model: nn.Module, predictors: Sequence[Any]) -> Blend | str:
+        """Return the model mixed with the best baseline, both chosen on the validation part.
+
+        Where there is no such mixture, return why, as words that end a sentence.
+        """
+        ...
+
+    def kept_shared(self, facts: dict[str, Any], arrays: dict[str, Any]) -> Any:
+        """Return what several baselines share, of which `state` gave facts and arrays."""
+        ...
+
+    def kept_predictor(self, facts: dict[str, Any], arrays: dict[str, Any], shared: Any) -> Any:
+        """Return the baseline of which `to_state` gave facts and arrays."""
         ...
 
 

@@ -10,26 +10,29 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from elman.errors import InputError
-from elman.scoring import Evaluation, confusion
+from elman.scoring import Evaluation, calibration, confusion, entities
+from elman.scoring.blending import weight_of_chances
 from elman.scoring.leaks import telling_columns, telling_words
+from elman.scoring.predictors import Baseline, CannotSay, Constant, Nearest, Sees, class_scores
 from elman.tasks.answers import Labels
 from elman.tasks.base import Section
 from elman.tasks.examples import (
     FromExamples,
+    Memo,
     counted,
     pictures,
 )
-from elman.tasks.looking import bars
+from elman.tasks.looking import bars, reliability
 from elman.tasks.networks import many_to_one
 from elman.tasks.reading import Examples, Layout
 from elman.tasks.settings import ManyToOneSettings
@@ -47,6 +50,41 @@ class ClassifySettings(ManyToOneSettings):
     """Settings of `classify`; those of the modality come on top."""
 
 
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """The classes of some sequences, as a model or a baseline says.
+
+    Attributes:
+        scores: of each class, `(n, C)`.
+        temperature: what they are divided by to be the logarithms of probabilities.
+        stated: whether they then are; margins without a temperature are not.
+    """
+
+    scores: NDArray[Any]
+    temperature: float = 1.0
+    stated: bool = True
+
+    @property
+    def best(self) -> Codes:
+        """The likeliest class of each; a temperature cannot change it."""
+        return np.asarray(self.scores.argmax(1), np.int64)
+
+    @cached_property
+    def chances(self) -> NDArray[Any]:
+        """The probability of each class, `(n, C)`."""
+        return calibration.chances(self.scores, self.temperature)
+
+    @property
+    def confidence(self) -> NDArray[Any]:
+        """The probability of the likeliest class."""
+        return self.chances[np.arange(len(self.scores)), self.best]
+
+    @property
+    def uncalibrated(self) -> NDArray[Any]:
+        """The probability that the likeliest class would have without the temperature."""
+        return calibration.chances(self.scores)[np.arange(len(self.scores)), self.best]
+
+
 class Classify(FromExamples):
     """A label for each sequence; see the module."""
 
@@ -57,6 +95,8 @@ class Classify(FromExamples):
     metric = "accuracy"
     higher_is_better = True
     average = "probabilities"
+    temperature: float | None = None
+    """The model's scores are divided by it; found on the validation part, None where not."""
 
     @property
     def classes(self) -> list[str]:
@@ -173,12 +213,47 @@ class Classify(FromExamples):
 
     def chances(self, model: nn.Module, inputs: Sequence[Any]) -> NDArray[np.float32]:
         """Return the probability of each class for encoded sequences, `(n, classes)`."""
-        return self._chances(self.outputs(model, inputs))
+        return self.of_model(model, inputs).chances
 
-    def _chances(self, outputs: Sequence[Any]) -> NDArray[np.float32]:
-        if not len(outputs):
-            return np.empty((0, len(self.classes)), np.float32)
-        return torch.from_numpy(np.stack(outputs)).softmax(-1).numpy()
+    def settle(self, model: nn.Module) -> dict[str, Any]:
+        """Find the temperature of the model's scores on the validation part."""
+        self.temperature = None
+        if "valid" in self._parts:
+            said = self.of_model(model, self._inputs("valid"))
+            truth = self._codes(self._parts["valid"])
+            self.temperature = calibration.temperature(said.scores, truth)
+        return {"temperature": self.temperature}
+
+    def recall(self, about: dict[str, Any]) -> None:
+        """Take up the temperature that was found."""
+        self.temperature = about["temperature"]
+
+    def of_model(self, model: nn.Module, inputs: Sequence[Any]) -> Classes:
+        """Return the scores of each class, and their temperature."""
+        outputs = self.outputs(model, inputs)
+        scores = np.stack(outputs) if len(outputs) else np.empty((0, len(self.classes)), np.float32)
+        return Classes(scores, self.temperature or 1.0)
+
+    def of_baseline(self, predictor: Any, found: Examples, memo: Memo, every: bool) -> Classes:
+        """Return the scores of each class; they are probabilities where a temperature is known."""
+        said = predictor.outputs(self._question(found))
+        scores = class_scores(said, getattr(predictor.map, "classes", None), len(self.classes))
+        found_for: float | None = predictor.about["temperature"]
+        return Classes(scores, found_for or 1.0, found_for is not None or predictor.about["logits"])
+
+    def mixed(self, model: Classes, baseline: Classes, weight: float) -> Classes:
+        """Return the logarithm of the mixture of the probabilities."""
+        mixture = weight * model.chances + (1 - weight) * baseline.chances
+        with np.errstate(divide="ignore"):
+            return Classes(np.log(mixture), 1.0)
+
+    def weight(self, held: Examples, model: Classes, baseline: Classes) -> float | str:
+        """Return the weight at which the classes of the validation part are likeliest."""
+        rows, truth = np.arange(len(held)), self._codes(held)
+        return weight_of_chances(
+            model.chances[rows, truth].astype(np.float64),
+            baseline.chances[rows, truth].astype(np.float64),
+        )
 
     def _codes(self, found: Examples) -> Codes:
         return np.array(self.answer.encode(found.answers or []), dtype=np.int64)
@@ -189,43 +264,77 @@ class Classify(FromExamples):
         """Return accuracy and macro F1 of outputs, or of the classes that a baseline says."""
         import pandas as pd
 
-        said = outputs if isinstance(outputs, np.ndarray) else self._chances(outputs).argmax(1)
-        units = pd.DataFrame({"truth": self._codes(found), "prediction": said})
-        return Evaluation(units, partial(confusion.score, classes=len(self.classes)), predictions)
+        said: Classes = outputs
+        units = {"truth": self._codes(found), "prediction": said.best}
+        if said.stated:
+            units |= {"confidence": said.confidence, "uncalibrated": said.uncalibrated}
+        score = partial(confusion.score, classes=len(self.classes))
+        return Evaluation(pd.DataFrame(units), score, predictions)
 
-    def guesses(self, found: Examples) -> Iterator[tuple[str, Codes]]:
+    def fit_baselines(self) -> Iterator[Baseline]:
         """Yield majority, linear models on features and nearest neighbours."""
         from elman.scoring.baselines.counts import nb_svm
         from elman.scoring.baselines.linear import Labelled, logistic_regression
 
         train, held = self._parts["train"], self._parts.get("valid")
-        truth = self._codes(train)
-        yield "majority", np.full(len(found), np.bincount(truth).argmax(), dtype=np.int64)
-        arrays, asked = self._inputs("train"), self._encode(found.inputs)
+        truth, asked = self._codes(train), self._question(train)
+        asked_held = None if held is None else self._question(held)
+        size = len(self.classes)
+        with np.errstate(divide="ignore"):
+            often = np.log(np.bincount(truth, minlength=size) / len(truth))
+        yield self._settled("majority", Constant(often), "all")
+        arrays = self._inputs("train")
         for distance in self.codec.distances:
-            nearest = distance.nearest(arrays, asked)
-            if nearest is not None:
-                yield distance.name, truth[nearest]
+            nearest = Nearest(distance.name, arrays, np.eye(size)[truth])
+            yield self._settled(distance.name, nearest, "all", logits=False)
         features = self.codec.features(train.inputs)
-        valid = None if held is None else Labelled(features.of(held.inputs), self._codes(held))
-        codes = logistic_regression(
-            Labelled(features.train, truth), valid, features.of(found.inputs)
-        )
-        yield features.title.format("logistic regression"), codes
+        asked.are_training(features)
+        valid = None
+        if held is not None and asked_held is not None:
+            valid = Labelled(asked_held.described(features), self._codes(held))
+        linear = logistic_regression(Labelled(features.train, truth), valid)
+        name = features.title.format("logistic regression")
+        yield self._settled(name, linear, "features", features)
         if features.counts is not None:
-            counts = features.counts
-            yield "NB-SVM", nb_svm(Labelled(counts.train, truth), counts.of(found.inputs))
+            svm = nb_svm(Labelled(features.counts.train, truth))
+            yield self._settled("NB-SVM", svm, "counts", features, logits=False)
+
+    def _settled(
+        self, name: str, fitted: Any, sees: Sees, shared: Any = None, *, logits: bool = True
+    ) -> Baseline:
+        """Return a baseline with the temperature of its scores, found on the validation part.
+
+        Args:
+            name: in tables of scores.
+            fitted: gives scores of classes.
+            sees: what it is shown.
+            shared: features that it reads.
+            logits: whether scores are probabilities without a temperature too; margins are not.
+        """
+        made = Baseline(name, fitted, sees, shared, {"logits": logits, "temperature": None})
+        held = self._parts.get("valid")
+        if held is not None and len(held):
+            try:
+                said = self.of_baseline(made, held, Memo(), every=False)
+            except CannotSay:
+                return made
+            found = calibration.temperature(said.scores, self._codes(held))
+            made.about["temperature"] = found
+        return made
 
     def columns(self, found: Examples, outputs: Any) -> dict[str, Any]:
         """Return the likeliest class of each sequence, and the probability of every class."""
-        chances = self._chances(outputs)
+        said: Classes = outputs
         columns: dict[str, Any] = {}
         if found.answers is not None:
             columns["truth"] = found.answers
-        best = chances.argmax(1)
-        columns["prediction"] = [self.classes[code] for code in best]
-        columns["probability"] = chances[np.arange(len(best)), best]
-        return columns | {f"p_{name}": chances[:, code] for code, name in enumerate(self.classes)}
+        columns["prediction"] = [self.classes[code] for code in said.best]
+        if not said.stated:
+            return columns
+        columns["probability"] = said.confidence
+        return columns | {
+            f"p_{name}": said.chances[:, code] for code, name in enumerate(self.classes)
+        }
 
     def sections(self, model: nn.Module, evaluation: Evaluation) -> list[Section]:
         """Return confusion matrix, scores of each class, and the mistakes made most surely."""
@@ -243,10 +352,40 @@ class Classify(FromExamples):
         if len(mistakes):
             text = "The wrong answers that the model was surest of: often the label is at fault."
             shown.append(Section("Worst mistakes", text, mistakes))
+        units = evaluation.units
+        right = (units["truth"] == units["prediction"]).to_numpy()
+        believed = reliability("answer", units["confidence"].tolist(), right.tolist())
+        if self.temperature is None:
+            believed.text += " There is no validation part to calibrate them on."
+        else:
+            before = entities.calibration_error(np.clip(units["uncalibrated"], 0, 1), right)
+            believed.text += (
+                f" Without the temperature {self.temperature:.3g}, which was found on the "
+                f"validation part, it would be {before:.3f}."
+            )
+        shown.append(believed)
+        shown.append(_answered(calibration.answered(units["confidence"], right)))
         said = evaluation.predictions
         pairs = zip(said["truth"], said["prediction"], strict=True)
         return shown + pictures(self, [a if a == b else f"{a}, said {b}" for a, b in pairs])
 
     def said(self, output: Tensor) -> dict[str, float]:
         """Return the probability of each class."""
-        return dict(zip(self.classes, output.softmax(-1).tolist()[0], strict=True))
+        cooled = output / (self.temperature or 1.0)
+        return dict(zip(self.classes, cooled.softmax(-1).tolist()[0], strict=True))
+
+
+def _answered(table: pd.DataFrame) -> Section:
+    """Return the accuracy of the surest answers, as a curve and a table."""
+    from matplotlib.figure import Figure
+
+    figure: Figure = Figure(figsize=(4.2, 3.0), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(table["answered"], table["accuracy"], color="#1f3a5f", marker="o", markersize=4)
+    axes.set_xlabel("share of the examples that is answered")
+    axes.set_ylabel("share of the answers that is right")
+    text = (
+        "Where only the surest answers are given: `elman predict --abstain P` leaves those of a "
+        "probability below P empty. `confidence` is that P."
+    )
+    return Section("Accuracy and the share answered", text, table=table, figure=figure)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -27,6 +27,8 @@ from elman.modalities import MODALITIES
 from elman.modalities.base import Codec, ModalitySettings, Padded
 from elman.nn import Ensemble
 from elman.scoring import Evaluation
+from elman.scoring.blending import LEAST, Blend
+from elman.scoring.predictors import Asked, Baseline, CannotSay, restored
 from elman.tasks import looking, reading, understood
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.parts import (
@@ -73,6 +75,13 @@ class Batch:
         return len(self.answers)
 
 
+@dataclass(eq=False)
+class Memo:
+    """Answers that models and baselines have given to the same sequences."""
+
+    said: dict[Any, Any] = field(default_factory=dict)
+
+
 class FromExamples:
     """The base of tasks that learn from examples; see the module and `elman.tasks.base.Task`."""
 
@@ -103,6 +112,8 @@ class FromExamples:
         self._read_doubts: list[str] = []
         self.seen: Seen | None = None
         """Hashes of what is trained on and chosen on; None of a run that has none."""
+        self._predictors: list[Baseline] | None = None
+        self._asked_before: dict[int, Asked] = {}
 
     # From data
 
@@ -426,32 +437,174 @@ class FromExamples:
 
     # Scores
 
-    def evaluate(self, model: nn.Module, data: Any = None) -> Evaluation:
-        """Score the model on `data`, or on the test part."""
-        found = self._asked(data)
-        outputs = self.outputs(model, self._encode(found.inputs))
-        return self.scored(found, outputs, self._table(found, outputs))
+    def evaluate(self, model: Any, data: Any = None) -> Evaluation:
+        """Score the model, or what is used in its place, on `data` or on the test part."""
+        [found] = self.scores([model], data)
+        if isinstance(found, CannotSay):
+            raise found
+        return found
+
+    def scores(self, predictors: Sequence[Any], data: Any = None) -> list[Evaluation | CannotSay]:
+        """Score models, baselines and blends on the same rows; a model with its predictions."""
+        found, memo, scores = self._asked(data), Memo(), list[Evaluation | CannotSay]()
+        for one in predictors:
+            try:
+                outputs = self.given(one, found, memo)
+            except CannotSay as why:
+                scores.append(why)
+                continue
+            model = isinstance(one, nn.Module)
+            table = self._judged_table(one, found, outputs) if model else None
+            scores.append(self.scored(found, outputs, table))
+        return scores
+
+    def _judged_table(self, model: nn.Module, found: Examples, outputs: Any) -> pd.DataFrame:
+        return self._table(found, outputs)
 
     def scored(
         self, found: Examples, outputs: Any, predictions: pd.DataFrame | None = None
     ) -> Evaluation:
-        """Return the evaluation of what the model or a baseline gives out."""
+        """Return the evaluation of what the model or a baseline gives."""
         raise NotImplementedError
+
+    def given(
+        self, predictor: Any, found: Examples, memo: Memo | None = None, *, every: bool = False
+    ) -> Any:
+        """Return what a model, a baseline or a blend says of sequences.
+
+        Args:
+            predictor: one of them.
+            found: the sequences.
+            memo: what others said of the same sequences.
+            every: each step's answer, also where fewer are scored.
+
+        Raises:
+            CannotSay: a baseline has no answer to these.
+        """
+        memo = Memo() if memo is None else memo
+        if predictor not in memo.said:
+            if isinstance(predictor, nn.Module):
+                said = self.of_model(predictor, self._encode(found.inputs))
+            elif isinstance(predictor, Blend):
+                parts = (predictor.model, predictor.baseline)
+                ours, theirs = (self.given(one, found, memo, every=every) for one in parts)
+                said = self.mixed(ours, theirs, predictor.weight)
+            else:
+                said = self.of_baseline(predictor, found, memo, every)
+            memo.said[predictor] = said
+        return memo.said[predictor]
+
+    def of_model(self, model: nn.Module, inputs: Sequence[Array]) -> Any:
+        """Return what the model says of encoded sequences."""
+        raise NotImplementedError
+
+    def of_baseline(self, predictor: Any, found: Examples, memo: Memo, every: bool) -> Any:
+        """Return what a baseline says of sequences."""
+        raise NotImplementedError
+
+    def mixed(self, model: Any, baseline: Any, weight: float) -> Any:
+        """Return the mixture of what a model and a baseline say."""
+        raise NotImplementedError
+
+    # Baselines
+
+    def fit_baselines(self) -> Iterator[Baseline]:
+        """Fit each baseline on the training part; what is chosen is chosen on the validation."""
+        raise NotImplementedError
+
+    def predictors(self) -> list[Baseline]:
+        """Return the baselines, fitted when they are first asked for."""
+        if self._predictors is None:
+            self._predictors = list(self.fit_baselines())
+        return self._predictors
 
     def baselines(self, data: Any = None) -> dict[str, Evaluation]:
         """Score each baseline, fitted on the training part, on the same rows."""
-        found = self._asked(data)
-        return {name: self.scored(found, said) for name, said in self.guesses(found)}
+        predictors = self.predictors()
+        pairs = zip(predictors, self.scores(predictors, data), strict=True)
+        return {one.name: e for one, e in pairs if isinstance(e, Evaluation)}
 
-    def guesses(self, found: Examples) -> Iterator[tuple[str, Any]]:
-        """Yield the name of each baseline and its outputs for `found`."""
+    def kept_shared(self, facts: dict[str, Any], arrays: dict[str, Array]) -> Any:
+        """Return features that baselines share, of which facts and arrays were kept."""
+        return self.codec.kept_features(facts, arrays)
+
+    def kept_predictor(
+        self, facts: dict[str, Any], arrays: dict[str, Array], shared: Any
+    ) -> Baseline:
+        """Return a baseline of which facts and arrays were kept."""
+        return restored(facts, arrays, shared)
+
+    def settle(self, model: nn.Module) -> dict[str, Any]:
+        """Find out what is still to be found of a trained model on the validation part."""
+        return {}
+
+    def recall(self, about: dict[str, Any]) -> None:
+        """Take up what `settle` once found out."""
+
+    def blend(self, model: nn.Module, predictors: Sequence[Baseline]) -> Blend | str:
+        """Mix the model with the baseline that is best on the validation part.
+
+        Returns:
+            The blend, or why there is none.
+        """
+        held = self._parts.get("valid")
+        if held is None or not len(held):
+            return "there is no validation part to find the weight of a blend on"
+        scores, weigh = self.on_held(held, model, predictors)
+        finite = {one: score for one, score in scores.items() if np.isfinite(score)}
+        if not finite:
+            return "no baseline could be scored on the validation part"
+        best = (max if self.higher_is_better else min)(finite, key=lambda one: finite[one])
+        weight = weigh(best)
+        if isinstance(weight, str):
+            return weight
+        if not LEAST < weight < 1 - LEAST:
+            alone = best.name if weight < 0.5 else "the model"
+            return (
+                f"on the validation part no mixture of the model and {best.name} is better than "
+                f"{alone} alone"
+            )
+        return Blend(model, best, weight)
+
+    def on_held(
+        self, held: Examples, model: nn.Module, predictors: Sequence[Baseline]
+    ) -> tuple[dict[Baseline, float], Callable[[Baseline], float | str]]:
+        """Return each baseline's score on the validation part, and a way to weigh the model.
+
+        The latter gives the weight of the model in its blend with a baseline, or why there is none.
+        """
+        memo, scores = Memo(), dict[Baseline, float]()
+        for one in predictors:
+            try:
+                said = self.given(one, held, memo)
+            except CannotSay:
+                continue
+            scores[one] = self.scored(held, said).metrics[self.metric]
+        return scores, lambda one: self.weight(held, self.given(model, held), memo.said[one])
+
+    def weight(self, held: Examples, model: Any, baseline: Any) -> float | str:
+        """Return the weight of the model in a blend, or why there is none."""
         raise NotImplementedError
 
-    def predict(self, model: nn.Module, data: Any, **how: Any) -> pd.DataFrame:
+    def _question(self, found: Examples) -> Asked:
+        """Return sequences as baselines are asked about them."""
+        known = self._asked_before.get(id(found))
+        if known is None:
+            known = Asked(
+                found.inputs,
+                lambda: self._encode(found.inputs),
+                self.codec.distances,
+                count=len(found),
+            )
+            if any(found is part for part in self._parts.values()):
+                self._asked_before[id(found)] = known
+        return known
+
+    def predict(self, model: Any, data: Any, **how: Any) -> pd.DataFrame:
         """Return predictions on new data, a row each.
 
         Args:
-            model: the trained model.
+            model: the trained model, a kept baseline, or a blend.
             data: a path, paths, a DataFrame, or arrays in memory where the modality has them.
             how: what the modality must know of arrays, such as the `rate` of samples.
         """
@@ -472,18 +625,25 @@ class FromExamples:
         else:
             found = Examples(cells, None, lambda number: (None, number + 1))
             check_cells(self.codec, found)
-        return self._table(found, self.outputs(model, self._encode(found.inputs)))
+        return self._table(found, self.given(model, found, every=True))
 
     def columns(self, found: Examples, outputs: Any) -> dict[str, Any]:
         """Return the columns of a table of predictions that only the task can fill."""
         raise NotImplementedError
 
-    def stream(self, model: nn.Module) -> CodecStream:
+    def stream(self, model: Any) -> CodecStream:
         """Return the model on a stream; each step gives the answer so far.
 
         Raises:
-            InputError: the model reads backwards or has a convolution, which looks ahead.
+            InputError: the model reads backwards or has a convolution, which looks ahead; or it is
+                a baseline, which needs the whole sequence.
         """
+        if not isinstance(model, nn.Module):
+            whole = model.baseline.name if isinstance(model, Blend) else model.name
+            raise InputError(
+                f"{whole} needs the whole sequence, so it cannot stream.",
+                fix="Stream the model by itself.",
+            )
         settings = self.settings
         if settings.bidirectional:
             raise InputError(

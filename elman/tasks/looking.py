@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from elman.scoring import entities
 from elman.tasks import understood
 from elman.tasks.base import Section
 
@@ -124,3 +125,29 @@ def _curves(arrays: Sequence[Any], titles: Sequence[str]) -> Figure:
         panel.set_title(understood.shorter(title, 20), fontsize=8)
         panel.tick_params(labelsize=7)
     return figure
+
+
+def reliability(what: str, stated: Sequence[float], right: Sequence[bool]) -> Section:
+    """Return how often answers of a stated probability are right."""
+    from matplotlib.figure import Figure
+
+    title = "Can the probabilities be believed?"
+    if not stated:
+        return Section(title, f"No {what} was found in the test part.")
+    chances = np.clip(stated, 0, 1)
+    table = entities.reliability(chances, right)
+    error = entities.calibration_error(chances, right)
+    figure: Figure = Figure(figsize=(4.2, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="#999", linewidth=0.8)
+    filled = table[table["count"] > 0]
+    axes.plot(filled["stated"], filled["right"], color="#1f3a5f", marker="o", markersize=4)
+    for _, row in filled.iterrows():
+        axes.annotate(str(int(row["count"])), (row["stated"], row["right"]), fontsize=7)
+    axes.set_xlabel(f"stated probability of a {what}")
+    axes.set_ylabel("share that is right")
+    text = (
+        f"On the line a stated probability is the share that is right; numbers count each {what} "
+        f"of a tenth. The mean gap (expected calibration error) is {error:.3f}."
+    )
+    return Section(title, text, figure=figure)

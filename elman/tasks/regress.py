@@ -9,8 +9,9 @@ median, nearest neighbours, ridge regression and gradient boosting, all on the s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -24,9 +25,11 @@ from elman.errors import InputError
 from elman.needs import Need
 from elman.nn.masking import valid_steps
 from elman.scoring import Evaluation, numbers
+from elman.scoring.blending import weight_of_points
+from elman.scoring.predictors import Asked, Baseline, CannotSay, Constant, Last, Nearest, Sees
 from elman.tasks.answers import Numbers
 from elman.tasks.base import Section
-from elman.tasks.examples import FromExamples
+from elman.tasks.examples import FromExamples, Memo
 from elman.tasks.intervals import between, correction, moved
 from elman.tasks.looking import histogram
 from elman.tasks.networks import aligned, many_to_one
@@ -124,26 +127,17 @@ class CorrectedQuantiles(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
-    """The input of a baseline: a sequence for each answer, or the window of steps up to it.
+class Numbered:
+    """Points and quantiles in their own units, of each sequence.
 
     Attributes:
-        cells: as the modality has them; None where it cannot turn steps back into a cell.
-        arrays: the same, encoded.
-        at: of windows, the step that is asked for; `(N,)`.
-        of: the number of the sequence, `(N,)`.
-        values: the targets as they are trained on, `(N, K)`.
+        each: `(T, K, 1 + Q)` of each sequence, T = 1 where a sequence has one answer; of the
+            steps that are scored where `picked`.
+        picked: whether steps that are not scored are left out.
     """
 
-    cells: list[Any] | None
-    arrays: list[Array]
-    at: NDArray[np.int64]
-    of: NDArray[np.int64]
-    values: Floats
-
-
-Rule = Callable[[Asked], Floats | None]
-"""A baseline: numbers `(N, K)`, or None where it would take too long."""
+    each: list[Floats]
+    picked: bool = False
 
 
 class Regress(FromExamples):
@@ -307,8 +301,7 @@ class Regress(FromExamples):
                 found_for = correction(each[:, k, 1:], truth[:, k], self.settings.quantiles)
                 for layer in layers:
                     layer.correction[k] = found_for.to(layer.correction)
-        said = [self._own_units(one) for one in self._split(self.outputs(model, inputs))]
-        return self._judged(found, said, last=False).metrics
+        return self._judged(found, self.of_model(model, inputs), last=False).metrics
 
     # Outputs
 
@@ -344,8 +337,10 @@ class Regress(FromExamples):
 
     def columns(self, found: Examples, outputs: Any) -> dict[str, Any]:
         """Return truth, point and quantiles of each target; steps one after the other."""
-        own = [self._own_units(one) for one in self._split(outputs)]
-        said = np.concatenate(own or [np.zeros((0, len(self.answer.names), len(self._labels)))])
+        own: Numbered = outputs
+        said = np.concatenate(
+            own.each or [np.zeros((0, len(self.answer.names), len(self._labels)))]
+        )
         truth = None
         if found.answers is not None:
             truth = np.concatenate(self.answer.values(found.answers))
@@ -363,7 +358,7 @@ class Regress(FromExamples):
             return super()._table(found, outputs)
         import pandas as pd
 
-        counts = [len(one) for one in outputs]
+        counts = [len(one) for one in outputs.each]
         steps = found.steps
         if steps is None:
             steps = [[found.where(k)] * count for k, count in enumerate(counts)]
@@ -384,12 +379,56 @@ class Regress(FromExamples):
     def scored(
         self, found: Examples, outputs: Any, predictions: pd.DataFrame | None = None
     ) -> Evaluation:
-        """Return the metrics of outputs, or of what a baseline says of each scored step."""
-        if isinstance(outputs, np.ndarray):
-            said = np.split(outputs, np.cumsum([len(s) for s in self._steps(found, self._last)]))
-            return self._judged(found, said[:-1], self._last, picked=True)
-        own = [self._own_units(one) for one in self._split(outputs)]
-        return self._judged(found, own, self._last, predictions=predictions)
+        """Return the metrics of what a model or a baseline says."""
+        return self._judged(found, outputs, self._last, predictions=predictions)
+
+    def of_model(self, model: nn.Module, inputs: Sequence[Array]) -> Numbered:
+        """Return points and quantiles of every step."""
+        return Numbered([self._own_units(one) for one in self._split(self.outputs(model, inputs))])
+
+    def of_baseline(self, predictor: Any, found: Examples, memo: Memo, every: bool) -> Numbered:
+        """Return points and quantiles of the steps that are scored, or of every step."""
+        if "around" not in predictor.extra:
+            raise CannotSay("it would take too long to say how far it errs.")
+        if not len(found):
+            return Numbered([])
+        asked = self._windows(found, every=every)
+        point = predictor.outputs(asked)[..., None]
+        around = predictor.extra["around"]
+        said = self.answer.capped(np.concatenate([point, point + around], -1))
+        counts = np.bincount(asked.of, minlength=len(found))
+        return Numbered(np.split(said, np.cumsum(counts)[:-1]), picked=not every)
+
+    def mixed(self, model: Numbered, baseline: Numbered, weight: float) -> Numbered:
+        """Return the mixture of points and of quantiles."""
+        pairs = []
+        for ours, theirs in zip(model.each, baseline.each, strict=True):
+            # Of the model there is every step; the last ones where only they are scored.
+            pairs.append(weight * ours[len(ours) - len(theirs) :] + (1 - weight) * theirs)
+        return Numbered(pairs, baseline.picked)
+
+    def on_held(
+        self, held: Examples, model: nn.Module, predictors: Sequence[Baseline]
+    ) -> tuple[dict[Baseline, float], Callable[[Baseline], float | str]]:
+        """Return each baseline's error on validation steps, and the weight of least squares.
+
+        Each target is measured in units of its scale. Of many steps some are drawn.
+        """
+        seen, truth = self._drawn("valid", _CHECKED)
+        scale = self.answer.scaler.scale
+        points: dict[Baseline, Floats] = {}
+        for one in predictors:
+            with suppress(CannotSay):
+                points[one] = self.answer.capped(one.outputs(seen)) / scale
+        scores = {
+            one: float(np.sqrt(np.mean((point - truth / scale) ** 2)))
+            for one, point in points.items()
+        }
+        each = self.of_model(model, self._inputs("valid")).each
+        at = np.zeros_like(seen.of) if seen.at is None else seen.at
+        pairs = zip(seen.of.tolist(), at.tolist(), strict=True)
+        ours = np.stack([each[k][t] for k, t in pairs])[..., 0] / scale
+        return scores, lambda one: weight_of_points(ours, points[one], truth / scale)
 
     def _steps(self, found: Examples, last: bool) -> list[NDArray[np.int64]]:
         """Return the numbers of the steps of each sequence that are scored."""
@@ -399,18 +438,17 @@ class Regress(FromExamples):
     def _judged(
         self,
         found: Examples,
-        said: Sequence[Floats],
+        said: Numbered,
         last: bool,
         *,
-        picked: bool = False,
         predictions: pd.DataFrame | None = None,
     ) -> Evaluation:
         import pandas as pd
 
         levels = np.array(self.settings.quantiles)
         truths, rows = self.answer.values(found.answers or []), []
-        for steps, truth, one in zip(self._steps(found, last), truths, said, strict=True):
-            own = one if picked else one[steps]
+        for steps, truth, one in zip(self._steps(found, last), truths, said.each, strict=True):
+            own = one if said.picked else one[steps]
             row = numbers.sums(
                 self.answer.capped(truth[steps]), own, levels, self.answer.scaler.shift
             )
@@ -424,100 +462,104 @@ class Regress(FromExamples):
 
     # Baselines
 
-    def guesses(self, found: Examples) -> Iterator[tuple[str, Floats]]:
+    def fit_baselines(self) -> Iterator[Baseline]:
         """Yield mean, median, nearest neighbours, ridge regression and gradient boosting.
 
         Where one series is split in time, also the last target before the test part: only there
         is it known when the test part begins. Each has quantiles of its own errors on the
         validation part (on the training part where there is none) around it.
         """
-        train = self._windows(self._parts["train"], _FITTED)
-        held = self._windows(self._parts["valid"], _CHECKED) if "valid" in self._parts else None
-        asked = self._windows(found)
-        for name, rule in self._rules(train, held, found):
-            seen = train if held is None else held
-            known = rule(seen)
-            if known is None:
-                continue
-            point = rule(asked)
-            if point is None:
-                continue
-            around = np.quantile(seen.values - known, self.settings.quantiles, axis=0).T
-            point = point[..., None]
-            yield name, self.answer.capped(np.concatenate([point, point + around], -1))
-
-    def _rules(
-        self, train: Asked, held: Asked | None, found: Examples
-    ) -> Iterator[tuple[str, Rule]]:
-        values = np.concatenate(self.answer.values(self._parts["train"].answers or []))
-        values = self.answer.capped(values)
-
-        def always(said: Floats) -> Rule:
-            return lambda asked: said[asked.of if len(said) > 1 else np.zeros_like(asked.of)]
-
-        yield "mean", always(values.mean(0, keepdims=True))
-        yield "median", always(np.median(values, 0, keepdims=True))
-        before = self._parts.get("valid", self._parts["train"])
-        if found is self._parts.get("test") and _goes_on(before, found):
-            ends = [steps[-1] for steps in self.answer.values(before.answers or [])]
-            yield "last value", always(self.answer.capped(np.stack(ends)))
-        for distance in self.codec.distances:
-
-            def neighbour(asked: Asked, nearest: Any = distance.nearest) -> Floats | None:
-                places = nearest(train.arrays, asked.arrays)
-                return None if places is None else train.values[places]
-
-            yield distance.name, neighbour
-        if train.cells is not None:
-            yield from self._on_features(train, held)
-
-    def _on_features(self, train: Asked, held: Asked | None) -> Iterator[tuple[str, Rule]]:
         from elman.scoring.baselines.numbers import boosting, ridge
 
-        assert train.cells is not None
+        train, truth = self._drawn("train", _FITTED)
+        seen, known = self._drawn("valid", _CHECKED) if "valid" in self._parts else (train, truth)
+
+        def settled(name: str, fitted: Any, sees: Sees, shared: Any = None) -> Iterator[Baseline]:
+            made = Baseline(name, fitted, sees, shared)
+            with suppress(CannotSay):
+                errors = known - made.outputs(seen)
+                made.extra["around"] = np.quantile(errors, self.settings.quantiles, axis=0).T
+            yield made
+
+        values = np.concatenate(self.answer.values(self._parts["train"].answers or []))
+        values = self.answer.capped(values)
+        yield from settled("mean", Constant(values.mean(0)), "all")
+        yield from settled("median", Constant(np.median(values, 0)), "all")
+        before = self._parts.get("valid", self._parts["train"])
+        if "test" in self._parts and _goes_on(before, self._parts["test"]):
+            ends = np.stack([steps[-1] for steps in self.answer.values(before.answers or [])])
+            last = Last(self.answer.capped(ends))
+            made = Baseline("last value", last)
+            errors = known - last.values[seen.of]
+            made.extra["around"] = np.quantile(errors, self.settings.quantiles, axis=0).T
+            yield made
+        for distance in self.codec.distances:
+            nearest = Nearest(distance.name, train.arrays, truth)
+            yield from settled(distance.name, nearest, "all")
+        if train.cells is None:
+            return
         features = self.codec.features(train.cells)
+        train.are_training(features)
+        x, held, right = train.described(features), None, None
+        if seen is not train:
+            held, right = seen.described(features), known
+        linear = ridge(x, truth, held, right)
+        name = features.title.format("ridge regression")
+        yield from settled(name, linear, "features", features)
+        trees = boosting(x, truth, self.settings.seed)
+        name = features.title.format("gradient boosting")
+        yield from settled(name, trees, "features", features)
 
-        @cache
-        def of(asked: Asked) -> Any:
-            own = features.train if asked is train else features.of(asked.cells or [])
-            return _beside(own, asked.at) if self.layout.aligned else own
-
-        valid = None if held is None else of(held)
-        truth = None if held is None else held.values
-        linear = ridge(of(train), train.values, valid, truth)
-        yield features.title.format("ridge regression"), lambda asked: linear(of(asked))
-        trees = boosting(of(train), train.values, self.settings.seed)
-        yield features.title.format("gradient boosting"), lambda asked: trees(of(asked))
-
-    def _windows(self, found: Examples, most: int | None = None) -> Asked:
-        """Return the sequences, or the window before each step that is scored.
+    def _drawn(self, part: str, most: int) -> tuple[Asked, Floats]:
+        """Return sequences of a part, or windows before steps of it drawn at random; the targets.
 
         Args:
-            found: sequences and targets.
-            most: draw so many of all steps, to fit a baseline on.
+            part: its name.
+            most: steps at most.
         """
-        arrays = self._encode(found.inputs)
+        found = self._parts[part]
         values = [self.answer.capped(one) for one in self.answer.values(found.answers or [])]
         if not self.layout.aligned:
-            places = np.arange(len(arrays))
-            whole = np.concatenate(values)
-            return Asked(found.inputs, arrays, np.zeros_like(places), places, whole)
-        steps = self._steps(found, last=self._last and most is None)
-        of = np.repeat(np.arange(len(steps)), [len(some) for some in steps])
-        at = np.concatenate(steps)
-        if most is not None and len(at) > most:
+            return self._question(found), np.concatenate(values)
+        counts = [len(one) for one in values]
+        of = np.repeat(np.arange(len(counts)), counts)
+        at = np.concatenate([np.arange(count) for count in counts])
+        if len(at) > most:
             rng = np.random.default_rng(self.settings.seed)
             chosen = np.sort(rng.permutation(len(at))[:most])
             of, at = of[chosen], at[chosen]
-        pairs = list(zip(of.tolist(), at.tolist(), strict=True))
+        truth = np.stack([values[k][t] for k, t in zip(of.tolist(), at.tolist(), strict=True)])
+        return self._windowed(found, of, at), truth
+
+    def _windows(self, found: Examples, *, every: bool) -> Asked:
+        """Return the sequences, or the window before each step that is scored, or before all."""
+        if not self.layout.aligned:
+            asked = self._question(found)
+        else:
+            counts = [len(one) for one in self._encode(found.inputs)]
+            firsts = [count - 1 if self._last and not every else 0 for count in counts]
+            pairs = list(zip(firsts, counts, strict=True))
+            of = np.repeat(np.arange(len(counts)), [last - first for first, last in pairs])
+            at = np.concatenate([np.arange(*pair) for pair in pairs])
+            asked = self._windowed(found, of, at)
+        before = self._parts.get("valid", self._parts.get("train"))
+        test = found is self._parts.get("test") and before is not None
+        asked.goes_on = test and before is not None and _goes_on(before, found)
+        return asked
+
+    def _windowed(self, found: Examples, of: NDArray[np.int64], at: NDArray[np.int64]) -> Asked:
+        """Return the windows before steps `at` of the sequences `of`."""
+        arrays = self._encode(found.inputs)
+        pairs = zip(of.tolist(), at.tolist(), strict=True)
         windows = [arrays[k][max(0, t + 1 - WINDOW) : t + 1] for k, t in pairs]
         cells = [self.codec.decode(window) for window in windows]
         return Asked(
             None if any(cell is None for cell in cells) else cells,
-            windows,
-            at,
-            of,
-            np.stack([values[k][t] for k, t in pairs]),
+            lambda: windows,
+            self.codec.distances,
+            count=len(windows),
+            at=at,
+            of=of,
         )
 
     # Report
@@ -581,13 +623,3 @@ def _goes_on(before: Examples, found: Examples) -> bool:
         first[-1][0] == later[0][0] and max(row for _, row in first) < min(row for _, row in later)
         for first, later in zip(before.steps, found.steps, strict=True)
     )
-
-
-def _beside(features: Any, at: NDArray[np.int64]) -> Any:
-    """Return features with the number of steps so far as one more column."""
-    column = (at[:, None] + 1) / 100
-    if hasattr(features, "toarray"):
-        from scipy.sparse import hstack
-
-        return hstack([features, column]).tocsr()
-    return np.concatenate([features, column], 1)

@@ -29,17 +29,18 @@ from elman.needs import Need
 from elman.nn.crf import CRF
 from elman.nn.tagger import Tagger, Taggers, TagHead
 from elman.scoring import Evaluation, confusion, entities
+from elman.scoring.blending import Blend
+from elman.scoring.predictors import Baseline, Constant, class_scores
 from elman.tasks.answers import Tags, only_tags
 from elman.tasks.base import Mark, Section, device_of
-from elman.tasks.examples import Batch, FromExamples
-from elman.tasks.looking import bars
+from elman.tasks.examples import Batch, FromExamples, Memo
+from elman.tasks.looking import bars, reliability
 from elman.tasks.reading import Examples, Layout
 from elman.tasks.settings import AlignedSettings, other_default
 from elman.tasks.understood import class_words
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
     from elman.data import Table
 
@@ -438,14 +439,7 @@ class Tag(FromExamples):
 
     # Scores
 
-    def evaluate(self, model: nn.Module, data: Any = None) -> Evaluation:
-        """Score the model on `data`, or on the test part."""
-        found = self._asked(data)
-        inputs = self._encode(found.inputs)
-        said = self.says(model, inputs)
-        return self.scored(found, said, self._answers_table(model, found, inputs, said))
-
-    def predict(self, model: nn.Module, data: Any, **how: Any) -> pd.DataFrame:
+    def predict(self, model: Any, data: Any, **how: Any) -> pd.DataFrame:
         """Return predictions on new data.
 
         Where tags stand for spans, there is a row for each span that was found, and one for each
@@ -453,7 +447,7 @@ class Tag(FromExamples):
         for each step, in the order of the file.
 
         Args:
-            model: the trained model.
+            model: the trained model, or a kept baseline.
             data: a path, paths, a DataFrame, or a list of texts (or other raw data, where the
                 modality has them).
             how: what the modality must know of raw data.
@@ -463,8 +457,33 @@ class Tag(FromExamples):
             found = self._read(data, answers=False)
         else:
             found = Examples(cells, None, lambda number: (None, number + 1))
-        said = self.says(model, self._encode(found.inputs))
+        said = self.given(model, found)
         return self._spans_table(found, said) if self.answer.has_spans else self._steps(found, said)
+
+    def of_model(self, model: nn.Module, inputs: Sequence[Array]) -> list[Said]:
+        """Return tags, spans and intents with their probabilities."""
+        return self.says(model, inputs)
+
+    def of_baseline(self, predictor: Any, found: Examples, memo: Memo, every: bool) -> list[Said]:
+        """Return tags, the spans that they stand for, and intents."""
+        asked = self._question(found)
+        intents = None
+        if predictor.beside is not None:
+            names = self.answer.intents
+            scores = class_scores(
+                predictor.beside.outputs(asked),
+                getattr(predictor.beside.map, "classes", None),
+                len(names),
+            )
+            intents = [names[code] for code in scores.argmax(1)]
+        return self._as_said(predictor.outputs(asked), intents)
+
+    def blend(self, model: nn.Module, predictors: Sequence[Baseline]) -> Blend | str:
+        """Return why there is no blend: a sequence of tags is decoded as a whole."""
+        return "tags are decided for a whole sequence, which two taggers cannot share"
+
+    def _judged_table(self, model: nn.Module, found: Examples, outputs: Any) -> pd.DataFrame:
+        return self._answers_table(model, found, self._encode(found.inputs), outputs)
 
     def scored(
         self, found: Examples, outputs: Any, predictions: pd.DataFrame | None = None
@@ -508,7 +527,7 @@ class Tag(FromExamples):
         """Tell whether steps are words: then segments mean nothing."""
         return any(isinstance(cell, list) for cell in found.inputs[:1])
 
-    def guesses(self, found: Examples) -> Iterator[tuple[str, list[Said]]]:
+    def fit_baselines(self) -> Iterator[Baseline]:
         """Yield baselines for words, or for steps of numbers."""
         from elman.scoring.baselines import tags as simple
 
@@ -521,29 +540,34 @@ class Tag(FromExamples):
                 valid = simple.TaggedPart(
                     held.inputs, [self._plain_tags(answer) for answer in held.answers or []]
                 )
-            intents = dict(self._guessed_intents(found))
-            said = simple.most_frequent_tag(known, valid, found.inputs)
-            yield "most frequent tag of the word", self._as_said(said, intents.get("majority"))
+            constant, linear = self._fit_intents()
+            commonest = simple.most_frequent_tag(known, valid)
+            yield Baseline(
+                "most frequent tag of the word",
+                commonest,
+                "cells",
+                _shared(constant),
+                beside=constant,
+            )
             try:
-                said = simple.crf(known, valid, found.inputs, score=self._score_of(held))
+                learnt = simple.crf(known, valid, score=self._score_of(held))
             except MissingExtra as error:
                 self._not_run = [f"linear-chain CRF on window features: {error}"]
                 return
             most = simple.iterations(known)
             short = f" ({most} iterations)" if most < simple.ITERATIONS else ""
-            yield (
-                f"linear-chain CRF on window features{short}",
-                self._as_said(said, intents.get("linear")),
-            )
+            name = f"linear-chain CRF on window features{short}"
+            yield Baseline(name, learnt, "cells", _shared(linear), beside=linear)
             return
-        arrays, asked = self._inputs("train"), self._encode(found.inputs)
-        yield "majority", self._as_said(simple.majority(truth, [one.tolist() for one in asked]))
+        yield Baseline("majority", simple.majority(truth), "arrays")
         held_part = None
         if held is not None:
             held_truth = [self._plain_tags(answer) for answer in held.answers or []]
             held_part = simple.TaggedPart(self._inputs("valid"), held_truth)
-        said = simple.window_logistic_regression(simple.TaggedPart(arrays, truth), held_part, asked)
-        yield "logistic regression on a window", self._as_said(said)
+        windows = simple.window_logistic_regression(
+            simple.TaggedPart(self._inputs("train"), truth), held_part
+        )
+        yield Baseline("logistic regression on a window", windows, "arrays")
 
     def _plain_tags(self, answer: Any) -> list[str]:
         """Return the tags of an answer, legal ones where illegal ones are repaired."""
@@ -574,24 +598,26 @@ class Tag(FromExamples):
 
         return score
 
-    def _guessed_intents(self, found: Examples) -> Iterator[tuple[str, list[str]]]:
-        """Yield what simple methods say of the intents, by the name of the method."""
+    def _fit_intents(self) -> tuple[Baseline | None, Baseline | None]:
+        """Return the commonest intent and logistic regression, where there are intents."""
         if not self.answer.intents:
-            return
+            return None, None
         from elman.scoring.baselines.linear import Labelled, logistic_regression
 
         train, held = self._parts["train"], self._parts.get("valid")
-        names = [answer[0][1] for answer in train.answers or []]
-        yield "majority", [Counter(names).most_common(1)[0][0]] * len(found)
         codes = self.answer.intent_codes
+        known = np.array([codes[answer[0][1]] for answer in train.answers or []])
+        often = np.bincount(known, minlength=len(self.answer.intents)).astype(np.float64)
         features = self.codec.features(train.inputs)
         valid = None
         if held is not None:
             truth = np.array([codes.get(answer[0][1], -1) for answer in held.answers or []])
             valid = Labelled(features.of(held.inputs), truth)
-        known = Labelled(features.train, np.array([codes[name] for name in names]))
-        said = logistic_regression(known, valid, features.of(found.inputs))
-        yield "linear", [self.answer.intents[code] for code in said]
+        linear = logistic_regression(Labelled(features.train, known), valid)
+        return (
+            Baseline("majority", Constant(often)),
+            Baseline("logistic regression", linear, "features", features),
+        )
 
     # Tables
 
@@ -648,7 +674,7 @@ class Tag(FromExamples):
             truth = set(self.answer.spans(only_tags(found.answers[number]))) if judged else set()  # type: ignore[index]
             listed = [
                 (span, chance, "right" if span in truth else "wrong")
-                for span, chance in zip(one.spans, one.span_chances, strict=True)
+                for span, chance in zip(one.spans, self._known(one), strict=True)
             ]
             if judged:
                 assert missed is not None
@@ -673,6 +699,11 @@ class Tag(FromExamples):
         if rows and table["file"].nunique(dropna=False) < 2:
             table = table.drop(columns="file")
         return table
+
+    @staticmethod
+    def _known(one: Said) -> list[float]:
+        """Return the probability of each span; a baseline gives none."""
+        return one.span_chances if one.chances is not None else [float("nan")] * len(one.spans)
 
     def _placed(self, cell: Any, steps: int) -> tuple[str | None, list[tuple[int, int]]]:
         """Return a cell as text with the places of its steps; else None, and numbers of steps."""
@@ -720,7 +751,7 @@ class Tag(FromExamples):
         shown = [
             self._sentences(found, said, truth),
             Section("Labels", table=entities.by_label(units)),
-            _reliability("entity", stated, hits),
+            reliability("entity", stated, hits),
         ]
         wrong = table[table["outcome"].isin(["wrong", "missed"])]
         if len(wrong):
@@ -792,7 +823,7 @@ class Tag(FromExamples):
         shown = [
             Section("Confusion matrix", figure=confusion.figure(pairs, names)),
             Section("Labels", table=entities.by_label(units)),
-            _reliability("step", stated, hits),
+            reliability("step", stated, hits),
         ]
         if not self._says_words(found):
             shown.append(_strips(truth, given, names))
@@ -832,6 +863,10 @@ class _StepScore:
         return scores
 
 
+def _shared(intents: Baseline | None) -> Any:
+    return None if intents is None else intents.shared
+
+
 def _groups(outputs: Sequence[Array]) -> Iterator[list[int]]:
     """Yield rows of about equal length, to be looked at together."""
     order = np.argsort([len(one) for one in outputs], kind="stable").tolist()
@@ -850,32 +885,6 @@ def _blocks(sequences: Sequence[list[str]]) -> list[list[str]]:
     total = sum(map(len, sequences))
     size = max(1, min(50, total // _FEW))
     return [one[k : k + size] for one in sequences for k in range(0, len(one), size)]
-
-
-def _reliability(what: str, stated: Sequence[float], right: Sequence[bool]) -> Section:
-    """Return how often answers of a stated probability are right."""
-    from matplotlib.figure import Figure
-
-    title = "Can the probabilities be believed?"
-    if not stated:
-        return Section(title, f"No {what} was found in the test part.")
-    chances = np.clip(stated, 0, 1)
-    table = entities.reliability(chances, right)
-    error = entities.calibration_error(chances, right)
-    figure: Figure = Figure(figsize=(4.2, 3.6), layout="constrained")
-    axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="#999", linewidth=0.8)
-    filled = table[table["count"] > 0]
-    axes.plot(filled["stated"], filled["right"], color="#1f3a5f", marker="o", markersize=4)
-    for _, row in filled.iterrows():
-        axes.annotate(str(int(row["count"])), (row["stated"], row["right"]), fontsize=7)
-    axes.set_xlabel(f"stated probability of a {what}")
-    axes.set_ylabel("share that is right")
-    text = (
-        f"On the line a stated probability is the share that is right; numbers count each {what} "
-        f"of a tenth. The mean gap (expected calibration error) is {error:.3f}."
-    )
-    return Section(title, text, figure=figure)
 
 
 def _strips(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 Codes = NDArray[np.int64]
 State = tuple[dict[str, Any], dict[str, NDArray[Any]]]
-"""What is kept of a fitted model: plain JSON values, and arrays."""
+"""Plain JSON values, and arrays: all that is kept of a fitted model."""
 T = TypeVar("T")
 
 #: Inverse strengths of the penalty that are tried; without validation data it is the first.

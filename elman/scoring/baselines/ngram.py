@@ -67,7 +67,7 @@ class _Level:
         return np.where(self.keys[place] == keys, place, -1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KneserNey:
     """Interpolated modified Kneser–Ney smoothing (Chen & Goodman 1999, section 3).
 
@@ -197,7 +197,6 @@ class KneserNey:
             yield level.raw.probability(strings, histories, lower)
             if level.before is not None:
                 lower = level.before.probability(strings, histories, lower)
-
 
     def state(self) -> State:
         """Return what `kept` makes the counts of again: about three bytes a string.

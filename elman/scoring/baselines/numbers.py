@@ -116,7 +116,9 @@ class Trees:
             while True:
                 feature, left, right = self.nodes[at].T
                 asked = x[rows, feature]
-                first = np.where(np.isnan(asked), self.missing_left[at], asked <= self.thresholds[at])
+                first = np.where(
+                    np.isnan(asked), self.missing_left[at], asked <= self.thresholds[at]
+                )
                 below = np.where(first, left, right)
                 if (below == at).all():
                     break

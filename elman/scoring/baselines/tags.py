@@ -92,9 +92,7 @@ class MostFrequentTag:
         return cls(facts["words"], facts["endings"], facts["commonest"])
 
 
-def most_frequent_tag(
-    train: TaggedPart[Words], valid: TaggedPart[Words] | None
-) -> MostFrequentTag:
+def most_frequent_tag(train: TaggedPart[Words], valid: TaggedPart[Words] | None) -> MostFrequentTag:
     """Count the tags of each word.
 
     An unknown word gets the commonest tag of all, or that of training words with its longest

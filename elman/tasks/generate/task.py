@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -28,12 +28,14 @@ from elman.data.vocabulary import Unit
 from elman.errors import InputError
 from elman.modalities.text import Text, TextCodec, VocabularySettings
 from elman.scoring import Evaluation
-from elman.scoring.baselines.ngram import KneserNey
+from elman.scoring.baselines.ngram import KneserNey, NGram
+from elman.scoring.blending import LEAST, Blend, mixed_nats, weight_of_chances
+from elman.scoring.predictors import Baseline, restored
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.generate.corpus import Documents, Tokens, encode, find
 from elman.tasks.generate.language_model import IGNORED, LanguageModel, costs, padded, short
 from elman.tasks.generate.plan import planned
-from elman.tasks.generate.writing import SymbolStream, Writer
+from elman.tasks.generate.writing import Counts, SymbolStream, Writer
 from elman.tasks.looking import bars, histogram
 from elman.tasks.settings import TaskSettings, other_default
 from elman.tasks.understood import Understood, listed, overlap_words, shorter
@@ -43,6 +45,8 @@ from elman.training.update import multiplies_bfloat16
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Nats = NDArray[np.float64]
 
 _ORDERS = {"characters": (1, 3, 5, 7, 9), "words": (1, 2, 3, 5), "subwords": (1, 2, 3, 5)}
 # Units of the bootstrap: this many tokens each, but at least so many blocks, and at most.
@@ -154,6 +158,7 @@ class Generate:
         self.settings, self.codec, self.documents = settings, codec, documents
         self.vocabulary = codec.vocabulary
         self._parts, self._tokens = parts, tokens
+        self._predictors: list[Baseline] | None = None
         self.seen: Seen | None = None
         """Hashes of what is trained on and chosen on; None of a run that has none."""
         characters = settings.unit == "characters"
@@ -394,32 +399,110 @@ class Generate:
 
     # Scores
 
-    def evaluate(self, model: nn.Module, data: Any = None) -> Evaluation:
+    def evaluate(self, model: Any, data: Any = None) -> Evaluation:
         """Score the model on the test part, or on `data`, in blocks of consecutive tokens."""
-        tokens = self._to_score(data)
-        return self._evaluation(tokens, costs(cast(LanguageModel, model), tokens))
+        return self.scores([model], data)[0]
+
+    def scores(self, predictors: Sequence[Any], data: Any = None) -> list[Evaluation]:
+        """Score models, n-grams and blends on the same blocks of tokens."""
+        tokens, memo = self._to_score(data), dict[Any, Nats]()
+        return [self._evaluation(tokens, self._nats(one, tokens, memo)) for one in predictors]
+
+    def _nats(self, predictor: Any, tokens: Tokens, memo: dict[Any, Nats]) -> Nats:
+        """Return the cost of each of `tokens.ids[1:]`; `memo` holds what is known of others."""
+        if predictor not in memo:
+            if isinstance(predictor, nn.Module):
+                memo[predictor] = costs(cast(LanguageModel, predictor), tokens)
+            elif isinstance(predictor, Blend):
+                parts = (predictor.model, predictor.baseline)
+                ours, theirs = (self._nats(one, tokens, memo) for one in parts)
+                memo[predictor] = mixed_nats(ours, theirs, predictor.weight)
+            else:
+                counts, order = predictor.shared, predictor.map.order
+                if (counts, order) not in memo:
+                    # All orders come from one pass.
+                    found = counts.nll(tokens.ids, tokens.starts)
+                    memo |= {(counts, length): nats for length, nats in found.items()}
+                memo[predictor] = memo[counts, order]
+        return memo[predictor]
+
+    # Baselines
+
+    def predictors(self) -> list[Baseline]:
+        """Return Kneser–Ney n-grams of several orders, counted in the training part."""
+        if self._predictors is None:
+            orders = _ORDERS[self.settings.unit]
+            train = self._tokens["train"]
+            counted = KneserNey.fit(train.ids, len(self.vocabulary), max(orders), train.starts)
+            some = "" if counted.trained_on == len(train.ids) else f" (last {counted.trained_on:,})"
+            self._predictors = [
+                Baseline(
+                    ("unigram" if order == 1 else f"{order}-gram Kneser-Ney") + some,
+                    NGram(order),
+                    shared=counted,
+                )
+                for order in orders
+            ]
+        return self._predictors
 
     def baselines(self, data: Any = None) -> dict[str, Evaluation]:
-        """Kneser–Ney n-grams of several orders, counted in the training part."""
-        orders = _ORDERS[self.settings.unit]
-        train, tokens = self._tokens["train"], self._to_score(data)
-        counted = KneserNey.fit(train.ids, len(self.vocabulary), max(orders), train.starts)
-        nats = counted.nll(tokens.ids, tokens.starts)
-        some = "" if counted.trained_on == len(train.ids) else f" (last {counted.trained_on:,})"
-        return {
-            ("unigram" if order == 1 else f"{order}-gram Kneser-Ney") + some: self._evaluation(
-                tokens, nats[order]
-            )
-            for order in orders
-        }
+        """Score the n-grams."""
+        names = [one.name for one in self.predictors()]
+        return dict(zip(names, self.scores(self.predictors(), data), strict=True))
 
-    def predict(self, model: nn.Module, data: Any) -> pd.DataFrame:
-        """The cost of each document of `data`: a row with its beginning, size and scores."""
+    def kept_shared(self, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> KneserNey:
+        """Return the counts of which facts and arrays were kept."""
+        return KneserNey.kept(facts, arrays)
+
+    def kept_predictor(
+        self, facts: dict[str, Any], arrays: dict[str, NDArray[Any]], shared: Any
+    ) -> Baseline:
+        """Return the n-grams of one order."""
+        return restored(facts, arrays, shared)
+
+    def settle(self, model: nn.Module) -> dict[str, Any]:
+        """Return nothing: a language model has no more to find on the validation part."""
+        return {}
+
+    def recall(self, about: dict[str, Any]) -> None:
+        """Take up nothing."""
+
+    def blend(self, model: nn.Module, predictors: Sequence[Baseline]) -> Blend | str:
+        """Interpolate the model and the n-grams that are best on the validation part.
+
+        The weight is that at which the tokens of the validation part are likeliest (Mikolov et
+        al. 2010).
+        """
+        tokens = self._tokens.get("valid")
+        if tokens is None:
+            return "there is no validation part to find the weight of a blend on"
+        memo: dict[Any, Nats] = {}
+        counts = self._counted(tokens)
+        cost = {one: float(self._nats(one, tokens, memo) @ counts) for one in predictors}
+        best = min(cost, key=lambda one: cost[one])
+        there = counts > 0
+        ours, theirs = (np.exp(-self._nats(one, tokens, memo)[there]) for one in (model, best))
+        weight = weight_of_chances(ours, theirs)
+        if not LEAST < weight < 1 - LEAST:
+            alone = best.name if weight < 0.5 else "the model"
+            return (
+                f"on the validation part no mixture of the model and {best.name} is better than "
+                f"{alone} alone"
+            )
+        return Blend(model, best, weight)
+
+    def predict(self, model: Any, data: Any) -> pd.DataFrame:
+        """The cost of each document of `data`: a row with its beginning, size and scores.
+
+        Args:
+            model: the trained model, n-grams, or a blend.
+            data: a path, paths, or a DataFrame.
+        """
         import pandas as pd
 
         documents = find(data, *self._where)
         tokens = encode(documents, self.vocabulary, ended=self.documents > 1)
-        units = self._units(tokens, costs(cast(LanguageModel, model), tokens), tokens.starts)
+        units = self._units(tokens, self._nats(model, tokens, {}), tokens.starts)
         rows = [
             {"text": text[:80], "tokens": int(units["count"].iloc[i])}
             | self._score(units.iloc[i : i + 1])
@@ -490,11 +573,7 @@ class Generate:
         """Cost and size of the tokens from each of `firsts` up to the next."""
         import pandas as pd
 
-        targets = tokens.ids[1:]
-        counted = np.ones(len(targets), np.int64)
-        if self.documents == 1:
-            # The end of a document is nothing that a model of one document could know.
-            counted[targets == self.vocabulary.bos] = 0
+        targets, counted = tokens.ids[1:], self._counted(tokens)
         characters = self._written()[targets]
         return pd.DataFrame(
             {
@@ -503,6 +582,14 @@ class Generate:
                 "characters": np.add.reduceat(characters * counted, firsts),
             }
         )
+
+    def _counted(self, tokens: Tokens) -> NDArray[np.int64]:
+        """Return 1 for each of `tokens.ids[1:]` that is judged, else 0."""
+        counted = np.ones(len(tokens.ids) - 1, np.int64)
+        if self.documents == 1:
+            # The end of a document is nothing that a model of one document could know.
+            counted[tokens.ids[1:] == self.vocabulary.bos] = 0
+        return counted
 
     def _score(self, units: pd.DataFrame) -> dict[str, float]:
         nats = float(units["nll"].sum())
@@ -531,20 +618,27 @@ class Generate:
 
     # New text
 
-    def generate(self, model: nn.Module, prompt: str = "", **options: Any) -> list[str]:
+    def generate(self, model: Any, prompt: str = "", **options: Any) -> list[str]:
         """Texts that begin with `prompt`; options as for `Writer.generate`."""
         return self._writer(model).generate(prompt, **options)
 
-    def complete(self, model: nn.Module, prompt: str, n: int = 5) -> list[dict[str, Any]]:
+    def complete(self, model: Any, prompt: str, n: int = 5) -> list[dict[str, Any]]:
         """The likeliest next words; see `Writer.complete`."""
         return self._writer(model).complete(prompt, n)
 
-    def stream(self, model: nn.Module) -> SymbolStream:
+    def stream(self, model: Any) -> SymbolStream:
         """Return the model on a stream: a symbol in, the probability of every next one out."""
         return SymbolStream(self._writer(model))
 
-    def _writer(self, model: nn.Module) -> Writer:
-        return Writer(cast(LanguageModel, model), self.vocabulary, ends=self.documents > 1)
+    def _writer(self, model: Any) -> Writer:
+        if isinstance(model, nn.Module):
+            network, share, grams = cast(LanguageModel, model), 1.0, None
+        elif isinstance(model, Blend):
+            network, share, grams = cast(LanguageModel, model.model), model.weight, model.baseline
+        else:
+            network, share, grams = None, 0.0, model
+        counts = None if grams is None else Counts(grams.shared, grams.map.order)
+        return Writer(network, self.vocabulary, self.documents > 1, counts, share)
 
     # Report
 

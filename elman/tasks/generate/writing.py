@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from elman.errors import InputError
 from elman.kernels.stream import identity
 from elman.nn import decoding
 from elman.nn import state as states
+from elman.scoring.baselines.ngram import KneserNey
 from elman.tasks.base import device_of
 from elman.tasks.generate import completion
 from elman.tasks.generate.language_model import LanguageModel
@@ -24,12 +26,51 @@ _SENTENCE_ENDS = {".", "!", "?", "\n"}
 
 
 @dataclass(frozen=True)
-class Writer:
-    """A language model and its vocabulary; `ends` says that its documents come to an end."""
+class Counts:
+    """N-grams of one order as part of a writer: a history of symbols in, probabilities out."""
 
-    model: LanguageModel
+    counts: KneserNey
+    order: int
+
+    def begin(self, symbol: int | None) -> Tensor:
+        """Return the history at the beginning of a document, `(1, order - 1)`."""
+        return torch.full((1, self.order - 1), symbol or 0)
+
+    def after(self, history: Tensor, tokens: Tensor) -> Tensor:
+        """Return histories `(B, order - 1)` with one more symbol each, `tokens` `(B,)`."""
+        longer = torch.cat([history, tokens.cpu()[:, None]], 1)
+        return longer[:, longer.shape[1] - self.order + 1 :]
+
+    def chances(self, history: Tensor) -> Tensor:
+        """Return the probability of every next symbol, `(B, symbols)`, in float64."""
+        rows = [self.counts.distribution(row, self.order) for row in history.numpy()]
+        return torch.from_numpy(np.stack(rows))
+
+    @property
+    def identity(self) -> str:
+        """A short hash of order and counts."""
+        keys = [zlib.crc32(level.keys.tobytes()) for level in self.counts.levels[: self.order]]
+        raw = [zlib.crc32(level.raw.counts.tobytes()) for level in self.counts.levels[: self.order]]
+        return identity(self.order, *keys, *raw)
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A language model and its vocabulary, n-grams in its place, or a blend of both.
+
+    Attributes:
+        model: the network; None where n-grams write alone.
+        vocabulary: of both.
+        ends: whether documents come to an end.
+        counts: the n-grams, if any.
+        share: the weight of the network in the mixture of probabilities.
+    """
+
+    model: LanguageModel | None
     vocabulary: Vocabulary
     ends: bool
+    counts: Counts | None = None
+    share: float = 1.0
 
     def generate(
         self,
@@ -127,22 +168,47 @@ class Writer:
     def _begin(self, prompt: str) -> tuple[Tensor, Any]:
         """The last token of boundary and prompt, `(1,)`, and the state before it."""
         boundary = np.array([self.vocabulary.bos], np.int64)
-        ids = np.concatenate((boundary, self.vocabulary.encode(prompt)))
-        tokens = torch.from_numpy(ids).to(device_of(self.model))[:, None]
+        ids = torch.from_numpy(np.concatenate((boundary, self.vocabulary.encode(prompt))))
+        history = None
+        if self.counts is not None:
+            history = self.counts.begin(self.vocabulary.bos)
+            for symbol in ids[:-1]:
+                history = self.counts.after(history, symbol[None])
+        if self.model is None:
+            return ids[-1:], (None, history)
+        tokens = ids.to(device_of(self.model))[:, None]
         self.model.eval()
         if len(tokens) == 1:
-            return tokens[-1], self.model.recurrent.init_state(1, tokens.device)
-        _, state = self.model.read(tokens[:-1])
-        return tokens[-1], state
+            state: Any = self.model.recurrent.init_state(1, tokens.device)
+        else:
+            _, state = self.model.read(tokens[:-1])
+        return tokens[-1], (state, history)
 
     @torch.inference_mode()
     def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
         """One step for decoding; what is not text (and an end where there is none) never comes."""
-        scores, state = self.model(tokens[None], state)
+        (inner, history), scores = state, None
+        if self.model is not None:
+            every, inner = self.model(tokens[None], inner)
+            scores = every[0]
+        if self.counts is not None:
+            history = self.counts.after(history, tokens)
+            scores = self.mixed(scores, history)
+        assert scores is not None
         scores[..., self.vocabulary.unk] = -torch.inf
         if not self.ends:
             scores[..., self.vocabulary.bos] = -torch.inf
-        return scores[0], state
+        return scores, (inner, history)
+
+    def mixed(self, scores: Tensor | None, history: Tensor) -> Tensor:
+        """Return the logarithm of the mixture of network and n-grams, `(B, symbols)`."""
+        assert self.counts is not None
+        chances = self.counts.chances(history)
+        if scores is None:
+            return chances.log().float()
+        ours = scores.double().softmax(-1)
+        mixture = self.share * ours + (1 - self.share) * chances.to(ours.device)
+        return mixture.log().float()
 
     def _joined(self, prompt: str, ids: list[int]) -> str:
         text = self.vocabulary.decode(ids)
@@ -155,9 +221,13 @@ class SymbolStream(TaskStream):
 
     def __init__(self, writer: Writer) -> None:
         super().__init__()
-        self.vocabulary = writer.vocabulary
-        self._stream = writer.model.eval().stream()
-        self._device = device_of(writer.model)
+        self.vocabulary, self._writer = writer.vocabulary, writer
+        self._stream: Any = None
+        self._history: Tensor | None = None
+        self._device = torch.device("cpu")
+        if writer.model is not None:
+            self._stream = writer.model.eval().stream()
+            self._device = device_of(writer.model)
         self._begin()
 
     @torch.inference_mode()
@@ -184,37 +254,68 @@ class SymbolStream(TaskStream):
 
     @property
     def state(self) -> Any:
-        """The memory: nested tuples of tensors. Setting None begins a document anew."""
+        """The memory: nested tuples of tensors. Setting None begins a document anew.
+
+        With n-grams it is a pair: what the network remembers, and the last symbols.
+        """
         with self._alone:
-            return self._stream.state
+            inner = None if self._stream is None else self._stream.state
+            return inner if self._history is None else (inner, self._history)
 
     @state.setter
     def state(self, state: Any) -> None:
         with self._alone:
-            self._stream.state = state
             if state is None:
                 self._begin()
+                return
+            inner = state
+            if self._history is not None:
+                inner, self._history = state
+            if self._stream is not None:
+                self._stream.state = inner
 
     def _named(self) -> Mapping[str, Tensor]:
-        return self._stream.snapshot()
+        tensors = {} if self._stream is None else dict(self._stream.snapshot())
+        return tensors if self._history is None else {**tensors, "history": self._history}
 
     def _take(self, tensors: dict[str, Tensor]) -> None:
-        self._stream.restore(tensors)
+        history = tensors.pop("history", None)
+        if self._stream is not None:
+            self._stream.restore(tensors)
+        self._history = history
 
     def _part(self) -> None:
-        self._stream = self._stream.copy()
+        if self._stream is not None:
+            self._stream = self._stream.copy()
 
     def _identity(self) -> str:
-        return identity(self._stream.identity, *self.vocabulary.symbols)
+        counts, parts = self._writer.counts, list[Any]()
+        if self._stream is not None:
+            parts.append(self._stream.identity)
+        if counts is not None:
+            parts += [counts.identity, self._writer.share]
+        return identity(*parts, *self.vocabulary.symbols)
 
     @torch.inference_mode()
     def _begin(self) -> None:
         assert self.vocabulary.bos is not None
+        if self._stream is not None:
+            self._stream.state = None
+        counts = self._writer.counts
+        self._history = None if counts is None else counts.begin(self.vocabulary.bos)
         self._read(self.vocabulary.bos)
 
     def _read(self, symbol: int) -> Tensor:
-        scores: Tensor = self._stream.step(torch.tensor([symbol], device=self._device))[0]
-        return scores
+        token = torch.tensor([symbol], device=self._device)
+        scores: Tensor | None = None
+        if self._stream is not None:
+            scores = self._stream.step(token)
+        if self._history is not None:
+            assert self._writer.counts is not None
+            self._history = self._writer.counts.after(self._history, token)
+            scores = self._writer.mixed(scores, self._history)
+        assert scores is not None
+        return scores[0]
 
 
 def _in_word(letter: str) -> bool:

@@ -1,0 +1,112 @@
+"""Probabilities that mean what they say: a temperature for class scores, found on held-out data.
+
+A network that has learnt its training examples by heart is too sure of itself. Dividing its
+scores by one number, the temperature, mends most of that and changes no answer (Guo et al. 2017,
+"On calibration of modern neural networks"). `entities.reliability` and
+`entities.calibration_error` measure what it did.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from elman.scoring.entities import calibration_error
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.floating]
+
+RANGE = (0.02, 50.0)
+"""Temperatures that are looked at."""
+_SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
+
+
+def temperature(scores: Floats, truth: NDArray[np.int64]) -> float:
+    """Return the temperature at which the truth is likeliest.
+
+    Args:
+        scores: of each class, `(n, C)`: logits, or margins.
+        truth: the code of each one's class, `(n,)`.
+
+    >>> scores = np.log(np.array([[0.9, 0.1]] * 4))
+    >>> stated = chances(scores, temperature(scores, np.array([0, 0, 0, 1])))
+    >>> stated[0].round(3).tolist()
+    [0.75, 0.25]
+    """
+    from scipy.optimize import minimize_scalar
+
+    exact = scores.astype(np.float64)
+    known = np.isfinite(exact[np.arange(len(truth)), truth])
+    if not known.any():
+        return 1.0
+    exact, right = exact[known], truth[known]
+
+    def cost(log: float) -> float:
+        stated = chances(exact, float(np.exp(log)))[np.arange(len(right)), right]
+        return float(-np.log(np.maximum(stated, 1e-300)).mean())
+
+    found = minimize_scalar(cost, bounds=np.log(RANGE), method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(found.x))
+
+
+def chances(scores: Floats, temperature: float = 1.0) -> NDArray[Any]:
+    """Return the probability of each class, `(n, C)`, in the precision of the scores.
+
+    >>> chances(np.array([[0.0, 0.0]])).tolist()
+    [[0.5, 0.5]]
+    """
+    if not scores.shape[1]:
+        return scores
+    cooled = scores / temperature
+    raised = np.exp(cooled - cooled.max(1, keepdims=True))
+    found: NDArray[Any] = raised / raised.sum(1, keepdims=True)
+    return found
+
+
+def of_units(units: pd.DataFrame) -> dict[str, Any] | None:
+    """Return how far stated probabilities can be believed, as plain data.
+
+    Args:
+        units: of an evaluation of classes, `truth` and `prediction`, and where probabilities are
+            known `confidence`, and `uncalibrated` before the temperature.
+
+    Returns:
+        `error` and `error_uncalibrated` (expected calibration error, 10 bins), and `answered`, the
+        rows of `answered`; None where no probability is known.
+    """
+    if "confidence" not in units or not len(units):
+        return None
+    right = (units["truth"] == units["prediction"]).to_numpy()
+    errors = {
+        name: calibration_error(np.clip(units[column], 0, 1), right)
+        for name, column in (("error", "confidence"), ("error_uncalibrated", "uncalibrated"))
+    }
+    table = answered(units["confidence"], right)
+    return {**errors, "answered": table.to_dict("records")}
+
+
+def answered(confidence: ArrayLike, right: ArrayLike) -> pd.DataFrame:
+    """Return how often answers are right where only the surest are given.
+
+    Returns:
+        `answered` (the share that is given), `confidence` (the least of those), `accuracy`.
+
+    >>> answered([0.9, 0.6], [True, False]).iloc[[0, -1]].to_numpy().tolist()
+    [[1.0, 0.6, 0.5], [0.5, 0.9, 1.0]]
+    """
+    import pandas as pd
+
+    stated, hits = np.asarray(confidence, np.float64), np.asarray(right, np.float64)
+    order = np.argsort(-stated, kind="stable")
+    rows: dict[int, tuple[float, float, float]] = {}
+    for share in _SHARES:
+        count = max(1, round(share * len(order)))
+        # Answers of one confidence are all given or none: a threshold cannot part them.
+        count = int(np.searchsorted(-stated[order], -stated[order[count - 1]], side="right"))
+        least = float(stated[order[count - 1]])
+        rows[count] = count / len(order), least, float(hits[order[:count]].mean())
+    return pd.DataFrame(list(rows.values()), columns=["answered", "confidence", "accuracy"])
