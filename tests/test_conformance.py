@@ -7,7 +7,10 @@ A new task or modality is covered by being registered: the data are made up by
 from __future__ import annotations
 
 import functools
+import html
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,10 @@ from elman.errors import InputError
 from elman.inspect import runs as doctor
 from elman.modalities import MODALITIES
 from elman.registry import absent
+from elman.runs.folder import Run
+from elman.scoring.predictors import CannotSay
 from elman.tasks import TASKS
+from elman.tasks.base import Keeps
 from elman.tasks.settings import settings_of
 from elman.training import fit, seed
 
@@ -261,3 +267,100 @@ def test_a_setting_of_another_modality_is_refused(task: str, modality: str) -> N
 
     with pytest.raises(InputError, match=rf"{name} is a setting of .*{other}"):
         read()
+
+
+KEPT = [pair for pair in PAIRS if issubclass(TASKS[pair[0]], Keeps)]
+
+
+def said_by(model: Any, asked: Any) -> Any:
+    """The predictions of a model, or why it has none."""
+    try:
+        found: pd.DataFrame = model(asked)
+    except CannotSay as why:
+        return str(why)
+    return json.loads(found.to_json(orient="split", double_precision=15))
+
+
+@pytest.fixture(scope="module")
+def elsewhere(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The predictions of every kept baseline and blend, as another process gives them."""
+    runs = {}
+    for task, modality in KEPT:
+        if not absent(MODALITIES[modality].modules):
+            runs[f"{task}, {modality}"] = str(trained(task, modality).path)
+    code = (
+        "import json, sys; sys.path.insert(0, sys.argv[1]); import test_conformance as own;"
+        "print(json.dumps(own.predicted(json.loads(sys.argv[2]))))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(Path(__file__).parent), json.dumps(runs)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def predicted(runs: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """The predictions of every kept baseline of some runs; called in another process."""
+    torch.set_num_threads(1)
+    found: dict[str, dict[str, Any]] = {}
+    for pair, path in runs.items():
+        task, modality = pair.split(", ")
+        names = [row["name"] for row in Run(Path(path)).read_predictors()["predictors"]]
+        asked = data(task, modality)
+        found[pair] = {name: said_by(elman.load(path, name).predict, asked) for name in names}
+    return found
+
+
+@pytest.mark.parametrize(("task", "modality"), KEPT)
+def test_every_baseline_is_kept_and_says_the_same_in_another_process(
+    trained: Any, elsewhere: Any, task: str, modality: str
+) -> None:
+    run = trained(task, modality)
+    made, asked = run.model.task, data(task, modality)
+    there = elsewhere[f"{task}, {modality}"]
+    assert list(there) == [one.name for one in made.predictors()]
+    assert set(run.results["baselines"]) | set(run.results.get("not_run", {})) == set(there)
+    for one in made.predictors():
+        here = said_by(functools.partial(made.predict, one), asked)
+        if isinstance(here, str):
+            assert there[one.name] == here
+            continue
+        assert there[one.name]["columns"] == here["columns"]
+        assert here["data"]
+        for ours, theirs in zip(here["data"], there[one.name]["data"], strict=True):
+            assert theirs == pytest.approx(ours, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize(("task", "modality"), KEPT)
+def test_kept_baselines_are_judged_without_the_training_data(
+    trained: Any, task: str, modality: str
+) -> None:
+    run = trained(task, modality)
+    asked = data(task, modality)
+    again = elman.evaluate(run.path, asked)  # the training data were in memory and are gone
+    fitted = run.model.task.baselines(asked)
+    assert list(again["baselines"]) == list(fitted)
+    for name, scored in fitted.items():
+        assert again["baselines"][name] == pytest.approx(scored.metrics, rel=1e-9, nan_ok=True)
+    assert "Baselines were not run" not in again.get("note", "")
+
+
+@pytest.mark.parametrize(("task", "modality"), KEPT)
+def test_a_blend_is_a_row_of_its_own_or_its_absence_has_a_reason(
+    trained: Any, task: str, modality: str
+) -> None:
+    run = trained(task, modality)
+    blend = run.results["blend"]
+    report = (run.path / "report.html").read_text()
+    if "none" in blend:
+        assert blend["none"] in html.unescape(report)
+        with pytest.raises(InputError, match="no blend"):
+            elman.load(run.path, predictor="blend")
+        return
+    assert blend["with"] in run.results["baselines"]
+    assert blend["name"] not in run.results["baselines"]
+    assert blend["name"] in html.unescape(report)
+    mixed = elman.load(run.path, predictor="blend").predict(data(task, modality))
+    assert len(mixed) == len(run.model.predict(data(task, modality)))
