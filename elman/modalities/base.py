@@ -49,14 +49,14 @@ class Mixture(NamedTuple):
     share: float
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Features:
     """A fixed number of features of a sequence, fitted on the training part.
 
     Attributes:
         title: the name of a baseline on them, with the model's name to be filled in:
             `"{} on summary features"`.
-        train: features of the training cells, `(n, F)`, dense or sparse.
+        train: features of the training cells, `(n, F)`, dense or sparse; None of kept features.
         of: features of other cells.
         counts: features that count occurrences, for methods made for counts; None where none do.
         state: returns plain JSON values and arrays of which `Codec.kept_features` makes the same
@@ -68,6 +68,12 @@ class Features:
     of: Callable[[Sequence[Any]], Any]
     counts: Features | None = None
     state: Callable[[], tuple[dict[str, Any], dict[str, Array]]] = lambda: ({}, {})
+
+    def forget_training(self) -> None:
+        """Let go of the features of the training cells, which may be large."""
+        self.train = None
+        if self.counts is not None:
+            self.counts.train = None
 
 
 @dataclass(frozen=True)

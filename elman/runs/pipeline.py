@@ -162,8 +162,7 @@ def evaluate(run: str | Path, data: Any = None) -> dict[str, Any]:
     module = _with_weights(task, opened)
     kept = Kept.of(opened, task)
     if kept is not None:
-        blend = kept.blend(module)
-        results, _ = judged(task, module, kept.all(), blend, data)
+        results, _ = judged(task, module, kept.all(), kept.blend(module), kept.index["model"], data)
     else:
         results = judge(task, task.evaluate(module, data), {} if note else task.baselines(data))
     overlap = None if data is None else task.overlap(data)
@@ -182,9 +181,27 @@ def scored_again(run: Run) -> Evaluation:
 
 
 def judged(
-    task: Task, module: torch.nn.Module, predictors: Sequence[Any], blend: Blend | str, data: Any
+    task: Task,
+    module: torch.nn.Module,
+    predictors: Sequence[Any],
+    blend: Blend | str,
+    about: dict[str, Any],
+    data: Any = None,
 ) -> tuple[dict[str, Any], Evaluation]:
-    """Score model, fitted baselines and blend on the same units; return also the model's scores."""
+    """Score model, fitted baselines and blend on the same units.
+
+    Args:
+        task: keeps its baselines.
+        module: the model.
+        predictors: the baselines.
+        blend: the mixture, or why there is none.
+        about: as the task's `settle` found out about the model.
+        data: what is scored on; the test part when None.
+
+    Returns:
+        What `judge` returns, with the blend, what could not be run, and how far the model's
+        probabilities can be believed; and the scores of the model.
+    """
     assert isinstance(task, Keeps)
     mixed = [blend] if isinstance(blend, Blend) else []
     own, *others = task.scores([module, *predictors, *mixed], data)
@@ -201,8 +218,8 @@ def judged(
     if isinstance(blend, str):
         results["blend"] = {"none": blend}
     elif isinstance(together, Evaluation):
-        about = {"name": blend.name, "with": blend.baseline.name, "weight": blend.weight}
-        results["blend"] = about | results["blend"]
+        facts = {"name": blend.name, "with": blend.baseline.name, "weight": blend.weight}
+        results["blend"] = facts | results["blend"]
     else:
         results["blend"] = {"none": f"{blend.baseline.name} could not be run: {together}"}
     gone = {one.name: str(e) for one, e in pairs if isinstance(e, InputError)}
@@ -210,7 +227,7 @@ def judged(
     return (
         results
         | ({"not_run": gone} if gone else {})
-        | ({"calibration": found} if found is not None else {})
+        | ({"calibration": found | about} if found is not None else {})
     ), own
 
 
@@ -361,9 +378,7 @@ def _judge_and_report(
         about, predictors = task.settle(module), task.predictors()
         blend = task.blend(module, predictors)
         keeping.keep(run, predictors, about, blend)
-        results, evaluation = judged(task, module, predictors, blend, None)
-        if "calibration" in results:
-            results["calibration"] |= about
+        results, evaluation = judged(task, module, predictors, blend, about)
     else:
         evaluation = task.evaluate(module)
         results = judge(task, evaluation, task.baselines())

@@ -516,6 +516,10 @@ class FromExamples:
         """Return the baselines, fitted when they are first asked for."""
         if self._predictors is None:
             self._predictors = list(self.fit_baselines())
+            self._asked_before.pop(id(self._parts["train"]), None)
+            for one in self._predictors:
+                if one.shared is not None:
+                    one.shared.forget_training()
         return self._predictors
 
     def baselines(self, data: Any = None) -> dict[str, Evaluation]:

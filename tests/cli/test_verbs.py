@@ -126,6 +126,30 @@ def test_predict_to_standard_output_and_to_files(elman, process, classify_run, t
     assert len(pd.read_parquet(tmp_path / "out.parquet")) == 2
 
 
+def test_predict_with_a_kept_baseline(elman, classify_run, tmp_path):
+    file = tmp_path / "new.csv"
+    file.write_text("text\na splendid story\na dreadful plot\n")
+    for name in ("tf-idf + logistic regression", "TF", "best", "model"):
+        done = elman("predict", classify_run, file, "--with", name)
+        assert done.returncode == 0, done.stderr
+        assert [row.split(",")[2] for row in done.stdout.splitlines()[1:]] == ["good", "bad"]
+    wrong = elman("predict", classify_run, file, "--with", "gradient")
+    assert wrong.returncode == 2
+    assert "'gradient' is no predictor of this run" in wrong.stderr
+    assert "'NB-SVM'" in wrong.stderr
+    unsure = elman("predict", classify_run, file, "--with", "maj", "--abstain", "0.99")
+    assert [row.split(",")[2] for row in unsure.stdout.splitlines()[1:]] == ["", ""]
+
+
+def test_generate_with_a_kept_baseline(elman, generate_run):
+    done = elman("generate", generate_run, "--with", "5-gram", "--prompt", "the c", "-n", 20)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("the cat")
+    refused = elman("predict", generate_run, __file__, "--abstain", "0.5")
+    assert refused.returncode == 2
+    assert "no probability" in refused.stderr
+
+
 def test_predict_forecasts_beyond_the_end(elman, forecast_run, series_file):
     done = elman("predict", forecast_run, series_file, "--json")
     assert done.returncode == 0, done.stderr

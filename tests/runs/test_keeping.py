@@ -103,7 +103,7 @@ def test_nothing_is_fitted_again_where_baselines_are_kept(reviews, monkeypatch):
 
     monkeypatch.setattr(type(reviews.model.task), "fit_baselines", refuse)
     again = elman.evaluate(reviews.path)
-    for part in ("test", "ci95", "baselines", "baselines_ci95", "blend", "verdict", "recommended"):
+    for part in again:
         assert again[part] == reviews.results[part]
 
 
