@@ -24,6 +24,7 @@ ROOMS = (
     "errors",
     "needs",
     "registry",
+    "writing",
     "cells",
     "kernels",
     "nn",

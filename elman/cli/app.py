@@ -66,8 +66,9 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a model on DATA, score it beside baselines, keep everything in RUN."""
-    settings = settings_given(task, set_, config, budget)
-    from elman.runs import pipeline
+    with early.interrupted(["train"]):
+        settings = settings_given(task, set_, config, budget)
+        from elman.runs import pipeline
 
     finished = pipeline.train(
         task,

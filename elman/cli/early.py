@@ -1,5 +1,7 @@
 """Refusals that need not wait for torch: they come from the source of the package, not its run.
 
+So does the word to a person who presses Ctrl-C while torch is imported.
+
 Verbs that people know from elsewhere are answered with what to use. Settings are declared in
 modules that import torch, which takes two seconds. A name that none of them declares is refused
 from their text; all else is refused where the classes are known.
@@ -7,9 +9,15 @@ from their text; all else is refused where the classes are known.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Sequence
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from elman.errors import InputError, nearest
 
@@ -99,3 +107,30 @@ def check_verb(arguments: Sequence[str]) -> None:
     first = next((a for a in arguments if not a.startswith("-")), None)
     if first in _ELSEWHERE:
         raise InputError(f"there is no verb {first!r}: {_ELSEWHERE[first]}.")
+
+
+@contextmanager
+def interrupted(arguments: Sequence[str]) -> Iterator[None]:
+    """End the process with a word at Ctrl-C inside, where packages are imported.
+
+    An exception would not do: compiled packages that are half imported turn it into others, or
+    into warnings.
+    """
+    told = "interrupted"
+    if next((a for a in arguments if not a.startswith("-")), None) == "train":
+        told = "interrupted before training began; nothing was kept"
+
+    def end(number: int, frame: FrameType | None) -> None:
+        sys.stderr.write(f"{told}.\n")
+        sys.stderr.flush()
+        os._exit(130)
+
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not usual or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -95,7 +95,8 @@ def results(found: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from elman.runs.report import is_point, score_rows
+    from elman.runs.report import kept_words, score_rows
+    from elman.writing import written
 
     metric = found["metric"]
     others = [name for name in found["test"] if name != metric]
@@ -107,18 +108,20 @@ def results(found: dict[str, Any]) -> None:
         table.add_column(name.replace("_", " "), justify="right")
     for row in score_rows(found):
         low_high = row["ci95"].get(metric)
-        between = f"{low_high[0]:.4g} – {low_high[1]:.4g}" if low_high else ""
+        between = " – ".join(map(written, low_high)) if low_high else ""
         table.add_row(
             row["name"],
-            _number(row["metrics"].get(metric)),
-            "–" if low_high and is_point(low_high) else between,
-            *(_number(row["metrics"].get(name)) for name in others),
+            written(row["metrics"].get(metric)),
+            "–" if low_high and low_high[0] == low_high[1] else between,
+            *(written(row["metrics"].get(name)) for name in others),
             style="bold" if row["ours"] else "",
         )
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     console.print(table)
     console.print()
     console.print(found["verdict"], markup=False, soft_wrap=True)
+    if "training" in found:
+        console.print(kept_words(found["training"]), markup=False, soft_wrap=True)
     for line in _beside(found):
         console.print(line, markup=False, soft_wrap=True)
     for about, line in found.get("understood", {}).get("lines", []):
@@ -156,6 +159,7 @@ def runs(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     from elman.tasks.understood import listed
+    from elman.writing import written
 
     table = Table(box=None, pad_edge=False)
     for name in ("run", "task", "data", "metric", "score", "best baseline", ""):
@@ -165,10 +169,10 @@ def runs(rows: list[dict[str, Any]]) -> None:
         if row["state"] != "finished":
             table.add_row(row["run"], row.get("task", ""), data, "", "", "", row["state"])
             continue
-        best = f"{row['baseline']} {_number(row['baseline_score'])}" if row["baseline"] else "none"
+        best = f"{row['baseline']} {written(row['baseline_score'])}" if row["baseline"] else "none"
         table.add_row(
             *(row["run"], row["task"], data, row["metric"].replace("_", " ")),
-            *(_number(row["score"]), best, row["verdict"].split(":")[0]),
+            *(written(row["score"]), best, row["verdict"].split(":")[0]),
         )
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
     console.print(table)
@@ -179,13 +183,15 @@ def comparison(found: dict[str, Any], words: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from elman.writing import written
+
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     for one in found["runs"]:
         table.add_column(one["run"], justify="right")
     for name in found["runs"][0]["test"]:
-        cells = [_number(one["test"].get(name)) for one in found["runs"]]
+        cells = [written(one["test"].get(name)) for one in found["runs"]]
         table.add_row(name.replace("_", " "), *cells, style="bold" * (name == found["metric"]))
     table.add_row("parameters", *(f"{one['parameters']:,}" for one in found["runs"]))
     table.add_row("seconds of training", *(f"{one['seconds']:g}" for one in found["runs"]))
@@ -341,7 +347,3 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"

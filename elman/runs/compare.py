@@ -10,6 +10,7 @@ from elman.errors import InputError
 from elman.runs import folder, pipeline, report
 from elman.runs.folder import Run
 from elman.scoring import bootstrap as intervals
+from elman.writing import written
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -172,11 +173,13 @@ def words(found: dict[str, Any]) -> list[str]:
         beside = f"{other['run']} is {'better' if by > 0 else 'worse'} than {first}"
         if by == 0:
             beside = f"{other['run']} is as good as {first}"
-        sure = "surely" if other["sure"] else "not surely"
-        interval = "not known" if pair is None else f"[{pair[0]:.3g}, {pair[1]:.3g}]"
+        sure, much = "surely" if other["sure"] else "not surely", written(abs(by), 3)
+        interval = "not known"
+        if pair is not None:
+            interval = f"[{written(pair[0], 3)}, {written(pair[1], 3)}]"
         said.append(
-            f"{beside} by {abs(by):.3g} in {metric}, {sure}: the interval of the gain on the same "
-            f"rows is {interval}."
+            f"{beside} by {much} in {metric}, {sure}: the interval of the gain on the same rows is "
+            f"{interval}."
         )
     return said
 

@@ -35,6 +35,7 @@ from elman.tasks.base import Keeps, Task
 from elman.tasks.settings import TaskSettings, settings_of
 from elman.training import Display, Fit, Interrupted, fit, seed
 from elman.training.distributed import Ranks, from_first, ranks
+from elman.training.progress import doing, say, stages
 from elman.training.update import device
 
 if TYPE_CHECKING:
@@ -93,9 +94,11 @@ def train(
         module = _built(made)
         if place.writes:
             _record(run, made, _sources(data, valid, test))
-    except BaseException:
+    except BaseException as error:
         if place.writes:
             folder.discard(run)
+        if isinstance(error, KeyboardInterrupt):
+            raise Interrupted("Interrupted before training began; nothing was kept.") from None
         raise
     return _train_and_judge(made, module, run, place, resume=False, progress=progress)
 
@@ -346,10 +349,16 @@ def _train_and_judge(
     progress: bool,
 ) -> Finished:
     settings: TaskSettings = task.settings
+    try:
+        objective, batches = task.objective(module), task.batches(place.rank, place.world_size)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"Interrupted before training went on. Go on with: elman resume {run.path}"
+        ) from None
     started = time.perf_counter()
     fitted = fit(
-        task.objective(module),
-        task.batches(place.rank, place.world_size),
+        objective,
+        batches,
         settings,
         run=run.path,
         resume=resume,
@@ -359,7 +368,8 @@ def _train_and_judge(
         return Finished({}, Model(task, module, run.path), run.path)
     folder.write_whole(run.weights, save(_contiguous(module), {"elman": elman.__version__}))
     try:
-        results = _judge_and_report(task, module, run, fitted, time.perf_counter() - started)
+        with stages(progress):
+            results = _judge_and_report(task, module, run, fitted, time.perf_counter() - started)
     except KeyboardInterrupt:
         raise Interrupted(
             f"Stopped after training, before the scores. Go on with: elman resume {run.path}"
@@ -374,17 +384,25 @@ def _judge_and_report(
 
     began = time.perf_counter()
     module.eval()
+    say("Training is over. The model and its baselines are judged on the test part.")
     if isinstance(task, Keeps):
         about, predictors = task.settle(module), task.predictors()
-        blend = task.blend(module, predictors)
+        with doing("mixing the model with the best baseline"):
+            blend = task.blend(module, predictors)
         keeping.keep(run, predictors, about, blend)
-        results, evaluation = judged(task, module, predictors, blend, about)
+        with doing("scores and their intervals"):
+            results, evaluation = judged(task, module, predictors, blend, about)
     else:
-        evaluation = task.evaluate(module)
-        results = judge(task, evaluation, task.baselines())
+        with doing("scoring the model"):
+            evaluation = task.evaluate(module)
+        baselines = task.baselines()
+        with doing("intervals of the scores"):
+            results = judge(task, evaluation, baselines)
     if evaluation.predictions is not None:
         _write_predictions(run, evaluation.predictions)
-    run.write_json(folder.SECTIONS, report.freeze(task.sections(module, evaluation)))
+    with doing("the pictures of the report"):
+        sections = report.freeze(task.sections(module, evaluation))
+    run.write_json(folder.SECTIONS, sections)
     seconds = {"train": training_seconds, "judge": time.perf_counter() - began}
     results |= _circumstances(task, module, fitted, seconds)
     results["understood"] = task.understood().to_json()
@@ -428,7 +446,15 @@ def _circumstances(
         "seed": settings.seed,
         "budget": settings.budget,
         "seconds": {phase: round(took, 1) for phase, took in seconds.items()},
-        "training": {"steps": fitted.steps, "epochs": fitted.epochs, "stopped": fitted.stopped},
+        "training": {
+            "steps": fitted.steps,
+            "epochs": fitted.epochs,
+            "stopped": fitted.stopped,
+            "best": _plain(fitted.best),
+            "best_step": fitted.best_step,
+            "best_epoch": fitted.best_epoch,
+            "still_improving": fitted.improving,
+        },
         "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
         "data": task.describe(),
         "versions": {

@@ -17,6 +17,7 @@ from elman.cells import CELLS
 from elman.runs import folder
 from elman.runs.folder import Run
 from elman.tasks.base import Section
+from elman.writing import interval, written
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,6 +111,30 @@ def score_rows(results: dict[str, Any]) -> list[dict[str, Any]]:
         return worst if value is None else float(value)
 
     return sorted(rows, key=order, reverse=bool(results["higher_is_better"]))
+
+
+def kept_words(training: dict[str, Any]) -> str:
+    """Return which step was kept, when it was reached, and whether a longer run would be better.
+
+    >>> kept_words({"steps": 1500, "best_step": 1200, "best_epoch": 3, "still_improving": False})
+    'Kept: step 1,200 of 1,500, after 3 epochs (80 % of the run); validation had stopped improving.'
+    """
+    if "best_step" not in training:  # a run of an earlier version
+        return ""
+    step, steps, epochs = training["best_step"], training["steps"], training["best_epoch"]
+    within = (
+        f"after {epochs:,} epoch{'' if epochs == 1 else 's'}" if epochs else "in the first epoch"
+    )
+    at = f"Kept: step {step:,} of {steps:,}, {within} ({step / max(steps, 1):.0%} of the run)"
+    at = at.replace("%", " %")
+    if not training.get("best", True):
+        return f"{at}; nothing was held out to choose a step by."
+    improving = training["still_improving"]
+    if improving is None:
+        return f"{at}; too few validations to tell whether a longer run would be better."
+    if improving:
+        return f"{at}; validation was still improving: a longer run would be better."
+    return f"{at}; validation had stopped improving."
 
 
 def svg(figure: Figure) -> str:
@@ -234,23 +259,10 @@ def _number(value: Any) -> bool:
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _score(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
-
-
-def _interval(bounds: list[float] | None) -> str:
-    return "" if not bounds else "–" if is_point(bounds) else f"[{bounds[0]:.4g}, {bounds[1]:.4g}]"
-
-
-def is_point(bounds: list[float]) -> bool:
-    """Tell whether an interval has no width, because there was nothing to resample."""
-    return bounds[0] == bounds[1]
+    return written(value) if isinstance(value, float) else str(value)
 
 
 _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.PackageLoader("elman.runs", "templates"), autoescape=True
 )
-_ENVIRONMENT.filters |= {"score": _score, "interval": _interval}
+_ENVIRONMENT.filters |= {"score": written, "interval": interval}

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from elman.scoring import Evaluation
+from elman.writing import written
 
 Interval = tuple[float, float]
 
@@ -147,35 +148,37 @@ def verdict(metric: str, score: float, baseline: float | None, found: Comparison
     words = metric.replace("_", " ")
     if not np.isfinite(score):
         return f"Cannot tell: {words} is undefined here."
+    ours = written(score)
     if found is None or baseline is None:
-        return f"Cannot tell: {words} {score:.4g}, and no baseline could be run."
+        return f"Cannot tell: {words} {ours}, and no baseline could be run."
+    theirs, by = written(baseline), written(found.difference, 3)
     left_out = ""
     if found.undefined:
         left_out = f"; {words} is undefined in {found.undefined} of {found.resamples} resamples"
     if found.ci95 is None and found.undefined:
         return (
-            f"Cannot tell how surely: {words} {score:.4g} against {baseline:.4g} of the best "
+            f"Cannot tell how surely: {words} {ours} against {theirs} of the best "
             f"baseline, {found.baseline}{left_out}, so too few of the units decide it."
         )
     if found.ci95 is None:
         return (
-            f"Cannot tell how surely: {words} {score:.4g} against {baseline:.4g} of the best "
+            f"Cannot tell how surely: {words} {ours} against {theirs} of the best "
             f"baseline, {found.baseline}, with nothing to resample."
         )
     low, high = found.ci95
-    interval = f"[{low:.3g}, {high:.3g}]"
+    interval = f"[{written(low, 3)}, {written(high, 3)}]"
     if low > 0:
         return (
-            f"Worth using: {words} {score:.4g} beats the best baseline, {found.baseline} "
-            f"({baseline:.4g}), by {found.difference:.3g} {interval}{left_out}."
+            f"Worth using: {words} {ours} beats the best baseline, {found.baseline} "
+            f"({theirs}), by {by} {interval}{left_out}."
         )
     if high < 0:
         return (
-            f"Not worth using: the baseline {found.baseline} is better, {words} {baseline:.4g} "
-            f"against {score:.4g}; difference {found.difference:.3g} {interval}{left_out}."
+            f"Not worth using: the baseline {found.baseline} is better, {words} {theirs} "
+            f"against {ours}; difference {by} {interval}{left_out}."
         )
     return (
-        f"No clear gain: {words} {score:.4g} against {baseline:.4g} of the baseline "
+        f"No clear gain: {words} {ours} against {theirs} of the baseline "
         f"{found.baseline}; the interval of the difference {interval} holds zero, so prefer the "
         "simpler one."
     )

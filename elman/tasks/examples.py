@@ -44,6 +44,7 @@ from elman.tasks.reading import Examples, Layout
 from elman.tasks.settings import ExamplesSettings, joined, recorded
 from elman.tasks.streaming import CodecStream
 from elman.tasks.understood import Column, Understood, overlap_words
+from elman.training.progress import announced
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -515,7 +516,8 @@ class FromExamples:
     def predictors(self) -> list[Baseline]:
         """Return the baselines, fitted when they are first asked for."""
         if self._predictors is None:
-            self._predictors = list(self.fit_baselines())
+            fitted = ((one.name, one) for one in self.fit_baselines())
+            self._predictors = [one for _, one in announced(fitted)]
             self._asked_before.pop(id(self._parts["train"]), None)
             for one in self._predictors:
                 if one.shared is not None:

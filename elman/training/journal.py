@@ -95,6 +95,12 @@ class Journal:
         self.meter.valid = found
         self.metrics.add({**_where(pace), "valid": found, "best": improved})
 
+    def resumed(self, step: int, saved: bool) -> None:
+        """Show from which step a run goes on, and whether anything of it had been saved."""
+        if self.meter.progress is not None:
+            why = "" if saved else ": nothing had been saved yet"
+            self.meter.tell(f"Going on from step {step:,}{why}.")
+
     def rolled_back(self, step: int, to: int, what: str) -> None:
         """Write and show that the run went back from one step to another."""
         self.metrics.add({"event": "rollback", "step": step, "to": to, "what": what})

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from elman.errors import InputError, RunFailed
-from elman.training import averaging, checkpoint, distributed, parts, schedules, seeds
+from elman.training import averaging, checkpoint, distributed, parts, schedules, seeds, trend
 from elman.training.best import BestSoFar, Kept
 from elman.training.divergence import DivergenceDetector
 from elman.training.interrupt import Interrupt, Interrupted
@@ -46,6 +46,9 @@ class Fit:
         seconds: time used, over all sessions of the run.
         best: metrics of the validation whose parameters the model now has.
         best_step: the step of that validation.
+        best_epoch: passes over the data that were finished at that step.
+        improving: whether validation was still improving at the end, so that a longer run would
+            be better; None where it was looked at too seldom to tell.
         history: the rows of metrics.jsonl.
         stopped: the bound that ended it: `epochs`, `max_steps`, `budget` or `patience`.
     """
@@ -55,6 +58,8 @@ class Fit:
     seconds: float
     best: dict[str, float]
     best_step: int
+    best_epoch: int
+    improving: bool | None
     history: list[dict[str, Any]]
     stopped: str
 
@@ -219,6 +224,8 @@ class _Run:
                 file=self.store.folder,
                 fix=f"Go on with: elman resume {self.store.folder}, or choose another folder.",
             )
+        if resume:
+            self.journal.resumed(self.pace.step, saved=last is not None and last.exists())
         self.left = iter(self.batches)
         model.train()
 
@@ -245,15 +252,37 @@ class _Run:
             self.update.model.load_state_dict(kept.tensors)
         else:  # nothing was validated
             averaging.settled(self.update.averaging, self.update.parameters)
+        best_step = kept.step if kept else self.pace.step
         return Fit(
             steps=self.pace.step,
             epochs=self.pace.epoch,
             seconds=self.pace.seconds,
             best=dict(kept.metrics) if kept else {},
-            best_step=kept.step if kept else self.pace.step,
+            best_step=best_step,
+            best_epoch=self._epochs_at(best_step),
+            improving=self._improving(),
             history=self.store.metrics.rows,
             stopped=stopped,
         )
+
+    def _epochs_at(self, step: int) -> int:
+        rows = self.store.metrics.rows
+        return next((r["epoch"] for r in reversed(rows) if r.get("step") == step), self.pace.epoch)
+
+    def _improving(self) -> bool | None:
+        """Say whether validation was still improving at the end.
+
+        In a first pass over the data every batch is new to the model. Where validations are few
+        there, the training loss says it, unless an earlier validation was better.
+        """
+        rows, objective = self.store.metrics.rows, self.objective
+        values = {r["step"]: r["valid"].get(objective.metric) for r in rows if r.get("valid")}
+        curve = [(step, value) for step, value in sorted(values.items()) if value is not None]
+        found = trend.improving(curve, objective.higher_is_better)
+        if found is not None or self.pace.epoch > 1 or self.best.waited:
+            return found
+        losses = {r["step"]: r["loss"] for r in rows if r.get("loss") is not None}
+        return trend.improving(sorted(losses.items()))
 
     def close(self) -> None:
         """Let go of the display and the files, however the run ended."""

@@ -25,7 +25,7 @@ class Meter:
         self.lr = 0.0
         self._loss, self._steps, self._norms, self._counted = 0.0, 0, 0.0, 0.0
         self._shown, self._seen = math.nan, 0
-        self._terms = self._ticked_at = 0.0
+        self._terms = self._ticked_at = self._rated_at = self._rate = 0.0
         self._message: str | None = None
         self._showing = False
 
@@ -63,6 +63,11 @@ class Meter:
         due = since >= TICK_SECONDS or self._message is not None or finished
         if self.progress is None or not due:
             return
+        # The speed of training; validation and checkpoints take time of their own.
+        spent = pace.clock.training
+        if self._terms and spent > self._rated_at:
+            self._rate = self._terms / (spent - self._rated_at)
+            self._terms, self._rated_at = 0.0, spent
         tick = Tick(
             step=pace.step,
             epoch=pace.epoch,
@@ -70,12 +75,13 @@ class Meter:
             seconds=pace.seconds,
             loss=self._shown,
             lr=self.lr,
-            rate=self._terms / since if since > 0 else 0.0,
+            rate=self._rate,
             valid=self.valid,
             message=self._message,
             finished=finished,
+            whole=finished and pace.step <= pace.epoch * pace.epoch_steps,
         )
-        self._terms, self._ticked_at, self._message = 0.0, pace.seconds, None
+        self._ticked_at, self._message = pace.seconds, None
         self._showing = not finished
         self.progress(tick)
 

@@ -31,11 +31,27 @@ class Clock:
         """Time used as of the last step, by the first process's clock in every process."""
         self.looked_at = self.looking_took = 0.0
         self.saved_at = self.saving_took = 0.0
+        self._aside = 0.0
         self._earlier, self._started = 0.0, time.monotonic()
 
     def now(self) -> float:
         """Return the seconds used so far by this process's clock."""
         return self._earlier + time.monotonic() - self._started
+
+    @property
+    def training(self) -> float:
+        """The seconds of this session that went into steps: not into looking and saving."""
+        return self.seconds - self._earlier - self._aside
+
+    def looked(self, took: float) -> None:
+        """Take note of a validation that has just ended and took so many seconds."""
+        self.looked_at, self.looking_took = self.seconds, took
+        self._aside += took
+
+    def saved(self, took: float) -> None:
+        """Take note of a checkpoint that has just been written and took so many seconds."""
+        self.saved_at, self.saving_took = self.seconds, took
+        self._aside += took
 
     def state_dict(self) -> dict[str, float]:
         """Return what has to be saved."""
@@ -119,7 +135,7 @@ class Pace:
     def looked(self, took: float) -> None:
         """Take note of a validation that has just ended and took so many seconds."""
         self.looked_step = self.step
-        self.clock.looked_at, self.clock.looking_took = self.seconds, took
+        self.clock.looked(took)
 
     def save_due(self, at_good_state: bool) -> bool:
         """Say whether to write a checkpoint now.
@@ -136,7 +152,7 @@ class Pace:
 
     def saved(self, took: float) -> None:
         """Take note of a checkpoint that has just been written and took so many seconds."""
-        self.clock.saved_at, self.clock.saving_took = self.seconds, took
+        self.clock.saved(took)
 
     def _budget_used(self) -> float:
         """Return the share of the budget that is used up.

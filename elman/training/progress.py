@@ -1,5 +1,8 @@
 """A run is shown while it runs: by a bar on a terminal, by a line now and then elsewhere.
 
+What comes before and after training (reading, baselines, judging) is shown by `stages` and
+`doing`: a line for each thing, with the time it took.
+
 Everything goes to the standard error stream, so that a result on the standard output
 stays clean.
 """
@@ -9,10 +12,20 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, TypeVar
+
+from elman.writing import written
 
 LINE_EVERY = 10.0
+_SHORT = 0.5
+"""Seconds below which a stage is not worth a line."""
+_shown: ContextVar[IO[str] | None] = ContextVar("shown", default=None)
+"""Where stages are shown; None: nowhere."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -21,10 +34,12 @@ class Tick:
 
     step: int
     epoch: int
+    """Passes over the data that are finished."""
     fraction: float
     """The part of the run that is over, 0 to 1."""
     seconds: float
     loss: float
+    """The training loss: a mean over about the last fifty steps."""
     lr: float
     rate: float
     """Terms of the loss (tokens, windows, rows) a second."""
@@ -33,6 +48,8 @@ class Tick:
     message: str | None = None
     """Something that happened and has to be shown."""
     finished: bool = False
+    whole: bool = False
+    """The run ended where an epoch did."""
 
     @property
     def left(self) -> float:
@@ -43,9 +60,12 @@ class Tick:
         parts = [
             f"{self.fraction:4.0%}",
             f"step {self.step}",
-            f"epoch {self.epoch + (not self.finished)}",
-            f"loss {self.loss:.4g}",
-            *(f"{name} {value:.4g}" for name, value in self.valid.items()),
+            f"epoch {self.epoch + (not self.whole)}",
+            f"loss {written(self.loss)}",
+            *(
+                f"{'validation loss' if name == 'loss' else name} {written(value)}"
+                for name, value in self.valid.items()
+            ),
             f"lr {self.lr:.2g}",
             f"{_count(self.rate)}/s",
             f"{_clock(self.left)} left",
@@ -100,6 +120,65 @@ class Display:
         if tick.finished:
             self.bar.stop()
             self.bar = None
+
+
+@contextmanager
+def stages(shown: bool, stream: IO[str] | None = None) -> Iterator[None]:
+    """Let `doing` inside say what is done, on the standard error stream where None is given."""
+    token = _shown.set((sys.stderr if stream is None else stream) if shown else None)
+    try:
+        yield
+    finally:
+        _shown.reset(token)
+
+
+def say(line: str) -> None:
+    """Show a line; nothing outside of `stages`."""
+    if (stream := _shown.get()) is not None:
+        print(line, file=stream, flush=True)
+
+
+@contextmanager
+def doing(what: str) -> Iterator[None]:
+    """Say what is done inside, while it is done on a terminal, and then how long it took.
+
+    Nothing is said outside of `stages`, nor of what took less than half a second.
+    """
+    stream, began = _shown.get(), time.monotonic()
+    with _turning(what, stream):
+        yield
+    _tell(what, time.monotonic() - began)
+
+
+def announced(baselines: Iterable[tuple[str, T]]) -> Iterator[tuple[str, T]]:
+    """Yield baselines as they are fitted, and say of each how long that took."""
+    left = iter(baselines)
+    while True:
+        stream, began = _shown.get(), time.monotonic()
+        with _turning("fitting baselines", stream):
+            found = next(left, None)
+        if found is None:
+            return
+        _tell(f"baseline {found[0]}", time.monotonic() - began)
+        yield found
+
+
+def _tell(what: str, took: float) -> None:
+    if took >= _SHORT:
+        say(f"{what}: {took:.1f} s")
+
+
+def _turning(what: str, stream: IO[str] | None) -> Any:
+    """Return a line with the seconds so far, which goes away at the end; nothing off a terminal."""
+    if stream is None or not stream.isatty():
+        return nullcontext()
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    line = Progress(*columns, console=Console(file=stream), transient=True)
+    line.add_task(what)
+    return line
 
 
 def _count(number: float) -> str:

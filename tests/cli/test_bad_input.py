@@ -289,6 +289,44 @@ def test_ctrl_c_saves_and_says_how_to_go_on(elman, text_file, tmp_path):
     assert json.loads(done.stdout)["training"]["steps"] == 150
 
 
+def test_ctrl_c_before_training_leaves_nothing(text_file, tmp_path):
+    for wait in ("import torch", "reading"):
+        out = tmp_path / "run"
+        # A hook on imports, or on reading, presses Ctrl-C at a moment that is always the same.
+        hook = tmp_path / "press.py"
+        hook.write_text(PRESS.format(wait=wait))
+        done = subprocess.run(
+            [sys.executable, hook, "train", "generate", text_file, "--out", out],
+            capture_output=True, text=True, timeout=120,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1"},
+        )  # fmt: skip
+        assert done.returncode == 130, done.stderr
+        said = done.stderr.strip().splitlines()[-1]
+        assert said.lower() == "interrupted before training began; nothing was kept."
+        assert "Traceback" not in done.stderr
+        assert not out.exists()
+
+
+PRESS = """
+import os, signal, sys
+
+def press():
+    os.kill(os.getpid(), signal.SIGINT)
+
+if "{wait}" == "import torch":
+    class Pressing:
+        def find_spec(self, name, path=None, target=None):
+            if name == "torch.nn":
+                press()
+    sys.meta_path.insert(0, Pressing())
+else:
+    import elman.tasks.generate.task as reading
+    reading.find = lambda *a, **k: press()
+from elman.cli import main
+main(sys.argv[1:])
+"""
+
+
 COLD = """
 import sys
 from elman.cli import main

@@ -21,6 +21,7 @@ from elman.runs.report import _watched
 from elman.training import Settings, fit, health, journal, loop
 from elman.training.health import Health, probe
 from elman.training.meter import Meter
+from elman.training.pace import Pace
 
 
 class Fading(Cell):
@@ -436,8 +437,7 @@ def test_two_messages_are_both_told():
     meter = Meter(ticks.append)
     meter.tell("one")
     meter.tell("other")
-    pace = SimpleNamespace(seconds=0.0, step=1, epoch=0, fraction=lambda: 0.5)
-    meter.tick(pace)
+    meter.tick(Pace(Settings(), 10))
     assert ticks[0].message == "one\nother"
 
 

@@ -55,6 +55,7 @@ from elman.tasks.forecast.windows import (
 from elman.tasks.reading import parts as named_parts
 from elman.tasks.understood import Understood, overlap_words
 from elman.training import Objective
+from elman.training.progress import announced
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -468,10 +469,11 @@ class Forecast:
             points["linear (ridge)"] = fitted
         levels = np.array(self.settings.quantiles)
         with_intervals = forecast_baselines.with_intervals
-        return {
-            name: self._evaluation(held, origins, with_intervals(rule, held, begins, levels))
+        each = (
+            (name, self._evaluation(held, origins, with_intervals(rule, held, begins, levels)))
             for name, rule in points.items()
-        }
+        )
+        return dict(announced(each))
 
     def _forecaster(self, model: nn.Module, held: Held) -> Forecaster:
         """The model as a function from origins to points and quantiles in own units."""

@@ -40,6 +40,7 @@ from elman.tasks.looking import bars, histogram
 from elman.tasks.settings import TaskSettings, other_default
 from elman.tasks.understood import Understood, listed, overlap_words, shorter
 from elman.training import Objective, TruncatedBPTT
+from elman.training.progress import doing
 from elman.training.settings import Precision, ScheduleName
 from elman.training.update import multiplies_bfloat16
 
@@ -433,7 +434,8 @@ class Generate:
         if self._predictors is None:
             orders = _ORDERS[self.settings.unit]
             train = self._tokens["train"]
-            counted = KneserNey.fit(train.ids, len(self.vocabulary), max(orders), train.starts)
+            with doing("baselines: counting n-grams"):
+                counted = KneserNey.fit(train.ids, len(self.vocabulary), max(orders), train.starts)
             some = "" if counted.trained_on == len(train.ids) else f" (last {counted.trained_on:,})"
             self._predictors = [
                 Baseline(
