@@ -198,13 +198,20 @@ def predict(
             "--abstain", metavar="P", help="leave answers empty whose probability is below P"
         ),
     ] = None,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="all columns: what was read, each class, each quantile"),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Predict on new DATA; CSV on standard output unless --out or --json says otherwise."""
+    """Predict on new DATA; CSV on standard output unless --out or --json says otherwise.
+
+    A row has its id (or number), the answer, and how sure it is: a probability, or an interval.
+    """
     from elman.runs import pipeline
 
     writer = show.table_writer(out)
-    frame = pipeline.load(run, with_).predict(one_or_many(data), abstain=abstain)
+    frame = pipeline.load(run, with_).predict(one_or_many(data), proba=every, abstain=abstain)
     if out is not None:
         writer(frame)
         show.say(f"{len(frame)} predictions in {out}")

@@ -10,7 +10,7 @@
                           names them, and says how the model is calibrated and blended
     sections.json         the task's own parts of the report
     report.html           all of it for reading, self-contained
-    checkpoints/{last,best}
+    checkpoints/{last,best} while it trains; afterwards those that the setting says
 
 Nothing in it is a pickle. Files appear whole or not at all. Format 1 had the assets beside the
 other files; such runs are still read.
@@ -22,7 +22,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
@@ -75,6 +75,13 @@ class Run:
     def last(self) -> Path:
         """The checkpoint to go on from."""
         return self.path / _CHECKPOINTS / "last"
+
+    def keep_checkpoints(self, kept: Literal["none", "best", "last"]) -> None:
+        """Take away the checkpoints of a finished run, but for those that are to stay."""
+        if kept == "none":
+            shutil.rmtree(self.path / _CHECKPOINTS, ignore_errors=True)
+        elif kept == "best":
+            self.last.unlink(missing_ok=True)
 
     @property
     def finished(self) -> bool:

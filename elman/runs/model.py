@@ -28,13 +28,18 @@ class Model:
         self.task, self.module, self.path = task, module, path
         self.predictor = module if predictor is None else predictor
 
-    def predict(self, data: Any, *, abstain: float | None = None, **how: Any) -> pd.DataFrame:
+    def predict(
+        self, data: Any, *, proba: bool = False, abstain: float | None = None, **how: Any
+    ) -> pd.DataFrame:
         """Predictions on new data (a path, paths or a DataFrame), a row each.
 
         Args:
-            data: what to predict on.
+            data: new sequences, in the form of the training data.
+            proba: every column: what was read, the probability of each class, each quantile.
+                Otherwise those that people want first: which one (an id where the data have one,
+                else the row), the answer, and how sure it is.
             abstain: leave the answer empty where its probability is below this.
-            **how: what the modality must know of arrays in memory.
+            how: what the modality must know of arrays, such as the `rate` of samples.
 
         Raises:
             InputError: `abstain` is no probability, or what predicts gives none.
@@ -42,7 +47,9 @@ class Model:
         if abstain is not None and not 0 <= abstain <= 1:
             raise InputError(f"abstain={abstain} is no probability: it lies between 0 and 1.")
         found = self.task.predict(self.predictor, data, **how)
-        return found if abstain is None else _abstained(self.task, found, abstain)
+        if abstain is not None:
+            found = _abstained(self.task, found, abstain)
+        return found if proba else self.task.brief(found)
 
     def generate(self, prompt: str = "", **options: Any) -> list[str]:
         """New sequences that begin with `prompt`; options as in `elman generate`.

@@ -413,6 +413,7 @@ def _judge_and_report(
         results["understood"]["doubts"].append(_perfect(task, perfect))
     run.write_json(folder.RESULTS, results)
     report.render(run)
+    run.keep_checkpoints(task.settings.checkpoints)
     return results
 
 

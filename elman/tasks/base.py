@@ -191,6 +191,10 @@ class Task(Protocol):
         """Predictions on new data, a row each."""
         ...
 
+    def brief(self, predictions: pd.DataFrame) -> pd.DataFrame:
+        """Return the columns people want first: which one, the answer, how sure it is."""
+        ...
+
     def sections(self, model: nn.Module, evaluation: Evaluation) -> list[Section]:
         """The parts of the report only this task has: samples, plots, a confusion matrix."""
         ...

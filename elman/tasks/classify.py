@@ -336,6 +336,10 @@ class Classify(FromExamples):
             f"p_{name}": said.chances[:, code] for code, name in enumerate(self.classes)
         }
 
+    def brief(self, predictions: pd.DataFrame) -> pd.DataFrame:
+        """Return which sequence, its likeliest class, and the probability of that."""
+        return predictions[[*self.places_of(predictions), "prediction", "probability"]]
+
     def sections(self, model: nn.Module, evaluation: Evaluation) -> list[Section]:
         """Return confusion matrix, scores of each class, and the mistakes made most surely."""
         assert evaluation.predictions is not None

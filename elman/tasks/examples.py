@@ -633,6 +633,17 @@ class FromExamples:
             check_cells(self.codec, found)
         return self._table(found, self.given(model, found, every=True))
 
+    def brief(self, predictions: pd.DataFrame) -> pd.DataFrame:
+        """Return the columns people want first; a task that has more than those leaves some out."""
+        return predictions
+
+    def places_of(self, predictions: pd.DataFrame) -> list[str]:
+        """Return the columns that say which sequence a prediction is of: an id, or else the row."""
+        known = [*self.layout.ids, *([self.layout.group] if self.layout.group else [])]
+        ids = [name for name in known if name in predictions]
+        files = ["file"] if "file" in predictions else []
+        return list(dict.fromkeys([*files, *(ids or ["row"])]))
+
     def columns(self, found: Examples, outputs: Any) -> dict[str, Any]:
         """Return the columns of a table of predictions that only the task can fill."""
         raise NotImplementedError
@@ -814,6 +825,7 @@ class FromExamples:
             columns = {"file": [None if f is None else f.name for f, _ in places]} | columns
         if found.names is not None:
             columns[str(self.layout.group)] = found.names
+        columns |= {name: of for name, of in found.owners.items() if name in self.layout.ids}
         told = [self.codec.told(cell) for cell in found.inputs]
         if any(text is not None for text in told):
             columns[self.layout.modality] = told

@@ -39,6 +39,8 @@ _MANY = 20
 _CODE = re.compile(r"(?=\S{0,40}\d)[\w./:#-]{1,40}")
 _ID_REPEATS = "an id that stands in several rows"
 _CODES = "codes: another one in each row"
+_ID = "an id: another one in each row"
+_ROW_NUMBERS = "it numbers the rows"
 _LOOKED_AT = 50
 """Cells of a column that are looked at for lists and objects."""
 _PARTS = {
@@ -88,6 +90,12 @@ class Layout:
     def target(self) -> str:
         """The column of the answer, or the first of several."""
         return self.answers[0]
+
+    @property
+    def ids(self) -> list[str]:
+        """The columns that were left out since they tell one row from another."""
+        known = (_ID, _CODES, _ROW_NUMBERS)
+        return [name for name, why in self.left_out.items() if why in known]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -482,13 +490,13 @@ def ids_of(table: Table) -> dict[str, str]:
                 continue
             counts = different and bool((cells.diff().iloc[1:] == 1).all())
             if counts and (named or called.unnamed(name)):
-                found[name] = "it numbers the rows"
+                found[name] = _ROW_NUMBERS
             elif named:
-                found[name] = _ID_REPEATS if not different else "an id: another one in each row"
+                found[name] = _ID_REPEATS if not different else _ID
             elif called.owns(table, name):
                 found[name] = _ID_REPEATS
         elif named and all(" " not in str(cell).strip() for cell in cells):
-            found[name] = _ID_REPEATS if not different else "an id: another one in each row"
+            found[name] = _ID_REPEATS if not different else _ID
         elif different and all(_CODE.fullmatch(str(cell).strip()) for cell in cells):
             found[name] = _CODES
     return found
@@ -736,7 +744,10 @@ def read_like(
     lacks = layout.form == "cell" and layout.inputs[0] not in table.kinds
     if lacks and raw and "text" in table.kinds:
         layout = replace(layout, inputs=("text",))
-    return examples(table, layout, answer, strict=answer is not None)
+    ids: list[str] = []
+    if answer is None and layout.form != "long":
+        ids = [name for name in layout.ids if name in table.kinds]
+    return examples(table, layout, answer, strict=answer is not None, owners=ids)
 
 
 def _labelled(lines: Sequence[str], place: TextLabels | None, known: set[str]) -> bool:

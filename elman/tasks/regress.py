@@ -352,6 +352,23 @@ class Regress(FromExamples):
             columns |= {f"{label}{end}": said[:, k, i] for i, label in enumerate(self._labels)}
         return columns
 
+    def brief(self, predictions: pd.DataFrame) -> pd.DataFrame:
+        """Return which sequence or step, the point of each target, and the outermost quantiles."""
+        kept = self.places_of(predictions)
+        if self.layout.aligned:
+            known = ("file", "row", str(self.layout.group), "step")
+            kept = [name for name in known if name in predictions]
+        names, ends = (
+            {},
+            [f"_{n}" for n in self.answer.names] if len(self.answer.names) > 1 else [""],
+        )
+        for end in ends:
+            names[f"prediction{end}"] = f"prediction{end}"
+            if len(self._labels) > 2:
+                names[f"{self._labels[1]}{end}"] = f"lower{end}"
+                names[f"{self._labels[-1]}{end}"] = f"upper{end}"
+        return predictions[[*kept, *names]].rename(columns=names)
+
     def _table(self, found: Examples, outputs: Any) -> pd.DataFrame:
         """Return a row for each sequence, or for each step in the order of the file's rows."""
         if not self.layout.aligned:

@@ -87,6 +87,11 @@ class TaskSettings(RecurrenceSettings):
     )
     test_fraction: float = Field(0.1, ge=0, lt=1, description="share held out for the final score")
     resamples: int = Field(500, ge=0, description="bootstrap resamples behind each 95 % interval")
+    checkpoints: Literal["none", "best", "last"] = Field(
+        "none",
+        description="what stays in RUN/checkpoints when the run has finished: nothing, the best "
+        "parameters, or all that training would go on from",
+    )
 
 
 class TableSettings(TaskSettings):

@@ -62,7 +62,10 @@ SMALL = ("-s", "hidden_size=16", "-s", "resamples=50", "--quiet")
 def generate_run(elman: Command, text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of task `generate`."""
     out = tmp_path_factory.mktemp("runs") / "generate"
-    done = elman("train", "generate", text_file, "--out", out, "-s", "max_steps=40", *SMALL)
+    done = elman(
+        "train", "generate", text_file, "--out", out,
+        "-s", "max_steps=40", "-s", "checkpoints=last", *SMALL,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return out
 
@@ -75,7 +78,7 @@ def classify_run(
     out = tmp_path_factory.mktemp("runs") / "classify"
     done = elman(
         "train", "classify", labelled_file, "--out", out,
-        "-s", "epochs=8", "-s", "bidirectional=false", *SMALL,
+        "-s", "epochs=8", "-s", "bidirectional=false", "-s", "checkpoints=last", *SMALL,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return out

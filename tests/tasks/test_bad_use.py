@@ -107,8 +107,8 @@ def test_a_snapshot_is_bytes(run: Any, snapshot: Any) -> None:
 
 def test_plain_lists_are_predicted_on_as_arrays_are(run: Any) -> None:
     rows = [[1.0, 2.0], [3.0, 4.0]]
-    one = run.model.predict(rows)["p_a"].item()
-    assert one == run.model.predict(np.array(rows))["p_a"].item()
+    one = run.model.predict(rows, proba=True)["p_a"].item()
+    assert one == run.model.predict(np.array(rows), proba=True)["p_a"].item()
     for nothing in (None, 3.0):
         with pytest.raises(InputError, match="cannot be predicted on"):
             run.model.predict(nothing)

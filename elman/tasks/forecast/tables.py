@@ -74,6 +74,18 @@ def table(
     return pd.DataFrame(columns)
 
 
+def brief(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return series and target where there are several, time, forecast, lower and upper.
+
+    The interval is that between the outermost quantiles.
+    """
+    several = [n for n in ("series", "target") if predictions[n].nunique() > 1]
+    levels = [name for name in predictions.columns if name.startswith("q")]
+    names = {levels[0]: "lower", levels[-1]: "upper"} if len(levels) > 1 else {}
+    kept = [n for n in ("series", "time", "target") if n == "time" or n in several]
+    return predictions[[*kept, "forecast", *names]].rename(columns=names)
+
+
 def _when(held: Held, origins: Origins, frequency: str | None) -> Any:
     """The time of every step of every window, or its position where the times are not known."""
     h = held.windows.horizon

@@ -594,6 +594,12 @@ class Forecast:
         origins = Origins(np.arange(len(ends)), np.array(ends))
         return self._table(held, origins, self._forecaster(model, held), truth=False)
 
+    def brief(self, predictions: pd.DataFrame) -> pd.DataFrame:
+        """Return when, the forecast, and the outermost quantiles; series and target of several."""
+        from elman.tasks.forecast.tables import brief
+
+        return brief(predictions)
+
     def sections(self, model: nn.Module, evaluation: Evaluation) -> list[Section]:
         """Forecasts with intervals beside the truth, and how errors grow with the step."""
         from elman.tasks.forecast.figures import by_step, by_target, forecasts
