@@ -7,8 +7,12 @@
 from __future__ import annotations
 
 import inspect
+import json
+import re
+import shlex
 import warnings
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
@@ -20,9 +24,23 @@ from elman.tasks.base import Section
 from elman.writing import interval, written
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_INK, _MUTED = "#1f3a5f", "#b35c1e"
+_INK, _MUTED, _THIRD = "#1f3a5f", "#b35c1e", "#4f7a4a"
+_WIDEST = 5.8
+"""Inches of a figure at most: on a telephone its letters can still be read."""
+_LETTERS = 8.0
+"""Points of the letters in a figure at most."""
+_THEMED = {
+    "#000000": "currentColor",
+    "#444444": "var(--truth, #444444)",
+    _INK: f"var(--model, {_INK})",
+    _MUTED: f"var(--other, {_MUTED})",
+    _THIRD: f"var(--third, {_THIRD})",
+}
+"""Colours of figures that follow the page, which is light or dark."""
 
 
 def freeze(sections: list[Section]) -> list[dict[str, Any]]:
@@ -31,16 +49,25 @@ def freeze(sections: list[Section]) -> list[dict[str, Any]]:
         {
             "title": section.title,
             "text": section.text,
-            "columns": [] if section.table is None else [str(c) for c in section.table.columns],
-            "rows": []
-            if section.table is None
-            else [[_cell(value) for value in row] for row in section.table.itertuples(index=False)],
+            **_rows(section.table),
             "svg": "" if section.figure is None else svg(section.figure),
+            "panels": [
+                {"labels": panel.labels, "svg": svg(panel.figure), **_rows(panel.table)}
+                for panel in section.panels
+            ],
+            "folded": section.folded,
             "preformatted": section.preformatted,
             "marked": [[mark._asdict() for mark in line] for line in section.marked],
         }
         for section in sections
     ]
+
+
+def _rows(table: pd.DataFrame | None) -> dict[str, Any]:
+    if table is None:
+        return {"columns": [], "rows": []}
+    rows = [[_cell(value) for value in row] for row in table.itertuples(index=False)]
+    return {"columns": [str(name) for name in table.columns], "rows": rows}
 
 
 def render(run: Run) -> None:
@@ -58,10 +85,12 @@ def render(run: Run) -> None:
         data=config.get("data") or {},
         config=run.config_file.read_text(encoding="utf-8"),
         results=results,
-        score_rows=score_rows(results),
+        score_rows=_drawn(score_rows(results), results["metric"]),
         metric=results["metric"],
         equations=_equations(config["settings"]),
-        curves="".join(map(svg, _figures(history, results["metric"]))),
+        **_training(history, results),
+        kept=kept_words(results["training"]),
+        uses=_uses(run, config),
         sections=run.read_json(folder.SECTIONS),
         facts=_facts(results.get("data", {})),
         understood=results.get("understood", {"lines": [], "doubts": []}),
@@ -113,6 +142,24 @@ def score_rows(results: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(rows, key=order, reverse=bool(results["higher_is_better"]))
 
 
+def _drawn(rows: list[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
+    """Add to rows of scores where on a common line, 0 to 100, score and interval lie."""
+    scores = [row["metrics"].get(metric) for row in rows]
+    ends = [
+        row["ci95"].get(metric) or [score, score] for row, score in zip(rows, scores, strict=True)
+    ]
+    known = [value for pair in [*ends, scores] for value in pair if _number(value)]
+    low, width = (min(known), max(known) - min(known)) if known else (0.0, 0.0)
+
+    def place(value: Any) -> float | None:
+        return round(100 * (value - low) / width, 2) if _number(value) and width else None
+
+    return [
+        row | {"at": place(score), "from": place(pair[0]), "to": place(pair[1])}
+        for row, score, pair in zip(rows, scores, ends, strict=True)
+    ]
+
+
 def kept_words(training: dict[str, Any]) -> str:
     """Return which step was kept, when it was reached, and whether a longer run would be better.
 
@@ -151,10 +198,45 @@ def svg(figure: Figure) -> str:
         # It only measures the words, and says that it has no such letters.
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")
         _as_written(figure)
+        _readable(figure)
         buffer = StringIO()
-        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+        figure.savefig(
+            buffer, format="svg", bbox_inches="tight", facecolor="none", metadata={"Date": None}
+        )
     text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    text = text[text.index("<svg") :]
+    for colour, themed in _THEMED.items():
+        text = text.replace(f": {colour}", f": {themed}")
+    # Small figures are not blown up to the width of the page.
+    points = float(_WIDTH.findall(text)[0])
+    text = text.replace("<svg ", f'<svg style="max-width: {2 * points:.0f}px" ', 1)
+    # Hundredths of a point are enough, and halve the size of a page.
+    return re.sub(r' d="[^"]*"', lambda path: _DIGITS.sub(r"\1", path[0]), text)
+
+
+_WIDTH = re.compile(r'<svg [^>]*width="([\d.]+)pt"')
+_DIGITS = re.compile(r"(\.\d\d)\d+")
+
+
+def _readable(figure: Figure) -> None:
+    """Let a figure fit a narrow page with letters that can be read, on any ground."""
+    from matplotlib.text import Text
+    from matplotlib.ticker import FuncFormatter, ScalarFormatter
+
+    width, height = figure.get_size_inches()
+    if width > _WIDEST:
+        shrink = _WIDEST / width
+        figure.set_size_inches(_WIDEST, height * (shrink if height > 0.6 * width else shrink**0.5))
+    for axes in figure.axes:
+        axes.patch.set_facecolor("none")
+        for axis in (axes.xaxis, axes.yaxis):
+            if type(axis.get_major_formatter()) is ScalarFormatter:
+                axis.set_major_formatter(FuncFormatter(lambda value, _: written(value, 7)))
+            sizes = [label.get_fontsize() for label in axis.get_ticklabels()]
+            axis.set_tick_params(labelsize=min([_LETTERS, *sizes]))
+    for text in figure.findobj(Text):
+        if isinstance(text, Text):
+            text.set_fontsize(min(_LETTERS, text.get_fontsize()))
 
 
 def _as_written(figure: Figure) -> None:
@@ -170,45 +252,61 @@ def _as_written(figure: Figure) -> None:
         text.set_parse_math(False)
 
 
-def _curves(history: list[dict[str, Any]], metric: str) -> Figure:
+def _training(history: list[dict[str, Any]], results: dict[str, Any]) -> dict[str, str]:
+    """Return the pictures of training: losses, metric, and what was watched meanwhile."""
+    kept, metric = results["training"].get("best_step"), results["metric"]
+    watched = _watched(history)
+    return {
+        "losses": "".join(map(svg, _losses(history, metric, kept))),
+        "watched": "" if watched is None else svg(watched),
+    }
+
+
+def _losses(history: list[dict[str, Any]], metric: str, kept: int | None) -> list[Figure]:
+    """Draw training and validation loss on one axis, and below it the metric on validation."""
+    trained = [(row["step"], row.get("loss")) for row in history]
+    validated = [(row["step"], row.get("valid", {}).get("loss")) for row in history]
+    chosen = [(row["step"], row.get("valid", {}).get(metric)) for row in history]
+    words = metric.replace("_", " ")
+    figures = []
+    for name, curves in (
+        ("loss", [("training loss", _INK, trained), ("validation loss", _MUTED, validated)]),
+        (words, [(f"{words} on validation", _MUTED, chosen)]),
+    ):
+        known = [(label, colour, _known(points)) for label, colour, points in curves]
+        known = [curve for curve in known if curve[2]]
+        if known:
+            figure, axes = _axes(2.4 if name == "loss" else 1.8)
+            for label, colour, points in known:
+                few = "o" if len(points) < 40 else None
+                axes.plot(
+                    *zip(*points, strict=True),
+                    color=colour, linewidth=1.2, marker=few, markersize=3, label=label,
+                )  # fmt: skip
+            axes.set_ylabel(name)
+            if kept is not None:
+                axes.axvline(kept, color="#444444", linewidth=0.9, linestyle=":", label="kept step")
+            axes.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
+            figures.append(figure)
+    return figures
+
+
+def _known(points: list[tuple[int, Any]]) -> list[tuple[int, float]]:
+    return [(step, value) for step, value in points if _number(value)]
+
+
+def _axes(height: float) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.5, 3))
+    figure: Figure = Figure(figsize=(_WIDEST, height), layout="constrained")
     axes = figure.subplots()
     axes.set_xlabel("step")
-    valid = [(h["step"], h.get("valid", {}).get(metric)) for h in history]
-    losses = [(h["step"], h.get("valid", {}).get("loss")) for h in history]
-    curves = [
-        ("training loss", _INK, "", [(h["step"], h.get("loss")) for h in history]),
-        (f"validation {metric.replace('_', ' ')}", _MUTED, "o", valid),
-    ]
-    shown = [
-        (label, colour, marker, [(step, value) for step, value in points if _number(value)])
-        for label, colour, marker, points in curves
-    ]
-    for number, (label, colour, marker, points) in enumerate(c for c in shown if c[-1]):
-        side = axes.twinx() if number else axes
-        side.plot(
-            *zip(*points, strict=True), color=colour, linewidth=1.2, marker=marker, markersize=3
-        )
-        side.set_ylabel(label, color=colour)
-    if any(_number(value) for _, value in losses):
-        points = [(step, value) for step, value in losses if _number(value)]
-        axes.plot(*zip(*points, strict=True), color=_INK, linewidth=1.2, linestyle="--", marker=".")
-        axes.set_ylabel("training loss, dashed: validation loss", color=_INK)
-    return figure
-
-
-def _figures(history: list[dict[str, Any]], metric: str) -> list[Figure]:
-    if not history:
-        return []
-    watched = _watched(history)
-    return [_curves(history, metric), *([watched] if watched else [])]
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
 
 
 def _watched(history: list[dict[str, Any]]) -> Figure | None:
-    """How training went, where rows say so: what was clipped, saturated, remembered at most."""
-    from matplotlib.figure import Figure
+    """Draw how training went, where rows say so: clipped, saturated, remembered at most."""
 
     def most(name: str) -> list[tuple[int, float]]:
         found = [(h["step"], h[name]) for h in history if h.get(name)]
@@ -219,22 +317,43 @@ def _watched(history: list[dict[str, Any]]) -> Figure | None:
     horizon = most("horizon")
     if not horizon and not any(value for _, value in clipped):
         return None
-    figure = Figure(figsize=(7.5, 2))
-    axes = figure.subplots()
-    axes.set_xlabel("step")
+    figure, axes = _axes(2.0)
     axes.set_ylabel("share")
     axes.set_ylim(-0.02, 1.02)
     for label, colour, points in shares:
         if points:
             axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.2, label=label)
     if axes.lines:
-        axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     if horizon:
         side = axes.twinx()
-        side.plot(*zip(*horizon, strict=True), color="#4f7a4a", linewidth=1.2, marker="o", ms=3)
-        side.set_ylabel("memory in steps", color="#4f7a4a")
+        side.plot(*zip(*horizon, strict=True), color=_THIRD, linewidth=1.2, marker="o", ms=3)
+        side.set_ylabel("memory in steps", color=_THIRD)
         side.set_ylim(bottom=0)
+        side.spines[["top", "left"]].set_visible(False)
     return figure
+
+
+def _uses(run: Run, config: dict[str, Any]) -> dict[str, str]:
+    """Return how the run is named where the person stands, for a shell and for Python.
+
+    The data are those of the run, which are there: a command that is copied works as it is.
+    """
+    trained = (config.get("data") or {}).get("train") or []
+    data = _from_here(Path(trained[0])) if trained else "DATA"
+    place = _from_here(run.path)
+    return {
+        "run": shlex.quote(place),
+        "data": shlex.quote(data),
+        "python_run": json.dumps(place, ensure_ascii=False),
+        "python_data": json.dumps(data, ensure_ascii=False) if trained else "table",
+    }
+
+
+def _from_here(path: Path) -> str:
+    """Return a path from the current folder where it lies in there, else the whole path."""
+    here, whole = Path.cwd(), path.resolve()
+    return str(whole.relative_to(here) if whole.is_relative_to(here) else whole)
 
 
 def _equations(settings: dict[str, Any]) -> str:
@@ -266,3 +385,4 @@ _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.PackageLoader("elman.runs", "templates"), autoescape=True
 )
 _ENVIRONMENT.filters |= {"score": written, "interval": interval}
+_ENVIRONMENT.policies["json.dumps_kwargs"] = {"sort_keys": False}

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Counts = NDArray[np.int64]
 
+READABLE = 20
+"""Classes up to which a matrix of them can be read."""
+
 
 def score(units: pd.DataFrame, classes: int) -> dict[str, float]:
     """Accuracy and macro F1 from columns `truth` and `prediction` (codes below `classes`).
@@ -78,24 +81,20 @@ def worst_mistakes(predictions: pd.DataFrame, most: int = 12) -> pd.DataFrame:
 
 
 def figure(table: Counts, classes: Sequence[str]) -> Figure:
-    """The counts, shaded by their share of the true class."""
+    """The counts, shaded by their share of the true class; of `READABLE` classes at most."""
     from matplotlib.figure import Figure
 
-    size = min(3.2 + 0.34 * len(classes), 12.0)
-    drawn = Figure(figsize=(size + 0.6, size), layout="constrained")
+    size = 1.6 + 0.2 * len(classes)
+    drawn = Figure(figsize=(5.8, size), layout="constrained")
     axes = drawn.add_subplot()
     shares = table / np.maximum(table.sum(1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    if len(classes) <= 20:
-        for row, column in zip(*np.nonzero(table), strict=True):
-            ink = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(
-                column, row, str(table[row, column]), ha="center", va="center", color=ink, size=8
-            )
+    for row, column in zip(*np.nonzero(table), strict=True):
+        ink = "white" if shares[row, column] > 0.5 else "#111111"
+        axes.text(column, row, str(table[row, column]), ha="center", va="center", color=ink, size=8)
     ticks = range(len(classes))
-    letters = 8 if len(classes) <= 40 else 5
-    axes.set_xticks(ticks, list(classes), rotation=90, size=letters)
-    axes.set_yticks(ticks, list(classes), size=letters)
+    axes.set_xticks(ticks, list(classes), rotation=90, size=8)
+    axes.set_yticks(ticks, list(classes), size=8)
     axes.set_xlabel("prediction")
     axes.set_ylabel("truth")
     return drawn

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.scoring.forecasts import pinball
+from elman.writing import written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,7 +118,7 @@ def by_truth(truth: Floats, said: Floats, bins: int = 6) -> pd.DataFrame:
         some = place == number
         error = said[some, 0] - truth[some]
         row = {
-            "truth": f"{truth[some].min():.4g} to {truth[some].max():.4g}",
+            "truth": f"{written(truth[some].min())} to {written(truth[some].max())}",
             "predictions": int(some.sum()),
             "mean error": float(error.mean()),
             "MAE": float(np.abs(error).mean()),

@@ -80,14 +80,27 @@ class Mark(NamedTuple):
     colour: str = ""
 
 
+class Panel(NamedTuple):
+    """One of several pictures, of which a reader picks by its labels (`series`, `from`, …)."""
+
+    labels: dict[str, str]
+    figure: Figure
+    table: pd.DataFrame | None = None
+
+
 @dataclass
 class Section:
-    """One part of a report: words, a table, a figure and marked texts, each optional."""
+    """One part of a report: words, a table, a figure, pictures to pick from, marked texts.
+
+    Each is optional. What is `folded` is shown when a reader opens it.
+    """
 
     title: str
     text: str = ""
     table: pd.DataFrame | None = None
     figure: Figure | None = None
+    panels: list[Panel] = field(default_factory=list)
+    folded: bool = False
     preformatted: list[str] = field(default_factory=list)
     marked: list[list[Mark]] = field(default_factory=list)
 

@@ -24,6 +24,7 @@ from elman.scoring import Evaluation, calibration, confusion, entities
 from elman.scoring.blending import weight_of_chances
 from elman.scoring.leaks import telling_columns, telling_words
 from elman.scoring.predictors import Baseline, CannotSay, Constant, Nearest, Sees, class_scores
+from elman.tasks import deciding
 from elman.tasks.answers import Labels
 from elman.tasks.base import Section
 from elman.tasks.examples import (
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from elman.data import Table
 
 Codes = NDArray[np.int64]
+
+_WRONG, _RIGHT = 6, 4
+"""Wrong and right answers of which a report says what decided."""
 
 
 class ClassifySettings(ManyToOneSettings):
@@ -341,21 +345,25 @@ class Classify(FromExamples):
         return predictions[[*self.places_of(predictions), "prediction", "probability"]]
 
     def sections(self, model: nn.Module, evaluation: Evaluation) -> list[Section]:
-        """Return confusion matrix, scores of each class, and the mistakes made most surely."""
-        assert evaluation.predictions is not None
+        """Return the mistakes, what decided, and how each class and pair of classes fared."""
+        said = evaluation.predictions
+        assert said is not None
         table = confusion.counts(evaluation.units, len(self.classes))
-        mistakes = confusion.worst_mistakes(evaluation.predictions)
-        shown = [
-            Section("Confusion matrix", figure=confusion.figure(table, self.classes)),
-            Section("Classes", table=confusion.class_table(table, self.classes)),
-        ]
+        mistakes = confusion.worst_mistakes(said)
+        shown = []
+        if len(mistakes):
+            text = "The wrong answers that the model was surest of: often the label is at fault."
+            shown.append(Section("Worst mistakes", text, mistakes))
+        decided = self.decided(model, said)
+        shown += [decided] if decided is not None else []
+        shown.append(Section("Classes", table=confusion.class_table(table, self.classes)))
+        if len(self.classes) <= confusion.READABLE:
+            drawn = confusion.figure(table, self.classes)
+            shown.append(Section("Confusion matrix", figure=drawn))
         if len(self.classes) > 2:
             confused = confusion.most_confused(table, self.classes)
             if len(confused):
                 shown.append(Section("Most often confused", table=confused))
-        if len(mistakes):
-            text = "The wrong answers that the model was surest of: often the label is at fault."
-            shown.append(Section("Worst mistakes", text, mistakes))
         units = evaluation.units
         right = (units["truth"] == units["prediction"]).to_numpy()
         believed = reliability("answer", units["confidence"].tolist(), right.tolist())
@@ -369,9 +377,43 @@ class Classify(FromExamples):
             )
         shown.append(believed)
         shown.append(_answered(calibration.answered(units["confidence"], right)))
-        said = evaluation.predictions
         pairs = zip(said["truth"], said["prediction"], strict=True)
         return shown + pictures(self, [a if a == b else f"{a}, said {b}" for a, b in pairs])
+
+    def decided(self, model: nn.Module, said: pd.DataFrame) -> Section | None:
+        """Return the words or steps that decided some answers of the test part, errors first.
+
+        None where the modality has neither text nor plain numbers for a step.
+
+        Args:
+            model: the trained model.
+            said: rows as `evaluate` gives them, one for each sequence of the test part.
+        """
+        inputs = self._inputs("test")
+        sure = said["probability"].to_numpy()
+        wrong = (said["truth"] != said["prediction"]).to_numpy()
+        order = np.argsort(-sure, kind="stable")
+        rows = [*order[wrong[order]][:_WRONG], *order[~wrong[order]][:_RIGHT]]
+        rows = [int(row) for row in rows if len(inputs[row])]
+        shown = [self.codec.show(inputs[row]) for row in rows]
+        plain = all(inputs[row].ndim == 2 and inputs[row].dtype.kind == "f" for row in rows)
+        texts = all(one.pieces is not None for one in shown)
+        if not rows or not (texts or plain) or any(one.picture is not None for one in shown):
+            return None
+        codes = [self.classes.index(said["prediction"][row]) for row in rows]
+        padded = self._padded([inputs[row] for row in rows])
+        parts = [
+            self._in_reading_order(part[: len(inputs[row])])
+            for part, row in zip(deciding.weights(model, padded, codes), rows, strict=True)
+        ]
+        titles = [
+            f"{said['prediction'][row]} {sure[row]:.0%}"
+            + (f" (it is {said['truth'][row]})" if wrong[row] else "")
+            for row in rows
+        ]
+        if texts:
+            return deciding.of_texts(titles, shown, parts, self.codec.unit)
+        return deciding.of_numbers(titles, [inputs[row] for row in rows], parts, self.codec.unit)
 
     def said(self, output: Tensor) -> dict[str, float]:
         """Return the probability of each class."""

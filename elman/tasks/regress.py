@@ -35,6 +35,7 @@ from elman.tasks.looking import histogram
 from elman.tasks.networks import aligned, many_to_one
 from elman.tasks.reading import Examples, Layout
 from elman.tasks.settings import AlignedSettings, ManyToOneSettings, other_default
+from elman.writing import written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -207,7 +208,7 @@ class Regress(FromExamples):
         """Return the range of each target."""
         values = np.concatenate(self.answer.values(answers))
         ranges = [
-            f"{name} {column.min():.4g} to {column.max():.4g} (mean {column.mean():.4g})"
+            f"{name} {_range(column)}"
             for name, column in zip(self.answer.names, values.T, strict=True)
         ]
         return [("targets", "; ".join(ranges))]
@@ -221,9 +222,7 @@ class Regress(FromExamples):
         if "train" in self._parts:
             values = np.concatenate(self.answer.values(self._parts["train"].answers or []))
             for name, column in zip(self.answer.names, values.T, strict=True):
-                facts[f"training {name}"] = (
-                    f"{column.min():.4g} to {column.max():.4g} (mean {column.mean():.4g})"
-                )
+                facts[f"training {name}"] = _range(column)
             if self.answer.cap is not None:
                 share = float(np.mean(values > self.answer.cap))
                 facts["cap"] = f"{self.answer.cap:g}; {share:.1%} of training targets are above it"
@@ -615,11 +614,17 @@ class Regress(FromExamples):
                 shown.append(Section(f"Error against steps left{title}", figure=drawn))
             by = numbers.by_truth(truth, said)
             shown.append(Section(f"Error against truth{title}", table=by))
-            worst = table.assign(error=error)
+            inner = [f"{label}{end}" for label in self._labels[2:-1]]
+            worst = table.drop(columns=inner).assign(error=error)
             worst = worst.iloc[np.argsort(-np.abs(error), kind="stable")[:12]]
             text = "The predictions that are furthest from the truth."
             shown.append(Section(f"Worst cases{title}", text, worst))
         return shown
+
+
+def _range(values: Floats) -> str:
+    least, most, mean = (written(float(v)) for v in (values.min(), values.max(), values.mean()))
+    return f"{least} to {most} (mean {mean})"
 
 
 def _score(names: Sequence[str], levels: Floats, units: pd.DataFrame) -> dict[str, float]:

@@ -821,10 +821,11 @@ class Tag(FromExamples):
             x == y for a, b in zip(truth, given, strict=True) for x, y in zip(a, b, strict=True)
         ]
         shown = [
-            Section("Confusion matrix", figure=confusion.figure(pairs, names)),
             Section("Labels", table=entities.by_label(units)),
             reliability("step", stated, hits),
         ]
+        if len(names) <= confusion.READABLE:
+            shown.append(Section("Confusion matrix", figure=confusion.figure(pairs, names)))
         if not self._says_words(found):
             shown.append(_strips(truth, given, names))
         confused = confusion.most_confused(pairs, names)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from elman.modalities import MODALITIES
+from elman.writing import written
 
 if TYPE_CHECKING:
     from elman.data import Table
@@ -185,7 +186,7 @@ def shown_cell(encoded: Any, decoded: Any, unit: str) -> str:
         return repr(shorter(" ".join(decoded)))
     numbers = np.asarray(encoded)
     flat = numbers.reshape(-1)
-    first = ", ".join(f"{value:.3g}" for value in flat[:5].tolist())
+    first = ", ".join(written(value, 3) for value in flat[:5].tolist())
     more = ", …" if len(flat) > 5 else ""
     if numbers.ndim < 2:
         return f"{first}{more}"
@@ -200,7 +201,11 @@ def shown_answer(answer: Any) -> str:
         return head + (" …" if len(answer) > 8 else "")
     if isinstance(answer, tuple):
         return " ".join(shown_answer(one) for one in answer if one != "")
-    return f"{answer:.4g}" if isinstance(answer, float | np.floating) else shorter(str(answer), 40)
+    return (
+        written(float(answer))
+        if isinstance(answer, float | np.floating)
+        else shorter(str(answer), 40)
+    )
 
 
 def doubts_of_classes(labels: Sequence[str], found: Examples) -> list[str]:

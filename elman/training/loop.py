@@ -272,14 +272,13 @@ class _Run:
     def _improving(self) -> bool | None:
         """Say whether validation was still improving at the end.
 
-        In a first pass over the data every batch is new to the model. Where validations are few
-        there, the training loss says it, unless an earlier validation was better.
+        Where validations are too few to tell, and the last is the best, the training loss says it.
         """
         rows, objective = self.store.metrics.rows, self.objective
         values = {r["step"]: r["valid"].get(objective.metric) for r in rows if r.get("valid")}
         curve = [(step, value) for step, value in sorted(values.items()) if value is not None]
         found = trend.improving(curve, objective.higher_is_better)
-        if found is not None or self.pace.epoch > 1 or self.best.waited:
+        if found is not None or self.best.waited:
             return found
         losses = {r["step"]: r["loss"] for r in rows if r.get("loss") is not None}
         return trend.improving(sorted(losses.items()))

@@ -117,7 +117,7 @@ def test_plain_lists_are_predicted_on_as_arrays_are(run: Any) -> None:
 def test_texts_in_a_list_are_no_paths(tmp_path: Path) -> None:
     table = pd.DataFrame({"text": ["up and away", "down and out"] * 20, "label": ["a", "b"] * 20})
     run = elman.train("classify", table, tmp_path / "run", progress=False, resamples=10, **SMALL)
-    found = run.model.predict(["up and out", "down"])
+    found = run.model.predict(["up and out", "down"], proba=True)
     assert found["text"].tolist() == ["up and out", "down"]
 
 

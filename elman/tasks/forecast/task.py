@@ -601,25 +601,46 @@ class Forecast:
         return brief(predictions)
 
     def sections(self, model: nn.Module, evaluation: Evaluation) -> list[Section]:
-        """Forecasts with intervals beside the truth, and how errors grow with the step."""
-        from elman.tasks.forecast.figures import by_step, by_target, forecasts
+        """Return the future, forecasts beside the truth and the best baseline, and the errors."""
+        from elman.tasks.forecast import figures
 
         shown = evaluation.predictions
         assert shown is not None
         held, origins, begins = self._to_score(None)
         origins = self._apart(origins)
         rules = forecast_baselines.rules(held, begins, self.season)
-        name = next((n for n in rules if n.startswith("seasonal")), "last value")
-        missed = held.truth(origins) - rules[name](origins)
-        beside = np.abs(missed / held.spread[origins.series][:, None]).mean(axis=(0, 2))
+        train, valid = self._train_origins(), self._valid_origins(MOST_VALIDATION_WINDOWS)
+        rules["linear (ridge)"] = forecast_baselines.linear(held.windows, train, valid, held)
+        truth, spread = held.truth(origins), held.spread[origins.series]
+        missed = {name: truth - rule(origins) for name, rule in rules.items()}
+        name = figures.nearest_rival(missed, spread)
+        beside = np.abs(missed[name] / spread[:, None]).mean(axis=(0, 2))
         series = {s.name: s for s in held.panel.series}
+        some = figures.to_draw(self._test_origins())
+        drawn = self._table(held, some, self._forecaster(model, held))
         sections = [
-            forecasts(shown, series, self.season),
-            by_step(shown, self.scales, {name: beside}),
+            self._future(model),
+            figures.forecasts(drawn, series, self.season, (name, rules[name](some).ravel())),
+            figures.by_step(shown, self.scales, {name: beside}),
+            figures.residuals(shown, self.scales),
         ]
         if len(self.targets) > 1:
-            sections.append(by_target(shown, missed, name))
+            sections.append(figures.by_target(shown, missed[name], name))
         return sections
+
+    def _future(self, model: nn.Module) -> Section:
+        """Return the forecast of what follows the last row of the run's own data."""
+        from elman.tasks.forecast.figures import future
+
+        panel = self._here.panel
+        ends = [len(series) for series in panel.series]
+        try:
+            held = self._hold(panel, self._scales_of(panel, ends), ahead=self.horizon)
+        except InputError as error:
+            return Section("The forecast", f"What comes next could not be forecast: {error}")
+        origins = Origins(np.arange(len(ends)), np.array(ends))
+        table = self._table(held, origins, self._forecaster(model, held), truth=False)
+        return future(table, {s.name: s for s in panel.series}, self.season)
 
     def stream(self, model: nn.Module) -> WindowStream:
         """Return the model on a stream: a row of values in, the forecast of what follows out."""

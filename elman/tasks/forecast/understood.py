@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from elman.tasks.understood import Understood, listed
+from elman.writing import written
 
 if TYPE_CHECKING:
     from elman.tasks.forecast.panel import Panel
@@ -24,8 +25,8 @@ def understood(task: Forecast, panel: Panel) -> Understood:
     told["split"] = [_split(task._ends, panel)]
     lines = [line for about, sentences in told.items() for line in _lines(about, sentences)]
     shown = first.values[: task.lookback, 0]
-    seen = ", ".join(f"{value:.4g}" for value in shown[-3:].tolist())
-    after = ", ".join(f"{v:.4g}" for v in first.values[task.lookback :][:2, 0].tolist())
+    seen = ", ".join(written(value) for value in shown[-3:].tolist())
+    after = ", ".join(written(v) for v in first.values[task.lookback :][:2, 0].tolist())
     lines.append(
         ("the first", f"{task.lookback} values (…, {seen}) → the next {task.horizon} ({after}, …)")
     )
