@@ -181,6 +181,8 @@ def kept_words(training: dict[str, Any]) -> str:
         return f"{at}; too few validations to tell whether a longer run would be better."
     if improving:
         return f"{at}; validation was still improving: a longer run would be better."
+    if step == steps:
+        return f"{at}; validation hardly improved at the end."
     return f"{at}; validation had stopped improving."
 
 

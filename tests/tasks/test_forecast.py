@@ -462,19 +462,63 @@ def test_the_report_shows_forecasts_and_errors_by_step(
     learnt: tuple[Forecast, nn.Module, Evaluation],
 ) -> None:
     task, model, evaluation = learnt
-    pictures, steps = task.sections(model, evaluation)
-    assert pictures.figure is not None
-    (axes,) = pictures.figure.axes
-    truth = next(line for line in axes.lines if line.get_label() == "truth")
-    np.testing.assert_allclose(
-        np.asarray(truth.get_ydata(), dtype=float),
-        evaluation.predictions["value"].iloc[-6:],  # type: ignore[index]
-    )
+    sections = {section.title: section for section in task.sections(model, evaluation)}
+    pictures, steps = sections["Forecasts beside the truth"], sections["Error by step"]
+    values = task._here.panel.series[0].values[:, 0]
+    assert len({panel.labels["from"] for panel in pictures.panels}) == len(pictures.panels) > 1
+    for origin in (0, -1):  # the last one comes first
+        (axes,) = pictures.panels[origin].figure.axes
+        drawn = {line.get_label(): np.asarray(line.get_ydata(), float) for line in axes.lines}
+        place = task._test_origins().position[-1 if origin == 0 else 0]
+        np.testing.assert_allclose(drawn["truth"], values[place : place + 6])
+        assert len(drawn["model"]) == 6
     assert steps.table is not None
     assert steps.table["step"].tolist() == [1, 2, 3, 4, 5, 6]
-    assert list(steps.table.columns[1:]) == ["recurrent model", "seasonal naive (24)"]
-    ours, theirs = steps.table["recurrent model"], steps.table["seasonal naive (24)"]
-    assert (ours < theirs).all()
+    said = evaluation.predictions
+    assert said is not None
+    error = (said["value"] - said["forecast"]).abs() / task.scales[said["series"][0]].spread[0]
+    ours, rival = steps.table.columns[1:]
+    np.testing.assert_allclose(steps.table[ours], error.groupby(said["step"]).mean())
+    assert rival in task.baselines()
+    assert rival in pictures.text
+    half = float(error.median())
+    assert f"half of them miss by less than {half:.2g}." in sections["Residuals"].text
+
+
+def test_the_report_shows_the_future_itself(
+    learnt: tuple[Forecast, nn.Module, Evaluation],
+) -> None:
+    task, model, evaluation = learnt
+    future = task.sections(model, evaluation)[0]
+    assert future.title == "The forecast"
+    (panel,) = future.panels
+    assert panel.table is not None
+    held = task._here.panel.series[0]
+    assert held.times is not None
+    assert pd.Timestamp(panel.table["time"].iloc[0]) > held.times[-1]
+    said = task.predict(model, pd.DataFrame({"time": held.times, "y": held.values[:, 0]}))
+    np.testing.assert_allclose(panel.table["forecast"], said["forecast"])
+    np.testing.assert_allclose(panel.table["upper"], said.iloc[:, -1])
+    assert (panel.table["lower"] <= panel.table["upper"]).all()
+
+
+def test_a_future_whose_covariates_are_not_known_is_told() -> None:
+    rng = np.random.default_rng(0)
+    frame = daily(rng.normal(size=120), price=rng.normal(size=120))
+    task = task_on(frame, horizon=4, max_steps=1, covariates=["price"], target=["y"])
+    model = task.build()
+    future = task.sections(model, task.evaluate(model))[0]
+    assert not future.panels
+    assert "covariates for 0 of the 4 rows" in future.text
+
+
+def test_the_rival_is_the_baseline_that_misses_least() -> None:
+    from elman.tasks.forecast.figures import nearest_rival
+
+    missed = {"small unit": np.full((1, 2, 2), 3.0), "large unit": np.ones((1, 2, 2))}
+    missed["small unit"][..., 1] = 0.5
+    assert nearest_rival(missed, np.array([[100.0, 0.1]])) == "small unit"
+    assert nearest_rival(missed, np.array([[1.0, 1.0]])) == "large unit"
 
 
 def test_without_statsmodels_the_baseline_is_reported_as_not_run(
@@ -627,7 +671,7 @@ def test_random_times_are_numbered(tmp_path: Path) -> None:
     evaluation = task.evaluate(model)
     assert evaluation.predictions is not None
     assert evaluation.predictions["time"].max() == 80
-    assert task.sections(model, evaluation)[0].figure is not None
+    assert task.sections(model, evaluation)[0].panels
 
 
 def test_a_folder_is_cut_as_its_names_say(tmp_path: Path) -> None:
@@ -715,7 +759,7 @@ def test_targets_of_different_units_are_scored_each() -> None:
         error = (some["value"] - some["forecast"]).to_numpy()
         assert row["mae"] == pytest.approx(np.abs(error).mean())
         assert row["rmse"] == pytest.approx(np.sqrt((error**2).mean()))
-    naive = section.table.filter(like="rmse, seasonal").to_numpy()
+    naive = section.table.filter(like="rmse, ").to_numpy()
     assert naive.shape == (2, 1)
     # The second target is a thousand times the first, turned round.
     assert 500 < naive[1, 0] / naive[0, 0] < 2000

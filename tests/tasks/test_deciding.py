@@ -1,0 +1,100 @@
+"""The part of each step in a class's score, where it can be worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+from elman.modalities.base import Padded, Shown
+from elman.nn import Ensemble
+from elman.tasks.classify import Classify
+from elman.tasks.deciding import of_numbers, of_texts, weights
+from elman.tasks.settings import settings_of
+from elman.training import fit, seed
+
+
+class Sum(nn.Module):
+    """Scores of classes as the sum over steps of a linear map: parts are known exactly."""
+
+    def __init__(self, seed: int, embedding: nn.Module | None = None) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.embedding, self.head = embedding, nn.Linear(4, 3, bias=False)
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        x = x if self.embedding is None else self.embedding(x)
+        return self.head(x).sum(1)
+
+
+def margin(model: Sum, code: int) -> Tensor:
+    rows = model.head.weight.detach()
+    return rows[code] - (rows.sum(0) - rows[code]) / (len(rows) - 1)
+
+
+def test_parts_of_a_linear_model_of_numbers():
+    x, model = torch.randn(2, 5, 4), Sum(0)
+    found = weights(model, Padded(x, torch.tensor([5, 5])), [2, 0])
+    wanted = torch.stack([x[0] @ margin(model, 2), x[1] @ margin(model, 0)])
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    scores = model(x).detach()
+    own, others = scores[0, 2], (scores[0, 0] + scores[0, 1]) / 2
+    assert found[0].sum() == pytest.approx(float(own - others), rel=1e-4)
+
+
+def test_parts_of_embedded_symbols_and_of_several_networks():
+    members = [Sum(seed, nn.Embedding(6, 4)) for seed in (1, 2)]
+    x = torch.tensor([[0, 3, 5]])
+    single = [weights(member, Padded(x, torch.tensor([3])), [1]) for member in members]
+    for member, part in zip(members, single, strict=True):
+        wanted = member.embedding(x)[0].detach() @ margin(member, 1)
+        np.testing.assert_allclose(part[0], wanted, rtol=1e-5, atol=1e-6)
+        assert not member.embedding._forward_hooks, "nothing is left behind"
+    both = weights(Ensemble(members, "outputs").eval(), Padded(x, torch.tensor([3])), [1])
+    np.testing.assert_allclose(both, (single[0] + single[1]) / 2, rtol=1e-4, atol=1e-6)
+
+
+def test_pieces_are_coloured_by_sign_and_long_texts_cut_around_the_heaviest():
+    pieces = [f"w{k} " for k in range(400)]
+    part = np.zeros(400)
+    part[[300, 301]] = 1.0, -0.5
+    section = of_texts(["good"], [Shown(pieces, pieces=pieces)], [part], "words")
+    (line,) = section.marked
+    said = {mark.text: mark.colour for mark in line}
+    assert said["w300 "].startswith("rgba(90")
+    assert said["w301 "].startswith("rgba(235")
+    assert sum(bool(colour) for colour in said.values()) == 2
+    assert "w0 " not in said
+    assert line[0].text == "good: … "
+    assert len(line) == 120 + 2
+    drawn = of_numbers(["a", "b", "c"], [np.zeros((9, 2))] * 3, [np.ones(9)] * 3, "steps").figure
+    assert drawn is not None
+    assert [axes.get_title(loc="left") for axes in drawn.axes] == ["a", "b", "c", ""]
+
+
+def test_the_word_that_decides_is_found():
+    rng = np.random.default_rng(0)
+    filler = ["film", "story", "with", "a", "slow", "plot"]
+    texts, labels = [], []
+    for k in range(240):
+        words = [*rng.choice(filler, 5), "splendid" if k % 2 else "dreadful"]
+        rng.shuffle(words)
+        texts.append(" ".join(words))
+        labels.append("good" if k % 2 else "bad")
+    table = pd.DataFrame({"text": texts, "label": labels})
+    how = {"hidden_size": 8, "epochs": 12, "dropout": 0.0, "lr": 0.02}
+    how |= {"reverse": True, "bidirectional": False}
+    task = Classify.from_data(table, settings_of(Classify, how))
+    seed(0)
+    model = task.build()
+    fit(task.objective(model), task.batches(), task.settings)
+    evaluation = task.evaluate(model)
+    assert evaluation.metrics["accuracy"] == 1.0
+    section = task.decided(model, evaluation.predictions)
+    strongest = []
+    for line in section.marked:
+        shades = [float(m.colour.split()[-1].rstrip(")")) if m.colour else 0.0 for m in line]
+        strongest.append(line[int(np.argmax(shades))].text.strip())
+    assert set(strongest) <= {"splendid", "dreadful"}
