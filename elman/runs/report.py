@@ -300,7 +300,7 @@ def _known(points: list[tuple[int, Any]]) -> list[tuple[int, float]]:
 def _axes(height: float) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
-    figure: Figure = Figure(figsize=(_WIDEST, height), layout="constrained")
+    figure: Figure = Figure(figsize=(_WIDEST, height))
     axes = figure.subplots()
     axes.set_xlabel("step")
     axes.spines[["top", "right"]].set_visible(False)

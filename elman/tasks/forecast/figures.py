@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from elman.tasks.forecast.panel import Series
     from elman.tasks.forecast.windows import Floats, Origins, Scale
 
-MOST_SERIES, MOST_ORIGINS = 6, 4
+MOST_SERIES, MOST_ORIGINS = 4, 3
 """Series (or targets) and origins of each that a reader can pick from."""
 MOST_STEPS = 60
 """Steps of the future that a table of the report has."""
@@ -28,7 +28,7 @@ _TRUTH, _MODEL, _OTHER = "#444444", "#1f3a5f", "#b35c1e"
 
 
 def future(predictions: pd.DataFrame, series: Mapping[str, Series], season: int) -> Section:
-    """Draw the forecasts of what follows the last row of up to six series, each with its table.
+    """Draw the forecasts of what follows the last row of up to four series, each with its table.
 
     Args:
         predictions: rows as `Forecast.predict` gives them.
@@ -129,7 +129,7 @@ def _title(name: str, target: str, predictions: pd.DataFrame) -> str:
 def _figure(height: float = 2.3) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
-    figure: Figure = Figure(figsize=(5.8, height), layout="constrained")
+    figure: Figure = Figure(figsize=(5.8, height))
     return figure, figure.subplots()
 
 

@@ -91,6 +91,8 @@ class Forecast:
         self._ends = ends or []
         self.seen: Seen | None = None
         """Hashes of the rows that are trained on and chosen on; None of a run that has none."""
+        self._rivals: dict[str, forecast_baselines.Points] = {}
+        """The baselines of the test part, once they have been scored."""
         self._data: Held | None = None
         if panel is not None:
             self._data = self._hold(panel, [scales[s.name] for s in panel.series])
@@ -462,11 +464,9 @@ class Forecast:
         The linear map needs the training part: it is left out of a model that was loaded.
         """
         held, origins, begins = self._to_score(data)
-        points = forecast_baselines.rules(held, begins, self.season)
-        if self._data is not None:
-            train, valid = self._train_origins(), self._valid_origins(MOST_VALIDATION_WINDOWS)
-            fitted = forecast_baselines.linear(self._data.windows, train, valid, held)
-            points["linear (ridge)"] = fitted
+        points = self._rules(held, begins)
+        if data is None:
+            self._rivals = points
         levels = np.array(self.settings.quantiles)
         with_intervals = forecast_baselines.with_intervals
         each = (
@@ -474,6 +474,15 @@ class Forecast:
             for name, rule in points.items()
         )
         return dict(announced(each))
+
+    def _rules(self, held: Held, begins: Sequence[int]) -> dict[str, forecast_baselines.Points]:
+        """Return the points of every baseline, by name."""
+        points = forecast_baselines.rules(held, begins, self.season)
+        if self._data is not None:
+            train, valid = self._train_origins(), self._valid_origins(MOST_VALIDATION_WINDOWS)
+            fitted = forecast_baselines.linear(self._data.windows, train, valid, held)
+            points["linear (ridge)"] = fitted
+        return points
 
     def _forecaster(self, model: nn.Module, held: Held) -> Forecaster:
         """The model as a function from origins to points and quantiles in own units."""
@@ -608,9 +617,7 @@ class Forecast:
         assert shown is not None
         held, origins, begins = self._to_score(None)
         origins = self._apart(origins)
-        rules = forecast_baselines.rules(held, begins, self.season)
-        train, valid = self._train_origins(), self._valid_origins(MOST_VALIDATION_WINDOWS)
-        rules["linear (ridge)"] = forecast_baselines.linear(held.windows, train, valid, held)
+        rules = self._rivals or self._rules(held, begins)
         truth, spread = held.truth(origins), held.spread[origins.series]
         missed = {name: truth - rule(origins) for name, rule in rules.items()}
         name = figures.nearest_rival(missed, spread)
