@@ -383,13 +383,16 @@ class Classify(FromExamples):
     def decided(self, model: nn.Module, said: pd.DataFrame) -> Section | None:
         """Return the words or steps that decided some answers of the test part, errors first.
 
-        None where the modality has neither text nor plain numbers for a step.
+        None where the modality has neither text nor plain numbers for a step, and where other data
+        than the test part were judged.
 
         Args:
             model: the trained model.
             said: rows as `evaluate` gives them, one for each sequence of the test part.
         """
-        inputs = self._inputs("test")
+        inputs = self._inputs("test") if "test" in self._parts else []
+        if len(inputs) != len(said):
+            return None
         sure = said["probability"].to_numpy()
         wrong = (said["truth"] != said["prediction"]).to_numpy()
         order = np.argsort(-sure, kind="stable")
