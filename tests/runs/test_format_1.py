@@ -41,7 +41,9 @@ def test_an_old_run_loads_and_predicts_as_it_did(old: tuple[str, Path]) -> None:
     model = elman.load(run)
     if name == "classify":
         expected = pd.read_parquet(run / "predictions.parquet").set_index("row")
-        found = model.predict(run.parent / DATA[name]).set_index("row").loc[expected.index]
+        found = (
+            model.predict(run.parent / DATA[name], proba=True).set_index("row").loc[expected.index]
+        )
         assert found["prediction"].tolist() == expected["prediction"].tolist()
         torch.testing.assert_close(
             torch.tensor(found["p_up"].to_numpy()),
