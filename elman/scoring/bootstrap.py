@@ -75,11 +75,12 @@ def bootstrap(
 ) -> Uncertainty:
     """95 % intervals of every metric, and of the difference to the best baseline.
 
-    With `resamples=0`, or a single unit, intervals collapse to the score itself. Resamples in
-    which a score is undefined are left out and counted; where they are many, too few units decide
-    the score, and it has no interval (NaN).
+    With `resamples=0` intervals collapse to the score itself. A single unit says nothing of how
+    sure a score is: it has no interval (NaN). Resamples in which a score is undefined are left out
+    and counted; where they are many, too few units decide the score, and it has no interval either.
+    An interval is as much wider than its resamples as the model's `Evaluation.widened` says.
     """
-    count = len(model.units)
+    count, asked, widened = len(model.units), resamples, model.widened
     if count < 2:
         resamples = 0
     generator = np.random.default_rng(seed)
@@ -94,10 +95,10 @@ def bootstrap(
             draws[name].append(evaluation.score(evaluation.units.iloc[rows]))
 
     def intervals(name: str) -> dict[str, Interval]:
-        return {
-            m: _percentiles([draw[m] for draw in draws[name]], value)
-            for m, value in everyone[name].metrics.items()
-        }
+        metrics = everyone[name].metrics.items()
+        if asked and not resamples:
+            return dict.fromkeys(everyone[name].metrics, (float("nan"), float("nan")))
+        return {m: _interval([draw[m] for draw in draws[name]], v, widened) for m, v in metrics}
 
     def compared(one: str, other: str, called: str) -> Comparison:
         sign = 1.0 if higher_is_better else -1.0
@@ -105,7 +106,7 @@ def bootstrap(
         pairs = zip(draws[one], draws[other], strict=True)
         spread = [sign * (ours[metric] - theirs[metric]) for ours, theirs in pairs]
         undefined = len(spread) - int(np.isfinite(spread).sum())
-        interval = _percentiles(spread, difference) if resamples else None
+        interval = _interval(spread, difference, widened) if resamples else None
         if undefined > MOST_UNDEFINED * resamples:
             interval = None
         return Comparison(called, difference, interval, undefined, resamples if undefined else 0)
@@ -139,8 +140,17 @@ def best_baseline(
     return (max if higher_is_better else min)(finite, key=lambda name: finite[name])
 
 
-def verdict(metric: str, score: float, baseline: float | None, found: Comparison | None) -> str:
+def verdict(
+    metric: str,
+    score: float,
+    baseline: float | None,
+    found: Comparison | None,
+    evidence: str | None = None,
+) -> str:
     """One sentence: is the recurrent model worth using?
+
+    `evidence`, words that go on a sentence, is what earlier origins showed; it speaks where there
+    is nothing to resample.
 
     >>> verdict("accuracy", 0.9, 0.8, Comparison("majority", 0.1, (0.05, 0.15)))
     'Worth using: accuracy 0.9 beats the best baseline, majority (0.8), by 0.1 [0.05, 0.15].'
@@ -163,7 +173,7 @@ def verdict(metric: str, score: float, baseline: float | None, found: Comparison
     if found.ci95 is None:
         return (
             f"Cannot tell how surely: {words} {ours} against {theirs} of the best "
-            f"baseline, {found.baseline}, with nothing to resample."
+            f"baseline, {found.baseline}, with {evidence or 'nothing to resample'}."
         )
     low, high = found.ci95
     interval = f"[{written(low, 3)}, {written(high, 3)}]"
@@ -215,17 +225,20 @@ def together(metric: str, other: str, score: float, gains: Sequence[Comparison])
         beaten.append(f"{name} by {one.difference:.3g} [{low:.3g}, {high:.3g}]")
     words = metric.replace("_", " ")
     return (
-        f"Worth using together with {other}: {words} {score:.4g} of the blend beats "
+        f"Worth using together with {other}: {words} {written(score)} of the blend beats "
         f"{' and '.join(beaten)}."
     )
 
 
-def _percentiles(values: list[float], otherwise: float) -> Interval:
+def _interval(values: list[float], score: float, widened: float) -> Interval:
+    """Return the interval of a score from its resamples, as much wider about it as is said."""
     if not values:
-        return (otherwise, otherwise)
+        return (score, score)
     finite = np.asarray(values, dtype=np.float64)
     finite = finite[np.isfinite(finite)]
     if len(values) - len(finite) > MOST_UNDEFINED * len(values):
         return (float("nan"), float("nan"))
     low, high = np.percentile(finite, [2.5, 97.5])
+    if widened != 1.0:
+        low, high = (score + widened * (bound - score) for bound in (low, high))
     return (float(low), float(high))

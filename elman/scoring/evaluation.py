@@ -19,6 +19,8 @@ class Evaluation:
     forecast window, a block of text), in the same order for every predictor, so
     that differences can be taken pairwise. `score` maps such rows to metrics.
     `predictions`, where given, is what `predictions.parquet` will hold.
+    `widened` is what half the width of an interval is multiplied by, where units are few or
+    depend on one another, so that resampling them shows too little.
 
     >>> import pandas as pd
     >>> rows = pd.DataFrame({"nll": [2.0, 4.0], "count": [1, 3]})
@@ -29,6 +31,7 @@ class Evaluation:
     units: pd.DataFrame
     score: Callable[[pd.DataFrame], dict[str, float]]
     predictions: pd.DataFrame | None = None
+    widened: float = 1.0
 
     @cached_property
     def metrics(self) -> dict[str, float]:

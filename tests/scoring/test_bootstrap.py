@@ -67,9 +67,30 @@ def test_verdict_follows_the_interval(interval, opening):
 
 def test_one_unit_says_nothing_about_how_sure_a_difference_is():
     found = bootstrap(mean_of([1.0]), {"last": mean_of([9.0])}, "error", False, 100, seed=0)
-    assert found.model["error"] == (1.0, 1.0)
+    assert np.isnan(found.model["error"]).all()
+    assert bootstrap(mean_of([1.0]), {}, "error", False, 0, seed=0).model["error"] == (1.0, 1.0)
     assert found.comparison == Comparison("last", 8.0, None)
     assert verdict("error", 1.0, 9.0, found.comparison).startswith("Cannot tell how surely")
+
+
+def test_earlier_origins_speak_where_there_is_nothing_to_resample():
+    said = verdict("error", 1.0, 9.0, Comparison("last", 8.0, None), "one test origin")
+    assert said.endswith("of the best baseline, last, with one test origin.")
+
+
+def test_an_interval_is_as_much_wider_as_its_units_say():
+    values = np.random.default_rng(0).normal(5, 2, 40)
+    plain = mean_of(values)
+    wide = Evaluation(plain.units, plain.score, widened=2.0)
+    one, two = (bootstrap(each, {"zero": mean_of(values * 0)}, "error", False, 200, seed=0)
+                for each in (plain, wide))  # fmt: skip
+    away = np.array(one.model["error"]) - values.mean()
+    np.testing.assert_allclose(np.array(two.model["error"]) - values.mean(), 2 * away)
+    assert two.baselines["zero"]["error"] == (0.0, 0.0)
+    assert one.comparison is not None
+    assert two.comparison is not None
+    away = np.array(one.comparison.ci95) + values.mean()
+    np.testing.assert_allclose(np.array(two.comparison.ci95) + values.mean(), 2 * away)
 
 
 def share_of(values):

@@ -142,21 +142,60 @@ def _origins(ranges: Sequence[tuple[int, int, int]]) -> Origins:
     return Origins(which, np.concatenate([*places, np.empty(0, dtype=np.int64)]))
 
 
-def blocks(origins: Origins, horizon: int, least: int = 20) -> tuple[Ints, str]:
-    """Return the unit of the bootstrap that each window belongs to, and a name for such units.
+class Units(NamedTuple):
+    """Units that a bootstrap resamples.
 
-    Series, where there are at least `least`; else stretches of time, in all series at once: as
-    long as the horizon, because windows that overlap fail together, but short enough for ten.
+    Attributes:
+        of: the unit that each window belongs to; one alone where too few are independent.
+        words: a name for such units.
+        widened: what half the width of an interval of them is to be multiplied by.
+    """
+
+    of: Ints
+    words: str
+    widened: float
+
+
+LEAST_BLOCKS = 3
+"""Stretches of time without overlap from which anything can be said of how sure a score is."""
+
+
+def blocks(origins: Origins, horizon: int, least: int = 20) -> Units:
+    """Return the units of the bootstrap.
+
+    Series, where there are at least `least`; else stretches of time, in all series at once, of a
+    horizon or more, because windows that overlap fail together. Resampling K units shows less
+    than the whole spread of a mean: intervals are wider by t/z √(K / (K - 1)), as those of a
+    mean of K values. Windows that begin late in a stretch reach into the next one. Where the
+    covariance of two errors falls evenly with the distance of their origins, to 0 at a horizon,
+    neighbours have a correlation of 1/4, and a sum over many stretches 1 + 2/4 times the
+    variance that they show by themselves.
     """
     names, unit = np.unique(origins.series, return_inverse=True)
     if len(names) >= least:
-        return unit, "series"
+        return Units(unit, "series", _as_of_means(len(names)))
     first = np.full(int(origins.series.max()) + 1, np.iinfo(np.int64).max)
     np.minimum.at(first, origins.series, origins.position)
     since = origins.position - first[origins.series]
-    length = max(1, min(horizon, (int(since.max()) + 1) // 10))
-    unit = np.unique(since // length, return_inverse=True)[1]
-    return unit, f"stretches of {length} rows in time"
+    begun = np.unique(since)
+    if len(begun) > 1 and int(np.diff(begun).min()) >= horizon:
+        unit, overlap, words = np.searchsorted(begun, since), 1.0, "origins without overlap"
+    else:
+        span = int(begun[-1]) + 1
+        unit = since * max(1, span // horizon) // span
+        overlap, words = 1.5, f"stretches of {-(-span // max(1, span // horizon))} rows in time"
+    count = len(np.unique(unit))
+    if count < LEAST_BLOCKS:
+        said = f"nothing: the test holds {count} {'horizon' if count == 1 else 'horizons'} only"
+        return Units(np.zeros_like(unit), said, 1.0)
+    return Units(np.unique(unit, return_inverse=True)[1], words, _as_of_means(count) * overlap**0.5)
+
+
+def _as_of_means(count: int) -> float:
+    """Return by how much an interval of a mean of few values is wider than its resamples."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, count - 1) / 1.96 * np.sqrt(count / (count - 1)))
 
 
 @dataclass(frozen=True)
