@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _ENDINGS = {".csv": "CSV", ".jsonl": "JSON lines", ".parquet": "Parquet"}
 _EXTRAS = {
     "text": "tokenizers",
-    "series": "statsmodels",
+    "series": "statsforecast",
     "image": "pillow",
     "compiler": "ziglang",
 }

@@ -17,6 +17,7 @@ each thing it resamples. With y the truth, ŷ the forecast, q̂_τ the forecast 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,6 +63,39 @@ def pinball(truth: Floats, quantiles: Floats, levels: Floats) -> Floats:
     """
     over = truth[..., None] - quantiles
     return np.maximum(levels * over, (levels - 1) * over)
+
+
+def band(levels: Sequence[float]) -> tuple[int, int] | None:
+    """Return the places of the two levels between which a point has to lie, or None.
+
+    They are the innermost pair that holds 80 %, the outermost one where none holds as much. Levels
+    on one side of the median enclose nothing.
+
+    >>> band([0.05, 0.1, 0.5, 0.9]), band([0.25, 0.75]), band([0.6, 0.9])
+    ((1, 3), (0, 1), None)
+    """
+    if len(levels) < 2 or not levels[0] < 0.5 < levels[-1]:
+        return None
+    low = max((i for i, level in enumerate(levels) if level <= 0.1), default=0)
+    high = min((i for i, level in enumerate(levels) if level >= 0.9), default=len(levels) - 1)
+    return low, high
+
+
+def around(
+    point: NDArray[np.float64], quantiles: NDArray[np.float64], levels: Sequence[float]
+) -> NDArray[np.float64]:
+    """Return quantiles `(..., Q)` whose band holds the point `(...)`: a rule's point is kept.
+
+    >>> around(np.array(5.0), np.array([1.0, 2.0, 3.0]), [0.1, 0.5, 0.9]).tolist()
+    [1.0, 2.0, 5.0]
+    """
+    ordered = np.sort(quantiles, axis=-1)
+    if (ends := band(levels)) is None:
+        return ordered
+    low, high = ends
+    below = np.minimum(ordered[..., : low + 1], point[..., None])
+    above = np.maximum(ordered[..., high:], point[..., None])
+    return np.concatenate([below, ordered[..., low + 1 : high], above], axis=-1)
 
 
 def window_sums(

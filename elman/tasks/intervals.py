@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from elman.scoring.forecasts import band
+
 LEAST_WIDTH = 1e-3
 
 
@@ -35,7 +37,7 @@ def moved(quantiles: Tensor, correction: Tensor) -> Tensor:
 
 
 def between(point: Tensor, quantiles: Tensor, levels: Sequence[float]) -> Tensor:
-    """Return a point `(..., 1)` that lies within its interval.
+    """Return a point `(..., 1)` that lies within its band of 80 %, or the widest there is.
 
     A correction moves quantiles and not the point: one that is left outside goes to the nearer
     end. Where the levels lie on one side of the median there is no interval around a point.
@@ -43,9 +45,10 @@ def between(point: Tensor, quantiles: Tensor, levels: Sequence[float]) -> Tensor
     >>> between(torch.tensor([9.0]), torch.tensor([1.0, 4.0]), [0.1, 0.9])
     tensor([4.])
     """
-    if len(levels) < 2 or not levels[0] < 0.5 < levels[-1]:
+    if (ends := band(levels)) is None:
         return point
-    return point.clamp(quantiles[..., :1], quantiles[..., -1:])
+    low, high = ends
+    return point.clamp(quantiles[..., low : low + 1], quantiles[..., high : high + 1])
 
 
 def correction(quantiles: Tensor, truth: Tensor, levels: Sequence[float]) -> Tensor:

@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_squared_error
 from torchmetrics.functional import symmetric_mean_absolute_percentage_error
 
-from elman.scoring.forecasts import naive_scale, pinball, score, smape, window_sums
+from elman.scoring.forecasts import around, band, naive_scale, pinball, score, smape, window_sums
 
 LEVELS = np.array([0.1, 0.5, 0.9])
 
@@ -119,3 +121,42 @@ def test_coverage_counts_between_the_outer_quantiles() -> None:
     given["quantiles"] = np.broadcast_to(np.array([1.0, 1.5, 2.0]), (1, 4, 1, 3))
     given |= {"spread": np.ones((1, 1)), "scale": np.ones((1, 1))}
     assert scored(**given)["coverage"] == 0.5
+
+
+# A point and its quantiles
+
+LEVELS_ASKED = st.lists(
+    st.sampled_from([0.01, 0.05, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.95, 0.99]),
+    min_size=1,
+    max_size=9,
+    unique=True,
+).map(sorted)
+SIZES = st.floats(-1e6, 1e6, width=32)
+
+
+@given(st.data(), LEVELS_ASKED)
+def test_a_rules_point_is_within_its_band_and_stays_as_it_is(data, levels):
+    point = np.array(data.draw(SIZES))
+    drawn = np.array(data.draw(st.lists(SIZES, min_size=len(levels), max_size=len(levels))))
+    found = around(point, drawn, levels)
+    assert (np.diff(found) >= 0).all()
+    if (ends := band(levels)) is None:
+        assert found.tolist() == sorted(drawn.tolist())
+        return
+    low, high = ends
+    assert found[low] <= point <= found[high]
+    # A band that holds the point already is not touched.
+    if np.sort(drawn)[low] <= point <= np.sort(drawn)[high]:
+        assert found.tolist() == sorted(drawn.tolist())
+
+
+@given(LEVELS_ASKED)
+def test_the_band_of_a_point_holds_eighty_per_cent_where_the_levels_do(levels):
+    ends = band(levels)
+    if ends is None:
+        assert len(levels) < 2 or not levels[0] < 0.5 < levels[-1]
+        return
+    low, high = levels[ends[0]], levels[ends[1]]
+    assert low < 0.5 < high
+    assert low == max((v for v in levels if v <= 0.1), default=levels[0])
+    assert high == min((v for v in levels if v >= 0.9), default=levels[-1])

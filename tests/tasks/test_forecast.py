@@ -9,11 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 from torch import nn
 
 from elman.errors import InputError
 from elman.nn import Recurrent
 from elman.scoring import Evaluation
+from elman.scoring.bootstrap import bootstrap
+from elman.scoring.forecasts import band
+from elman.tasks.forecast.baselines import Rule, restored
 from elman.tasks.forecast.intervals import Calibrated
 from elman.tasks.forecast.settings import ForecastSettings
 from elman.tasks.forecast.task import Forecast
@@ -277,16 +283,64 @@ def test_scores_equal_those_of_the_predictions() -> None:
     assert evaluation.units["count"].sum() == len(shown)
 
 
+def at_origins(*positions: int) -> Origins:
+    return Origins(np.zeros(len(positions), dtype=np.int64), np.array(positions))
+
+
 def test_units_are_stretches_of_time_or_series() -> None:
-    one = Origins(np.zeros(200, dtype=np.int64), np.arange(200) + 50)
-    unit, words = blocks(one, 12)
-    assert unit.tolist() == [i // 12 for i in range(200)]
+    one = at_origins(*range(50, 242))
+    unit, words, widened = blocks(one, 12)
+    assert unit.tolist() == [i // 12 for i in range(192)]
     assert words == "stretches of 12 rows in time"
-    assert len(np.unique(blocks(Origins(one.series[:30], one.position[:30]), 12)[0])) == 10
+    # t of 15 degrees of freedom, of 16 values, and neighbours that overlap.
+    assert widened == pytest.approx(2.1314 / 1.96 * np.sqrt(16 / 15) * np.sqrt(1.5), rel=1e-4)
+    # A stretch is never shorter than the horizon, so that none is within another.
+    assert np.bincount(blocks(at_origins(*range(50)), 12).of).tolist() == [13, 12, 13, 12]
+    # Origins apart are their own units.
+    unit, words, widened = blocks(at_origins(5, 17, 29, 41), 12)
+    assert (unit.tolist(), words) == ([0, 1, 2, 3], "origins without overlap")
+    assert widened == pytest.approx(3.1824 / 1.96 * np.sqrt(4 / 3), rel=1e-4)
     many = Origins(np.repeat(np.arange(25), 2), np.tile([7, 8], 25))
-    unit, words = blocks(many, 12)
+    unit, words, _ = blocks(many, 12)
     assert words == "series"
     assert unit.tolist() == many.series.tolist()
+
+
+def test_two_horizons_say_nothing_of_how_sure_a_score_is() -> None:
+    for count in (1, 14, 41):
+        unit, words, _ = blocks(at_origins(*range(count)), 14)
+        assert set(unit.tolist()) == {0}
+        assert words.startswith("nothing: the test holds")
+
+
+def ar(n: int, rng: np.random.Generator, phi: float = 0.8) -> np.ndarray:
+    from scipy.signal import lfilter
+
+    return np.asarray(lfilter([1], [1, -phi], rng.normal(size=n + 100))[100:])
+
+
+def absolute(y: np.ndarray, n: int, horizon: int) -> Evaluation:
+    """The last value's mean absolute errors from `n` origins in a row."""
+    windows = np.lib.stride_tricks.sliding_window_view(y, horizon)[1 : n + 1]
+    errors = np.abs(windows - y[:n, None]).mean(axis=1)
+    resampled = blocks(at_origins(*range(1, n + 1)), horizon)
+    units = pd.DataFrame({"e": errors, "n": 1.0}).groupby(resampled.of).sum()
+    return Evaluation(
+        units, lambda u: {"mae": u["e"].sum() / u["n"].sum()}, None, resampled.widened
+    )
+
+
+@pytest.mark.parametrize("n", [42, 140])
+def test_intervals_of_overlapping_origins_hold_the_truth_as_often_as_they_say(n: int) -> None:
+    """Three and ten horizons of origins a row apart; docs/tasks/forecast.md has the figures."""
+    rng = np.random.default_rng(n)
+    truth = absolute(ar(100_000, rng), 90_000, 14).metrics["mae"]
+    held = 0
+    for run in range(100):
+        found = bootstrap(absolute(ar(n + 20, rng), n, 14), {}, "mae", False, 60, seed=run)
+        low, high = found.model["mae"]
+        held += low <= truth <= high
+    assert held / 100 >= 0.9
 
 
 def test_rolling_origins_are_thinned_only_when_told() -> None:
@@ -521,13 +575,44 @@ def test_the_rival_is_the_baseline_that_misses_least() -> None:
     assert nearest_rival(missed, np.array([[1.0, 1.0]])) == "large unit"
 
 
-def test_without_statsmodels_the_baseline_is_reported_as_not_run(
+def test_without_its_extra_a_baseline_is_reported_as_not_run(
     learnt: tuple[Forecast, nn.Module, Evaluation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task, _, _ = learnt
-    monkeypatch.setattr("elman.tasks.forecast.baselines.find_spec", lambda name: None)
-    assert "exponential smoothing" not in task.baselines()
-    assert "elman[series]" in task.describe()["not_run"]
+    monkeypatch.setattr("elman.scoring.baselines.automatic.installed", lambda: False)
+    found = task.baselines()
+    assert "AutoETS" not in found
+    assert "exponential smoothing" in found
+    assert "AutoETS: it needs pip install 'elman[series]'" in task.describe()["not_run"]
+
+
+def test_a_baseline_outside_its_share_of_the_time_is_reported_as_not_run() -> None:
+    task = task_on(waves(300), horizon=6, lookback=24, season=24, max_steps=1)
+    assert "AutoARIMA" not in task.baselines()
+    said = [words for words in task.describe()["not_run"] if words.startswith("AutoARIMA")]
+    assert "would take about" in said[0]
+
+
+def test_a_baseline_is_the_same_from_its_state(
+    learnt: tuple[Forecast, nn.Module, Evaluation],
+) -> None:
+    import json
+
+    task, _, _ = learnt
+    held, origins, begins = task._to_score(None)
+    found = {each.name: each for each in task.predictors()}
+    assert {"last value", "seasonal naive (24)", "exponential smoothing", "AutoETS"} < set(found)
+    for name, each in found.items():
+        facts, arrays = each.to_state()
+        again = restored(json.loads(json.dumps(facts)), arrays)
+        assert again.name == name
+        if name.startswith("Auto"):
+            assert again == each
+            continue
+        one, two = (b.forecaster(held, begins, [0.1, 0.9], origins) for b in (each, again))
+        np.testing.assert_array_equal(one(origins)[1], two(origins)[1])
+    with pytest.raises(InputError, match="no baseline 'oracle'"):
+        restored({"kind": "oracle"}, {})
 
 
 # Undefined, far from zero, outside
@@ -599,6 +684,8 @@ def test_a_series_far_from_zero_scores_as_it_would_near_zero() -> None:
             far = stream_of(stream, wave + offset)
             np.testing.assert_allclose(far - offset, near, atol=1e-5)
     for name, score in scores[0].items():
+        if name == "AutoTheta":  # its season is one of factors where all values are positive
+            continue
         assert scores[1][name] == pytest.approx(score, rel=1e-3), name
 
 
@@ -624,6 +711,58 @@ def test_a_point_lies_within_its_own_interval() -> None:
     # A single level is no interval.
     alone = Calibrated(Biased(), [0.9])
     assert float(alone.corrected(y[..., :2])[..., 0].min()) == 9.0
+
+
+class Drawn(nn.Module):
+    """Point and quantiles as they were drawn, in any order and size."""
+
+    def __init__(self, numbers: list[float]) -> None:
+        super().__init__()
+        self.numbers = nn.Parameter(torch.tensor(numbers))
+
+    def forward(self, past: torch.Tensor, known: object = None) -> torch.Tensor:
+        return self.numbers.expand(len(past), 3, 1, len(self.numbers))
+
+
+BANDS = [[0.1, 0.5, 0.9], [0.05, 0.1, 0.3, 0.9, 0.99], [0.25, 0.75]]
+
+
+@settings_of_hypothesis(max_examples=25, deadline=None)
+@given(st.data(), st.sampled_from(BANDS), st.booleans())
+def test_no_forecast_leaves_the_task_outside_its_own_band(
+    data: Any, levels: list[float], log: bool
+) -> None:
+    """It is evaluated, predicted and streamed."""
+    n = 1 + len(levels)
+    drawn = data.draw(st.lists(st.floats(-20, 20, width=32), min_size=n, max_size=n))
+    frame = pd.DataFrame({"y": 5 + np.random.default_rng(0).random(60)})
+    task = task_on(frame, horizon=3, lookback=6, quantiles=levels, log=log, max_steps=1)
+    model = Calibrated(Drawn(drawn), levels)
+    task.validate(model)
+    low, high = (f"q{levels[i]:g}" for i in band(levels) or (0, 0))
+    shown = task.evaluate(model).predictions
+    assert shown is not None
+    for found in (shown, task.predict(model, frame)):
+        assert (found[low] <= found["forecast"]).all()
+        assert (found["forecast"] <= found[high]).all()
+    out = task.stream(model).step(5.0)
+    point = np.array(out["forecast"]["y"])
+    assert (np.array(out[low]["y"]) <= point).all()
+    assert (point <= np.array(out[high]["y"])).all()
+
+
+def test_no_baseline_leaves_the_task_outside_its_own_band() -> None:
+    y = np.cumsum(np.random.default_rng(0).random(120)) + np.arange(120) % 7
+    task = task_on(daily(y), horizon=3, lookback=14, max_steps=2000)
+    held, origins, begins = task._to_score(None)
+    names = []
+    for baseline in task.predictors():
+        point, spread = baseline.forecaster(held, begins, [0.05, 0.1, 0.9], origins)(origins)
+        assert (np.diff(spread, axis=-1) >= 0).all(), baseline.name
+        assert (spread[..., 1] <= point).all(), baseline.name
+        assert (point <= spread[..., 2]).all(), baseline.name
+        names.append(baseline.name)
+    assert len(names) == 8
 
 
 # Calendars
@@ -693,10 +832,9 @@ def test_m4_hourly_baseline_is_the_published_one(data_dir: Path) -> None:
     )
     assert task.horizon == 48
     held, origins, begins = task._to_score(None)
-    from elman.tasks.forecast.baselines import rules, with_intervals
-
-    rule = rules(held, begins, 24)["seasonal naive (24)"]
-    found = task._evaluation(held, origins, with_intervals(rule, held, begins, np.array([0.5])))
+    task.settings = task.settings.model_copy(update={"quantiles": [0.5]})
+    naive = Rule("seasonal naive", 24).forecaster(held, begins, [0.5], origins)
+    found = task._evaluation(held, origins, naive)
     assert found.metrics["smape"] == pytest.approx(13.912, abs=1e-3)
     assert found.metrics["mase"] == pytest.approx(1.193, abs=1e-3)
 
@@ -707,9 +845,7 @@ def test_etth1_repeat_last_is_the_published_one(data_dir: Path) -> None:
     )
     held, origins, begins = task._to_score(None)
     assert origins.count == 2785
-    from elman.tasks.forecast.baselines import rules
-
-    point = rules(held, begins, 24)["last value"]
+    point = Rule("last value").points(held, begins)
     found = task._evaluation(held, origins, lambda o: (p := point(o), p[..., None]))
     assert found.metrics["scaled_mse"] == pytest.approx(1.294, abs=1e-3)
     assert found.metrics["scaled_mae"] == pytest.approx(0.713, abs=1e-3)

@@ -7,20 +7,22 @@ An origin is the position of the first value to forecast; `values` is the whole 
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.errors import require
-
 Floats = NDArray[np.float64]
 Origins = NDArray[np.int64]
 
-SEASONS_FITTED = 14
-LEAST_FITTED = 200
+SEASONS_KEPT = 14
+LEAST_KEPT = 200
+SEASONS_AVERAGED = 5
+LEAST_FITTED = 12
+LEVEL_GAINS = (0.02, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 0.99)
+TREND_GAINS = ((0.0, 0.0), (0.02, 1.0), (0.02, 0.98), (0.1, 0.98), (0.1, 0.9), (0.3, 0.9))
+"""Gains of the trend with its damping; the first pair is a model without a trend."""
+SEASON_GAINS = (0.0, 0.05, 0.2, 0.5)
 
 
 def last_value(values: Floats, origins: Origins, horizon: int) -> Floats:
@@ -56,99 +58,137 @@ def drift(values: Floats, origins: Origins, horizon: int) -> Floats:
 
 @dataclass(frozen=True)
 class Smoothing:
-    """Exponential smoothing of one channel: additive season, additive damped trend, or without.
+    """Exponential smoothing of many channels at once, and its state before every value.
 
-    With season s of length m, gains α, β, γ and damping φ (Hyndman & Athanasopoulos 2021, 8.3):
+    With an additive season s of length m (or none), an additive damped trend b (or none), gains
+    α, β, γ and damping φ (Hyndman & Athanasopoulos 2021, 8.3):
 
     l_t = α (y_t - s_{t-m}) + (1 - α)(l_{t-1} + φ b_{t-1})
     b_t = β (l_t - l_{t-1}) + (1 - β) φ b_{t-1}
     s_t = γ (y_t - l_{t-1} - φ b_{t-1}) + (1 - γ) s_{t-m}
 
     Attributes:
-        alpha, beta, gamma, phi: the gains and the damping.
-        level, trend, season: the state before the value at position `begins`.
+        gains: `(N, 4)` α, β, γ, φ of each channel.
+        level, trend: `(N, T + 1)`, before each value and after the last one.
+        season: `(N, m + T)`: the m that there were at first, and the one that each value left.
     """
 
-    alpha: float
-    beta: float
-    gamma: float
-    phi: float
-    level: float
-    trend: float
-    season: tuple[float, ...]
-    begins: int
+    gains: Floats
+    level: Floats
+    trend: Floats
+    season: Floats
 
     @classmethod
-    def fit(cls, values: Floats, season: int) -> Smoothing:
-        """Fit by statsmodels, with and without trend, and keep the one of lower AICc.
+    def fit(cls, values: Floats, fitted: NDArray[np.int64], season: int) -> Smoothing:
+        """Choose each channel's gains on its first values, and carry its state along all of them.
 
-        On the last 14 seasons (at least 200 values) of `values` `(T,)`: older ones say little
-        of the present, and the cost stays bounded. Without a season where fewer than two of
-        them and five values more have been seen.
+        The gains are those of a grid with the smallest squared error one step ahead, with or
+        without a trend by AICc: all channels and all gains go through time together, so that the
+        cost grows evenly with the number of values.
+
+        Args:
+            values: `(N, T)`; NaN after the end of a channel.
+            fitted: `(N,)` how many values of each channel its gains are chosen on; of a channel
+                with fewer than `LEAST_FITTED` the last value is the level.
+            season: m; 1 for none.
         """
-        smoothing: Any = require("statsmodels.tsa.holtwinters", "series")
+        start = _begin(values, fitted, season)
+        gains = _chosen(values, fitted, season, start)
+        gains[fitted < LEAST_FITTED] = (1.0, 0.0, 0.0, 0.0)
+        alpha, beta, gamma, phi = gains.T
+        level, trend, seasons = start
+        n, steps = values.shape
+        levels, trends = np.empty((2, n, steps + 1))
+        cycle = np.concatenate([seasons, np.empty((n, steps))], axis=1)
+        levels[:, 0], trends[:, 0] = level, trend
+        for t in range(steps):
+            before = cycle[:, t]
+            expected = level + phi * trend
+            error = np.nan_to_num(values[:, t] - before - expected)
+            new = expected + alpha * error
+            trend = beta * (new - level) + (1 - beta) * phi * trend
+            level = new
+            cycle[:, t + season] = before + gamma * error
+            levels[:, t + 1], trends[:, t + 1] = level, trend
+        return cls(gains, levels, trends, cycle)
 
-        begins = max(0, len(values) - max(LEAST_FITTED, SEASONS_FITTED * season))
-        used = values[begins:]
-        seasonal = season > 1 and len(used) >= 2 * season + 5
-        if len(used) < 12 or np.ptp(used) == 0:
-            # Too little to fit gains on: the level is the last value.
-            return cls(1.0, 0.0, 0.0, 1.0, float(used[0]), 0.0, (), begins)
-        # The optimiser goes astray on a small wave far from zero; a level can be added afterwards.
-        centre = float(used.mean())
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that the optimiser stopped early is no news here
-            fits = [
-                smoothing.ExponentialSmoothing(
-                    used - centre,
-                    trend="add" if trend else None,
-                    damped_trend=trend,
-                    seasonal="add" if seasonal else None,
-                    seasonal_periods=season if seasonal else None,
-                    initialization_method="heuristic",
-                ).fit(use_brute=False)
-                for trend in (False, True)
-            ]
-        best = min(fits, key=lambda fit: float(fit.aicc))
-        p = best.params
-        trend = best is fits[1]
-        return cls(
-            float(p["smoothing_level"]),
-            float(p["smoothing_trend"]) if trend else 0.0,
-            float(p["smoothing_seasonal"]) if seasonal else 0.0,
-            float(p["damping_trend"]) if trend else 1.0,
-            float(p["initial_level"]) + centre,
-            float(p["initial_trend"]) if trend else 0.0,
-            tuple(float(s) for s in p["initial_seasons"]) if seasonal else (),
-            begins,
-        )
-
-    def forecast(self, values: Floats, origins: Origins, horizon: int) -> Floats:
-        """From every origin, `(N, H)`: one pass over the series with the fitted gains."""
-        m = max(1, len(self.season))
-        seasons = list(self.season) or [0.0]
-        level, trend = self.level, self.trend
-        damped = np.cumsum(self.phi ** np.arange(1, horizon + 1))
+    def forecast(self, which: NDArray[np.int64], at: NDArray[np.int64], horizon: int) -> Floats:
+        """Forecast channels `which` `(N,)`, given their first `at` `(N,)` values: `(N, H)`."""
+        m = self.season.shape[1] - self.level.shape[1] + 1
         ahead = np.arange(horizon)
-        wanted: dict[int, list[int]] = {}
-        for place, origin in enumerate(origins):
-            wanted.setdefault(int(origin), []).append(place)
-        out = np.empty((len(origins), horizon))
-        for t in range(self.begins, max(wanted, default=-1) + 1):
-            for place in wanted.get(t, ()):
-                cycle = np.array(seasons)[(t - self.begins + ahead) % m]
-                out[place] = level + damped * trend + cycle
-            if t == len(values):
-                break
-            y, now = float(values[t]), (t - self.begins) % m
-            expected, before = level + self.phi * trend, level
-            level = self.alpha * (y - seasons[now]) + (1 - self.alpha) * expected
-            trend = self.beta * (level - before) + (1 - self.beta) * self.phi * trend
-            if self.season:
-                seasons[now] = self.gamma * (y - expected) + (1 - self.gamma) * seasons[now]
-        for place in (p for o, ps in wanted.items() if o < self.begins for p in ps):
-            out[place] = values[origins[place] - 1]
-        return out
+        damped = np.cumsum(self.gains[which, 3][:, None] ** (ahead + 1), axis=1)
+        level, trend = self.level[which, at][:, None], self.trend[which, at][:, None]
+        # The last m values of the season before the origin are those of the coming season.
+        cycle = self.season[which[:, None], at[:, None] + ahead % m]
+        return np.asarray(level + damped * trend + cycle)
+
+
+def kept_for_smoothing(season: int) -> int:
+    """Return how many values before the held-out part gains are chosen on: 14 seasons, or 200.
+
+    Older ones say little of the present, and the cost stays bounded.
+    """
+    return max(LEAST_KEPT, SEASONS_KEPT * season)
+
+
+def _begin(values: Floats, fitted: NDArray[np.int64], season: int) -> tuple[Floats, Floats, Floats]:
+    """Return level, trend and season before the first value.
+
+    Level and trend are those of the first two seasons; the season is the mean of up to five, each
+    about its own line.
+    """
+    if season == 1:
+        return values[:, 0], np.zeros(len(values)), np.zeros((len(values), 1))
+    first, second = values[:, :season], values[:, season : 2 * season]
+    slope = (second.mean(axis=1) - first.mean(axis=1)) / season
+    level = first.mean(axis=1) - slope * (season + 1) / 2
+    whole = min(SEASONS_AVERAGED, int(fitted.max()) // season)
+    cycles = values[:, : whole * season].reshape(len(values), whole, season)
+    there = (np.arange(1, whole + 1) * season <= fitted[:, None])[..., None]
+    place = np.arange(season) - (season - 1) / 2
+    away = cycles - cycles.mean(axis=2, keepdims=True) - slope[:, None, None] * place
+    return level, slope, np.where(there, away, 0.0).sum(axis=1) / there.sum(axis=1)
+
+
+def _chosen(
+    values: Floats, fitted: NDArray[np.int64], season: int, start: tuple[Floats, Floats, Floats]
+) -> Floats:
+    """Return the gains of each channel, `(N, 4)`."""
+    grid = np.array(
+        [
+            (alpha, beta, gamma, phi)
+            for alpha in LEVEL_GAINS
+            for beta, phi in TREND_GAINS
+            for gamma in (SEASON_GAINS if season > 1 else (0.0,))
+        ]
+    )
+    alpha, beta, gamma, phi = grid.T
+    begin, slope, seasons = start
+    n, shape = len(values), (len(values), len(grid))
+    level = np.broadcast_to(begin[:, None], shape)
+    trend = np.where(phi > 0, slope[:, None], 0.0)
+    cycle = np.repeat(seasons.T[:, :, None], len(grid), axis=2)
+    squares = np.zeros(shape)
+    skipped = season if season > 1 else 1
+    for t in range(int(fitted.max())):
+        before = cycle[t % season]
+        expected = level + phi * trend
+        there = (t < fitted)[:, None]
+        error = np.where(there, values[:, t, None] - before - expected, 0.0)
+        if t >= skipped:
+            squares += error**2
+        new = expected + alpha * error
+        trend = beta * (new - level) + (1 - beta) * phi * trend
+        level = new
+        cycle[t % season] = before + gamma * error
+    count = np.maximum(fitted - skipped, 1)[:, None]
+    free = 2 + 3 * (phi > 0) + (gamma > 0)
+    spread = np.nanvar(np.where(np.arange(values.shape[1]) < fitted[:, None], values, np.nan), 1)
+    # Of a constant channel all gains are right: the plainest counts.
+    least = np.maximum(1e-12 * spread[:, None], np.finfo(np.float64).tiny)
+    corrected = 2 * free * count / np.maximum(count - free - 1, 1)
+    aicc = count * np.log(np.maximum(squares / count, least)) + corrected
+    return np.asarray(grid[np.argmin(aicc, axis=1)]).reshape(n, 4)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ horizon at once: a point and quantiles.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -22,18 +22,19 @@ from elman.data.seen import Seen, hashes_of
 from elman.errors import InputError
 from elman.nn.segment import DirectForecaster, SegmentForecaster
 from elman.scoring import Evaluation
+from elman.scoring.baselines.automatic import NotFitted
 from elman.scoring.forecasts import score, window_sums
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.forecast import baselines as forecast_baselines
 from elman.tasks.forecast import data as forecast_data
 from elman.tasks.forecast import times
-from elman.tasks.forecast.baselines import Forecaster
+from elman.tasks.forecast.baselines import Baseline, Forecaster
 from elman.tasks.forecast.data import check_step, read_panel
 from elman.tasks.forecast.intervals import Calibrated
 from elman.tasks.forecast.looking import at_series
 from elman.tasks.forecast.panel import Panel, Series
 from elman.tasks.forecast.rules import rule_of
-from elman.tasks.forecast.settings import ForecastSettings, decided, shortened, sized
+from elman.tasks.forecast.settings import STEPS, ForecastSettings, decided, shortened, sized
 from elman.tasks.forecast.stream import WindowStream
 from elman.tasks.forecast.tables import apart, table, times_of
 from elman.tasks.forecast.understood import understood
@@ -63,6 +64,12 @@ if TYPE_CHECKING:
 
 MOST_TEST_WINDOWS = 20_000
 MOST_VALIDATION_WINDOWS = 1_000
+BASELINES_SHARE = 0.1
+"""Part of a budget for baselines whose form is chosen by itself, ..."""
+SECONDS_A_STEP = 0.005
+"""... and their time for each step of training where there is no budget, ..."""
+MOST_SECONDS = 30.0
+"""... and no more than that."""
 
 
 class Forecast:
@@ -91,9 +98,10 @@ class Forecast:
         self._ends = ends or []
         self.seen: Seen | None = None
         """Hashes of the rows that are trained on and chosen on; None of a run that has none."""
-        self._rivals: dict[str, forecast_baselines.Points] = {}
+        self._rivals: dict[str, Forecaster] = {}
         """The baselines of the test part, once they have been scored."""
         self._data: Held | None = None
+        self._not_run: list[str] = []
         if panel is not None:
             self._data = self._hold(panel, [scales[s.name] for s in panel.series])
 
@@ -246,9 +254,9 @@ class Forecast:
         windows = (self._train_origins(), self._valid_origins(None), self._test_origins())
         for part, column, found in zip(("train", "valid", "test"), sizes.T, windows, strict=True):
             facts[part] = {"rows": int(column.sum()), "windows": found.count}
-        facts["resampled"] = blocks(windows[2], self.horizon)[1]
-        if missing := forecast_baselines.not_run():
-            facts["not_run"] = missing
+        facts["resampled"] = blocks(windows[2], self.horizon).words
+        if self._not_run:
+            facts["not_run"] = list(self._not_run)
         return facts
 
     def notes(self) -> list[str]:
@@ -457,32 +465,50 @@ class Forecast:
         return self._evaluation(held, origins, forecaster, self._table(held, shown, forecaster))
 
     def baselines(self, data: Any = None) -> dict[str, Evaluation]:
-        """Last value, seasonal naive, drift, exponential smoothing and a linear map.
+        """Rules, exponential smoothing, automatic ETS, Theta and ARIMA, and a linear map.
 
-        Smoothing is fitted once a series, on its history before the held-out part, and then
-        carried along it; it is left out, and `describe` says so, where statsmodels is missing.
-        The linear map needs the training part: it is left out of a model that was loaded.
+        Each is fitted once a series, on its history before the held-out part. One that cannot be
+        run, or not in its share of the time, is left out, and `describe` says so. The linear map
+        needs the training part: it is left out of a model that was loaded.
         """
         held, origins, begins = self._to_score(data)
-        points = self._rules(held, begins)
-        if data is None:
-            self._rivals = points
-        levels = np.array(self.settings.quantiles)
-        with_intervals = forecast_baselines.with_intervals
-        each = (
-            (name, self._evaluation(held, origins, with_intervals(rule, held, begins, levels)))
-            for name, rule in points.items()
-        )
-        return dict(announced(each))
+        scored = self._scored(held, origins, begins, data is None)
+        return dict(announced(scored))
 
-    def _rules(self, held: Held, begins: Sequence[int]) -> dict[str, forecast_baselines.Points]:
-        """Return the points of every baseline, by name."""
-        points = forecast_baselines.rules(held, begins, self.season)
+    def _scored(
+        self, held: Held, origins: Origins, begins: Sequence[int], keep: bool
+    ) -> Iterator[tuple[str, Evaluation]]:
+        """Yield the scores of each baseline; `keep` those of the test part for the report."""
+        self._not_run = []
+        for baseline in self.predictors():
+            try:
+                levels = self.settings.quantiles
+                forecaster = baseline.forecaster(held, begins, levels, origins)
+            except NotFitted as error:
+                self._not_run.append(str(error))
+                continue
+            if keep:
+                self._rivals[baseline.name] = forecaster
+            yield baseline.name, self._evaluation(held, origins, forecaster)
+
+    def predictors(self) -> list[Baseline]:
+        """Return every baseline, fitted where it learns from the training part."""
+        found = forecast_baselines.all_of(self.season, self._seconds_of_baselines())
         if self._data is not None:
             train, valid = self._train_origins(), self._valid_origins(MOST_VALIDATION_WINDOWS)
-            fitted = forecast_baselines.linear(self._data.windows, train, valid, held)
-            points["linear (ridge)"] = fitted
-        return points
+            windows, channels = self._data.windows, len(self.targets)
+            found.append(forecast_baselines.ridge(windows, train, valid, channels))
+        return found
+
+    def _seconds_of_baselines(self) -> float:
+        """Return the time for baselines whose form is chosen by itself.
+
+        A tenth of a budget; without one, as long as the steps of training take at most.
+        """
+        s = self.settings
+        if s.budget is not None:
+            return BASELINES_SHARE * s.budget
+        return min(MOST_SECONDS, SECONDS_A_STEP * (s.max_steps or STEPS))
 
     def _forecaster(self, model: nn.Module, held: Held) -> Forecaster:
         """The model as a function from origins to points and quantiles in own units."""
@@ -572,8 +598,9 @@ class Forecast:
         predictions: pd.DataFrame | None = None,
     ) -> Evaluation:
         units = self._sums(held, origins, forecaster)
-        units = units.groupby(blocks(origins, self.horizon)[0]).sum()
-        return Evaluation(units, self._score, predictions)
+        resampled = blocks(origins, self.horizon)
+        units = units.groupby(resampled.of).sum()
+        return Evaluation(units, self._score, predictions, resampled.widened)
 
     def _apart(self, origins: Origins) -> Origins:
         return apart(origins, self.horizon, self.season, len(self.targets))
@@ -617,9 +644,13 @@ class Forecast:
         assert shown is not None
         held, origins, begins = self._to_score(None)
         origins = self._apart(origins)
-        rules = self._rivals or self._rules(held, begins)
+        rules = self._rivals
+        if not rules:
+            naive = forecast_baselines.rules(self.season)[1 if self.season > 1 else 0]
+            levels = self.settings.quantiles
+            rules = {naive.name: naive.forecaster(held, begins, levels, origins)}
         truth, spread = held.truth(origins), held.spread[origins.series]
-        missed = {name: truth - rule(origins) for name, rule in rules.items()}
+        missed = {name: truth - rule(origins)[0] for name, rule in rules.items()}
         name = figures.nearest_rival(missed, spread)
         beside = np.abs(missed[name] / spread[:, None]).mean(axis=(0, 2))
         series = {s.name: s for s in held.panel.series}
@@ -627,7 +658,7 @@ class Forecast:
         drawn = self._table(held, some, self._forecaster(model, held))
         sections = [
             self._future(model),
-            figures.forecasts(drawn, series, self.season, (name, rules[name](some).ravel())),
+            figures.forecasts(drawn, series, self.season, (name, rules[name](some)[0].ravel())),
             figures.by_step(shown, self.scales, {name: beside}),
             figures.residuals(shown, self.scales),
         ]
