@@ -31,7 +31,7 @@ from elman.scoring import Evaluation, calibration
 from elman.scoring import bootstrap as intervals
 from elman.scoring.blending import Blend
 from elman.tasks import TASKS
-from elman.tasks.base import Keeps, Task
+from elman.tasks.base import Keeps, Planning, Task
 from elman.tasks.settings import TaskSettings, settings_of
 from elman.training import Display, Fit, Interrupted, fit, seed
 from elman.training.distributed import Ranks, from_first, ranks
@@ -264,6 +264,7 @@ def judge(
         evaluation.metrics[task.metric],
         baselines[best].metrics[task.metric] if best else None,
         found.comparison,
+        _evidence(task, best, evaluation, baselines),
     )
     recommended = intervals.recommended(found.comparison)
     mixed: dict[str, Any] = {}
@@ -292,6 +293,16 @@ def judge(
         "verdict": sentence,
         "recommended": recommended or keeping.MODEL,
     }
+
+
+def _evidence(
+    task: Task, best: str | None, evaluation: Evaluation, baselines: Mapping[str, Evaluation]
+) -> str | None:
+    """Return what a task that made a plan knows of the model and the best baseline from it."""
+    if best is None or not isinstance(task, Planning):
+        return None
+    scores = (evaluation.metrics[task.metric], baselines[best].metrics[task.metric])
+    return task.evidence(best, scores)
 
 
 def _gain(found: intervals.Comparison) -> dict[str, Any]:
@@ -348,14 +359,15 @@ def _train_and_judge(
     resume: bool,
     progress: bool,
 ) -> Finished:
-    settings: TaskSettings = task.settings
+    started = time.perf_counter()
     try:
+        with stages(progress):
+            settings = _planned(task, run, place)
         objective, batches = task.objective(module), task.batches(place.rank, place.world_size)
     except KeyboardInterrupt:
         raise Interrupted(
             f"Interrupted before training went on. Go on with: elman resume {run.path}"
         ) from None
-    started = time.perf_counter()
     fitted = fit(
         objective,
         batches,
@@ -375,6 +387,35 @@ def _train_and_judge(
             f"Stopped after training, before the scores. Go on with: elman resume {run.path}"
         ) from None
     return Finished(results, Model(task, module, run.path), run.path)
+
+
+def _planned(task: Task, run: Run, place: Ranks) -> TaskSettings:
+    """Return the settings to train with, by the plan of a task that makes one.
+
+    It is made once and kept in the run, so that a resumed run goes on by the same.
+    """
+    settings: TaskSettings = task.settings
+    if not isinstance(task, Planning):
+        return settings
+    began, plan = time.perf_counter(), None
+    if place.writes:
+        plan = run.assets().get("plan")
+        made = plan is None
+        try:
+            plan = plan or task.make_plan(say)
+        except Interrupted:
+            raise Interrupted(
+                f"Stopped while training was planned. Go on with: elman resume {run.path}"
+            ) from None
+    if not place.alone:
+        plan = from_first(plan)
+    settings = task.follow(plan)
+    if place.writes and made and plan is not None:
+        run.write_assets(task.assets())
+    if settings.budget is not None:
+        left = max(1.0, settings.budget - (time.perf_counter() - began))
+        settings = settings.model_copy(update={"budget": left})
+    return settings
 
 
 def _judge_and_report(
@@ -576,6 +617,8 @@ def from_recorded_data(run: Run, config: dict[str, Any]) -> Task:
         settings = kind.recorded(config["settings"], assets)
     seed(settings.seed)
     task: Task = kind.from_data(parts["train"], settings, valid=parts["valid"], test=parts["test"])
+    if isinstance(task, Planning):
+        task.follow(assets.get("plan"))
     return task
 
 

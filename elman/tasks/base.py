@@ -267,6 +267,37 @@ class Keeps(Protocol):
         ...
 
 
+@runtime_checkable
+class Planning(Protocol):
+    """A task that may plan its training before it begins.
+
+    The plan is made once and kept in the run, among the assets, under `plan`.
+    """
+
+    plan: Any
+
+    def make_plan(self, say: Callable[[str], None]) -> dict[str, Any] | None:
+        """Return a plan that JSON can hold, or None where none is needed.
+
+        Args:
+            say: takes a line of progress.
+        """
+        ...
+
+    def follow(self, plan: dict[str, Any] | None) -> Any:
+        """Take a plan that was made; return the settings to train with."""
+        ...
+
+    def evidence(self, baseline: str, test: tuple[float, float]) -> str | None:
+        """Return what the plan showed of model and baseline, in words that go on a sentence.
+
+        Args:
+            baseline: its name.
+            test: the scores of model and baseline in the test.
+        """
+        ...
+
+
 class Streamed(Protocol):
     """A model fed one step at a time, in constant memory."""
 

@@ -932,3 +932,129 @@ def test_what_is_doubtful_of_later_data_and_of_the_file_is_said(tmp_path: Path) 
     path.write_bytes(text.encode("cp1252"))
     (doubt,) = task_on(path, horizon=5).understood().doubts
     assert doubt.startswith("the encoding of a.csv was guessed as cp1252")
+
+
+# Short series
+
+
+def short(n: int = 90) -> pd.DataFrame:
+    t = np.arange(n)
+    noise = np.random.default_rng(3).normal(scale=0.3, size=n)
+    return daily(20 + 0.05 * t + 3 * np.sin(2 * np.pi * t / 7) + noise)
+
+
+BRIEF: dict[str, Any] = {"hidden_size": 8, "horizon": 7, "lookback": 14, "quantiles": [0.1, 0.9]}
+
+
+def planned(frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, **given: Any) -> Forecast:
+    monkeypatch.setattr("elman.tasks.forecast.backtest.MOST_STEPS", 20)
+    monkeypatch.setattr("elman.scoring.baselines.automatic.installed", lambda: False)
+    task = Forecast.from_data(frame, ForecastSettings(**(BRIEF | given)))
+    task.follow(task.make_plan(lambda line: None))
+    return task
+
+
+def test_a_short_series_is_trained_as_long_as_a_backtest_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = planned(short(), monkeypatch)
+    plan = task.plan
+    assert plan is not None
+    assert plan.steps in (10, 20)
+    # 90 rows, 13 of them test: the horizons of five origins fill the 35 rows before those.
+    dates = short()["date"]
+    assert plan.origins == [str(dates[90 - 13 - back]) for back in (35, 28, 21, 14, 7)]
+    assert {"recurrent model", "last value", "seasonal naive (7)"} < set(plan.scores)
+    # The rules' scores are those of a forecast by hand, over the naive error of the history.
+    y = short()["y"].to_numpy()
+    scale = np.abs(y[7:77] - y[:70]).mean()
+    by_hand = [np.abs(y[o : o + 7] - y[o - 7 : o]).mean() / scale for o in (42, 49, 56, 63, 70)]
+    np.testing.assert_allclose(plan.scores["seasonal naive (7)"], by_hand)
+    followed = task.follow(plan.to_json())
+    assert (followed.max_steps, followed.epochs) == (plan.steps, None)
+    # All rows before the test are trained on, none of the test.
+    assert int(task._train_origins().position.max()) + 7 == 77
+    model = task.build()
+    *_, section = task.sections(model, task.evaluate(model))
+    assert section.title == "Backtest"
+    assert section.table is not None
+    assert section.table["best step"].tolist()[:-1] == plan.best
+    assert section.table["last value"].iloc[-1] == pytest.approx(np.mean(plan.scores["last value"]))
+
+
+def test_nothing_of_the_test_part_reaches_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = short()
+    changed.loc[77:, "y"] = 1e3
+    one, two = (planned(frame, monkeypatch).plan for frame in (short(), changed))
+    assert one == two
+
+
+def test_a_plan_is_made_only_where_series_are_short_and_nothing_was_said() -> None:
+    def origins(frame: pd.DataFrame, **given: Any) -> int:
+        return Forecast.from_data(frame, ForecastSettings(**(BRIEF | given))).origins_of_backtest
+
+    assert origins(short()) == 5
+    assert origins(short(), budget=60) == 5
+    assert origins(short(30), horizon=6) == 2
+    assert origins(short(600)) == 0
+    for said in ({"max_steps": 5}, {"epochs": 3}, {"patience": 4}):
+        assert origins(short(), **said) == 0
+    # Too short for two origins, it has the steps of any series.
+    task = Forecast.from_data(short(20), ForecastSettings(**BRIEF | {"horizon": 6, "lookback": 3}))
+    assert (task.origins_of_backtest, task.settings.max_steps) == (0, 2000)
+    said = dict(Forecast.from_data(short(), ForecastSettings(**BRIEF)).understood().lines)["split"]
+    assert said.startswith("By time: the first 77 rows train, the last 13 are held out as test. ")
+    assert "a backtest over 5 origins" in said
+
+
+def test_the_best_step_is_that_of_the_mean_curve() -> None:
+    from elman.tasks.forecast.backtest import best_step
+
+    nan = float("nan")
+    assert best_step([[(10, nan), (20, nan)]]) == 20
+    assert best_step([[(10, 2.0), (20, 5.0)], [(10, 2.0), (20, 0.0), (30, 0.0)]]) == 10
+
+
+def test_a_run_of_a_short_series_keeps_its_plan_and_goes_on_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import json
+
+    import elman
+    from elman.training.interrupt import Interrupted
+
+    monkeypatch.setattr("elman.tasks.forecast.backtest.MOST_STEPS", 20)
+    monkeypatch.setattr("elman.scoring.baselines.automatic.installed", lambda: False)
+    short(70).to_csv(tmp_path / "s.csv", index=False)
+    given = BRIEF | {"progress": False, "resamples": 20}
+    whole = elman.train("forecast", tmp_path / "s.csv", tmp_path / "whole", **given)
+    verdict = whole.results["verdict"]
+    assert verdict.startswith("Cannot tell how surely: mase")
+    assert "earlier origins the model was better at" in verdict
+    assert ", so prefer " in verdict
+    assert verdict.count(". ") == 0, "one sentence"
+    assert whole.results["ci95"]["mase"] is None
+    plan = json.loads((whole.path / "assets" / "plan.json").read_text())
+    assert whole.results["training"]["steps"] == plan["steps"]
+    assert whole.results["data"]["backtest"] == {"origins": len(plan["origins"]),
+                                                 "steps": plan["steps"]}  # fmt: skip
+    # Stopped while it was planned, the run is planned anew; stopped later, by the same plan.
+    with monkeypatch.context() as patched:
+
+        def stopped(self: Forecast, say: Any) -> Any:
+            raise Interrupted("Ctrl-C")
+
+        patched.setattr(Forecast, "make_plan", stopped)
+        with pytest.raises(Interrupted, match=r"while training was planned\. Go on with"):
+            elman.train("forecast", tmp_path / "s.csv", tmp_path / "again", **given)
+    assert not (tmp_path / "again" / "assets" / "plan.json").exists()
+    again = elman.resume(tmp_path / "again", progress=False)
+    assert again.results["test"] == whole.results["test"]
+    (tmp_path / "again" / "results.json").unlink()
+    monkeypatch.setattr(Forecast, "make_plan", stopped)
+    assert elman.resume(tmp_path / "again", progress=False).results["test"] == again.results["test"]
+    # Loaded, it forecasts with the corrected quantiles of the run.
+    shown = elman.load(whole.path).predict(tmp_path / "s.csv")
+    model = whole.model.predict(tmp_path / "s.csv")
+    pd.testing.assert_frame_equal(shown, model)
+    assert elman.evaluate(whole.path)["verdict"] == verdict

@@ -230,8 +230,16 @@ def restored(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Baseline
     return Rule(kind, facts["season"])
 
 
-def ridge(train: Windows, origins: Origins, valid: Origins, channels: int) -> Ridge:
-    """Fit a ridge regression on training windows, its penalty chosen on validation windows."""
+def ridge(train: Windows, origins: Origins, valid: Origins, last: Origins, channels: int) -> Ridge:
+    """Fit a ridge regression on training windows, its penalty chosen on validation windows.
+
+    Args:
+        train: windows of the series.
+        origins: those to choose the penalty with.
+        valid: those to choose it by.
+        last: those to fit the map on in the end: as many as the model learns from.
+        channels: in a window.
+    """
 
     def flat(some: Origins) -> tuple[Floats, Floats]:
         batch = train.batch(some)
@@ -239,9 +247,13 @@ def ridge(train: Windows, origins: Origins, valid: Origins, channels: int) -> Ri
         past, future = (t.transpose(1, 2).flatten(0, 1) for t in (batch.past, batch.future))
         return past.double().numpy(), future.double().numpy()
 
-    maps = Linear.fit(*flat(origins.thinned(MOST_WINDOWS // channels)), PENALTIES)
+    most = MOST_WINDOWS // channels
+    maps = Linear.fit(*flat(origins.thinned(most)), PENALTIES)
     past, future = flat(valid)
-    return Ridge(maps[int(np.argmin([np.abs(m.forecast(past) - future).mean() for m in maps]))])
+    best = int(np.argmin([np.abs(each.forecast(past) - future).mean() for each in maps]))
+    if last.count > origins.count:
+        maps = Linear.fit(*flat(last.thinned(most)), PENALTIES)
+    return Ridge(maps[best])
 
 
 def with_intervals(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from elman.tasks.forecast.backtest import Plan
     from elman.tasks.forecast.panel import Series
     from elman.tasks.forecast.windows import Floats, Origins, Scale
 
@@ -249,6 +250,17 @@ def by_step(
         table=table,
         figure=figure,
     )
+
+
+def backtested(plan: Plan) -> Section:
+    """Return the table of the backtest that found the number of steps."""
+    text = (
+        f"The series are short: the model was trained up to each of {len(plan.origins)} earlier "
+        f"origins, and judged on the horizon after it. After {plan.steps} steps it was best on "
+        f"average, so it was then trained for {plan.steps} steps on all rows before the test. "
+        f"Scores: {plan.metric.replace('_', ' ')} at each origin."
+    )
+    return Section("Backtest", text, table=plan.table())
 
 
 def by_target(predictions: pd.DataFrame, missed: Floats, name: str) -> Section:

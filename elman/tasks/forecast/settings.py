@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from elman.needs import Need
 from elman.nn.window_norm import Norm
+from elman.tasks.forecast import backtest
 from elman.tasks.forecast.panel import Panel
 from elman.tasks.forecast.times import season_of
 from elman.tasks.forecast.windows import Ends
@@ -173,7 +174,10 @@ def shortened(
 
 
 def sized(settings: ForecastSettings, ends: Sequence[Ends]) -> ForecastSettings:
-    """Lookback, segment and length of training where they were left to the data."""
+    """Lookback, segment and length of training where they were left to the data.
+
+    The steps stay open where a backtest is to find them.
+    """
     season, horizon = settings.season or 1, settings.horizon or 1
     longest = max(e.train for e in ends)
     lookback = settings.lookback
@@ -184,9 +188,17 @@ def sized(settings: ForecastSettings, ends: Sequence[Ends]) -> ForecastSettings:
     if segment is None and settings.model == "segment":
         segment = season if 4 <= season <= 48 else 12
         segment = max(1, min(segment, lookback // 2))
-    steps = settings.max_steps
-    if steps is None and settings.epochs is None and settings.budget is None:
-        steps = STEPS
-    return settings.model_copy(
-        update={"lookback": lookback, "segment": segment, "max_steps": steps}
-    )
+    settings = settings.model_copy(update={"lookback": lookback, "segment": segment})
+    if plans(settings, ends) or settings.max_steps or settings.epochs or settings.budget:
+        return settings
+    return settings.model_copy(update={"max_steps": STEPS})
+
+
+def plans(settings: ForecastSettings, ends: Sequence[Ends]) -> int:
+    """Return the origins of the backtest that finds the number of steps; 0 where there is none.
+
+    Series are short, and nothing was said of how long to train, save a budget.
+    """
+    if settings.max_steps or settings.epochs or settings.patience:
+        return 0
+    return backtest.origins(ends, settings.lookback or 1, settings.horizon or 1)

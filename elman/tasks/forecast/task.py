@@ -7,7 +7,7 @@ horizon at once: a point and quantiles.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -25,16 +25,24 @@ from elman.scoring import Evaluation
 from elman.scoring.baselines.automatic import NotFitted
 from elman.scoring.forecasts import score, window_sums
 from elman.tasks.base import Sample, Section, device_of
+from elman.tasks.forecast import backtest, times
 from elman.tasks.forecast import baselines as forecast_baselines
 from elman.tasks.forecast import data as forecast_data
-from elman.tasks.forecast import times
+from elman.tasks.forecast.backtest import Judged, Plan
 from elman.tasks.forecast.baselines import Baseline, Forecaster
 from elman.tasks.forecast.data import check_step, read_panel
 from elman.tasks.forecast.intervals import Calibrated
 from elman.tasks.forecast.looking import at_series
 from elman.tasks.forecast.panel import Panel, Series
 from elman.tasks.forecast.rules import rule_of
-from elman.tasks.forecast.settings import STEPS, ForecastSettings, decided, shortened, sized
+from elman.tasks.forecast.settings import (
+    STEPS,
+    ForecastSettings,
+    decided,
+    plans,
+    shortened,
+    sized,
+)
 from elman.tasks.forecast.stream import WindowStream
 from elman.tasks.forecast.tables import apart, table, times_of
 from elman.tasks.forecast.understood import understood
@@ -53,9 +61,10 @@ from elman.tasks.forecast.windows import (
     held_out_origins,
     training_origins,
 )
+from elman.tasks.intervals import correction
 from elman.tasks.reading import parts as named_parts
 from elman.tasks.understood import Understood, overlap_words
-from elman.training import Objective
+from elman.training import Objective, fit, seed
 from elman.training.progress import announced
 
 if TYPE_CHECKING:
@@ -70,6 +79,10 @@ SECONDS_A_STEP = 0.005
 """... and their time for each step of training where there is no budget, ..."""
 MOST_SECONDS = 30.0
 """... and no more than that."""
+BACKTEST_SHARE = 3.0
+"""As many times longer may baselines take in all origins of a backtest together."""
+PLAN = "plan"
+MODEL = "recurrent model"
 
 
 class Forecast:
@@ -102,6 +115,8 @@ class Forecast:
         """The baselines of the test part, once they have been scored."""
         self._data: Held | None = None
         self._not_run: list[str] = []
+        self.plan: Plan | None = None
+        """The result of the backtest of a short series, once there is one."""
         if panel is not None:
             self._data = self._hold(panel, [scales[s.name] for s in panel.series])
 
@@ -199,6 +214,7 @@ class Forecast:
         scales = {name: Scale.from_json(about) for name, about in assets["scales"].items()}
         made = cls(settings, assets["series"], scales)
         made.seen = Seen.from_json(assets["seen"]) if "seen" in assets else None
+        made.follow(assets.get(PLAN))
         return made
 
     def assets(self) -> dict[str, Any]:
@@ -212,6 +228,7 @@ class Forecast:
             },
             "scales": {name: scale.to_json() for name, scale in self.scales.items()},
             **({"seen": self.seen.to_json()} if self.seen is not None else {}),
+            **({PLAN: self.plan.to_json()} if self.plan is not None else {}),
         }
 
     def understood(self) -> Understood:
@@ -255,6 +272,8 @@ class Forecast:
         for part, column, found in zip(("train", "valid", "test"), sizes.T, windows, strict=True):
             facts[part] = {"rows": int(column.sum()), "windows": found.count}
         facts["resampled"] = blocks(windows[2], self.horizon).words
+        if self.plan is not None:
+            facts["backtest"] = {"origins": len(self.plan.origins), "steps": self.plan.steps}
         if self._not_run:
             facts["not_run"] = list(self._not_run)
         return facts
@@ -351,7 +370,11 @@ class Forecast:
         return np.concatenate(parts, axis=1)
 
     def _train_origins(self) -> Origins:
-        return training_origins(self._ends, self.lookback, self.horizon)
+        """Return windows to train on: with a plan, they reach up to the test part."""
+        ends = self._ends
+        if self.plan is not None:
+            ends = [Ends(e.valid, e.valid, e.test) for e in ends]
+        return training_origins(ends, self.lookback, self.horizon)
 
     def _valid_origins(self, most: int | None) -> Origins:
         return held_out_origins([(e.train, e.valid) for e in self._ends], self.horizon, most, None)
@@ -423,7 +446,14 @@ class Forecast:
         return Calibrated(SegmentForecaster(*sizes, s.segment, **options), s.quantiles)
 
     def objective(self, model: nn.Module) -> Objective:
-        """Point and pinball loss in standardised units, judged by the headline metric."""
+        """Point and pinball loss in standardised units, judged by the headline metric.
+
+        With a plan nothing is held out to judge by: the last parameters are kept, and quantiles
+        are corrected by what they missed in the backtest.
+        """
+        if self.plan is not None and self.plan.correction:
+            assert isinstance(model, Calibrated)
+            model.correction.copy_(torch.tensor(self.plan.correction))
         return _Objective(self, model)
 
     def batches(self, rank: int = 0, world_size: int = 1) -> Batches[Batch]:
@@ -436,6 +466,119 @@ class Forecast:
             rank=rank,
             world_size=world_size,
         )
+
+    # The plan of a short series
+
+    def make_plan(self, say: Callable[[str], None]) -> dict[str, Any] | None:
+        """Backtest a short series; see `elman.tasks.forecast.backtest`. None for others."""
+        settings, held, h = self.settings, self._here, self.horizon
+        count = plans(settings, self._ends)
+        if not count:
+            return None
+        parts = backtest.folds(self._ends, count, h)
+        curves, looks = [], []
+        scores: dict[str, list[float]] = {MODEL: []}
+        for number, ends in enumerate(parts, 1):
+            say(f"Backtest of {count} origins to find the number of steps: origin {number}.")
+            curve, seen = self._backtested(ends, count)
+            curves.append(curve)
+            looks.append(seen)
+        steps = backtest.best_step(curves)
+        ys, truths = [], []
+        for ends, curve, seen in zip(parts, curves, looks, strict=True):
+            place = backtest.place_of(curve, steps)
+            scores[MODEL].append(curve[place][1])
+            at_origins = self._judged_origins(ends)
+            ys.append(seen[place])
+            future = held.windows.batch(at_origins).future
+            assert future is not None
+            truths.append(future)
+            for name, value in self._baselines_at(ends, at_origins, count).items():
+                scores.setdefault(name, []).append(value)
+        whole = {name: found for name, found in scores.items() if len(found) == count}
+        fixed = correction(torch.cat(ys)[..., 1:], torch.cat(truths), settings.quantiles)
+        return Plan(
+            steps,
+            self.metric,
+            [self._named(ends[0].train) for ends in parts],
+            [min(curve, key=lambda pair: pair[1])[0] for curve in curves],
+            {name: [v if np.isfinite(v) else None for v in found] for name, found in whole.items()},
+            fixed.tolist(),
+        ).to_json()
+
+    def follow(self, plan: dict[str, Any] | None) -> ForecastSettings:
+        """Take a plan that was made, and return the settings to train with."""
+        if plan is None:
+            return self.settings
+        self.plan = Plan(**plan)
+        changed = backtest.recipe(self.settings) | {"max_steps": self.plan.steps}
+        return self.settings.model_copy(update=changed)
+
+    def evidence(self, baseline: str, test: tuple[float, float]) -> str | None:
+        """Return what the backtest and the test showed of the model and a baseline, in words."""
+        return None if self.plan is None else self.plan.evidence(MODEL, baseline, test)
+
+    @property
+    def origins_of_backtest(self) -> int:
+        """Origins that a backtest has, made or still to be made; 0 where there is none."""
+        return plans(self.settings, self._ends)
+
+    def _named(self, position: int) -> str:
+        """Return the time of a row of the first series, or its place."""
+        times = self._here.panel.series[0].times
+        return f"row {position + 1}" if times is None else str(times[position])
+
+    def _judged_origins(self, ends: Sequence[Ends]) -> Origins:
+        return held_out_origins([(e.train, e.valid) for e in ends], self.horizon, None, None)
+
+    def _backtested(
+        self, ends: Sequence[Ends], count: int
+    ) -> tuple[list[tuple[int, float]], list[Tensor]]:
+        """Train up to an origin; return its curve of scores, and the forecasts behind each."""
+        settings, held = self.settings, self._here
+        seed(settings.seed)
+        model = self.build()
+        learnt = training_origins(ends, self.lookback, self.horizon)
+        judged = self._judged_origins(ends)
+
+        def forecast() -> tuple[Tensor, float]:
+            assert isinstance(model, Calibrated)
+            y, batch = self._forecast(model, held, judged)
+            sums = self._sums(held, judged, lambda _: self._finished(model, held, y, batch))
+            return y, self._score(sums)[self.metric]
+
+        objective = Judged(_Objective(self, model), forecast)
+        budget = settings.budget and settings.budget * backtest.SHARE / count
+        changed = backtest.recipe(settings) | {
+            "max_steps": backtest.MOST_STEPS,
+            "validate_every": backtest.EVERY,
+            "patience": backtest.PATIENCE,
+            "budget": budget,
+        }
+        batches = Batches(
+            shuffled(learnt.count, settings.batch_size),
+            lambda rows: held.windows.batch(learnt.take(rows)),
+            seed=settings.seed,
+        )
+        found = fit(objective, batches, settings.model_copy(update=changed))
+        steps = [row["step"] for row in found.history if "valid" in row]
+        pairs = zip(steps, objective.seen, strict=True)
+        curve = [(step, score) for step, (_, score) in pairs]
+        return curve, [y for y, _ in objective.seen]
+
+    def _baselines_at(self, ends: Sequence[Ends], origins: Origins, count: int) -> dict[str, float]:
+        """Return the score of each baseline at an origin of the backtest."""
+        held = self._here
+        begins = [e.train for e in ends]
+        given = BACKTEST_SHARE * self._seconds_of_baselines() / count
+        found = {}
+        for baseline in forecast_baselines.all_of(self.season, given):
+            try:
+                forecaster = baseline.forecaster(held, begins, self.settings.quantiles, origins)
+            except NotFitted:
+                continue
+            found[baseline.name] = self._score(self._sums(held, origins, forecaster))[self.metric]
+        return found
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Headline metric, CRPS and coverage on the validation part.
@@ -495,9 +638,10 @@ class Forecast:
         """Return every baseline, fitted where it learns from the training part."""
         found = forecast_baselines.all_of(self.season, self._seconds_of_baselines())
         if self._data is not None:
-            train, valid = self._train_origins(), self._valid_origins(MOST_VALIDATION_WINDOWS)
+            train = training_origins(self._ends, self.lookback, self.horizon)
+            valid, last = self._valid_origins(MOST_VALIDATION_WINDOWS), self._train_origins()
             windows, channels = self._data.windows, len(self.targets)
-            found.append(forecast_baselines.ridge(windows, train, valid, channels))
+            found.append(forecast_baselines.ridge(windows, train, valid, last, channels))
         return found
 
     def _seconds_of_baselines(self) -> float:
@@ -664,6 +808,8 @@ class Forecast:
         ]
         if len(self.targets) > 1:
             sections.append(figures.by_target(shown, missed[name], name))
+        if self.plan is not None:
+            sections.append(figures.backtested(self.plan))
         return sections
 
     def _future(self, model: nn.Module) -> Section:
@@ -723,7 +869,12 @@ class _Objective:
         return 2 * (y - truth).abs() / size
 
     def validate(self) -> dict[str, float]:
-        """Metrics on windows of the validation part, and the loss that training lowers."""
+        """Metrics on windows of the validation part, and the loss that training lowers.
+
+        Nothing where the validation part is trained on.
+        """
+        if self.task.plan is not None:
+            return {}
         found, total, terms = self.task.validate(self.model), 0.0, 0.0
         origins = self.task._valid_origins(None).thinned(MOST_VALIDATION_WINDOWS)
         for some in origins.chunks(self.task._chunk):

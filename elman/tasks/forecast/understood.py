@@ -23,6 +23,8 @@ def understood(task: Forecast, panel: Panel) -> Understood:
     for about, sentence in (*panel.told, *task.told()):
         told.setdefault(about, []).append(sentence)
     told["split"] = [_split(task._ends, panel)]
+    if count := task.origins_of_backtest:
+        told["split"] = _backtested(task._ends, count)
     lines = [line for about, sentences in told.items() for line in _lines(about, sentences)]
     shown = first.values[: task.lookback, 0]
     seen = ", ".join(written(value) for value in shown[-3:].tolist())
@@ -69,6 +71,17 @@ def _split(ends: Sequence[Ends], panel: Panel) -> str:
         f"are held out as test. In all series together {train:,} rows train, {valid:,} choose the "
         f"best step, {test:,} are test."
     )
+
+
+def _backtested(ends: Sequence[Ends], count: int) -> list[str]:
+    """Return how short series are cut: what is not tested on is trained on."""
+    rows, test = sum(e.valid for e in ends), sum(e.test - e.valid for e in ends)
+    whose = "" if len(ends) == 1 else f" of {len(ends):,} series together"
+    return [
+        f"By time: the first {rows:,} rows{whose} train, the last {test:,} are held out as test.",
+        f"They are few, so a backtest over {count} origins within the first rows finds for how "
+        "many steps to train.",
+    ]
 
 
 def _doubts(panel: Panel) -> list[str]:
