@@ -43,7 +43,8 @@ def naive_scale(history: Floats, season: int) -> Floats:
     """Mean absolute seasonal difference of `history` `(T, C)`, `(C,)`: what MASE divides by.
 
     NaN where it cannot be taken or is 0 (too short, constant). Where the history is not longer
-    than a season, one step takes the season's place.
+    than a season, one step takes the season's place. Differences from or to a missing value (NaN)
+    do not count.
 
     >>> naive_scale(np.array([[1.0], [4.0], [3.0], [8.0]]), 2).tolist()
     [3.0]
@@ -51,7 +52,9 @@ def naive_scale(history: Floats, season: int) -> Floats:
     m = season if len(history) > season else 1
     if len(history) <= m:
         return np.full(history.shape[1], np.nan)
-    scale = np.abs(history[m:] - history[:-m]).mean(axis=0)
+    away = np.abs(history[m:] - history[:-m])
+    there = np.isfinite(away)
+    scale = np.where(there, away, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
     return np.where(scale > 0, scale, np.nan)
 
 
@@ -109,12 +112,14 @@ def window_sums(
     """Return the sums that each window adds to every metric, `(N,)` each.
 
     Args:
-        truth, point: `(N, H, C)` in own units.
+        truth, point: `(N, H, C)` in own units; a truth that is missing (NaN) does not count.
         quantiles: `(N, H, C, Q)`, ascending; Q may be 0.
         levels: `(Q,)`.
         spread: `(N, C)` the training part's standard deviation.
         scale: `(N, C)` from `naive_scale`; NaN leaves that channel out of MASE.
     """
+    there = np.isfinite(truth)
+    truth = np.where(there, truth, point)
     error = np.abs(truth - point)
     scaled = error / spread[:, None]
     relative = error / scale[:, None]
@@ -136,14 +141,17 @@ def window_sums(
         "mase": np.nan_to_num(relative),
         "mase_count": np.isfinite(relative),
     }
-    return {name: values.sum(axis=(1, 2), dtype=np.float64) for name, values in sums.items()}
+    return {
+        name: np.where(there, values, 0.0).sum(axis=(1, 2), dtype=np.float64)
+        for name, values in sums.items()
+    }
 
 
 def score(units: pd.DataFrame, *, quantiles: bool = True) -> dict[str, float]:
     """Metrics of rows of window sums."""
     names = list(units.columns)
     total = dict(zip(names, units.to_numpy(dtype=np.float64).sum(axis=0), strict=True))
-    n = total["count"]
+    n = total["count"] or float("nan")  # of windows whose values are all missing
     found = {
         "mase": _ratio(total["mase"], total["mase_count"]),
         "smape": total["smape"] / n,

@@ -271,7 +271,8 @@ def with_intervals(
     if not len(levels) or not before.count:
         return lambda origins: (p := points(origins), np.repeat(p[..., None], len(levels), -1))
     errors = (held.truth(before) - points(before)) / held.spread[before.series][:, None]
-    spread = np.moveaxis(np.quantile(errors, levels, axis=0), 0, -1)  # (H, C, Q)
+    spread = np.moveaxis(np.nanquantile(errors, levels, axis=0), 0, -1)  # (H, C, Q)
+    spread = np.nan_to_num(spread)  # at a step whose values are all missing
 
     def forecast(origins: Origins) -> tuple[Floats, Floats]:
         point = points(origins)

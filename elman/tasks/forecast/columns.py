@@ -55,6 +55,10 @@ class Columns(Protocol):
     date_order: Order | None
 
     @property
+    def fill(self) -> str | None:
+        """Linear, forward, season or mask; None to refuse missing values."""
+
+    @property
     def layout(self) -> str | None:
         """Long, wide, or None to find out."""
 

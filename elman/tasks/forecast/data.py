@@ -31,6 +31,7 @@ from elman.tasks.forecast.columns import (
     read_told,
     sort_out,
 )
+from elman.tasks.forecast.filling import ADVICE, completed
 from elman.tasks.forecast.panel import VALUE, Panel, Series
 from elman.tasks.forecast.rules import rule_of
 from elman.tasks.forecast.times import (
@@ -163,7 +164,11 @@ def _from_cells(table: Table, cells: list[str], columns: Columns) -> Panel:
     column = cells[0]
     if columns.target is not None:
         column = columns.target if isinstance(columns.target, str) else columns.target[0]
-    arrays = table.series(column)
+    arrays = table.series(column, allow_missing=True)
+    for row, cell in enumerate(arrays):
+        if columns.fill is None and np.isnan(cell).any():
+            step = int(np.argmax(np.isnan(cell).any(axis=1)))
+            raise table.refuse(f"Value {step + 1} of the series is missing.", row, column, ADVICE)
     frequency = told_frequency(table.meta.get("frequency"))
     names = _cell_names(table, columns)
     starts: list[Any] = [None] * len(arrays)
@@ -236,8 +241,11 @@ def _from_long(out: Sorted, columns: Columns) -> Panel:
         if is_footer(table, place):
             what, fix = f"{what} {FOOTER}", "Take the row out of the file."
         raise table.refuse(what, place, str(time), fix)
-    ahead = bool(columns.covariates)
-    values = np.stack([table.numbers(n, allow_missing=ahead) for n in targets], axis=1)
+    ahead = bool(columns.covariates) or columns.fill is not None
+    values = np.stack([table.numbers(n, allow_missing=True) for n in targets], axis=1)
+    if not ahead and np.isnan(values).any():
+        row, column = (int(place) for place in np.argwhere(np.isnan(values))[0])
+        raise table.refuse("A value is missing.", row, targets[column], ADVICE)
     known = np.stack(
         [table.numbers(n) for n in columns.covariates] or [np.empty(len(table))], axis=1
     )[:, : len(columns.covariates)]
@@ -252,7 +260,9 @@ def _from_long(out: Sorted, columns: Columns) -> Panel:
                 index = index[::-1]
                 turned += 1
             _in_order(out, keys, index, str(name))
-        length = _observed(table, values[index], index, targets) if ahead else len(index)
+        length = len(index)
+        if ahead:
+            length = _observed(table, values[index], index, targets, fill=columns.fill is not None)
         times = None
         if moments is not None and moments.dtype.kind == "M":
             times = pd.DatetimeIndex(moments.iloc[index])
@@ -262,6 +272,11 @@ def _from_long(out: Sorted, columns: Columns) -> Panel:
     out.doubtful += _stand_ins(table, columns.covariates, known, places)
     longest = max(series, key=len)
     frequency = None if longest.times is None else frequency_of(longest.times)
+    if columns.fill is not None:
+        pairs = [completed(one, frequency) for one in series]
+        series = [one for one, _ in pairs]
+        if count := sum(rows for _, rows in pairs):
+            out.say("time", f"{count:,} rows that the calendar leaves out were put in.")
     found = out.found | {"layout": "long", "target": targets}
     if out.groups:
         found["group"] = out.groups[0] if len(out.groups) == 1 else out.groups
@@ -381,19 +396,16 @@ def _as_numbers(moments: pd.Series) -> Floats | NDArray[np.int64]:
     return exact.to_numpy().astype("datetime64[us]").astype(np.int64)
 
 
-def _observed(table: Table, values: Floats, rows: NDArray[np.int64], targets: list[str]) -> int:
+def _observed(
+    table: Table, values: Floats, rows: NDArray[np.int64], targets: list[str], *, fill: bool
+) -> int:
     """Rows before the last ones whose targets are all empty: those are the known future."""
     some = np.flatnonzero(~np.isnan(values).all(axis=1))
     length = int(some[-1]) + 1 if len(some) else 0
     holes = np.argwhere(np.isnan(values[:length]))
-    if len(holes):
+    if len(holes) and not fill:
         row, column = holes[0]
-        raise table.refuse(
-            "A value is missing.",
-            int(rows[row]),
-            targets[column],
-            "Fill it in, or take the row out.",
-        )
+        raise table.refuse("A value is missing.", int(rows[row]), targets[column], ADVICE)
     return length
 
 

@@ -280,8 +280,8 @@ def by_target(predictions: pd.DataFrame, missed: Floats, name: str) -> Section:
             "target": targets,
             "mae": [error[predictions["target"] == t].abs().mean() for t in targets],
             "rmse": [np.sqrt((error[predictions["target"] == t] ** 2).mean()) for t in targets],
-            f"mae, {name}": np.abs(missed).mean(axis=(0, 1)),
-            f"rmse, {name}": np.sqrt((missed**2).mean(axis=(0, 1))),
+            f"mae, {name}": np.nanmean(np.abs(missed), axis=(0, 1)),
+            f"rmse, {name}": np.sqrt(np.nanmean(missed**2, axis=(0, 1))),
         }
     )
     text = (

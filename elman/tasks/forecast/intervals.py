@@ -37,6 +37,10 @@ class Calibrated(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, y: Tensor, truth: Tensor) -> None:
-        """Learn the correction from forecasts `(N, H, C, 1 + Q)` and what came `(N, H, C)`."""
-        if self.levels:
-            self.correction.copy_(correction(y[..., 1:], truth, self.levels))
+        """Learn the correction from forecasts `(N, H, C, 1 + Q)` and what came `(N, H, C)`.
+
+        A value that is missing (NaN) does not count.
+        """
+        there = truth.isfinite()
+        if self.levels and there.any():
+            self.correction.copy_(correction(y[there][:, 1:], truth[there], self.levels))

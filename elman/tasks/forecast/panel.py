@@ -24,12 +24,19 @@ class Series:
         values: `(T, C)` targets.
         known: `(T + F, K)` covariates, F rows of them beyond the last value.
         times: of the `T + F` rows, or None where there is no time column.
+        missing: `(T, C)`, which of the values were filled in; None where none was.
     """
 
     name: str
     values: Floats
     known: Floats
     times: pd.DatetimeIndex | None
+    missing: NDArray[np.bool_] | None = None
+
+    @property
+    def observed(self) -> Floats:
+        """The values, NaN where one is missing."""
+        return self.values if self.missing is None else np.where(self.missing, np.nan, self.values)
 
     def __len__(self) -> int:
         return len(self.values)

@@ -49,6 +49,12 @@ class ForecastSettings(TableSettings):
     layout: Literal["long", "wide"] | None = Field(
         None, description="a row a moment, or a row a series (default: found)"
     )
+    fill: Literal["linear", "forward", "season", "mask"] | None = Field(
+        None,
+        description="fill of missing values and of rows the calendar leaves out: with the line "
+        "between neighbours, the last value, that of a season before; mask: the last value, and "
+        "the model sees what is missing (default: none, they are refused)",
+    )
     calendar: bool = Field(
         True, description="hour, weekday and season as inputs, where the times and their span allow"
     )

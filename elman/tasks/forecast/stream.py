@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from elman.tasks.forecast.intervals import Calibrated
     from elman.tasks.forecast.task import Forecast
 
-Rows = tuple[Tensor, Tensor, Tensor]
+Rows = tuple[Tensor, ...]
+_NAMES = ("values", "times", "count", "missing")
 
 
 class WindowStream(TaskStream):
@@ -36,8 +37,8 @@ class WindowStream(TaskStream):
     Attributes:
         reads: what a step reads, in words.
         state: the last `lookback` rows `(L, C)` float64, their times `(L,)` in microseconds since
-            1970 (0 where none was given), and how many rows have come `()`. Setting None begins
-            anew.
+            1970 (0 where none was given), and how many rows have come `()`; of a model with `fill`
+            also which values were missing `(L, C)`. Setting None begins anew.
     """
 
     def __init__(self, task: Forecast, model: Calibrated) -> None:
@@ -64,7 +65,8 @@ class WindowStream(TaskStream):
             value: a number, a row of them in the order of the targets, or a mapping from
                 target to number. Where the model reads the calendar, a mapping that also has
                 `"time"` in the first step; later ones follow by the frequency if they have none.
-                A time that is given must come after the one before it.
+                A time that is given must come after the one before it. A value may be missing
+                (None or NaN) where the model was trained with `fill`.
 
         Returns:
             `{"forecast": {target: [H values]}, "q0.1": ..., "time": [H]}`, the time only where
@@ -80,16 +82,33 @@ class WindowStream(TaskStream):
     def _step(self, value: Any) -> dict[str, Any]:
         row = self._row(value)
         moment = self._moment(value)
+        missing = np.isnan(row)
         # Nothing has changed where something above was refused.
         length = len(self._values)
         self._values[: length - 1] = self._values[1:]
         self._times[: length - 1] = self._times[1:]
-        self._values[-1], self._times[-1] = row, moment
+        self._missing[: length - 1] = self._missing[1:]
+        self._values[-1], self._times[-1], self._missing[-1] = row, moment, missing
         self._count += 1
+        self._fill()
         if self._count < length:
             first = length - self._count
             self._values[:first], self._times[:first] = self._values[first], self._times[first]
         return self._forecast()
+
+    def _fill(self) -> None:
+        """Fill what is missing of the last row, or the hole that it closes."""
+        how, last = self._task.settings.fill, len(self._values) - 1
+        season = self._task.season
+        for column in np.flatnonzero(self._missing[-1]):
+            back = season if how == "season" and season <= min(last, self._count - 1) else 1
+            self._values[-1, column] = self._values[last - back, column]
+        if how == "linear":
+            for column in np.flatnonzero(~self._missing[-1]):
+                there = np.flatnonzero(~self._missing[:-1, column])
+                first = int(there[-1]) if len(there) else 0
+                ends = self._values[first, column], self._values[-1, column]
+                self._values[first:, column] = np.linspace(*ends, last - first + 1)
 
     @property
     def state(self) -> Rows:
@@ -106,22 +125,29 @@ class WindowStream(TaskStream):
                 self._set(state)
 
     def _rows(self) -> Rows:
-        return (
+        rows = (
             torch.from_numpy(self._values.copy()),
             torch.from_numpy(self._times.copy()),
             torch.tensor(self._count),
         )
+        if self._task.settings.fill is None:
+            return rows
+        return (*rows, torch.from_numpy(self._missing.copy()))
 
     def _set(self, state: Rows) -> None:
-        values, times, count = state
+        values, times, count, *missing = state
         self._values, self._times = values.numpy().copy(), times.numpy().copy()
+        self._missing = np.zeros(self._values.shape, dtype=bool)
+        if missing:
+            self._missing = missing[0].numpy().astype(bool)
         self._count = int(count)
 
     def _named(self) -> Mapping[str, Tensor]:
-        return dict(zip(("values", "times", "count"), self._rows(), strict=True))
+        rows = self._rows()
+        return dict(zip(_NAMES[: len(rows)], rows, strict=True))
 
     def _take(self, tensors: dict[str, Tensor]) -> None:
-        self._set((tensors["values"], tensors["times"], tensors["count"]))
+        self._set(tuple(tensors[name] for name in _NAMES if name in tensors))
 
     def _part(self) -> None:
         self._set(self._rows())
@@ -132,6 +158,7 @@ class WindowStream(TaskStream):
     def _begin(self) -> None:
         rows, columns = self._task.lookback, len(self._task.targets)
         self._values = np.zeros((rows, columns))
+        self._missing = np.zeros((rows, columns), dtype=bool)
         self._times = np.zeros(rows, dtype=np.int64)
         self._count = 0
 
@@ -140,12 +167,17 @@ class WindowStream(TaskStream):
         seen = values[-min(self._count, len(values)) :]
         scale = self._scale or Scale.fit(seen, task.season, task.settings.log)
         past = torch.from_numpy(scale.transform(values).astype(np.float32))[None]
-        known, ahead = None, None
+        parts, ahead = [], None
         if task.cycles:
             ahead = self._ahead()
             moments = np.concatenate([self._times, ahead]).view("datetime64[us]")
-            known = torch.from_numpy(places_in(moments, task.cycles).astype(np.float32))[None]
-            known = known.to(self._device)
+            parts.append(places_in(moments, task.cycles))
+        if task.settings.fill == "mask":
+            parts.append(np.pad(self._missing.astype(float), ((0, task.horizon), (0, 0))))
+        known = None
+        if parts:
+            rows = np.concatenate(parts, axis=1).astype(np.float32)
+            known = torch.from_numpy(rows)[None].to(self._device)
         y = self._model(past.to(self._device), known).cpu()
         y = self._model.corrected(y).double()[0]
         scaler = scale.scaler
@@ -191,11 +223,17 @@ class WindowStream(TaskStream):
             raise InputError(
                 f"a step needs {len(targets)} values ({', '.join(targets)}), not {len(cells)}."
             )
+        fill = self._task.settings.fill
+        if fill is not None:
+            cells = [float("nan") if cell is None else cell for cell in cells]
         try:
             row = np.array([float(cell) for cell in cells])
         except (TypeError, ValueError):
             raise InputError(f"there is something in {cells} that is no number.") from None
-        if not np.isfinite(row).all() or (self._task.settings.log and (row <= 0).any()):
+        if fill is not None and np.isnan(row).any() and not self._count:
+            raise InputError(f"a value is missing in {cells}, and there is none before it.")
+        here = row if fill is None else row[~np.isnan(row)]
+        if not np.isfinite(here).all() or (self._task.settings.log and (here <= 0).any()):
             raise InputError(f"there is a value in {cells} that cannot be used.")
         return row
 

@@ -25,7 +25,7 @@ from elman.scoring import Evaluation
 from elman.scoring.baselines.automatic import NotFitted
 from elman.scoring.forecasts import score, window_sums
 from elman.tasks.base import Sample, Section, device_of
-from elman.tasks.forecast import backtest, times
+from elman.tasks.forecast import backtest, filling, times
 from elman.tasks.forecast import baselines as forecast_baselines
 from elman.tasks.forecast import data as forecast_data
 from elman.tasks.forecast.backtest import Judged, Plan
@@ -59,6 +59,7 @@ from elman.tasks.forecast.windows import (
     cut,
     headline,
     held_out_origins,
+    observed,
     training_origins,
 )
 from elman.tasks.intervals import correction
@@ -179,15 +180,18 @@ class Forecast:
         if (why := shortened(asked, settings, panel, told)) is not None:
             panel = replace(panel, doubts=[*panel.doubts, why])
         assert settings.horizon is not None
+        assert settings.season is not None
         shares = (settings.valid_fraction, settings.test_fraction)
         ends = cut(panel, settings.horizon, shares, settings.rows, told)
         _check(ends, settings.horizon, panel)
+        known = [e.train for e in ends]
+        panel = filling.without_holes(panel, settings.fill, settings.season, known)
         settings = sized(settings, ends)
         scales = {}
         for series, end in zip(panel.series, ends, strict=True):
             if settings.log:
                 check_positive(series, panel.source)
-            train, history = series.values[: end.train], series.values[: end.valid]
+            train, history = series.observed[: end.train], series.observed[: end.valid]
             scales[series.name] = Scale.fit(train, settings.season or 1, settings.log, history)
         held_out = [s.values[e.train : e.test] for s, e in zip(panel.series, ends, strict=True)]
         metric = headline(settings.metric, list(scales.values()), held_out)
@@ -285,6 +289,8 @@ class Forecast:
     def told(self) -> list[tuple[str, str]]:
         """Return what was chosen for the series: what a sentence is about, and the sentence."""
         s, told = self.settings, []
+        if (how := filling.words(self._here.panel, s.fill)) is not None:
+            told.append(("filled", how))
         if s.season != times.season_of(self.frequency):
             told.append(("time", f"The season was set to {s.season} steps."))
         unit = times.unit_of(self.frequency)
@@ -349,7 +355,14 @@ class Forecast:
         """Series with their scales; with `ahead`, what is known that many rows further."""
         known = [self._known(series, panel, ahead) for series in panel.series]
         values = [series.values for series in panel.series]
-        return Held(panel, scales, Windows(values, known, scales, self.lookback, self.horizon))
+        sizes, missing = (self.lookback, self.horizon), [series.missing for series in panel.series]
+        windows = Windows(values, known, scales, *sizes, missing, self._flags)
+        return Held(panel, scales, windows)
+
+    @property
+    def _flags(self) -> int:
+        """Columns that say which values of the past are missing."""
+        return len(self.targets) if self.settings.fill == "mask" else 0
 
     def _known(self, series: Series, panel: Panel, ahead: int) -> Floats:
         """Covariates and calendar of a series' rows and of `ahead` rows more."""
@@ -367,6 +380,11 @@ class Forecast:
         if self.cycles:
             moments = times_of(series, rows, self.frequency, panel)
             parts.append(times.calendar(moments, self.cycles))
+        if self._flags:
+            flags = np.zeros((rows, self._flags))
+            if series.missing is not None:
+                flags[: len(series)] = series.missing
+            parts.append(flags)
         return np.concatenate(parts, axis=1)
 
     def _train_origins(self) -> Origins:
@@ -392,6 +410,7 @@ class Forecast:
             return self._here, self._test_origins(), [e.valid for e in self._ends]
         panel = self._read(data, least=self.horizon + 1)
         begins = [min(self.lookback, len(s) - self.horizon) for s in panel.series]
+        panel = filling.without_holes(panel, self.settings.fill, self.season, begins)
         scales = self._scales_of(panel, begins)
         bounds = [(b, len(s)) for s, b in zip(panel.series, begins, strict=True)]
         step = self.settings.test_step
@@ -431,6 +450,7 @@ class Forecast:
         """The model, initialised from torch's generator."""
         s = self.settings
         known = 2 * len(self.cycles) + (0 if self.columns is None else len(self.columns.shift))
+        known += self._flags
         options: dict[str, Any] = {
             "known": known,
             "outputs": 1 + len(s.quantiles),
@@ -490,13 +510,13 @@ class Forecast:
             scores[MODEL].append(curve[place][1])
             at_origins = self._judged_origins(ends)
             ys.append(seen[place])
-            future = held.windows.batch(at_origins).future
-            assert future is not None
-            truths.append(future)
+            truths.append(observed(held.windows.batch(at_origins)))
             for name, value in self._baselines_at(ends, at_origins, count).items():
                 scores.setdefault(name, []).append(value)
         whole = {name: found for name, found in scores.items() if len(found) == count}
-        fixed = correction(torch.cat(ys)[..., 1:], torch.cat(truths), settings.quantiles)
+        y, truth = torch.cat(ys), torch.cat(truths)
+        there = truth.isfinite()
+        fixed = correction(y[there][:, 1:], truth[there], settings.quantiles)
         return Plan(
             steps,
             self.metric,
@@ -591,8 +611,7 @@ class Forecast:
         origins = self._valid_origins(None).thinned(MOST_VALIDATION_WINDOWS)
         chunks = list(origins.chunks(self._chunk))
         forecasts = [self._forecast(model, held, some) for some in chunks]
-        futures = [held.windows.batch(some).future for some in chunks]
-        truth = torch.cat([future for future in futures if future is not None])
+        truth = torch.cat([observed(held.windows.batch(some)) for some in chunks])
         model.calibrate(torch.cat([y for y, _ in forecasts]), truth)
         done = iter(self._finished(model, held, y, batch) for y, batch in forecasts)
         found = self._score(self._sums(held, origins, lambda some: next(done)))
@@ -770,6 +789,7 @@ class Forecast:
         """
         panel = self._read(data, least=1)
         ends = [len(s) for s in panel.series]
+        panel = filling.without_holes(panel, self.settings.fill, self.season, ends)
         held = self._hold(panel, self._scales_of(panel, ends), ahead=self.horizon)
         origins = Origins(np.arange(len(ends)), np.array(ends))
         return self._table(held, origins, self._forecaster(model, held), truth=False)
@@ -796,7 +816,7 @@ class Forecast:
         truth, spread = held.truth(origins), held.spread[origins.series]
         missed = {name: truth - rule(origins)[0] for name, rule in rules.items()}
         name = figures.nearest_rival(missed, spread)
-        beside = np.abs(missed[name] / spread[:, None]).mean(axis=(0, 2))
+        beside = np.nanmean(np.abs(missed[name] / spread[:, None]), axis=(0, 2))
         series = {s.name: s for s in held.panel.series}
         some = figures.to_draw(self._test_origins())
         drawn = self._table(held, some, self._forecaster(model, held))
@@ -852,6 +872,8 @@ class _Objective:
             levels = self.levels.to(y)
             over = batch.future.unsqueeze(-1) - y[..., 1:]
             total = total + 2 * torch.maximum(levels * over, (levels - 1) * over).mean(-1)
+        if batch.present is not None:
+            return (total * batch.present).sum(), float(batch.present.sum()), None
         return total.sum(), float(batch.future.numel()), None
 
     def _point(self, point: Tensor, batch: Batch) -> Tensor:

@@ -34,7 +34,7 @@ _DAY = 86_400_000_000
 """Microseconds."""
 MOST_COUNTED = 500
 """Series whose steps are compared with the rule."""
-_NEAR = 6 * _DAY
+NEAR = 6 * _DAY
 """How far a moment may lie from the day of its month: around weekends and holidays."""
 
 
@@ -77,7 +77,7 @@ def odd_steps(times: pd.DatetimeIndex, frequency: str) -> NDArray[np.bool_]:
         warnings.simplefilter("ignore")
         expected = rule.following(moments[:-1])
     missed = np.abs(_microseconds(moments[1:]) - _microseconds(expected))
-    return np.asarray(missed > (_NEAR if isinstance(rule, Monthly) else 0))
+    return np.asarray(missed > (NEAR if isinstance(rule, Monthly) else 0))
 
 
 def commonest_step(times: pd.DatetimeIndex) -> float:

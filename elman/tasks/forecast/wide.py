@@ -13,6 +13,7 @@ from elman.data.stand_ins import MOST_LOOKED, stand_in_words, stand_ins, togethe
 from elman.data.wide import counted_names, named_like_a_total, total_of
 from elman.errors import InputError
 from elman.tasks.forecast.columns import Columns, Sorted, names_of, read_told
+from elman.tasks.forecast.filling import ADVICE
 from elman.tasks.forecast.panel import VALUE, Panel, Series
 from elman.tasks.forecast.times import frequency_of, time_told
 
@@ -107,13 +108,13 @@ def from_wide(out: Sorted, columns: Columns) -> Panel:
         if not len(there):
             raise table.refuse("the series has no values.", row, numbers[0], "Take the row out.")
         length = int(there[-1]) + 1
-        if len(there) < length:
+        if len(there) < length and columns.fill is None:
             gap = int(np.argmax(np.isnan(cells[row])))
             raise table.refuse(
                 f"series {name!r} misses a value before its end.",
                 row,
                 numbers[gap],
-                "Fill it in; only the end of a row may be empty.",
+                f"{ADVICE} Only the end of a row may be empty.",
             )
         times = None if moments is None else pd.DatetimeIndex(moments[:length])
         series.append(Series(name, cells[row, :length, None], np.empty((length, 0)), times))

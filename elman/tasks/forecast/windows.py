@@ -278,7 +278,8 @@ class Batch(NamedTuple):
     """Windows in the model's units.
 
     `past (B, L, C)`, `known (B, L + H, K)` or None, `future (B, H, C)` or None, and the
-    `shift` and `scale (B, 1, C)` that turn them back, in float64.
+    `shift` and `scale (B, 1, C)` that turn them back, in float64. `present (B, H, C)` is 1 where
+    a value of the future was observed and 0 where it was filled in; None where all were.
     """
 
     past: Tensor
@@ -286,10 +287,19 @@ class Batch(NamedTuple):
     future: Tensor | None
     shift: Tensor
     scale: Tensor
+    present: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
         return Batch(*(None if t is None else t.to(device) for t in self))  # type: ignore[arg-type]
+
+
+def observed(batch: Batch) -> Tensor:
+    """Return the future of a batch, NaN where a value is missing."""
+    assert batch.future is not None
+    if batch.present is None:
+        return batch.future
+    return batch.future.masked_fill(batch.present == 0, float("nan"))
 
 
 class Windows:
@@ -305,7 +315,28 @@ class Windows:
         scales: Sequence[Scale],
         lookback: int,
         horizon: int,
+        missing: Sequence[NDArray[np.bool_] | None] = (),
+        flags: int = 0,
     ) -> None:
+        """Put series end to end.
+
+        Args:
+            values: of each series `(T, C)`.
+            known: columns known of its rows and of those ahead.
+            scales: of each.
+            lookback: rows of a past.
+            horizon: rows of a future.
+            missing: which values of each were filled in; None or nothing where none was.
+            flags: the last columns known are of the past alone; they are 0 in the future.
+        """
+        self.flags = flags
+        self._present = None
+        if any(each is not None for each in missing):
+            whole = [
+                np.ones(v.shape, np.float32) if each is None else ~each
+                for v, each in zip(values, missing, strict=True)
+            ]
+            self._present = torch.from_numpy(np.concatenate(whole).astype(np.float32))
         self.lookback, self.horizon, self.log = lookback, horizon, scales[0].log
         scaled = [scale.transform(v) for scale, v in zip(scales, values, strict=True)]
         self._values = torch.from_numpy(np.concatenate(scaled).astype(np.float32))
@@ -333,12 +364,15 @@ class Windows:
         if self._known is not None:
             whole = np.concatenate([back, ahead], axis=1)
             known = self._known[whole + self._known_first[origins.series][:, None]]
+            if self.flags:
+                known[:, self.lookback :, -self.flags :] = 0.0
         return Batch(
             self._values[back + start],
             known,
             self._values[ahead + start] if future else None,
             self._shift[origins.series],
             self._scale[origins.series],
+            self._present[ahead + start] if future and self._present is not None else None,
         )
 
     def own_units(self, forecast: Tensor, batch: Batch) -> Tensor:
@@ -361,10 +395,11 @@ class Held:
     windows: Windows
 
     def truth(self, origins: Origins) -> Floats:
-        """Return the values that came, `(N, H, C)`, in own units."""
+        """Return the values that came, `(N, H, C)`, in own units; NaN where one is missing."""
         h = self.windows.horizon
+        whole = {i: self.panel.series[i].observed for i in np.unique(origins.series).tolist()}
         pairs = zip(origins.series.tolist(), origins.position.tolist(), strict=True)
-        return np.stack([self.panel.series[i].values[p : p + h] for i, p in pairs])
+        return np.stack([whole[i][p : p + h] for i, p in pairs])
 
     @property
     def spread(self) -> Floats:
