@@ -264,7 +264,7 @@ def judge(
         evaluation.metrics[task.metric],
         baselines[best].metrics[task.metric] if best else None,
         found.comparison,
-        _evidence(task, best, evaluation, baselines),
+        _evidence(task, found.comparison, evaluation, baselines),
     )
     recommended = intervals.recommended(found.comparison)
     mixed: dict[str, Any] = {}
@@ -296,13 +296,16 @@ def judge(
 
 
 def _evidence(
-    task: Task, best: str | None, evaluation: Evaluation, baselines: Mapping[str, Evaluation]
+    task: Task,
+    found: intervals.Comparison | None,
+    evaluation: Evaluation,
+    baselines: Mapping[str, Evaluation],
 ) -> str | None:
-    """Return what a task that made a plan knows of the model and the best baseline from it."""
-    if best is None or not isinstance(task, Planning):
+    """Return what earlier origins show, where the test has too few to resample."""
+    if found is None or found.ci95 is not None or not isinstance(task, Planning):
         return None
-    scores = (evaluation.metrics[task.metric], baselines[best].metrics[task.metric])
-    return task.evidence(best, scores)
+    scores = (evaluation.metrics[task.metric], baselines[found.baseline].metrics[task.metric])
+    return task.evidence(found.baseline, scores)
 
 
 def _gain(found: intervals.Comparison) -> dict[str, Any]:

@@ -289,7 +289,7 @@ class Planning(Protocol):
         ...
 
     def evidence(self, baseline: str, test: tuple[float, float]) -> str | None:
-        """Return what the plan showed of model and baseline, in words that go on a sentence.
+        """Return what earlier origins showed of model and baseline, in words that go on a sentence.
 
         Args:
             baseline: its name.

@@ -19,7 +19,8 @@ from elman.nn import Recurrent
 from elman.scoring import Evaluation
 from elman.scoring.bootstrap import bootstrap
 from elman.scoring.forecasts import band
-from elman.tasks.forecast.baselines import Rule, restored
+from elman.tasks.forecast.baselines import Automatic, Rule, restored
+from elman.tasks.forecast.blend import Judged, mixed, weight_of
 from elman.tasks.forecast.intervals import Calibrated
 from elman.tasks.forecast.settings import ForecastSettings
 from elman.tasks.forecast.task import Forecast
@@ -964,7 +965,9 @@ def test_a_short_series_is_trained_as_long_as_a_backtest_says(
     # 90 rows, 13 of them test: the horizons of five origins fill the 35 rows before those.
     dates = short()["date"]
     assert plan.origins == [str(dates[90 - 13 - back]) for back in (35, 28, 21, 14, 7)]
-    assert {"recurrent model", "last value", "seasonal naive (7)"} < set(plan.scores)
+    assert {"recurrent model", "last value", "seasonal naive (7)", "linear (ridge)"} < set(
+        plan.scores
+    )
     # The rules' scores are those of a forecast by hand, over the naive error of the history.
     y = short()["y"].to_numpy()
     scale = np.abs(y[7:77] - y[:70]).mean()
@@ -1058,3 +1061,79 @@ def test_a_run_of_a_short_series_keeps_its_plan_and_goes_on_by_it(
     model = whole.model.predict(tmp_path / "s.csv")
     pd.testing.assert_frame_equal(shown, model)
     assert elman.evaluate(whole.path)["verdict"] == verdict
+
+
+def test_with_one_origin_the_validation_part_recommends(tmp_path: Path) -> None:
+    import elman
+
+    frame = daily(np.random.default_rng(0).normal(size=150))
+    given = {"progress": False, "hidden_size": 4, "max_steps": 5, "lookback": 14}
+    run = elman.train("forecast", frame[:143], tmp_path / "run", test=frame[143:], **given)
+    verdict = run.results["verdict"]
+    assert verdict.startswith("Cannot tell how surely: mase")
+    assert "on the 8 windows of the validation part, which chose the model's step, " in verdict
+    assert ", so prefer " in verdict
+    assert run.results["ci95"]["mase"] is None
+    assert run.results["data"]["resampled"] == "nothing: the test holds 1 horizon only"
+
+
+def test_a_baseline_predicts_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = short()
+    task = task_on(frame, horizon=7, max_steps=2000)
+    y = frame["y"].to_numpy()
+    found = task.predict_by(Rule("seasonal naive", 7), frame)
+    assert found["forecast"].tolist() == y[-7:].tolist()
+    assert found.columns.tolist() == task.predict(task.build(), frame).columns.tolist()
+    for baseline in task.predictors():
+        ahead = task.predict_by(baseline, frame)
+        assert np.abs(ahead["forecast"] - y[-7:]).max() < 6, baseline.name
+        assert (np.diff(ahead.filter(like="q").to_numpy(), axis=1) >= 0).all(), baseline.name
+    monkeypatch.setattr("elman.scoring.baselines.automatic.installed", lambda: False)
+    with pytest.raises(InputError, match=r"AutoETS: it needs pip install 'elman\[series\]'\."):
+        task.predict_by(Automatic("AutoETS", 7, 60.0), frame)
+
+
+# A mixture
+
+
+def test_a_mixture_takes_the_weight_that_is_best_on_validation(
+    learnt: tuple[Forecast, nn.Module, Evaluation],
+) -> None:
+    task, model, evaluation = learnt
+    found = task.blend(model)
+    assert found is not None
+    name, weight, mixture = found
+    rules = task.baselines()
+    assert name in rules
+    assert len(mixture.units) == len(evaluation.units)
+    # Sums of waves obey a linear recurrence: hardly anything is left to the network.
+    assert (name, weight <= 0.1) == ("linear (ridge)", True)
+    assert mixture.metrics["mase"] <= evaluation.metrics["mase"]
+
+
+def test_the_weight_is_found_and_the_mixture_keeps_its_point_in_its_band() -> None:
+    truth = np.zeros((5, 3, 1))
+    ours = (truth + 1.0, np.stack([truth, truth + 2.0], axis=-1))
+    theirs = (truth - 3.0, np.stack([truth - 4.0, truth - 3.0], axis=-1))
+    part = Judged(at_origins(*range(5)), ours, theirs)
+    weight = weight_of([part], lambda some, found: float(np.abs(found[0] - truth).mean()))
+    assert weight == pytest.approx(0.75)
+    point, spread = mixed(ours, theirs, weight)
+    np.testing.assert_allclose(point, 0.0, atol=1e-12)
+    assert (spread[..., 0] <= point).all()
+    assert (point <= spread[..., 1]).all()
+    assert weight_of([part], lambda some, found: float("nan")) == 1.0
+
+
+def test_a_mixture_of_a_short_series_is_weighed_in_its_backtest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = planned(short(), monkeypatch)
+    assert task.plan is not None
+    found = task.blend(task.build())
+    assert found is not None
+    name, weight, mixture = found
+    means = {each: task.plan.mean(each) for each in task.plan.weights}
+    assert name == min(means, key=lambda each: means[each] or np.inf)
+    assert weight == task.plan.weights[name]
+    assert np.isfinite(mixture.metrics["mase"])

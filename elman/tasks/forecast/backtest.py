@@ -47,6 +47,7 @@ class Plan:
         best: the step at which each was forecast best.
         scores: predictor → its score at each origin, of the model after `steps`.
         correction: of the quantiles, from the errors at all origins.
+        weights: baseline → weight of the model in the best mixture of both, over all origins.
     """
 
     steps: int
@@ -54,7 +55,8 @@ class Plan:
     origins: list[str]
     best: list[int]
     scores: dict[str, list[float | None]]
-    correction: list[float] = field(default_factory=list)
+    correction: list[float]
+    weights: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -131,7 +133,7 @@ def recipe(settings: ForecastSettings) -> dict[str, Any]:
 
 
 @dataclass
-class Judged:
+class Looking:
     """An objective that keeps the forecasts of every look at the held-out horizon."""
 
     objective: Any

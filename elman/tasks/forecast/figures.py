@@ -298,6 +298,6 @@ def nearest_rival(missed: Mapping[str, Floats], spread: Floats) -> str:
         missed: errors `(N, H, C)` of each baseline.
         spread: `(N, C)`, the standard deviations in which series are comparable.
     """
-    size = {n: float(np.abs(error / spread[:, None]).mean()) for n, error in missed.items()}
+    size = {n: float(np.nanmean(np.abs(e / spread[:, None]))) for n, e in missed.items()}
     names: Sequence[str] = list(missed)
     return min(names, key=lambda name: size[name])

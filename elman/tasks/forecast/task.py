@@ -28,8 +28,9 @@ from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.forecast import backtest, filling, times
 from elman.tasks.forecast import baselines as forecast_baselines
 from elman.tasks.forecast import data as forecast_data
-from elman.tasks.forecast.backtest import Judged, Plan
+from elman.tasks.forecast.backtest import Looking, Plan
 from elman.tasks.forecast.baselines import Baseline, Forecaster
+from elman.tasks.forecast.blend import Judged, blended, weight_of
 from elman.tasks.forecast.data import check_step, read_panel
 from elman.tasks.forecast.intervals import Calibrated
 from elman.tasks.forecast.looking import at_series
@@ -62,7 +63,6 @@ from elman.tasks.forecast.windows import (
     observed,
     training_origins,
 )
-from elman.tasks.intervals import correction
 from elman.tasks.reading import parts as named_parts
 from elman.tasks.understood import Understood, overlap_words
 from elman.training import Objective, fit, seed
@@ -116,6 +116,7 @@ class Forecast:
         """The baselines of the test part, once they have been scored."""
         self._data: Held | None = None
         self._not_run: list[str] = []
+        self._evaluated: nn.Module | None = None
         self.plan: Plan | None = None
         """The result of the backtest of a short series, once there is one."""
         if panel is not None:
@@ -208,8 +209,7 @@ class Forecast:
             else None,
         }
         made = cls(settings, about, scales, panel, ends)
-        pairs = zip(panel.series, ends, strict=True)
-        made.seen = Seen.of(np.concatenate([_rows(s, end.valid) for s, end in pairs]))
+        made.seen = Seen.of(_rows(panel.series, [end.valid for end in ends]))
         return made
 
     @classmethod
@@ -250,7 +250,8 @@ class Forecast:
         """
         if self.seen is None:
             return None
-        rows = np.concatenate([_rows(s, len(s)) for s in read_panel(data, self.settings).series])
+        series = read_panel(data, self.settings).series
+        rows = _rows(series, [len(s) for s in series])
         return overlap_words(self.seen.shared(rows), len(rows), "rows")
 
     def leaks(self) -> list[str]:
@@ -504,27 +505,94 @@ class Forecast:
             curves.append(curve)
             looks.append(seen)
         steps = backtest.best_step(curves)
-        ys, truths = [], []
-        for ends, curve, seen in zip(parts, curves, looks, strict=True):
-            place = backtest.place_of(curve, steps)
-            scores[MODEL].append(curve[place][1])
-            at_origins = self._judged_origins(ends)
-            ys.append(seen[place])
-            truths.append(observed(held.windows.batch(at_origins)))
-            for name, value in self._baselines_at(ends, at_origins, count).items():
-                scores.setdefault(name, []).append(value)
+        looked = [
+            (self._judged_origins(ends), seen[backtest.place_of(curve, steps)])
+            for ends, curve, seen in zip(parts, curves, looks, strict=True)
+        ]
+        calibrated = Calibrated(nn.Identity(), settings.quantiles)
+        truth = torch.cat([observed(held.windows.batch(some)) for some, _ in looked])
+        calibrated.calibrate(torch.cat([y for _, y in looked]), truth)
+        judged: dict[str, list[Judged]] = {}
+        for ends, (some, y) in zip(parts, looked, strict=True):
+            ours = self._finished(calibrated, held, y, held.windows.batch(some, future=False))
+            scores[MODEL].append(self._whole_cost(some, ours))
+            for name, forecaster in self._baselines_at(ends, some, count).items():
+                theirs = forecaster(some)
+                judged.setdefault(name, []).append(Judged(some, ours, theirs))
+                scores.setdefault(name, []).append(self._whole_cost(some, theirs))
         whole = {name: found for name, found in scores.items() if len(found) == count}
-        y, truth = torch.cat(ys), torch.cat(truths)
-        there = truth.isfinite()
-        fixed = correction(y[there][:, 1:], truth[there], settings.quantiles)
         return Plan(
             steps,
             self.metric,
             [self._named(ends[0].train) for ends in parts],
             [min(curve, key=lambda pair: pair[1])[0] for curve in curves],
             {name: [v if np.isfinite(v) else None for v in found] for name, found in whole.items()},
-            fixed.tolist(),
+            calibrated.correction.tolist(),
+            {n: weight_of(found, self._whole_cost) for n, found in judged.items() if n in whole},
         ).to_json()
+
+    def blend(self, model: nn.Module) -> tuple[str, float, Evaluation] | None:
+        """Mix the model with the baseline that is best where nothing was trained, and score it.
+
+        The weight is found on the validation part, or at the origins of the backtest; the test
+        part is seen by the score alone.
+
+        Returns:
+            The baseline's name, the weight of the model, and the scores of the mixture; None
+            where no baseline could be judged.
+        """
+        weights = self._weights(model)
+        if not weights:
+            return None
+        name = min(weights, key=lambda each: weights[each][0])
+        weight = weights[name][1]
+        held, origins, begins = self._to_score(None)
+        baseline = next(each for each in self.predictors() if each.name == name)
+        try:
+            theirs = baseline.forecaster(held, begins, self.settings.quantiles, origins)
+        except NotFitted:
+            return None
+        mixture = blended(self._forecaster(model, held), theirs, weight)
+        return name, weight, self._evaluation(held, origins, mixture)
+
+    def _weights(self, model: nn.Module) -> dict[str, tuple[float, float]]:
+        """Return each baseline's own score where nothing was trained, and the model's weight."""
+        plan, held = self.plan, self._here
+        if plan is not None:
+            means = {name: plan.mean(name) for name in plan.weights}
+            return {n: (m, plan.weights[n]) for n, m in means.items() if m is not None}
+        origins, found = self._valid_origins(None).thinned(MOST_VALIDATION_WINDOWS), {}
+        begins = [e.train for e in self._ends]
+        ours = self._outputs(model, origins)
+        for baseline in self.predictors():
+            try:
+                rule = baseline.forecaster(held, begins, self.settings.quantiles, origins)
+            except NotFitted:
+                continue
+            theirs = rule(origins)
+            cost = self._whole_cost(origins, theirs)
+            if np.isfinite(cost):
+                part = Judged(origins, ours, theirs)
+                weight = weight_of([part], self._whole_cost)
+                found[baseline.name] = (cost, weight)
+        return found
+
+    def _outputs(self, model: nn.Module, origins: Origins) -> tuple[Floats, Floats]:
+        """Return the model's points and quantiles for windows of the run's own data."""
+        forecaster = self._forecaster(model, self._here)
+        done = [forecaster(some) for some in origins.chunks(self._chunk)]
+        return np.concatenate([p for p, _ in done]), np.concatenate([q for _, q in done])
+
+    def _whole_cost(self, origins: Origins, found: tuple[Floats, Floats]) -> float:
+        """Return the headline metric of forecasts of windows, all at once."""
+        held, which = self._here, origins.series
+        levels = np.array(self.settings.quantiles)
+        sums = window_sums(
+            held.truth(origins), *found, levels, held.spread[which], held.naive[which]
+        )
+        import pandas as pd
+
+        return self._score(pd.DataFrame(sums))[self.metric]
 
     def follow(self, plan: dict[str, Any] | None) -> ForecastSettings:
         """Take a plan that was made, and return the settings to train with."""
@@ -535,8 +603,36 @@ class Forecast:
         return self.settings.model_copy(update=changed)
 
     def evidence(self, baseline: str, test: tuple[float, float]) -> str | None:
-        """Return what the backtest and the test showed of the model and a baseline, in words."""
-        return None if self.plan is None else self.plan.evidence(MODEL, baseline, test)
+        """Return what earlier origins showed of the evaluated model and a baseline, in words.
+
+        They are those of the backtest, or else those of the validation part.
+        """
+        if self.plan is not None:
+            return self.plan.evidence(MODEL, baseline, test)
+        if self._data is None or self._evaluated is None:
+            return None
+        origins = self._valid_origins(None).thinned(MOST_VALIDATION_WINDOWS)
+        begins = [e.train for e in self._ends]
+        rule = next(each for each in self.predictors() if each.name == baseline)
+        try:
+            theirs = rule.forecaster(self._data, begins, self.settings.quantiles, origins)(origins)
+        except NotFitted:
+            return None
+        costs = (
+            self._whole_cost(origins, self._outputs(self._evaluated, origins)),
+            self._whole_cost(origins, theirs),
+        )
+        if not np.isfinite(costs).all():
+            return None
+        metric, better = self.metric.replace("_", " "), "the model"
+        # The model's step was chosen there: it has to be better in both.
+        if costs[0] >= costs[1] or test[0] >= test[1]:
+            better = baseline
+        return (
+            f"too few horizons to resample; on the {origins.count:,} windows of the validation "
+            f"part, which chose the model's step, {metric} was {costs[0]:.4g} against "
+            f"{costs[1]:.4g}, so prefer {better}"
+        )
 
     @property
     def origins_of_backtest(self) -> int:
@@ -567,7 +663,7 @@ class Forecast:
             sums = self._sums(held, judged, lambda _: self._finished(model, held, y, batch))
             return y, self._score(sums)[self.metric]
 
-        objective = Judged(_Objective(self, model), forecast)
+        objective = Looking(_Objective(self, model), forecast)
         budget = settings.budget and settings.budget * backtest.SHARE / count
         changed = backtest.recipe(settings) | {
             "max_steps": backtest.MOST_STEPS,
@@ -586,18 +682,27 @@ class Forecast:
         curve = [(step, score) for step, (_, score) in pairs]
         return curve, [y for y, _ in objective.seen]
 
-    def _baselines_at(self, ends: Sequence[Ends], origins: Origins, count: int) -> dict[str, float]:
-        """Return the score of each baseline at an origin of the backtest."""
-        held = self._here
+    def _baselines_at(
+        self, ends: Sequence[Ends], origins: Origins, count: int
+    ) -> dict[str, Forecaster]:
+        """Return each baseline as it forecasts from an origin of the backtest."""
+        held, h = self._here, self.horizon
         begins = [e.train for e in ends]
         given = BACKTEST_SHARE * self._seconds_of_baselines() / count
+        earlier = [Ends(e.train - h, e.train, e.train) for e in ends]
+        parts = (
+            training_origins(earlier, self.lookback, h),
+            self._judged_origins(earlier),
+            training_origins(ends, self.lookback, h),
+        )
+        ridge = forecast_baselines.ridge(held.windows, *parts, len(self.targets))
         found = {}
-        for baseline in forecast_baselines.all_of(self.season, given):
+        for baseline in (*forecast_baselines.all_of(self.season, given), ridge):
             try:
                 forecaster = baseline.forecaster(held, begins, self.settings.quantiles, origins)
             except NotFitted:
                 continue
-            found[baseline.name] = self._score(self._sums(held, origins, forecaster))[self.metric]
+            found[baseline.name] = forecaster
         return found
 
     def validate(self, model: nn.Module) -> dict[str, float]:
@@ -621,6 +726,7 @@ class Forecast:
 
     def evaluate(self, model: nn.Module, data: Any = None) -> Evaluation:
         """Forecast from every origin of the test part, or of `data`, and compare."""
+        self._evaluated = model
         held, origins, _ = self._to_score(data)
         forecaster = self._forecaster(model, held)
         shown = self._apart(origins)
@@ -787,12 +893,30 @@ class Forecast:
         Raises:
             InputError: a cell is no number, or covariates of the horizon are missing.
         """
+        held, origins = self._to_predict(data)
+        return self._table(held, origins, self._forecaster(model, held), truth=False)
+
+    def predict_by(self, baseline: Baseline, data: Any) -> pd.DataFrame:
+        """Return what `predict` returns, forecast by a baseline that is fitted on `data`.
+
+        Raises:
+            InputError: as `predict`, and where the baseline cannot be fitted.
+        """
+        held, origins = self._to_predict(data)
+        levels, ends = self.settings.quantiles, origins.position.tolist()
+        try:
+            forecaster = baseline.forecaster(held, ends, levels, origins)
+        except NotFitted as error:
+            raise InputError(f"{error}.", file=held.panel.source) from None
+        return self._table(held, origins, forecaster, truth=False)
+
+    def _to_predict(self, data: Any) -> tuple[Held, Origins]:
+        """Return series, and the window after the end of each."""
         panel = self._read(data, least=1)
         ends = [len(s) for s in panel.series]
         panel = filling.without_holes(panel, self.settings.fill, self.season, ends)
         held = self._hold(panel, self._scales_of(panel, ends), ahead=self.horizon)
-        origins = Origins(np.arange(len(ends)), np.array(ends))
-        return self._table(held, origins, self._forecaster(model, held), truth=False)
+        return held, Origins(np.arange(len(ends)), np.array(ends))
 
     def brief(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """Return when, the forecast, and the outermost quantiles; series and target of several."""
@@ -919,13 +1043,16 @@ def _check(ends: list[Ends], horizon: int, panel: Panel) -> None:
             )
 
 
-def _rows(series: Series, count: int) -> NDArray[np.uint64]:
+def _rows(series: Sequence[Series], counts: Sequence[int]) -> NDArray[np.uint64]:
     """Return a hash of each of the first rows: of the series' name, the time and the values."""
     import pandas as pd
 
-    if series.times is None:
+    timed = [(s, count) for s, count in zip(series, counts, strict=True) if s.times is not None]
+    if not timed:
         return np.zeros(0, np.uint64)
-    table = pd.DataFrame(series.values[:count])
-    table.insert(0, "time", series.times[:count].as_unit("us").asi8)
+    table = pd.DataFrame(np.concatenate([s.values[:count] for s, count in timed]))
+    moments = [s.times[:count].as_unit("us").asi8 for s, count in timed if s.times is not None]
+    table.insert(0, "time", np.concatenate(moments))
     rows = pd.util.hash_pandas_object(table, index=False).to_numpy(np.uint64)
-    return np.bitwise_xor(rows, hashes_of([series.name]), dtype=np.uint64)
+    names = np.repeat(hashes_of([s.name for s, _ in timed]), [len(each) for each in moments])
+    return np.bitwise_xor(rows, names, dtype=np.uint64)

@@ -220,7 +220,7 @@ def time_told(
     if not known:
         return [("time", f"{where[:1].upper()}{where[1:]}.")] if where else []
     first, last = min(times[0] for times in known), max(times[-1] for times in known)
-    days = all(bool((times == times.normalize()).all()) for times in known)
+    days = all(bool((times == times.normalize()).all()) for times in known[:MOST_COUNTED])
     begin, end = (str(time.date() if days else time) for time in (first, last))
     span = f"{begin} to {end}{f', in {where}' if where else ''}."
     return [("time", sentence) for sentence in (span, *time_notes(series, frequency))]
