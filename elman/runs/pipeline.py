@@ -395,26 +395,25 @@ def _train_and_judge(
 def _planned(task: Task, run: Run, place: Ranks) -> TaskSettings:
     """Return the settings to train with, by the plan of a task that makes one.
 
-    It is made once and kept in the run, so that a resumed run goes on by the same.
+    It is made once and kept in the run, so that a resumed run goes on by the same. Several
+    processes train without one.
     """
     settings: TaskSettings = task.settings
-    if not isinstance(task, Planning):
+    if not isinstance(task, Planning) or not place.alone:
         return settings
-    began, plan = time.perf_counter(), None
-    if place.writes:
-        plan = run.assets().get("plan")
-        made = plan is None
+    began, plan = time.perf_counter(), run.assets().get("plan")
+    if plan is None:
         try:
-            plan = plan or task.make_plan(say)
+            plan = task.make_plan(say)
         except Interrupted:
             raise Interrupted(
                 f"Stopped while training was planned. Go on with: elman resume {run.path}"
             ) from None
-    if not place.alone:
-        plan = from_first(plan)
-    settings = task.follow(plan)
-    if place.writes and made and plan is not None:
+        if plan is None:
+            return settings
+        task.follow(plan)
         run.write_assets(task.assets())
+    settings = task.follow(plan)
     if settings.budget is not None:
         left = max(1.0, settings.budget - (time.perf_counter() - began))
         settings = settings.model_copy(update={"budget": left})

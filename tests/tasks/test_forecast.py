@@ -992,6 +992,14 @@ def test_nothing_of_the_test_part_reaches_the_plan(monkeypatch: pytest.MonkeyPat
     assert one == two
 
 
+def test_several_processes_train_without_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    from elman.training.distributed import Ranks
+
+    monkeypatch.setattr("elman.tasks.forecast.settings.ranks", lambda: Ranks(0, 2))
+    task = Forecast.from_data(short(), ForecastSettings(**BRIEF))
+    assert (task.origins_of_backtest, task.settings.max_steps) == (0, 2000)
+
+
 def test_a_plan_is_made_only_where_series_are_short_and_nothing_was_said() -> None:
     def origins(frame: pd.DataFrame, **given: Any) -> int:
         return Forecast.from_data(frame, ForecastSettings(**(BRIEF | given))).origins_of_backtest
@@ -1000,7 +1008,10 @@ def test_a_plan_is_made_only_where_series_are_short_and_nothing_was_said() -> No
     assert origins(short(), budget=60) == 5
     assert origins(short(30), horizon=6) == 2
     assert origins(short(600)) == 0
-    for said in ({"max_steps": 5}, {"epochs": 3}, {"patience": 4}):
+    for said in (
+        {"max_steps": 5}, {"epochs": 3}, {"patience": 4}, {"schedule": "plateau"},
+        {"averaging": "asgd"},
+    ):  # fmt: skip
         assert origins(short(), **said) == 0
     # Too short for two origins, it has the steps of any series.
     task = Forecast.from_data(short(20), ForecastSettings(**BRIEF | {"horizon": 6, "lookback": 3}))

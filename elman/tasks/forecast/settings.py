@@ -15,6 +15,7 @@ from elman.tasks.forecast.times import season_of
 from elman.tasks.forecast.windows import Ends
 from elman.tasks.settings import TableSettings, TaskSettings, other_default
 from elman.tasks.understood import listed
+from elman.training.distributed import ranks
 from elman.training.settings import ScheduleName
 
 STEPS = 2_000
@@ -203,8 +204,12 @@ def sized(settings: ForecastSettings, ends: Sequence[Ends]) -> ForecastSettings:
 def plans(settings: ForecastSettings, ends: Sequence[Ends]) -> int:
     """Return the origins of the backtest that finds the number of steps; 0 where there is none.
 
-    Series are short, and nothing was said of how long to train, save a budget.
+    Series are short, nothing was said of how long to train, save a budget, nor of how the rate or
+    the average goes by validation, and one process trains.
     """
-    if settings.max_steps or settings.epochs or settings.patience:
+    said = settings.max_steps or settings.epochs or settings.patience
+    if said or settings.averaging == "asgd" or not ranks().alone:
+        return 0
+    if settings.schedule != ForecastSettings.model_fields["schedule"].default:
         return 0
     return backtest.origins(ends, settings.lookback or 1, settings.horizon or 1)
