@@ -1019,6 +1019,13 @@ def test_a_plan_is_made_only_where_series_are_short_and_nothing_was_said() -> No
     said = dict(Forecast.from_data(short(), ForecastSettings(**BRIEF)).understood().lines)["split"]
     assert said.startswith("By time: the first 77 rows train, the last 13 are held out as test. ")
     assert "a backtest over 5 origins" in said
+    for rows, words in (
+        ((80, 80), "the first 67 rows of each of 2 series train, the last 13 are"),
+        ((70, 80), "(124 and 26 rows in all 2 series together)"),
+    ):
+        frame = pd.concat([short(n).assign(shop=f"s{k}") for k, n in enumerate(rows)])
+        task = Forecast.from_data(frame, ForecastSettings(**BRIEF | {"group": "shop"}))
+        assert words in dict(task.understood().lines)["split"]
 
 
 def test_the_best_step_is_that_of_the_mean_curve() -> None:

@@ -94,7 +94,7 @@ def test_regress_and_tag_say_targets_and_spans():
 def test_forecast_says_calendar_split_and_window():
     days = pd.date_range("2024-01-01", periods=120)
     table = pd.DataFrame({"day": days, "sales": np.random.default_rng(0).normal(size=120)})
-    lines, doubts, _ = said("forecast", table, horizon=7, lookback=14)
+    lines, doubts, _ = said("forecast", table, horizon=7, lookback=14, max_steps=10)
     assert lines["read"].startswith("120 rows in memory")
     assert lines["target"] == "'sales' (every column of numbers)."
     assert lines["series"] == "1 series, 120 rows."
@@ -120,11 +120,11 @@ def test_a_split_of_several_series_says_which_rows_it_counts():
             "sales": np.random.default_rng(0).normal(size=200),
         }
     )
-    lines, _, _ = said("forecast", table, horizon=7, group="shop")
+    lines, _, _ = said("forecast", table, horizon=7, group="shop", max_steps=10)
     assert lines["series"] == "2 series (a, b), 100 rows each. They are told apart by 'shop'."
     assert "the first 74 rows of each of 2 series train" in lines["split"]
     assert "(148, 26 and 26 rows in all series together)" in lines["split"]
-    lines, _, _ = said("forecast", table[:170], horizon=7, group="shop")
+    lines, _, _ = said("forecast", table[:170], horizon=7, group="shop", max_steps=10)
     assert lines["series"].startswith("2 series (a, b), 70 to 100 rows each.")
     assert "In all series together" in lines["split"]
 

@@ -75,10 +75,19 @@ def _split(ends: Sequence[Ends], panel: Panel) -> str:
 
 def _backtested(ends: Sequence[Ends], count: int) -> list[str]:
     """Return how short series are cut: what is not tested on is trained on."""
-    rows, test = sum(e.valid for e in ends), sum(e.test - e.valid for e in ends)
-    whose = "" if len(ends) == 1 else f" of {len(ends):,} series together"
+    sizes = {(e.valid, e.test - e.valid) for e in ends}
+    if len(sizes) == 1:
+        rows, test = sizes.pop()
+        whose = "" if len(ends) == 1 else f" of each of {len(ends):,} series"
+        parts = f"the first {rows:,} rows{whose} train, the last {test:,} are held out as test."
+    else:
+        rows, test = sum(e.valid for e in ends), sum(e.test - e.valid for e in ends)
+        parts = (
+            "the first rows of each series train, the last ones are held out as test "
+            f"({rows:,} and {test:,} rows in all {len(ends):,} series together)."
+        )
     return [
-        f"By time: the first {rows:,} rows{whose} train, the last {test:,} are held out as test.",
+        f"By time: {parts}",
         f"They are few, so a backtest over {count} origins within the first rows finds for how "
         "many steps to train.",
     ]
