@@ -620,7 +620,8 @@ def from_recorded_data(run: Run, config: dict[str, Any]) -> Task:
     seed(settings.seed)
     task: Task = kind.from_data(parts["train"], settings, valid=parts["valid"], test=parts["test"])
     if isinstance(task, Planning):
-        task.follow(assets.get("plan"))
+        with _whole(run):
+            task.follow(assets.get("plan"))
     return task
 
 

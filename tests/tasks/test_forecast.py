@@ -1079,6 +1079,11 @@ def test_a_run_of_a_short_series_keeps_its_plan_and_goes_on_by_it(
     model = whole.model.predict(tmp_path / "s.csv")
     pd.testing.assert_frame_equal(shown, model)
     assert elman.evaluate(whole.path)["verdict"] == verdict
+    kept = whole.path / "assets" / "plan.json"
+    kept.write_text(json.dumps({"steps": 10}))
+    for verb in (elman.load, elman.evaluate):
+        with pytest.raises(InputError, match="assets of this run are damaged: 'metric' is missing"):
+            verb(whole.path)
 
 
 def test_with_one_origin_the_validation_part_recommends(tmp_path: Path) -> None:

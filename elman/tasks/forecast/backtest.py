@@ -8,8 +8,8 @@ kept; then one model is trained for so many steps on all rows before the test.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +61,11 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, about: Mapping[str, Any]) -> Plan:
+        """Return the plan that `to_json` described."""
+        return cls(**{each.name: about[each.name] for each in fields(cls)})
 
     def mean(self, name: str) -> float | None:
         """Return the mean score of a predictor, None where one origin has none."""

@@ -159,8 +159,7 @@ class Automatic:
         if not automatic.installed():
             raise NotFitted(f"{self.kind}: it needs pip install 'elman[series]'")
         c, q = len(held.panel.targets), len(levels)
-        which = np.unique(origins.series).tolist()
-        places = [np.flatnonzero(origins.series == i) for i in which]
+        which, places = _by_series(origins)
         channels = [
             Channel(column, begins[i], origins.position[rows])
             for i, rows in zip(which, places, strict=True)
@@ -341,14 +340,20 @@ def _each(held: Held, rule: Callable[[int, Floats, Ints], Floats]) -> Points:
     """A rule for one series `(number, values, origins)`, over windows of many."""
 
     def forecast(origins: Origins) -> Floats:
-        order = np.argsort(origins.series, kind="stable")
-        which, starts = np.unique(origins.series[order], return_index=True)
+        which, places = _by_series(origins)
         parts = [
-            rule(int(i), held.panel.series[i].values, origins.position[rows])
-            for i, rows in zip(which, np.split(order, starts[1:]), strict=True)
+            rule(i, held.panel.series[i].values, origins.position[rows])
+            for i, rows in zip(which, places, strict=True)
         ]
         out = np.empty((origins.count, *parts[0].shape[1:]))
-        out[order] = np.concatenate(parts)
+        out[np.concatenate(places)] = np.concatenate(parts)
         return out
 
     return forecast
+
+
+def _by_series(origins: Origins) -> tuple[list[int], list[Ints]]:
+    """Return the series that windows are of, and for each the places of its windows."""
+    order = np.argsort(origins.series, kind="stable")
+    which, starts = np.unique(origins.series[order], return_index=True)
+    return which.tolist(), np.split(order, starts[1:])

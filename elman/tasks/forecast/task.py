@@ -598,7 +598,7 @@ class Forecast:
         """Take a plan that was made, and return the settings to train with."""
         if plan is None:
             return self.settings
-        self.plan = Plan(**plan)
+        self.plan = Plan.from_json(plan)
         changed = backtest.recipe(self.settings) | {"max_steps": self.plan.steps}
         return self.settings.model_copy(update=changed)
 
