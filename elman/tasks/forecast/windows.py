@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -401,12 +402,12 @@ class Held:
         pairs = zip(origins.series.tolist(), origins.position.tolist(), strict=True)
         return np.stack([whole[i][p : p + h] for i, p in pairs])
 
-    @property
+    @cached_property
     def spread(self) -> Floats:
         """`(S, C)` standard deviation of each series' training part."""
         return np.stack([scale.spread for scale in self.scales])
 
-    @property
+    @cached_property
     def naive(self) -> Floats:
         """`(S, C)` what MASE divides by."""
         return np.stack([scale.naive for scale in self.scales])
