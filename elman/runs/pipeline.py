@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,37 @@ from elman.training.update import device
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+REPORTING = 4.0
+"""Seconds of a budget that are kept for the report, apart from judging."""
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """The baselines of a run, fitted and scored on the test part.
+
+    It is done before the model is trained. So their time is known when the rest of a budget is
+    shared out, and a person sees what there is to beat.
+
+    Attributes:
+        predictors: the fitted baselines of a task that keeps them.
+        scores: of each of these, in their order.
+        by_name: scores of the baselines of any other task.
+    """
+
+    predictors: Sequence[Any] = ()
+    scores: Sequence[Evaluation | InputError] = ()
+    by_name: Mapping[str, Evaluation] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, task: Task) -> Rivals:
+        """Fit and score the baselines of a task."""
+        if not isinstance(task, Keeps):
+            return cls(by_name=task.baselines())
+        predictors = task.predictors()
+        with doing("scoring the baselines"):
+            return cls(predictors, task.scores(predictors))
 
 
 @dataclass(frozen=True)
@@ -79,6 +110,7 @@ def train(
         InputError: data or settings are wrong; the message says where.
         RunFailed: training diverged for good, or the disk is full.
     """
+    began = time.perf_counter()
     kind = TASKS[task]
     wanted = settings_of(kind, settings)
     place = ranks()
@@ -100,7 +132,7 @@ def train(
         if isinstance(error, KeyboardInterrupt):
             raise Interrupted("Interrupted before training began; nothing was kept.") from None
         raise
-    return _train_and_judge(made, module, run, place, resume=False, progress=progress)
+    return _train_and_judge(made, module, run, place, resume=False, progress=progress, began=began)
 
 
 def resume(run: str | Path, *, progress: bool = True) -> Finished:
@@ -109,6 +141,7 @@ def resume(run: str | Path, *, progress: bool = True) -> Finished:
     Raises:
         InputError: not a run, or its data is gone or has changed.
     """
+    began = time.perf_counter()
     opened = Run(Path(run))
     config = opened.config()
     if opened.finished:
@@ -117,7 +150,9 @@ def resume(run: str | Path, *, progress: bool = True) -> Finished:
         return _finished(opened)
     made = from_recorded_data(opened, config)
     place = ranks()
-    return _train_and_judge(made, _built(made), opened, place, resume=True, progress=progress)
+    return _train_and_judge(
+        made, _built(made), opened, place, resume=True, progress=progress, began=began
+    )
 
 
 def load(run: str | Path, predictor: str = keeping.MODEL) -> Model:
@@ -190,6 +225,8 @@ def judged(
     blend: Blend | str,
     about: dict[str, Any],
     data: Any = None,
+    *,
+    known: Sequence[Evaluation | InputError] | None = None,
 ) -> tuple[dict[str, Any], Evaluation]:
     """Score model, fitted baselines and blend on the same units.
 
@@ -200,6 +237,7 @@ def judged(
         blend: the mixture, or why there is none.
         about: as the task's `settle` found out about the model.
         data: what is scored on; the test part when None.
+        known: the scores of the baselines, where they have been found before.
 
     Returns:
         What `judge` returns, with the blend, what could not be run, and how far the model's
@@ -207,11 +245,12 @@ def judged(
     """
     assert isinstance(task, Keeps)
     mixed = [blend] if isinstance(blend, Blend) else []
-    own, *others = task.scores([module, *predictors, *mixed], data)
+    asked = [] if known is not None else predictors
+    own, *others = task.scores([module, *asked, *mixed], data)
     if isinstance(own, InputError):
         raise own
     together = others.pop() if mixed else None
-    pairs = list(zip(predictors, others, strict=True))
+    pairs = list(zip(predictors, others if known is None else known, strict=True))
     results = judge(
         task,
         own,
@@ -361,16 +400,20 @@ def _train_and_judge(
     *,
     resume: bool,
     progress: bool,
+    began: float,
 ) -> Finished:
-    started = time.perf_counter()
+    rivals = None
     try:
         with stages(progress):
+            if place.writes:
+                rivals = Rivals.of(task)
             settings = _planned(task, run, place)
         objective, batches = task.objective(module), task.batches(place.rank, place.world_size)
     except KeyboardInterrupt:
         raise Interrupted(
             f"Interrupted before training went on. Go on with: elman resume {run.path}"
         ) from None
+    started = time.perf_counter()
     fitted = fit(
         objective,
         batches,
@@ -378,13 +421,16 @@ def _train_and_judge(
         run=run.path,
         resume=resume,
         progress=Display() if progress else None,
+        around=started - began + REPORTING,
+        judging=task.judging(),
     )
-    if not place.writes:
+    if rivals is None:
         return Finished({}, Model(task, module, run.path), run.path)
     folder.write_whole(run.weights, save(_contiguous(module), {"elman": elman.__version__}))
     try:
         with stages(progress):
-            results = _judge_and_report(task, module, run, fitted, time.perf_counter() - started)
+            seconds = {"before": started - began, "train": time.perf_counter() - started}
+            results = _judge_and_report(task, module, run, fitted, rivals, seconds)
     except KeyboardInterrupt:
         raise Interrupted(
             f"Stopped after training, before the scores. Go on with: elman resume {run.path}"
@@ -401,7 +447,7 @@ def _planned(task: Task, run: Run, place: Ranks) -> TaskSettings:
     settings: TaskSettings = task.settings
     if not isinstance(task, Planning) or not place.alone:
         return settings
-    began, plan = time.perf_counter(), run.assets().get("plan")
+    plan = run.assets().get("plan")
     if plan is None:
         try:
             plan = task.make_plan(say)
@@ -414,39 +460,42 @@ def _planned(task: Task, run: Run, place: Ranks) -> TaskSettings:
         task.follow(plan)
         run.write_assets(task.assets())
     settings = task.follow(plan)
-    if settings.budget is not None:
-        left = max(1.0, settings.budget - (time.perf_counter() - began))
-        settings = settings.model_copy(update={"budget": left})
     return settings
 
 
 def _judge_and_report(
-    task: Task, module: torch.nn.Module, run: Run, fitted: Fit, training_seconds: float
+    task: Task,
+    module: torch.nn.Module,
+    run: Run,
+    fitted: Fit,
+    rivals: Rivals,
+    seconds: dict[str, float],
 ) -> dict[str, Any]:
     from elman.runs import report
 
     began = time.perf_counter()
     module.eval()
-    say("Training is over. The model and its baselines are judged on the test part.")
+    say("Training is over. The model is judged on the test part.")
     if isinstance(task, Keeps):
-        about, predictors = task.settle(module), task.predictors()
+        about = task.settle(module)
         with doing("mixing the model with the best baseline"):
-            blend = task.blend(module, predictors)
-        keeping.keep(run, predictors, about, blend)
+            blend = task.blend(module, rivals.predictors)
+        keeping.keep(run, rivals.predictors, about, blend)
         with doing("scores and their intervals"):
-            results, evaluation = judged(task, module, predictors, blend, about)
+            results, evaluation = judged(
+                task, module, rivals.predictors, blend, about, known=rivals.scores
+            )
     else:
         with doing("scoring the model"):
             evaluation = task.evaluate(module)
-        baselines = task.baselines()
         with doing("intervals of the scores"):
-            results = judge(task, evaluation, baselines)
+            results = judge(task, evaluation, rivals.by_name)
     if evaluation.predictions is not None:
         _write_predictions(run, evaluation.predictions)
     with doing("the pictures of the report"):
         sections = report.freeze(task.sections(module, evaluation))
     run.write_json(folder.SECTIONS, sections)
-    seconds = {"train": training_seconds, "judge": time.perf_counter() - began}
+    seconds["judge"] = time.perf_counter() - began
     results |= _circumstances(task, module, fitted, seconds)
     results["understood"] = task.understood().to_json()
     perfect = [name for name, one in results["baselines"].items() if one.get(task.metric) == 1.0]

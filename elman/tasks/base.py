@@ -192,6 +192,10 @@ class Task(Protocol):
         """Training batches; this rank's rows of each global batch."""
         ...
 
+    def judging(self) -> float:
+        """Return how many times as long as a validation the last judging takes."""
+        ...
+
     def evaluate(self, model: Any, data: Any = None) -> Evaluation:
         """Score the model on `data`, or on the held-out test part."""
         ...

@@ -438,6 +438,11 @@ class FromExamples:
 
     # Scores
 
+    def judging(self) -> float:
+        """Return how many validations fit into judging: the test part, and what is settled."""
+        held = len(self._parts.get("valid", ()))
+        return len(self._parts.get("test", ())) / held + 2 if held else 0.0
+
     def evaluate(self, model: Any, data: Any = None) -> Evaluation:
         """Score the model, or what is used in its place, on `data` or on the test part."""
         [found] = self.scores([model], data)

@@ -724,6 +724,11 @@ class Forecast:
 
     # Scores
 
+    def judging(self) -> float:
+        """Return how many validations fit into judging."""
+        valid = self._valid_origins(MOST_VALIDATION_WINDOWS).count
+        return self._test_origins().count / valid if valid else 0.0
+
     def evaluate(self, model: nn.Module, data: Any = None) -> Evaluation:
         """Forecast from every origin of the test part, or of `data`, and compare."""
         self._evaluated = model

@@ -400,6 +400,13 @@ class Generate:
 
     # Scores
 
+    def judging(self) -> float:
+        """Return how many validations fit into judging: the test part, and all held out."""
+        sizes = {name: tokens.predicted for name, tokens in self._tokens.items()}
+        held = sizes.get("valid", 0)
+        looked_at = min(held, self.settings.validate_on or held)
+        return (sizes.get("test", 0) + held) / looked_at if looked_at else 0.0
+
     def evaluate(self, model: Any, data: Any = None) -> Evaluation:
         """Score the model on the test part, or on `data`, in blocks of consecutive tokens."""
         return self.scores([model], data)[0]
