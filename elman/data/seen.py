@@ -7,7 +7,7 @@ the hash itself, so that shares stay true.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Self
@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.data.splitting import key_of
+from elman.data.kinds import Sound
 
 _MOST = 1 << 18
 """Hashes that are kept at most: two megabytes."""
@@ -72,10 +72,27 @@ def hashes_of(values: Iterable[Any]) -> NDArray[np.uint64]:
     return np.frombuffer(digests, "<u8").astype(np.uint64)
 
 
+def key_of(value: Any) -> Hashable:
+    """Return what makes two values the same: texts without regard to case and blanks."""
+    if isinstance(value, str):
+        return " ".join(value.casefold().split())
+    if isinstance(value, np.ndarray):
+        return (value.shape, value.tobytes())
+    if isinstance(value, Sound):
+        return key_of(value.samples)
+    if isinstance(value, list):
+        return tuple(key_of(v) for v in value)
+    return value if isinstance(value, Hashable) else repr(value)
+
+
 def _digest(key: Any) -> bytes:
     """Return eight bytes; those of an array as they are, since to write them out takes longer."""
     if isinstance(key, tuple):
         key = b"".join(map(_digest, key))
     elif not isinstance(key, bytes):
+        if isinstance(key, np.generic):
+            key = key.item()
+        if isinstance(key, float) and key.is_integer():
+            key = int(key)  # as equal numbers are
         key = repr(key).encode("utf-8", "surrogatepass")
     return blake2b(key, digest_size=8).digest()

@@ -14,7 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from elman.data.kinds import Kind, Sound
+from elman.data.kinds import Kind
+from elman.data.seen import hashes_of, key_of
 from elman.data.table import Table
 from elman.errors import InputError, nearest
 
@@ -83,10 +84,20 @@ def split(
     values = _values(rows, by, column)
     if by == "time":
         return _by_time(values, shares)
-    codes = np.unique(values.astype(str) if values.dtype == object else values, return_inverse=True)
+    codes = _codes(values)
     if by == "group":
-        return _by_group(codes[1], shares, rng)
-    return _by_class(codes[1], shares, rng)
+        return _by_group(codes, shares, rng)
+    return _by_class(codes, shares, rng)
+
+
+def _codes(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the number of each value among the different ones in their order."""
+    if values.dtype != object:
+        return np.unique(values, return_inverse=True)[1]
+    # An array of strings would be as wide as the longest of them.
+    names = [str(value) for value in values]
+    numbers = {name: number for number, name in enumerate(sorted(set(names)))}
+    return np.fromiter(map(numbers.__getitem__, names), np.int64, len(names))
 
 
 def _values(rows: Table | int, by: str, column: str | ArrayLike | None) -> NDArray[Any]:
@@ -175,8 +186,9 @@ def _by_group(codes: NDArray[Any], shares: NDArray[np.float64], rng: np.random.G
 def _by_class(codes: NDArray[Any], shares: NDArray[np.float64], rng: np.random.Generator) -> Split:
     parts: list[list[int]] = [[], [], []]
     owed = np.zeros(3)
-    for label in range(int(codes.max()) + 1):
-        members = rng.permutation(np.flatnonzero(codes == label))
+    ends = np.cumsum(np.bincount(codes))
+    for found in np.split(np.argsort(codes, kind="stable"), ends[:-1]):
+        members = rng.permutation(found)
         owed += shares * len(members)
         sizes = np.floor(shares * len(members)).astype(int)
         sizes[0] = max(sizes[0], 1)
@@ -222,7 +234,10 @@ class Duplicates:
 
 
 def duplicates(
-    parts: Mapping[str, Table | Sequence[Any]], columns: Sequence[str] | None = None
+    parts: Mapping[str, Table | Sequence[Any]],
+    columns: Sequence[str] | None = None,
+    *,
+    hashes: Mapping[str, NDArray[np.uint64]] | None = None,
 ) -> Duplicates:
     """Find the rows that stand in more than one part: a model need not predict what it has seen.
 
@@ -230,43 +245,37 @@ def duplicates(
         parts: name → a table, or the values (texts, arrays) themselves.
         columns: of the tables, what makes two rows the same; `None` is every column. Texts are
             compared without regard to case and blanks.
+        hashes: name → the hash of each value, of the parts whose `hashes_of` is known already.
 
     >>> d = duplicates({"train": ["a cat", "a dog"], "test": ["A  cat", "a cow"]})
     >>> d.counts
     {('train', 'test'): 1}
     """
-    keys = {name: _keys(part, columns) for name, part in parts.items()}
+    hashes = dict(hashes or {})
+    for name, part in parts.items():
+        if name not in hashes:
+            hashes[name] = hashes_of(_values_of(part, columns))
     counts: dict[tuple[str, str], int] = {}
     examples: dict[tuple[str, str], list[str]] = {}
-    for earlier, later in combinations(keys, 2):
-        seen = set(keys[earlier])
-        common = [key for key in keys[later] if key in seen]
+    for earlier, later in combinations(parts, 2):
+        common = np.flatnonzero(np.isin(hashes[later], hashes[earlier]))
         counts[earlier, later] = len(common)
-        if common:
-            some = list(dict.fromkeys(common))[:5]
+        if len(common):
+            _, firsts = np.unique(hashes[later][common], return_index=True)
+            values = _values_of(parts[later], columns)
+            some = [key_of(values[place]) for place in common[np.sort(firsts)[:5]].tolist()]
             examples[earlier, later] = [_shown(key) for key in some]
     return Duplicates(counts, examples)
 
 
-def _keys(part: Table | Sequence[Any], columns: Sequence[str] | None) -> list[Hashable]:
+def _values_of(part: Table | Sequence[Any], columns: Sequence[str] | None) -> Sequence[Any]:
+    """Return the values that are compared: those of one column, or the cells of each row."""
     if not isinstance(part, Table):
-        return [key_of(value) for value in part]
+        return part
     chosen = list(part.frame.columns) if columns is None else list(columns)
-    held = [[key_of(value) for value in part.column(name)] for name in chosen]
-    return held[0] if len(held) == 1 else list(zip(*held, strict=True))
-
-
-def key_of(value: Any) -> Hashable:
-    """Return what makes two values the same: texts without regard to case and blanks."""
-    if isinstance(value, str):
-        return " ".join(value.casefold().split())
-    if isinstance(value, np.ndarray):
-        return (value.shape, value.tobytes())
-    if isinstance(value, Sound):
-        return key_of(value.samples)
-    if isinstance(value, list):
-        return tuple(key_of(v) for v in value)
-    return value if isinstance(value, Hashable) else repr(value)
+    if len(chosen) == 1:
+        return list(part.column(chosen[0]))
+    return [list(row) for row in zip(*(part.column(name) for name in chosen), strict=True)]
 
 
 def _shown(key: Hashable) -> str:

@@ -8,7 +8,7 @@ report or the doctor shows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol, Self
 
@@ -172,6 +172,14 @@ class Stepwise:
         """Return the steps of a piece; nothing waits."""
         return self.step(value), waiting
 
+    def encode(self, cell: Any) -> Array:
+        """Return a cell as an array; see `Codec.encode`."""
+        raise NotImplementedError
+
+    def encode_each(self, cells: Iterable[Any]) -> Iterator[Array]:
+        """Yield each cell as an array, one after another."""
+        return map(self.encode, cells)
+
     def step(self, value: Any) -> Tensor:
         """Return a piece of a stream as steps; see `Codec.step`."""
         raise NotImplementedError
@@ -199,6 +207,9 @@ class Codec(Protocol):
 
     def encode(self, cell: Any) -> Array:
         """Return symbols `(T,)` or numbers `(T, C)`, cut to the longest allowed."""
+
+    def encode_each(self, cells: Iterable[Any]) -> Iterator[Array]:
+        """Yield each of many cells as `encode` gives it."""
 
     def decode(self, array: Array) -> Any:
         """Return the cell that `encode` would turn into `array`, as nearly as can be."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -86,6 +86,12 @@ class TextCodec(Stepwise):
     def encode(self, cell: Any) -> Array:
         """Return symbols `(T,)`, cut to the longest allowed."""
         return self.vocabulary.encode(cell)[: self.longest]
+
+    def encode_each(self, cells: Iterable[Any]) -> Iterator[Array]:
+        """Yield the symbols of each text, cut to the longest allowed."""
+        if type(self).encode is not TextCodec.encode:
+            return map(self.encode, cells)  # a codec of another package that reads texts its own way
+        return (ids[: self.longest] for ids in self.vocabulary.encode_each(cells))
 
     def decode(self, array: Array) -> Any:
         """Return the text of symbols."""

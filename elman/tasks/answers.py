@@ -64,7 +64,7 @@ class Answer(Protocol):
             InputError: with file, row and column.
         """
 
-    def encode(self, answers: Sequence[Any]) -> list[NDArray[Any]]:
+    def encode(self, answers: Sequence[Any]) -> Sequence[NDArray[Any]]:
         """Return one array an answer."""
 
     @classmethod
@@ -158,9 +158,9 @@ class Labels:
                     fix="Add examples of it to the training data, or take its rows out here.",
                 )
 
-    def encode(self, answers: Sequence[Any]) -> list[NDArray[Any]]:
-        """Return the number of each label's class, arrays without an axis."""
-        return [np.asarray(self.codes[label], dtype=np.int64) for label in answers]
+    def encode(self, answers: Sequence[Any]) -> NDArray[Any]:
+        """Return the number of each label's class, `(n,)`."""
+        return np.fromiter(map(self.codes.__getitem__, answers), np.int64, len(answers))
 
     @classmethod
     def strata(cls, answers: Sequence[Any]) -> NDArray[Any] | None:

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from elman.data import Batches, Duplicates, bucketed, duplicates, files
+from elman.data.packed import Packed, lengths_of
 from elman.data.seen import Seen, hashes_of
 from elman.errors import InputError
 from elman.modalities import MODALITIES
@@ -106,7 +106,7 @@ class FromExamples:
     ) -> None:
         self.settings, self.layout, self.codec, self.answer = settings, layout, codec, answer
         self._parts = parts or {}
-        self._encoded: dict[str, list[Array]] = {}
+        self._encoded: dict[str, Sequence[Array]] = {}
         self.columns_read: list[Column] = []
         """The columns of the training table and what each was used for."""
         self._read_lines: list[tuple[str, str]] = []
@@ -206,8 +206,8 @@ class FromExamples:
             ("split", _split_words(data, given, settings, parts)),
         ]
         made._read_doubts = table.doubts()
-        learnt = [made._keys(parts[part].inputs) for part in ("train", "valid") if part in parts]
-        made.seen = Seen.of(hashes_of(chain.from_iterable(learnt)))
+        learnt = [made._hashes[part] for part in ("train", "valid") if part in parts]
+        made.seen = Seen.of(np.concatenate(learnt))
         if layout.aligned:
             for part, found in parts.items():
                 check_steps(found, made._inputs(part), made.codec.unit, layout, cls.Answer.word)
@@ -287,9 +287,9 @@ class FromExamples:
         sizes = {part: len(found) for part, found in self._parts.items()}
         counts = ", ".join(f"{count:,} {part}" for part, count in sizes.items())
         lines.append(("examples", f"{counts}; {dict(self._read_lines)['split']}"))
-        lengths = [len(x) for x in self._inputs("train")]
+        lengths = lengths_of(self._inputs("train"))
         longest = self.settings.max_length
-        cut = sum(n == longest for n in lengths) if longest else 0
+        cut = int((lengths == longest).sum()) if longest else 0
         lines.append(
             ("lengths", f"{_spread(lengths, self.codec.unit)}{f', {cut:,} cut' if cut else ''}")
         )
@@ -342,14 +342,20 @@ class FromExamples:
     @cached_property
     def shared(self) -> Duplicates:
         """Examples that stand in more than one part."""
-        return duplicates({part: self._keys(found.inputs) for part, found in self._parts.items()})
+        keys = {part: self._keys(found.inputs) for part, found in self._parts.items()}
+        return duplicates(keys, hashes=self._hashes)
+
+    @cached_property
+    def _hashes(self) -> dict[str, NDArray[np.uint64]]:
+        """A hash of each example of each part."""
+        return {part: hashes_of(self._keys(found.inputs)) for part, found in self._parts.items()}
 
     def describe(self) -> dict[str, Any]:
         """Return sizes, lengths and duplicates across the parts."""
         facts: dict[str, Any] = {"modality": self.layout.modality}
         if not self._parts:
             return facts | self.facts()
-        lengths = [len(x) for x in self._inputs("train")]
+        lengths = lengths_of(self._inputs("train"))
         return {
             **facts,
             "input": ", ".join(self.layout.inputs[:8]),
@@ -394,7 +400,7 @@ class FromExamples:
         if stretch is not None and self.layout.aligned:
             inputs, answers = pieces(inputs, stretch), self.cut(answers, stretch)
         return Batches(
-            bucketed([len(x) for x in inputs], self.settings.batch_size),
+            bucketed(lengths_of(inputs), self.settings.batch_size),
             lambda rows: self._batch([inputs[row] for row in rows], [answers[r] for r in rows]),
             seed=self.settings.seed,
             rank=rank,
@@ -693,7 +699,7 @@ class FromExamples:
     def outputs(self, model: nn.Module, inputs: Sequence[Array]) -> list[Array]:
         """Return what the model gives out for each sequence: `(O,)`, or `(T, O)` where aligned."""
         made: list[Array] = [np.empty(0)] * len(inputs)
-        order = np.argsort([len(x) for x in inputs], kind="stable")
+        order = np.argsort(lengths_of(inputs), kind="stable")
         training = model.training
         model.eval()
         for start in range(0, len(order), _AT_ONCE):
@@ -782,17 +788,17 @@ class FromExamples:
             check_steps(found, arrays, self.codec.unit, self.layout, self.Answer.word)
         return found
 
-    def _inputs(self, part: str) -> list[Array]:
+    def _inputs(self, part: str) -> Sequence[Array]:
         if part not in self._encoded:
             self._encoded[part] = self._encode(self._parts[part].inputs)
         return self._encoded[part]
 
-    def _answers(self, part: str) -> list[Array]:
-        encoded: list[Array] = self.answer.encode(self._parts[part].answers or [])
+    def _answers(self, part: str) -> Sequence[Array]:
+        encoded: Sequence[Array] = self.answer.encode(self._parts[part].answers or [])
         return encoded
 
-    def _encode(self, inputs: Sequence[Any]) -> list[Array]:
-        return [self.codec.encode(cell) for cell in inputs]
+    def _encode(self, inputs: Sequence[Any]) -> Sequence[Array]:
+        return Packed.of(self.codec.encode_each(inputs))
 
     def _in_reading_order(self, x: Array) -> Array:
         return x[::-1] if self.settings.reverse else x
@@ -824,10 +830,14 @@ class FromExamples:
         """Return where each sequence stands, what it is, and what is said of it."""
         import pandas as pd
 
-        places = [found.where(row) for row in range(len(found))]
-        columns: dict[str, Any] = {"row": [row for _, row in places]}
-        if len({file for file, _ in places}) > 1:
-            columns = {"file": [None if f is None else f.name for f, _ in places]} | columns
+        rows = np.empty(len(found), np.int64)
+        files: list[str | None] = []
+        for number in range(len(found)):
+            file, rows[number] = found.where(number)
+            files.append(file if file is None else file.name)
+        columns: dict[str, Any] = {"row": rows}
+        if len(set(files)) > 1:
+            columns = {"file": files} | columns
         if found.names is not None:
             columns[str(self.layout.group)] = found.names
         columns |= {name: of for name, of in found.owners.items() if name in self.layout.ids}
@@ -907,9 +917,9 @@ def _split_words(
     return "; ".join(said)
 
 
-def _spread(lengths: Sequence[int], unit: str) -> str:
-    if len(set(lengths)) == 1:
-        return f"{understood.many(lengths[0], unit)} each"
+def _spread(lengths: NDArray[np.int64], unit: str) -> str:
+    if len(np.unique(lengths)) == 1:
+        return f"{understood.many(int(lengths[0]), unit)} each"
     return f"{spread(lengths)} {unit}"
 
 
@@ -919,8 +929,8 @@ def spread(values: Any) -> str:
     >>> spread([3, 1, 2])
     '1 to 3 (median 2)'
     """
-    numbers = list(values)
-    return f"{min(numbers)} to {max(numbers)} (median {int(np.median(numbers))})"
+    numbers = np.array(list(values))
+    return f"{numbers.min()} to {numbers.max()} (median {int(np.median(numbers))})"
 
 
 def counted(labels: Sequence[Any]) -> str:

@@ -21,6 +21,9 @@ Array = NDArray[Any]
 FEW = 100
 """Below so many training examples none are held out for validation unless it is asked for: a
 handful cannot tell a good step from a lucky one, and training needs them."""
+_ENOUGH = {"valid_fraction": 20_000, "test_fraction": 50_000}
+"""Examples that are held out at most unless a share is asked for: enough to choose a step by, and
+for an interval of half a per cent. The others train."""
 _STEPS = 2500
 """Updates that a run without a bound of its own aims at."""
 
@@ -98,6 +101,9 @@ def chosen(settings: Any, layout: Layout, modality: Any, found: Examples) -> Any
     if settings.epochs is None and settings.max_steps is None and settings.budget is None:
         an_epoch = max(1, len(found) // settings.batch_size)
         chosen["epochs"] = int(np.clip(round(_STEPS / an_epoch), 10, 100))
+    for name, enough in _ENOUGH.items():
+        if name not in settings.model_fields_set and getattr(settings, name) * len(found) > enough:
+            chosen[name] = round(enough / len(found), 6)
     if "valid_fraction" not in settings.model_fields_set and len(found) < FEW:
         chosen["valid_fraction"] = 0.0
     return settings.model_copy(update=chosen)

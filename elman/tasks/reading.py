@@ -136,11 +136,11 @@ class Examples:
 
     def take(self, rows: ArrayLike) -> Examples:
         """Return some of them; they keep their place."""
-        chosen = [int(row) for row in np.asarray(rows)]
+        chosen = np.asarray(rows, dtype=np.int64)
         return Examples(
             [self.inputs[row] for row in chosen],
             None if self.answers is None else [self.answers[row] for row in chosen],
-            lambda row: self.where(chosen[row]),
+            lambda row: self.where(int(chosen[row])),
             None if self.names is None else [self.names[row] for row in chosen],
             None if self.steps is None else [self.steps[row] for row in chosen],
             {name: [of[row] for row in chosen] for name, of in self.owners.items()},

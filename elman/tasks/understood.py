@@ -211,7 +211,8 @@ def shown_answer(answer: Any) -> str:
 def doubts_of_classes(labels: Sequence[str], found: Examples) -> list[str]:
     """Return doubts about classes: those named like files, and too many of them."""
     counts, doubts = Counter(labels), []
-    stems = {file.stem for file, _ in map(found.where, range(len(found))) if file is not None}
+    files = {file for file, _ in map(found.where, range(len(found)))}
+    stems = {file.stem for file in files if file is not None}
     if len(stems) > 1 and set(counts) == stems:
         doubts.append(
             f"each class is named like a file ({listed(sorted(stems), 4)}), so a model learns to "

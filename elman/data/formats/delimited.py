@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import itertools
 import re
@@ -11,6 +12,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from elman.data import decimals, files
 from elman.data.headers import above, are_units, header_of
@@ -30,6 +33,8 @@ EXCEL = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _BETWEEN_DIGITS = re.compile(r"(?<=\d),(?=\d)")
 _STEADY = 0.8
 """Share of lines with as many separators as most, from which they are rows of a table."""
+_ONE_BYTE = ("utf-8", "utf-8-sig", "ascii", "cp1252", "iso8859-1", "latin-1")
+"""Encodings in which the byte of a quote mark is one."""
 BLANKS = " "
 """The separator of columns that runs of blanks keep apart."""
 # A cell may be a whole document.
@@ -146,7 +151,7 @@ def _read_one(
     if not table.num_rows:
         raise head.no_rows()
     head.check_end(table[-1][-1].as_py())
-    return table, Origin(path, table.num_rows, _lines_of(head)), head
+    return table, Origin(path, table.num_rows, _lines_of(head, table.num_rows, data)), head
 
 
 _FEW = 8
@@ -464,7 +469,11 @@ def _with_quotes(head: Header) -> Header:
 
 def _odd_quote(head: Header) -> int | None:
     """Return the line in which text follows the closing quote of a cell, or None."""
-    if head.separator == BLANKS or not any(b'"' in block for block in files.blocks(head.path)):
+    if head.separator == BLANKS or (
+        head.encoding in _ONE_BYTE
+        and head.delimiter.isascii()
+        and _quotes_enclose(files.blocks(head.path), head.delimiter)
+    ):
         return None
     reader = csv.reader(head.text(), delimiter=head.delimiter, strict=True)
     begin = 0
@@ -478,12 +487,45 @@ def _odd_quote(head: Header) -> int | None:
     return None
 
 
+def _quotes_enclose(blocks: Iterator[bytes], delimiter: str) -> bool:
+    """Tell whether every quote mark begins or ends a cell, or is one of a pair.
+
+    Marks open and close in turn. One that opens follows the beginning of a cell or a mark, one
+    that closes stands before the end of a cell or a mark. False says only that a reader of CSV
+    must tell; it parses ten times as slowly.
+    """
+    beside = np.zeros(256, bool)
+    beside[list(f'{delimiter}\r\n"'.encode())] = True
+    opens, held = True, b"\n\n"
+    for number, block in enumerate(itertools.chain(blocks, (b"\n",))):
+        if number == 0:
+            block = block.removeprefix(codecs.BOM_UTF8)
+        # A mark is looked at when the bytes on both sides of it are there.
+        held += block
+        if b'"' in held:
+            read = np.frombuffer(held, np.uint8)
+            marks = 1 + np.flatnonzero(read[1:-1] == ord('"'))
+            opening = (np.arange(len(marks)) % 2 == 0) == opens
+            if not beside[read[np.where(opening, marks - 1, marks + 1)]].all():
+                return False
+            opens ^= len(marks) % 2 == 1
+        held = held[-2:]
+    return opens
+
+
 def _filled(reader: Any) -> Iterator[list[str]]:
     return (fields for fields in reader if fields)
 
 
-def _lines_of(head: Header) -> Callable[[int], int]:
-    """Return what gives the line of a row; the file is read again for the first one only."""
+def _lines_of(head: Header, rows: int, data: bytes) -> Callable[[int], int]:
+    """Return what gives the line of a row.
+
+    Where there are as many lines as rows each is one; else the file is read again, for the first
+    row that is asked for.
+    """
+    ends = data.count(b"\n") + (not data.endswith(b"\n"))
+    if ends == head.lines + rows and data.count(b"\r") == data.count(b"\r\n"):
+        return lambda row: head.lines + 1 + row
     found = array("q")
 
     def line(row: int) -> int:
