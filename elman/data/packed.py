@@ -68,7 +68,10 @@ class Packed(Sequence[Array]):
 
     def __iter__(self) -> Iterator[Array]:
         for block, ends in zip(self._blocks, self._ends, strict=True):
-            yield from np.split(block, ends[:-1])
+            first = 0
+            for end in ends.tolist():
+                yield block[first:end]
+                first = end
 
 
 def lengths_of(arrays: Sequence[Array]) -> NDArray[np.int64]:

@@ -192,8 +192,9 @@ class Vocabulary:
             found = np.fromiter(map(numbers.get, words, other), np.int64, len(words))
             if self.unk is None and (unseen := np.flatnonzero(found == _UNSEEN)).size:
                 self.id(words[unseen[0]])
-            ends = np.flatnonzero(found == _END)
-            yield from np.split(found[found != _END], ends - np.arange(len(ends)))
+            ends = [*np.flatnonzero(found == _END).tolist(), len(found)]
+            for first, end in zip([-1, *ends], ends, strict=False):
+                yield found[first + 1 : end]
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of `ids`; `pad`, `bos` and `eos` are not shown (a line end is)."""

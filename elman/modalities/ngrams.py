@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 
 from elman.modalities.base import Array, Features
 
+_MANY = 20_000
+"""Texts from which n-grams that stand in one of them only are left out: they are most of all, and
+nothing is learnt from them."""
+
 
 class NGrams:
     """N-grams of a training part: the column of each, and how rare it is.
@@ -71,7 +75,8 @@ def fitted(how: Mapping[str, Any], cells: Sequence[Any]) -> Features:
     """Return tf-idf weights of the n-grams of training cells, and their presence as counts."""
     from sklearn.feature_extraction.text import CountVectorizer
 
-    counter = CountVectorizer(**how, dtype=np.float64)
+    least = 2 if len(cells) > _MANY else 1
+    counter = CountVectorizer(**how, min_df=least, dtype=np.float64)
     counts = counter.fit_transform(cells)
     frequency = np.bincount(counts.indices, minlength=counts.shape[1])
     rarity = np.log((1 + counts.shape[0]) / (1 + frequency)) + 1

@@ -90,7 +90,9 @@ class TextCodec(Stepwise):
     def encode_each(self, cells: Iterable[Any]) -> Iterator[Array]:
         """Yield the symbols of each text, cut to the longest allowed."""
         if type(self).encode is not TextCodec.encode:
-            return map(self.encode, cells)  # a codec of another package that reads texts its own way
+            return map(
+                self.encode, cells
+            )  # a codec of another package that reads texts its own way
         return (ids[: self.longest] for ids in self.vocabulary.encode_each(cells))
 
     def decode(self, array: Array) -> Any:

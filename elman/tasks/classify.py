@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from elman.data.packed import lengths_of
 from elman.errors import InputError
 from elman.scoring import Evaluation, calibration, confusion, entities
+from elman.scoring.baselines import share
 from elman.scoring.blending import weight_of_chances
 from elman.scoring.leaks import telling_columns, telling_words
 from elman.scoring.predictors import Baseline, CannotSay, Constant, Nearest, Sees, class_scores
@@ -280,28 +282,40 @@ class Classify(FromExamples):
         from elman.scoring.baselines.counts import nb_svm
         from elman.scoring.baselines.linear import Labelled, logistic_regression
 
-        train, held = self._parts["train"], self._parts.get("valid")
-        truth, asked = self._codes(train), self._question(train)
-        asked_held = None if held is None else self._question(held)
-        size = len(self.classes)
+        whole, held = self._parts["train"], self._parts.get("valid")
+        count, size, budget = len(whole), len(self.classes), self.settings.budget
         with np.errstate(divide="ignore"):
-            often = np.log(np.bincount(truth, minlength=size) / len(truth))
+            often = np.log(np.bincount(self._codes(whole), minlength=size) / count)
         yield self._settled("majority", Constant(often), "all")
-        arrays = self._inputs("train")
-        for distance in self.codec.distances:
-            nearest = Nearest(distance.name, arrays, np.eye(size)[truth])
-            yield self._settled(distance.name, nearest, "all", logits=False)
+        if self.codec.distances:
+            judged = sum(len(found) for found in self._parts.values()) - count
+            train = self.taught(share.for_nearest(budget, self._numbers_each, judged))
+            arrays, values = self._encode(train.inputs), np.eye(size)[self._codes(train)]
+            for distance in self.codec.distances:
+                name = share.named(distance.name, len(train), count)
+                yield self._settled(
+                    name, Nearest(distance.name, arrays, values), "all", logits=False
+                )
+        train = self.taught(share.for_linear(budget, self._numbers_each, size))
+        truth = self._codes(train)
         features = self.codec.features(train.inputs)
-        asked.are_training(features)
+        self._question(train).are_training(features)
         valid = None
-        if held is not None and asked_held is not None:
-            valid = Labelled(asked_held.described(features), self._codes(held))
+        if held is not None:
+            valid = Labelled(self._question(held).described(features), self._codes(held))
         linear = logistic_regression(Labelled(features.train, truth), valid)
-        name = features.title.format("logistic regression")
+        name = share.named(features.title.format("logistic regression"), len(train), count)
         yield self._settled(name, linear, "features", features)
         if features.counts is not None:
             svm = nb_svm(Labelled(features.counts.train, truth))
-            yield self._settled("NB-SVM", svm, "counts", features, logits=False)
+            name = share.named("NB-SVM", len(train), count)
+            yield self._settled(name, svm, "counts", features, logits=False)
+
+    @property
+    def _numbers_each(self) -> float:
+        """Symbols or numbers of a training example in the mean."""
+        arrays = self._inputs("train")
+        return float(lengths_of(arrays).mean()) * arrays[0][:1].size
 
     def _settled(
         self, name: str, fitted: Any, sees: Sees, shared: Any = None, *, logits: bool = True

@@ -27,6 +27,7 @@ from elman.modalities import MODALITIES
 from elman.modalities.base import Codec, ModalitySettings, Padded
 from elman.nn import Ensemble
 from elman.scoring import Evaluation
+from elman.scoring.baselines import share
 from elman.scoring.blending import LEAST, Blend
 from elman.scoring.predictors import Asked, Baseline, CannotSay, restored
 from elman.tasks import looking, reading, understood
@@ -602,6 +603,12 @@ class FromExamples:
     def weight(self, held: Examples, model: Any, baseline: Any) -> float | str:
         """Return the weight of the model in a blend, or why there is none."""
         raise NotImplementedError
+
+    def taught(self, most: int) -> Examples:
+        """Return what a baseline is fitted on: the training part, or so many of it at random."""
+        train = self._parts["train"]
+        rows = share.drawn(len(train), most, self.settings.seed)
+        return train if rows is None else train.take(rows)
 
     def _question(self, found: Examples) -> Asked:
         """Return sequences as baselines are asked about them."""
