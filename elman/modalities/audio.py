@@ -60,6 +60,7 @@ class AudioCodec(StepsCodec):
     """
 
     modality = "audio"
+    timed: ClassVar[bool] = True
     unit = "frames"
 
     def __init__(self, rate: int, scaler: Scaler | None, settings: Any) -> None:

@@ -164,6 +164,8 @@ class ModalitySettings(BaseModel):
 class Stepwise:
     """The part of a codec whose pieces of a stream are whole steps: nothing waits."""
 
+    timed: ClassVar[bool] = False
+
     def begin(self) -> tuple[Tensor, ...]:
         """Return nothing: no part of a step waits for the next piece."""
         return ()
@@ -199,6 +201,8 @@ class Codec(Protocol):
     modality: ClassVar[str]
     unit: str
     """One step in words, in the plural."""
+    timed: ClassVar[bool]
+    """True where steps are numbers that were measured one after another, as waves or curves."""
     distances: tuple[Distance, ...]
     """Distances for nearest neighbours; empty where none is sound."""
 

@@ -35,6 +35,7 @@ class SeriesCodec(StepsCodec):
     """Series of numbers `(T, C)`, scaled channel by channel."""
 
     modality = "series"
+    timed: ClassVar[bool] = True
     distances = (
         Distance("1-nearest neighbour", nearest_neighbour),
         Distance("1-nearest neighbour, DTW", nearest_neighbour_dtw),

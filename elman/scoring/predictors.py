@@ -33,6 +33,8 @@ KINDS = Registry(
         "nearest": "elman.scoring.predictors:Nearest",
         "linear": "elman.scoring.baselines.linear:Linear",
         "trees": "elman.scoring.baselines.numbers:Trees",
+        "minirocket": "elman.scoring.baselines.rocket:MiniRocket",
+        "boosted summaries": "elman.scoring.baselines.summaries:BoostedSummaries",
         "majority": "elman.scoring.baselines.tags:Majority",
         "most frequent tag": "elman.scoring.baselines.tags:MostFrequentTag",
         "crf": "elman.scoring.baselines.tags:Crf",

@@ -287,15 +287,16 @@ class Classify(FromExamples):
         with np.errstate(divide="ignore"):
             often = np.log(np.bincount(self._codes(whole), minlength=size) / count)
         yield self._settled("majority", Constant(often), "all")
+        judged = sum(len(found) for found in self._parts.values()) - count
         if self.codec.distances:
-            judged = sum(len(found) for found in self._parts.values()) - count
             train = self.taught(share.for_nearest(budget, self._numbers_each, judged))
             arrays, values = self._encode(train.inputs), np.eye(size)[self._codes(train)]
             for distance in self.codec.distances:
+                nearest = Nearest(distance.name, arrays, values)
                 name = share.named(distance.name, len(train), count)
-                yield self._settled(
-                    name, Nearest(distance.name, arrays, values), "all", logits=False
-                )
+                yield self._settled(name, nearest, "all", logits=False)
+        if self.codec.timed:
+            yield from self._of_curves(count, judged)
         train = self.taught(share.for_linear(budget, self._numbers_each, size))
         truth = self._codes(train)
         features = self.codec.features(train.inputs)
@@ -310,6 +311,24 @@ class Classify(FromExamples):
             svm = nb_svm(Labelled(features.counts.train, truth))
             name = share.named("NB-SVM", len(train), count)
             yield self._settled(name, svm, "counts", features, logits=False)
+
+    def _of_curves(self, count: int, judged: int) -> Iterator[Baseline]:
+        """Yield what is strong where steps are numbers: MiniRocket, and trees on summaries."""
+        from elman.scoring.baselines.linear import Labelled
+        from elman.scoring.baselines.rocket import FEATURES, PATTERNS, MiniRocket
+        from elman.scoring.baselines.summaries import BoostedSummaries
+
+        budget, seed = self.settings.budget, self.settings.seed
+        steps = float(lengths_of(self._inputs("train")).mean())
+        most, features = share.for_rocket(budget, steps, count, judged, len(PATTERNS), FEATURES)
+        train = self.taught(most)
+        rocket = MiniRocket.fit(self._encode(train.inputs), self._codes(train), seed, features)
+        name = share.named("MiniRocket + ridge", len(train), count)
+        yield self._settled(name, rocket, "arrays", logits=False)
+        train = self.taught(share.for_linear(budget, self._numbers_each, len(self.classes)))
+        known: Labelled[Any] = Labelled(self._encode(train.inputs), self._codes(train))
+        name = share.named("gradient boosting on summary features", len(train), count)
+        yield self._settled(name, BoostedSummaries.fit(known, seed), "arrays")
 
     @property
     def _numbers_each(self) -> float:

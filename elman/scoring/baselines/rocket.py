@@ -15,10 +15,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.scoring.baselines.linear import State
+
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
 Series = NDArray[np.floating]
-State = tuple[dict[str, Any], dict[str, Array]]
 
 LENGTH = 9
 """Weights of a pattern: six are -1 and three are 2, so that their sum is 0."""
@@ -176,7 +177,7 @@ class MiniRocket:
         # A feature that is the same for all says nothing.
         scale = np.where(deviation > 1e-6, deviation, np.inf).astype(np.float32)
         model = RidgeClassifierCV(alphas=STRENGTHS).fit(shares / scale, labels)
-        weights, bias = np.asarray(model.coef_), np.asarray(model.intercept_)
+        weights, bias = np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_)
         if len(weights) == 1:
             weights, bias = np.concatenate([-weights, weights]), np.concatenate([-bias, bias])
         weights = (weights / scale).T.astype(np.float32)
@@ -195,8 +196,8 @@ class MiniRocket:
     def to_state(self) -> State:
         """Return both as arrays."""
         facts, arrays = self.transform.to_state()
-        own = {"weights": self.weights, "bias": self.bias, "classes": self.classes}
-        return facts, arrays | own
+        own: dict[str, Array] = {"weights": self.weights, "bias": self.bias}
+        return facts, arrays | own | {"classes": self.classes}
 
     @classmethod
     def from_state(cls, facts: dict[str, Any], arrays: dict[str, Array]) -> MiniRocket:
@@ -210,7 +211,7 @@ def spread(steps: int, features: int) -> tuple[NDArray[np.int64], NDArray[np.int
     of the features of a pattern each one has.
 
     >>> spread(100, 10)
-    (array([ 1,  2,  3,  4,  5,  6,  9, 12]), array([2, 1, 1, 2, 1, 1, 1, 1]))
+    (array([ 1,  2,  3,  4,  5,  7,  9, 12]), array([3, 1, 1, 1, 1, 1, 1, 1]))
     """
     most = min(features, _DILATIONS)
     longest = np.log2(max(steps - 1, LENGTH - 1) / (LENGTH - 1))
@@ -259,7 +260,8 @@ def _steps(
     step, ends = np.arange(longest), lengths[:, None]
     whole = step < ends
     inner = (step >= reach) & (step < ends - reach)
-    return whole, np.where(inner.any(1)[:, None], inner, whole)
+    some: NDArray[np.bool_] = (lengths > 2 * reach)[:, None]
+    return whole, np.where(some, inner, whole)
 
 
 def _alike(series: Sequence[Series]) -> Iterator[NDArray[np.int64]]:
