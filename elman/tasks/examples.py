@@ -59,8 +59,8 @@ _DEPENDENCE_OF = 1000
 """Examples in which the doctor looks for what the answer depends on."""
 _DRAWN = 6
 """Test sequences that a report draws."""
-_AT_ONCE = 256
-"""Sequences whose outputs are computed at once."""
+_AT_ONCE, _IN_ROW = 256, 1 << 14
+"""Sequences whose outputs are computed at once, and that lie in one array."""
 
 
 @dataclass(frozen=True)
@@ -703,20 +703,34 @@ class FromExamples:
         raise NotImplementedError
 
     @torch.no_grad()
-    def outputs(self, model: nn.Module, inputs: Sequence[Array]) -> list[Array]:
+    def outputs(self, model: nn.Module, inputs: Sequence[Array]) -> Sequence[Array]:
         """Return what the model gives out for each sequence: `(O,)`, or `(T, O)` where aligned."""
+        # Small results that stay among large ones that go would leave the memory full of holes, so
+        # each is copied to its place in a few large arrays.
         made: list[Array] = [np.empty(0)] * len(inputs)
-        order = np.argsort(lengths_of(inputs), kind="stable")
+        lengths = lengths_of(inputs)
+        order = np.argsort(lengths, kind="stable")
         training = model.training
         model.eval()
-        for start in range(0, len(order), _AT_ONCE):
-            rows = order[start : start + _AT_ONCE]
-            padded = self._padded([inputs[row] for row in rows])
-            found = self._run(model, padded).float().cpu().numpy()
-            for place, row in enumerate(rows):
-                made[row] = found[place]
-                if self.layout.aligned:
-                    made[row] = self._in_reading_order(found[place, : len(inputs[row])])
+        for many in np.array_split(order, range(_IN_ROW, len(order), _IN_ROW)):
+            ends = np.cumsum(lengths[many]) if self.layout.aligned else np.arange(1, len(many) + 1)
+            row: Array | None = None
+            for start in range(0, len(many), _AT_ONCE):
+                some = many[start : start + _AT_ONCE]
+                padded = self._padded([inputs[place] for place in some])
+                found = self._run(model, padded).float().cpu().numpy()
+                if row is None:
+                    row = np.empty((ends[-1], found.shape[-1]), found.dtype)
+                for place, number in enumerate(some.tolist()):
+                    end = int(ends[start + place])
+                    if not self.layout.aligned:
+                        row[end - 1] = found[place]
+                        made[number] = row[end - 1]
+                        continue
+                    length = int(lengths[number])
+                    own = row[end - length : end]
+                    own[:] = self._in_reading_order(found[place, :length])
+                    made[number] = own
         model.train(training)
         return made
 
