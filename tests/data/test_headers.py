@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from workbooks import xlsx
 
 from elman.data import read, scan
+from elman.data.formats import delimited
 from elman.errors import InputError
 
 DAYS = "".join(f"2022-01-0{n},{90 + n}.5,{n}.25\n" for n in range(1, 8))
@@ -166,3 +172,33 @@ def test_a_quote_that_cannot_be_read_as_written_is_a_doubt(tmp_path: Path) -> No
     (doubt,) = read(put(tmp_path / "a.csv", text)).doubts()
     assert doubt.startswith("a quote mark in row 2 of a.csv encloses no whole cell")
     assert read(put(tmp_path / "b.csv", 'label,text\na,"So, 5"""\nb,fine\n')).doubts() == []
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text('ab,"\n', max_size=14), st.integers(1, 5))
+def test_quotes_that_enclose_cells_are_what_a_strict_reader_takes(text: str, size: int) -> None:
+    data = text.encode()
+    blocks = [data[k : k + size] for k in range(0, len(data), size)]
+    if delimited._quotes_enclose(iter(blocks), ","):
+        list(csv.reader(io.StringIO(text, newline=""), strict=True))  # raises if it does not
+    elif text.count('"') % 2 == 0:
+        # Only what stands against a mark can be the reason.
+        assert re.search('[^,\n"]"|"[^,\n"]', text)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("t,n\nx y z,1\nb c d,2\n", [2, 3]),
+        ("t,n\r\nx y z,1\r\nb c d,2", [2, 3]),
+        ("# note\nt,n\nx y z,1\nb c d,2\n", [3, 4]),
+        ("t,n\nx y z,1\n\nb c d,2\n", [2, 4]),
+        ('t,n\n"x\ny z",1\nb c d,2\n', [2, 4]),
+        ("t,n\nx y z,1\nb c d,2\n\n", [2, 3]),
+    ],
+)
+def test_a_row_knows_its_line(tmp_path: Path, text: str, lines: list[int]) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(text.encode())
+    table = read(path)
+    assert [table.where(row)[1] for row in range(2)] == lines

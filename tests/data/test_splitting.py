@@ -157,3 +157,17 @@ def test_duplicates_of_tables_by_some_columns() -> None:
     found = duplicates({"train": series, "test": series.take([1])})
     assert found.counts == {("train", "test"): 1}
     assert found.examples["train", "test"] == ["an array of shape (1, 1)"]
+
+
+def test_equal_numbers_of_unlike_type_are_duplicates() -> None:
+    whole = read(pd.DataFrame({"n": [1, 2], "y": ["x", "y"]}))
+    points = read(pd.DataFrame({"n": [1.0, 2.5], "y": ["x", "y"]}))
+    assert duplicates({"train": whole, "test": points}).counts == {("train", "test"): 1}
+
+
+def test_groups_and_classes_of_long_names_are_split_by_their_values() -> None:
+    names = ["b" * 500, "a", "b" * 500, "c", "a", "c"] * 5
+    parts = split(30, by="group", column=np.array(names, dtype=object), fractions=(1, 1, 1))
+    owners = [{names[row] for row in rows} for rows in parts]
+    assert sorted(map(len, owners)) == [1, 1, 1]
+    assert set.union(*owners) == set(names)

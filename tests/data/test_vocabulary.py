@@ -146,3 +146,26 @@ def test_tiny_shakespeare_has_65_characters(data_dir: Path) -> None:
     assert len(v) == 65
     assert len(v.encode(text)) == 1_115_394
     assert v.decode(v.encode(text)) == text
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.text("aB' ’<>.\0\nΣİ", max_size=12), max_size=9),
+    st.sampled_from(["characters", "words"]),
+    st.booleans(),
+    st.integers(1, 4),
+)
+def test_many_texts_are_encoded_as_each_of_them(texts, unit, flag, together) -> None:
+    vocabulary = Vocabulary.fit(
+        ["aB aB' <a> . b"], unit, size=8, lower=flag, punctuation=flag and unit == "words"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_TOGETHER", together)
+        found = [ids.tolist() for ids in vocabulary.encode_each(texts)]
+    assert found == [vocabulary.encode(text).tolist() for text in texts]
+
+
+def test_an_unseen_word_among_many_texts_is_an_error_without_unk() -> None:
+    vocabulary = Vocabulary.fit(["a b"], "words", specials=())
+    with pytest.raises(InputError, match="'c' is not in the vocabulary"):
+        list(vocabulary.encode_each(["a", "b c"]))

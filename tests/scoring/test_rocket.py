@@ -29,7 +29,7 @@ def by_loops(transform, one):
             sums, inside = [], []
             for step in range(len(one)):
                 at = [step + (k - 4) * dilation for k in range(9)]
-                inside.append(0 <= at[0] and at[-1] < len(one))
+                inside.append(at[0] >= 0 and at[-1] < len(one))
                 sums.append(
                     sum(
                         w * one[t, c]

@@ -430,3 +430,27 @@ def test_scores_are_those_of_scikit_learn_and_torchmetrics(pairs):
     assert found["macro_f1"] == pytest.approx(
         multiclass_f1_score(a, b, 4, average="macro").item(), abs=1e-6
     )
+
+
+def test_of_many_examples_a_bounded_number_is_held_out_and_baselines_say_their_sample(monkeypatch):
+    from elman.scoring.baselines import share
+    from elman.tasks import parts
+
+    monkeypatch.setattr(parts, "_ENOUGH", {"valid_fraction": 12, "test_fraction": 20})
+    monkeypatch.setattr(share, "for_linear", lambda *about: 150)
+    table = pd.DataFrame({"text": [f"w{k % 2} x{k % 7} y" for k in range(400)]})
+    table["label"] = ["even" if k % 2 == 0 else "odd" for k in range(400)]
+    task = Classify.from_data(table, settings_of(Classify, {}))
+    assert {part: len(found) for part, found in task._parts.items()} == {
+        "train": 368,
+        "valid": 12,
+        "test": 20,
+    }
+    names = list(task.baselines())
+    assert names[0] == "majority"
+    assert names[1:] == [
+        "tf-idf + logistic regression (fitted on 150 of 368)",
+        "NB-SVM (fitted on 150 of 368)",
+    ]
+    asked = settings_of(Classify, {"valid_fraction": 0.1, "test_fraction": 0.1})
+    assert len(Classify.from_data(table, asked)._parts["test"]) == 40
