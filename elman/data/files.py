@@ -16,7 +16,7 @@ import io
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NoReturn, cast
 
@@ -423,16 +423,43 @@ def lines(path: Path, encoding: str | None = None) -> Iterator[str]:
     return _lines(path, encoding_of(path, encoding), None)
 
 
+def pieces(path: Path, encoding: str, size: int) -> Iterator[str]:
+    r"""Yield the text of a file of known encoding, so many characters at a time.
+
+    A piece ends with a line, and is longer where a line is. Line ends are `\n`, as of `lines`.
+    """
+    held: list[str] = []
+    for text in _read(
+        path, encoding, None, lambda file: iter(functools.partial(file.read, size), "")
+    ):
+        end = text.rfind("\n") + 1
+        if end:
+            yield "".join([*held, text[:end]])
+            held = []
+        held.append(text[end:])
+    if any(held):
+        yield "".join(held)
+
+
 def raw_lines(path: Path, encoding: str) -> Iterator[str]:
     """Yield the lines of a text file of known encoding, with line ends as they are."""
     return _lines(path, encoding, "")
 
 
 def _lines(path: Path, encoding: str, newline: str | None) -> Iterator[str]:
+    return _read(path, encoding, newline, iter)
+
+
+def _read(
+    path: Path,
+    encoding: str,
+    newline: str | None,
+    parts: Callable[[io.TextIOWrapper], Iterator[str]],
+) -> Iterator[str]:
     file = gunzip(path)
     with io.TextIOWrapper(file, encoding=encoding, newline=newline) as text:
         try:
-            yield from text
+            yield from parts(text)
         except UnicodeError:
             raise misread(path, encoding) from None
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:

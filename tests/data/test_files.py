@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from elman.data import documents, fingerprint, lines, read
+from elman.data import documents, files, fingerprint, lines, read
 from elman.data.files import encoding_of
 from elman.errors import InputError
 
@@ -144,3 +147,15 @@ def test_a_large_file_is_sampled_from_first_to_last(tmp_path: Path) -> None:
         after = fingerprint(path)
         assert after != before
         before = after
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.text("aé\r\n ", max_size=30), st.integers(1, 7))
+def test_pieces_are_the_lines_and_end_with_one(text: str, size: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.txt"
+        path.write_bytes(text.encode())
+        found = list(files.pieces(path, "utf-8", size))
+        assert "".join(found) == "".join(files.lines(path, "utf-8"))
+        assert all(found)
+        assert all(piece.endswith("\n") for piece in found[:-1])

@@ -76,7 +76,7 @@ class Documents:
         # Told once, since finding an encoding reads the whole file.
         encodings = [files.encoding_of(path, encoding) for path in paths]
         lengths = [
-            sum(map(len, files.lines(path, name)))
+            sum(map(len, files.pieces(path, name, _PIECE)))
             for path, name in zip(paths, encodings, strict=True)
         ]
         begins = np.concatenate(([0], np.cumsum(lengths)[:-1])).astype(np.int64)
@@ -165,15 +165,9 @@ class Documents:
         if isinstance(source, str):
             yield source
             return
-        held: list[str] = []
-        size = 0
-        for line in files.lines(source, self.encodings[number]):
-            held.append(line)
-            size += len(line)
-            if size >= _PIECE:
-                yield "".join(held)
-                held, size = [], 0
-        yield "".join(held)
+        encoding = self.encodings[number]
+        assert encoding is not None  # of a file
+        yield from files.pieces(source, encoding, _PIECE)
 
 
 def find(
