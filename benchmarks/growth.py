@@ -76,7 +76,8 @@ def steps(kind: str, path: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
     def keep(name: str, make: Callable[[], Any]) -> Callable[[], Any]:
         return lambda: held.__setitem__(name, make())
 
-    settings = settings_of(task_class, {"budget": BUDGET, "hidden_size": 16})
+    told = {"group": "id"} if kind == "forecasts" else {}
+    settings = settings_of(task_class, {"budget": BUDGET, "hidden_size": 16, **told})
     yield "read, split, fit", keep("task", lambda: task_class.from_data(path, settings))
     task = held["task"]
     yield "understand, encode", lambda: str(task.understood())
