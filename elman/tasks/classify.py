@@ -328,7 +328,11 @@ class Classify(FromExamples):
         train = self.taught(share.for_linear(budget, self._numbers_each, len(self.classes)))
         known: Labelled[Any] = Labelled(self._encode(train.inputs), self._codes(train))
         name = share.named("gradient boosting on summary features", len(train), count)
-        yield self._settled(name, BoostedSummaries.fit(known, seed), "arrays")
+        held = self._parts.get("valid")
+        valid: Labelled[Any] | None = None
+        if held is not None:
+            valid = Labelled(self._inputs("valid"), self._codes(held))
+        yield self._settled(name, BoostedSummaries.fit(known, valid, seed), "arrays")
 
     @property
     def _numbers_each(self) -> float:

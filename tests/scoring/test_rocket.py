@@ -96,7 +96,7 @@ def test_what_was_kept_says_the_same():
     labels = np.arange(30) % 3
     for model in (
         MiniRocket.fit(x, labels, features=3),
-        BoostedSummaries.fit(Labelled(x, labels)),
+        BoostedSummaries.fit(Labelled(x, labels), Labelled(x, labels)),
         MiniRocket.fit(x, labels % 2, features=3),
         BoostedSummaries.fit(Labelled(x, labels % 2)),
     ):

@@ -22,6 +22,8 @@ Series = NDArray[np.floating]
 
 LAGS = (2, 3, 5, 10, 20)
 """Steps between which a series is compared with itself, beside 1."""
+LEAVES = (20, 5)
+"""Least examples in a leaf that are tried: 20 is usual, and more than many a class of series has."""
 _PEAKS = 2
 
 
@@ -39,8 +41,12 @@ class BoostedSummaries:
     classes: NDArray[np.int64]
 
     @classmethod
-    def fit(cls, train: Labelled[Series], seed: int = 0) -> BoostedSummaries:
+    def fit(
+        cls, train: Labelled[Series], valid: Labelled[Series] | None = None, seed: int = 0
+    ) -> BoostedSummaries:
         """Grow trees for series `(steps, channels)` and the code of each one's class.
+
+        The least leaf is chosen on the validation part; without one it is the usual 20.
 
         >>> x = [np.sin(np.arange(40.0) * (1 + i % 2))[:, None] for i in range(80)]
         >>> model = BoostedSummaries.fit(Labelled(x, np.arange(80) % 2))
@@ -49,10 +55,17 @@ class BoostedSummaries:
         """
         from sklearn.ensemble import HistGradientBoostingClassifier
 
-        # A leaf of twenty, as is usual, is more than many a class of series has.
-        leaf = int(np.clip(len(train) // (10 * len(np.unique(train.labels))), 2, 20))
-        model = HistGradientBoostingClassifier(min_samples_leaf=leaf, random_state=seed)
-        model.fit(described(train.inputs), train.labels)
+        features = described(train.inputs)
+        models = [
+            HistGradientBoostingClassifier(min_samples_leaf=leaf, random_state=seed).fit(
+                features, train.labels
+            )
+            for leaf in (LEAVES if valid is not None and len(valid) else LEAVES[:1])
+        ]
+        model = models[0]
+        if valid is not None and len(models) > 1:
+            held = described(valid.inputs)
+            model = max(models, key=lambda one: float(one.score(held, valid.labels)))
         return cls(Trees.of([model]), np.asarray(model.classes_, np.int64))
 
     def __call__(self, series: Sequence[Series]) -> Floats:

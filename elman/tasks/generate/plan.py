@@ -1,4 +1,4 @@
-"""What a language model is where nothing is set: chosen from its text and from the time there is.
+"""A language model of which nothing is set is chosen from its text and from the time there is.
 
 A run can pay for so much work. A larger network learns more from a symbol, and sees fewer of them
 for the same work. Both are balanced by one rule: a network may have as many weights as it will see
