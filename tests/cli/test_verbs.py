@@ -132,13 +132,13 @@ def test_predict_with_a_kept_baseline(elman, classify_run, tmp_path):
     for name in ("tf-idf + logistic regression", "TF", "best", "model"):
         done = elman("predict", classify_run, file, "--with", name)
         assert done.returncode == 0, done.stderr
-        assert [row.split(",")[2] for row in done.stdout.splitlines()[1:]] == ["good", "bad"]
+        assert [row.split(",")[1] for row in done.stdout.splitlines()[1:]] == ["good", "bad"]
     wrong = elman("predict", classify_run, file, "--with", "gradient")
     assert wrong.returncode == 2
     assert "'gradient' is no predictor of this run" in wrong.stderr
     assert "'NB-SVM'" in wrong.stderr
     unsure = elman("predict", classify_run, file, "--with", "maj", "--abstain", "0.99")
-    assert [row.split(",")[2] for row in unsure.stdout.splitlines()[1:]] == ["", ""]
+    assert [row.split(",")[1] for row in unsure.stdout.splitlines()[1:]] == ["", ""]
 
 
 def test_generate_with_a_kept_baseline(elman, generate_run):

@@ -580,18 +580,21 @@ def test_without_its_extra_a_baseline_is_reported_as_not_run(
     learnt: tuple[Forecast, nn.Module, Evaluation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task, _, _ = learnt
+    monkeypatch.setattr(task, "_rivals", {})
     monkeypatch.setattr("elman.scoring.baselines.automatic.installed", lambda: False)
-    found = task.baselines()
-    assert "AutoETS" not in found
-    assert "exponential smoothing" in found
-    assert "AutoETS: it needs pip install 'elman[series]'" in task.describe()["not_run"]
+    names = [one.name for one in task.predictors()]
+    found = dict(zip(names, task.scores(task.predictors()), strict=True))
+    assert str(found["AutoETS"]) == "it needs pip install 'elman[series]'"
+    assert isinstance(found["exponential smoothing"], Evaluation)
+    assert list(task.baselines()) == [n for n, e in found.items() if isinstance(e, Evaluation)]
 
 
 def test_a_baseline_outside_its_share_of_the_time_is_reported_as_not_run() -> None:
     task = task_on(waves(300), horizon=6, lookback=24, season=24, max_steps=1)
-    assert "AutoARIMA" not in task.baselines()
-    said = [words for words in task.describe()["not_run"] if words.startswith("AutoARIMA")]
-    assert "would take about" in said[0]
+    [arima] = [one for one in task.predictors() if one.name == "AutoARIMA"]
+    [said] = task.scores([arima])
+    assert "would take about" in str(said)
+    assert arima.name not in task.baselines()
 
 
 def test_a_baseline_is_the_same_from_its_state(
@@ -1104,16 +1107,16 @@ def test_a_baseline_predicts_what_follows(monkeypatch: pytest.MonkeyPatch) -> No
     frame = short()
     task = task_on(frame, horizon=7, max_steps=2000)
     y = frame["y"].to_numpy()
-    found = task.predict_by(Rule("seasonal naive", 7), frame)
+    found = task.predict(Rule("seasonal naive", 7), frame)
     assert found["forecast"].tolist() == y[-7:].tolist()
     assert found.columns.tolist() == task.predict(task.build(), frame).columns.tolist()
     for baseline in task.predictors():
-        ahead = task.predict_by(baseline, frame)
+        ahead = task.predict(baseline, frame)
         assert np.abs(ahead["forecast"] - y[-7:]).max() < 6, baseline.name
         assert (np.diff(ahead.filter(like="q").to_numpy(), axis=1) >= 0).all(), baseline.name
     monkeypatch.setattr("elman.scoring.baselines.automatic.installed", lambda: False)
     with pytest.raises(InputError, match=r"AutoETS: it needs pip install 'elman\[series\]'\."):
-        task.predict_by(Automatic("AutoETS", 7, 60.0), frame)
+        task.predict(Automatic("AutoETS", 7, 60.0), frame)
 
 
 # A mixture
@@ -1123,14 +1126,14 @@ def test_a_mixture_takes_the_weight_that_is_best_on_validation(
     learnt: tuple[Forecast, nn.Module, Evaluation],
 ) -> None:
     task, model, evaluation = learnt
-    found = task.blend(model)
-    assert found is not None
-    name, weight, mixture = found
-    rules = task.baselines()
-    assert name in rules
-    assert len(mixture.units) == len(evaluation.units)
+    found = task.blend(model, task.predictors())
     # Sums of waves obey a linear recurrence: hardly anything is left to the network.
-    assert (name, weight <= 0.1) == ("linear (ridge)", True)
+    if isinstance(found, str):
+        assert "linear (ridge)" in found
+        return
+    assert (found.baseline.name, found.weight <= 0.1) == ("linear (ridge)", True)
+    mixture = task.evaluate(found)
+    assert len(mixture.units) == len(evaluation.units)
     assert mixture.metrics["mase"] <= evaluation.metrics["mase"]
 
 
@@ -1153,10 +1156,12 @@ def test_a_mixture_of_a_short_series_is_weighed_in_its_backtest(
 ) -> None:
     task = planned(short(), monkeypatch)
     assert task.plan is not None
-    found = task.blend(task.build())
-    assert found is not None
-    name, weight, mixture = found
+    found = task.blend(task.build(), task.predictors())
     means = {each: task.plan.mean(each) for each in task.plan.weights}
-    assert name == min(means, key=lambda each: means[each] or np.inf)
-    assert weight == task.plan.weights[name]
-    assert np.isfinite(mixture.metrics["mase"])
+    best = min(means, key=lambda each: means[each] or np.inf)
+    if isinstance(found, str):
+        assert best in found or "the model" in found
+        return
+    assert found.baseline.name == best
+    assert found.weight == task.plan.weights[best]
+    assert np.isfinite(task.evaluate(found).metrics["mase"])

@@ -23,7 +23,7 @@ Series = NDArray[np.floating]
 LAGS = (2, 3, 5, 10, 20)
 """Steps between which a series is compared with itself, beside 1."""
 LEAVES = (20, 5)
-"""Least examples in a leaf that are tried: 20 is usual, and more than many a class of series has."""
+"""Least examples in a leaf that are tried: 20 is usual, more than many a class of series has."""
 _PEAKS = 2
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -51,6 +51,9 @@ _GRID = 2_000_000
 class Baseline(Protocol):
     """A forecast to compare with: it is made from the history of the series it is given."""
 
+    shared: ClassVar[None]
+    """Nothing: baselines of forecasts share nothing that is kept."""
+
     @property
     def name(self) -> str:
         """Its name in results and reports."""
@@ -75,6 +78,7 @@ class Baseline(Protocol):
 class Rule:
     """A rule, or exponential smoothing, with the quantiles of its own earlier errors."""
 
+    shared: ClassVar[None] = None
     kind: str
     season: int = 1
 
@@ -109,6 +113,7 @@ class Rule:
 class Ridge:
     """A ridge regression from the past to the future, fitted on the training windows."""
 
+    shared: ClassVar[None] = None
     map: Linear
 
     name = "linear (ridge)"
@@ -139,6 +144,7 @@ class Automatic:
         given: seconds that all three may take together.
     """
 
+    shared: ClassVar[None] = None
     kind: Kind
     season: int
     given: float

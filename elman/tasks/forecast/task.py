@@ -23,7 +23,9 @@ from elman.errors import InputError
 from elman.nn.segment import DirectForecaster, SegmentForecaster
 from elman.scoring import Evaluation
 from elman.scoring.baselines.automatic import NotFitted
+from elman.scoring.blending import LEAST, Blend
 from elman.scoring.forecasts import score, window_sums
+from elman.scoring.predictors import CannotSay
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.forecast import backtest, filling, times
 from elman.tasks.forecast import baselines as forecast_baselines
@@ -115,7 +117,7 @@ class Forecast:
         self._rivals: dict[str, Forecaster] = {}
         """The baselines of the test part, once they have been scored."""
         self._data: Held | None = None
-        self._not_run: list[str] = []
+        self._predictors: list[Baseline] | None = None
         self._evaluated: nn.Module | None = None
         self.plan: Plan | None = None
         """The result of the backtest of a short series, once there is one."""
@@ -279,8 +281,6 @@ class Forecast:
         facts["resampled"] = blocks(windows[2], self.horizon).words
         if self.plan is not None:
             facts["backtest"] = {"origins": len(self.plan.origins), "steps": self.plan.steps}
-        if self._not_run:
-            facts["not_run"] = list(self._not_run)
         return facts
 
     def notes(self) -> list[str]:
@@ -531,29 +531,23 @@ class Forecast:
             {n: weight_of(found, self._whole_cost) for n, found in judged.items() if n in whole},
         ).to_json()
 
-    def blend(self, model: nn.Module) -> tuple[str, float, Evaluation] | None:
-        """Mix the model with the baseline that is best where nothing was trained, and score it.
+    def blend(self, model: nn.Module, predictors: Sequence[Baseline]) -> Blend | str:
+        """Mix the model with the baseline that is best where nothing was trained.
 
-        The weight is found on the validation part, or at the origins of the backtest; the test
-        part is seen by the score alone.
-
-        Returns:
-            The baseline's name, the weight of the model, and the scores of the mixture; None
-            where no baseline could be judged.
+        That is the validation part, or the origins of the backtest, and the weight is found there.
         """
         weights = self._weights(model)
         if not weights:
-            return None
+            return "no baseline could be judged where nothing was trained"
         name = min(weights, key=lambda each: weights[each][0])
         weight = weights[name][1]
-        held, origins, begins = self._to_score(None)
-        baseline = next(each for each in self.predictors() if each.name == name)
-        try:
-            theirs = baseline.forecaster(held, begins, self.settings.quantiles, origins)
-        except NotFitted:
-            return None
-        mixture = blended(self._forecaster(model, held), theirs, weight)
-        return name, weight, self._evaluation(held, origins, mixture)
+        if not LEAST < weight < 1 - LEAST:
+            alone = name if weight < 0.5 else "the model"
+            return (
+                f"where nothing was trained no mixture of the model and {name} is better than "
+                f"{alone} alone"
+            )
+        return Blend(model, next(one for one in predictors if one.name == name), weight)
 
     def _weights(self, model: nn.Module) -> dict[str, tuple[float, float]]:
         """Return each baseline's own score where nothing was trained, and the model's weight."""
@@ -729,50 +723,116 @@ class Forecast:
         valid = self._valid_origins(MOST_VALIDATION_WINDOWS).count
         return self._test_origins().count / valid if valid else 0.0
 
-    def evaluate(self, model: nn.Module, data: Any = None) -> Evaluation:
-        """Forecast from every origin of the test part, or of `data`, and compare."""
-        self._evaluated = model
-        held, origins, _ = self._to_score(data)
-        forecaster = self._forecaster(model, held)
-        shown = self._apart(origins)
-        return self._evaluation(held, origins, forecaster, self._table(held, shown, forecaster))
+    def evaluate(self, model: Any, data: Any = None) -> Evaluation:
+        """Forecast from every origin of the test part, or of `data`, and compare.
+
+        Raises:
+            InputError: `model` is a baseline that cannot be fitted to these series.
+        """
+        [found] = self.scores([model], data)
+        if isinstance(found, InputError):
+            raise found
+        return found
+
+    def scores(self, predictors: Sequence[Any], data: Any = None) -> list[Evaluation | InputError]:
+        """Score models, baselines and blends on the same windows, or say why one cannot be.
+
+        A baseline is fitted once a series, on its history before the held-out part.
+        """
+        held, origins, begins = self._to_score(data)
+        own = held is self._data
+        return [one for _, one in announced(self._scored(predictors, held, origins, begins, own))]
+
+    def _scored(
+        self,
+        predictors: Sequence[Any],
+        held: Held,
+        origins: Origins,
+        begins: Sequence[int],
+        own: bool,
+    ) -> Iterator[tuple[str, Evaluation | InputError]]:
+        """Yield name and scores of each; forecasters of the run's `own` test part are kept."""
+        for one in predictors:
+            try:
+                forecaster = self._by(one, held, begins, origins, self._rivals if own else {})
+            except NotFitted as error:
+                why = str(error).removeprefix(f"{one.name}: ")
+                yield one.name, CannotSay(why)
+                continue
+            shown = None
+            if isinstance(one, nn.Module):
+                self._evaluated = one
+                shown = self._table(held, self._apart(origins), forecaster)
+            name = MODEL if isinstance(one, nn.Module) else one.name
+            yield name, self._evaluation(held, origins, forecaster, shown)
+
+    def _by(
+        self,
+        predictor: Any,
+        held: Held,
+        begins: Sequence[int],
+        origins: Origins,
+        known: dict[str, Forecaster],
+    ) -> Forecaster:
+        """Return what a model, a baseline or a blend forecasts from `origins`.
+
+        Args:
+            predictor: one of them.
+            held: the series.
+            begins: where the history of each ends, on which a baseline is fitted.
+            origins: all windows that will be asked for.
+            known: the baselines that were fitted to these series, by name; it is added to.
+
+        Raises:
+            NotFitted: a baseline could not be fitted.
+        """
+        if isinstance(predictor, nn.Module):
+            return self._forecaster(predictor, held)
+        if isinstance(predictor, Blend):
+            parts = (predictor.model, predictor.baseline)
+            ours, theirs = (self._by(one, held, begins, origins, known) for one in parts)
+            return blended(ours, theirs, predictor.weight)
+        if predictor.name not in known:
+            levels = self.settings.quantiles
+            known[predictor.name] = predictor.forecaster(held, begins, levels, origins)
+        return known[predictor.name]
 
     def baselines(self, data: Any = None) -> dict[str, Evaluation]:
         """Rules, exponential smoothing, automatic ETS, Theta and ARIMA, and a linear map.
 
-        Each is fitted once a series, on its history before the held-out part. One that cannot be
-        run, or not in its share of the time, is left out, and `describe` says so. The linear map
-        needs the training part: it is left out of a model that was loaded.
+        One that cannot be fitted, or not in its share of the time, is left out.
         """
-        held, origins, begins = self._to_score(data)
-        scored = self._scored(held, origins, begins, data is None)
-        return dict(announced(scored))
-
-    def _scored(
-        self, held: Held, origins: Origins, begins: Sequence[int], keep: bool
-    ) -> Iterator[tuple[str, Evaluation]]:
-        """Yield the scores of each baseline; `keep` those of the test part for the report."""
-        self._not_run = []
-        for baseline in self.predictors():
-            try:
-                levels = self.settings.quantiles
-                forecaster = baseline.forecaster(held, begins, levels, origins)
-            except NotFitted as error:
-                self._not_run.append(str(error))
-                continue
-            if keep:
-                self._rivals[baseline.name] = forecaster
-            yield baseline.name, self._evaluation(held, origins, forecaster)
+        predictors = self.predictors()
+        pairs = zip(predictors, self.scores(predictors, data), strict=True)
+        return {one.name: e for one, e in pairs if isinstance(e, Evaluation)}
 
     def predictors(self) -> list[Baseline]:
-        """Return every baseline, fitted where it learns from the training part."""
-        found = forecast_baselines.all_of(self.season, self._seconds_of_baselines())
-        if self._data is not None:
-            train = training_origins(self._ends, self.lookback, self.horizon)
-            valid, last = self._valid_origins(MOST_VALIDATION_WINDOWS), self._train_origins()
-            windows, channels = self._data.windows, len(self.targets)
-            found.append(forecast_baselines.ridge(windows, train, valid, last, channels))
-        return found
+        """Return every baseline; the linear map is fitted on the training part, once."""
+        if self._predictors is None:
+            found = forecast_baselines.all_of(self.season, self._seconds_of_baselines())
+            if self._data is not None:
+                train = training_origins(self._ends, self.lookback, self.horizon)
+                valid, last = self._valid_origins(MOST_VALIDATION_WINDOWS), self._train_origins()
+                windows, channels = self._data.windows, len(self.targets)
+                found.append(forecast_baselines.ridge(windows, train, valid, last, channels))
+            self._predictors = found
+        return self._predictors
+
+    def settle(self, model: nn.Module) -> dict[str, Any]:
+        """Return nothing: the correction of the quantiles is a part of the model."""
+        return {}
+
+    def recall(self, about: dict[str, Any]) -> None:
+        """Take up nothing."""
+
+    def kept_shared(self, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        """Return None: baselines of forecasts share nothing."""
+
+    def kept_predictor(
+        self, facts: dict[str, Any], arrays: dict[str, NDArray[Any]], shared: Any
+    ) -> Baseline:
+        """Return the baseline of which facts and arrays were kept."""
+        return forecast_baselines.restored(facts, arrays)
 
     def _seconds_of_baselines(self) -> float:
         """Return the time for baselines whose form is chosen by itself.
@@ -887,7 +947,7 @@ class Forecast:
             held, origins, forecaster, self.frequency, levels, chunk=self._chunk, truth=truth
         )
 
-    def predict(self, model: nn.Module, data: Any) -> pd.DataFrame:
+    def predict(self, model: Any, data: Any) -> pd.DataFrame:
         """Forecasts of what follows the end of every series in `data`, a row each.
 
         Columns: series, time (or position, counted from 1), step, target, forecast and the
@@ -896,23 +956,14 @@ class Forecast:
         target.
 
         Raises:
-            InputError: a cell is no number, or covariates of the horizon are missing.
+            InputError: a cell is no number, covariates of the horizon are missing, or `model` is
+                a baseline that cannot be fitted to these series.
         """
         held, origins = self._to_predict(data)
-        return self._table(held, origins, self._forecaster(model, held), truth=False)
-
-    def predict_by(self, baseline: Baseline, data: Any) -> pd.DataFrame:
-        """Return what `predict` returns, forecast by a baseline that is fitted on `data`.
-
-        Raises:
-            InputError: as `predict`, and where the baseline cannot be fitted.
-        """
-        held, origins = self._to_predict(data)
-        levels, ends = self.settings.quantiles, origins.position.tolist()
         try:
-            forecaster = baseline.forecaster(held, ends, levels, origins)
+            forecaster = self._by(model, held, origins.position.tolist(), origins, {})
         except NotFitted as error:
-            raise InputError(f"{error}.", file=held.panel.source) from None
+            raise CannotSay(f"{error}.", file=held.panel.source) from None
         return self._table(held, origins, forecaster, truth=False)
 
     def _to_predict(self, data: Any) -> tuple[Held, Origins]:
@@ -975,9 +1026,13 @@ class Forecast:
         table = self._table(held, origins, self._forecaster(model, held), truth=False)
         return future(table, {s.name: s for s in panel.series}, self.season)
 
-    def stream(self, model: nn.Module) -> WindowStream:
+    def stream(self, model: Any) -> WindowStream:
         """Return the model on a stream: a row of values in, the forecast of what follows out."""
-        assert isinstance(model, Calibrated)
+        if not isinstance(model, Calibrated):
+            raise InputError(
+                f"{model.name} needs the history before a window too, so it cannot stream.",
+                fix="Use predict, or stream the model.",
+            )
         return WindowStream(self, model)
 
 
