@@ -379,7 +379,9 @@ class Classify(FromExamples):
 
     def brief(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """Return which sequence, its likeliest class, and the probability of that."""
-        return predictions[[*self.places_of(predictions), "prediction", "probability"]]
+        # Nearest neighbours and margins have no probability without a validation part.
+        sure = [name for name in ("probability",) if name in predictions]
+        return predictions[[*self.places_of(predictions), "prediction", *sure]]
 
     def sections(self, model: nn.Module, evaluation: Evaluation) -> list[Section]:
         """Return the mistakes, what decided, and how each class and pair of classes fared."""

@@ -176,7 +176,7 @@ class _Run:
         settings: Settings,
         folder: Path | None,
         progress: Callable[[Tick], None] | None,
-        beside: tuple[float, float],
+        beside: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         self.objective, self.batches, self.settings = objective, batches, settings
         self.ranks = distributed.ranks()

@@ -132,9 +132,9 @@ def test_a_damaged_baseline_is_named(reviews, tmp_path):
 
 def test_probabilities_are_calibrated_and_no_answer_changes(reviews):
     task, asked = reviews.model.task, sentences(60, seed=5)
-    found, temperature = reviews.model.predict(asked), task.temperature
+    found, temperature = reviews.model.predict(asked, proba=True), task.temperature
     task.recall({"temperature": None})
-    raw = reviews.model.predict(asked)
+    raw = reviews.model.predict(asked, proba=True)
     task.recall({"temperature": temperature})
     assert found["prediction"].tolist() == raw["prediction"].tolist()
     odds = [np.log(one["p_good"] / one["p_bad"]).to_numpy(np.float64) for one in (found, raw)]
@@ -144,7 +144,7 @@ def test_probabilities_are_calibrated_and_no_answer_changes(reviews):
     for word in asked["text"][0].split():
         said = stream.step(word)
     assert said["good"] == pytest.approx(found["p_good"][0], rel=1e-4)
-    again = elman.load(reviews.path).predict(asked)
+    again = elman.load(reviews.path).predict(asked, proba=True)
     np.testing.assert_allclose(again["p_good"], found["p_good"], rtol=1e-5)
     calibrated = reviews.results["calibration"]
     assert calibrated["temperature"] == temperature
@@ -293,12 +293,19 @@ def test_numbers_have_no_probability_to_abstain_by(tmp_path):
         np.testing.assert_allclose(mixed[name], 0.3 * ours[name] + 0.7 * theirs[name], rtol=1e-9)
 
 
-def test_a_task_that_keeps_nothing_says_so(tmp_path):
+def test_a_forecast_is_made_by_what_won_and_an_old_run_says_that_it_kept_nothing(tmp_path):
     from elman.tasks import TASKS
 
-    how = {**SMALL, "max_steps": 2, "horizon": 5}
     data = TASKS["forecast"].example("series", 60)
-    known = {name: how[name] for name in ("hidden_size", "max_steps", "resamples", "horizon")}
-    run = elman.train("forecast", data, tmp_path / "run", progress=False, **known)
-    with pytest.raises(InputError, match="The baselines of forecast are not kept"):
+    how = {"hidden_size": 4, "max_steps": 2, "resamples": 10, "horizon": 5}
+    run = elman.train("forecast", data, tmp_path / "run", progress=False, **how)
+    found = elman.load(run.path, predictor="last value").predict(data)
+    assert found["forecast"].tolist() == [data["sales"].iloc[-1]] * 5
+    best = elman.load(run.path, predictor="best").predict(data)
+    assert run.results["recommended"] != "model"
+    assert best["forecast"].between(0, 20).all()
+    with pytest.raises(InputError, match="needs the history before a window too"):
+        elman.load(run.path, predictor="drift").stream()
+    shutil.rmtree(run.path / "predictors")
+    with pytest.raises(InputError, match="made before baselines were kept"):
         elman.load(run.path, predictor="last value")

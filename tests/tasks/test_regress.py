@@ -511,7 +511,7 @@ def test_a_run_of_steps_is_written_streamed_and_examined(tmp_path):
     for title in ("Predicted against true", "Error against steps left", "Worst cases"):
         assert title in report
     loaded = elman.load(run.path)
-    said = loaded.predict(path)
+    said = loaded.predict(path, proba=True)
     stream = loaded.stream()
     first = said[said["basket"] == "b0"]
     prices = pd.read_csv(path).query("basket == 'b0'")["price"]

@@ -167,7 +167,7 @@ def test_evaluate_says_what_was_trained_on(tmp_path):
     note = elman.evaluate(found.path, table)["note"]
     assert "60 of these 80 examples were trained or chosen on" in note
     other = table.assign(review=table["review"] + " and more")
-    assert "trained or chosen on" not in elman.evaluate(found.path, other)["note"]
+    assert "trained or chosen on" not in elman.evaluate(found.path, other).get("note", "")
 
 
 @pytest.mark.parametrize("task", ["forecast", "generate"])
