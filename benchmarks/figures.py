@@ -93,6 +93,7 @@ ZAREMBA = {
     "lr": 20.0,
     "clip_at": 0.25,
     "schedule": "step",
+    "warmup": 0.0,
     "decay": 0.5,
 }
 
@@ -130,6 +131,11 @@ FIGURES: dict[str, Figure] = {
         settings={
             "valid_fraction": 0.0,
             "budget": "14m",
+            "hidden_size": 256,
+            "num_layers": 2,
+            "dropout": 0.2,
+            "lr": 4e-3,
+            "warmup": 0.0,
             "k1": 64,
             "batch_size": 32,
         },

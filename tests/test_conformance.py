@@ -309,7 +309,10 @@ def predicted(runs: dict[str, str]) -> dict[str, dict[str, Any]]:
         task, modality = pair.split(", ")
         names = [row["name"] for row in Run(Path(path)).read_predictors()["predictors"]]
         asked = data(task, modality)
-        found[pair] = {name: said_by(elman.load(path, name).predict, asked) for name in names}
+        found[pair] = {
+            name: said_by(functools.partial(elman.load(path, name).predict, proba=True), asked)
+            for name in names
+        }
     return found
 
 

@@ -75,7 +75,8 @@ Config = Annotated[
     Path | None, typer.Option("--config", metavar="F.yaml", help="settings from a YAML file")
 ]
 Budget = Annotated[
-    str | None, typer.Option("--budget", metavar="10m", help="time to train, such as 90s, 10m, 1h")
+    str | None,
+    typer.Option("--budget", metavar="10m", help="time for the whole command, such as 90s, 10m"),
 ]
 
 

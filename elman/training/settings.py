@@ -94,7 +94,9 @@ class Settings(BaseModel):
     )
     max_steps: int | None = Field(None, ge=1, description="updates of the parameters at most")
     budget: float | None = Field(
-        None, gt=0, description="time for training and validation: seconds, or 10m, 1h30m"
+        None,
+        gt=0,
+        description="time for the whole command, half of it at least for training: seconds, or 10m",
     )
 
     batch_size: int = Field(32, ge=1, description="sequences in a batch, over all processes")

@@ -95,7 +95,9 @@ def test_files_and_memory_agree(run: Any, tmp_path: Path) -> None:
     model = elman.load(run.path)
     found = model.predict(file, proba=True)["p_high"].item()
     samples, rate = soundfile.read(file, dtype="float32")
-    assert found == pytest.approx(model.predict(samples, rate=rate, proba=True)["p_high"].item(), abs=1e-6)
+    assert found == pytest.approx(
+        model.predict(samples, rate=rate, proba=True)["p_high"].item(), abs=1e-6
+    )
 
 
 @settings(max_examples=20, deadline=None)

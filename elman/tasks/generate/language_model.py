@@ -23,7 +23,7 @@ IGNORED = -100
 """A target that is none: padding."""
 
 # Spread of what an embedded symbol adds to a gate at the start of training.
-_HEARD = 0.7
+_HEARD = 0.5
 _ROWS = 64
 # Scores held at once, so that a large vocabulary does not take much memory.
 _SCORES = 1 << 22

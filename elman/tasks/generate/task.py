@@ -58,6 +58,9 @@ _COUNTED, _BEGINNING = 5_000_000, 400
 _LOOKED_AT = 20_000_000
 # Of a large text this much is enough to choose a model by, and to score it: characters.
 _VALID_AT_MOST, _TEST_AT_MOST = 500_000, 5_000_000
+# So many characters are held out to choose by, a tenth of the text at most: what stands just
+# before the test part is the best to learn from.
+_VALID = {"characters": 30_000, "words": 150_000, "subwords": 100_000}
 # What the doctor looks at: steps of a sequence, and symbols to see how far back text reaches.
 _LOOK_AT_LEAST, _LOOK_AT_MOST, _DEPENDENCE_OF = 200, 400, 1_000_000
 
@@ -85,6 +88,13 @@ class GenerateSettings(TaskSettings, VocabularySettings):
         description="features of a symbol (default: 64 of a character, else hidden_size)",
     )
 
+    valid_fraction: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="share held out to choose the best model (default: 30,000 characters, 150,000 "
+        "of words, a tenth at most)",
+    )
     hidden_size: int | None = Field(  # type: ignore[assignment]
         None, ge=1, description="units in each recurrent layer (default: by text and time)"
     )
@@ -208,6 +218,9 @@ class Generate:
             for name, source in (("valid", valid), ("test", test))
             if source is not None
         }
+        if "valid_fraction" not in settings.model_fields_set and "valid" not in told:
+            held = min(0.1, _VALID[settings.unit] / max(1, whole.characters))
+            settings = settings.model_copy(update={"valid_fraction": round(held, 4)})
         parts = _parts(whole, settings, told) | told
         settings = _decided(settings, parts["train"])
         vocabulary = Vocabulary.fit(
