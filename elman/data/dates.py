@@ -326,7 +326,9 @@ def _place(exact: pd.Series, moments: pd.Series, offsets: pd.Series) -> str | No
 
     steps = np.flatnonzero(offsets.to_numpy()[1:] != offsets.to_numpy()[:-1])
     edges = np.unique(np.concatenate([[0, len(exact) - 1], steps, steps + 1]))[:200]
-    for name in (*_ZONES, *sorted(zoneinfo.available_timezones())):
+    # A clock that nobody has set, and this machine's own, are no places.
+    places = zoneinfo.available_timezones() - {"Factory", "localtime"}
+    for name in (*_ZONES, *sorted(places)):
         shown = exact.iloc[edges].dt.tz_convert(name).dt.tz_localize(None)
         if shown.equals(moments.iloc[edges]):
             whole = exact.dt.tz_convert(name).dt.tz_localize(None)

@@ -202,8 +202,10 @@ def svg(figure: Figure) -> str:
         _as_written(figure)
         _readable(figure)
         buffer = StringIO()
+        # Where a layout has made room for everything, a second drawing would only measure it.
+        fitted = None if figure.get_layout_engine() is not None else "tight"
         figure.savefig(
-            buffer, format="svg", bbox_inches="tight", facecolor="none", metadata={"Date": None}
+            buffer, format="svg", bbox_inches=fitted, facecolor="none", metadata={"Date": None}
         )
     text = buffer.getvalue()
     text = text[text.index("<svg") :]

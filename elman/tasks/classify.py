@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 Codes = NDArray[np.int64]
 
-_WRONG, _RIGHT = 6, 4
+_WRONG, _RIGHT = 4, 4
 """Wrong and right answers of which a report says what decided."""
 
 

@@ -89,7 +89,9 @@ def of_numbers(
     """Return sequences of numbers drawn over what their steps did for the answer."""
     from matplotlib.figure import Figure
 
-    figure: Figure = Figure(figsize=(5.8, 1.5 * -(-len(arrays) // 2)), layout="constrained")
+    arrays, parts = arrays[:_DRAWN], parts[:_DRAWN]
+    figure: Figure = Figure(figsize=(5.8, 1.5 * -(-len(arrays) // 2)))
+    figure.subplots_adjust(hspace=0.55)
     panels = figure.subplots(-(-len(arrays) // 2), 2, squeeze=False).ravel()
     for axes in panels[len(arrays) :]:
         axes.set_axis_off()
@@ -104,10 +106,13 @@ def of_numbers(
         axes.plot(lines, color="#444444", linewidth=0.9)
         axes.set_title(shorter(title, 40), fontsize=8, loc="left")
         axes.tick_params(labelsize=7)
+        # Every tick is measured several times, and a picture of many panels has no room for more.
+        axes.locator_params(nbins=4)
     return Section(_TITLE, _WORDS.format(unit), figure=figure)
 
 
 _TITLE = "What decided"
+_DRAWN = 6
 _WORDS = (
     "The part that each of the {} has in the answer (input × gradient). Blue speaks for the "
     "answer that was given, orange against it. Errors come first."

@@ -104,7 +104,11 @@ def _inferred(times: pd.DatetimeIndex) -> str | None:
         # pandas 3 warns that pandas 4 will return an offset; both are understood here.
         warnings.simplefilter("ignore")
         found: Any = pd.infer_freq(times[:10_000])
-    return None if found is None else str(getattr(found, "freqstr", found))
+    if found is None:
+        return None
+    rule = str(getattr(found, "freqstr", found))
+    # Quarters that begin in October are those that begin in January; pandas 2 names the former.
+    return "QS-JAN" if rule == "QS-OCT" else rule
 
 
 def _candidates(times: pd.DatetimeIndex, exact: pd.DatetimeIndex) -> list[str]:
