@@ -53,10 +53,10 @@ def daily_run(series_file, tmp_path_factory):
 @pytest.mark.parametrize(
     ("run", "pattern"),
     [
-        ("generate_run", "line position"),
+        pytest.param("generate_run", "line position", marks=pytest.mark.fuzz),
         ("generate_run", "cat|dog|bird"),
         ("classify_run", "splendid|dreadful"),
-        ("daily_run", "season:7"),
+        pytest.param("daily_run", "season:7", marks=pytest.mark.fuzz),
     ],
 )
 def test_units_that_follow_a_pattern_are_found_and_shown(run, pattern, request):
@@ -164,6 +164,7 @@ def test_a_healthy_run_has_nothing_to_try(generate_run):
         runs.try_remedies(generate_run, healthy)
 
 
+@pytest.mark.fuzz
 def test_the_same_seed_says_the_same(any_run):
     one, two = (runs.of_run(any_run, seed=1).to_dict() for _ in range(2))
     assert json.dumps(one) == json.dumps(two)

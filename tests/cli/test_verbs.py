@@ -84,8 +84,8 @@ def test_train_prints_scores_beside_baselines(elman, labelled_file, tmp_path):
     assert str(out) in done.stderr
 
 
-def test_train_json(process, labelled_file, tmp_path):
-    done = process(
+def test_train_json(elman, labelled_file, tmp_path):
+    done = elman(
         "train", "classify", labelled_file, "--out", tmp_path / "run", "--json", "-q",
         "--set", "epochs=1", "--set", "resamples=10", "--budget", "20s",
     )  # fmt: skip
@@ -112,10 +112,10 @@ def test_evaluate_on_new_data(elman, classify_run, tmp_path):
     assert found["test"]["accuracy"] == 1.0
 
 
-def test_predict_to_standard_output_and_to_files(elman, process, classify_run, tmp_path):
+def test_predict_to_standard_output_and_to_files(elman, classify_run, tmp_path):
     file = tmp_path / "new.csv"
     file.write_text("text\na splendid story\na dreadful plot\n")
-    done = process("predict", classify_run, file)
+    done = elman("predict", classify_run, file)
     assert done.returncode == 0, done.stderr
     assert "good" in done.stdout.splitlines()[1]
     assert "bad" in done.stdout.splitlines()[2]

@@ -101,6 +101,7 @@ def test_by_steps_is_the_whole_so_far(kind, batch, steps, scale, dtype, seed):
         torch.testing.assert_close(pooled, pool(x[:, : t + 1]), rtol=0, atol=bound)
 
 
+@pytest.mark.fuzz
 def test_a_mean_of_many_steps_keeps_its_digits():
     pool, truth = MeanPooling(), 0.0
     state = pool.start(1, 1)

@@ -331,7 +331,7 @@ def absolute(y: np.ndarray, n: int, horizon: int) -> Evaluation:
     )
 
 
-@pytest.mark.parametrize("n", [42, 140])
+@pytest.mark.parametrize("n", [42, pytest.param(140, marks=pytest.mark.fuzz)])
 def test_intervals_of_overlapping_origins_hold_the_truth_as_often_as_they_say(n: int) -> None:
     """Three and ten horizons of origins a row apart; docs/tasks/forecast.md has the figures."""
     rng = np.random.default_rng(n)
@@ -627,7 +627,13 @@ def daily(y: Any, **more: Any) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    "y", [np.full(60, 5.0), np.zeros(60), np.arange(60) % 7.0, np.r_[np.zeros(53), np.arange(7.0)]]
+    "y",
+    [
+        np.full(60, 5.0),
+        pytest.param(np.zeros(60), marks=pytest.mark.fuzz),
+        pytest.param(np.arange(60) % 7.0, marks=pytest.mark.fuzz),
+        np.r_[np.zeros(53), np.arange(7.0)],
+    ],
 )
 def test_where_mase_is_undefined_another_metric_headlines(y: Any, tmp_path: Path) -> None:
     import elman
@@ -653,6 +659,7 @@ def test_wql_of_zeros_gives_way_to_crps() -> None:
     assert task_on(daily(np.arange(60.0)), metric="wql").metric == "wql"
 
 
+@pytest.mark.fuzz
 def test_one_item_that_sells_among_dead_ones_gives_no_sure_verdict(tmp_path: Path) -> None:
     import elman
 
@@ -1039,6 +1046,7 @@ def test_the_best_step_is_that_of_the_mean_curve() -> None:
     assert best_step([[(10, 2.0), (20, 5.0)], [(10, 2.0), (20, 0.0), (30, 0.0)]]) == 10
 
 
+@pytest.mark.fuzz
 def test_a_run_of_a_short_series_keeps_its_plan_and_goes_on_by_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

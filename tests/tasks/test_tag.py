@@ -440,6 +440,7 @@ def test_reverse_means_nothing():
         settings_of(TASKS["tag"], {"reverse": True, "bidirectional": False})
 
 
+@pytest.mark.fuzz
 def test_members_find_new_towns_together(tmp_path):
     how = SMALL | {"epochs": 6, "members": 2}
     made_of = elman.train("tag", sentences(120), tmp_path / "run", progress=False, **how)

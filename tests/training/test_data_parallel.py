@@ -15,7 +15,8 @@ from training_worker import Objective, Rows
 from elman.errors import InputError
 from elman.training import Settings, checkpoint, fit, seed
 
-pytestmark = pytest.mark.xdist_group("data_parallel")  # so that runs are trained once
+# So that runs are trained once; two more processes are slow to start.
+pytestmark = [pytest.mark.xdist_group("data_parallel"), pytest.mark.fuzz]
 
 
 @pytest.fixture(scope="module")
