@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-REPORTING = 4.0
-"""Seconds of a budget that are kept for the report, apart from judging."""
+REPORTING = 9.0
+"""Seconds of a budget that are kept for imports and for the report, apart from judging."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from elman.training.update import device
 
 SIZES = ((1, 64), (1, 96), (1, 128), (1, 192), (1, 256), (1, 384), (1, 512), (2, 512), (2, 768))
 """Layers and units, from the smallest network to the largest."""
-SYMBOLS_A_WEIGHT = {"characters": 8.0, "subwords": 2.0, "words": 1.5}
+SYMBOLS_A_WEIGHT = {"characters": 4.0, "subwords": 2.0, "words": 1.5}
 """Symbols that are trained on, repetitions included, for each weight that reads one."""
 MOST_EPOCHS = 30
 """Passes over a text beyond which more of them teach little; a small text bounds the run."""
