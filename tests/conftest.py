@@ -32,6 +32,23 @@ def data_dir() -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True, scope="module")
+def undrawn(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Put an empty picture in the place of every picture that tests of tasks and modalities make.
+
+    Drawing took half of their time. The conformance test, the tests of runs and pages, and those
+    of the command draw them.
+    """
+    if request.path.parent.name not in {"tasks", "modalities"} or "tests" not in request.path.parts:
+        yield
+        return
+    from elman.runs import report
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "svg", lambda figure: "<svg></svg>")
+        yield
+
+
 _ALONE = {"kernels", "cells", "nn"}
 """Folders whose tests share next to nothing."""
 

@@ -1,7 +1,7 @@
 """Baselines in a run: written once they are fitted, and found again by their names.
 
-A task that keeps its baselines follows `elman.tasks.base.Keeps`; any other is judged beside
-`Task.baselines`, which are fitted whenever they are asked for.
+`evaluate`, `predict` and, where there are any, `stream` and `generate` of a task take a baseline or
+a blend in the place of the model.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from elman.runs import folder
 from elman.runs.folder import Run
 from elman.scoring.blending import Blend
 from elman.scoring.predictors import Predictor
-from elman.tasks.base import Keeps, Task
+from elman.tasks.base import Task
 
 MODEL, BLEND, BEST = "model", "blend", "best"
 """Names that stand for no baseline."""
@@ -70,7 +70,7 @@ class Kept:
     """
 
     run: Run
-    task: Keeps
+    task: Task
     index: dict[str, Any]
     _shared: dict[str, Any] = field(default_factory=dict)
     _read: dict[str, Predictor] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Kept:
     @classmethod
     def of(cls, run: Run, task: Task) -> Kept | None:
         """Return what a run keeps, and let its task recall the rest; None where nothing is kept."""
-        if not run.keeps_predictors or not isinstance(task, Keeps):
+        if not run.keeps_predictors:
             return None
         found = cls(run, task, run.read_predictors())
         task.recall(found.index["model"])
@@ -112,13 +112,12 @@ class Kept:
         return Blend(module, self.predictor(mixed["with"]), float(mixed["weight"]))
 
 
-def used(kept: Kept | None, run: Run, task: Task, module: Any, asked: str) -> Any:
+def used(kept: Kept | None, run: Run, module: Any, asked: str) -> Any:
     """Return what a name stands for: the model itself, a baseline, or their blend.
 
     Args:
         kept: the baselines of the run.
         run: the run.
-        task: its task.
         module: its model.
         asked: `model`, `blend`, `best` (what the verdict recommends), or the name of a baseline;
             capitals do not matter, and a beginning that only one name has is enough.
@@ -126,7 +125,7 @@ def used(kept: Kept | None, run: Run, task: Task, module: Any, asked: str) -> An
     Raises:
         InputError: there is no such name, or the run does not keep it.
     """
-    name = _named(asked, [MODEL, BLEND, BEST, *(kept.names if kept else [])], kept, run, task)
+    name = _named(asked, [MODEL, BLEND, BEST, *(kept.names if kept else [])], kept, run)
     if name == BEST:
         name = run.read_json(folder.RESULTS).get("recommended", MODEL)
     if name == MODEL:
@@ -135,7 +134,7 @@ def used(kept: Kept | None, run: Run, task: Task, module: Any, asked: str) -> An
         raise InputError(
             f"{asked!r} stands for {name!r}, which this run does not keep.",
             file=run.path,
-            fix=_missing(run, task),
+            fix=_MISSING,
         )
     if name != BLEND:
         return kept.predictor(name)
@@ -147,7 +146,7 @@ def used(kept: Kept | None, run: Run, task: Task, module: Any, asked: str) -> An
     return found
 
 
-def _named(asked: str, names: list[str], kept: Kept | None, run: Run, task: Task) -> str:
+def _named(asked: str, names: list[str], kept: Kept | None, run: Run) -> str:
     wanted = asked.strip().casefold()
     whole = [name for name in names if name.casefold() == wanted]
     begun = [name for name in names if wanted and name.casefold().startswith(wanted)]
@@ -157,12 +156,7 @@ def _named(asked: str, names: list[str], kept: Kept | None, run: Run, task: Task
     listed = ", ".join(repr(name) for name in found or names)
     why = "is the beginning of several names" if found else "is no predictor of this run"
     fix = f"Choose from {listed}."
-    raise InputError(
-        f"{asked!r} {why}.", file=run.path, fix=fix if kept else f"{fix} {_missing(run, task)}"
-    )
+    raise InputError(f"{asked!r} {why}.", file=run.path, fix=fix if kept else f"{fix} {_MISSING}")
 
 
-def _missing(run: Run, task: Task) -> str:
-    if not isinstance(task, Keeps):
-        return f"The baselines of {task.name} are not kept."
-    return "It was made before baselines were kept, or stopped before them: train a new run."
+_MISSING = "It was made before baselines were kept, or stopped before them: train a new run."

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ from elman.scoring import Evaluation, calibration
 from elman.scoring import bootstrap as intervals
 from elman.scoring.blending import Blend
 from elman.tasks import TASKS
-from elman.tasks.base import Keeps, Planning, Task
+from elman.tasks.base import Planning, Task
 from elman.tasks.settings import TaskSettings, settings_of
 from elman.training import Display, Fit, Interrupted, fit, seed
 from elman.training.distributed import Ranks, from_first, ranks
@@ -44,33 +44,6 @@ if TYPE_CHECKING:
 
 REPORTING = 9.0
 """Seconds of a budget that are kept for imports and for the report, apart from judging."""
-
-
-@dataclass(frozen=True)
-class Rivals:
-    """The baselines of a run, fitted and scored on the test part.
-
-    It is done before the model is trained. So their time is known when the rest of a budget is
-    shared out, and a person sees what there is to beat.
-
-    Attributes:
-        predictors: the fitted baselines of a task that keeps them.
-        scores: of each of these, in their order.
-        by_name: scores of the baselines of any other task.
-    """
-
-    predictors: Sequence[Any] = ()
-    scores: Sequence[Evaluation | InputError] = ()
-    by_name: Mapping[str, Evaluation] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, task: Task) -> Rivals:
-        """Fit and score the baselines of a task."""
-        if not isinstance(task, Keeps):
-            return cls(by_name=task.baselines())
-        predictors = task.predictors()
-        with doing("scoring the baselines"):
-            return cls(predictors, task.scores(predictors))
 
 
 @dataclass(frozen=True)
@@ -172,7 +145,7 @@ def load(run: str | Path, predictor: str = keeping.MODEL) -> Model:
     task = without_data(opened, config)
     module = _with_weights(task, opened)
     kept = Kept.of(opened, task)
-    return Model(task, module, opened.path, keeping.used(kept, opened, task, module, predictor))
+    return Model(task, module, opened.path, keeping.used(kept, opened, module, predictor))
 
 
 def evaluate(run: str | Path, data: Any = None) -> dict[str, Any]:
@@ -231,7 +204,7 @@ def judged(
     """Score model, fitted baselines and blend on the same units.
 
     Args:
-        task: keeps its baselines.
+        task: the task of the run.
         module: the model.
         predictors: the baselines.
         blend: the mixture, or why there is none.
@@ -243,7 +216,6 @@ def judged(
         What `judge` returns, with the blend, what could not be run, and how far the model's
         probabilities can be believed; and the scores of the model.
     """
-    assert isinstance(task, Keeps)
     mixed = [blend] if isinstance(blend, Blend) else []
     asked = [] if known is not None else predictors
     own, *others = task.scores([module, *asked, *mixed], data)
@@ -298,14 +270,15 @@ def judge(
         blend=None if blend is None else blend[1],
     )
     best = found.comparison.baseline if found.comparison else None
+    words, preferred = _evidence(task, found.comparison, evaluation, baselines)
     sentence = intervals.verdict(
         task.metric,
         evaluation.metrics[task.metric],
         baselines[best].metrics[task.metric] if best else None,
         found.comparison,
-        _evidence(task, found.comparison, evaluation, baselines),
+        words,
     )
-    recommended = intervals.recommended(found.comparison)
+    recommended = intervals.recommended(found.comparison, preferred)
     mixed: dict[str, Any] = {}
     if blend is not None:
         name, mixture = blend
@@ -339,12 +312,13 @@ def _evidence(
     found: intervals.Comparison | None,
     evaluation: Evaluation,
     baselines: Mapping[str, Evaluation],
-) -> str | None:
-    """Return what earlier origins show, where the test has too few to resample."""
+) -> tuple[str | None, bool | None]:
+    """Return what earlier origins show, where the test has too few to resample, and whether they
+    prefer the model."""
     if found is None or found.ci95 is not None or not isinstance(task, Planning):
-        return None
+        return None, None
     scores = (evaluation.metrics[task.metric], baselines[found.baseline].metrics[task.metric])
-    return task.evidence(found.baseline, scores)
+    return task.evidence(found.baseline, scores) or (None, None)
 
 
 def _gain(found: intervals.Comparison) -> dict[str, Any]:
@@ -406,7 +380,7 @@ def _train_and_judge(
     try:
         with stages(progress):
             if place.writes:
-                rivals = Rivals.of(task)
+                rivals = _rivals(task)
             settings = _planned(task, run, place)
         objective, batches = task.objective(module), task.batches(place.rank, place.world_size)
     except KeyboardInterrupt:
@@ -436,6 +410,17 @@ def _train_and_judge(
             f"Stopped after training, before the scores. Go on with: elman resume {run.path}"
         ) from None
     return Finished(results, Model(task, module, run.path), run.path)
+
+
+def _rivals(task: Task) -> Sequence[Evaluation | InputError]:
+    """Fit the baselines and score them on the test part, or say why one cannot be.
+
+    It is done before the model is trained. So their time is known when the rest of a budget is
+    shared out, and a person sees what there is to beat.
+    """
+    predictors = task.predictors()
+    with doing("scoring the baselines"):
+        return task.scores(predictors)
 
 
 def _planned(task: Task, run: Run, place: Ranks) -> TaskSettings:
@@ -468,7 +453,7 @@ def _judge_and_report(
     module: torch.nn.Module,
     run: Run,
     fitted: Fit,
-    rivals: Rivals,
+    rivals: Sequence[Evaluation | InputError],
     seconds: dict[str, float],
 ) -> dict[str, Any]:
     from elman.runs import report
@@ -476,20 +461,12 @@ def _judge_and_report(
     began = time.perf_counter()
     module.eval()
     say("Training is over. The model is judged on the test part.")
-    if isinstance(task, Keeps):
-        about = task.settle(module)
-        with doing("mixing the model with the best baseline"):
-            blend = task.blend(module, rivals.predictors)
-        keeping.keep(run, rivals.predictors, about, blend)
-        with doing("scores and their intervals"):
-            results, evaluation = judged(
-                task, module, rivals.predictors, blend, about, known=rivals.scores
-            )
-    else:
-        with doing("scoring the model"):
-            evaluation = task.evaluate(module)
-        with doing("intervals of the scores"):
-            results = judge(task, evaluation, rivals.by_name)
+    about, predictors = task.settle(module), task.predictors()
+    with doing("mixing the model with the best baseline"):
+        blend = task.blend(module, predictors)
+    keeping.keep(run, predictors, about, blend)
+    with doing("scores and their intervals"):
+        results, evaluation = judged(task, module, predictors, blend, about, known=rivals)
     if evaluation.predictions is not None:
         _write_predictions(run, evaluation.predictions)
     with doing("the pictures of the report"):

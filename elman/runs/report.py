@@ -20,6 +20,7 @@ import jinja2
 from elman.cells import CELLS
 from elman.runs import folder
 from elman.runs.folder import Run
+from elman.tasks import TASKS
 from elman.tasks.base import Section
 from elman.writing import interval, written
 
@@ -82,6 +83,7 @@ def render(run: Run) -> None:
         "report",
         run=run.path.name,
         task=config["task"],
+        writes=hasattr(TASKS[config["task"]], "generate"),
         data=config.get("data") or {},
         config=run.config_file.read_text(encoding="utf-8"),
         results=results,

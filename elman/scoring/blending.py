@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 
 LEAST = 0.005
 """A weight this near to 0 or 1 is no mixture."""
+ON_VALIDATION = "on the validation part"
+NO_VALIDATION = "there is no validation part to find the weight of a blend on"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,20 @@ class Blend:
     def name(self) -> str:
         """The name in tables of scores."""
         return f"model + {self.baseline.name} (weight {self.weight:.2f})"
+
+
+def blend_of(model: Any, baseline: Any, weight: float, where: str) -> Blend | str:
+    """Return the mixture, or why there is none where the best weight leaves one of them out.
+
+    Args:
+        model, baseline: what is mixed.
+        weight: of the model, the best one.
+        where: what it was found on, in words that go before the rest.
+    """
+    if LEAST < weight < 1 - LEAST:
+        return Blend(model, baseline, weight)
+    alone = baseline.name if weight < 0.5 else "the model"
+    return f"{where} no mixture of the model and {baseline.name} is better than {alone} alone"
 
 
 def weight_of_chances(model: Floats, other: Floats) -> float:

@@ -194,17 +194,20 @@ def verdict(
     )
 
 
-def recommended(found: Comparison | None) -> str | None:
+def recommended(found: Comparison | None, preferred: bool | None = None) -> str | None:
     """Return the baseline to use rather than the model, or None where it is the model.
 
-    The simpler one where the interval of the difference holds zero; without an interval the one
-    with the better score.
+    The simpler one where the interval of the difference holds zero. Without an interval it is the
+    model where it is `preferred` by earlier origins, or, where these say nothing, has the better
+    score.
 
     >>> recommended(Comparison("majority", 0.1, (-0.05, 0.15)))
     'majority'
     """
     if found is None:
         return None
+    if found.ci95 is None and preferred is not None:
+        return None if preferred else found.baseline
     least = found.difference if found.ci95 is None else found.ci95[0]
     # An undefined score of the model is not above zero either.
     return None if least > 0 else found.baseline
@@ -222,7 +225,8 @@ def together(metric: str, other: str, score: float, gains: Sequence[Comparison])
         assert one.ci95 is not None
         name = one.baseline if one.baseline == MODEL else f"the best baseline, {one.baseline},"
         low, high = one.ci95
-        beaten.append(f"{name} by {one.difference:.3g} [{low:.3g}, {high:.3g}]")
+        by, least, most = (written(number, 3) for number in (one.difference, low, high))
+        beaten.append(f"{name} by {by} [{least}, {most}]")
     words = metric.replace("_", " ")
     return (
         f"Worth using together with {other}: {words} {written(score)} of the blend beats "

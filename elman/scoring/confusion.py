@@ -70,11 +70,10 @@ def most_confused(table: Counts, classes: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def worst_mistakes(predictions: pd.DataFrame, most: int = 12) -> pd.DataFrame:
-    """The wrong answers with the highest probability."""
-    wrong = predictions[predictions["truth"] != predictions["prediction"]]
-    wrong = wrong.sort_values("probability", ascending=False, kind="stable").head(most)
-    chosen = wrong[[c for c in wrong.columns if not c.startswith("p_")]].copy()
+def surest(answers: pd.DataFrame, most: int = 12) -> pd.DataFrame:
+    """The answers with the highest probability, without the probabilities of other classes."""
+    found = answers.sort_values("probability", ascending=False, kind="stable").head(most)
+    chosen = found[[c for c in found.columns if not c.startswith("p_")]].copy()
     if "text" in chosen:
         chosen["text"] = [t if len(t) <= 200 else t[:199] + "…" for t in chosen["text"]]
     return chosen

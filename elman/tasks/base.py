@@ -200,43 +200,6 @@ class Task(Protocol):
         """Score the model on `data`, or on the held-out test part."""
         ...
 
-    def baselines(self, data: Any = None) -> dict[str, Evaluation]:
-        """Score each baseline, fitted on the training part, on the same units."""
-        ...
-
-    def predict(self, model: Any, data: Any, **how: Any) -> pd.DataFrame:
-        """Predictions on new data, a row each."""
-        ...
-
-    def brief(self, predictions: pd.DataFrame) -> pd.DataFrame:
-        """Return the columns people want first: which one, the answer, how sure it is."""
-        ...
-
-    def sections(self, model: nn.Module, evaluation: Evaluation) -> list[Section]:
-        """The parts of the report only this task has: samples, plots, a confusion matrix."""
-        ...
-
-    def sample(self, data: Any = None, rows: int = 32, seed: int = 0) -> Sample:
-        """Sequences of `data`, or of those trained on, for `elman doctor`; at most `rows`."""
-        ...
-
-    def stream(self, model: Any) -> Streamed:
-        """Return the model one step at a time, in the user's own terms.
-
-        Raises:
-            InputError: the model needs a whole sequence; the message says what would not.
-        """
-        ...
-
-
-@runtime_checkable
-class Keeps(Protocol):
-    """A task whose baselines are fitted once and kept with the run.
-
-    `evaluate`, `predict`, `stream` and, where there is one, `generate` of such a task take a
-    baseline or a blend in the place of the model.
-    """
-
     def predictors(self) -> Sequence[Any]:
         """Return the baselines (`elman.scoring.predictors.Predictor`), fitted once."""
         ...
@@ -270,6 +233,34 @@ class Keeps(Protocol):
         """Return the baseline of which `to_state` gave facts and arrays."""
         ...
 
+    def baselines(self, data: Any = None) -> dict[str, Evaluation]:
+        """Score each baseline, fitted on the training part, on the same units."""
+        ...
+
+    def predict(self, model: Any, data: Any, **how: Any) -> pd.DataFrame:
+        """Predictions on new data, a row each."""
+        ...
+
+    def brief(self, predictions: pd.DataFrame) -> pd.DataFrame:
+        """Return the columns people want first: which one, the answer, how sure it is."""
+        ...
+
+    def sections(self, model: nn.Module, evaluation: Evaluation) -> list[Section]:
+        """The parts of the report only this task has: samples, plots, a confusion matrix."""
+        ...
+
+    def sample(self, data: Any = None, rows: int = 32, seed: int = 0) -> Sample:
+        """Sequences of `data`, or of those trained on, for `elman doctor`; at most `rows`."""
+        ...
+
+    def stream(self, model: Any) -> Streamed:
+        """Return the model one step at a time, in the user's own terms.
+
+        Raises:
+            InputError: the model needs a whole sequence; the message says what would not.
+        """
+        ...
+
 
 @runtime_checkable
 class Planning(Protocol):
@@ -292,8 +283,8 @@ class Planning(Protocol):
         """Take a plan that was made; return the settings to train with."""
         ...
 
-    def evidence(self, baseline: str, test: tuple[float, float]) -> str | None:
-        """Return what earlier origins showed of model and baseline, in words that go on a sentence.
+    def evidence(self, baseline: str, test: tuple[float, float]) -> tuple[str, bool] | None:
+        """Return what earlier origins showed, in words, and whether they prefer the model.
 
         Args:
             baseline: its name.

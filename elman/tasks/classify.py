@@ -388,12 +388,13 @@ class Classify(FromExamples):
         said = evaluation.predictions
         assert said is not None
         table = confusion.counts(evaluation.units, len(self.classes))
-        mistakes = confusion.worst_mistakes(said)
+        wrong = (evaluation.units["truth"] != evaluation.units["prediction"]).to_numpy()
+        mistakes = confusion.surest(said[wrong])
         shown = []
         if len(mistakes):
             text = "The wrong answers that the model was surest of: often the label is at fault."
             shown.append(Section("Worst mistakes", text, mistakes))
-        decided = self.decided(model, said)
+        decided = self.decided(model, evaluation)
         shown += [decided] if decided is not None else []
         shown.append(Section("Classes", table=confusion.class_table(table, self.classes)))
         if len(self.classes) <= confusion.READABLE:
@@ -404,7 +405,7 @@ class Classify(FromExamples):
             if len(confused):
                 shown.append(Section("Most often confused", table=confused))
         units = evaluation.units
-        right = (units["truth"] == units["prediction"]).to_numpy()
+        right = ~wrong
         believed = reliability("answer", units["confidence"].tolist(), right.tolist())
         if self.temperature is None:
             believed.text += " There is no validation part to calibrate them on."
@@ -416,10 +417,11 @@ class Classify(FromExamples):
             )
         shown.append(believed)
         shown.append(_answered(calibration.answered(units["confidence"], right)))
-        pairs = zip(said["truth"], said["prediction"], strict=True)
-        return shown + pictures(self, [a if a == b else f"{a}, said {b}" for a, b in pairs])
+        pairs = zip(said["truth"], said["prediction"], wrong, strict=True)
+        titles = [f"{truth}, said {answer}" if off else truth for truth, answer, off in pairs]
+        return shown + pictures(self, titles)
 
-    def decided(self, model: nn.Module, said: pd.DataFrame) -> Section | None:
+    def decided(self, model: nn.Module, evaluation: Evaluation) -> Section | None:
         """Return the words or steps that decided some answers of the test part, errors first.
 
         None where the modality has neither text nor plain numbers for a step, and where other data
@@ -427,13 +429,14 @@ class Classify(FromExamples):
 
         Args:
             model: the trained model.
-            said: rows as `evaluate` gives them, one for each sequence of the test part.
+            evaluation: of the test part.
         """
+        said, units = evaluation.predictions, evaluation.units
         inputs = self._inputs("test") if "test" in self._parts else []
-        if len(inputs) != len(said):
+        if said is None or len(inputs) != len(said):
             return None
-        sure = said["probability"].to_numpy()
-        wrong = (said["truth"] != said["prediction"]).to_numpy()
+        sure = units["confidence"].to_numpy()
+        wrong = (units["truth"] != units["prediction"]).to_numpy()
         order = np.argsort(-sure, kind="stable")
         rows = [*order[wrong[order]][:_WRONG], *order[~wrong[order]][:_RIGHT]]
         rows = [int(row) for row in rows if len(inputs[row])]
@@ -442,7 +445,7 @@ class Classify(FromExamples):
         texts = all(one.pieces is not None for one in shown)
         if not rows or not (texts or plain) or any(one.picture is not None for one in shown):
             return None
-        codes = [self.classes.index(said["prediction"][row]) for row in rows]
+        codes = units["prediction"].to_numpy()[rows].tolist()
         padded = self._padded([inputs[row] for row in rows])
         parts = [
             self._in_reading_order(part[: len(inputs[row])])

@@ -28,7 +28,7 @@ from elman.modalities.base import Codec, ModalitySettings, Padded
 from elman.nn import Ensemble
 from elman.scoring import Evaluation
 from elman.scoring.baselines import share
-from elman.scoring.blending import LEAST, Blend
+from elman.scoring.blending import NO_VALIDATION, ON_VALIDATION, Blend, blend_of
 from elman.scoring.predictors import Asked, Baseline, CannotSay, restored
 from elman.tasks import looking, reading, understood
 from elman.tasks.base import Sample, Section, device_of
@@ -567,7 +567,7 @@ class FromExamples:
         """
         held = self._parts.get("valid")
         if held is None or not len(held):
-            return "there is no validation part to find the weight of a blend on"
+            return NO_VALIDATION
         scores, weigh = self.on_held(held, model, predictors)
         finite = {one: score for one, score in scores.items() if np.isfinite(score)}
         if not finite:
@@ -576,13 +576,7 @@ class FromExamples:
         weight = weigh(best)
         if isinstance(weight, str):
             return weight
-        if not LEAST < weight < 1 - LEAST:
-            alone = best.name if weight < 0.5 else "the model"
-            return (
-                f"on the validation part no mixture of the model and {best.name} is better than "
-                f"{alone} alone"
-            )
-        return Blend(model, best, weight)
+        return blend_of(model, best, weight, ON_VALIDATION)
 
     def on_held(
         self, held: Examples, model: nn.Module, predictors: Sequence[Baseline]

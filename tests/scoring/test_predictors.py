@@ -236,3 +236,15 @@ def test_a_blend_is_compared_with_the_model_and_with_the_best_baseline():
 )
 def test_what_is_recommended(comparison, expected):
     assert recommended(comparison) == expected
+
+
+@pytest.mark.parametrize(
+    ("difference", "interval", "preferred", "expected"),
+    [
+        (0.1, None, False, "counts"),
+        (-0.1, None, True, None),
+        (0.1, (0.05, 0.2), False, None),
+    ],
+)
+def test_without_an_interval_earlier_origins_recommend(difference, interval, preferred, expected):
+    assert recommended(Comparison("counts", difference, interval), preferred) == expected

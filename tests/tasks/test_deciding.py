@@ -93,7 +93,7 @@ def test_the_word_that_decides_is_found():
     evaluation = task.evaluate(model)
     assert evaluation.metrics["accuracy"] > 0.9
     assert evaluation.predictions is not None
-    section = task.decided(model, evaluation.predictions)
+    section = task.decided(model, evaluation)
     assert section is not None
     strongest = []
     for line in section.marked:

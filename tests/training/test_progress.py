@@ -1,6 +1,6 @@
 import io
 import math
-import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -88,13 +88,19 @@ def test_the_last_line_names_the_epoch_that_it_is_in(line, draws, steps, epoch):
 
 def test_the_rate_is_that_of_training_to_the_end(line, draws, monkeypatch):
     monkeypatch.setattr("elman.training.meter.TICK_SECONDS", 0.0)
-    slow = line(spoil=lambda call: time.sleep(0.002))
+    clock = [0.0]
+    monkeypatch.setattr("elman.training.pace.time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def takes(seconds):
+        clock[0] += seconds
+
+    slow = line(spoil=lambda call: takes(0.004))
     looked = slow.validate
-    slow.validate = lambda: (time.sleep(0.3), looked())[1]
+    slow.validate = lambda: (takes(0.3), looked())[1]
     ticks = []
     fit(slow, draws(length=10, rows=8), Settings(max_steps=30), progress=ticks.append)
     rates = [tick.rate for tick in ticks]
-    # 8 terms in 2 ms and more: a validation of 0.3 s would make it 27 a second.
+    # 8 terms in 4 ms: a validation of 0.3 s would make it 27 a second.
     assert all(100 < rate < 4000 for rate in rates[1:])
     assert rates[-1] == rates[-2]
 

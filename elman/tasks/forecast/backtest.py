@@ -16,6 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from elman.tasks.forecast.windows import Ends, training_origins
+from elman.writing import written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,8 +75,12 @@ class Plan:
             return None
         return float(np.mean([score for score in scores if score is not None]))
 
-    def evidence(self, model: str, baseline: str, test: tuple[float, float]) -> str | None:
-        """Return what all origins say of model and baseline, in words that go on a sentence.
+    def evidence(
+        self, model: str, baseline: str, test: tuple[float, float]
+    ) -> tuple[str, bool] | None:
+        """Return what all origins say of model and baseline, and whether to prefer the model.
+
+        The former in words that go on a sentence.
 
         Args:
             model: its name.
@@ -89,12 +94,13 @@ class Plan:
         won = sum(a is not None and b is not None and a < b for a, b in pairs)
         count, metric = len(self.origins), self.metric.replace("_", " ")
         both = [(ours * count + test[0]) / (count + 1), (theirs * count + test[1]) / (count + 1)]
+        better = both[0] < both[1]
         return (
             f"too few horizons to resample; over {count} earlier origins the model was better at "
-            f"{won} ({metric} {ours:.4g} against {theirs:.4g} on average), with the test "
-            f"{both[0]:.4g} against {both[1]:.4g}, so prefer "
-            f"{'the model' if both[0] < both[1] else baseline}"
-        )
+            f"{won} ({metric} {written(ours)} against {written(theirs)} on average), with the test "
+            f"{written(both[0])} against {written(both[1])}, so prefer "
+            f"{'the model' if better else baseline}"
+        ), better
 
     def table(self) -> pd.DataFrame:
         """Return a row an origin: its best step, and the score of each predictor."""

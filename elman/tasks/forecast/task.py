@@ -23,7 +23,7 @@ from elman.errors import InputError
 from elman.nn.segment import DirectForecaster, SegmentForecaster
 from elman.scoring import Evaluation
 from elman.scoring.baselines.automatic import NotFitted
-from elman.scoring.blending import LEAST, Blend
+from elman.scoring.blending import Blend, blend_of
 from elman.scoring.forecasts import score, window_sums
 from elman.scoring.predictors import CannotSay
 from elman.tasks.base import Sample, Section, device_of
@@ -69,6 +69,7 @@ from elman.tasks.reading import parts as named_parts
 from elman.tasks.understood import Understood, overlap_words
 from elman.training import Objective, fit, seed
 from elman.training.progress import announced
+from elman.writing import written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -536,20 +537,16 @@ class Forecast:
 
         That is the validation part, or the origins of the backtest, and the weight is found there.
         """
-        weights = self._weights(model)
-        if not weights:
+        weights = self._weights(model, predictors)
+        known = [one for one in predictors if one.name in weights]
+        if not known:
             return "no baseline could be judged where nothing was trained"
-        name = min(weights, key=lambda each: weights[each][0])
-        weight = weights[name][1]
-        if not LEAST < weight < 1 - LEAST:
-            alone = name if weight < 0.5 else "the model"
-            return (
-                f"where nothing was trained no mixture of the model and {name} is better than "
-                f"{alone} alone"
-            )
-        return Blend(model, next(one for one in predictors if one.name == name), weight)
+        best = min(known, key=lambda one: weights[one.name][0])
+        return blend_of(model, best, weights[best.name][1], "where nothing was trained")
 
-    def _weights(self, model: nn.Module) -> dict[str, tuple[float, float]]:
+    def _weights(
+        self, model: nn.Module, predictors: Sequence[Baseline]
+    ) -> dict[str, tuple[float, float]]:
         """Return each baseline's own score where nothing was trained, and the model's weight."""
         plan, held = self.plan, self._here
         if plan is not None:
@@ -558,7 +555,7 @@ class Forecast:
         origins, found = self._valid_origins(None).thinned(MOST_VALIDATION_WINDOWS), {}
         begins = [e.train for e in self._ends]
         ours = self._outputs(model, origins)
-        for baseline in self.predictors():
+        for baseline in predictors:
             try:
                 rule = baseline.forecaster(held, begins, self.settings.quantiles, origins)
             except NotFitted:
@@ -596,10 +593,11 @@ class Forecast:
         changed = backtest.recipe(self.settings) | {"max_steps": self.plan.steps}
         return self.settings.model_copy(update=changed)
 
-    def evidence(self, baseline: str, test: tuple[float, float]) -> str | None:
+    def evidence(self, baseline: str, test: tuple[float, float]) -> tuple[str, bool] | None:
         """Return what earlier origins showed of the evaluated model and a baseline, in words.
 
-        They are those of the backtest, or else those of the validation part.
+        They are those of the backtest, or else those of the validation part. With the words comes
+        whether the model is to be preferred.
         """
         if self.plan is not None:
             return self.plan.evidence(MODEL, baseline, test)
@@ -618,15 +616,14 @@ class Forecast:
         )
         if not np.isfinite(costs).all():
             return None
-        metric, better = self.metric.replace("_", " "), "the model"
+        metric = self.metric.replace("_", " ")
         # The model's step was chosen there: it has to be better in both.
-        if costs[0] >= costs[1] or test[0] >= test[1]:
-            better = baseline
+        better = costs[0] < costs[1] and test[0] < test[1]
         return (
             f"too few horizons to resample; on the {origins.count:,} windows of the validation "
-            f"part, which chose the model's step, {metric} was {costs[0]:.4g} against "
-            f"{costs[1]:.4g}, so prefer {better}"
-        )
+            f"part, which chose the model's step, {metric} was {written(costs[0])} against "
+            f"{written(costs[1])}, so prefer {'the model' if better else baseline}"
+        ), better
 
     @property
     def origins_of_backtest(self) -> int:

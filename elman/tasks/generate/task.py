@@ -29,7 +29,14 @@ from elman.errors import InputError
 from elman.modalities.text import Text, TextCodec, VocabularySettings
 from elman.scoring import Evaluation
 from elman.scoring.baselines.ngram import KneserNey, NGram
-from elman.scoring.blending import LEAST, Blend, mixed_nats, weight_of_chances
+from elman.scoring.blending import (
+    NO_VALIDATION,
+    ON_VALIDATION,
+    Blend,
+    blend_of,
+    mixed_nats,
+    weight_of_chances,
+)
 from elman.scoring.predictors import Baseline, restored
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.generate.corpus import Documents, Tokens, encode, find
@@ -497,21 +504,14 @@ class Generate:
         """
         tokens = self._tokens.get("valid")
         if tokens is None:
-            return "there is no validation part to find the weight of a blend on"
+            return NO_VALIDATION
         memo: dict[Any, Nats] = {}
         counts = self._counted(tokens)
         cost = {one: float(self._nats(one, tokens, memo) @ counts) for one in predictors}
         best = min(cost, key=lambda one: cost[one])
         there = counts > 0
         ours, theirs = (np.exp(-self._nats(one, tokens, memo)[there]) for one in (model, best))
-        weight = weight_of_chances(ours, theirs)
-        if not LEAST < weight < 1 - LEAST:
-            alone = best.name if weight < 0.5 else "the model"
-            return (
-                f"on the validation part no mixture of the model and {best.name} is better than "
-                f"{alone} alone"
-            )
-        return Blend(model, best, weight)
+        return blend_of(model, best, weight_of_chances(ours, theirs), ON_VALIDATION)
 
     def predict(self, model: Any, data: Any) -> pd.DataFrame:
         """The cost of each document of `data`: a row with its beginning, size and scores.
