@@ -27,8 +27,8 @@ test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow and not fuzz and not gpu'
 
 fuzz: setup
-	$(BIN)/python -m pytest -n 2 -m fuzz tests/kernels
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m fuzz tests --ignore tests/kernels
+	$(BIN)/python -m pytest -n 2 -m 'fuzz and not slow' tests/kernels
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'fuzz and not slow' tests --ignore tests/kernels
 
 test-all: setup
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

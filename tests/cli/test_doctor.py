@@ -53,10 +53,10 @@ def daily_run(series_file, tmp_path_factory):
 @pytest.mark.parametrize(
     ("run", "pattern"),
     [
-        pytest.param("generate_run", "line position", marks=pytest.mark.fuzz),
+        pytest.param("generate_run", "line position", marks=pytest.mark.slow),
         ("generate_run", "cat|dog|bird"),
         ("classify_run", "splendid|dreadful"),
-        pytest.param("daily_run", "season:7", marks=pytest.mark.fuzz),
+        pytest.param("daily_run", "season:7", marks=pytest.mark.slow),
     ],
 )
 def test_units_that_follow_a_pattern_are_found_and_shown(run, pattern, request):

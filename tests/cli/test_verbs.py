@@ -307,6 +307,7 @@ def test_times_in_json_keep_the_offset_of_their_zone():
 
 
 @pytest.mark.fuzz  # most of the time is what Python takes to begin
+@pytest.mark.xdist_group("verbs")
 def test_every_verb_in_a_process_that_begins_with_nothing(
     process, classify_run, generate_run, labelled_file, tmp_path
 ):

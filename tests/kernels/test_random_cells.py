@@ -264,7 +264,7 @@ def test_random_cells(compiled, with_gradients, relative_error, drawn, states, n
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("compiled", ["-O0"], indirect=True)
-@settings(max_examples=200, **COMMON)
+@settings(max_examples=100, **COMMON)
 @given(*ARGUMENTS)
 def test_more_random_cells(compiled, with_gradients, relative_error, drawn, states, n, seed):
     check(with_gradients, relative_error, drawn, states, n, seed)

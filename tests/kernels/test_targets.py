@@ -350,7 +350,9 @@ def check_sanitized(names: Iterable[str], level: str, cache: Path) -> None:
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize(
-    "names", [FEW, tuple(n for n in VARIANTS if n not in FEW)], ids=["few", "others"]
+    "names",
+    [FEW, pytest.param(tuple(n for n in VARIANTS if n not in FEW), marks=pytest.mark.slow)],
+    ids=["few", "others"],
 )
 def test_nothing_is_read_or_written_out_of_bounds(names, tmp_path):
     """However tensors lie in memory; not optimised, which compiles ten times as fast."""
