@@ -226,8 +226,9 @@ def _days(dates: pd.Series) -> list[tuple[Order, pd.Series, bool]]:
         r"^(?:(?P<y>\d{4}) ?q(?P<q>[1-4])|(?:q(?P<r>[1-4])|(?P<s>[1-4])q) ?(?P<z>\d{4}|\d{2}))$"
     )
     if quarters.notna().any(axis=1).mean() > 0.5:
-        year = quarters["y"].fillna(quarters["z"])
-        quarter = quarters["q"].fillna(quarters["r"]).fillna(quarters["s"])
+        year = quarters["y"].where(quarters["y"].notna(), quarters["z"])
+        quarter = quarters["q"].where(quarters["q"].notna(), quarters["r"])
+        quarter = quarter.where(quarter.notna(), quarters["s"])
         months = year + " " + (3 * pd.to_numeric(quarter) - 2).astype("Int64").astype(str)
         form = "%y %m" if (year.str.len() == 2).mean() > 0.5 else "%Y %m"
         return [("year", _parsed(months, form), form == "%y %m")]

@@ -512,7 +512,21 @@ def given(sources: Source | Iterable[Source]) -> list[Path]:
     paths = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     if not paths:
         raise InputError("No file was given.")
+    if len(paths) > 1 and not any(_is_there(path) for path in paths):
+        raise InputError(
+            f"A list of strings is one of paths, and none of the {len(paths):,} is there: "
+            f"{str(paths[0])[:60]!r} is the first.",
+            fix="Give texts as a DataFrame or as {'text': [...]}, with 'label' beside it where "
+            "there are labels.",
+        )
     return [find(path) for path in paths]
+
+
+def _is_there(path: Source) -> bool:
+    try:
+        return os.path.lexists(path)
+    except (TypeError, ValueError):  # no path at all, or a null character: `find` says so
+        return True
 
 
 def fingerprint(path: Source) -> str:

@@ -278,7 +278,8 @@ def written(
         alone = numerals.read(cells.iloc[place : place + 1], absent, decimal)
         if alone is not None and not len(alone.wrong):
             raised = Unfit(
-                f"{_shown(cell)} lacks the sign of the other cells, or has another one.",
+                f"{_shown(cell)} is written in another way than the other cells (the mark before "
+                "decimals, the currency or the per cent sign).",
                 place,
                 "Write all cells of the column alike.",
             )

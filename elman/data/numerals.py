@@ -27,11 +27,14 @@ _NUMBER = re.compile(
     rf"(?P<body>\d[\d.,'’\u00a0\u202f ]*|[.,]\d+)(?P<power>[eE][-+]?\d+)?"
     rf"\s*(?P<after>{_CURRENCY}|%)?(?P<close>\))?$"
 )
-_POINT = re.compile(r"^(?:[1-9]\d{0,2}(?:,\d{3})+|\d*)(?:\.\d*)?$")
+# In India two digits stand between the marks, but for the last three: 1,23,456.
+_POINT = re.compile(r"^(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d?(?:,\d{2})*,\d{3}|\d*)(?:\.\d*)?$")
 _COMMA = re.compile(r"^(?:[1-9]\d{0,2}(?:\.\d{3})+|\d*)(?:,\d*)?$")
 # Blanks and apostrophes only ever stand between thousands.
 _APART = re.compile(r"^\d{1,3}(?:['’\u00a0\u202f ]\d{3})+(?=[.,]|$)")
 _CODE = re.compile(r"^[-+]?0\d+$")
+_MOSTLY, _FEW = 0.75, 3
+"""Numbers of so many kinds that fill so large a share of the cells make all other words remarks."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +66,20 @@ def read(
         decimal: the mark before decimals; found when None.
 
     Returns:
-        What was read, or None where half of the cells or more are no numbers.
+        What was read, or None where half of the cells or more are no numbers, or half of the
+        different ones are not and numbers are less than three quarters of the cells.
     """
     unique = [cell for cell in cells.unique() if cell not in missing]
     if not unique or any(_CODE.match(cell) for cell in unique):
         return None
+    counts = cells.value_counts()
     sample = unique[:: max(1, len(unique) // 200)]
-    if 2 * sum(_NUMBER.match(cell) is not None for cell in sample) <= len(sample):
-        return None
+    written = [cell for cell in sample if _NUMBER.match(cell)]
+    if 2 * len(written) <= len(sample):
+        # A few numbers that repeat beside many remarks, each there once, are a column of numbers.
+        often = counts[written].sum() >= _MOSTLY * counts[sample].sum()
+        if len(written) < _FEW or not often:
+            return None
     parts = {cell: found for cell in unique if (found := _parts(cell)) is not None}
     marks: tuple[Decimal, Decimal] = (".", ",")
     readings = {mark: _read(parts, mark) for mark in marks}
@@ -83,7 +92,6 @@ def read(
     signs = {cell: parts[cell][2] for cell in chosen}
     odd = _odd_signs(signs)
     values = {cell: value for cell, value in chosen.items() if cell not in odd}
-    counts = cells.value_counts()
     there = int(sum(counts[cell] for cell in unique))
     if 2 * int(sum(counts[cell] for cell in values)) <= there:
         return None
@@ -150,4 +158,8 @@ def _words(cells: list[str], bodies: list[str], mark: str, marks: str) -> str:
         found.append(f"{other!r} between thousands")
     if marks:
         found.append(f"{marks} left off")
+    if any(cell.startswith("(") for cell in cells):
+        found.append("brackets as a minus sign")
+    if any("−" in cell for cell in cells):
+        found.append("'−' as a minus sign")
     return ", ".join(found)

@@ -39,10 +39,15 @@ def smape(truth: Floats, forecast: Floats) -> Floats:
     return 200 * np.abs(truth - forecast) / np.where(size == 0, 1, size)
 
 
+_ROUNDING = 1e-13
+"""A difference of less than this share of its values comes from the rounding of float64."""
+
+
 def naive_scale(history: Floats, season: int) -> Floats:
     """Mean absolute seasonal difference of `history` `(T, C)`, `(C,)`: what MASE divides by.
 
-    NaN where it cannot be taken or is 0 (too short, constant). Where the history is not longer
+    NaN where it cannot be taken or is 0 but for rounding (too short, constant, repeats itself
+    exactly). Where the history is not longer
     than a season, one step takes the season's place. Differences from or to a missing value (NaN)
     do not count.
 
@@ -55,7 +60,8 @@ def naive_scale(history: Floats, season: int) -> Floats:
     away = np.abs(history[m:] - history[:-m])
     there = np.isfinite(away)
     scale = np.where(there, away, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
-    return np.where(scale > 0, scale, np.nan)
+    most = np.abs(np.where(np.isfinite(history), history, 0.0)).max(axis=0)
+    return np.where(scale > _ROUNDING * most, scale, np.nan)
 
 
 def pinball(truth: Floats, quantiles: Floats, levels: Floats) -> Floats:

@@ -159,3 +159,8 @@ def test_pieces_are_the_lines_and_end_with_one(text: str, size: int) -> None:
         assert "".join(found) == "".join(files.lines(path, "utf-8"))
         assert all(found)
         assert all(piece.endswith("\n") for piece in found[:-1])
+
+
+def test_a_list_of_texts_is_not_taken_for_paths() -> None:
+    with pytest.raises(InputError, match=r"none of the 2 is there: 'good'.*\{'text': \[\.\.\.\]\}"):
+        read(["good", "bad"])

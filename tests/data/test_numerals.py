@@ -26,6 +26,7 @@ from elman.data.kinds import MISSING
         (["12 %", "3%"], [12, 3]),
         (["€5", "7", "1 234"], [5, 7, 1234]),
         (["1'234.50", "3"], [1234.5, 3]),
+        (["1,23,456", "12,34,567.5", "1,234"], [123456, 1234567.5, 1234]),
         (["−5", "3,1"], [-5, 3.1]),
         (["-$3.50", "$-4"], [-3.5, -4]),
         (["1,5e3", "2,5"], [1500, 2.5]),
@@ -65,6 +66,32 @@ def test_cells_that_do_not_belong_are_named(cells: list[str], wrong: list[int]) 
     found = numerals.read(pd.Series(cells), MISSING)
     assert found is not None
     assert found.wrong.tolist() == wrong
+
+
+def test_remarks_beside_a_few_numbers_that_repeat_are_named() -> None:
+    values = ["4.5", "5.5", "6.5"] * 10
+    found = numerals.read(pd.Series([*values, "4.5 p", "5.5 e", "6.5 x", "7.5 p"]), MISSING)
+    assert found is not None
+    assert found.wrong.tolist() == [30, 31, 32, 33]
+    # Two codes beside names are names too.
+    assert numerals.read(pd.Series(["1", "2"] * 10 + ["Easter", "Whitsun"]), MISSING) is None
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [("(5)", "brackets as a minus sign"), ("−3", "'−' as a minus sign")],
+)
+def test_a_minus_among_plain_numbers_that_repeat_makes_no_classes(
+    tmp_path: Path, cell: str, words: str
+) -> None:
+    rows = [*(f"{n % 7}" for n in range(60)), cell]
+    (tmp_path / "data.csv").write_text("y,z\n" + "".join(f"{one},1\n" for one in rows))
+    table = read(tmp_path / "data.csv")
+    assert table.kinds["y"] == "number"
+    assert table.frame["y"].iloc[-1] == -float(cell.strip("(−)"))
+    found = numerals.read(pd.Series(rows), MISSING)
+    assert found is not None
+    assert found.words == words
 
 
 @pytest.mark.parametrize("cells", [["01", "02"], ["a", "1"], ["1 2 3", "4 5"], ["1,2,3", "4,5,6"]])

@@ -98,6 +98,11 @@ def test_mase_is_scaled_by_the_history_and_its_season() -> None:
     assert naive_scale(history, 1).tolist() == [(9 + 7 + 11 + 9) / 4]
     # No longer than a season: one step takes its place.
     assert naive_scale(history[:2], 2).tolist() == [9.0]
+    # What repeats itself exactly has no scale, though rounding leaves a difference.
+    wave = 10 + 3 * np.sin(2 * np.pi * np.arange(400) / 7)[:, None]
+    assert np.abs(wave[7:] - wave[:-7]).max() > 0
+    assert np.isnan(naive_scale(wave, 7)).all()
+    assert np.isfinite(naive_scale(wave, 6)).all()
     assert np.isnan(naive_scale(np.ones((9, 1)), 2)).all()
 
 

@@ -294,7 +294,7 @@ def _find_time(out: Sorted, columns: Columns) -> None:
     if _from_digits(out, numbers):
         _find_clock(out)
     else:
-        _unread(out)
+        _note_unread(out)
 
 
 def _to_come(out: Sorted) -> None:
@@ -454,8 +454,26 @@ def _from_parts(out: Sorted, numbers: list[str]) -> bool:
     return True
 
 
-def _unread(out: Sorted) -> None:
-    """Tell of words in a column that is named like times and tells the rows apart."""
+def unread(out: Sorted, otherwise: str) -> InputError:
+    """Return the error about the first column that is named like times and cannot be read as such.
+
+    Args:
+        out: the columns.
+        otherwise: what to do where they are no times.
+    """
+    name = out.unread[0]
+    cells = out.table.frame[name]
+    place = int(np.argmax(cells.notna()))
+    return out.table.refuse(
+        f"{cells.iloc[place]!r} could not be read as a date, and the column is named like one.",
+        place,
+        name,
+        f"Write 2024-01-31 or 2024-01-31 12:00:00; or {otherwise}.",
+    )
+
+
+def _note_unread(out: Sorted) -> None:
+    """Note words in a column that is named like times and tells the rows apart."""
     for name, kind in out.table.kinds.items():
         if kind not in ("text", "category") or name in out.groups:
             continue
@@ -467,11 +485,6 @@ def _unread(out: Sorted) -> None:
             )
         elif dates.named_like_a_time(name) and 2 * cells.nunique() > len(cells) > 2:
             out.unread.append(name)
-            out.say(
-                "time",
-                f"Column {name!r} is named like times and could not be read as such "
-                f"({cells.iloc[0]!r}): the order of the rows counts.",
-            )
 
 
 def _counted(out: Sorted, columns: Columns) -> None:

@@ -30,6 +30,7 @@ from elman.tasks.forecast.columns import (
     names_of,
     read_told,
     sort_out,
+    unread,
 )
 from elman.tasks.forecast.filling import ADVICE, completed
 from elman.tasks.forecast.panel import VALUE, Panel, Series
@@ -80,6 +81,11 @@ def read_panel(data: Any, columns: Columns) -> Panel:
     out = sort_out(table, columns, as_list(columns.group) or groups)
     if columns.layout == "wide" or (columns.layout is None and looks_wide(out, columns)):
         return from_wide(out, columns)
+    if out.unread:
+        # The newest row may be the first: the order of the rows says nothing.
+        raise unread(
+            out, "take the column out of the file, and the rows count in their order, oldest first"
+        )
     return _from_long(out, columns)
 
 

@@ -12,7 +12,7 @@ from elman.data import dates
 from elman.data.stand_ins import MOST_LOOKED, stand_in_words, stand_ins, together
 from elman.data.wide import counted_names, named_like_a_total, total_of
 from elman.errors import InputError
-from elman.tasks.forecast.columns import Columns, Sorted, names_of, read_told
+from elman.tasks.forecast.columns import Columns, Sorted, names_of, read_told, unread
 from elman.tasks.forecast.filling import ADVICE
 from elman.tasks.forecast.panel import VALUE, Panel, Series
 from elman.tasks.forecast.times import frequency_of, time_told
@@ -52,12 +52,7 @@ def looks_wide(out: Sorted, columns: Columns) -> bool:
         and (counted or (len(numbers) == len(rest) and len(rest) >= _LEAST))
     )
     if wide and first in out.unread:
-        raise table.refuse(
-            f"{names.iloc[0]!r} could not be read as a date, and the column is named like one.",
-            0,
-            first,
-            "Write 2024-01-31 or 2024-01-31 12:00:00; or set layout=wide where a row is a series.",
-        )
+        raise unread(out, "set layout=wide where a row is a series")
     return wide
 
 
