@@ -95,6 +95,7 @@ def test_a_folder_of_runs_is_listed(runs):
         folder.runs_in(runs[0])
 
 
+@pytest.mark.fuzz
 def test_the_verbs(runs, elman, tmp_path):
     listed = elman("list", runs[0].parent, "--json")
     assert listed.returncode == 0

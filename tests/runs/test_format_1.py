@@ -66,6 +66,7 @@ def test_an_old_run_scores_as_it_did(old: tuple[str, Path]) -> None:
         assert now["baselines"][baseline] == pytest.approx(scores, rel=1e-6)
 
 
+@pytest.mark.fuzz
 def test_an_old_run_goes_on_to_where_it_would_have_come(old: tuple[str, Path]) -> None:
     """Ten steps by the old version and ten by this one are twenty by the old version."""
     name, run = old

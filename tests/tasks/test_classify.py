@@ -308,6 +308,7 @@ def reversed_series(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(series=[x[::-1].copy() for x in frame["series"]])
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("pooling", ["last", "max"])
 def test_reading_from_the_end_is_reading_what_was_turned_round(pooling):
     data = waves(24)

@@ -214,6 +214,7 @@ def test_what_is_known_ahead_is_used() -> None:
     assert blind > 0.5
 
 
+@pytest.mark.fuzz
 def test_the_calendar_is_used() -> None:
     times = pd.date_range("2024-01-01", periods=700, freq="D")
     y = np.where(times.day_of_week == 6, 10.0, 0.0)

@@ -68,6 +68,7 @@ def test_a_list_says_the_class(listed, way):
     assert first.loc["run_00.csv", "weight"] == 0.5
 
 
+@pytest.mark.fuzz
 def test_from_the_folder_to_a_prediction(folders, listed, tmp_path):
     elman.train("classify", folders, tmp_path / "run", max_steps=150, lr=0.01, resamples=20)
     run = elman.load(tmp_path / "run")

@@ -69,6 +69,7 @@ def series(n: int = 40, **columns) -> pd.DataFrame:
     return pd.DataFrame({"series": cells, "y": [100.0 + 7 * cell.mean() for cell in cells]})
 
 
+@pytest.mark.fuzz
 def test_the_total_of_a_sequence_is_learnt():
     data = baskets().drop(columns="so far")
     task, model = trained(data, target="in all", epochs=60, test_fraction=0.2, **LONG)

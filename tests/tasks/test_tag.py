@@ -451,6 +451,7 @@ def test_members_find_new_towns_together(tmp_path):
     pd.testing.assert_frame_equal(found, again)
 
 
+@pytest.mark.fuzz
 def test_given_vectors_tell_words_that_training_lacks(tmp_path):
     """Towns are of two kinds that only their vectors tell apart."""
     generator = np.random.default_rng(0)
