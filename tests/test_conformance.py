@@ -268,9 +268,6 @@ def test_a_setting_of_another_modality_is_refused(task: str, modality: str) -> N
         read()
 
 
-KEPT = PAIRS
-
-
 def said_by(model: Any, asked: Any) -> Any:
     """The predictions of a model, or why it has none."""
     try:
@@ -284,7 +281,7 @@ def said_by(model: Any, asked: Any) -> Any:
 def elsewhere(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The predictions of every kept baseline and blend, as another process gives them."""
     runs = {}
-    for task, modality in KEPT:
+    for task, modality in PAIRS:
         if not absent(MODALITIES[modality].modules):
             runs[f"{task}, {modality}"] = str(trained(task, modality).path)
     code = (
@@ -315,7 +312,7 @@ def predicted(runs: dict[str, str]) -> dict[str, dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize(("task", "modality"), KEPT)
+@pytest.mark.parametrize(("task", "modality"), PAIRS)
 def test_every_baseline_is_kept_and_says_the_same_in_another_process(
     trained: Any, elsewhere: Any, task: str, modality: str
 ) -> None:
@@ -335,7 +332,7 @@ def test_every_baseline_is_kept_and_says_the_same_in_another_process(
             assert theirs == pytest.approx(ours, rel=1e-9, abs=1e-12)
 
 
-@pytest.mark.parametrize(("task", "modality"), KEPT)
+@pytest.mark.parametrize(("task", "modality"), PAIRS)
 def test_kept_baselines_are_judged_without_the_training_data(
     trained: Any, task: str, modality: str
 ) -> None:
@@ -349,7 +346,7 @@ def test_kept_baselines_are_judged_without_the_training_data(
     assert "Baselines were not run" not in again.get("note", "")
 
 
-@pytest.mark.parametrize(("task", "modality"), KEPT)
+@pytest.mark.parametrize(("task", "modality"), PAIRS)
 def test_a_blend_is_a_row_of_its_own_or_its_absence_has_a_reason(
     trained: Any, task: str, modality: str
 ) -> None:

@@ -33,8 +33,8 @@ _COMMA = re.compile(r"^(?:[1-9]\d{0,2}(?:\.\d{3})+|\d*)(?:,\d*)?$")
 # Blanks and apostrophes only ever stand between thousands.
 _APART = re.compile(r"^\d{1,3}(?:['’\u00a0\u202f ]\d{3})+(?=[.,]|$)")
 _CODE = re.compile(r"^[-+]?0\d+$")
-_MOSTLY, _FEW = 0.75, 3
-"""Numbers of so many kinds that fill so large a share of the cells make all other words remarks."""
+_FEW, _MOSTLY = 3, 0.75
+"""So many different numbers that fill so large a share of the cells make the others remarks."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,10 @@ def read(
     unique = [cell for cell in cells.unique() if cell not in missing]
     if not unique or any(_CODE.match(cell) for cell in unique):
         return None
-    counts = cells.value_counts()
     sample = unique[:: max(1, len(unique) // 200)]
     written = [cell for cell in sample if _NUMBER.match(cell)]
-    if 2 * len(written) <= len(sample):
-        # A few numbers that repeat beside many remarks, each there once, are a column of numbers.
-        often = counts[written].sum() >= _MOSTLY * counts[sample].sum()
-        if len(written) < _FEW or not often:
-            return None
+    if 2 * len(written) <= len(sample) and not _fill_the_column(cells, written, sample):
+        return None
     parts = {cell: found for cell in unique if (found := _parts(cell)) is not None}
     marks: tuple[Decimal, Decimal] = (".", ",")
     readings = {mark: _read(parts, mark) for mark in marks}
@@ -92,6 +88,7 @@ def read(
     signs = {cell: parts[cell][2] for cell in chosen}
     odd = _odd_signs(signs)
     values = {cell: value for cell, value in chosen.items() if cell not in odd}
+    counts = cells.value_counts()
     there = int(sum(counts[cell] for cell in unique))
     if 2 * int(sum(counts[cell] for cell in values)) <= there:
         return None
@@ -102,6 +99,14 @@ def read(
     words = _words(list(values), [parts[cell][0] for cell in values], next(iter(kept)), signed)
     numbers = np.array([values.get(cell, np.nan) for cell in cells], dtype=np.float64)
     return Numerals(numbers, wrong, words, bool(signed))
+
+
+def _fill_the_column(cells: pd.Series, written: list[str], sample: list[str]) -> bool:
+    """Tell whether a few numbers that repeat fill a column beside many remarks."""
+    if len(written) < _FEW:
+        return False
+    counts = cells.value_counts()
+    return bool(counts[written].sum() >= _MOSTLY * counts[sample].sum())
 
 
 def _parts(cell: str) -> tuple[str, float, str, str] | None:

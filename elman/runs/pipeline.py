@@ -313,8 +313,10 @@ def _evidence(
     evaluation: Evaluation,
     baselines: Mapping[str, Evaluation],
 ) -> tuple[str | None, bool | None]:
-    """Return what earlier origins show, where the test has too few to resample, and whether they
-    prefer the model."""
+    """Return what earlier origins show, and whether they prefer the model.
+
+    They are asked only where the test has too few to resample.
+    """
     if found is None or found.ci95 is not None or not isinstance(task, Planning):
         return None, None
     scores = (evaluation.metrics[task.metric], baselines[found.baseline].metrics[task.metric])

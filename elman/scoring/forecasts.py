@@ -47,9 +47,8 @@ def naive_scale(history: Floats, season: int) -> Floats:
     """Mean absolute seasonal difference of `history` `(T, C)`, `(C,)`: what MASE divides by.
 
     NaN where it cannot be taken or is 0 but for rounding (too short, constant, repeats itself
-    exactly). Where the history is not longer
-    than a season, one step takes the season's place. Differences from or to a missing value (NaN)
-    do not count.
+    exactly). Where the history is not longer than a season, one step takes the season's place.
+    Differences from or to a missing value (NaN) do not count.
 
     >>> naive_scale(np.array([[1.0], [4.0], [3.0], [8.0]]), 2).tolist()
     [3.0]

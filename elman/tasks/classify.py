@@ -385,10 +385,10 @@ class Classify(FromExamples):
 
     def sections(self, model: nn.Module, evaluation: Evaluation) -> list[Section]:
         """Return the mistakes, what decided, and how each class and pair of classes fared."""
-        said = evaluation.predictions
+        said, units = evaluation.predictions, evaluation.units
         assert said is not None
-        table = confusion.counts(evaluation.units, len(self.classes))
-        wrong = (evaluation.units["truth"] != evaluation.units["prediction"]).to_numpy()
+        table = confusion.counts(units, len(self.classes))
+        wrong = (units["truth"] != units["prediction"]).to_numpy()
         mistakes = confusion.surest(said[wrong])
         shown = []
         if len(mistakes):
@@ -404,7 +404,6 @@ class Classify(FromExamples):
             confused = confusion.most_confused(table, self.classes)
             if len(confused):
                 shown.append(Section("Most often confused", table=confused))
-        units = evaluation.units
         right = ~wrong
         believed = reliability("answer", units["confidence"].tolist(), right.tolist())
         if self.temperature is None:

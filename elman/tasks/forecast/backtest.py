@@ -80,7 +80,7 @@ class Plan:
     ) -> tuple[str, bool] | None:
         """Return what all origins say of model and baseline, and whether to prefer the model.
 
-        The former in words that go on a sentence.
+        The words go on a sentence.
 
         Args:
             model: its name.
