@@ -35,8 +35,11 @@ _OF_PROSE = 0.08
 """Share of the words of lines that are first words of some line, from which they are sentences."""
 _MANY = 20
 """First words of which most may stand there once only in sentences."""
-# A word with a digit in it, such as C17, 2024-0031 or the hexadecimal digits of a UUID.
-_CODE = re.compile(r"(?=\S{0,40}\d)[\w./:#-]{1,40}")
+# A word with a digit in it, such as C17, 2024-0031 or the hexadecimal digits of a UUID; an address
+# of electronic mail; a telephone number.
+_CODE = re.compile(
+    r"(?=\S{0,40}\d)[\w./:#-]{1,40}|[^\s@]{1,64}@[^\s@]{1,250}\.\w+|\+\d[\d ()/.-]{5,24}\d"
+)
 _ID_REPEATS = "an id that stands in several rows"
 _CODES = "codes: another one in each row"
 _ID = "an id: another one in each row"

@@ -37,6 +37,8 @@ _FEW_A_CLASS = 5
 """Examples of a class, in the mean, below which so many classes are doubtful."""
 _SHARED = 0.01
 """Share of a part that stands in an earlier part too, from which it is a doubt."""
+_SHORT = 3
+"""Words of a text, at most, that is a name rather than something to read."""
 _ID = re.compile(r"[A-Za-z]{0,4}[-_#]?\d+|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -254,15 +256,24 @@ def doubts_of_absent(counts: Mapping[str, int], parts: Mapping[str, Sequence[str
 
 
 def doubts_of_inputs(layout: Layout, cells: Sequence[Any]) -> list[str]:
-    """Return a doubt where the texts are ids, which say nothing about new ones."""
+    """Return doubts about what is read: ids, or short texts where numbers beside them are not."""
     texts = [cell if isinstance(cell, str) else None for cell in cells[:1000]]
-    named = [text for text in texts if text is not None and _ID.fullmatch(text.strip())]
-    if len(texts) < 3 or len(named) < 0.9 * len(texts):
+    there = [text.strip() for text in texts if text is not None]
+    named = [text for text in there if _ID.fullmatch(text)]
+    if len(texts) >= 3 and len(named) >= 0.9 * len(texts):
+        return [
+            f"column {layout.inputs[0]!r} looks like ids ({listed(named, 3)}), from which nothing "
+            "can be learnt about new ones. Name the column to read with --set text=NAME, or the "
+            "numbers with --set columns=[A,B,…]."
+        ]
+    unread = [name for name, why in layout.left_out.items() if why.startswith("number, ")]
+    short = sum(len(text.split()) <= _SHORT for text in there)
+    if len(unread) < 2 or not there or short < 0.9 * len(there):
         return []
     return [
-        f"column {layout.inputs[0]!r} looks like ids ({listed(named, 3)}), from which nothing can "
-        "be learnt about new ones. Name the column to read with --set text=NAME, or the numbers "
-        "with --set columns=[A,B,…]."
+        f"the texts of column {layout.inputs[0]!r} are read, and the numbers beside them are not "
+        f"({listed(unread, 6)}). Set columns=[{','.join(unread[:6])}] if those are what is to be "
+        "learnt from."
     ]
 
 

@@ -63,6 +63,26 @@ def test_ids_as_texts_are_doubtful():
     assert any("looks like ids (C-0" in doubt for doubt in doubts)
 
 
+@pytest.mark.parametrize("owner", ["u{0}@x.org", "+49 151 00{0:05d}"])
+def test_an_address_in_each_row_is_an_id_and_the_numbers_are_read(owner):
+    months = {"jan": [i % 5 for i in range(60)], "feb": [i % 3 for i in range(60)]}
+    who = {"contact": [owner.format(i) for i in range(60)]}
+    lines, _, _ = said("classify", pd.DataFrame({**who, **months, "label": ["a", "b"] * 30}))
+    assert "jan, feb" in lines["input"]
+    assert "contact" in lines["left out"]
+
+
+def test_names_that_are_read_instead_of_the_numbers_beside_them_are_doubtful():
+    months = {"jan": [i % 5 for i in range(60)], "feb": [i % 3 for i in range(60)]}
+    names = [f"Anna {chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(60)]
+    table = pd.DataFrame({"name": names, **months, "label": ["a", "b"] * 30})
+    _, doubts, _ = said("classify", table)
+    assert any("(jan, feb). Set columns=[jan,feb] if those" in doubt for doubt in doubts)
+    # Reviews with numbers beside them are what they look like.
+    table["name"] = [f"a long review with many words {name}" for name in names]
+    assert said("classify", table)[1] == []
+
+
 def test_many_classes_are_doubtful():
     table = pd.DataFrame(
         {"text": [f"words of {i}" for i in range(60)], "label": [f"c{i // 3}" for i in range(60)]}
