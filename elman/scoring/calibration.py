@@ -8,6 +8,8 @@ scores by one number, the temperature, mends most of that and changes no answer 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -110,3 +112,38 @@ def answered(confidence: ArrayLike, right: ArrayLike) -> pd.DataFrame:
         least = float(stated[order[count - 1]])
         rows[count] = count / len(order), least, float(hits[order[:count]].mean())
     return pd.DataFrame(list(rows.values()), columns=["answered", "confidence", "accuracy"])
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """The classes of some sequences, as a model or a baseline says.
+
+    Attributes:
+        scores: of each class, `(n, C)`.
+        temperature: what they are divided by to be the logarithms of probabilities.
+        stated: whether they then are; margins without a temperature are not.
+    """
+
+    scores: NDArray[Any]
+    temperature: float = 1.0
+    stated: bool = True
+
+    @property
+    def best(self) -> NDArray[np.int64]:
+        """The likeliest class of each; a temperature cannot change it."""
+        return np.asarray(self.scores.argmax(1), np.int64)
+
+    @cached_property
+    def chances(self) -> NDArray[Any]:
+        """The probability of each class, `(n, C)`."""
+        return chances(self.scores, self.temperature)
+
+    @property
+    def confidence(self) -> NDArray[Any]:
+        """The probability of the likeliest class."""
+        return self.chances[np.arange(len(self.scores)), self.best]
+
+    @property
+    def uncalibrated(self) -> NDArray[Any]:
+        """The probability that the likeliest class would have without the temperature."""
+        return chances(self.scores)[np.arange(len(self.scores)), self.best]

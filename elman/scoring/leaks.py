@@ -59,6 +59,32 @@ def telling_columns(
     return told
 
 
+def telling_channels(
+    names: Sequence[str],
+    by_row: bool,
+    train: Sequence[Any],
+    answers: Sequence[str],
+    test: Sequence[Any],
+    truth: Sequence[str],
+) -> list[str]:
+    """Return `telling_columns` of encoded sequences; none where these are not the columns' numbers.
+
+    Args:
+        names: of the columns.
+        by_row: a column may be a step, as where a sequence is a row of a file.
+        train, test: sequences, `(T, C)` where they are numbers.
+        answers, truth: their classes.
+    """
+    known, new = ([np.asarray(cell) for cell in cells] for cells in (train, test))
+    if any(array.ndim != 2 or not len(array) for array in (*known, *new)):
+        return []
+    if len(names) != known[0].shape[1]:
+        if not by_row:
+            return []
+        known, new = ([array.T for array in some] for some in (known, new))
+    return telling_columns(names, known, answers, new, truth)
+
+
 def _summary(sequences: Sequence[NDArray[Any]], column: int) -> NDArray[np.float64]:
     rows = []
     for sequence in sequences:

@@ -359,6 +359,37 @@ class Tags:
         return [_example_tags(steps) for steps in cells]
 
 
+def refuse_labels(labels: Sequence[str], table: Table, layout: Layout) -> None:
+    """Refuse a single class, and a class for nearly every example.
+
+    Args:
+        labels: of each example.
+        table, layout: where they stand.
+
+    Raises:
+        InputError: these are no classes to tell apart.
+    """
+    names = set(labels)
+    if len(names) == 1:
+        raise InputError(
+            f"All {len(labels)} examples are of one class, {names.pop()!r}: there is nothing to "
+            "tell apart.",
+            file=table.source,
+            column=layout.target,
+            fix="Give examples of another class, or name another column with --set target=NAME.",
+        )
+    if 2 * len(names) > len(labels) and len(names) > 2:
+        raise InputError(
+            f"{len(labels)} examples have {len(names)} different labels, such as "
+            f"{labels[0]!r}: these are not classes.",
+            file=table.source,
+            column=layout.target,
+            fix="Begin each line with its label, then a tab and the text."
+            if layout.labels == "first"
+            else "Name the column of the label with --set target=NAME.",
+        )
+
+
 def only_tags(answer: Sequence[tuple[str, str]]) -> list[str]:
     """Return the tags of an answer of `Tags`, without the intents."""
     return [tag for tag, _ in answer]

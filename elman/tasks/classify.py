@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -20,75 +19,30 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from elman.data.packed import lengths_of
-from elman.errors import InputError
-from elman.scoring import Evaluation, calibration, confusion, entities
+from elman.scoring import Evaluation, calibration, confusion
 from elman.scoring.baselines import share
 from elman.scoring.blending import weight_of_chances
-from elman.scoring.leaks import telling_columns, telling_words
+from elman.scoring.calibration import Classes
+from elman.scoring.leaks import telling_channels, telling_words
 from elman.scoring.predictors import Baseline, CannotSay, Constant, Nearest, Sees, class_scores
-from elman.tasks import deciding
-from elman.tasks.answers import Labels
+from elman.tasks import class_report, deciding
+from elman.tasks.answers import Labels, refuse_labels
 from elman.tasks.base import Section
-from elman.tasks.examples import (
-    FromExamples,
-    Memo,
-    counted,
-    pictures,
-)
-from elman.tasks.looking import bars, reliability
+from elman.tasks.examples import FromExamples, Memo, counted, pictures
+from elman.tasks.looking import bars
 from elman.tasks.networks import many_to_one
 from elman.tasks.reading import Examples, Layout
 from elman.tasks.settings import ManyToOneSettings
-from elman.tasks.understood import class_words, doubts_of_absent, doubts_of_classes
+from elman.tasks.understood import class_words, doubts_of_absent, doubts_of_classes, listed
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from elman.data import Table
 
-Codes = NDArray[np.int64]
-
-_WRONG, _RIGHT = 4, 4
-"""Wrong and right answers of which a report says what decided."""
-
 
 class ClassifySettings(ManyToOneSettings):
     """Settings of `classify`; those of the modality come on top."""
-
-
-@dataclass(frozen=True, eq=False)
-class Classes:
-    """The classes of some sequences, as a model or a baseline says.
-
-    Attributes:
-        scores: of each class, `(n, C)`.
-        temperature: what they are divided by to be the logarithms of probabilities.
-        stated: whether they then are; margins without a temperature are not.
-    """
-
-    scores: NDArray[Any]
-    temperature: float = 1.0
-    stated: bool = True
-
-    @property
-    def best(self) -> Codes:
-        """The likeliest class of each; a temperature cannot change it."""
-        return np.asarray(self.scores.argmax(1), np.int64)
-
-    @cached_property
-    def chances(self) -> NDArray[Any]:
-        """The probability of each class, `(n, C)`."""
-        return calibration.chances(self.scores, self.temperature)
-
-    @property
-    def confidence(self) -> NDArray[Any]:
-        """The probability of the likeliest class."""
-        return self.chances[np.arange(len(self.scores)), self.best]
-
-    @property
-    def uncalibrated(self) -> NDArray[Any]:
-        """The probability that the likeliest class would have without the temperature."""
-        return calibration.chances(self.scores)[np.arange(len(self.scores)), self.best]
 
 
 class Classify(FromExamples):
@@ -113,27 +67,7 @@ class Classify(FromExamples):
     @classmethod
     def refuse(cls, found: Examples, table: Table, layout: Layout) -> None:
         """Refuse a single class, and a class for nearly every example."""
-        labels = found.answers or []
-        names = set(labels)
-        if len(names) == 1:
-            raise InputError(
-                f"All {len(found)} examples are of one class, {names.pop()!r}: there is nothing to "
-                "tell apart.",
-                file=table.source,
-                column=layout.target,
-                fix="Give examples of another class, or name another column with "
-                "--set target=NAME.",
-            )
-        if 2 * len(names) > len(found) and len(names) > 2:
-            raise InputError(
-                f"{len(found)} examples have {len(names)} different labels, such as "
-                f"{labels[0]!r}: these are not classes.",
-                file=table.source,
-                column=layout.target,
-                fix="Begin each line with its label, then a tab and the text."
-                if layout.labels == "first"
-                else "Name the column of the label with --set target=NAME.",
-            )
+        refuse_labels(found.answers or [], table, layout)
 
     @classmethod
     def from_format_1(cls, assets: dict[str, Any]) -> dict[str, Any]:
@@ -167,34 +101,22 @@ class Classify(FromExamples):
         texts = [[self.codec.told(cell) for cell in cells] for cells in (train, test)]
         if all(isinstance(text, str) for some in texts for text in some):
             said = [[text or "" for text in some] for some in texts]
-            words = telling_words(said[0], answers, said[1], truth)
-            return [f"the word {word!r}" for word in words]
-        arrays = [[np.asarray(cell) for cell in cells] for cells in (train, test)]
-        if any(array.ndim != 2 or not len(array) for some in arrays for array in some):
-            return []
-        names = list(self.layout.inputs)
-        if len(names) != arrays[0][0].shape[1]:
-            if self.layout.form != "row":
-                return []
-            arrays = [[array.T for array in some] for some in arrays]  # a column is a step there
-        return [
-            f"column {n!r}" for n in telling_columns(names, arrays[0], answers, arrays[1], truth)
-        ]
+            return [f"the word {w!r}" for w in telling_words(said[0], answers, said[1], truth)]
+        by_row = self.layout.form == "row"
+        names = telling_channels(list(self.layout.inputs), by_row, train, answers, test, truth)
+        return [f"column {name!r}" for name in names]
 
     def facts(self) -> dict[str, Any]:
         """Return the number of classes, and of examples of each."""
         facts: dict[str, Any] = {"classes": len(self.classes)}
         if "train" in self._parts:
-            labels = self._parts["train"].answers or []
-            facts["training examples of a class"] = counted(labels)
+            facts["training examples of a class"] = counted(self._parts["train"].answers or [])
         if "test" in self._parts:
             there = set(self._parts["test"].answers or [])
             absent = [name for name in self.classes if name not in there]
             if absent:
-                more = f" and {len(absent) - 6} more" if absent[6:] else ""
                 facts["classes without a test example"] = (
-                    f"{', '.join(absent[:6])}{more}: macro F1 leaves out those that are not "
-                    "predicted either"
+                    f"{listed(absent, 6)}: macro F1 leaves out those that are not predicted either"
                 )
         return facts
 
@@ -261,7 +183,7 @@ class Classify(FromExamples):
             baseline.chances[rows, truth].astype(np.float64),
         )
 
-    def _codes(self, found: Examples) -> Codes:
+    def _codes(self, found: Examples) -> NDArray[np.int64]:
         return np.array(self.answer.encode(found.answers or []), dtype=np.int64)
 
     def scored(
@@ -329,9 +251,9 @@ class Classify(FromExamples):
         known: Labelled[Any] = Labelled(self._encode(train.inputs), self._codes(train))
         name = share.named("gradient boosting on summary features", len(train), count)
         held = self._parts.get("valid")
-        valid: Labelled[Any] | None = None
-        if held is not None:
-            valid = Labelled(self._inputs("valid"), self._codes(held))
+        valid = (
+            Labelled[Any](self._inputs("valid"), self._codes(held)) if held is not None else None
+        )
         yield self._settled(name, BoostedSummaries.fit(known, valid, seed), "arrays")
 
     @property
@@ -359,8 +281,7 @@ class Classify(FromExamples):
                 said = self.of_baseline(made, held, Memo(), every=False)
             except CannotSay:
                 return made
-            found = calibration.temperature(said.scores, self._codes(held))
-            made.about["temperature"] = found
+            made.about["temperature"] = calibration.temperature(said.scores, self._codes(held))
         return made
 
     def columns(self, found: Examples, outputs: Any) -> dict[str, Any]:
@@ -380,42 +301,19 @@ class Classify(FromExamples):
     def brief(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """Return which sequence, its likeliest class, and the probability of that."""
         # Nearest neighbours and margins have no probability without a validation part.
-        sure = [name for name in ("probability",) if name in predictions]
+        sure = predictions.columns.intersection(["probability"])
         return predictions[[*self.places_of(predictions), "prediction", *sure]]
 
     def sections(self, model: nn.Module, evaluation: Evaluation) -> list[Section]:
         """Return the mistakes, what decided, and how each class and pair of classes fared."""
         said, units = evaluation.predictions, evaluation.units
         assert said is not None
-        table = confusion.counts(units, len(self.classes))
         wrong = (units["truth"] != units["prediction"]).to_numpy()
-        mistakes = confusion.surest(said[wrong])
-        shown = []
-        if len(mistakes):
-            text = "The wrong answers that the model was surest of: often the label is at fault."
-            shown.append(Section("Worst mistakes", text, mistakes))
-        decided = self.decided(model, evaluation)
-        shown += [decided] if decided is not None else []
-        shown.append(Section("Classes", table=confusion.class_table(table, self.classes)))
-        if len(self.classes) <= confusion.READABLE:
-            drawn = confusion.figure(table, self.classes)
-            shown.append(Section("Confusion matrix", figure=drawn))
-        if len(self.classes) > 2:
-            confused = confusion.most_confused(table, self.classes)
-            if len(confused):
-                shown.append(Section("Most often confused", table=confused))
-        right = ~wrong
-        believed = reliability("answer", units["confidence"].tolist(), right.tolist())
-        if self.temperature is None:
-            believed.text += " There is no validation part to calibrate them on."
-        else:
-            before = entities.calibration_error(np.clip(units["uncalibrated"], 0, 1), right)
-            believed.text += (
-                f" Without the temperature {self.temperature:.3g}, which was found on the "
-                f"validation part, it would be {before:.3f}."
-            )
-        shown.append(believed)
-        shown.append(_answered(calibration.answered(units["confidence"], right)))
+        shown = class_report.mistakes(said[wrong])
+        if (decided := self.decided(model, evaluation)) is not None:
+            shown.append(decided)
+        shown += class_report.fared(units, self.classes)
+        shown += class_report.believed(units, self.temperature)
         pairs = zip(said["truth"], said["prediction"], wrong, strict=True)
         titles = [f"{truth}, said {answer}" if off else truth for truth, answer, off in pairs]
         return shown + pictures(self, titles)
@@ -430,52 +328,22 @@ class Classify(FromExamples):
             model: the trained model.
             evaluation: of the test part.
         """
-        said, units = evaluation.predictions, evaluation.units
         inputs = self._inputs("test") if "test" in self._parts else []
-        if said is None or len(inputs) != len(said):
+        if evaluation.predictions is None or len(inputs) != len(evaluation.predictions):
             return None
-        sure = units["confidence"].to_numpy()
-        wrong = (units["truth"] != units["prediction"]).to_numpy()
-        order = np.argsort(-sure, kind="stable")
-        rows = [*order[wrong[order]][:_WRONG], *order[~wrong[order]][:_RIGHT]]
-        rows = [int(row) for row in rows if len(inputs[row])]
-        shown = [self.codec.show(inputs[row]) for row in rows]
-        plain = all(inputs[row].ndim == 2 and inputs[row].dtype.kind == "f" for row in rows)
-        texts = all(one.pieces is not None for one in shown)
-        if not rows or not (texts or plain) or any(one.picture is not None for one in shown):
-            return None
-        codes = units["prediction"].to_numpy()[rows].tolist()
-        padded = self._padded([inputs[row] for row in rows])
-        parts = [
-            self._in_reading_order(part[: len(inputs[row])])
-            for part, row in zip(deciding.weights(model, padded, codes), rows, strict=True)
-        ]
-        titles = [
-            f"{said['prediction'][row]} {sure[row]:.0%}"
-            + (f" (it is {said['truth'][row]})" if wrong[row] else "")
-            for row in rows
-        ]
-        if texts:
-            return deciding.of_texts(titles, shown, parts, self.codec.unit)
-        return deciding.of_numbers(titles, [inputs[row] for row in rows], parts, self.codec.unit)
+        rows = deciding.chosen(evaluation.units, lengths_of(inputs))
+        picked = [inputs[row] for row in rows]
+        codes = evaluation.units["prediction"].to_numpy()[rows].tolist()
+        titles = deciding.titles(evaluation, rows)
+
+        def parts() -> list[NDArray[Any]]:
+            weights = deciding.weights(model, self._padded(picked), codes)
+            steps = zip(weights, picked, strict=True)
+            return [self._in_reading_order(part[: len(cells)]) for part, cells in steps]
+
+        return deciding.section(self.codec, picked, titles, parts)
 
     def said(self, output: Tensor) -> dict[str, float]:
         """Return the probability of each class."""
         cooled = output / (self.temperature or 1.0)
         return dict(zip(self.classes, cooled.softmax(-1).tolist()[0], strict=True))
-
-
-def _answered(table: pd.DataFrame) -> Section:
-    """Return the accuracy of the surest answers, as a curve and a table."""
-    from matplotlib.figure import Figure
-
-    figure: Figure = Figure(figsize=(4.2, 3.0), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(table["answered"], table["accuracy"], color="#1f3a5f", marker="o", markersize=4)
-    axes.set_xlabel("share of the examples that is answered")
-    axes.set_ylabel("share of the answers that is right")
-    text = (
-        "Where only the surest answers are given: `elman predict --abstain P` leaves those of a "
-        "probability below P empty. `confidence` is that P."
-    )
-    return Section("Accuracy and the share answered", text, table=table, figure=figure)

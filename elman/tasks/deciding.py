@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,14 +15,44 @@ from elman.tasks.base import Mark, Section, device_of
 from elman.tasks.understood import shorter
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
-    from elman.modalities.base import Padded, Shown
+    from elman.modalities.base import Codec, Padded, Shown
+    from elman.scoring import Evaluation
 
 Array = NDArray[Any]
 
+_WRONG, _RIGHT = 4, 4
+"""Wrong and right answers of which a report says what decided."""
 _LONGEST = 120
 """Steps of a text that are shown, around the one that weighs most."""
+
+
+def chosen(units: pd.DataFrame, lengths: Sequence[int] | Array) -> list[int]:
+    """Return the rows of the surest wrong and the surest right answers to what is not empty.
+
+    Args:
+        units: codes of `truth` and `prediction`, and `confidence`, of each sequence.
+        lengths: steps of each sequence.
+    """
+    wrong = (units["truth"] != units["prediction"]).to_numpy()
+    order = np.argsort(-units["confidence"].to_numpy(), kind="stable")
+    rows = [*order[wrong[order]][:_WRONG], *order[~wrong[order]][:_RIGHT]]
+    return [int(row) for row in rows if lengths[row]]
+
+
+def titles(evaluation: Evaluation, rows: Sequence[int]) -> list[str]:
+    """Return the answer of each row with its probability, and the truth where it is wrong."""
+    said, units = evaluation.predictions, evaluation.units
+    assert said is not None
+    sure = units["confidence"].to_numpy()
+    wrong = (units["truth"] != units["prediction"]).to_numpy()
+    return [
+        f"{said['prediction'][row]} {sure[row]:.0%}"
+        + (f" (it is {said['truth'][row]})" if wrong[row] else "")
+        for row in rows
+    ]
 
 
 def weights(model: nn.Module, padded: Padded, codes: Sequence[int]) -> Array:
@@ -63,6 +93,27 @@ def weights(model: nn.Module, padded: Padded, codes: Sequence[int]) -> Array:
     parts = [(x.detach() * slope).sum(-1) for x, slope in zip(read, gradients, strict=True)]
     found: Array = torch.stack(parts).sum(0).float().cpu().numpy()
     return found
+
+
+def section(
+    codec: Codec, picked: Sequence[Array], titles: Sequence[str], parts: Callable[[], list[Array]]
+) -> Section | None:
+    """Return what decided some answers; None where a step is neither text nor plain numbers.
+
+    Args:
+        codec: of the sequences.
+        picked: the encoded sequences.
+        titles: of each.
+        parts: gives the part that each step of each has in its answer.
+    """
+    shown = [codec.show(cells) for cells in picked]
+    texts = all(one.pieces is not None for one in shown)
+    plain = all(cells.ndim == 2 and cells.dtype.kind == "f" for cells in picked)
+    if not shown or not (texts or plain) or any(one.picture is not None for one in shown):
+        return None
+    if texts:
+        return of_texts(titles, shown, parts(), codec.unit)
+    return of_numbers(titles, picked, parts(), codec.unit)
 
 
 def of_texts(
