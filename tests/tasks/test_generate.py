@@ -365,6 +365,43 @@ def test_penalties_are_added_per_token(book: Path) -> None:
     torch.testing.assert_close(punished - plain, expected, rtol=1e-3, atol=1e-3)
 
 
+def test_a_large_vocabulary_is_sampled_in_training_and_scored_whole() -> None:
+    rng = np.random.default_rng(0)
+    words = [f"w{i}" for i in (rng.zipf(1.1, 60_000) % 4500)]
+    text = pd.DataFrame({"text": [" ".join(words)]})
+    options = {"unit": "words", "min_count": 1, "k1": 20, "vocabulary_size": 5000}
+    task, model = made(text, **options, batch_size=10)
+    assert len(task.vocabulary) > 4000
+    assert task.settings.sampled == int(0.06 * len(task.vocabulary))
+    batch = next(iter(task.batches()))
+    exact = _nats_of(model, batch)
+    torch.manual_seed(0)
+    estimates = [task.objective(model).loss(batch, None)[0].item() for _ in range(20)]
+    assert len(set(estimates)) > 1
+    assert np.mean(estimates) == pytest.approx(exact, rel=0.02)
+    whole, model = made(text, **options, batch_size=10, sampled=0)
+    assert whole.objective(model).loss(batch, None)[0].item() == pytest.approx(
+        _nats_of(model, batch), rel=1e-5
+    )
+
+
+def _nats_of(model: Any, batch: Any) -> float:
+    with torch.no_grad():
+        scores, _ = model(batch.inputs)
+        return F.cross_entropy(
+            scores.flatten(0, 1), batch.targets.flatten(), reduction="sum"
+        ).item()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"sampled": 5000}, "has no effect"), ({"sampled": 5, "label_smoothing": 0.1}, "Leave one")],
+)
+def test_what_cannot_be_sampled_is_refused(book: Path, options: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        made(book, **options)
+
+
 def test_init_scale_is_uniform_over_all_parameters(book: Path) -> None:
     _, model = made(book, init_scale=0.3, hidden_size=64)
     values = torch.cat([p.flatten() for p in model.parameters()])

@@ -91,8 +91,12 @@ class LanguageModel(nn.Module):
 
     def scores(self, output: Tensor) -> Tensor:
         """Turn outputs of `read` into unnormalised log-probabilities `(..., symbols)`."""
+        return F.linear(*self.scoring(output))
+
+    def scoring(self, output: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what scores are a linear map of, its weight and its bias."""
         weight = self.embedding.weight if self.head is None else self.head.weight
-        return F.linear(self.between(output), weight, self.bias)
+        return self.between(output), weight, self.bias
 
     def dropped(self, output: Tensor) -> Tensor:
         """`read`'s output as `scores` is to have it in training."""

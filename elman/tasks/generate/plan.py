@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from elman.errors import InputError
 from elman.nn import Recurrent
 from elman.training.settings import Settings
 from elman.training.update import device
@@ -40,6 +41,10 @@ DROPOUT = ((2.0, 0.0), (5.0, 0.1), (10.0, 0.2), (math.inf, 0.3))
 """Dropout, for up to so many passes over the text."""
 LR = 1e-2
 """The rate at its highest for 256 units or fewer."""
+SAMPLED_FROM = 4_000
+"""Symbols of a vocabulary from which scores of all of them cost more than they teach."""
+SAMPLED = 0.06
+"""Share of such a vocabulary that is drawn beside the symbols of a batch."""
 _PROBE_ROWS, _PROBE_STEPS, _PROBES = 16, 32, 4
 
 
@@ -57,6 +62,28 @@ def weights(settings: Any, layers: int, hidden: int, classes: int) -> tuple[int,
     with torch.device("meta"):
         recurrent = chosen.build(chosen.embedding_size or width(settings, hidden))
     return sum(p.numel() for p in recurrent.parameters()), recurrent.output_size * classes
+
+
+def drawn(settings: Any, classes: int) -> int:
+    """Return how many symbols are drawn in a step to stand for all; 0 where all are scored.
+
+    Raises:
+        InputError: there are no more to draw from, or all must be scored for other reasons.
+    """
+    if not settings.sampled:
+        large = classes >= SAMPLED_FROM and not settings.label_smoothing
+        return int(SAMPLED * classes) if large and settings.sampled is None else 0
+    if settings.label_smoothing:
+        raise InputError(
+            "label_smoothing spreads a share over all symbols; with sampled= only some are scored.",
+            fix="Leave one of them out.",
+        )
+    if settings.sampled >= classes:
+        raise InputError(
+            f"sampled={settings.sampled} has no effect: there are {classes:,} symbols.",
+            fix="Leave it out.",
+        )
+    return int(settings.sampled)
 
 
 def width(settings: Any, hidden: int) -> int:
@@ -78,6 +105,7 @@ def planned(settings: Any, text: int, classes: int) -> Any:
     work = WORK
     if settings.budget is not None:
         work = settings.budget * TRAINED * pace(settings)
+    settings = settings.model_copy(update={"sampled": drawn(settings, classes)})
     layers, hidden, symbols = network(settings, text, classes, work)
     passes = symbols / text
     found: dict[str, Any] = {
@@ -108,7 +136,7 @@ def network(settings: Any, text: int, classes: int, work: float) -> tuple[int, i
     Args:
         settings: sizes and bounds that are given stay.
         text: symbols of the training text.
-        classes: symbols that are scored at once.
+        classes: symbols of the vocabulary.
         work: floating-point operations.
 
     Returns:
@@ -119,6 +147,9 @@ def network(settings: Any, text: int, classes: int, work: float) -> tuple[int, i
         for layers, hidden in SIZES
         if settings.num_layers in (None, layers) and settings.hidden_size in (None, hidden)
     ] or [(settings.num_layers or 1, settings.hidden_size or 256)]
+    if settings.sampled:
+        # Those of the batch are scored too, of which about half are different.
+        classes = settings.sampled + (settings.batch_size or ROWS[0][1]) * settings.k1 // 2
     most = float(text * (settings.epochs or MOST_EPOCHS))
     if settings.max_steps is not None:
         rows = settings.batch_size or ROWS[0][1]

@@ -27,6 +27,7 @@ from elman.data.seen import Seen, hashes_of
 from elman.data.vocabulary import Unit
 from elman.errors import InputError
 from elman.modalities.text import Text, TextCodec, VocabularySettings
+from elman.nn.sampled import SampledSoftmax
 from elman.scoring import Evaluation
 from elman.scoring.baselines.ngram import KneserNey, NGram
 from elman.scoring.blending import (
@@ -144,6 +145,12 @@ class GenerateSettings(TaskSettings, VocabularySettings):
     )
     schedule: ScheduleName = other_default(TaskSettings, "schedule", "cosine")
     warmup: float = other_default(TaskSettings, "warmup", 0.05)
+    sampled: int | None = Field(
+        None,
+        ge=0,
+        description="symbols drawn in each step to stand for all in the softmax of training; 0: "
+        "all are scored (default: 0 below 4,000 symbols, else 6 % of them)",
+    )
     validate_on: int | None = Field(
         None,
         ge=1,
@@ -392,6 +399,14 @@ class Generate:
     def objective(self, model: nn.Module) -> Objective:
         """The mean cost of a token, judged on the validation part."""
         return _Objective(self, cast(LanguageModel, model))
+
+    def sampled_softmax(self) -> SampledSoftmax | None:
+        """Return what training estimates a large softmax with; None where all is scored."""
+        if not self.settings.sampled:
+            return None
+        ids = np.asarray(self._tokens["train"].ids[:_COUNTED], np.int64)
+        counts = torch.from_numpy(np.bincount(ids, minlength=len(self.vocabulary)))
+        return SampledSoftmax(counts, self.settings.sampled)
 
     def batches(self, rank: int = 0, world_size: int = 1) -> Any:
         """Windows of rows that run through the text, or whole documents where they are short."""
@@ -698,6 +713,7 @@ class _Objective:
         self.model = self.language = model
         self.task, self.metric = task, task.metric
         self.through = TruncatedBPTT(task.settings.k1, task.settings.k2)
+        self.some = task.sampled_softmax()
 
     def loss(self, batch: CarriedBatch | _Whole, carried: Any) -> tuple[Tensor, float, Any]:
         """The summed cost of the tokens of a window, and the state for the next one."""
@@ -718,15 +734,19 @@ class _Objective:
         if not targets.numel():
             return torch.zeros((), device=output.device), 0.0
         dropped = self.language.dropped(output)
-        scores = self.language.scores(dropped).flatten(0, 1).float()
-        total = F.cross_entropy(
-            scores,
-            targets.flatten(),
-            reduction="sum",
-            ignore_index=IGNORED,
-            label_smoothing=settings.label_smoothing,
-        )
-        count = float((targets != IGNORED).sum())
+        there = targets != IGNORED
+        count = float(there.sum())
+        if self.some is not None:
+            some = self.some.to(output.device)
+            total = some(*self.language.scoring(dropped[there]), targets[there]).sum()
+        else:
+            total = F.cross_entropy(
+                self.language.scores(dropped).flatten(0, 1).float(),
+                targets.flatten(),
+                reduction="sum",
+                ignore_index=IGNORED,
+                label_smoothing=settings.label_smoothing,
+            )
         if settings.activation_penalty:
             total = total + settings.activation_penalty * count * dropped.float().square().mean()
         if settings.slowness_penalty and len(output) > 1:
