@@ -35,7 +35,7 @@ def next_symbols(step: Step, token: Tensor, state: Any, n: int) -> list[Suggesti
 
 
 def next_words(
-    step: Step, token: Tensor, state: Any, n: int, opens: Tensor, joins: Tensor
+    step: Step, token: Tensor, state: Any, n: int, opens: Tensor, joins: Tensor, end: int
 ) -> list[Suggestion]:
     """The `n` likeliest words after `token` `(1,)`, made of several symbols each.
 
@@ -51,6 +51,7 @@ def next_words(
         n: suggestions at most.
         opens: `(symbols,)` whether a symbol holds a letter or digit.
         joins: `(symbols,)` whether it goes on with the word before it.
+        end: the symbol between documents; what comes after it is no suggestion.
     """
     order = itertools.count()
     # Cost so far, tie-break, symbols, whether a word has begun, what to run next or None.
@@ -72,6 +73,7 @@ def next_words(
             if ended > 0:
                 heapq.heappush(heap, (cost - math.log(ended), next(order), symbols, True, None))
             p = p * joins
+        p[end] = 0
         values, chosen = p.topk(min(_BRANCHES, len(p)))
         for value, symbol in zip(values.tolist(), chosen.tolist(), strict=True):
             if value > 0:

@@ -130,7 +130,9 @@ class Writer:
                 # That the text may end here is no suggestion.
                 found = [s for s in found if s.tokens != [self.vocabulary.bos]][:n]
             else:
-                found = completion.next_words(step, token, state, n, *self._letters_of(token))
+                letters, end = self._letters_of(token), self.vocabulary.bos
+                assert end is not None
+                found = completion.next_words(step, token, state, n, *letters, end)
             suggestions = []
             for suggestion in found:
                 rest = self._rest_of_sentence(step, token, state, suggestion.tokens, max_length)
@@ -179,7 +181,7 @@ class Writer:
         tokens = ids.to(device_of(self.model))[:, None]
         self.model.eval()
         if len(tokens) == 1:
-            state: Any = self.model.recurrent.init_state(1, tokens.device)
+            state: Any = self.model.init_state(1)
         else:
             _, state = self.model.read(tokens[:-1])
         return tokens[-1], (state, history)
