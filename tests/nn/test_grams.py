@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -68,7 +70,7 @@ def test_pieces_give_what_the_whole_gives(
     whole, last = grams(tokens, None, reset)
     before, found = None, []
     places = [0, *sorted(min(cut, steps) for cut in cuts), steps]
-    for low, high in zip(places, places[1:], strict=False):
+    for low, high in itertools.pairwise(places):
         piece, before = grams(tokens[low:high], before, reset[low:high])
         found.append(piece)
     torch.testing.assert_close(torch.cat(found), whole, rtol=0, atol=0)

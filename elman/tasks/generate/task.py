@@ -424,7 +424,8 @@ class Generate:
         """Windows of rows that run through the text, or whole documents where they are short."""
         tokens, settings = self._tokens["train"], self.settings
         rows = settings.batch_size
-        assert rows is not None and settings.k1 is not None  # decided with the data
+        assert rows is not None  # decided with the data, as k1
+        assert settings.k1 is not None
         if short(tokens, rows):
             lengths = np.diff(tokens.starts, append=tokens.predicted)
             return Batches(
