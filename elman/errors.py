@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import sys
+import warnings
 from collections.abc import Iterable
 from types import ModuleType
 
@@ -57,6 +59,31 @@ class MissingExtra(ElmanError, ImportError):
 
 class SlowPathWarning(UserWarning):
     """A recurrence runs on a slower backend than it could; the message gives the reason."""
+
+
+class PredictionWarning(UserWarning):
+    """Some answers of a prediction are missing or doubtful; the message says how many, the first
+    place, and why."""
+
+
+def warn(text: str, kind: type[Warning]) -> None:
+    """Warn with the place of the nearest caller outside Elman and torch.
+
+    The command line prints the text alone, on a line of standard error, each text once. So a
+    caller gathers what is alike into one text with a count.
+
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     warn("2 of 9 texts are empty.", PredictionWarning)
+    >>> told[0].category.__name__, str(told[0].message)
+    ('PredictionWarning', '2 of 9 texts are empty.')
+    """
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in (
+        "elman",
+        "torch",
+    ):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, kind, stacklevel=level)
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

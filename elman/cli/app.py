@@ -451,7 +451,8 @@ def main(arguments: list[str] | None = None) -> None:
     atexit.register(gc.freeze)
     try:
         early.check_verb(sys.argv[1:] if arguments is None else arguments)
-        app(args=arguments, prog_name="elman")
+        with show.warnings_as_words():
+            app(args=arguments, prog_name="elman")
     except SystemExit as ending:
         sys.exit(ending.code)
     except ElmanError as error:

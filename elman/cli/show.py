@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elman.errors import InputError, nearest
+from elman.errors import InputError, PredictionWarning, SlowPathWarning, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +37,30 @@ def error(text: str) -> None:
     console = _console()
     console.print("[bold red]error:[/] ", end="")
     console.print(text, markup=False)
+
+
+@contextmanager
+def warnings_as_words() -> Iterator[None]:
+    """Print Elman's warnings inside as a line of words each, the same words once.
+
+    Other packages' warnings are printed as Python does.
+    """
+    own = (PredictionWarning, SlowPathWarning)
+    told: set[str] = set()
+    with warnings.catch_warnings():
+        for kind in own:  # what is said of answers does not depend on Python's options
+            warnings.simplefilter("always", kind)
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+            if not issubclass(category, own):
+                usual(message, category, *place)
+            elif str(message) not in told:
+                told.add(str(message))
+                say(f"note: {message}")
+
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
 
 
 def _console() -> Console:

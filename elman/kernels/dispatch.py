@@ -7,8 +7,6 @@ one `SlowPathWarning` a process says so for each reason.
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
@@ -19,7 +17,7 @@ import torch
 from torch import Tensor
 
 from elman.cells.base import Cell
-from elman.errors import InputError, SlowPathWarning, nearest
+from elman.errors import InputError, SlowPathWarning, nearest, warn
 from elman.kernels import cpu, ops, reference, torch_backend, transforms
 from elman.kernels.program import Program, Weights, find, lent
 from elman.kernels.sequence import Call, Options, Result, prepare
@@ -241,25 +239,13 @@ def announce(choice: Choice, quiet: bool = False) -> None:
         return
     if choice.reason not in _warned:
         _warned.add(choice.reason)
-        warnings.warn(
+        warn(
             f"{choice.what} runs on the reference loop, one step at a time: {choice.reason}.",
             SlowPathWarning,
-            stacklevel=_callers_level(),
         )
 
 
 _ASKED = "asked for"
-
-
-def _callers_level() -> int:
-    """Return how many frames up the stack the nearest code outside Elman and torch lies."""
-    level, frame = 1, sys._getframe(2)
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in (
-        "elman",
-        "torch",
-    ):
-        level, frame = level + 1, frame.f_back
-    return level + 1
 
 
 def _found(cell: Cell, call: Call) -> Program | str:
