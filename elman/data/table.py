@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 
 _NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d+)?")
+_NO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff \t\r\n"
+"""Characters without a width, as web pages and chats leave them, and blanks between them."""
 _WHOLE = re.compile(r"\.0+$")
 
 
@@ -139,7 +141,7 @@ class Table:
         """
         cells = list(self.column(name, "text"))
         for row, cell in enumerate(cells):
-            if cell is None or not cell.strip():
+            if cell is None or is_blank(cell):
                 raise self.refuse("The text is empty.", row, name, "Take the row out.")
         return cells
 
@@ -155,21 +157,26 @@ class Table:
                 raise self.refuse("The label is missing.", row, name, "Fill it in.")
         return plain_labels(cells)
 
-    def series(self, name: str, *, allow_missing: bool = False) -> list[NDArray[np.float64]]:
+    def series(
+        self, name: str, *, allow_missing: bool = False, allow_empty: bool = False
+    ) -> list[NDArray[np.float64]]:
         """Return a column of series, arrays `(T, C)` with the same C.
 
         Raises:
-            InputError: a series is empty, misses a value (unless that is allowed), or has
+            InputError: a series is empty or misses a value (unless that is allowed), or has
                 another number of channels than the first.
         """
         cells = list(self.column(name, "series"))
+        first = next((cell for cell in cells if cell is not None and len(cell)), np.empty((0, 1)))
         for row, cell in enumerate(cells):
             if cell is None or len(cell) == 0:
+                if allow_empty:
+                    cells[row] = first[:0]
+                    continue
                 raise self.refuse("The series has no values.", row, name, "Take the row out.")
-            if cell.shape[1] != cells[0].shape[1]:
+            if cell.shape[1] != first.shape[1]:
                 raise self.refuse(
-                    f"The series has {cell.shape[1]} channels; the first one has "
-                    f"{cells[0].shape[1]}.",
+                    f"The series has {cell.shape[1]} channels; the first one has {first.shape[1]}.",
                     row,
                     name,
                 )
@@ -188,6 +195,15 @@ class Table:
         """Return the error to raise about the cell in `row` (counted from 0) of `column`."""
         file, number = self.where(row)
         return InputError(what, file=file, row=number, column=column, fix=fix)
+
+
+def is_blank(text: str) -> bool:
+    """Tell whether a text has nothing to read: blanks alone, also those without a width.
+
+    >>> is_blank("  "), is_blank(chr(0x200B)), is_blank(" a")
+    (True, True, False)
+    """
+    return not text.strip().strip(_NO_WIDTH)
 
 
 def plain_labels(labels: Sequence[str]) -> list[str]:

@@ -232,7 +232,7 @@ class Audio:
         column = place.inputs[0]
         found = []
         for row, cell in enumerate(table.column(column, "sound")):
-            if cell is None or not len(cell):
+            if strict and (cell is None or not len(cell)):
                 raise table.refuse("The recording is empty.", row, column, "Take the row out.")
             found.append(cell)
         return found

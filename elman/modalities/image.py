@@ -100,6 +100,9 @@ class Image:
         pictures = []
         for row, cell in enumerate(table.column(column, "image")):
             if cell is None or not np.size(cell):
+                if not strict:
+                    pictures.append(np.empty((0, 0), np.float32))
+                    continue
                 raise table.refuse("The picture is empty.", row, column, "Take the row out.")
             picture = np.asarray(cell, np.float32)
             picture = picture.mean(-1) if picture.ndim > 2 else picture

@@ -101,7 +101,13 @@ class Number:
         Raises:
             InputError: a value is missing or no number, with file, row and column.
         """
-        return list(np.stack([table.numbers(name) for name in place.inputs], 1))
+        if strict:
+            return list(np.stack([table.numbers(name) for name in place.inputs], 1))
+        values = np.stack([table.numbers(name, allow_missing=True) for name in place.inputs], 1)
+        empty = np.all(np.isnan(values), axis=1).tolist()
+        for name in place.inputs:
+            table.take(np.flatnonzero(np.logical_not(empty))).numbers(name)
+        return [row[:0] if none else row for row, none in zip(values, empty, strict=True)]
 
     @classmethod
     def decide(cls, settings: Any, cells: Sequence[Any]) -> dict[str, Any]:

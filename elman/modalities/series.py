@@ -68,8 +68,9 @@ class Series:
             values = np.stack([table.numbers(name) for name in place.inputs], 1)
             return [values[members] for members in rows]
         if place.form == "row":
-            return _from_rows(table, place.inputs)
-        return [np.asarray(series, np.float64) for series in table.series(place.inputs[0])]
+            return _from_rows(table, place.inputs, strict)
+        cells = table.series(place.inputs[0], allow_empty=not strict)
+        return [np.asarray(series, np.float64) for series in cells]
 
     @classmethod
     def decide(cls, settings: Any, cells: Sequence[Any]) -> dict[str, Any]:
@@ -96,7 +97,7 @@ class Series:
         return made
 
 
-def _from_rows(table: Table, columns: Sequence[str]) -> list[Floats]:
+def _from_rows(table: Table, columns: Sequence[str], strict: bool) -> list[Floats]:
     values = np.stack([table.numbers(name, allow_missing=True) for name in columns], 1)
     present = ~np.isnan(values)
     # A series may end early; within it nothing may be missing.
@@ -104,7 +105,7 @@ def _from_rows(table: Table, columns: Sequence[str]) -> list[Floats]:
     found = []
     for place, end in enumerate(ends.tolist()):
         holes = np.flatnonzero(~present[place, :end])
-        if not end or len(holes):
+        if (strict and not end) or len(holes):
             raise table.refuse(
                 "A value is missing." if end else "The series has no values.",
                 place,

@@ -274,11 +274,11 @@ class Text:
 def is_path(text: str) -> bool:
     """Tell whether a string is the path of a file or folder that is there.
 
-    >>> is_path("/"), is_path("a good film"), is_path("x" * 10_000)
-    (True, False, False)
+    >>> is_path("/"), is_path("a good film"), is_path("x" * 10_000), is_path("")
+    (True, False, False, False)
     """
     try:
-        return Path(text).exists()
+        return bool(text) and Path(text).exists()
     except OSError:  # too long, say
         return False
 

@@ -30,7 +30,7 @@ from elman.scoring import Evaluation
 from elman.scoring.baselines import share
 from elman.scoring.blending import NO_VALIDATION, ON_VALIDATION, Blend, blend_of
 from elman.scoring.predictors import Asked, Baseline, CannotSay, restored
-from elman.tasks import looking, reading, understood
+from elman.tasks import gaps, looking, reading, understood
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.parts import (
     check_cells,
@@ -643,7 +643,21 @@ class FromExamples:
         else:
             found = Examples(cells, None, lambda number: (None, number + 1))
             check_cells(self.codec, found)
-        return self._table(found, self.given(model, found, every=True))
+        return self._answered(model, found, gaps.filled(found))
+
+    def _answered(self, model: Any, found: Examples, there: NDArray[np.int64]) -> pd.DataFrame:
+        """Return a table of predictions, without an answer where a sequence holds nothing.
+
+        Args:
+            model: what predicts.
+            found: sequences.
+            there: the numbers of those that hold something.
+        """
+        kept = found if len(there) == len(found) else found.take(there)
+        table = self._table(kept, self.given(model, kept, every=True))
+        if kept is found or self.layout.aligned:
+            return table
+        return gaps.beside(self._places(found), table, there)
 
     def brief(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """Return the columns people want first; a task that has more than those leaves some out."""
@@ -794,7 +808,8 @@ class FromExamples:
             getattr(self.answer, "classes", ()),
             reading.Writing.of(self.settings),
         )
-        found = replace(found, inputs=[self.codec.adapt(cell) for cell in found.inputs])
+        adapted = [cell if cell is None else self.codec.adapt(cell) for cell in found.inputs]
+        found = replace(found, inputs=adapted)
         if answers:
             self.answer.check(found, self.layout)
         check_cells(self.codec, found)
@@ -845,6 +860,13 @@ class FromExamples:
         """Return where each sequence stands, what it is, and what is said of it."""
         import pandas as pd
 
+        places = self._places(found)
+        return pd.DataFrame({n: places[n] for n in places} | self.columns(found, outputs))
+
+    def _places(self, found: Examples) -> pd.DataFrame:
+        """Return where each sequence stands, and what it is where it can be told."""
+        import pandas as pd
+
         rows = np.empty(len(found), np.int64)
         files: list[str | None] = []
         for number in range(len(found)):
@@ -856,10 +878,10 @@ class FromExamples:
         if found.names is not None:
             columns[str(self.layout.group)] = found.names
         columns |= {name: of for name, of in found.owners.items() if name in self.layout.ids}
-        told = [self.codec.told(cell) for cell in found.inputs]
+        told = [None if cell is None else self.codec.told(cell) for cell in found.inputs]
         if any(text is not None for text in told):
             columns[self.layout.modality] = told
-        return pd.DataFrame(columns | self.columns(found, outputs))
+        return pd.DataFrame(columns)
 
 
 class _Objective:

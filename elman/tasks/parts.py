@@ -13,6 +13,7 @@ from elman.data.splitting import By
 from elman.errors import InputError, require
 from elman.modalities import MODALITIES
 from elman.modalities.base import Codec
+from elman.tasks import gaps
 from elman.tasks.answers import Answer
 from elman.tasks.reading import Examples, Layout
 
@@ -66,7 +67,7 @@ def check_cells(codec: Codec, found: Examples) -> None:
         InputError: with file and row.
     """
     for row, cell in enumerate(found.inputs):
-        wrong = codec.refuse(cell)
+        wrong = None if gaps.is_empty(cell) else codec.refuse(cell)
         if wrong is not None:
             file, number = found.where(row)
             raise InputError(wrong, file=file, row=number)

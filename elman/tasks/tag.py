@@ -452,12 +452,13 @@ class Tag(FromExamples):
                 modality has them).
             how: what the modality must know of raw data.
         """
-        cells = self.codec.raw(data, **how)
-        if cells is None:
-            found = self._read(data, answers=False)
-        else:
-            found = Examples(cells, None, lambda number: (None, number + 1))
-        said = self.given(model, found)
+        return super().predict(model, data, **how)
+
+    def _answered(self, model: Any, found: Examples, there: Array) -> pd.DataFrame:
+        said = [Said([])] * len(found)
+        answers = self.given(model, found if len(there) == len(found) else found.take(there))
+        for number, one in zip(there.tolist(), answers, strict=True):
+            said[number] = one
         return self._spans_table(found, said) if self.answer.has_spans else self._steps(found, said)
 
     def of_model(self, model: nn.Module, inputs: Sequence[Array]) -> list[Said]:
@@ -693,7 +694,8 @@ class Tag(FromExamples):
                 if self.answer.intents:
                     if judged:
                         row["true_intent"] = found.answers[number][0][1]  # type: ignore[index]
-                    row["intent"], row["intent_probability"] = one.intent, one.intent_chance
+                    row["intent"] = one.intent or None
+                    row["intent_probability"] = one.intent_chance
                 rows.append(row)
         table = pd.DataFrame(rows)
         if rows and table["file"].nunique(dropna=False) < 2:

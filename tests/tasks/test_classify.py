@@ -154,7 +154,7 @@ def test_predictions_are_probabilities_of_every_class(run):
 
 def test_an_answer_does_not_depend_on_what_stands_beside_it(run):
     task, model = run
-    texts = pd.DataFrame({"text": ["prices rise", "", "qqq", "prices " * 30 + "fall"]})
+    texts = pd.DataFrame({"text": ["prices rise", "?", "qqq", "prices " * 30 + "fall"]})
     together = task.predict(model, texts)["probability"]
     alone = [task.predict(model, texts.iloc[[i]])["probability"].item() for i in range(4)]
     np.testing.assert_allclose(together, alone, atol=1e-6)

@@ -1,0 +1,72 @@
+"""Sequences that hold nothing: they have no answer, and it is said how many there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.data.table import is_blank
+from elman.errors import InputError, PredictionWarning, warn
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from elman.tasks.reading import Examples
+
+
+def is_empty(cell: Any) -> bool:
+    """Tell whether a sequence has nothing that could be read: no symbol, no word, no step.
+
+    >>> is_empty(" \\t"), is_empty([""]), is_empty(np.empty((0, 2))), is_empty("a")
+    (True, True, True, False)
+    """
+    if cell is None:
+        return True
+    if isinstance(cell, str):
+        return is_blank(cell)
+    if isinstance(cell, list):
+        return all(isinstance(word, str) and is_blank(word) for word in cell)
+    return len(cell) == 0
+
+
+def filled(found: Examples) -> NDArray[np.int64]:
+    """Return the numbers of the sequences that hold something, and warn of the others.
+
+    Raises:
+        InputError: all are empty.
+    """
+    empty = np.array([is_empty(cell) for cell in found.inputs], dtype=bool)
+    if empty.any():
+        file, row = found.where(int(np.argmax(empty)))
+        if empty.all():
+            what = "The input is" if len(empty) == 1 else f"All {len(empty):,} inputs are"
+            raise InputError(
+                f"{what} empty.", file=file, row=row, fix="Give something to predict on."
+            )
+        place = f"row {row}" if file is None else f"{file}, row {row}"
+        count = int(empty.sum())
+        one = count == 1
+        warn(
+            f"{count:,} of {len(empty):,} inputs {'is' if one else 'are'} empty "
+            f"({'' if one else 'the first: '}{place}); {'its' if one else 'their'} "
+            f"answer{'' if one else 's'} {'is' if one else 'are'} left empty.",
+            PredictionWarning,
+        )
+    return np.flatnonzero(~empty)
+
+
+def beside(places: pd.DataFrame, answers: pd.DataFrame, there: NDArray[np.int64]) -> pd.DataFrame:
+    """Return all places, each with its answers where there are any.
+
+    Args:
+        places: a row for each sequence.
+        answers: a row for each sequence that holds something, and its columns of places too.
+        there: the numbers of those sequences.
+    """
+    own = answers.drop(columns=places.columns, errors="ignore").set_axis(there)
+    made = places.join(own)
+    for name in own.select_dtypes(object):
+        made[name] = made[name].where(made[name].notna(), None)
+    return made
