@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from elman.data import files, memory
+from elman.data import files, memory, repeats
 from elman.data.formats import FORMATS, sound
 from elman.data.guessing import format_in
 from elman.data.numerals import Decimal
@@ -91,7 +91,7 @@ def read(
         if not len(frame):
             raise InputError("The DataFrame has no rows.")
         return build(frame, [Origin(None, len(frame))], columns=columns, types=types)
-    kind, chosen = one_format(files.given(source), separator)
+    kind, chosen, repeated = one_format(files.given(source), separator)
     if sheet is not None and kind != "sheet":
         raise InputError(
             f"sheet={sheet} is for workbooks (.xlsx, .ods).", file=chosen[0], fix="Leave it out."
@@ -111,31 +111,33 @@ def read(
     table = reader(chosen, columns=columns, types=types, **options)
     if kind in _MANIFESTS and sound.path_column(table) is not None:
         table = sound.from_manifest(table)
-    if "encoding" not in own:
-        return table
-    names = {path: files.encoding_of(path) for path in chosen[:_ASKED]} if not encoding else {}
-    doubts = [*table.meta.get("doubts", ()), *files.doubts(names)]
+    doubts = [*table.meta.get("doubts", ()), *repeated]
+    if "encoding" in own and not encoding:
+        doubts += files.doubts({path: files.encoding_of(path) for path in chosen[:_ASKED]})
     return replace(table, meta=table.meta | {"doubts": doubts}) if doubts else table
 
 
-def one_format(sources: list[Path], separator: str | None) -> tuple[str, list[Path]]:
-    """Return the one format of the files, and the files themselves.
+def one_format(sources: list[Path], separator: str | None) -> tuple[str, list[Path], list[str]]:
+    """Return the one format of the files, the files themselves, each once, and doubts about those
+    that are there twice.
 
     From a folder, the files whose format is known are taken. A file whose name says nothing is
     what its first lines show, else text (and is refused later if its bytes are not text); text with
     a separator is CSV.
     """
-    chosen: dict[Path, str] = {}
+    wanted: list[Path] = []
     for source in sources:
         if not source.is_dir():
-            chosen[source] = _format(source, separator)
+            wanted.append(source)
             continue
         found = files.listing(source)
         known = [path for path in found if format_of(path) is not None]
         if len(known) * 10 < len(found):
             known = []  # a note or a list among files without endings
         known = known or files.that_may_be_text(found)[0]
-        chosen |= {path: _format(path, separator) for path in known}
+        wanted += known
+    wanted, repeated = repeats.once(wanted)
+    chosen = {path: _format(path, separator) for path in wanted}
     if separator is not None:
         chosen = {path: "csv" if kind == "text" else kind for path, kind in chosen.items()}
     kinds = sorted(set(chosen.values()))
@@ -145,7 +147,7 @@ def one_format(sources: list[Path], separator: str | None) -> tuple[str, list[Pa
             file=sources[0],
             fix="Name those to read.",
         )
-    return kinds[0], list(chosen)
+    return kinds[0], wanted, repeated
 
 
 def _format(path: Path, separator: str | None) -> str:

@@ -51,7 +51,7 @@ def scan(
     Raises:
         InputError: as `read`.
     """
-    kind, paths = one_format(files.given(source), separator)
+    kind, paths, _ = one_format(files.given(source), separator)
     if kind == "csv":
         return _csv(paths, columns, types, encoding, separator)
     if types:

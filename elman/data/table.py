@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 
 _NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d+)?")
+_SHOWN = 3
+"""Rows that a message names where there are more."""
 _NO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff \t\r\n"
 """Characters without a width, as web pages and chats leave them, and blanks between them."""
 _WHOLE = re.compile(r"\.0+$")
@@ -125,11 +127,11 @@ class Table:
         wrong = np.isinf(values) if allow_missing else ~np.isfinite(values)
         if wrong.any():
             row = int(np.argmax(wrong))
-            what = (
-                "A value is missing."
-                if np.isnan(values[row])
-                else f"{values[row]} is not a finite number."
-            )
+            if np.isnan(values[row]):
+                self.refuse_missing(
+                    np.flatnonzero(np.isnan(values)).tolist(), name, "A value is missing"
+                )
+            what = f"{values[row]} is not a finite number."
             raise self.refuse(what, row, name, "Fill it in, or take the row out.")
         return values
 
@@ -140,22 +142,50 @@ class Table:
             InputError: a cell is empty: there is no sequence in it.
         """
         cells = list(self.column(name, "text"))
-        for row, cell in enumerate(cells):
-            if cell is None or is_blank(cell):
-                raise self.refuse("The text is empty.", row, name, "Take the row out.")
+        empty = [row for row, cell in enumerate(cells) if cell is None or is_blank(cell)]
+        self.refuse_missing(empty, name, "The text is empty")
         return cells
 
-    def labels(self, name: str) -> list[str]:
+    def labels(self, name: str, word: str = "label") -> list[str]:
         """Return a column as the names of classes, as `plain_labels` writes them.
+
+        Args:
+            name: of the column.
+            word: what a cell is, for the message.
 
         Raises:
             InputError: a cell is empty.
         """
         cells = list(self.column(name, "category"))
-        for row, cell in enumerate(cells):
-            if cell is None or cell != cell:
-                raise self.refuse("The label is missing.", row, name, "Fill it in.")
+        self.refuse_missing(
+            [row for row, cell in enumerate(cells) if cell is None or cell != cell],
+            name,
+            f"The {word} is missing",
+        )
         return plain_labels(cells)
+
+    def refuse_missing(self, rows: Sequence[int], name: str, what: str) -> None:
+        """Refuse a column some of whose cells are missing, and say how many and where.
+
+        Args:
+            rows: the missing cells, counted from 0.
+            name: of the column.
+            what: the beginning of the message, such as "A value is missing".
+
+        Raises:
+            InputError: there are any.
+        """
+        if not len(rows):
+            return
+        count = ""
+        if len(rows) > 1:
+            first = ", ".join(str(self.where(int(row))[1]) for row in rows[:_SHOWN])
+            more = f" and {len(rows) - _SHOWN:,} more" if len(rows) > _SHOWN else ""
+            count = f" in {len(rows):,} of {len(self):,} rows (rows {first}{more})"
+        them = "it" if len(rows) == 1 else "them"
+        out = "row" if len(rows) == 1 else "rows"
+        fix = f"Fill {them} in, or take the {out} out."
+        raise self.refuse(f"{what}{count}.", int(rows[0]), name, fix)
 
     def series(
         self, name: str, *, allow_missing: bool = False, allow_empty: bool = False

@@ -421,6 +421,8 @@ class Tokens:
     kinds: ClassVar[tuple[str, ...]] = ("tokens",)
     forms: ClassVar[tuple[str, ...]] = ("cell", "long")
     usual: ClassVar[tuple[str, ...]] = ("tokens", "words", "input")
+    each_row: ClassVar[tuple[str, ...]] = ("word", "words", "token", "tokens", "form", "wordform")
+    """Names of a column that has a word in each row, without blanks and marks."""
     stepped: ClassVar[bool] = True
     Settings = TokensSettings
     suited: ClassVar[dict[str, Any]] = {}
@@ -436,16 +438,15 @@ class Tokens:
         """
         column = place.inputs[0]
         if rows is not None:
-            words = table.labels(column)
+            words = table.labels(column, "word")
             return [[words[row] for row in members] for members in rows]
         if table.kinds[column] in ("text", "category"):
             texts = table.texts(column) if strict else [text or "" for text in table.column(column)]
             return [Sentence.of(text) for text in texts]
-        found: list[list[str]] = []
-        for row, cell in enumerate(table.column(column, "tokens")):
-            if strict and not cell:
-                raise table.refuse("The sentence is empty.", row, column, "Take the row out.")
-            found.append(cell or [])
+        found: list[list[str]] = [cell or [] for cell in table.column(column, "tokens")]
+        if strict:
+            empty = [row for row, cell in enumerate(found) if not cell]
+            table.refuse_missing(empty, column, "The sentence is empty")
         return found
 
     @classmethod

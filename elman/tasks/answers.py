@@ -19,7 +19,7 @@ from elman.data.tagging import (
     tags_of,
 )
 from elman.errors import InputError
-from elman.tasks import called
+from elman.tasks import alike, called
 
 if TYPE_CHECKING:
     from elman.data import Table
@@ -149,13 +149,19 @@ class Labels:
             if label not in self.codes:
                 file, number = found.where(row)
                 count = sum(other == label for other in found.answers or [])
+                meant = next(
+                    (n for n in self.classes if alike.plain(n) == alike.plain(label)), None
+                )
+                fix = "Add examples of it to the training data, or take its rows out here."
+                if meant is not None:
+                    fix = f"Training has {meant!r}: write it so here."
                 raise InputError(
                     f"The class {label!r} ({count} row{'s' if count > 1 else ''}) is not among the "
                     f"{len(self.classes)} classes of the training data.",
                     file=file,
                     row=number,
                     column=layout.target,
-                    fix="Add examples of it to the training data, or take its rows out here.",
+                    fix=fix,
                 )
 
     def encode(self, answers: Sequence[Any]) -> NDArray[Any]:
@@ -245,12 +251,11 @@ class Tags:
         if table.kinds[name] != "tokens":
             return [(label, "") for label in table.labels(name)]
         intents = table.labels(columns[1]) if len(columns) > 1 else [""] * len(table)
-        answers = []
-        for row, (tags, intent) in enumerate(zip(table.column(name), intents, strict=True)):
-            if not tags:
-                raise table.refuse("The tags are missing.", row, name, "Take the row out.")
-            answers.append([(tag, intent) for tag in tags])
-        return answers
+        column = list(table.column(name))
+        empty = [row for row, tags in enumerate(column) if not tags]
+        table.refuse_missing(empty, name, "The tags are missing")
+        pairs = zip(column, intents, strict=True)
+        return [[(tag, intent) for tag in tags] for tags, intent in pairs]
 
     @classmethod
     def fit(cls, found: Examples, layout: Layout, settings: Any) -> Self:

@@ -25,7 +25,7 @@ from elman.scoring.blending import weight_of_chances
 from elman.scoring.calibration import Classes
 from elman.scoring.leaks import telling_channels, telling_words
 from elman.scoring.predictors import Baseline, CannotSay, Constant, Nearest, Sees, class_scores
-from elman.tasks import class_report, deciding
+from elman.tasks import alike, class_report, deciding
 from elman.tasks.answers import Labels, refuse_labels
 from elman.tasks.base import Section
 from elman.tasks.examples import FromExamples, Memo, counted, pictures
@@ -86,8 +86,11 @@ class Classify(FromExamples):
     def answer_doubts(self, found: Examples) -> list[str]:
         """Return what is doubtful about the classes."""
         others = {p: o.answers or [] for p, o in self._parts.items() if p != "train"}
+        counts = Counter(found.answers or [])
+        every = counts + Counter(label for some in others.values() for label in some)
         doubts = doubts_of_classes(found.answers or [], found)
-        return doubts + doubts_of_absent(Counter(found.answers or []), others)
+        doubts += alike.doubts(every, "classes", alike.AS_ONE)
+        return doubts + doubts_of_absent(counts, others)
 
     def look_at_answers(self, answers: Sequence[Any]) -> list[Section]:
         """Return how often each class comes."""

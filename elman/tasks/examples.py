@@ -30,7 +30,7 @@ from elman.scoring import Evaluation
 from elman.scoring.baselines import share
 from elman.scoring.blending import NO_VALIDATION, ON_VALIDATION, Blend, blend_of
 from elman.scoring.predictors import Asked, Baseline, CannotSay, restored
-from elman.tasks import gaps, looking, reading, understood
+from elman.tasks import alike, gaps, looking, reading, understood
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.parts import (
     check_cells,
@@ -300,6 +300,8 @@ class FromExamples:
         lines.append(("the first", f"{shown} → {answer}"))
         doubts = self._read_doubts + understood.doubts_of_inputs(self.layout, train.inputs)
         doubts += self.answer_doubts(train)
+        names = Counter(n for found in self._parts.values() for n in set(found.names or []))
+        doubts += alike.doubts(names, "groups", alike.AS_OTHERS)
         doubts += understood.doubts_of_parts(self.shared, sizes, "examples")
         drawn = "drawn at random" in dict(self._read_lines)["split"]
         if self.settings.together is None:

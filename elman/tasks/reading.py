@@ -26,7 +26,7 @@ from elman.data import Table, files, recordings
 from elman.data.numerals import Decimal
 from elman.errors import InputError
 from elman.modalities import MODALITIES
-from elman.tasks import called
+from elman.tasks import called, word_rows
 from elman.tasks.answers import Answer
 
 TextLabels = Literal["file", "first", "before tab", "after tab", "none", "found"]
@@ -432,14 +432,27 @@ def find_layout(
         channels = columns or _numeric(table, free)
         words = [n for n in free if table.kinds[n] in ("text", "category")]
         stepped = [m for m in known if "long" in m.forms and m.kinds[:1] == ("tokens",)]
-        if not channels and len(words) == 1 and stepped:
-            return layout(stepped[0], "long", words)
+        called_so = (
+            word_rows.word_column(table, free, getattr(stepped[0], "each_row", ()))
+            if stepped
+            else None
+        )
+        if columns is None and stepped and (called_so or (not channels and len(words) == 1)):
+            chosen, channels = stepped[0], [called_so or words[0]]
         if not channels:
             raise _unclear(table, "which columns are the channels of the series", "columns")
+        if chosen in stepped and time is None:
+            word_rows.check_runs(table, group)
         return layout(chosen, "long", channels)
     if columns is not None:
         form = "long" if aligned else "row"
         return layout(able(form, "columns"), form, columns)
+    for chosen in known if aligned and together is None and time is None else ():
+        each_row = getattr(chosen, "each_row", ())
+        rows_of_words = word_rows.found(table, [n for n in table.kinds if n not in taken], each_row)
+        if rows_of_words is not None:
+            word, group = rows_of_words
+            return layout(chosen, "long", [word])
     numeric = _numeric(table, free)
     cells = [m for m in known if "cell" in m.forms and m.kinds]
     for chosen in cells:

@@ -31,6 +31,7 @@ from elman.nn.tagger import Tagger, Taggers, TagHead
 from elman.scoring import Evaluation, confusion, entities
 from elman.scoring.blending import Blend
 from elman.scoring.predictors import Baseline, Constant, class_scores
+from elman.tasks import alike
 from elman.tasks.answers import Tags, only_tags
 from elman.tasks.base import Mark, Section, device_of
 from elman.tasks.examples import Batch, FromExamples, Memo
@@ -227,6 +228,13 @@ class Tag(FromExamples):
             intents = Counter(answer[0][1] for answer in answers if answer)
             found.append(("intents", class_words(intents)))
         return found
+
+    def answer_doubts(self, found: Examples) -> list[str]:
+        """Return doubts about tags and intents that differ only in how they are written."""
+        every = [answer for part in self._parts.values() for answer in part.answers or []]
+        intents = Counter(answer[0][1] for answer in every if answer)
+        doubts = alike.doubts(self._label_counts(every), "tags", alike.AS_ONE)
+        return doubts + alike.doubts(intents, "intents", alike.AS_ONE)
 
     def facts(self) -> dict[str, Any]:
         """Return scheme, tags and intents, what was repaired, and what training never had."""

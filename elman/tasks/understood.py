@@ -125,7 +125,9 @@ def input_words(layout: Layout, given: Mapping[str, Any]) -> str:
         why = "by its name" if layout.inputs[0].casefold() in usual else f"the one column of {of}"
         return f"column {layout.inputs[0]!r}, as {of} ({_why(given, 'text', why)})"
     count = len(layout.inputs)
-    why = _why(given, "columns", "all columns of numbers that are left")
+    numbers = "series" in MODALITIES[of].kinds or of == "number"
+    left = "all columns of numbers that are left" if numbers else "the column of words"
+    why = _why(given, "columns", left)
     if layout.form == "row":
         what = "the numbers of a row" if of == "number" else "the numbers of a row, a step each"
         return f"{what}, as {of}: {count} column{'s' * (count > 1)}, {many} ({why})"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import elman.data
-from elman.data import Vocabulary, files, memory, reading, tokens
+from elman.data import Vocabulary, files, memory, reading, repeats, tokens
 from elman.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -186,8 +186,10 @@ def find(
     """
     if memory.names_files(source):
         paths, left_out = _files(source)
+        paths, repeated = repeats.once(paths)
         if column is None and any(reading.format_of(path) not in _TABLES for path in paths):
-            return replace(Documents.of_files(paths, encoding), left_out=tuple(left_out))
+            found = Documents.of_files(paths, encoding)
+            return replace(found, doubts=(*found.doubts, *repeated), left_out=tuple(left_out))
     table = elman.data.read(source, encoding=encoding, sheet=sheet)
     name = column or _text_column(table)
     texts = table.texts(name)
