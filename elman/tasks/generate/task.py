@@ -40,13 +40,14 @@ from elman.scoring.blending import (
 )
 from elman.scoring.predictors import Baseline, restored
 from elman.tasks.base import Sample, Section, device_of
+from elman.tasks.generate import sameness
 from elman.tasks.generate.corpus import Documents, Tokens, encode, find
 from elman.tasks.generate.language_model import IGNORED, LanguageModel, costs, padded, short
 from elman.tasks.generate.plan import planned
 from elman.tasks.generate.writing import Counts, SymbolStream, Writer
 from elman.tasks.looking import bars, histogram
 from elman.tasks.settings import TaskSettings, other_default
-from elman.tasks.understood import Understood, listed, overlap_words, shorter
+from elman.tasks.understood import Understood, listed, many, overlap_words, shorter
 from elman.training import Objective, TruncatedBPTT
 from elman.training.progress import doing
 from elman.training.settings import Precision, ScheduleName
@@ -297,14 +298,20 @@ class Generate:
             ("read", f"{read}; {train.characters:,} characters"),
             *([("left out", listed(train.left_out))] if train.left_out else []),
             ("documents", f"{what} to train on"),
-            ("symbols", f"{settings.unit}; {len(self.vocabulary):,} different ones"),
+            ("symbols", f"{settings.unit}; {many(self._symbols, 'different ones')}"),
             ("split", f"{sizes} symbols, by position: the first train, the last test"),
         ]
         for name, share in self._unknown.items():
             if share:
                 lines.append((f"in {name}", f"{share:.2%} of the symbols are unknown"))
         lines.append(("the first", repr(shorter(next(iter(train)).text[:200]))))
-        return Understood(lines, list(train.doubts))
+        return Understood(lines, [*train.doubts, *sameness.doubts(train.texts())])
+
+    @property
+    def _symbols(self) -> int:
+        """Symbols that stand for text: neither the unknown nor the end of a document."""
+        own = (self.vocabulary.unk, self.vocabulary.bos)
+        return len(self.vocabulary) - sum(symbol is not None for symbol in own)
 
     def look(self) -> list[Section]:
         """Return the commonest symbols, lengths of documents, and how each part begins."""
@@ -356,7 +363,7 @@ class Generate:
         """Sizes of the parts, of the vocabulary, and what the parts share."""
         facts: dict[str, Any] = {
             "unit": self.settings.unit,
-            "symbols": len(self.vocabulary),
+            "symbols": self._symbols,
             "split": "by position",
         }
         for name, part in self._parts.items():
