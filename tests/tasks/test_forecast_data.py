@@ -10,11 +10,11 @@ import pytest
 
 from elman.errors import InputError
 from elman.tasks.forecast.data import extend, read_panel
+from elman.tasks.forecast.finding import frequency_of
 from elman.tasks.forecast.settings import ForecastSettings
 from elman.tasks.forecast.times import (
     calendar,
     cycles_of,
-    frequency_of,
     season_of,
     times_after,
 )

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elman.tasks.forecast.rules import Monthly, Session, Weekdays, rule_of
+from elman.tasks.forecast.finding import frequency_of, odd_steps
+from elman.tasks.forecast.rules import Monthly, rule_of
 from elman.tasks.forecast.times import (
     calendar,
     cycles_of,
-    frequency_of,
-    odd_steps,
     season_of,
     time_notes,
     times_after,
     unit_of,
 )
+from elman.tasks.forecast.weekly import Session, Weekdays
 
 
 def range_of(begin: str, periods: int, freq: str, zone: str | None = None) -> pd.DatetimeIndex:

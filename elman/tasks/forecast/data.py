@@ -33,12 +33,11 @@ from elman.tasks.forecast.columns import (
     unread,
 )
 from elman.tasks.forecast.filling import ADVICE, completed
+from elman.tasks.forecast.finding import commonest_step, frequency_of
 from elman.tasks.forecast.panel import VALUE, Panel, Series
 from elman.tasks.forecast.rules import rule_of
 from elman.tasks.forecast.times import (
     clocks_went_back,
-    commonest_step,
-    frequency_of,
     moments_from,
     step_in_words,
     time_told,

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import InputError
+from elman.tasks.forecast.finding import NEAR, odd_steps
 from elman.tasks.forecast.panel import Panel, Series
 from elman.tasks.forecast.rules import Monthly, rule_of
-from elman.tasks.forecast.times import NEAR, odd_steps, times_after
+from elman.tasks.forecast.times import times_after
 
 if TYPE_CHECKING:
     import pandas as pd

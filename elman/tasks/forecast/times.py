@@ -1,16 +1,22 @@
-"""Times: the step between moments, the moments that follow, and where a moment lies in its day."""
+"""Times: the moments that follow, where a moment lies in its day, and both in words."""
 
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.tasks.forecast.rules import Monthly, Session, rule_of, weekdays
+from elman.tasks.forecast.finding import (
+    commonest_step,
+    local,
+    microseconds,
+    odd_steps,
+    short,
+)
+from elman.tasks.forecast.rules import rule_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,155 +36,8 @@ _TOLD = {
     "quarterly": "QS",
     "yearly": "YS",
 }
-_DAY = 86_400_000_000
-"""Microseconds."""
 MOST_COUNTED = 500
 """Series whose steps are compared with the rule."""
-NEAR = 6 * _DAY
-"""How far a moment may lie from the day of its month: around weekends and holidays."""
-
-
-def local(times: pd.DatetimeIndex) -> pd.DatetimeIndex:
-    """Return times as clocks show them, without a zone."""
-    return times if times.tz is None else times.tz_localize(None)
-
-
-def frequency_of(times: pd.DatetimeIndex) -> str | None:
-    """Return the rule by which moments follow one another, as `elman.tasks.forecast.rules` has it.
-
-    Where steps differ (a holiday, a missing hour), the rule that explains most of them counts.
-    None for fewer than three moments, and where no rule explains half of the steps.
-
-    >>> import pandas as pd
-    >>> frequency_of(pd.DatetimeIndex(["2024-01-01", "2024-02-01", "2024-03-01"]))
-    'MS'
-    >>> frequency_of(pd.DatetimeIndex(["2024-01-15", "2024-02-15", "2024-03-15", "2024-04-15"]))
-    'months 1 on 15'
-    """
-    if len(times) < 3:
-        return None
-    exact = times if times.tz is None else times.tz_convert("UTC").tz_localize(None)
-    if times.tz is not None and (found := _inferred(exact)) is not None and _short(found):
-        return found
-    candidates = _candidates(local(times), exact)
-    counts = [int(odd_steps(times, each).sum()) for each in candidates]
-    best = int(np.argmin(counts))
-    return candidates[best] if 2 * counts[best] <= len(times) - 1 else None
-
-
-def odd_steps(times: pd.DatetimeIndex, frequency: str) -> NDArray[np.bool_]:
-    """Return which of the steps between moments are not those of the rule, `(T - 1,)`."""
-    rule = rule_of(frequency)
-    moments = local(times)
-    if times.tz is not None and _short(frequency):
-        moments = times.tz_convert("UTC").tz_localize(None)
-    with warnings.catch_warnings():
-        # Some offsets of pandas are added one by one, of which it warns.
-        warnings.simplefilter("ignore")
-        expected = rule.following(moments[:-1])
-    missed = np.abs(_microseconds(moments[1:]) - _microseconds(expected))
-    return np.asarray(missed > (NEAR if isinstance(rule, Monthly) else 0))
-
-
-def commonest_step(times: pd.DatetimeIndex) -> float:
-    """Return the step that occurs most often, in seconds."""
-    steps, counts = np.unique(np.diff(_microseconds(times)), return_counts=True)
-    return float(steps[np.argmax(counts)]) / 1e6
-
-
-def _short(frequency: str) -> bool:
-    """Tell whether steps are shorter than a day: then they are counted in time that runs evenly."""
-    seconds = rule_of(frequency).seconds
-    return seconds is not None and seconds * 1e6 < _DAY
-
-
-def _microseconds(times: pd.DatetimeIndex) -> NDArray[np.int64]:
-    exact = times if times.tz is None else times.tz_convert("UTC").tz_localize(None)
-    return exact.to_numpy().astype("datetime64[us]").astype(np.int64)
-
-
-def _inferred(times: pd.DatetimeIndex) -> str | None:
-    import pandas as pd
-
-    with warnings.catch_warnings():
-        # pandas 3 warns that pandas 4 will return an offset; both are understood here.
-        warnings.simplefilter("ignore")
-        found: Any = pd.infer_freq(times[:10_000])
-    if found is None:
-        return None
-    rule = str(getattr(found, "freqstr", found))
-    # Quarters that begin in October are those that begin in January; pandas 2 names the former.
-    return "QS-JAN" if rule == "QS-OCT" else rule
-
-
-def _candidates(times: pd.DatetimeIndex, exact: pd.DatetimeIndex) -> list[str]:
-    """Return rules that the moments may follow, the plainer ones first."""
-    import pandas as pd
-
-    step = round(commonest_step(exact) * 1e6)
-    days = times.to_numpy().astype("datetime64[D]")
-    clocks = times.to_numpy().astype("datetime64[us]") - days
-    plain = "D" if step == _DAY else f"{step // _DAY}D"
-    if step % _DAY:
-        plain = str(pd.tseries.frequencies.to_offset(pd.Timedelta(step, unit="us")).freqstr)
-    whole = step >= _DAY and bool((clocks == clocks[0]).all())
-    found = [inferred] if (inferred := _inferred(times)) is not None else []
-    if whole and step >= 28 * _DAY:
-        # A step of 31 days is a month, also where all the steps that are there are of 31 days.
-        found = [each for each in found if rule_of(each).unit[1] != "days"]
-        found += [*(["BMS", "BME"] if step <= 33 * _DAY else []), _monthly(days)]
-    found.append(plain)
-    if whole and step <= 7 * _DAY and days[-1] - days[0] >= np.timedelta64(14, "D"):
-        found.append(weekdays(_open_days(days)))
-    if step < _DAY and step % 1_000_000 == 0:
-        session = _session(days, clocks, step // 1_000_000)
-        found += [] if session is None else [session]
-    return found
-
-
-def _monthly(days: NDArray[np.datetime64]) -> str:
-    months = days.astype("datetime64[M]")
-    steps, counts = np.unique(np.diff(months).astype(np.int64), return_counts=True)
-    count = int(max(1, steps[np.argmax(counts)]))
-    place = (days - months).astype(np.int64) + 1
-    last = (months + 1).astype("datetime64[D]") - np.timedelta64(1, "D") == days
-    # A 30th is a 28th in February; the last day of every month is the 31st or the last.
-    whole = int(place.max())
-    if not (last | (place == whole)).all():
-        found, counts = np.unique(place, return_counts=True)
-        whole = int(found[np.argmax(counts)])
-    elif last.all():
-        whole = 31
-    if count == 1 and whole in (1, 31):
-        return "MS" if whole == 1 else "ME"
-    return f"months {count} on {whole}"
-
-
-def _open_days(days: NDArray[np.datetime64]) -> list[bool]:
-    """Return the days of the week, from Monday on, that are measured at least half as often."""
-    there = np.unique(days)
-    counts = np.bincount(_weekday(there), minlength=7)
-    span = np.arange(there[0], there[-1] + np.timedelta64(1, "D"))
-    possible = np.bincount(_weekday(span), minlength=7)
-    # Nothing is known of a day that has not come round yet.
-    return ((counts >= 0.5 * np.median(counts[counts > 0])) | (possible == 0)).tolist()  # type: ignore[no-any-return]
-
-
-def _weekday(days: NDArray[np.datetime64]) -> NDArray[np.int64]:
-    # The first day of 1970 was a Thursday.
-    return (days.astype(np.int64) + 3) % 7
-
-
-def _session(
-    days: NDArray[np.datetime64], clocks: NDArray[np.timedelta64], step: int
-) -> str | None:
-    """Return the hours of opening, or None where times of day follow no pattern."""
-    slots, counts = np.unique(clocks.astype("timedelta64[s]").astype(np.int64), return_counts=True)
-    kept = slots[counts >= 0.5 * counts.max()]
-    if counts.max() < 3:
-        return None
-    rule = Session(step, tuple(_open_days(days)), tuple(kept.tolist()))
-    return str(rule) if len(rule.spans()) <= 4 else None
 
 
 def step_in_words(seconds: float) -> str:
@@ -238,7 +97,7 @@ def time_notes(series: Sequence[pd.DatetimeIndex | None], frequency: str | None)
     notes = []
     longest = max(known, key=len)
     if frequency is None and len(longest) > 2:
-        steps = np.diff(_microseconds(longest)) / 1e6
+        steps = np.diff(microseconds(longest)) / 1e6
         common = commonest_step(longest)
         notes.append(
             f"The times follow no rule: {int((steps != common).sum()):,} of {len(steps):,} steps "
@@ -288,7 +147,7 @@ def _hour_left_out(first: Any, second: Any) -> bool:
 
 def _changes(times: pd.DatetimeIndex) -> str:
     """Return when clocks were changed, in words that go on a sentence."""
-    offsets = (_microseconds(times.tz_localize(None)) - _microseconds(times)) // 60_000_000
+    offsets = (microseconds(times.tz_localize(None)) - microseconds(times)) // 60_000_000
     places = np.flatnonzero(np.diff(offsets))
     if not len(places):
         return ""
@@ -367,7 +226,7 @@ def times_after(last: Any, periods: int, frequency: str) -> pd.DatetimeIndex:
     rule = rule_of(frequency)
     if last.tz is None:
         return rule.after(last, periods)
-    if _short(frequency):
+    if short(frequency):
         exact = rule.after(last.tz_convert("UTC").tz_localize(None), periods)
         return exact.tz_localize("UTC").tz_convert(last.tz)
     moments = rule.after(last.tz_localize(None), periods)

@@ -14,8 +14,9 @@ from elman.data.wide import counted_names, named_like_a_total, total_of
 from elman.errors import InputError
 from elman.tasks.forecast.columns import Columns, Sorted, names_of, read_told, unread
 from elman.tasks.forecast.filling import ADVICE
+from elman.tasks.forecast.finding import frequency_of
 from elman.tasks.forecast.panel import VALUE, Panel, Series
-from elman.tasks.forecast.times import frequency_of, time_told
+from elman.tasks.forecast.times import time_told
 
 if TYPE_CHECKING:
     import pandas as pd
