@@ -256,3 +256,15 @@ def test_quantiles_are_corrected_by_what_came() -> None:
     torch.testing.assert_close(model.correction, whole)
     model.calibrate(y, torch.full_like(truth, NAN))
     torch.testing.assert_close(model.correction, whole)
+
+
+def test_a_row_missing_within_hours_of_opening_is_put_in() -> None:
+    """A step within the day is shorter than the mean step of the week."""
+    hours = pd.date_range("2024-01-01", periods=28 * 24, freq="h")
+    opened = hours[(hours.hour >= 9) & (hours.hour <= 16) & (hours.day_of_week < 5)]
+    frame = pd.DataFrame({"time": opened, "y": np.arange(len(opened)) % 8 + 1.0})
+    holes = frame.drop([11, 12, 30, *range(64, 72)]).reset_index(drop=True)
+    whole = read_panel(holes, ForecastSettings(fill="linear")).series[0]
+    assert whole.times is not None
+    assert list(whole.times) == list(opened)
+    assert list(np.flatnonzero(np.isnan(whole.values[:, 0]))) == [11, 12, 30, *range(64, 72)]

@@ -7,20 +7,21 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from elman.tasks.forecast.finding import frequency_of, odd_steps
-from elman.tasks.forecast.rules import Monthly, rule_of
+from elman.tasks.forecast.rules import Monthdays, Monthly, rule_of
 from elman.tasks.forecast.times import (
     calendar,
     cycles_of,
     season_of,
+    time_doubts,
     time_notes,
     times_after,
     unit_of,
 )
-from elman.tasks.forecast.weekly import Session, Weekdays
+from elman.tasks.forecast.weekly import Session, Shifts, Weekdays
 
 
 def range_of(begin: str, periods: int, freq: str, zone: str | None = None) -> pd.DatetimeIndex:
@@ -42,7 +43,61 @@ def clamped(day: int) -> pd.DatetimeIndex:
     return pd.DatetimeIndex([end.replace(day=min(day, end.day)) for end in ends])
 
 
+def night(times: pd.DatetimeIndex, first: list[int]) -> object:
+    """Shifts from 22:00 to 05:00 that begin on some days of the week."""
+    evening = (times.hour >= 22) & times.day_of_week.isin(first)
+    return evening | ((times.hour <= 5) & times.day_of_week.isin([(day + 1) % 7 for day in first]))
+
+
+def short_saturdays(times: pd.DatetimeIndex) -> object:
+    week = (times.day_of_week < 5) & (times.hour >= 8) & (times.hour <= 20)
+    return week | ((times.day_of_week == 5) & (times.hour >= 9) & (times.hour <= 14))
+
+
+def month_days(*days: int) -> pd.DatetimeIndex:
+    """Some days of every month; 31 is its last one."""
+    ends = range_of("2020-01-31", 30, "ME")
+    return pd.DatetimeIndex([end.replace(day=min(d, end.day)) for end in ends for d in days])
+
+
+def shop(times: pd.DatetimeIndex) -> object:
+    return (times.hour >= 8) & (times.hour <= 20) & (times.day_of_week < 6)
+
+
+HOURS = range_of("2023-01-02", 70 * 24, "h")
 CALENDARS = {
+    "nights of weekdays": (kept(HOURS, lambda t: night(t, [0, 1, 2, 3, 4])), 8),
+    "nights from Sunday on": (kept(HOURS, lambda t: night(t, [6, 0, 1, 2, 3])), 8),
+    "a shop": (kept(HOURS, shop), 13),
+    "a shop with short Saturdays": (kept(HOURS, short_saturdays), 71),
+    "Monday to Saturday noon": (
+        kept(HOURS, lambda t: (t.day_of_week < 5) | ((t.day_of_week == 5) & (t.hour < 12))),
+        24,
+    ),
+    "Sunday to Thursday": (
+        kept(range_of("2023-01-01", 90, "D"), lambda t: ~t.day_of_week.isin([4, 5])),
+        5,
+    ),
+    "two times a week": (
+        pd.DatetimeIndex(
+            [
+                day + pd.Timedelta(hours=10 if day.day_of_week == 1 else 15)
+                for day in range_of("2023-01-01", 120, "D")
+                if day.day_of_week in (1, 4)
+            ]
+        ),
+        2,
+    ),
+    "Berlin's nights": (
+        kept(HOURS, lambda t: night(t, [0, 1, 2, 3, 4])).tz_localize("Europe/Berlin"),
+        8,
+    ),
+    "the 1st and 15th": (month_days(1, 15), 24),
+    "the 15th and the last": (month_days(15, 31), 24),
+    "the 15th and 30th": (month_days(15, 30), 24),
+    "dekads": (month_days(1, 11, 21), 36),
+    "ends of dekads": (month_days(10, 20, 31), 36),
+    "every five days": (month_days(1, 6, 11, 16, 21, 26), 72),
     "Monday to Saturday": (kept(range_of("2023-01-02", 90, "D"), lambda t: t.day_of_week < 6), 6),
     "closed on Tuesdays": (kept(range_of("2023-01-02", 90, "D"), lambda t: t.day_of_week != 1), 6),
     "three days a week": (
@@ -108,6 +163,66 @@ def test_paydays_around_weekends_are_months() -> None:
     assert frequency_of(paid) == "months 1 on 25"
 
 
+def test_pay_twice_a_month_around_weekends_keeps_its_days() -> None:
+    due = month_days(15, 31)
+    paid = pd.DatetimeIndex([d - pd.Timedelta(days=max(0, d.day_of_week - 4)) for d in due])
+    assert frequency_of(paid) == "monthdays 15 31"
+    assert not odd_steps(paid, "monthdays 15 31").any()
+    # The Friday before the last of April 2022; the 15th follows.
+    assert list(times_after(pd.Timestamp("2022-04-29"), 2, "monthdays 15 31")) == [
+        pd.Timestamp("2022-05-15"),
+        pd.Timestamp("2022-05-31"),
+    ]
+
+
+def test_two_weeks_are_no_half_months() -> None:
+    weeks = range_of("2022-01-07", 30, "14D")
+    assert frequency_of(weeks) == "2W-FRI"
+    assert frequency_of(weeks.delete([5, 20])) == "14D"
+    assert season_of("14D") == season_of("2W-FRI") == 26
+    assert frequency_of(range_of("2022-01-07", 30, "10D").delete(7)) == "10D"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    slots=st.sets(st.integers(0, 167), min_size=2, max_size=40),
+    begin=st.integers(0, 400),
+)
+def test_shifts_repeat_every_week(slots: set[int], begin: int) -> None:
+    rule = Shifts(3600, tuple(sorted(slot * 3600 for slot in slots)))
+    assert Shifts.of(str(rule).removeprefix("shifts ")) == rule == rule_of(str(rule))
+    hours = range_of("2023-01-02", 168 * 8, "h")
+    all_of = hours[[(i % 168) in slots for i in range(len(hours))]]
+    last = hours[begin]
+    assert list(rule.after(last, 5)) == list(all_of[all_of > last][:5])
+
+
+@settings(max_examples=60, deadline=None)
+@given(days=st.sets(st.integers(1, 31), min_size=2, max_size=6), begin=st.integers(0, 12))
+def test_days_of_a_month_are_those_that_come(days: set[int], begin: int) -> None:
+    rule = Monthdays(tuple(sorted(days)))
+    every = range_of("2023-01-01", 500, "D")
+    # Two days that are the last one of a short month are one.
+    assume(len({min(day, 28) for day in days}) == len(days))
+    there = [d for d in every if d.day in days or (d.is_month_end and any(x > d.day for x in days))]
+    assert list(rule.after(there[begin], 9)) == there[begin + 1 : begin + 10]
+
+
+def test_a_rule_that_is_not_known_is_a_doubt() -> None:
+    nights = CALENDARS["nights of weekdays"][0]
+    assert not time_doubts([nights], frequency_of(nights))
+    few = nights[nights < "2023-01-11"]
+    [doubt] = time_doubts([few], frequency_of(few))
+    assert "the times cover 8 days, so it is not known which days and hours of a week" in doubt
+    weekdays = range_of("2023-01-02", 8, "B")
+    assert "working days" in time_doubts([weekdays], frequency_of(weekdays))[0]
+    thinned = range_of("2023-01-02", 200, "D")[np.random.default_rng(0).random(200) < 0.75]
+    [doubt] = time_doubts([thinned], frequency_of(thinned))
+    assert "are not those of the rule found (days)" in doubt
+    assert not time_doubts([range_of("2023-01-02", 200, "D").delete([5])], "D")
+    assert not time_doubts([None], None)
+
+
 def test_random_times_have_no_rule_and_it_is_said() -> None:
     at = np.sort(np.random.default_rng(0).integers(0, 10**9, 60))
     times = pd.Timestamp("2024-01-01") + pd.to_timedelta(at, unit="ms")
@@ -130,6 +245,20 @@ def test_notes_say_how_times_run() -> None:
 def test_rules_in_words() -> None:
     assert rule_of("session 1800 s Mon Tue Wed Thu Fri 09:30:00-16:00:00").words == (
         "steps of 30 minutes, 09:30 to 16:00, Monday to Friday"
+    )
+    assert rule_of(str(frequency_of(CALENDARS["nights of weekdays"][0]))).words == (
+        "hours, 22:00 to 05:00 of the next day, Monday to Friday"
+    )
+    assert rule_of(str(frequency_of(CALENDARS["a shop with short Saturdays"][0]))).words == (
+        "hours, 08:00 to 20:00, Monday to Friday; 09:00 to 14:00, Saturday"
+    )
+    assert rule_of(str(frequency_of(CALENDARS["Monday to Saturday noon"][0]))).words == (
+        "hours, Monday 00:00 to Saturday 11:00"
+    )
+    assert rule_of("days Mon Tue Wed Thu Sun").words == "days, Sunday to Thursday"
+    assert rule_of("monthdays 1 15").words == "half-months, on days 1 and 15 of each month"
+    assert rule_of("monthdays 10 20 31").words == (
+        "dekads, on days 10 and 20 and on the last day of each month"
     )
     assert rule_of("months 3 on 31").words == "quarters, on the last day of a month"
     assert rule_of("B").words == "working days"

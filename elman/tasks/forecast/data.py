@@ -37,9 +37,11 @@ from elman.tasks.forecast.finding import commonest_step, frequency_of
 from elman.tasks.forecast.panel import VALUE, Panel, Series
 from elman.tasks.forecast.rules import rule_of
 from elman.tasks.forecast.times import (
+    MOST_COUNTED,
     clocks_went_back,
     moments_from,
     step_in_words,
+    time_doubts,
     time_told,
     times_after,
     told_frequency,
@@ -118,18 +120,39 @@ def check_step(series: Series, frequency: str | None, source: object) -> None:
     Raises:
         InputError: days were given to a model of hours, or the like.
     """
-    if frequency is None or series.times is None or len(series.times) < 3:
-        return
-    step = commonest_step(series.times)
-    start = series.times[0].tz_localize(None)
-    wanted = commonest_step(times_after(start, 40, frequency))
-    if not 0.6 < step / wanted < 1.6:
+    step = _other_step(series, frequency)
+    if step is not None:
         raise InputError(
             f"{series} has {step_in_words(step)} between its rows; the model was trained on "
             f"{unit_of(frequency)}.",
             file=source,
             fix="Give data with the steps of the training data, or train another model.",
         )
+
+
+def _other_step(series: Series, frequency: str | None) -> float | None:
+    """Return the commonest step of a series in seconds where it is not that of a rule, or None."""
+    if frequency is None or series.times is None or len(series.times) < 3:
+        return None
+    step = commonest_step(series.times)
+    start = series.times[0].tz_localize(None)
+    wanted = commonest_step(times_after(start, 40, frequency))
+    return None if 0.6 < step / wanted < 1.6 else step
+
+
+def _other_steps(series: Sequence[Series], frequency: str | None) -> list[str]:
+    """Return a doubt about series whose steps are not those of the longest one."""
+    found = [(one, _other_step(one, frequency)) for one in series[:MOST_COUNTED]]
+    others = [(one, step) for one, step in found if step is not None]
+    if not others:
+        return []
+    first, step = others[0]
+    more = f", and {len(others) - 1:,} more have others too" if len(others) > 1 else ""
+    return [
+        f"{first} has {step_in_words(step)} between its rows{more}, but all series are read and "
+        f"dated as {unit_of(frequency)}, which the longest one has. Train one model for each kind "
+        "of steps."
+    ]
 
 
 def _joined(first: Series, then: Series | None, later: Panel) -> Series:
@@ -293,6 +316,8 @@ def _from_long(out: Sorted, columns: Columns) -> Panel:
     if turned:
         told.append(("time", "The newest rows came first: they were put in the order of time."))
     out.doubtful += _doubts_of_targets(targets, values, frequency)
+    out.doubtful += time_doubts([s.times for s in series], frequency)
+    out.doubtful += _other_steps(series, frequency)
     return Panel(
         series,
         targets,

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import InputError
-from elman.tasks.forecast.finding import NEAR, odd_steps
+from elman.tasks.forecast.finding import odd_steps
 from elman.tasks.forecast.panel import Panel, Series
-from elman.tasks.forecast.rules import Monthly, rule_of
+from elman.tasks.forecast.rules import rule_of
 from elman.tasks.forecast.times import times_after
 
 if TYPE_CHECKING:
@@ -62,15 +62,18 @@ def completed(series: Series, frequency: str | None) -> tuple[Series, int]:
 def _between(times: pd.DatetimeIndex, at: int, frequency: str) -> list[pd.Timestamp]:
     """Return the moments between two rows; none where the second is no moment of the rule."""
     first, second = times[at], times[at + 1]
-    mean = rule_of(frequency).mean
-    count = round((second - first).total_seconds() / mean)
-    if not 1 < count < _LONGEST:
-        return []
-    near = NEAR if isinstance(rule_of(frequency), Monthly) else 0
+    rule = rule_of(frequency)
+    count = max(2, round((second - first).total_seconds() / rule.mean))
     found = times_after(first, count + 2, frequency)
+    # Within hours of opening steps are shorter than their mean.
+    while found[-1] < second and count < _LONGEST:
+        count *= 2
+        found = times_after(first, count + 2, frequency)
+    if count >= _LONGEST:
+        return []
     away = np.abs((found - second).to_numpy() / np.timedelta64(1, "us"))
     last = int(np.argmin(away))
-    return list(found[:last]) if away[last] <= near else []
+    return list(found[:last]) if away[last] <= 1_000_000 * rule.near else []
 
 
 def filled(values: Floats, how: Fill, season: int, known: int) -> Floats:

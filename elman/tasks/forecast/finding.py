@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.tasks.forecast.rules import Monthly, rule_of
-from elman.tasks.forecast.weekly import Session, weekdays
+from elman.tasks.forecast.rules import Monthdays, rule_of
+from elman.tasks.forecast.weekly import DAY, Session, Shifts, day_of_week, in_weeks, weekdays
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _DAY = 86_400_000_000
 """Microseconds."""
-NEAR = 6 * _DAY
-"""How far a moment may lie from the day of its month: around weekends and holidays."""
+_MOST_SHIFTS = 21
+"""Stretches without a break in a week."""
 
 
 def local(times: pd.DatetimeIndex) -> pd.DatetimeIndex:
@@ -45,6 +45,10 @@ def frequency_of(times: pd.DatetimeIndex) -> str | None:
     candidates = _candidates(local(times), exact)
     counts = [int(odd_steps(times, each).sum()) for each in candidates]
     best = int(np.argmin(counts))
+    # A week can be cut to fit what happens to be missing: it has to explain far more.
+    shifts = _shifts(local(times))
+    if shifts is not None and 2 * int(odd_steps(times, shifts).sum()) < counts[best]:
+        return shifts
     return candidates[best] if 2 * counts[best] <= len(times) - 1 else None
 
 
@@ -59,7 +63,7 @@ def odd_steps(times: pd.DatetimeIndex, frequency: str) -> NDArray[np.bool_]:
         warnings.simplefilter("ignore")
         expected = rule.following(moments[:-1])
     missed = np.abs(microseconds(moments[1:]) - microseconds(expected))
-    return np.asarray(missed > (NEAR if isinstance(rule, Monthly) else 0))
+    return np.asarray(missed > 1_000_000 * rule.near)
 
 
 def commonest_step(times: pd.DatetimeIndex) -> float:
@@ -113,6 +117,8 @@ def _candidates(times: pd.DatetimeIndex, exact: pd.DatetimeIndex) -> list[str]:
     found.append(plain)
     if whole and step <= 7 * _DAY and days[-1] - days[0] >= np.timedelta64(14, "D"):
         found.append(weekdays(_open_days(days)))
+    if 4 * _DAY <= step <= 17 * _DAY:
+        found += _of_months(days)
     if step < _DAY and step % 1_000_000 == 0:
         session = _session(days, clocks, step // 1_000_000)
         found += [] if session is None else [session]
@@ -137,19 +143,56 @@ def _monthly(days: NDArray[np.datetime64]) -> str:
     return f"months {count} on {whole}"
 
 
+def _of_months(days: NDArray[np.datetime64]) -> list[str]:
+    """Return rules of some days of every month, as 1 and 15, or 10, 20 and the last."""
+    months = days.astype("datetime64[M]")
+    place = (days - months).astype(np.int64) + 1
+    last = (months + 1).astype("datetime64[D]") - np.timedelta64(1, "D") == days
+    count = round(30.44 / float(np.median(np.diff(days).astype(np.int64))))
+    rules = []
+    for placed in (place, np.where(last, 31, place)):
+        kept: list[int] = []
+        each, often = np.unique(placed, return_counts=True)
+        # Days beside one that is kept are the same one, moved by a weekend.
+        for day in each[np.argsort(-often, kind="stable")].tolist():
+            if len(kept) < count and all(4 <= abs(day - other) <= 27 for other in kept):
+                kept.append(day)
+        if len(kept) == count > 1:
+            rule = Monthdays(tuple(sorted(kept)))
+            rules.append(f"monthdays {' '.join(map(str, rule.days))}")
+    return rules
+
+
+def _shifts(times: pd.DatetimeIndex) -> str | None:
+    """Return the times that repeat every week; None where fewer than two weeks are there."""
+    mondays, within = in_weeks(times)
+    exact = times.to_numpy().astype("datetime64[us]")
+    if exact[-1] - exact[0] < np.timedelta64(13, "D"):
+        return None
+    slots, counts = np.unique(within, return_counts=True)
+    begin, end = mondays[0], mondays[-1]
+    weeks = int((end - begin).astype(np.int64)) // 7 + 1
+    # A time before the first moment, or after the last, could not come in that week.
+    possible = weeks - (slots < within[0]).astype(int) - (slots > within[-1]).astype(int)
+    kept = slots[2 * counts > possible]
+    if len(kept) < 2 or 2 * len(slots) > len(times) or counts.max() < 2:
+        return None
+    steps, often = np.unique(np.diff(kept), return_counts=True)
+    step = min(int(steps[np.argmax(often)]), DAY)
+    rule = Shifts(step, tuple(kept.tolist()))
+    if any((last - first) % rule.step for first, last in rule.spans()):
+        return None
+    return str(rule) if len(rule.spans()) <= _MOST_SHIFTS else None
+
+
 def _open_days(days: NDArray[np.datetime64]) -> list[bool]:
     """Return the days of the week, from Monday on, that are measured at least half as often."""
     there = np.unique(days)
-    counts = np.bincount(_weekday(there), minlength=7)
+    counts = np.bincount(day_of_week(there), minlength=7)
     span = np.arange(there[0], there[-1] + np.timedelta64(1, "D"))
-    possible = np.bincount(_weekday(span), minlength=7)
+    possible = np.bincount(day_of_week(span), minlength=7)
     # Nothing is known of a day that has not come round yet.
     return ((counts >= 0.5 * np.median(counts[counts > 0])) | (possible == 0)).tolist()  # type: ignore[no-any-return]
-
-
-def _weekday(days: NDArray[np.datetime64]) -> NDArray[np.int64]:
-    # The first day of 1970 was a Thursday.
-    return (days.astype(np.int64) + 3) % 7
 
 
 def _session(

@@ -5,7 +5,9 @@ or one of those that pandas has no name for:
 
 - `days Mon Tue Wed Thu Fri Sat`: the days of a week on which something is measured,
 - `months 1 on 15`: every so many months on one day, the last of a month that has no such day,
-- `session 1800 s Mon Tue Wed Thu Fri 09:30:00-16:00:00`: hours of opening, with a step in seconds.
+- `monthdays 1 15`: some days of every month, 31 for its last one,
+- `session 1800 s Mon Tue Wed Thu Fri 09:30:00-16:00:00`: hours of opening, with a step in seconds,
+- `shifts 3600 s Mon22:00:00-Tue05:00:00 Tue22:00:00-Wed05:00:00`: times that repeat every week.
 
 All moments are local times without a zone.
 """
@@ -23,6 +25,7 @@ from elman.tasks.forecast.weekly import (
     DAY,
     DAYS,
     Session,
+    Shifts,
     Weekdays,
     apart,
     mask_of,
@@ -55,6 +58,10 @@ class Rule(Protocol):
     @property
     def seconds(self) -> float | None:
         """The length of a step where all steps are as long, else None."""
+
+    @property
+    def near(self) -> int:
+        """Seconds by which a moment may miss its day, around weekends and holidays."""
 
     @property
     def mean(self) -> float:
@@ -92,6 +99,10 @@ def rule_of(text: str) -> Rule:
     if kind == "months":
         count, _, day = rest.partition(" on ")
         return Monthly(int(count), int(day))
+    if kind == "monthdays":
+        return Monthdays(tuple(map(int, rest.split())))
+    if kind == "shifts":
+        return Shifts.of(rest)
     if kind == "session":
         step, _, *parts = rest.split(" ")
         days = [part for part in parts if part in DAYS]
@@ -108,6 +119,8 @@ class Offset:
     """An offset of pandas, by its alias."""
 
     alias: str
+
+    near = 0
 
     @functools.cached_property
     def _offset(self) -> Any:
@@ -139,9 +152,10 @@ class Offset:
         """Steps in the cycle that one expects: a day of hours, a week of days, 12 months."""
         if self.seconds is not None and self.seconds < DAY:
             return of_a_day(self.seconds)
-        if self.alias == "7D":
-            return _SEASONS["W"]
-        return max(1, _SEASONS.get(self._code[:1], 1) // int(self._offset.n))
+        count, code = int(self._offset.n), self._code[:1]
+        if code == "D" and count % 7 == 0:
+            count, code = count // 7, "W"
+        return max(1, _SEASONS.get(code, 1) // count)
 
     @functools.cached_property
     def unit(self) -> tuple[int, str]:
@@ -195,6 +209,7 @@ class Monthly:
     day: int
 
     seconds = None
+    near = 6 * DAY
 
     @property
     def mean(self) -> float:
@@ -238,3 +253,76 @@ class Monthly:
         ends = (months + 1).astype("datetime64[D]") - np.timedelta64(1, "D")
         days = np.minimum(months.astype("datetime64[D]") + np.timedelta64(self.day - 1, "D"), ends)
         return pd.DatetimeIndex(days.astype("datetime64[us]") + clock)
+
+
+@dataclass(frozen=True)
+class Monthdays:
+    """Some `days` of every month, rising; 31 stands for its last day.
+
+    A moment belongs to the day that is nearest: pay on the 15th and on the last day of a month is
+    paid before a weekend.
+    """
+
+    days: tuple[int, ...]
+
+    seconds = None
+
+    @property
+    def near(self) -> int:
+        """Seconds by which a moment may miss its day; none where the days are close together."""
+        return 3 * DAY if len(self.days) <= 3 else 0
+
+    @property
+    def mean(self) -> float:
+        """The mean length of a step in seconds."""
+        return 365.2425 / 12 * DAY / len(self.days)
+
+    @property
+    def season(self) -> int:
+        """Steps in a year."""
+        return 12 * len(self.days)
+
+    @property
+    def unit(self) -> tuple[int, str]:
+        """How many of what a step is, in the plural."""
+        return 1, {2: "half-months", 3: "dekads"}.get(len(self.days), "steps")
+
+    @property
+    def words(self) -> str:
+        """The rule in words."""
+        numbers = [str(day) for day in self.days if day < 31]
+        listed = " and ".join(filter(None, [", ".join(numbers[:-1]), numbers[-1]]))
+        if self.days[-1] < 31:
+            return f"{self.unit[1]}, on days {listed} of each month"
+        day = "day" if len(numbers) == 1 else "days"
+        return f"{self.unit[1]}, on {day} {listed} and on the last day of each month"
+
+    def after(self, last: Any, periods: int) -> pd.DatetimeIndex:
+        """Return the moments that follow `last`."""
+        import pandas as pd
+
+        return self._moved(pd.DatetimeIndex([last]), np.arange(1, periods + 1))
+
+    def following(self, moments: pd.DatetimeIndex) -> pd.DatetimeIndex:
+        """Return the moment that should follow each of `moments`."""
+        return self._moved(moments, np.ones(len(moments), np.int64))
+
+    def _moved(self, moments: pd.DatetimeIndex, steps: NDArray[np.int64]) -> pd.DatetimeIndex:
+        import pandas as pd
+
+        day, clock = apart(moments)
+        count = len(self.days)
+        # Number the days of all months from that of 1970 on, and find the nearest one.
+        months = day.astype("datetime64[M]").astype(np.int64)
+        tried = months[:, None] * count + np.arange(-1, count + 1)
+        away = np.abs((self._dates(tried) - day[:, None]).astype(np.int64))
+        nearest = np.take_along_axis(tried, away.argmin(1)[:, None], 1)[:, 0]
+        return pd.DatetimeIndex(self._dates(nearest + steps).astype("datetime64[us]") + clock)
+
+    def _dates(self, numbers: NDArray[np.int64]) -> NDArray[np.datetime64]:
+        month, place = np.divmod(numbers, len(self.days))
+        months = month.astype("datetime64[M]")
+        ends = (months + 1).astype("datetime64[D]") - np.timedelta64(1, "D")
+        begins = months.astype("datetime64[D]")
+        found: NDArray[np.datetime64] = np.minimum(begins + (np.array(self.days) - 1)[place], ends)
+        return found

@@ -16,7 +16,7 @@ from elman.tasks.forecast.columns import Columns, Sorted, names_of, read_told, u
 from elman.tasks.forecast.filling import ADVICE
 from elman.tasks.forecast.finding import frequency_of
 from elman.tasks.forecast.panel import VALUE, Panel, Series
-from elman.tasks.forecast.times import time_told
+from elman.tasks.forecast.times import time_doubts, time_told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,6 +125,7 @@ def from_wide(out: Sorted, columns: Columns) -> Panel:
         (m, row) for row, cell in enumerate(cells[:MOST_LOOKED]) for m in stand_ins(cell)
     )
     doubts = [*out.doubtful, *_totals_among(names)]
+    doubts += time_doubts([s.times for s in series], frequency)
     doubts += [stand_in_words(m, names[m.first], f"row {table.where(m.first)[1]}") for m in marks]
     return Panel(series, [VALUE], [], frequency, table.source, found, told=told, doubts=doubts)
 
