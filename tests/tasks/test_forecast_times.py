@@ -211,7 +211,7 @@ def test_days_of_a_month_are_those_that_come(days: set[int], begin: int) -> None
 def test_a_rule_that_is_not_known_is_a_doubt() -> None:
     nights = CALENDARS["nights of weekdays"][0]
     assert not time_doubts([nights], frequency_of(nights))
-    few = nights[nights < "2023-01-11"]
+    few = nights[nights < pd.Timestamp("2023-01-11")]
     [doubt] = time_doubts([few], frequency_of(few))
     assert "the times cover 8 days, so it is not known which days and hours of a week" in doubt
     weekdays = range_of("2023-01-02", 8, "B")
