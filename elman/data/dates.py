@@ -7,6 +7,8 @@ leaves two, the column is not read, and the reader is asked for the order.
 Years of two digits are those of the hundred years that end ten years from now, unless the dates
 only run without a leap in the last century, or in this one.
 
+Names of months are read in the one language that reads most cells of the column.
+
 Times with an offset keep their zone: moments of a column are datetime64 without a zone, or with
 one where every cell has an offset.
 """
@@ -17,11 +19,13 @@ import datetime
 import re
 import zoneinfo
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from elman.data.months import folded, versions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +39,7 @@ _MONTHS = (
     *("aug(?:ust)?", "sept?(?:ember)?", "oct(?:ober)?", "nov(?:ember)?", "dec(?:ember)?"),
 )
 _MONTH = f"(?:{'|'.join(_MONTHS)})"
-_SHORT = r"\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b"
+_SHORT = rf"\b{_MONTH}\b"
 _DAY_NAME = re.compile(r"^(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?[., ]+")
 _CLOCK = re.compile(
     r"^(?P<date>.*?[^:\d])??(?:(?<=[t\s,])|^)\s*"
@@ -94,6 +98,9 @@ class Written:
         orders: the orders of day, month and year that are possible, the one that was read first.
         yearless: the dates have no year.
         years: the first and last year where years have two digits, as in `1951 to 1967`.
+        languages: those in which the months are named; empty for English and for numbers. Where
+            there are no moments, several that read other dates.
+        mixed: positions of a cell with and one without an offset from UTC where there are both.
     """
 
     moments: pd.Series | None
@@ -101,6 +108,8 @@ class Written:
     orders: tuple[Order, ...] = ()
     yearless: bool = False
     years: str = ""
+    languages: tuple[str, ...] = ()
+    mixed: tuple[int, int] | None = None
 
 
 def like_dates(cells: Sequence[str]) -> bool:
@@ -109,6 +118,10 @@ def like_dates(cells: Sequence[str]) -> bool:
     >>> like_dates(["31.1.2024", "Total"]), like_dates(["31.1.2024", "Jan-24", "Total"])
     (False, True)
     """
+    return _like(cells) or any(_like(read) for name, read in versions(cells) if name)
+
+
+def _like(cells: Sequence[str]) -> bool:
     found = sum(_LIKE.match(_plain(cell)) is not None for cell in cells)
     return 2 * found > len(cells)
 
@@ -127,7 +140,9 @@ def read(cells: pd.Series, order: Order | None = None) -> Written | None:
 
     present = cells[cells != ""]
     step = max(1, len(present) // 200)
-    if not len(present) or not like_dates(present.iloc[::step].tolist()):
+    sample = present.iloc[::step].tolist()
+    languages = any(name for name, _ in versions(sample))
+    if not len(present) or not (_like(sample) or (languages and like_dates(sample))):
         return None
     if present.iloc[::step].str.match(_ISO).all():
         try:
@@ -137,36 +152,56 @@ def read(cells: pd.Series, order: Order | None = None) -> Written | None:
         else:
             return Written(moments, np.empty(0, np.int64), ("year",))
     unique = pd.Series(present.unique())
-    body, clock, offset = _split(unique)
-    days = _days(body)
-    days = [each for each in days if order in (None, each[0])] or days
-    index = pd.Index(unique)
-    held = [(o, (day + clock).set_axis(index), short) for o, day, short in days]
-    best = max((m.notna().sum() for _, m, _ in held), default=0)
+    held = []
+    for language, written in versions(unique.tolist()) if languages else [("", unique)]:
+        body, clock, offset = _split(pd.Series(written))
+        index = pd.Index(unique)
+        zoned = offset.set_axis(index)
+        days = _days(body)
+        days = [each for each in days if order in (None, each[0])] or days
+        for first, day, short in days:
+            held.append(_Tried(first, (day + clock).set_axis(index), short, language))
+    best = max((each.moments.notna().sum() for each in held), default=0)
     if 2 * best <= len(unique):
         return None
-    held = [each for each in held if each[1].notna().sum() == best]
-    zoned = offset.set_axis(index)
-    wrong = held[0][1].isna()
+    held = [each for each in held if each.moments.notna().sum() == best]
+    wrong = held[0].moments.isna()
+    mixed = None
     if zoned.notna().any():
         # With an offset here and none there, nobody can say which came first.
         minority = zoned.isna() if zoned.notna().mean() > 0.5 else zoned.notna()
+        if (minority & ~wrong).any():
+            there = cells.map(zoned).notna().to_numpy()
+            read_there = (cells != "").to_numpy() & ~cells.map(wrong).fillna(True).to_numpy(bool)
+            mixed = int(np.argmax(read_there & there)), int(np.argmax(read_there & ~there))
         wrong |= minority
     places = np.flatnonzero((cells != "") & cells.map(wrong).fillna(False).astype(bool))
-    placed = [(o, _in_century(present.map(m)) if short else present.map(m)) for o, m, short in held]
+    placed = [replace(each, moments=present.map(each.moments)) for each in held]
+    placed = [
+        replace(each, moments=_in_century(each.moments)) if each.short else each for each in placed
+    ]
     likely = _likelier(placed)
-    orders = tuple(dict.fromkeys(o for o, _ in likely))
-    chosen = likely[0][1] if len(likely) == 1 else None
-    yearless = _yearless(present)
-    if chosen is None or yearless:
-        return Written(None, places, orders, yearless)
+    orders = tuple(dict.fromkeys(each.order for each in likely))
+    named = tuple(dict.fromkeys(each.language for each in likely if each.language))
+    yearless = _yearless(pd.Series(versions(present.tolist())[0][1]) if named else present)
+    if len(likely) > 1 or yearless:
+        return Written(None, places, orders, yearless, languages=named, mixed=mixed)
+    chosen = likely[0].moments
     moments = chosen.reindex(cells.index)
     if zoned.notna().any():
         moments = _zoned(moments, cells.map(zoned))
-    years = ""
-    if any(short for o, _, short in held if o == orders[0]):
-        years = f"{chosen.min().year} to {chosen.max().year}"
-    return Written(moments, places, orders, years=years)
+    years = f"{chosen.min().year} to {chosen.max().year}" if likely[0].short else ""
+    return Written(moments, places, orders, years=years, languages=named, mixed=mixed)
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A reading of a column: the order, the moments, years of two digits, and the language."""
+
+    order: Order
+    moments: pd.Series
+    short: bool
+    language: str
 
 
 def _plain(cell: str) -> str:
@@ -239,7 +274,7 @@ def _days(dates: pd.Series) -> list[tuple[Order, pd.Series, bool]]:
     text = text.str.replace(r"^(\d{4}) ?m(\d{1,2})$", r"\1 \2", regex=True)
     text = text.str.replace(r"(?<=\d)(?=[a-z])|(?<=[a-z])(?=\d)", " ", regex=True)
     named = text.str.contains(r"[a-z]{3}").mean() > 0.5
-    text = text.str.replace(_SHORT, r"\1", regex=True)
+    text = text.str.replace(_SHORT, lambda found: found[0][:3], regex=True)
     # Days and months are written with and without a leading zero.
     text = text.str.replace(r"\b(\d)\b", r"0\1", regex=True)
     # Between dots a date of two-digit years ends in its year: 31.1.24.
@@ -273,14 +308,14 @@ def _parsed(cells: pd.Series, form: str) -> pd.Series:
     return pd.to_datetime(cells, format=form, errors="coerce")
 
 
-def _likelier(found: list[tuple[Order, pd.Series]]) -> list[tuple[Order, pd.Series]]:
+def _likelier(found: list[_Tried]) -> list[_Tried]:
     """Leave the readings in which time runs in one direction, then those of equal steps."""
-    first = found[0][1]
-    if all(first.equals(moments) for _, moments in found[1:]):
+    first = found[0].moments
+    if all(first.equals(each.moments) for each in found[1:]):
         return found[:1]
     for test in (_one_way, _even):
         if len(found) > 1:
-            found = [each for each in found if test(each[1].dropna())] or found
+            found = [each for each in found if test(each.moments.dropna())] or found
     return found
 
 
@@ -344,17 +379,18 @@ _SIZES = (("s", 1e8, 5e9), ("ms", 1e11, 5e12), ("us", 1e14, 5e15), ("ns", 1e17, 
 _DIGITS = ((14, "%Y%m%d%H%M%S"), (12, "%Y%m%d%H%M"), (10, "%Y%m%d%H"), (8, "%Y%m%d"), (6, "%Y%m"))
 _NAMES = re.compile(
     r"(?:^|[^a-z])(date|datetime|time|timestamp|ts|day|month|year|yr|week|period|ds|epoch|unix"
-    r"|when|dt|datum|fecha|jahr|zeit|unixtime|fiscal_?year|created|updated)(?:[^a-z]|$)"
+    r"|when|dt|datum|dato|fecha|jahr|monat|zeit|unixtime|fiscal_?year|created|updated|mois|annee"
+    r"|mes|mese|ano|anno|maand|jaar|tarih|tanggal|дата|месяц|год)(?:[^a-z]|$)"
 )
 
 
 def named_like_a_time(name: str) -> bool:
     """Tell whether a column's name says that it holds times.
 
-    >>> [named_like_a_time(n) for n in ("Order Date", "createdAt", "openTime", "dated", "y")]
+    >>> [named_like_a_time(n) for n in ("Order Date", "createdAt", "Année", "dated", "y")]
     [True, True, True, False, False]
     """
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+    words = folded(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name))
     return _NAMES.search(words) is not None
 
 

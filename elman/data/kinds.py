@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.data import dates, numerals
+from elman.data import dates, months, numerals
 from elman.data.dates import Order
 from elman.data.numerals import Decimal
 
@@ -56,12 +56,24 @@ class Sound:
         return f"Sound({len(self) / self.rate:.3f} s at {self.rate} Hz)"
 
 
-class Unfit(ValueError):
-    """A cell does not fit the kind of its column; `place` is its position there."""
+OTHER = "\N{REPLACEMENT CHARACTER}"
+"""Stands for the number of another row in the words of `Unfit`."""
 
-    def __init__(self, what: str, place: int, fix: str | None = None) -> None:
+
+class Unfit(ValueError):
+    """A cell does not fit the kind of its column.
+
+    Attributes:
+        place: position of the cell.
+        fix: what to do.
+        other: position of another cell that the words call `OTHER`, or None.
+    """
+
+    def __init__(
+        self, what: str, place: int, fix: str | None = None, other: int | None = None
+    ) -> None:
         super().__init__(what)
-        self.place, self.fix = place, fix
+        self.place, self.fix, self.other = place, fix, other
 
 
 def infer(values: pd.Series) -> tuple[pd.Series, Kind]:
@@ -157,6 +169,8 @@ def _words(values: pd.Series) -> tuple[pd.Series, Kind]:
     if moments is not None and moments.moments is not None and not len(moments.wrong):
         found = _written_dates(stripped, moments)
         moments.moments.attrs |= found.settings
+        if moments.languages:
+            moments.moments.attrs["months"] = moments.languages[0]
         if moments.years:
             moments.moments.attrs["years"] = moments.years
         return moments.moments, "time"
@@ -304,13 +318,30 @@ def written(
 
 
 def _written_dates(cells: pd.Series, found: dates.Written) -> Reading:
+    if found.mixed is not None:
+        there, not_there = found.mixed
+        raised = Unfit(
+            f"{_shown(cells.iloc[not_there])} has no offset from UTC, unlike "
+            f"{_shown(cells.iloc[there])} in row {OTHER}, so nobody can say which came first.",
+            not_there,
+            "Write all times with their offset, or none.",
+            other=there,
+        )
+        return Reading("time", None, unfit=raised)
     if len(found.wrong):
         place = int(found.wrong[0])
-        what = f"{_shown(cells.iloc[place])} is not a date or a time."
-        raised = Unfit(what, place, "Correct it, or take the row out.")
-        return Reading("time", None, unfit=raised)
+        cell = cells.iloc[place]
+        what, fix = f"{_shown(cell)} is not a date or a time.", "Correct it, or take the row out."
+        if months.like_a_name(cell):
+            read = found.languages[0] if found.languages else "English"
+            what = f"{_shown(cell)} is not a date with its month in {read}, like the other cells."
+            fix = "Name all months in one language, or write 2024-01-31."
+        return Reading("time", None, unfit=Unfit(what, place, fix))
     if found.moments is not None:
         order = found.orders[0]
+        if found.languages:
+            words = f"months in {found.languages[0]}"
+            return Reading("time", found.moments, words, years=found.years)
         # Where a month has a name, nothing could be mistaken.
         if order == "year" or cells.iloc[:20].str.contains(r"[A-Za-z]{3}").any():
             return Reading("time", found.moments, years=found.years)
@@ -320,6 +351,10 @@ def _written_dates(cells: pd.Series, found: dates.Written) -> Reading:
     shown = _shown(cells.iloc[place])
     if found.yearless:
         raised = Unfit(f"{shown} has no year.", place, "Write 2024-01-31.")
+        return Reading("time", None, unfit=raised)
+    if len(found.languages) > 1:
+        either = " or in ".join(found.languages)
+        raised = Unfit(f"The month of {shown} can be read in {either}.", place, "Write 2024-01-31.")
         return Reading("time", None, unfit=raised)
     orders = " or the ".join(found.orders)
     raised = Unfit(f"{shown} can be read with the {orders} first.", place, "Write 2024-01-31.")

@@ -115,7 +115,7 @@ class Table:
         try:
             return kinds_of.convert(self.frame[name], kind)
         except Unfit as error:
-            raise self.refuse(str(error), error.place, name, error.fix) from None
+            raise self.unfit(error, name) from None
 
     def numbers(self, name: str, *, allow_missing: bool = False) -> NDArray[np.float64]:
         """Return a column as float64, `(rows,)`.
@@ -226,6 +226,13 @@ class Table:
         file, number = self.where(row)
         return InputError(what, file=file, row=number, column=column, fix=fix)
 
+    def unfit(self, error: Unfit, column: str) -> InputError:
+        """Return the error to raise about a cell that does not fit its column."""
+        what = str(error)
+        if error.other is not None:
+            what = what.replace(kinds_of.OTHER, str(self.where(error.other)[1]))
+        return self.refuse(what, error.place, column, error.fix)
+
 
 def is_blank(text: str) -> bool:
     """Tell whether a text has nothing to read: blanks alone, also those without a width.
@@ -313,7 +320,7 @@ def build(
                 found[name] = kind  # type: ignore[assignment]
                 made[name] = kinds_of.convert(values, found[name])
         except Unfit as error:
-            raise raw.refuse(str(error), error.place, name, error.fix) from None
+            raise raw.unfit(error, name) from None
     frame = pd.DataFrame(made)
     return Table(frame, found, source, meta, tuple(origins), how=how)
 
@@ -333,7 +340,7 @@ def _unfolded(
         try:
             own = nested.unfolded(frame[name])
         except Unfit as error:
-            raise raw.refuse(str(error), error.place, str(name), error.fix) from None
+            raise raw.unfit(error, str(name)) from None
         if own is not None:
             parts[name] = own
     if not parts:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.data import dates, kinds
+from elman.data import dates, kinds, months
 from elman.data.dates import Order
 from elman.data.kinds import Kind, Reading
 from elman.data.wide import resolution
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 _COUNTERS = ("t", "step", "index", "id", "row", "no", "no.", "nr", "nr.", "#", "unnamed: 0")
 _PARTS = {
-    "year": ("year", "yr", "yyyy", "jahr"),
-    "month": ("month", "mon", "mm", "monat"),
-    "day": ("day", "dd", "tag", "day_of_month"),
+    "year": ("year", "yr", "yyyy", "jahr", "année", "annee", "año", "ano", "anno", "jaar", "rok"),
+    "month": ("month", "mon", "mm", "monat", "mois", "mes", "mês", "mese", "maand", "miesiąc"),
+    "day": ("day", "dd", "tag", "day_of_month", "jour", "día", "dia", "giorno", "dag", "dzień"),
     "hour": ("hour", "hr", "hh", "stunde"),
     "minute": ("minute", "min", "mi"),
     "second": ("second", "sec", "ss"),
@@ -209,11 +209,13 @@ def _read_written(out: Sorted, columns: Columns) -> None:
         if found.years:
             out.years[name] = found.years
     for name, how_written in table.how.items():
-        settings = {key: value for key, value in how_written.items() if key != "years"}
+        settings = {k: v for k, v in how_written.items() if k in ("date_order", "decimal")}
+        if "months" in how_written:
+            out.say("read", f"Column {name!r}: times, read with months in {how_written['months']}.")
         if "years" in how_written:
             out.years[name] = how_written["years"]
         if settings and known[name] in ("time", "number"):
-            out.found |= {k: v for k, v in settings.items() if k in ("date_order", "decimal")}
+            out.found |= settings
             words = {"decimal": "a comma before decimals"}
             how = [words.get(k, f"the {v} first") for k, v in settings.items()]
             out.say("read", f"Column {name!r}: {known[name]}s, read with {', '.join(how)}.")
@@ -237,6 +239,8 @@ def _refused(table: Table, name: str, found: Reading) -> InputError:
     }.get(found.asks, unfit.fix or "")
     if found.asks == "date_order" and "year" in str(unfit):
         fix = "Say which with date_order=day, date_order=month or date_order=year."
+    if unfit.other is not None:
+        return table.unfit(unfit, name)
     what = str(unfit)
     if found.asks in ("", "missing") and is_footer(table, unfit.place):
         what += f" {FOOTER}"
@@ -464,8 +468,11 @@ def unread(out: Sorted, otherwise: str) -> InputError:
     name = out.unread[0]
     cells = out.table.frame[name]
     place = int(np.argmax(cells.notna()))
+    what = f"{cells.iloc[place]!r} could not be read as a date, and the column is named like one."
+    if months.like_a_name(str(cells.iloc[place])):
+        what += f" Months were looked for in {months.looked_for()}."
     return out.table.refuse(
-        f"{cells.iloc[place]!r} could not be read as a date, and the column is named like one.",
+        what,
         place,
         name,
         f"Write 2024-01-31 or 2024-01-31 12:00:00; or {otherwise}.",
