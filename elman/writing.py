@@ -30,6 +30,22 @@ def written(value: float | None, figures: int = 4) -> str:
     return _trimmed(f"{rounded:,.{max(0, figures - 1 - exponent)}f}")
 
 
+def figures_of(low: float, high: float, figures: int = 4) -> int:
+    """Return the significant figures in which numbers far from zero still differ.
+
+    Args:
+        low, high: the smallest and the largest of them.
+        figures: that are enough where they are not far from zero.
+
+    >>> figures_of(-1.0, 1.0), figures_of(999_999.0, 1_000_001.0), figures_of(5.0, 5.0)
+    (4, 9, 4)
+    """
+    size, span = max(abs(low), abs(high)), high - low
+    if not 0 < span < size or math.isinf(size):
+        return figures
+    return min(15, figures + int(math.log10(size / span)))
+
+
 def interval(bounds: list[float] | tuple[float, float] | None, figures: int = 4) -> str:
     """Return an interval in brackets; a dash where it has no width, nothing where there is none.
 

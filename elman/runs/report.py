@@ -11,6 +11,7 @@ import json
 import re
 import shlex
 import warnings
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from elman.runs import folder
 from elman.runs.folder import Run
 from elman.tasks import TASKS
 from elman.tasks.base import Section
-from elman.writing import interval, written
+from elman.writing import figures_of, interval, written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -237,12 +238,18 @@ def _readable(figure: Figure) -> None:
         axes.patch.set_facecolor("none")
         for axis in (axes.xaxis, axes.yaxis):
             if type(axis.get_major_formatter()) is ScalarFormatter:
-                axis.set_major_formatter(FuncFormatter(lambda value, _: written(value, 7)))
+                low, high = sorted(axis.get_view_interval())
+                figures = figures_of(low, high, 7)
+                axis.set_major_formatter(FuncFormatter(partial(_tick, figures)))
             sizes = [label.get_fontsize() for label in axis.get_ticklabels()]
             axis.set_tick_params(labelsize=min([_LETTERS, *sizes]))
     for text in figure.findobj(Text):
         if isinstance(text, Text):
             text.set_fontsize(min(_LETTERS, text.get_fontsize()))
+
+
+def _tick(figures: int, value: float, _: int | None) -> str:
+    return written(value, figures)
 
 
 def _as_written(figure: Figure) -> None:

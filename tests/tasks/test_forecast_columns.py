@@ -290,7 +290,7 @@ def test_times_keep_their_zone(panel: Callable[..., Panel]) -> None:
     assert again.tz is not None
     naive = read_panel(frame.assign(t=zoned.tz_localize(None)), columns())
     with pytest.raises(InputError, match="unlike those of its training data"):
-        extend(naive, found)
+        extend(naive, found, "test")
 
 
 def test_an_hour_that_comes_twice_is_a_clock_change(panel: Callable[..., Panel]) -> None:
@@ -309,7 +309,7 @@ def test_later_data_of_other_steps_are_refused() -> None:
     hours = pd.DataFrame({"t": pd.date_range("2023-04-01", periods=9, freq="h"), "y": 1.0})
     first = read_panel(frame, columns())
     with pytest.raises(InputError, match="1 hour between its rows; the model was trained on days"):
-        extend(first, read_panel(hours, columns()))
+        extend(first, read_panel(hours, columns()), "test")
 
 
 def test_what_was_understood_is_told(panel: Callable[..., Panel]) -> None:

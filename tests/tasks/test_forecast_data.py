@@ -132,11 +132,11 @@ def test_later_values_are_appended_by_name() -> None:
     first = pd.DataFrame({"id": ["a", "a", "b", "b"], "y": [1.0, 2, 3, 4]})
     later = pd.DataFrame({"id": ["b", "a"], "y": [9.0, 8]})
     panel = read_panel(first, columns(group="id", target="y"))
-    joined = extend(panel, read_panel(later, columns(group="id", target="y")))
+    joined = extend(panel, read_panel(later, columns(group="id", target="y")), "test")
     assert [s.values.ravel().tolist() for s in joined.series] == [[1, 2, 8], [3, 4, 9]]
     unknown = pd.DataFrame({"id": ["c"], "y": [1.0]})
     with pytest.raises(InputError, match="'c' is not in the training data"):
-        extend(panel, read_panel(unknown, columns(group="id", target="y")))
+        extend(panel, read_panel(unknown, columns(group="id", target="y")), "test")
 
 
 def test_later_values_may_not_begin_before_the_end() -> None:
@@ -145,8 +145,8 @@ def test_later_values_may_not_begin_before_the_end() -> None:
 
     panel = read_panel(days("2024-01-01", 5), columns())
     with pytest.raises(InputError, match="goes on to 2024-01-05"):
-        extend(panel, read_panel(days("2024-01-05", 3), columns()))
-    assert len(extend(panel, read_panel(days("2024-01-06", 3), columns())).series[0]) == 8
+        extend(panel, read_panel(days("2024-01-05", 3), columns()), "test")
+    assert len(extend(panel, read_panel(days("2024-01-06", 3), columns()), "test").series[0]) == 8
 
 
 @pytest.mark.parametrize(

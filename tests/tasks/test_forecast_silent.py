@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from elman.errors import InputError
+from elman.errors import InputError, PredictionWarning
 from elman.tasks.forecast.data import read_panel
 from elman.tasks.forecast.panel import Panel
 from elman.tasks.forecast.settings import ForecastSettings
+from elman.tasks.forecast.task import Forecast
 
 
 def panel(frame: pd.DataFrame, **given: Any) -> Panel:
@@ -41,3 +43,111 @@ def test_months_of_another_language_are_said_or_asked_about() -> None:
     odd = frame.assign(Monat=[f"Foo{i} 2020" for i in range(24)])
     with pytest.raises(InputError, match=r"Months were looked for in English, German, French.*"):
         panel(odd)
+
+
+DAYS = pd.date_range("2019-01-01", periods=200)
+WAVE = 10 + np.random.default_rng(0).normal(size=200) + np.sin(np.arange(200) * 2 * np.pi / 7)
+
+
+@pytest.mark.parametrize("names", [["A", "B"], [1, 2]])
+def test_shops_that_follow_one_another_are_doubted(names: list[Any]) -> None:
+    frame = pd.DataFrame({"date": DAYS, "shop": np.repeat(names, 100), "sales": WAVE})
+    [doubt] = panel(frame).doubts
+    assert "column 'shop' holds 2 names one after another" in doubt
+    assert "from row 101 on" in doubt
+    assert "set group=shop" in doubt
+    assert not panel(frame, group="shop", target="sales").doubts
+    assert len(panel(frame, group="shop", target="sales").series) == 2
+
+
+def test_names_that_change_back_or_are_times_are_no_series() -> None:
+    whole = {"date": DAYS, "sales": WAVE}
+    weather = np.tile(["sun", "rain", "sun", "sun"], 50)
+    month = [f"{day:%B}" for day in DAYS]
+    quarter = [f"{day.year}-Q{day.quarter}" for day in DAYS]
+    for other in ({"weather": weather}, {"month": month}, {"part": month}, {"when": quarter}):
+        assert not panel(pd.DataFrame(whole | other)).doubts
+    # A sensor named as one is doubted also where names take turns.
+    taking_turns = panel(pd.DataFrame(whole | {"sensor": np.tile(["a", "b"], 100)}))
+    assert "set group=sensor" in taking_turns.doubts[0]
+
+
+def test_times_that_begin_again_are_series_one_after_another() -> None:
+    twice = pd.DataFrame({"date": [*DAYS[:100], *DAYS[:100]], "sales": WAVE})
+    with pytest.raises(InputError, match=r"row 101.*begin again here, at 2019-01-01.*2 series"):
+        panel(twice)
+    back = pd.DataFrame({"date": [*DAYS[100:], *DAYS[:100]], "sales": WAVE})
+    with pytest.raises(InputError, match=r"add a column that names each, and set group"):
+        panel(back)
+    with pytest.raises(InputError, match="set group=shop; if not, sort the file by 'date'"):
+        panel(back.assign(shop=["A"] * 100 + ["B"] * 100))
+    unsorted = pd.DataFrame({"date": DAYS, "sales": WAVE}).sample(frac=1, random_state=0)
+    with pytest.raises(InputError, match="Sort the file by 'date'"):
+        panel(unsorted.reset_index(drop=True))
+
+
+def test_dates_still_to_come_and_long_gaps_are_doubted() -> None:
+    ahead = pd.Timestamp.now().normalize() + pd.Timedelta(days=400)
+    times = [*DAYS[:199], ahead]
+    doubts = panel(pd.DataFrame({"date": times, "y": WAVE})).doubts
+    assert "the series has no row between 2019-07-18 00:00:00 and" in doubts[0]
+    assert "which is still to come" in doubts[1]
+    hole = panel(pd.DataFrame({"date": DAYS.delete(range(50, 130)), "y": WAVE[:120]}))
+    assert "no row between 2019-02-19 00:00:00 and 2019-05-11 00:00:00 (81 days)" in hole.doubts[0]
+    month = panel(pd.DataFrame({"date": DAYS.delete(range(50, 70)), "y": WAVE[:180]}))
+    assert not month.doubts
+
+
+def test_a_series_of_other_steps_is_doubted() -> None:
+    weekly = pd.DataFrame({"date": DAYS[::7], "shop": "B", "y": WAVE[:29]})
+    frame = pd.concat([pd.DataFrame({"date": DAYS, "shop": "A", "y": WAVE}), weekly])
+    found = panel(frame.reset_index(drop=True), group="shop")
+    assert "series 'B' has 7 days between its rows, but all series are" in found.doubts[0]
+
+
+def test_a_column_nearly_all_missing_says_so() -> None:
+    values = np.full(80, np.nan)
+    values[40] = 3
+    with pytest.raises(InputError, match="79 of 80 values of the column are"):
+        panel(pd.DataFrame({"date": DAYS[:80], "y": values}))
+
+
+def test_numbers_far_from_zero_are_shown_with_their_wave() -> None:
+    wave = np.round(np.sin(np.arange(200) * 2 * np.pi / 7.3), 3)
+    frame = pd.DataFrame({"date": DAYS, "y": 1e6 + wave})
+    task = Forecast.from_data(frame, ForecastSettings())
+    (_, shown) = task.understood().lines[-1]
+    assert "(…, 1,000,000.21, 999,999.398, 999,999.002)" in shown
+    table = task.look()[1].table
+    assert table is not None
+    assert table["smallest"].tolist() == ["999,999"]
+    assert table["largest"].tolist() == ["1,000,001"]
+    assert table["mean"].tolist() != ["1,000,000"]
+
+
+def test_test_data_that_begin_long_after_are_doubted() -> None:
+    train = pd.DataFrame({"date": DAYS[:150], "y": WAVE[:150]})
+
+    def doubts(begin: int) -> list[str]:
+        test = pd.DataFrame({"date": DAYS[begin : begin + 10], "y": WAVE[:10]})
+        return Forecast.from_data(train, ForecastSettings(), test=test).understood().doubts
+
+    assert not doubts(150)
+    [doubt] = doubts(180)
+    assert "of the test data: the series begins at 2019-06-30 00:00:00, 31 days after" in doubt
+    assert "some 30 rows between them are not there" in doubt
+
+
+def test_short_and_new_series_are_said_at_prediction() -> None:
+    frame = pd.DataFrame({"date": DAYS, "shop": "A", "y": WAVE})
+    task = Forecast.from_data(frame, ForecastSettings(group="shop", hidden_size=4))
+    model = task.build()
+    assert task.lookback == 21
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        task.predict(model, frame)
+    with pytest.warns(PredictionWarning, match="series 'A' has 5 rows before its first forecast"):
+        found = task.predict(model, frame[:5])
+    assert found["forecast"].notna().all()
+    with pytest.warns(PredictionWarning, match="1 of 1 series were not trained on \\(C\\)"):
+        task.predict(model, frame.assign(shop="C"))

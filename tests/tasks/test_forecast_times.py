@@ -10,13 +10,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from elman.tasks.forecast.doubts import of_rule
 from elman.tasks.forecast.finding import frequency_of, odd_steps
 from elman.tasks.forecast.rules import Monthdays, Monthly, rule_of
 from elman.tasks.forecast.times import (
     calendar,
     cycles_of,
     season_of,
-    time_doubts,
     time_notes,
     times_after,
     unit_of,
@@ -210,17 +210,16 @@ def test_days_of_a_month_are_those_that_come(days: set[int], begin: int) -> None
 
 def test_a_rule_that_is_not_known_is_a_doubt() -> None:
     nights = CALENDARS["nights of weekdays"][0]
-    assert not time_doubts([nights], frequency_of(nights))
+    assert not of_rule(nights, str(frequency_of(nights)))
     few = nights[nights < pd.Timestamp("2023-01-11")]
-    [doubt] = time_doubts([few], frequency_of(few))
+    [doubt] = of_rule(few, str(frequency_of(few)))
     assert "the times cover 8 days, so it is not known which days and hours of a week" in doubt
     weekdays = range_of("2023-01-02", 8, "B")
-    assert "working days" in time_doubts([weekdays], frequency_of(weekdays))[0]
+    assert "working days" in of_rule(weekdays, str(frequency_of(weekdays)))[0]
     thinned = range_of("2023-01-02", 200, "D")[np.random.default_rng(0).random(200) < 0.75]
-    [doubt] = time_doubts([thinned], frequency_of(thinned))
+    [doubt] = of_rule(thinned, str(frequency_of(thinned)))
     assert "are not those of the rule found (days)" in doubt
-    assert not time_doubts([range_of("2023-01-02", 200, "D").delete([5])], "D")
-    assert not time_doubts([None], None)
+    assert not of_rule(range_of("2023-01-02", 200, "D").delete([5]), "D")
 
 
 def test_random_times_have_no_rule_and_it_is_said() -> None:

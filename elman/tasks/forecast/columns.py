@@ -542,7 +542,7 @@ def likely_groups(out: Sorted, keys: NDArray[Any]) -> list[str] | None:
         whole = kind == "number" and cells.dtype.kind in "iu"
         if name == out.time or name in out.counters or not (kind in ("text", "category") or whole):
             continue
-        if name in out.doubts or _of_time(cells, name):
+        if name in out.doubts or is_part_of_time(cells, name):
             continue
         count = cells.nunique()
         if 1 < count <= len(table) // 2:
@@ -556,7 +556,7 @@ def likely_groups(out: Sorted, keys: NDArray[Any]) -> list[str] | None:
     return None
 
 
-def _of_time(cells: pd.Series, name: str) -> bool:
+def is_part_of_time(cells: pd.Series, name: str) -> bool:
     """Tell whether a column is a part of a moment, such as an hour or a weekday."""
     plain = name.casefold().strip()
     part = plain in _CYCLES or any(plain in names for names in _PARTS.values())

@@ -7,7 +7,6 @@ whole series (`.tsf`, `.ts`, lists in JSON). All become one `Panel`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.data import read
-from elman.data.stand_ins import MOST_LOOKED, stand_in_words, stand_ins, together
-from elman.data.wide import named_like_a_total, total_of
+from elman.data.stand_ins import MOST_LOOKED, stand_in_words, stand_ins
 from elman.errors import InputError, nearest
 from elman.tasks.forecast.columns import (
     FOOTER,
@@ -32,16 +30,22 @@ from elman.tasks.forecast.columns import (
     sort_out,
     unread,
 )
+from elman.tasks.forecast.doubts import (
+    marks,
+    names_in_turn,
+    of_targets,
+    of_times,
+    other_step,
+    still_to_come,
+)
 from elman.tasks.forecast.filling import ADVICE, completed
-from elman.tasks.forecast.finding import commonest_step, frequency_of
+from elman.tasks.forecast.finding import frequency_of, local
 from elman.tasks.forecast.panel import VALUE, Panel, Series
 from elman.tasks.forecast.rules import rule_of
 from elman.tasks.forecast.times import (
-    MOST_COUNTED,
     clocks_went_back,
     moments_from,
     step_in_words,
-    time_doubts,
     time_told,
     times_after,
     told_frequency,
@@ -55,10 +59,8 @@ if TYPE_CHECKING:
     from elman.data import Table
 
 Floats = NDArray[np.float64]
-_MONTH = re.compile(
-    "jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?|oct(ober)?"
-    "|nov(ember)?|dec(ember)?"
-)
+_LEAST_OF_A_SERIES = 3
+"""Rows of a series at least where several follow one another without a name."""
 _YEAR = 365.25 * 86_400e6
 """Microseconds."""
 
@@ -90,8 +92,8 @@ def read_panel(data: Any, columns: Columns) -> Panel:
     return _from_long(out, columns)
 
 
-def extend(panel: Panel, later: Panel) -> Panel:
-    """Each series of `panel` with the values that follow in `later`.
+def extend(panel: Panel, later: Panel, part: str) -> Panel:
+    """Each series of `panel` with the values that follow in `later`, its part of that name.
 
     Raises:
         InputError: a series or a column is not in `panel`, or `later` begins too early.
@@ -111,7 +113,34 @@ def extend(panel: Panel, later: Panel) -> Panel:
         )
     for series in later.series:
         check_step(series, panel.frequency, later.source)
-    return replace(panel, series=[_joined(s, follows.get(s.name), later) for s in panel.series])
+    joined = [_joined(s, follows.get(s.name), later) for s in panel.series]
+    doubts = [f"of the {part} data: {doubt}" for doubt in [*_left_out(panel, later), *later.doubts]]
+    words = {"valid": "validation", "test": "test"}.get(part, part)
+    told = [("time", f"The {words} data: {t}") for about, t in later.told if about == "time"][:1]
+    return replace(panel, series=joined, told=[*panel.told, *told], doubts=[*panel.doubts, *doubts])
+
+
+def _left_out(panel: Panel, later: Panel) -> list[str]:
+    """Return a doubt about moments between the training data and those that follow it."""
+    follows = {s.name: s for s in later.series}
+    if panel.frequency is None:
+        return []
+    for one in panel.series:
+        then = follows.get(one.name)
+        if then is None or one.times is None or then.times is None or not len(then.times):
+            continue
+        last, begin = local(one.times)[len(one) - 1], local(then.times)[0]
+        expected = times_after(last, 1, panel.frequency)[0]
+        gap = (begin - last).total_seconds()
+        if begin > expected and gap > 1.5 * (expected - last).total_seconds():
+            steps = round(gap / rule_of(panel.frequency).mean) - 1
+            return [
+                f"{then} begins at {then.times[0]}, {step_in_words(gap)} after the last row of its "
+                f"training data ({one.times[len(one) - 1]}): some {steps:,} rows between them are "
+                "not there, and the rows on both sides count as neighbours. Give those rows too, "
+                "or forecast what follows the training data."
+            ]
+    return []
 
 
 def check_step(series: Series, frequency: str | None, source: object) -> None:
@@ -120,7 +149,7 @@ def check_step(series: Series, frequency: str | None, source: object) -> None:
     Raises:
         InputError: days were given to a model of hours, or the like.
     """
-    step = _other_step(series, frequency)
+    step = other_step(series, frequency)
     if step is not None:
         raise InputError(
             f"{series} has {step_in_words(step)} between its rows; the model was trained on "
@@ -128,31 +157,6 @@ def check_step(series: Series, frequency: str | None, source: object) -> None:
             file=source,
             fix="Give data with the steps of the training data, or train another model.",
         )
-
-
-def _other_step(series: Series, frequency: str | None) -> float | None:
-    """Return the commonest step of a series in seconds where it is not that of a rule, or None."""
-    if frequency is None or series.times is None or len(series.times) < 3:
-        return None
-    step = commonest_step(series.times)
-    start = series.times[0].tz_localize(None)
-    wanted = commonest_step(times_after(start, 40, frequency))
-    return None if 0.6 < step / wanted < 1.6 else step
-
-
-def _other_steps(series: Sequence[Series], frequency: str | None) -> list[str]:
-    """Return a doubt about series whose steps are not those of the longest one."""
-    found = [(one, _other_step(one, frequency)) for one in series[:MOST_COUNTED]]
-    others = [(one, step) for one, step in found if step is not None]
-    if not others:
-        return []
-    first, step = others[0]
-    more = f", and {len(others) - 1:,} more have others too" if len(others) > 1 else ""
-    return [
-        f"{first} has {step_in_words(step)} between its rows{more}, but all series are read and "
-        f"dated as {unit_of(frequency)}, which the longest one has. Train one model for each kind "
-        "of steps."
-    ]
 
 
 def _joined(first: Series, then: Series | None, later: Panel) -> Series:
@@ -273,7 +277,9 @@ def _from_long(out: Sorted, columns: Columns) -> Panel:
     values = np.stack([table.numbers(n, allow_missing=True) for n in targets], axis=1)
     if not ahead and np.isnan(values).any():
         row, column = (int(place) for place in np.argwhere(np.isnan(values))[0])
-        raise table.refuse("A value is missing.", row, targets[column], ADVICE)
+        count = int(np.isnan(values[:, column]).sum())
+        whole = f" {count:,} of {len(values):,} values of the column are." if count > 1 else ""
+        raise table.refuse(f"A value is missing.{whole}", row, targets[column], ADVICE)
     known = np.stack(
         [table.numbers(n) for n in columns.covariates] or [np.empty(len(table))], axis=1
     )[:, : len(columns.covariates)]
@@ -296,8 +302,8 @@ def _from_long(out: Sorted, columns: Columns) -> Panel:
             times = pd.DatetimeIndex(moments.iloc[index])
         series.append(Series(str(name), values[index[:length]], known[index], times))
         places.append(index)
-    out.doubtful += _stand_ins(table, targets, values, places)
-    out.doubtful += _stand_ins(table, columns.covariates, known, places)
+    out.doubtful += marks(table, targets, values, places)
+    out.doubtful += marks(table, columns.covariates, known, places)
     longest = max(series, key=len)
     frequency = None if longest.times is None else frequency_of(longest.times)
     if columns.fill is not None:
@@ -315,9 +321,12 @@ def _from_long(out: Sorted, columns: Columns) -> Panel:
     told += [*time_told([s.times for s in series], frequency, where), *out.told]
     if turned:
         told.append(("time", "The newest rows came first: they were put in the order of time."))
-    out.doubtful += _doubts_of_targets(targets, values, frequency)
-    out.doubtful += time_doubts([s.times for s in series], frequency)
-    out.doubtful += _other_steps(series, frequency)
+    out.doubtful += of_targets(targets, values, frequency)
+    if not out.groups:
+        out.doubtful += names_in_turn(table, [*out.counters, str(out.time)], columns.target)
+    out.doubtful += of_times(series, frequency)
+    if out.time not in out.years:
+        out.doubtful += still_to_come(series, frequency)
     return Panel(
         series,
         targets,
@@ -328,42 +337,6 @@ def _from_long(out: Sorted, columns: Columns) -> Panel:
         told=told,
         doubts=out.doubtful,
     )
-
-
-def _stand_ins(
-    table: Table, names: Sequence[str], values: Floats, places: Sequence[NDArray[np.int64]]
-) -> list[str]:
-    """Return doubts about numbers that look like marks of a missing value, in each series."""
-    doubts = []
-    for column, name in enumerate(names):
-        found = [
-            (each, rows)
-            for rows in places[:MOST_LOOKED]
-            for each in stand_ins(values[rows, column])
-        ]
-        for mark in together((each, int(rows[each.first])) for each, rows in found):
-            doubts.append(stand_in_words(mark, name, f"row {table.where(mark.first)[1]}"))
-    return doubts
-
-
-def _doubts_of_targets(targets: list[str], values: Floats, frequency: str | None) -> list[str]:
-    """Return doubts about a target that is the sum of the others, and about months as columns."""
-    doubts = []
-    for column, name in enumerate(targets):
-        likely = column in (0, len(targets) - 1) or named_like_a_total(name)
-        found = total_of(values, column) if likely and len(targets) > 2 else None
-        if found is not None:
-            doubts.append(
-                f"column {name!r} is the {found} of the other columns. Name those to forecast with "
-                "--set target=[A,B,…]."
-            )
-    months = [name for name in targets if _MONTH.fullmatch(name.strip().casefold())]
-    if len(months) > 6 and frequency is not None and rule_of(frequency).unit[1] == "years":
-        doubts.append(
-            f"each row is a year, and {len(months)} of its columns are months, so each month is "
-            "forecast from year to year. For one series of months, write a row a month."
-        )
-    return doubts
 
 
 def _targets(out: Sorted, columns: Columns) -> list[str]:
@@ -439,6 +412,19 @@ def _observed(
     return length
 
 
+def _changes_with(out: Sorted, rows: NDArray[np.int64], begins: NDArray[np.int64]) -> str | None:
+    """Return the column whose names change at these places and nowhere else, or None."""
+    for name, kind in out.table.kinds.items():
+        cells = out.table.frame[name]
+        if kind not in ("text", "category") and cells.dtype.kind not in "iu":
+            continue
+        values = cells.to_numpy()[rows]
+        changes = np.flatnonzero(values[1:] != values[:-1]) + 1
+        if name != out.time and name not in out.groups and np.array_equal(changes, begins):
+            return name
+    return None
+
+
 def _in_order(
     out: Sorted, keys: Floats | NDArray[np.int64], rows: NDArray[np.int64], name: str
 ) -> None:
@@ -478,9 +464,27 @@ def _in_order(
                 "Write years with four digits.",
             )
     twice = pd.Series(keys[rows]).duplicated().to_numpy()
+    groups = None if out.groups or not twice.any() else likely_groups(out, keys)
+    begins = np.flatnonzero(steps < 0) + 1
+    lengths = np.diff([0, *begins, len(rows)])
+    if groups is None and len(begins) == len(wrong) and lengths.min() >= _LEAST_OF_A_SERIES:
+        at = int(begins[0])
+        named = _changes_with(out, rows, begins)
+        fix = (
+            f"If they are, set group={named}"
+            if named
+            else ("If they are, add a column that names each, and set group to its name")
+        )
+        raise table.refuse(
+            f"the times begin again here, at {moments.iloc[rows[at]]} after "
+            f"{moments.iloc[rows[at - 1]]}{whose}, as where {len(lengths):,} series follow one "
+            "another.",
+            int(rows[at]),
+            column,
+            f"{fix}; if not, sort the file by {column!r} and keep one row a moment.",
+        )
     if twice.any():
         row = int(rows[int(np.argmax(twice))])
-        groups = None if out.groups else likely_groups(out, keys)
         what = f"the time {moments.iloc[row]} is there twice{whose}."
         fix = "Name the column that tells series apart with group=NAME, or keep one row a moment."
         if groups is not None and len(groups) == 1:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from elman.tasks.base import Section
+from elman.writing import figures_of, written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,10 +47,12 @@ def _row(series: Series) -> dict[str, Any]:
     row: dict[str, Any] = {"series": series.name or "the series", "rows": len(series)}
     if series.times is not None:
         row |= {"first": str(series.times[0]), "last": str(series.times[len(series) - 1])}
+    low, high = float(values.min()), float(values.max())
+    figures = figures_of(low, high)
     return row | {
-        "smallest": float(values.min()),
-        "mean": float(values.mean()),
-        "largest": float(values.max()),
+        "smallest": written(low, figures),
+        "mean": written(float(values.mean()), figures),
+        "largest": written(high, figures),
         "zeros": f"{np.mean(values == 0):.0%}",
     }
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from elman.data import Batches, Scaler, shuffled
 from elman.data.seen import Seen, hashes_of
-from elman.errors import InputError
+from elman.errors import InputError, PredictionWarning, warn
 from elman.nn.segment import DirectForecaster, SegmentForecaster
 from elman.scoring import Evaluation
 from elman.scoring.baselines.automatic import NotFitted
@@ -66,7 +66,7 @@ from elman.tasks.forecast.windows import (
     training_origins,
 )
 from elman.tasks.reading import parts as named_parts
-from elman.tasks.understood import Understood, overlap_words
+from elman.tasks.understood import Understood, listed, overlap_words
 from elman.training import Objective, fit, seed
 from elman.training.progress import announced
 from elman.writing import written
@@ -177,9 +177,7 @@ class Forecast:
             if source is not None:
                 later = read_panel(source, settings)
                 told[part] = {s.name: len(s) for s in later.series}
-                doubts = [f"of the {part} data: {doubt}" for doubt in later.doubts]
-                panel = forecast_data.extend(panel, later)
-                panel = replace(panel, doubts=[*panel.doubts, *doubts])
+                panel = forecast_data.extend(panel, later, part)
         asked, settings = settings, decided(settings, panel, told)
         if (why := shortened(asked, settings, panel, told)) is not None:
             panel = replace(panel, doubts=[*panel.doubts, why])
@@ -412,6 +410,8 @@ class Forecast:
             return self._here, self._test_origins(), [e.valid for e in self._ends]
         panel = self._read(data, least=self.horizon + 1)
         begins = [min(self.lookback, len(s) - self.horizon) for s in panel.series]
+        self._warn_of_short(panel, begins)
+        self._warn_of_new(panel)
         panel = filling.without_holes(panel, self.settings.fill, self.season, begins)
         scales = self._scales_of(panel, begins)
         bounds = [(b, len(s)) for s, b in zip(panel.series, begins, strict=True)]
@@ -964,12 +964,43 @@ class Forecast:
         return self._table(held, origins, forecaster, truth=False)
 
     def _to_predict(self, data: Any) -> tuple[Held, Origins]:
-        """Return series, and the window after the end of each."""
+        """Return series, and the window after the end of each.
+
+        Short series, and those that were not trained on, are warned of.
+        """
         panel = self._read(data, least=1)
         ends = [len(s) for s in panel.series]
+        self._warn_of_short(panel, ends)
+        self._warn_of_new(panel)
         panel = filling.without_holes(panel, self.settings.fill, self.season, ends)
         held = self._hold(panel, self._scales_of(panel, ends), ahead=self.horizon)
         return held, Origins(np.arange(len(ends)), np.array(ends))
+
+    def _warn_of_short(self, panel: Panel, ends: Sequence[int]) -> None:
+        """Warn of series with fewer rows before their first forecast than the model sees."""
+        pairs = zip(panel.series, ends, strict=True)
+        short = [(s, end) for s, end in pairs if end < self.lookback]
+        if not short:
+            return
+        first, rows = short[0]
+        more = f", and {len(short) - 1:,} more series have too few" if len(short) > 1 else ""
+        warn(
+            f"{first} has {'1 row' if rows == 1 else f'{rows:,} rows'} before its first forecast"
+            f"{more}; the model sees the last {self.lookback:,}. The first row stands for those "
+            "that are not there, so these forecasts are worse than the scores of the run say.",
+            PredictionWarning,
+        )
+
+    def _warn_of_new(self, panel: Panel) -> None:
+        """Warn of series that the model was not trained on."""
+        new = [s.name for s in panel.series if s.name not in self.scales]
+        if new:
+            warn(
+                f"{len(new):,} of {len(panel.series):,} series were not trained on "
+                f"({listed([name or 'without a name' for name in new], 3)}): they are scaled by "
+                "their own last rows.",
+                PredictionWarning,
+            )
 
     def brief(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """Return when, the forecast, and the outermost quantiles; series and target of several."""

@@ -17,7 +17,7 @@ from elman.tasks.forecast.finding import (
     short,
 )
 from elman.tasks.forecast.rules import rule_of
-from elman.tasks.forecast.weekly import DAY, Session, Weekdays
+from elman.writing import written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,8 +37,6 @@ _TOLD = {
     "quarterly": "QS",
     "yearly": "YS",
 }
-_KNOWN_DAYS = 13
-"""Days after which every day of a week has come twice."""
 MOST_COUNTED = 500
 """Series whose steps are compared with the rule."""
 
@@ -52,8 +50,8 @@ def step_in_words(seconds: float) -> str:
     for size, unit in ((86_400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size:
             count = seconds / size
-            return f"{count:.4g} {unit}{'' if count == 1 else 's'}"
-    return f"{seconds:.4g} second{'' if seconds == 1 else 's'}"
+            return f"{written(count)} {unit}{'' if count == 1 else 's'}"
+    return f"{written(seconds)} second{'' if seconds == 1 else 's'}"
 
 
 def clocks_went_back(first: Any, second: Any) -> bool:
@@ -115,30 +113,6 @@ def time_notes(series: Sequence[pd.DatetimeIndex | None], frequency: str | None)
     if longest.tz is not None:
         notes.append(f"Times stay in their zone ({longest.tz}){_changes(longest)}.")
     return notes
-
-
-def time_doubts(series: Sequence[pd.DatetimeIndex | None], frequency: str | None) -> list[str]:
-    """Return doubts about the rule of some times: too few weeks to know it, or steps unlike it."""
-    known = [times for times in series if times is not None and len(times) > 2]
-    if frequency is None or not known:
-        return []
-    times, rule = max(known, key=len), rule_of(frequency)
-    days = (times[-1] - times[0]).total_seconds() / DAY
-    odd = int(odd_steps(times, frequency).sum())
-    if (isinstance(rule, Session | Weekdays) or frequency == "B") and days < _KNOWN_DAYS:
-        return [
-            f"the times cover {days:.2g} days, so it is not known which days and hours of a week "
-            f"are measured. Forecasts are dated by what was seen ({rule.words}): give two weeks or "
-            "more if their dates are wrong."
-        ]
-    if 5 * odd > len(times) - 1:
-        return [
-            f"{odd:,} of {len(times) - 1:,} steps between times are not those of the rule found "
-            f"({rule.words}), so the dates of forecasts may be wrong, and rows on both sides of a "
-            "gap count as neighbours. Set fill=linear (or forward, season, mask) if rows are "
-            "missing."
-        ]
-    return []
 
 
 def _odd_notes(series: Sequence[pd.DatetimeIndex], frequency: str) -> list[str]:

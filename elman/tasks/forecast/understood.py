@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from elman.tasks.understood import Understood, listed
-from elman.writing import written
+from elman.writing import figures_of, written
 
 if TYPE_CHECKING:
     from elman.tasks.forecast.panel import Panel
@@ -26,9 +26,10 @@ def understood(task: Forecast, panel: Panel) -> Understood:
     if count := task.origins_of_backtest:
         told["split"] = _backtested(task._ends, count)
     lines = [line for about, sentences in told.items() for line in _lines(about, sentences)]
-    shown = first.values[: task.lookback, 0]
-    seen = ", ".join(written(value) for value in shown[-3:].tolist())
-    after = ", ".join(written(v) for v in first.values[task.lookback :][:2, 0].tolist())
+    shown, come = first.values[: task.lookback, 0], first.values[task.lookback :][:2, 0]
+    figures = figures_of(float(first.values[:, 0].min()), float(first.values[:, 0].max()))
+    seen = ", ".join(written(value, figures) for value in shown[-3:].tolist())
+    after = ", ".join(written(value, figures) for value in come.tolist())
     lines.append(
         ("the first", f"{task.lookback} values (…, {seen}) → the next {task.horizon} ({after}, …)")
     )

@@ -109,11 +109,15 @@ def cut(
             train = n - valid - test
         if train < horizon + 1:
             needed = n - train + horizon + 1
+            there = "1 row" if n == 1 else f"{n:,} rows"
             raise InputError(
-                f"{series} has {n:,} rows, too few for a horizon of {horizon}: it needs {needed:,} "
-                f"({horizon + 1} to train on, {valid} to choose the best model, {test} to test).",
+                f"{series} has {there}, too few for a horizon of {horizon}: it needs "
+                f"{needed:,} ({horizon + 1} to train on, {valid} to choose the best model, "
+                f"{test} to test).",
                 file=panel.source,
-                fix="Lower the horizon, give longer series, or take this one out.",
+                fix="Lower the horizon, give longer series, or take this one out."
+                if horizon > 1
+                else "Give longer series, or take this one out.",
             )
         ends.append(Ends(train, train + valid, train + valid + test))
     return ends
