@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 from unittest import mock
@@ -61,20 +61,30 @@ def test_readme_example_runs(tmp_path, monkeypatch, capsys):
         exec(compile(block, "README.md", "exec"), names)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/figures.md"])
-def test_figures_are_those_that_were_measured(page):
+@pytest.fixture
+def table(monkeypatch, capsys):
+    """Give what a program of `benchmarks` prints of what was measured."""
+
+    def printed(name: str) -> str:
+        program = str(ROOT / "benchmarks" / f"{name}.py")
+        monkeypatch.setattr(sys, "argv", [program, "--table"])
+        runpy.run_path(program, run_name="__main__")
+        return capsys.readouterr().out.strip()
+
+    return printed
+
+
+def test_figures_are_those_that_were_measured(table):
     kept = json.loads((ROOT / "benchmarks" / "figures.json").read_text(encoding="utf-8"))
     assert kept
-    command = [sys.executable, str(ROOT / "benchmarks" / "figures.py"), "--table"]
-    table = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    assert table.strip() in (ROOT / page).read_text(encoding="utf-8")
+    figures = table("figures")
+    for page in ("README.md", "docs/figures.md"):
+        assert figures in (ROOT / page).read_text(encoding="utf-8"), page
 
 
-def test_numerics_are_those_that_were_measured():
+def test_numerics_are_those_that_were_measured(table):
     kept = json.loads((ROOT / "benchmarks" / "numerics.json").read_text(encoding="utf-8"))
-    command = [sys.executable, str(ROOT / "benchmarks" / "numerics.py"), "--table"]
-    table = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    assert table.strip() in (DOCS / "numerics.md").read_text(encoding="utf-8")
+    assert table("numerics") in (DOCS / "numerics.md").read_text(encoding="utf-8")
     assert kept["cells"].keys() >= CELLS.keys()
     for name, found in kept["cells"].items():
         for target in kept["targets"]:
@@ -84,8 +94,7 @@ def test_numerics_are_those_that_were_measured():
             assert max(double.values()) <= 1e-12, (name, target)
 
 
-def test_evidence_for_the_doctor_is_what_was_measured():
-    command = [sys.executable, str(ROOT / "benchmarks" / "doctor.py"), "--table"]
-    table = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    assert table.strip()
-    assert table.strip() in (DOCS / "doctor.md").read_text(encoding="utf-8")
+def test_evidence_for_the_doctor_is_what_was_measured(table):
+    evidence = table("doctor")
+    assert evidence
+    assert evidence in (DOCS / "doctor.md").read_text(encoding="utf-8")

@@ -328,40 +328,54 @@ main(sys.argv[1:])
 
 
 COLD = """
-import sys
+import json, os, sys
 from elman.cli import main
-try:
-    main(sys.argv[1:])
-finally:
-    print(*sorted({name.split(".")[0] for name in sys.modules} & {"torch", "numpy", "pandas"}))
+
+out, err = os.dup(1), os.dup(2)
+for number, arguments in enumerate(json.loads(sys.argv[1])):
+    for descriptor in (1, 2):
+        os.dup2(os.open(f"{number}.{descriptor}", os.O_WRONLY | os.O_CREAT), descriptor)
+    try:
+        main(arguments)
+    except SystemExit as ending:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(out, 1), os.dup2(err, 2)
+        slow = {name.split(".")[0] for name in sys.modules} & {"torch", "numpy", "pandas"}
+        print(json.dumps([ending.code or 0, *sorted(slow)]))
 """
+USAGE = [
+    (["--help"], 0),
+    (["train", "--help"], 0),
+    (["trian", "classify", "x"], 2),
+    (["train"], 2),
+    (["train", "clasify", "x"], 2),
+    (["config", "clasify"], 2),
+    (["train", "classify", "no-such-file"], 2),
+    (["train", "classify", __file__, "--valid", "no-such-file"], 2),
+    (["train", "classify", __file__, "--budgt", "1m"], 2),
+    (["train", "classify", __file__, "--set", "hiden_size=8"], 2),
+    (["config", "tag", "--set", "no_such_setting=1"], 2),
+    (["serve", "x"], 2),
+    (["list", "no-such-folder"], 2),
+    (["evaluate", "no-such-run"], 2),
+    (["predict", ".", "no-such-file"], 2),
+    (["bench", "--only", "leyers"], 2),
+    (["check", "folder"], 2),
+]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code"),
-    [
-        (["--help"], 0),
-        (["train", "--help"], 0),
-        (["trian", "classify", "x"], 2),
-        (["train"], 2),
-        (["train", "clasify", "x"], 2),
-        (["config", "clasify"], 2),
-        (["train", "classify", "no-such-file"], 2),
-        (["train", "classify", __file__, "--valid", "no-such-file"], 2),
-        (["train", "classify", __file__, "--budgt", "1m"], 2),
-        (["train", "classify", __file__, "--set", "hiden_size=8"], 2),
-        (["config", "tag", "--set", "no_such_setting=1"], 2),
-        (["serve", "x"], 2),
-        (["list", "no-such-folder"], 2),
-        (["evaluate", "no-such-run"], 2),
-        (["predict", ".", "no-such-file"], 2),
-        (["bench", "--only", "leyers"], 2),
-        (["check", "folder"], 2),
-    ],
-)
-def test_help_and_usage_errors_import_nothing_slow(arguments, code, tmp_path):
+def test_help_and_usage_errors_import_nothing_slow(tmp_path):
+    """All in one process: what the first imports, a later one has too."""
+    order = json.dumps([arguments for arguments, _ in USAGE])
     done = subprocess.run(
-        [sys.executable, "-c", COLD, *arguments], capture_output=True, text=True, cwd=tmp_path
+        [sys.executable, "-c", COLD, order], capture_output=True, text=True, cwd=tmp_path
     )
-    assert done.returncode == code, done.stderr
-    assert done.stdout.splitlines()[-1] == "", "torch, numpy or pandas was imported"
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(found) == len(USAGE)
+    for number, ((arguments, code), (ended, *slow)) in enumerate(zip(USAGE, found, strict=True)):
+        said = (tmp_path / f"{number}.2").read_text()
+        assert ended == code, (arguments, said)
+        assert not slow, f"{arguments} imported {slow}"
+        assert bool(said) == (code == 2), arguments
