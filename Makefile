@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 LIBRARY := asyncio email http json logging
+# The tests start many processes: what Python compiles is kept between them.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test test-all fuzz lint docs clean
 
@@ -27,8 +29,8 @@ test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow and not fuzz and not gpu'
 
 fuzz: setup
-	$(BIN)/python -m pytest -n 2 -m 'fuzz and not slow' tests/kernels
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'fuzz and not slow' tests --ignore tests/kernels
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'fuzz and not slow' \
+	    $$(grep -rlw --include='test_*.py' fuzz tests)
 
 test-all: setup
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

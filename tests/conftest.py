@@ -82,30 +82,10 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "200"}
 
 
-@pytest.fixture(scope="session")
-def process(tmp_path_factory: pytest.TempPathFactory) -> Command:
-    """Run `elman` with arguments in a process that begins with nothing, in a folder of its own."""
-    folder = tmp_path_factory.mktemp("cwd")
-
-    def run(*arguments: object, cwd: Path = folder) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "elman", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            timeout=240,
-            cwd=cwd,
-            env=os.environ | ENVIRONMENT,
-        )
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def elman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
-    """Do as `process` in a third of the time; see `forking.py`."""
-    folder, outputs = tmp_path_factory.mktemp("cwd"), tmp_path_factory.mktemp("outputs")
+def forked(folder: Path, outputs: Path, *modules: str) -> Iterator[Command]:
+    """Run `elman` as a process forks that has imported some modules; see `forking.py`."""
     server = subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("forking.py")],
+        [sys.executable, Path(__file__).with_name("forking.py"), *modules],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -132,3 +112,31 @@ def elman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     yield run
     server.stdin.close()
     server.wait(timeout=10)
+
+
+OURS = (
+    "cli.app",
+    "data",
+    "inspect.runs",
+    "tasks.classify",
+    "tasks.forecast.task",
+    "tasks.generate.task",
+)
+THEIRS = "matplotlib.figure", "pandas", "pyarrow", "sklearn.linear_model", "torch._dynamo"
+
+
+@pytest.fixture(scope="session")
+def elman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    """Run `elman` with arguments in a folder of its own, with all that it needs imported before."""
+    folder, outputs = tmp_path_factory.mktemp("cwd"), tmp_path_factory.mktemp("outputs")
+    yield from forked(folder, outputs, *(f"elman.{name}" for name in OURS), *THEIRS)
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    """Do as `elman` where only torch and pandas are imported, which takes the longest.
+
+    The command must import by itself whatever else it needs.
+    """
+    folder, outputs = tmp_path_factory.mktemp("cwd"), tmp_path_factory.mktemp("outputs")
+    yield from forked(folder, outputs, "torch", "pandas")

@@ -1,7 +1,8 @@
 """`elman` again and again, without importing torch again: a server that forks at each request.
 
+Its arguments are the modules that it imports before, which the command need not import by itself.
 A line of its input holds arguments, folder and the files that output goes to, as JSON; a line of
-its output the exit status. What the command must import by itself this does not show.
+its output the exit status.
 """
 
 import gc
@@ -10,19 +11,9 @@ import json
 import os
 import sys
 
-OURS = (
-    "cli.app",
-    "data",
-    "inspect.runs",
-    "tasks.classify",
-    "tasks.forecast.task",
-    "tasks.generate.task",
-)
-THEIRS = "matplotlib.figure", "pandas", "pyarrow", "sklearn.linear_model", "torch._dynamo"
-
 
 def serve() -> None:
-    for module in (*(f"elman.{name}" for name in OURS), *THEIRS):
+    for module in sys.argv[1:]:
         importlib.import_module(module)
     gc.freeze()
 

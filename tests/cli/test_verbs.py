@@ -306,10 +306,10 @@ def test_times_in_json_keep_the_offset_of_their_zone():
     ]
 
 
-@pytest.mark.fuzz  # most of the time is what Python takes to begin
+@pytest.mark.fuzz  # most of the time is what imports take
 @pytest.mark.xdist_group("verbs")
-def test_every_verb_in_a_process_that_begins_with_nothing(
-    process, classify_run, generate_run, labelled_file, tmp_path
+def test_every_verb_imports_what_it_needs(
+    bare, classify_run, generate_run, labelled_file, tmp_path
 ):
     out = tmp_path / "run"
     small = ("-s", "max_steps=2", "-s", "resamples=10", "-q")
@@ -330,6 +330,6 @@ def test_every_verb_in_a_process_that_begins_with_nothing(
         ("check",),
         ("--version",),
     ):
-        done = process(*arguments)
+        done = bare(*arguments)
         assert done.returncode == 0, (arguments, done.stderr)
         assert done.stdout, arguments

@@ -205,23 +205,29 @@ def check(
         together["hold"] = tuple(masks)
     for call in ({}, together):
         true = with_gradients(truth, *whole, "reference", seed, **call)
-        nudged = with_gradients(*off_by_a_rounding(truth, *whole), "reference", seed, **call)
         got = with_gradients(cell, x, state, "cpu", seed, **call)
-        theirs = with_gradients(cell, x, state, "reference", seed, **call)
         with torch.no_grad():
             alone = run(cell, x, tuple(state), backend="cpu", **call)
         for a, b in zip([alone.output, *alone.state, *(alone.states or ())], got[0], strict=True):
             assert relative_error(a, b) <= 1e-6
-        for part, bound in ((0, 1e-5), (1, 1e-4)):
-            for i, results in enumerate(zip(got[part], theirs[part], true[part], strict=True)):
-                a, b, c = (t.detach() for t in results)
-                # Differences of equal numbers leave rounding alone, which says nothing.
-                small = float(c.abs().max()) < 1e-6
-                ours = float((a - c).norm()) if small else relative_error(a, c)
-                reference = float((b - c).norm()) if small else relative_error(b, c)
-                if ours > max(bound, 10 * reference):
-                    off = float((nudged[part][i] - c).norm()) / (1 if small else float(c.norm()))
-                    assert ours <= 10 * off, (part, call)
+
+        def off(part: int, i: int, results: Any, true: Any = true) -> float:
+            """How far a result is from the truth."""
+            a, c = results[part][i].detach(), true[part][i].detach()
+            # Differences of equal numbers leave rounding alone, which says nothing.
+            small = float(c.abs().max()) < 1e-6
+            return float((a - c).norm()) if small else relative_error(a, c)
+
+        bounds = (1e-5, 1e-4)
+        over = [(p, i) for p in (0, 1) for i in range(len(got[p])) if off(p, i, got) > bounds[p]]
+        if not over:
+            continue
+        theirs = with_gradients(cell, x, state, "reference", seed, **call)
+        over = [(p, i) for p, i in over if off(p, i, got) > 10 * off(p, i, theirs)]
+        if over:
+            moved = off_by_a_rounding(truth, *whole)
+            nudged = with_gradients(*moved, "reference", seed, **call)
+            assert all(off(p, i, got) <= 10 * off(p, i, nudged) for p, i in over), (over, call)
 
 
 @pytest.fixture

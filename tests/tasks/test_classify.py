@@ -68,7 +68,7 @@ def waves(n: int = 90) -> pd.DataFrame:
 
 
 def test_the_order_of_words_is_learnt_where_counts_say_nothing():
-    task, model = trained(notices(), epochs=15, test_fraction=0.3)
+    task, model = trained(notices(), epochs=12, test_fraction=0.3)
     assert accuracy(task, model) > 0.95
     baselines = {name: e.metrics["accuracy"] for name, e in task.baselines().items()}
     assert set(baselines) == {"majority", "tf-idf + logistic regression", "NB-SVM"}
@@ -76,7 +76,7 @@ def test_the_order_of_words_is_learnt_where_counts_say_nothing():
 
 
 def test_series_of_unequal_length_are_learnt():
-    task, model = trained(waves(), epochs=15, test_fraction=0.3)
+    task, model = trained(waves(), epochs=9, test_fraction=0.3)
     assert accuracy(task, model) > 0.95
     baselines = task.baselines()
     assert baselines["1-nearest neighbour, DTW"].metrics["accuracy"] > 0.5
@@ -93,7 +93,7 @@ def test_rows_of_pictures_are_learnt_with_a_convolution():
         pictures.append(picture)
         labels.append("upper" if upper else "lower")
     data = pd.DataFrame({"picture": pictures, "label": labels})
-    task, model = trained(data, epochs=12, front_channels=[4], front_kernel=3, pooling="last")
+    task, model = trained(data, epochs=8, front_channels=[4], front_kernel=3, pooling="last")
     assert task.layout.modality == "image"
     assert accuracy(task, model) == 1.0
     assert set(task.baselines()) == {
@@ -105,7 +105,7 @@ def test_rows_of_pictures_are_learnt_with_a_convolution():
 
 def test_series_are_learnt_through_normalised_convolutions():
     front = {"front_channels": [8, 12], "front_kernel": [5, 3], "front_stride": [2, 1]}
-    task, model = trained(waves(), epochs=15, test_fraction=0.3, **front, front_norm="instance")
+    task, model = trained(waves(), epochs=9, test_fraction=0.3, **front, front_norm="instance")
     assert [layer.weight.shape[2] for layer in model.front.layers] == [5, 3]
     assert accuracy(task, model) > 0.95
 

@@ -96,7 +96,7 @@ def test_the_total_of_a_sequence_is_learnt():
 
 def test_a_running_total_is_learnt_for_each_step():
     data = baskets().drop(columns="in all")
-    task, model = trained(data, target="so far", epochs=60, test_fraction=0.2, **LONG)
+    task, model = trained(data, target="so far", epochs=25, lr=0.03, test_fraction=0.2, **LONG)
     assert task.layout.aligned
     assert task.settings.each == "step"
     assert task.describe()["each"] == "each step has a number"
@@ -123,7 +123,14 @@ def test_a_running_total_is_learnt_for_each_step():
 def test_what_is_still_to_come_is_learnt_from_the_end():
     data = baskets().drop(columns="in all")
     later = data.assign(rest=lambda d: d.groupby("basket")["price"].transform("sum") - d["so far"])
-    asked = {"target": "rest", "columns": ["price"], "epochs": 40, "test_fraction": 0.2, **LONG}
+    asked = {
+        "target": "rest",
+        "columns": ["price"],
+        "epochs": 20,
+        "lr": 0.03,
+        "test_fraction": 0.2,
+        **LONG,
+    }
     task, model = trained(later, reverse=True, **asked)
     scored = task.evaluate(model)
     assert scored.metrics["r2"] > 0.85
@@ -161,7 +168,7 @@ def test_a_setting_without_effect_is_refused_once_it_is_known(each, given, name)
 def test_targets_that_are_series_are_of_steps():
     data = series()
     data["y"] = [10 * cell[:, 0] for cell in data["series"]]
-    task, model = trained(data, epochs=100, test_fraction=0.2)
+    task, model = trained(data, epochs=40, lr=0.03, test_fraction=0.2)
     assert task.layout.aligned
     scored = task.evaluate(model)
     assert scored.metrics["r2"] > 0.95
@@ -182,7 +189,9 @@ def test_targets_that_are_series_are_of_steps():
 def test_several_targets_are_learnt_together():
     data = series(60)
     data["z"] = -data["y"] * 1000
-    task, model = trained(data, target=["y", "z"], epochs=60, pooling="mean", test_fraction=0.2)
+    task, model = trained(
+        data, target=["y", "z"], epochs=25, lr=0.03, pooling="mean", test_fraction=0.2
+    )
     scored = task.evaluate(model)
     assert scored.metrics["r2"] > 0.9
     assert scored.metrics["rmse"] == pytest.approx(
@@ -202,7 +211,9 @@ def test_texts_have_numbers():
     rated = pd.DataFrame(
         {"text": [" ".join(w) for w in words], "rating": (words == "good").sum(1).astype(float)}
     )
-    task, model = trained(rated, epochs=30, embedding_size=8, pooling="mean", test_fraction=0.2)
+    task, model = trained(
+        rated, epochs=15, lr=0.03, embedding_size=8, pooling="mean", test_fraction=0.2
+    )
     assert task.layout.modality == "text"
     assert task.evaluate(model).metrics["r2"] > 0.8
     assert {"tf-idf + ridge regression", "tf-idf + gradient boosting"} <= set(task.baselines())

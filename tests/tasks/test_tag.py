@@ -68,7 +68,7 @@ def made(frame, valid=None, test=None, **settings):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("tag") / "run"
-    return elman.train("tag", sentences(240), out, progress=False, epochs=14, **SMALL)
+    return elman.train("tag", sentences(240), out, progress=False, epochs=11, **SMALL)
 
 
 def test_new_towns_are_found_by_their_place_and_letters(run):
@@ -340,7 +340,7 @@ def test_texts_with_spans_in_json_lines(tmp_path):
 def test_a_label_for_each_step_of_a_long_table(tmp_path):
     generator = np.random.default_rng(0)
     rows = []
-    for group in range(60):
+    for group in range(40):
         phase = "rest"
         for step in range(40):
             pulse = 0.0
@@ -360,10 +360,10 @@ def test_a_label_for_each_step_of_a_long_table(tmp_path):
         group="who",
         time="at",
         hidden_size=16,
-        epochs=25,
+        epochs=14,
         batch_size=8,
         dropout=0.1,
-        lr=1e-2,
+        lr=2e-2,
         resamples=20,
     )
     test = out.results["test"]
@@ -382,7 +382,14 @@ def test_one_long_series_is_judged_in_blocks(tmp_path):
     wave = np.sin(t / 9)
     frame = pd.DataFrame({"x": wave, "phase": np.where(wave > 0, "up", "down")})
     out = elman.train(
-        "tag", frame, tmp_path / "run", progress=False, hidden_size=8, max_steps=60, resamples=30
+        "tag",
+        frame,
+        tmp_path / "run",
+        progress=False,
+        hidden_size=8,
+        max_steps=30,
+        lr=0.02,
+        resamples=30,
     )
     low, high = out.results["ci95"]["accuracy"]
     assert low < high or out.results["test"]["accuracy"] == 1.0
@@ -392,12 +399,12 @@ def test_one_long_series_is_judged_in_blocks(tmp_path):
 def test_a_stream_tags_as_words_come(tmp_path):
     out = elman.train(
         "tag",
-        sentences(120),
+        sentences(80),
         tmp_path / "run",
         progress=False,
         bidirectional=False,
-        epochs=10,
-        **SMALL,
+        epochs=6,
+        **SMALL | {"lr": 1e-2},
     )
     stream = out.model.stream()
     said = [stream.step(word) for word in ["book", "a", "train", "to", "Mikobaburg"]]

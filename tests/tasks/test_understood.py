@@ -169,7 +169,7 @@ def test_generate_says_symbols_and_the_beginning(tmp_path):
 
 def test_a_perfect_score_is_looked_into(tmp_path, capsys):
     table = reviews(80)[["review", "label"]]
-    how = {"max_steps": 150, "batch_size": 16, "hidden_size": 16, "resamples": 20, "lr": 0.01}
+    how = {"max_steps": 60, "batch_size": 16, "hidden_size": 16, "resamples": 20, "lr": 0.02}
     found = elman.train("classify", table, tmp_path / "run", **how)
     assert found.results["test"]["accuracy"] == 1.0
     doubts = found.results["understood"]["doubts"]
