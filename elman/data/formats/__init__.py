@@ -80,6 +80,7 @@ FORMATS = {
         (".in", ".out"),
         names=r"^(labels?|intents?)$",
     ),
+    "tmx": Format("TMX", "elman.data.formats.tmx:read", (".tmx",)),
     "idx": Format("IDX", "elman.data.formats.idx:read", names=r"[-.]idx\d"),
 }
 """Every format that `elman.data.read` knows, by name."""

@@ -49,10 +49,12 @@ def read(
     encoding: str | None = None,
     separator: str | None = None,
     decimal: Decimal | None = None,
+    headless: bool | None = None,
 ) -> Table:
     """Read one file, or several with the same columns, into one table.
 
-    `meta` says which mark stands before `decimal` places, where the file tells.
+    `meta` says which mark stands before `decimal` places, where the file tells. `headless` says
+    whether the columns have no names; found when None.
     """
     import pandas as pd
     import pyarrow as pa
@@ -63,7 +65,7 @@ def read(
     notes: list[str] = []
     doubts: list[str] = []
     for path in paths:
-        table, origin, head = _read_one(path, encoding, separator)
+        table, origin, head = _read_one(path, encoding, separator, headless)
         notes += head.notes()
         doubts += head.doubts
         separators.append(head.separator)
@@ -128,13 +130,13 @@ def _unsettled(
 
 
 def _read_one(
-    path: Path, encoding: str | None, separator: str | None
+    path: Path, encoding: str | None, separator: str | None, headless: bool | None
 ) -> tuple[pa.Table, Origin, Header]:
     import pyarrow as pa
     from pyarrow import csv as arrow
 
     name = files.encoding_of(path, encoding)
-    head = _with_quotes(header(path, name, separator))
+    head = _with_quotes(header(path, name, separator, headless=headless), headless)
     if head.separator == BLANKS:
         data = "".join(head.text()).encode()
     elif name in ("utf-8", "utf-8-sig", "ascii"):
@@ -311,7 +313,13 @@ class Header:
         )
 
 
-def header(path: Path, encoding: str, separator: str | None, quoted: bool = True) -> Header:
+def header(
+    path: Path,
+    encoding: str,
+    separator: str | None,
+    quoted: bool = True,
+    headless: bool | None = None,
+) -> Header:
     """Read the header; a separator that is not given is the one that most lines share.
 
     Comments and rows of fewer cells above it are skipped.
@@ -321,6 +329,7 @@ def header(path: Path, encoding: str, separator: str | None, quoted: bool = True
         encoding: its encoding.
         separator: one character; found when None.
         quoted: quote marks enclose cells.
+        headless: the columns have no names; found when None.
 
     Raises:
         InputError: the file is empty, two columns have one name, or units stand below the names.
@@ -351,9 +360,16 @@ def header(path: Path, encoding: str, separator: str | None, quoted: bool = True
         raise InputError(
             f"The line cannot be read as CSV ({error}).", file=path, row=skipped + reader.line_num
         ) from None
-    title = above(rows)
+    title = 0 if headless else above(rows)
     rows, skipped, lines = rows[title:], ends[title], ends[title + 1]
-    names, headless = header_of(rows)
+    names, nameless = header_of(rows)
+    if headless is None:
+        headless = nameless
+    elif headless != nameless:
+        names = [
+            f"column {place}" if headless else cell.strip() or f"column {place}"
+            for place, cell in enumerate(rows[0], 1)
+        ]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(
@@ -447,7 +463,7 @@ def _reader(lines: Iterator[str], head: Header) -> Any:
     return csv.reader(lines, delimiter=head.delimiter, quoting=csv.QUOTE_NONE)
 
 
-def _with_quotes(head: Header) -> Header:
+def _with_quotes(head: Header, headless: bool | None) -> Header:
     """Return the header, without quoting where a quote mark encloses no whole cell of a row.
 
     Such marks would vanish, and a cell could go on in the next row. Where the rows have unequal
@@ -456,7 +472,7 @@ def _with_quotes(head: Header) -> Header:
     line = _odd_quote(head)
     if line is None:
         return head
-    plain = header(head.path, head.encoding, head.separator, quoted=False)
+    plain = header(head.path, head.encoding, head.separator, quoted=False, headless=headless)
     width = len(plain.names)
     if all(len(fields) == width for _, fields in plain.records()):
         return replace(plain, odd=line)

@@ -85,18 +85,30 @@ def _unfolded(record: dict[str, Any]) -> tuple[list[dict[str, Any]], str] | None
 def records(path: Path, encoding: str | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield objects, each with the line on which it begins.
 
-    A file of an object a line is read line by line, any other as a whole.
+    Raises:
+        InputError: as `values`, or a value is no object with named values.
+    """
+    for number, value in values(path, encoding):
+        yield number, _object(value, path, number)
+
+
+def values(path: Path, encoding: str | None = None) -> Iterator[tuple[int, Any]]:
+    """Yield what stands in each line, each with the line on which it begins.
+
+    A file of a value a line is read line by line, any other as a whole; an array that is all of a
+    file gives what stands in it.
 
     Raises:
-        InputError: a line or an object is not JSON, or is no object with named values.
+        InputError: a line or a value is not JSON.
     """
     lines = files.lines(path, encoding)
+    numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
     alone = True  # nothing was read before
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    one = next(numbered, None)
+    while one is not None:
+        number, line = one
         try:
-            record = json.loads(line)
+            value = json.loads(line)
         except ValueError as error:
             if alone and _goes_on(line, error):
                 yield from _whole("".join(["\n" * (number - 1) + line, *lines]), path)
@@ -107,11 +119,12 @@ def records(path: Path, encoding: str | None = None) -> Iterator[tuple[int, dict
                 row=number,
                 fix="Correct or remove the line.",
             ) from None
-        if alone and isinstance(record, list) and not any(following.strip() for following in lines):
+        one = next(numbered, None)
+        if alone and one is None and isinstance(value, list):
             yield from _whole(line, path, number)
             return
         alone = False
-        yield number, _object(record, path, number)
+        yield number, value
 
 
 def _goes_on(line: str, error: ValueError) -> bool:
@@ -120,8 +133,8 @@ def _goes_on(line: str, error: ValueError) -> bool:
     return line.lstrip()[:1] in ("[", "{") and getattr(error, "pos", 0) >= end
 
 
-def _whole(text: str, path: Path, first: int = 1) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the objects of an array, or that stand one after another, over any number of lines."""
+def _whole(text: str, path: Path, first: int = 1) -> Iterator[tuple[int, Any]]:
+    """Yield the values of an array, or that stand one after another, over any number of lines."""
     decode = json.JSONDecoder().raw_decode
     skipped = re.compile(r"[\s,]*")
     at = len(text) - len(text.lstrip())
@@ -144,7 +157,7 @@ def _whole(text: str, path: Path, first: int = 1) -> Iterator[tuple[int, dict[st
                 raise InputError("Something follows the array.", file=path, row=number)
             return
         try:
-            record, at = decode(text, at)
+            value, at = decode(text, at)
         except ValueError as error:
             at_line = first + text.count("\n", 0, getattr(error, "pos", 0))
             raise InputError(
@@ -154,7 +167,7 @@ def _whole(text: str, path: Path, first: int = 1) -> Iterator[tuple[int, dict[st
                 row=number,
                 fix="Correct or remove it.",
             ) from None
-        yield number, _object(record, path, number)
+        yield number, value
 
 
 def _object(record: Any, path: Path, number: int) -> dict[str, Any]:

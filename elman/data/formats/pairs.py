@@ -1,0 +1,534 @@
+"""Pairs of a source and a target: sentences and translations, documents and summaries, contexts
+and replies; from parallel files, tables, TMX and dialogues."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from elman.data import files, memory, reading
+from elman.data.formats import bitext, delimited, dialogues
+from elman.data.formats.sides import by_names, given_sides, is_language, is_side
+from elman.data.guessing import format_in
+from elman.data.seen import key_of
+from elman.data.table import Table
+from elman.errors import InputError
+
+Part = Literal["train", "validation", "test"]
+Place = tuple[Path | None, int]
+_PARTS: dict[str, Part] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "development"), "validation"),
+    **dict.fromkeys(("test", "tst", "testing", "newstest", "heldout"), "test"),
+}
+_HEAD = 200
+"""Lines of a text file by which its form is known."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Sources and targets, one of each an example.
+
+    Attributes:
+        source: what is read.
+        target: what is to be written; None where the data have sources only.
+        places: the file and the line or row of each.
+        parts: the part that the names of files or folders give each; None where they do not.
+        said: in sentences, what was read, guessed, left out and counted.
+        names: of the source and the target: columns, or endings of files. With these as
+            `source=` and `target=` later data are read in the same way.
+        groups: the number of the dialogue of each, which must not be parted; dialogues of the same
+            turns have one. None for what is no dialogue.
+    """
+
+    source: list[str]
+    target: list[str] | None
+    places: list[Place]
+    parts: list[Part | None]
+    said: list[str]
+    names: tuple[str, str] = ("source", "target")
+    groups: list[int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+
+@dataclass
+class _Found:
+    """Pairs as they stand in the data, before empty ones are left out."""
+
+    source: list[str]
+    target: list[str] | None
+    places: list[Place]
+    said: list[str]
+    names: tuple[str, str] = ("source", "target")
+    groups: list[int] | None = None
+    parts: list[Part | None] = field(default_factory=list)
+
+
+def read_pairs(
+    data: Any,
+    /,
+    *,
+    source: str | None = None,
+    target: str | None = None,
+    turns: int = 1,
+    encoding: str | None = None,
+    separator: str | None = None,
+    sheet: str | None = None,
+    needs_target: bool = True,
+) -> Pairs:
+    """Read pairs of a source and a target.
+
+    - Parallel files: `train.en` and `train.de`, also gzip; a folder of them; one of them, with the
+      other beside it; or two files in any name, the source first.
+    - Tables (CSV, TSV, Excel, JSON lines, Parquet, DataFrame, TMX, a list of pairs) with two
+      columns, known by their names or their place.
+    - Dialogues, of which each turn but the first is a target: a dialogue a line with `__eou__`
+      after each turn, a turn a line with a blank line between dialogues, lists of turns in JSON or
+      YAML, a table with a row for each turn.
+
+    Args:
+        data: a path, several, a folder, or data in memory.
+        source, target: the columns, or the endings of parallel files; found when None.
+        turns: of a dialogue, the turns before a reply that are its source, at most; `TURN` of
+            `elman.data.formats.dialogues` stands between them.
+        encoding: of text; found when None.
+        separator: of CSV; found when None.
+        sheet: of a workbook.
+        needs_target: False where there may be sources alone, as for `predict`. Empty ones are then
+            kept.
+
+    Raises:
+        InputError: a file is wrong, files disagree, or there are no two sides; the message names
+            file, row, column and the fix.
+    """
+    if turns < 1:
+        raise InputError(f"turns={turns}: a reply needs at least 1 turn before it.")
+    asked = _Asked(source, target, turns, encoding, separator, sheet, needs_target)
+    in_files = memory.names_files(data)
+    found = asked.of_files(data) if in_files else asked.of_table(reading.read(data))
+    return _counted(found, needs_target)
+
+
+def part_of(path: Path) -> Part | None:
+    """Return the part that a file's name, or its folder's, says.
+
+    >>> part_of(Path("test_2016_flickr.en.gz")), part_of(Path("valid/a.csv")), part_of(Path("a"))
+    ('test', 'validation', None)
+    """
+    for name in (path.name, path.parent.name):
+        for word in re.findall(r"[a-z]+", name.casefold()):
+            if word in _PARTS:
+                return _PARTS[word]
+    return None
+
+
+def across_parts(
+    source: Sequence[str], target: Sequence[str], parts: Sequence[Part | None]
+) -> list[str]:
+    """Return in sentences how many pairs of the held-out parts stand in training too.
+
+    >>> across_parts(["a", "A", "b"], ["x", "x", "y"], ["train", "test", "test"])
+    ['Pairs of test that stand in train too: 1 of 2; with the source alone or whole: 1.']
+    """
+    keys = [(key_of(one), key_of(other)) for one, other in zip(source, target, strict=True)]
+    trained = {key for key, part in zip(keys, parts, strict=True) if part == "train"}
+    sources = {one for one, _ in trained}
+    said = []
+    for name in ("validation", "test"):
+        held = [key for key, part in zip(keys, parts, strict=True) if part == name]
+        alone = sum(one in sources for one, _ in held)
+        if alone:
+            said.append(
+                f"Pairs of {name} that stand in train too: {sum(k in trained for k in held):,} of "
+                f"{len(held):,}; with the source alone or whole: {alone:,}."
+            )
+    return said
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The settings of `read_pairs`, and a method for each form of data."""
+
+    source: str | None
+    target: str | None
+    turns: int
+    encoding: str | None
+    separator: str | None
+    sheet: str | None
+    needs_target: bool
+
+    def of_files(self, data: Any) -> _Found:
+        """Read files: by the names of parallel files first, then by the form that all have."""
+        given = files.given(data)
+        folder = given[0] if len(given) == 1 and given[0].is_dir() else None
+        paths = [p for one in given for p in (files.listing(one) if one.is_dir() else [one])]
+        texts = [path for path in paths if self._kind(path) == "text"]
+        found = None
+        if len(texts) == len(paths):
+            found = self._parallel(texts, given, folder)
+        if found is None:
+            found = self._of_form(paths)
+        parts = [None if path is None else part_of(path) for path, _ in found.places]
+        if len({part for part in parts if part is not None}) > 1:
+            found.parts = parts
+            counts = Counter("no part" if part is None else part for part in parts)
+            shown = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+            found.said.append(f"Parts by the names of the files: {shown}.")
+        return found
+
+    def _of_form(self, paths: list[Path]) -> _Found:
+        kinds = {path: self._form(path) for path in paths}
+        several = sorted(set(kinds.values()))
+        if len(several) > 1:
+            shown = ", ".join(
+                f"{kind} ({next(p.name for p in paths if kinds[p] == kind)})" for kind in several
+            )
+            raise InputError(
+                f"The files are of several forms: {shown}.",
+                file=paths[0].parent,
+                fix="Name those to read.",
+            )
+        kind = several[0]
+        if kind in ("yaml", "dialogues", "json dialogues"):
+            reader = {
+                "yaml": dialogues.from_yaml,
+                "dialogues": dialogues.from_text,
+                "json dialogues": dialogues.from_json,
+            }[kind]
+            self._refuse_names(paths[0])
+            found = [one for path in paths for one in reader(path, self.encoding)]
+            said = [f"Dialogues {_from(paths)}.", *self._doubts(paths)]
+            return self._replies(found, said, paths[0])
+        if kind == "lines":
+            return self._alone(paths)
+        if kind == "tabs":
+            return self.of_table(self._tabs(paths))
+        options: dict[str, Any] = {"encoding": self.encoding, "sheet": self.sheet}
+        return self.of_table(reading.read(paths, separator=self.separator, **options))
+
+    def _kind(self, path: Path) -> str:
+        """Return "text" for a file that may be a side of a text, else what its name says."""
+        if files.suffix(path) in (".yml", ".yaml"):
+            return "yaml"
+        named = reading.format_of(path)
+        if named in (None, "text", "parallel"):
+            return "text" if self.separator is None else "table"
+        return "json" if named == "json" else "table"
+
+    def _form(self, path: Path) -> str:
+        kind = self._kind(path)
+        free = self.source is None and self.target is None
+        if kind == "json":
+            named = free and not _has_pair(path, self.encoding)
+            talks = named and dialogues.in_json(path, self.encoding)
+            return "json dialogues" if talks else "table"
+        if kind == "table" and files.suffix(path) in (".tsv", ".tab") and self.separator is None:
+            return "tabs"
+        if kind != "text":
+            return kind
+        turns = dialogues.in_text(path, self.encoding)
+        if turns == "marks":
+            return "dialogues"
+        if _tabs_of(path, self.encoding):
+            return "tabs"
+        if format_in(path, reading.format_of(path)) == "csv":
+            return "table"
+        return "dialogues" if turns == "lines" and self.needs_target else "lines"
+
+    def _parallel(self, texts: list[Path], given: list[Path], folder: Path | None) -> _Found | None:
+        """Read parallel files, or return None where there are none."""
+        groups = bitext.bitexts(texts)
+        ordered = folder is None
+        if len(texts) == 1 and (beside := bitext.partners(texts[0])):
+            name, side = cast("tuple[str, str]", bitext.side_of(texts[0]))
+            groups = [bitext.Bitext(name, {side: texts[0], **beside})]
+        paired = [group for group in groups if len(group.sides) > 1]
+        if not paired and len(texts) == len(given) == 2:
+            if self.source is not None or self.target is not None:
+                names = (self.source or "source", self.target or "target")
+            else:
+                names = ("source", "target")
+            sides = dict(zip(names, texts, strict=True))
+            paired = groups = [bitext.Bitext(texts[0].stem, sides)]
+        if not paired:
+            return None
+        called = folder.resolve().name if folder is not None else texts[0].name
+        source, target, how = bitext.direction(groups, self.source, self.target, called, ordered)
+        used = [group for group in groups if group.sides.keys() & {source, target}]
+        said = [
+            f"Parallel files {_from([group.sides.get(source, texts[0]) for group in used])}: "
+            f"source .{source}, target .{target} ({how})."
+        ]
+        found = _Found([], [], [], said, (source, target))
+        for group in used:
+            missing = next((side for side in (source, target) if side not in group.sides), None)
+            if missing is not None:
+                there = next(iter(group.sides.values()))
+                raise InputError(
+                    f"There is no .{missing} of this text.",
+                    file=there,
+                    fix="Add it, or name the files to read.",
+                )
+            one, other = group.sides[source], group.sides[target]
+            ours, theirs = bitext.lines_of(one, other, self.encoding)
+            found.source += ours
+            cast("list[str]", found.target).extend(theirs)
+            found.places += [(one, number) for number in range(1, len(ours) + 1)]
+        read = [group.sides[side] for group in used for side in (source, target)]
+        left = [path.name for path in texts if path not in read]
+        if left and len(texts) > 1:
+            said.append(f"Left out: {_few(left)}.")
+        said += self._doubts(read)
+        return found
+
+    def _alone(self, paths: list[Path]) -> _Found:
+        if self.needs_target:
+            raise InputError(
+                "The lines have one column only: there are sources and no targets.",
+                file=paths[0],
+                fix="Give the targets in a file beside it (a.en and a.de), or both in a table; "
+                "turns of a dialogue need __eou__ after each, or a blank line between dialogues.",
+            )
+        found = _Found([], None, [], [f"Lines {_from(paths)}, a source each."])
+        for path in paths:
+            for number, line in enumerate(files.lines(path, self.encoding), 1):
+                found.source.append(line.rstrip("\n"))
+                found.places.append((path, number))
+        found.said += self._doubts(paths)
+        return found
+
+    def _tabs(self, paths: list[Path]) -> Table:
+        """Read a table with tabs; its first row is a pair where it has no usual names."""
+        first = next(line for line in files.lines(paths[0], self.encoding) if line.strip())
+        cells = [cell.strip() for cell in first.split("\t")]
+        wanted = {self.source, self.target} - {None}
+        named = sum(map(is_side, cells)) > 1 or bool(wanted & set(cells))
+        named = named or dialogues.named_columns(cells) is not None
+        table = delimited.read(paths, encoding=self.encoding, separator="\t", headless=not named)
+        if not named:
+            table.meta["notes"].append(
+                f"The first row is read as a pair: {first.strip()[:60]!r} holds no usual names of "
+                "columns; source= and target= name them."
+            )
+        return table
+
+    def of_table(self, table: Table) -> _Found:
+        """Read two columns of a table, or the turns in its rows."""
+        said = [*table.notes(), *table.doubts()]
+        names = list(table.kinds)
+        free = self.source is None and self.target is None
+        columns = dialogues.in_table(table) if free and by_names(names) is None else None
+        if columns is not None:
+            told = [columns.conversation, columns.speaker, columns.text, columns.order]
+            said.append(
+                f"A row is a turn: columns {', '.join(repr(one) for one in told if one)}; "
+                + ("ordered as they stand." if columns.order is None else "ordered by the last.")
+            )
+            return self._replies(dialogues.from_table(table, columns), said, table.source)
+        source, target, how = self._columns(table)
+        texts = _texts(table, source)
+        found = _Found(
+            texts,
+            None if target is None else _texts(table, target),
+            [table.where(row) for row in range(len(table))],
+            said,
+            (source, target or self.target or "target"),
+        )
+        sides = f"source {source!r}" + ("" if target is None else f", target {target!r}")
+        left = [name for name in names if name not in (source, target)]
+        said.append(
+            f"{sides[0].upper()}{sides[1:]} ({how})"
+            + (f"; left out: {_few([repr(name) for name in left])}." if left else ".")
+        )
+        return found
+
+    def _columns(self, table: Table) -> tuple[str, str | None, str]:
+        """Return the columns of source and target, and how they are known."""
+        names = list(table.kinds)
+        texts = [name for name in names if table.kinds[name] in ("text", "category", "tokens")]
+        if not self.needs_target and self.target is not None and self.target not in names:
+            # Later data need not have what is asked for.
+            if self.source is not None and self.source in names:
+                return self.source, None, "as set"
+            if len(texts) == 1:
+                return texts[0], None, "the only text"
+        told = given_sides(names, self.source, self.target, "column", table.source)
+        if told is not None:
+            return *told, "as set"
+        if self.source is not None or self.target is not None:
+            left = [name for name in texts if name not in (self.source, self.target)]
+            if len(left) == 1:
+                pair = (self.source or left[0], self.target or left[0])
+                return *pair, "as set, and the only other text"
+            if self.source is not None and not self.needs_target and not left:
+                return self.source, None, "as set"
+            raise self._undecided(table, left)
+        if (named := by_names(names)) is not None:
+            return *named, "by their names"
+        language = table.meta.get("source")
+        spoken = [name for name in names if is_language(name)]
+        for some in (texts, spoken, [name for name in texts if table.kinds[name] == "text"]):
+            if len(some) != 2:
+                continue
+            if language == some[1]:
+                return some[1], some[0], "as the header says"
+            return some[0], some[1], "as the header says" if language else "by their place"
+        if len(texts) == 1 and not self.needs_target:
+            return texts[0], None, "the only text"
+        raise self._undecided(table, texts)
+
+    def _undecided(self, table: Table, texts: Sequence[str]) -> InputError:
+        shown = _few([repr(name) for name in table.kinds])
+        if len(texts) < 2:
+            return InputError(
+                f"The table has no two columns of text, a source and a target (columns: {shown}).",
+                file=table.source,
+                fix="Give a table with both, and name them with source= and target=.",
+            )
+        return InputError(
+            f"Nothing says which columns are source and target: {_few([repr(n) for n in texts])}.",
+            file=table.source,
+            fix=f"Set source={texts[0]} and target={texts[1]}, say.",
+        )
+
+    def _replies(
+        self, found: Sequence[dialogues.Dialogue], said: list[str], file: Path | None
+    ) -> _Found:
+        made = list(dialogues.replies(found, self.turns))
+        lonely = [one for one in found if len(one.turns) == 1]
+        count = sum(len(one.turns) for one in found)
+        if not made:
+            raise InputError(
+                f"The {len(found):,} dialogues have no turn that answers another.",
+                file=file,
+                fix="A dialogue needs two turns or more.",
+            )
+        context = "the turn" if self.turns == 1 else f"up to {self.turns} turns"
+        said.append(
+            f"{len(found):,} dialogues of {count:,} turns; each turn but the first is a target, "
+            f"and {context} before it the source (turns={self.turns})."
+        )
+        if lonely:
+            where = _where((lonely[0].file, lonely[0].turns[0].line))
+            said.append(
+                f"Dialogues of one turn, which give no pair: {len(lonely):,}; the first is {where}."
+            )
+        return _Found(
+            [one.context for one in made],
+            [one.text for one in made],
+            [one.place for one in made],
+            said,
+            ("context", "reply"),
+            [one.dialogue for one in made],
+        )
+
+    def _refuse_names(self, path: Path) -> None:
+        """Refuse names of columns for data that have none."""
+        names = {"source": (self.source, "context"), "target": (self.target, "reply")}
+        for setting, (name, usual) in names.items():
+            if name not in (None, usual):
+                raise InputError(
+                    f"{setting}={name} names a column, and these are lists of turns.",
+                    file=path,
+                    fix="Leave it out.",
+                )
+
+    def _doubts(self, paths: Iterable[Path]) -> list[str]:
+        if self.encoding is not None:
+            return []
+        return files.doubts({path: files.encoding_of(path) for path in paths})
+
+
+def _counted(found: _Found, needs_target: bool) -> Pairs:
+    """Return the pairs without those of which a side is empty, and count what may be wrong."""
+    said = list(found.said)
+    count = len(found.source)
+    kept = list(range(count))
+    if needs_target and found.target is not None:
+        target = found.target
+        empty = {
+            "source": [n for n in kept if not found.source[n].strip()],
+            "target": [n for n in kept if not target[n].strip()],
+        }
+        for side, places in empty.items():
+            if places:
+                where = _where(found.places[places[0]])
+                said.append(
+                    f"Pairs with an empty {side}, left out: {len(places):,}; the first is {where}."
+                )
+        gone = set(empty["source"]) | set(empty["target"])
+        kept = [n for n in kept if n not in gone]
+    if not kept:
+        file = found.places[0][0] if found.places else None
+        raise InputError("No pair has both sides.", file=file)
+    parts = found.parts or [None] * count
+    pairs = Pairs(
+        [found.source[n].strip() for n in kept],
+        None if found.target is None else [found.target[n].strip() for n in kept],
+        [found.places[n] for n in kept],
+        [parts[n] for n in kept],
+        said,
+        found.names,
+        None if found.groups is None else [found.groups[n] for n in kept],
+    )
+    if pairs.target is not None and needs_target:
+        said += _copies(pairs.source, pairs.target)
+        said += _repeats(pairs.source, pairs.target)
+        said += across_parts(pairs.source, pairs.target, pairs.parts)
+    return pairs
+
+
+def _copies(source: Sequence[str], target: Sequence[str]) -> list[str]:
+    same = sum(key_of(one) == key_of(other) for one, other in zip(source, target, strict=True))
+    return [f"Targets that copy their source: {same:,} of {len(source):,}."] if same else []
+
+
+def _repeats(source: Sequence[str], target: Sequence[str]) -> list[str]:
+    again = len(source) - len(
+        {(key_of(one), key_of(other)) for one, other in zip(source, target, strict=True)}
+    )
+    return [f"Pairs that repeat another one: {again:,} of {len(source):,}."] if again else []
+
+
+def _has_pair(path: Path, encoding: str | None) -> bool:
+    """Tell whether the first object of a JSON file has names of a source and a target."""
+    from elman.data.formats import json_lines
+
+    first = next((value for _, value in json_lines.values(path, encoding)), None)
+    return isinstance(first, dict) and by_names(list(first)) is not None
+
+
+def _tabs_of(path: Path, encoding: str | None) -> int:
+    """Return the tabs of each line, or 0 where lines differ."""
+    head = itertools.islice(files.lines(path, encoding), _HEAD)
+    counts = {line.count("\t") for line in head if line.strip()}
+    return counts.pop() if len(counts) == 1 else 0
+
+
+def _texts(table: Table, name: str) -> list[str]:
+    if table.kinds[name] == "tokens":
+        return ["" if cell is None else " ".join(cell) for cell in table.column(name)]
+    return [cell or "" for cell in table.column(name, "text")]
+
+
+def _where(place: Place) -> str:
+    file, row = place
+    return f"row {row}" if file is None else f"{file.name}, row {row}"
+
+
+def _from(paths: Sequence[Path]) -> str:
+    if len(paths) == 1:
+        return f"from {paths[0].name}"
+    return f"from {len(paths)} files, {_few([path.name for path in paths])}"
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return ", ".join(names[:6]) + more
