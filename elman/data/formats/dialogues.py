@@ -26,17 +26,18 @@ if TYPE_CHECKING:
 TURN = "__eou__"
 """The mark between the turns of a context, as DailyDialog ends its turns."""
 _LOOKED_AT = 200
-_LISTS = "dialogue dialog turns utterances messages conversation conversations".split()
-_WORDS = "text utterance content message value sentence turn body".split()
-_WHO = "speaker role from author sender user speaker_id".split()
+_LISTS = ("dialogue", "dialog", "turns", "utterances", "messages", "conversation", "conversations")
+_WORDS = ("text", "utterance", "content", "message", "value", "sentence", "turn", "body")
+_WHO = ("speaker", "role", "from", "author", "sender", "user", "speaker_id")
 _WHICH = (
-    "conversation conversation_id dialogue dialogue_id dialog dialog_id conv_id thread thread_id "
-    "call call_id session session_id chat_id"
-).split()
+    *("conversation", "conversation_id", "dialogue", "dialogue_id", "dialog", "dialog_id"),
+    *("conv_id", "thread", "thread_id", "call", "call_id", "session", "session_id"),
+    *("chat_id"),
+)
 _WHEN = (
-    "order turn_number turn_id turn_no turn position index number utterance_id utterance_idx time "
-    "timestamp date created_at"
-).split()
+    *("order", "turn_number", "turn_id", "turn_no", "turn", "position", "index", "number"),
+    *("utterance_id", "utterance_idx", "time", "timestamp", "date", "created_at"),
+)
 
 
 @dataclass(frozen=True)

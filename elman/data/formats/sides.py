@@ -32,11 +32,15 @@ _PAIRS: tuple[tuple[str, tuple[str, ...]], ...] = (
 """Names of a source and of the targets that belong to it; earlier ones are surer."""
 NAMES = frozenset(name for source, targets in _PAIRS for name in (source, *targets))
 _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][a-z]{2,4})?", re.IGNORECASE)
-_NO_LANGUAGES = frozenset("id no nr md txt csv tsv tab log bin xml bak old new".split())
+_NO_LANGUAGES = (
+    *("id", "no", "nr", "md", "txt", "csv", "tsv", "tab", "log", "bin", "xml", "bak", "old"),
+    *("new"),
+)
 """Words as short as codes of languages that mostly mean something else."""
-_SPOKEN = frozenset(
-    "english german deutsch french spanish italian portuguese dutch russian chinese japanese korean "
-    "arabic hindi turkish polish czech".split()
+_SPOKEN = (
+    *("english", "german", "deutsch", "french", "spanish", "italian", "portuguese", "dutch"),
+    *("russian", "chinese", "japanese", "korean", "arabic", "hindi", "turkish", "polish"),
+    *("czech"),
 )
 
 
