@@ -32,7 +32,7 @@ _WHO = ("speaker", "role", "from", "author", "sender", "user", "speaker_id")
 _WHICH = (
     *("conversation", "conversation_id", "dialogue", "dialogue_id", "dialog", "dialog_id"),
     *("conv_id", "thread", "thread_id", "call", "call_id", "session", "session_id"),
-    *("chat_id"),
+    "chat_id",
 )
 _WHEN = (
     *("order", "turn_number", "turn_id", "turn_no", "turn", "position", "index", "number"),

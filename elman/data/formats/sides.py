@@ -34,7 +34,7 @@ NAMES = frozenset(name for source, targets in _PAIRS for name in (source, *targe
 _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][a-z]{2,4})?", re.IGNORECASE)
 _NO_LANGUAGES = (
     *("id", "no", "nr", "md", "txt", "csv", "tsv", "tab", "log", "bin", "xml", "bak", "old"),
-    *("new"),
+    "new",
 )
 """Words as short as codes of languages that mostly mean something else."""
 _SPOKEN = (

@@ -1,0 +1,334 @@
+"""How good written answers are: BLEU and chrF of sacrebleu, ROUGE of rouge-score, perplexity, and
+the choice of the right reply among others.
+
+What each score is made of is counted for every example, so that resampling examples takes no time
+and gives exactly what the libraries give for the resample.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from elman.data.seen import key_of
+from elman.errors import InputError, require
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["bleu", "chrf", "rouge"]
+KINDS: tuple[Kind, ...] = ("bleu", "chrf", "rouge")
+EXTRA = "translate"
+"""The pip extra with sacrebleu and rouge-score."""
+_WORDS, _CHARACTERS = 4, 6
+"""Longest n-grams of BLEU, in words, and of chrF, in characters."""
+_BETA = 2
+_BLEU = [f"bleu.{n}" for n in range(2 + 2 * _WORDS)]
+_CHRF = [f"chrf.{n}" for n in range(3 * _CHARACTERS)]
+_ROUGE = {"rouge1": "rouge_1", "rouge2": "rouge_2", "rougeL": "rouge_l"}
+_MEANS = [*_ROUGE.values(), "recall_at_1", "recall_at_5"]
+_OTHER_LETTERS = 0.01
+"""Share of letters beyond ASCII from which ROUGE takes words of any script, without stemming."""
+_CHINESE = re.compile(r"[\u3400-\u9fff]")
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
+
+
+@dataclass(frozen=True)
+class Judge:
+    """How outputs are scored: the same for the model and every baseline.
+
+    Attributes:
+        kinds: the scores that are computed.
+        lowercase: without regard to case (BLEU and chrF; ROUGE never regards it).
+        tokenize: the tokeniser of BLEU, as sacrebleu names them.
+        stemmed: ROUGE compares the stems of English words; else words of any script as they are.
+    """
+
+    kinds: tuple[Kind, ...] = KINDS
+    lowercase: bool = False
+    tokenize: str = "13a"
+    stemmed: bool = True
+
+    @classmethod
+    def of(
+        cls, references: Sequence[str], kinds: Sequence[Kind] = KINDS, lowercase: bool = False
+    ) -> Judge:
+        """Return the judge that fits the script of references.
+
+        Chinese has the tokeniser `zh`; scripts without blanks between words (Japanese, Thai, …)
+        `char`.
+
+        >>> Judge.of(["Ein Hund läuft."]).tokenize, Judge.of(["一只狗"]).tokenize
+        ('13a', 'zh')
+        """
+        text = "".join(references)
+        letters = sum(map(str.isalpha, text))
+        tokenize = "13a"
+        if 2 * len(_UNSPACED.findall(text)) > letters or (
+            2 * (len(_CHINESE.findall(text)) + len(_UNSPACED.findall(text))) > letters
+            and _UNSPACED.search(text)
+        ):
+            tokenize = "char"
+        elif letters and 2 * len(_CHINESE.findall(text)) > letters:
+            tokenize = "zh"
+        other = sum(not one.isascii() and one.isalpha() for one in text)
+        return cls(tuple(kinds), lowercase, tokenize, other <= _OTHER_LETTERS * letters)
+
+    def signatures(self) -> dict[str, str]:
+        """Return how each score is computed, as sacrebleu writes it, with the versions."""
+        said = {}
+        if "bleu" in self.kinds:
+            bleu = self._bleu(effective_order=False)
+            bleu.corpus_score(["a"], [["a"]])
+            said["bleu"] = str(bleu.get_signature())
+        if "chrf" in self.kinds:
+            chrf = _metrics().CHRF(lowercase=self.lowercase)
+            chrf.corpus_score(["a"], [["a"]])
+            said["chrf"] = str(chrf.get_signature())
+        if "rouge" in self.kinds:
+            from importlib.metadata import version
+
+            words = "Porter stems" if self.stemmed else "words of any script"
+            said["rouge"] = f"F1, {words}, lowercased, rouge-score:{version('rouge-score')}"
+        return said
+
+    def units(self, hypotheses: Sequence[str], references: Sequence[str]) -> pd.DataFrame:
+        """Count what the scores are made of, a row an example, for `score`.
+
+        Raises:
+            InputError: there are not as many outputs as references.
+            MissingExtra: sacrebleu or rouge-score is not installed.
+        """
+        import pandas as pd
+
+        _same(hypotheses, references)
+        parts = []
+        if "bleu" in self.kinds:
+            counts = self._bleu_counts(hypotheses, references)
+            parts.append(pd.DataFrame(counts, columns=_BLEU))
+        if "chrf" in self.kinds:
+            counts = self._chrf_counts(hypotheses, references)
+            parts.append(pd.DataFrame(counts, columns=_CHRF))
+        if "rouge" in self.kinds:
+            shares = self._rouge(hypotheses, references)
+            parts.append(pd.DataFrame(shares, columns=list(_ROUGE.values())))
+        return pd.concat(parts, axis=1)
+
+    def _bleu(self, effective_order: bool) -> Any:
+        return _metrics().BLEU(
+            lowercase=self.lowercase, tokenize=self.tokenize, effective_order=effective_order
+        )
+
+    def _bleu_counts(
+        self, hypotheses: Sequence[str], references: Sequence[str]
+    ) -> NDArray[np.int64]:
+        # The effective order changes the score of a sentence, which is not used, not its counts.
+        bleu = self._bleu(effective_order=True)
+        found = np.zeros((len(hypotheses), len(_BLEU)), np.int64)
+        for row, (one, other) in enumerate(zip(hypotheses, references, strict=True)):
+            score = bleu.sentence_score(one, [other])
+            found[row] = [score.sys_len, score.ref_len, *score.counts, *score.totals]
+        return found
+
+    def _chrf_counts(
+        self, hypotheses: Sequence[str], references: Sequence[str]
+    ) -> NDArray[np.int64]:
+        helpers = require("sacrebleu.metrics.helpers", EXTRA)
+        found = np.zeros((len(hypotheses), _CHARACTERS, 3), np.int64)
+        for row, pair in enumerate(zip(hypotheses, references, strict=True)):
+            one, other = (text.lower() if self.lowercase else text for text in pair)
+            grams = zip(
+                helpers.extract_all_char_ngrams(one, _CHARACTERS, False),
+                helpers.extract_all_char_ngrams(other, _CHARACTERS, False),
+                strict=True,
+            )
+            for order, (ours, theirs) in enumerate(grams):
+                # As sacrebleu: n-grams count only where the reference has some of that length.
+                found[row, order] = (
+                    sum(ours.values()) if theirs else 0,
+                    sum(theirs.values()),
+                    sum(min(count, theirs[gram]) for gram, count in ours.items()),
+                )
+        return found.reshape(len(hypotheses), -1)
+
+    def _rouge(self, hypotheses: Sequence[str], references: Sequence[str]) -> NDArray[np.float64]:
+        scorer = require("rouge_score.rouge_scorer", EXTRA).RougeScorer(
+            list(_ROUGE), use_stemmer=True, tokenizer=None if self.stemmed else _Words()
+        )
+        found = np.zeros((len(hypotheses), len(_ROUGE)))
+        for row, (one, other) in enumerate(zip(hypotheses, references, strict=True)):
+            scores = scorer.score(other, one)
+            found[row] = [100 * scores[name].fmeasure for name in _ROUGE]
+        return found
+
+
+class _Words:
+    """Words of any script, for rouge-score, which else knows the letters a to z only."""
+
+    def tokenize(self, text: str) -> list[str]:
+        return re.findall(r"\w+", text.casefold())
+
+
+def scores(
+    hypotheses: Sequence[str], references: Sequence[str], judge: Judge | None = None
+) -> dict[str, float]:
+    """Return BLEU, chrF and ROUGE of outputs, from 0 to 100.
+
+    BLEU and chrF are those of the whole corpus, ROUGE is the mean F1 of the examples.
+
+    Args:
+        hypotheses: the outputs.
+        references: what they should be.
+        judge: how they are scored; found from the references when None.
+
+    >>> scores(["a dog runs on the grass"], ["a dog runs on the grass"])["bleu"]
+    100.00000000000004
+
+    Raises:
+        InputError: there are not as many outputs as references.
+        MissingExtra: sacrebleu or rouge-score is not installed.
+    """
+    return score((judge or Judge.of(references)).units(hypotheses, references))
+
+
+def score(units: pd.DataFrame) -> dict[str, float]:
+    """Return the scores of some of the rows of `Judge.units`, and of columns beside them.
+
+    Such columns are `recall_at_1` and `recall_at_5` (`selection_units`), and `nll` with `tokens`:
+    the nats that the targets cost and their number, from which comes `perplexity`.
+    """
+    found: dict[str, float] = {}
+    columns = set(units.columns)
+    if _BLEU[0] in columns:
+        found["bleu"] = _corpus_bleu(units[_BLEU].to_numpy().sum(0))
+    if _CHRF[0] in columns:
+        found["chrf"] = float(_chrf(units[_CHRF].to_numpy().sum(0)))
+    for name in _MEANS:
+        if name in columns:
+            found[name] = float(units[name].mean())
+    if {"nll", "tokens"} <= columns:
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            found["perplexity"] = float(np.exp(units["nll"].sum() / units["tokens"].sum()))
+    return found
+
+
+def each(units: pd.DataFrame) -> NDArray[np.float64]:
+    """Return chrF of each example, by which a report finds the best and the worst, `(n,)`."""
+    return _chrf(units[_CHRF].to_numpy())
+
+
+def distinct(texts: Sequence[str]) -> dict[str, float]:
+    """Return distinct-1 and distinct-2 (Li et al. 2016): different n-grams of words by all.
+
+    There is no interval: a resample repeats examples, so it always has fewer different ones.
+
+    >>> distinct(["i do not know", "i do not know"])
+    {'distinct_1': 0.5, 'distinct_2': 0.5}
+    """
+    found = {}
+    for order in (1, 2):
+        grams = [
+            gram for text in texts for gram in zip(*_shifted(text.split(), order), strict=False)
+        ]
+        found[f"distinct_{order}"] = len(set(grams)) / len(grams) if grams else float("nan")
+    return found
+
+
+def candidates(replies: Sequence[str], count: int = 10, seed: int = 0) -> NDArray[np.int64]:
+    """Draw, for each reply, others from which it is to be told.
+
+    Args:
+        replies: the true ones.
+        count: of candidates, the true one among them.
+        seed: of the draw.
+
+    Returns:
+        The numbers of replies, `(n, count)`; the first of each row is the true one. No two of a
+        row are the same text.
+
+    Raises:
+        InputError: there are fewer different replies.
+
+    >>> candidates(["a", "b", "A"], 2)[:, 0].tolist()
+    [0, 1, 2]
+    """
+    first: dict[Any, int] = {}
+    texts = np.array([first.setdefault(key_of(reply), n) for n, reply in enumerate(replies)])
+    different = np.unique(texts)
+    if len(different) < count:
+        raise InputError(
+            f"To choose one of {count} replies {count} different ones are needed; there are "
+            f"{len(different)}.",
+            fix="Hold out more dialogues.",
+        )
+    generator = np.random.default_rng(seed)
+    found = np.empty((len(texts), count), np.int64)
+    for row, text in enumerate(texts):
+        others = generator.choice(len(different) - 1, count - 1, replace=False)
+        own = np.searchsorted(different, text)
+        found[row, 0] = row
+        found[row, 1:] = different[others + (others >= own)]
+    return found
+
+
+def selection_units(matrix: ArrayLike) -> pd.DataFrame:
+    """Return whether the true reply is the first, or among the first five, of its candidates.
+
+    Args:
+        matrix: a score of each candidate, `(n, count)`, more being better; the first of each row
+            is the true reply's. Among equals the true one comes as early as chance would have it.
+
+    >>> selection_units([[1.0, 0.5], [0.5, 0.5]])["recall_at_1"].tolist()
+    [1.0, 0.5]
+
+    Raises:
+        InputError: a score is not a number.
+    """
+    import pandas as pd
+
+    values = np.asarray(matrix, np.float64)
+    if np.isnan(values).any():
+        raise InputError("A score of a reply is not a number.")
+    true = values[:, :1]
+    above, equal = (values > true).sum(1), (values == true).sum(1)
+    columns = {k: np.clip((k - above) / equal, 0.0, 1.0) for k in (1, 5)}
+    return pd.DataFrame({f"recall_at_{k}": shares for k, shares in columns.items()})
+
+
+def _corpus_bleu(counts: NDArray[np.int64]) -> float:
+    long, short = (int(count) for count in counts[:2])
+    right, total = counts[2 : 2 + _WORDS].tolist(), counts[2 + _WORDS :].tolist()
+    found = _metrics().BLEU.compute_bleu(right, total, long, short, smooth_method="exp")
+    return float(found.score)
+
+
+def _chrf(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return chrF (Popović 2015) of counts `(..., 18)`: of outputs, references and both."""
+    ours, theirs, both = np.moveaxis(counts.reshape(*counts.shape[:-1], _CHARACTERS, 3), -1, 0)
+    there = (ours > 0) & (theirs > 0)
+    orders = np.maximum(there.sum(-1), 1)
+    precision = np.where(there, both / np.maximum(ours, 1), 0.0).sum(-1) / orders
+    recall = np.where(there, both / np.maximum(theirs, 1), 0.0).sum(-1) / orders
+    below = _BETA**2 * precision + recall
+    shares = (1 + _BETA**2) * precision * recall / np.where(below > 0, below, 1.0)
+    return np.asarray(100 * shares, np.float64)
+
+
+def _shifted(words: list[str], order: int) -> list[list[str]]:
+    return [words[start:] for start in range(order)]
+
+
+def _metrics() -> Any:
+    return require("sacrebleu.metrics", EXTRA)
+
+
+def _same(hypotheses: Sequence[str], references: Sequence[str]) -> None:
+    if len(hypotheses) != len(references):
+        raise InputError(f"There are {len(hypotheses)} outputs for {len(references)} references.")
+    if not len(references):
+        raise InputError("There is nothing to score.")
