@@ -39,6 +39,11 @@ KINDS = Registry(
         "most frequent tag": "elman.scoring.baselines.tags:MostFrequentTag",
         "crf": "elman.scoring.baselines.tags:Crf",
         "window linear": "elman.scoring.baselines.tags:WindowLinear",
+        "copy source": "elman.scoring.baselines.translations:CopySource",
+        "retrieval": "elman.scoring.baselines.translations:Retrieval",
+        "target n-gram": "elman.scoring.baselines.translations:TargetNGrams",
+        "dictionary": "elman.scoring.baselines.dictionary:Dictionary",
+        "extract": "elman.scoring.baselines.extracts:Extract",
         "n-gram": "elman.scoring.baselines.ngram:NGram",
     },
 )

@@ -30,8 +30,8 @@ _WORDS, _CHARACTERS = 4, 6
 _BETA = 2
 _BLEU = [f"bleu.{n}" for n in range(2 + 2 * _WORDS)]
 _CHRF = [f"chrf.{n}" for n in range(3 * _CHARACTERS)]
-_ROUGE = {"rouge1": "rouge_1", "rouge2": "rouge_2", "rougeL": "rouge_l"}
-_MEANS = [*_ROUGE.values(), "recall_at_1", "recall_at_5"]
+_ROUGE = ("rouge1", "rouge2", "rougeL")
+_MEANS = [*_ROUGE, "recall_at_1", "recall_at_5"]
 _OTHER_LETTERS = 0.01
 """Share of letters beyond ASCII from which ROUGE takes words of any script, without stemming."""
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
@@ -116,7 +116,7 @@ class Judge:
             parts.append(pd.DataFrame(counts, columns=_CHRF))
         if "rouge" in self.kinds:
             shares = self._rouge(hypotheses, references)
-            parts.append(pd.DataFrame(shares, columns=list(_ROUGE.values())))
+            parts.append(pd.DataFrame(shares, columns=list(_ROUGE)))
         return pd.concat(parts, axis=1)
 
     def _bleu(self, effective_order: bool) -> Any:
