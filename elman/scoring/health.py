@@ -36,7 +36,7 @@ CURES: dict[str, str] = {
     "endless": "raise the maximum length, or forbid repeated n-grams",
     "unknown": "use subwords, a larger vocabulary, or copying from the source",
 }
-"""What mends each fault, in words; a task gives the names of its settings instead."""
+"""A cure of each fault, in words; a task gives the names of its settings instead."""
 _SAID = {
     "repeats": f"repeat a sequence of {REPEATED} words",
     "generic": f"are among the {COMMONEST} commonest outputs",

@@ -96,13 +96,14 @@ class Retrieval:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         contexts, answers = self._vectors(sources), self._vectors(replies)
         direct, neighbours = np.empty(candidates.shape), np.empty(candidates.shape)
+        spread = np.zeros((candidates.shape[1], WIDTH), np.float32)
         for start in range(0, len(candidates), _AT_ONCE):
             alike = (contexts[start : start + _AT_ONCE] @ self._known.T).toarray()
             nearest = np.argsort(-alike, axis=1, kind="stable")[:, :NEIGHBOURS]
             for row, (likeness, near) in enumerate(zip(alike, nearest, strict=True), start):
                 chosen = answers[candidates[row]]
-                direct[row] = (chosen @ contexts[row].T).toarray().ravel()
-                said = (chosen @ self._replies[near].T).toarray()
+                direct[row] = _products(chosen, contexts[row], spread)[:, 0]
+                said = _products(chosen, self._replies[near], spread)
                 neighbours[row] = (said * likeness[near]).max(1)
         return direct, neighbours
 
@@ -241,6 +242,22 @@ def _counts(texts: Sequence[str]) -> Any:
 def _grams(text: str) -> list[str]:
     words = words_of(text.lower())
     return [*words, *(f"{one} {other}" for one, other in itertools.pairwise(words))]
+
+
+def _products(some: Any, others: Any, spread: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the products of a few sparse rows with others, `(some, others)`.
+
+    Args:
+        some, others: sparse matrices.
+        spread: zeros `(some, WIDTH)`, and zeros again afterwards. Without it the others would be
+            turned round, which takes as long as they have columns.
+    """
+    rows = np.repeat(np.arange(some.shape[0]), np.diff(some.indptr))
+    spread[rows, some.indices] = some.data
+    sums = np.zeros((some.shape[0], others.nnz + 1))
+    np.cumsum(spread[:, others.indices] * others.data, axis=1, out=sums[:, 1:])
+    spread[rows, some.indices] = 0
+    return np.asarray(sums[:, others.indptr[1:]] - sums[:, others.indptr[:-1]])
 
 
 def _packed(name: str, texts: Sequence[str]) -> dict[str, NDArray[Any]]:
