@@ -1,0 +1,352 @@
+"""One label for a whole sequence: a text, a series, a picture read row by row.
+
+Many to one: each step is read by its modality, an optional convolution shortens the sequence, a
+recurrent layer reads it, its outputs are pooled into one vector, and a linear map gives a score a
+class. Trained by cross-entropy, judged by accuracy beside majority, linear models on features and
+nearest neighbours, all on the same test rows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from elman.data.packed import lengths_of
+from elman.scoring import Evaluation, calibration, confusion
+from elman.scoring.baselines import share
+from elman.scoring.blending import weight_of_chances
+from elman.scoring.calibration import Classes
+from elman.scoring.leaks import telling_channels, telling_words
+from elman.scoring.predictors import Baseline, CannotSay, Constant, Nearest, Sees, class_scores
+from elman.tasks import alike, class_report, deciding
+from elman.tasks.answers import Labels, refuse_labels
+from elman.tasks.base import Section
+from elman.tasks.examples import FromExamples, Memo, counted, pictures
+from elman.tasks.looking import bars
+from elman.tasks.networks import many_to_one
+from elman.tasks.reading import Examples, Layout
+from elman.tasks.settings import ManyToOneSettings
+from elman.tasks.understood import class_words, doubts_of_absent, doubts_of_classes, listed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from elman.data import Table
+
+
+class ClassifySettings(ManyToOneSettings):
+    """Settings of `classify`; those of the modality come on top."""
+
+
+class OneLabel(FromExamples):
+    """One label for each sequence; see the module."""
+
+    name: ClassVar[str] = "classify"
+    summary: ClassVar[str] = "a label for each text, series or picture"
+    Settings = ClassifySettings
+    Answer = Labels
+    metric = "accuracy"
+    higher_is_better = True
+    average = "probabilities"
+    temperature: float | None = None
+    """The model's scores are divided by it; found on the validation part, None where not."""
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes, in the order of the outputs."""
+        names: list[str] = self.answer.classes
+        return names
+
+    @classmethod
+    def refuse(cls, found: Examples, table: Table, layout: Layout) -> None:
+        """Refuse a single class, and a class for nearly every example."""
+        refuse_labels(found.answers or [], table, layout)
+
+    @classmethod
+    def from_format_1(cls, assets: dict[str, Any]) -> dict[str, Any]:
+        """Return the assets of a run of format 1 as this format has them."""
+        labels = assets["labels"]
+        layout = dict(labels["layout"])
+        layout["answers"] = [layout.pop("target")]
+        codec = {"vocabulary": assets.get("vocabulary"), "scaler": assets.get("scaler")}
+        codec["columns"] = labels["channels"]
+        return {"layout": layout, "input": codec, "answer": {"classes": labels["classes"]}}
+
+    def answer_lines(self, answers: Sequence[Any]) -> list[tuple[str, str]]:
+        """Return the classes, and how often each comes in training."""
+        return [("classes", class_words(Counter(answers)))]
+
+    def answer_doubts(self, found: Examples) -> list[str]:
+        """Return what is doubtful about the classes."""
+        others = {p: o.answers or [] for p, o in self._parts.items() if p != "train"}
+        counts = Counter(found.answers or [])
+        every = counts + Counter(label for some in others.values() for label in some)
+        doubts = doubts_of_classes(found.answers or [], found)
+        doubts += alike.doubts(every, "classes", alike.AS_ONE)
+        return doubts + doubts_of_absent(counts, others)
+
+    def look_at_answers(self, answers: Sequence[Any]) -> list[Section]:
+        """Return how often each class comes."""
+        return [Section("Classes", figure=bars(Counter(answers), "examples"))]
+
+    def leaks(self) -> list[str]:
+        """Return the words, or the columns of numbers, that tell the class by themselves."""
+        parts = [self._parts[part] for part in ("train", "test")]
+        answers, truth = (part.answers or [] for part in parts)
+        train, test = (part.inputs for part in parts)
+        texts = [[self.codec.told(cell) for cell in cells] for cells in (train, test)]
+        if all(isinstance(text, str) for some in texts for text in some):
+            said = [[text or "" for text in some] for some in texts]
+            return [f"the word {w!r}" for w in telling_words(said[0], answers, said[1], truth)]
+        by_row = self.layout.form == "row"
+        names = telling_channels(list(self.layout.inputs), by_row, train, answers, test, truth)
+        return [f"column {name!r}" for name in names]
+
+    def facts(self) -> dict[str, Any]:
+        """Return the number of classes, and of examples of each."""
+        facts: dict[str, Any] = {"classes": len(self.classes)}
+        if "train" in self._parts:
+            facts["training examples of a class"] = counted(self._parts["train"].answers or [])
+        if "test" in self._parts:
+            there = set(self._parts["test"].answers or [])
+            absent = [name for name in self.classes if name not in there]
+            if absent:
+                facts["classes without a test example"] = (
+                    f"{listed(absent, 6)}: macro F1 leaves out those that are not predicted either"
+                )
+        return facts
+
+    def member(self) -> nn.Module:
+        """Return one network, initialised from torch's generator."""
+        return many_to_one(self.codec, self.settings, len(self.classes))
+
+    def cost(self, outputs: Tensor, answers: Tensor, lengths: Tensor) -> Tensor:
+        """Return the cross-entropy, summed."""
+        classes, smoothing = answers.to(outputs.device), self.settings.label_smoothing
+        return F.cross_entropy(outputs, classes, reduction="sum", label_smoothing=smoothing)
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Return accuracy and cross-entropy on the validation part."""
+        chances = self.chances(model, self._inputs("valid"))
+        truth = self._codes(self._parts["valid"])
+        right = np.log(np.maximum(chances[np.arange(len(truth)), truth], 1e-30))
+        return {
+            "accuracy": float(np.mean(chances.argmax(1) == truth)),
+            "loss": float(-right.mean()),
+        }
+
+    def chances(self, model: nn.Module, inputs: Sequence[Any]) -> NDArray[np.float32]:
+        """Return the probability of each class for encoded sequences, `(n, classes)`."""
+        return self.of_model(model, inputs).chances
+
+    def settle(self, model: nn.Module) -> dict[str, Any]:
+        """Find the temperature of the model's scores on the validation part."""
+        self.temperature = None
+        if "valid" in self._parts:
+            said = self.of_model(model, self._inputs("valid"))
+            truth = self._codes(self._parts["valid"])
+            self.temperature = calibration.temperature(said.scores, truth)
+        return {"temperature": self.temperature}
+
+    def recall(self, about: dict[str, Any]) -> None:
+        """Take up the temperature that was found."""
+        self.temperature = about["temperature"]
+
+    def of_model(self, model: nn.Module, inputs: Sequence[Any]) -> Classes:
+        """Return the scores of each class, and their temperature."""
+        outputs = self.outputs(model, inputs)
+        scores = np.stack(outputs) if len(outputs) else np.empty((0, len(self.classes)), np.float32)
+        return Classes(scores, self.temperature or 1.0)
+
+    def of_baseline(self, predictor: Any, found: Examples, memo: Memo, every: bool) -> Classes:
+        """Return the scores of each class; they are probabilities where a temperature is known."""
+        said = predictor.outputs(self._question(found))
+        scores = class_scores(said, getattr(predictor.map, "classes", None), len(self.classes))
+        found_for: float | None = predictor.about["temperature"]
+        return Classes(scores, found_for or 1.0, found_for is not None or predictor.about["logits"])
+
+    def mixed(self, model: Classes, baseline: Classes, weight: float) -> Classes:
+        """Return the logarithm of the mixture of the probabilities."""
+        mixture = weight * model.chances + (1 - weight) * baseline.chances
+        with np.errstate(divide="ignore"):
+            return Classes(np.log(mixture), 1.0)
+
+    def weight(self, held: Examples, model: Classes, baseline: Classes) -> float | str:
+        """Return the weight at which the classes of the validation part are likeliest."""
+        rows, truth = np.arange(len(held)), self._codes(held)
+        return weight_of_chances(
+            model.chances[rows, truth].astype(np.float64),
+            baseline.chances[rows, truth].astype(np.float64),
+        )
+
+    def _codes(self, found: Examples) -> NDArray[np.int64]:
+        return np.array(self.answer.encode(found.answers or []), dtype=np.int64)
+
+    def scored(
+        self, found: Examples, outputs: Any, predictions: pd.DataFrame | None = None
+    ) -> Evaluation:
+        """Return accuracy and macro F1 of outputs, or of the classes that a baseline says."""
+        import pandas as pd
+
+        said: Classes = outputs
+        units = {"truth": self._codes(found), "prediction": said.best}
+        if said.stated:
+            units |= {"confidence": said.confidence, "uncalibrated": said.uncalibrated}
+        score = partial(confusion.score, classes=len(self.classes))
+        return Evaluation(pd.DataFrame(units), score, predictions)
+
+    def fit_baselines(self) -> Iterator[Baseline]:
+        """Yield majority, linear models on features and nearest neighbours."""
+        from elman.scoring.baselines.counts import nb_svm
+        from elman.scoring.baselines.linear import Labelled, logistic_regression
+
+        whole, held = self._parts["train"], self._parts.get("valid")
+        count, size, budget = len(whole), len(self.classes), self.settings.budget
+        with np.errstate(divide="ignore"):
+            often = np.log(np.bincount(self._codes(whole), minlength=size) / count)
+        yield self._settled("majority", Constant(often), "all")
+        judged = sum(len(found) for found in self._parts.values()) - count
+        if self.codec.distances:
+            train = self.taught(share.for_nearest(budget, self._numbers_each, judged))
+            arrays, values = self._encode(train.inputs), np.eye(size)[self._codes(train)]
+            for distance in self.codec.distances:
+                nearest = Nearest(distance.name, arrays, values)
+                name = share.named(distance.name, len(train), count)
+                yield self._settled(name, nearest, "all", logits=False)
+        if self.codec.timed:
+            yield from self._of_curves(count, judged)
+        train = self.taught(share.for_linear(budget, self._numbers_each, size))
+        truth = self._codes(train)
+        features = self.codec.features(train.inputs)
+        self._question(train).are_training(features)
+        valid = None
+        if held is not None:
+            valid = Labelled(self._question(held).described(features), self._codes(held))
+        linear = logistic_regression(Labelled(features.train, truth), valid)
+        name = share.named(features.title.format("logistic regression"), len(train), count)
+        yield self._settled(name, linear, "features", features)
+        if features.counts is not None:
+            svm = nb_svm(Labelled(features.counts.train, truth))
+            name = share.named("NB-SVM", len(train), count)
+            yield self._settled(name, svm, "counts", features, logits=False)
+
+    def _of_curves(self, count: int, judged: int) -> Iterator[Baseline]:
+        """Yield what is strong where steps are numbers: MiniRocket, and trees on summaries."""
+        from elman.scoring.baselines.linear import Labelled
+        from elman.scoring.baselines.rocket import FEATURES, PATTERNS, MiniRocket
+        from elman.scoring.baselines.summaries import BoostedSummaries
+
+        budget, seed = self.settings.budget, self.settings.seed
+        steps = float(lengths_of(self._inputs("train")).mean())
+        most, features = share.for_rocket(budget, steps, count, judged, len(PATTERNS), FEATURES)
+        train = self.taught(most)
+        rocket = MiniRocket.fit(self._encode(train.inputs), self._codes(train), seed, features)
+        name = share.named("MiniRocket + ridge", len(train), count)
+        yield self._settled(name, rocket, "arrays", logits=False)
+        train = self.taught(share.for_linear(budget, self._numbers_each, len(self.classes)))
+        known: Labelled[Any] = Labelled(self._encode(train.inputs), self._codes(train))
+        name = share.named("gradient boosting on summary features", len(train), count)
+        held = self._parts.get("valid")
+        valid = (
+            Labelled[Any](self._inputs("valid"), self._codes(held)) if held is not None else None
+        )
+        yield self._settled(name, BoostedSummaries.fit(known, valid, seed), "arrays")
+
+    @property
+    def _numbers_each(self) -> float:
+        """Symbols or numbers of a training example in the mean."""
+        arrays = self._inputs("train")
+        return float(lengths_of(arrays).mean()) * arrays[0][:1].size
+
+    def _settled(
+        self, name: str, fitted: Any, sees: Sees, shared: Any = None, *, logits: bool = True
+    ) -> Baseline:
+        """Return a baseline with the temperature of its scores, found on the validation part.
+
+        Args:
+            name: in tables of scores.
+            fitted: gives scores of classes.
+            sees: what it is shown.
+            shared: features that it reads.
+            logits: whether scores are probabilities without a temperature too; margins are not.
+        """
+        made = Baseline(name, fitted, sees, shared, {"logits": logits, "temperature": None})
+        held = self._parts.get("valid")
+        if held is not None and len(held):
+            try:
+                said = self.of_baseline(made, held, Memo(), every=False)
+            except CannotSay:
+                return made
+            made.about["temperature"] = calibration.temperature(said.scores, self._codes(held))
+        return made
+
+    def columns(self, found: Examples, outputs: Any) -> dict[str, Any]:
+        """Return the likeliest class of each sequence, and the probability of every class."""
+        said: Classes = outputs
+        columns: dict[str, Any] = {}
+        if found.answers is not None:
+            columns["truth"] = found.answers
+        columns["prediction"] = [self.classes[code] for code in said.best]
+        if not said.stated:
+            return columns
+        columns["probability"] = said.confidence
+        return columns | {
+            f"p_{name}": said.chances[:, code] for code, name in enumerate(self.classes)
+        }
+
+    def brief(self, predictions: pd.DataFrame) -> pd.DataFrame:
+        """Return which sequence, its likeliest class, and the probability of that."""
+        # Nearest neighbours and margins have no probability without a validation part.
+        sure = predictions.columns.intersection(["probability"])
+        return predictions[[*self.places_of(predictions), "prediction", *sure]]
+
+    def sections(self, model: nn.Module, evaluation: Evaluation) -> list[Section]:
+        """Return the mistakes, what decided, and how each class and pair of classes fared."""
+        said, units = evaluation.predictions, evaluation.units
+        assert said is not None
+        wrong = (units["truth"] != units["prediction"]).to_numpy()
+        shown = class_report.mistakes(said[wrong])
+        if (decided := self.decided(model, evaluation)) is not None:
+            shown.append(decided)
+        shown += class_report.fared(units, self.classes)
+        shown += class_report.believed(units, self.temperature)
+        pairs = zip(said["truth"], said["prediction"], wrong, strict=True)
+        titles = [f"{truth}, said {answer}" if off else truth for truth, answer, off in pairs]
+        return shown + pictures(self, titles)
+
+    def decided(self, model: nn.Module, evaluation: Evaluation) -> Section | None:
+        """Return the words or steps that decided some answers of the test part, errors first.
+
+        None where the modality has neither text nor plain numbers for a step, and where other data
+        than the test part were judged.
+
+        Args:
+            model: the trained model.
+            evaluation: of the test part.
+        """
+        inputs = self._inputs("test") if "test" in self._parts else []
+        if evaluation.predictions is None or len(inputs) != len(evaluation.predictions):
+            return None
+        rows = deciding.chosen(evaluation.units, lengths_of(inputs))
+        picked = [inputs[row] for row in rows]
+        codes = evaluation.units["prediction"].to_numpy()[rows].tolist()
+        titles = deciding.titles(evaluation, rows)
+
+        def parts() -> list[NDArray[Any]]:
+            weights = deciding.weights(model, self._padded(picked), codes)
+            steps = zip(weights, picked, strict=True)
+            return [self._in_reading_order(part[: len(cells)]) for part, cells in steps]
+
+        return deciding.section(self.codec, picked, titles, parts)
+
+    def said(self, output: Tensor) -> dict[str, float]:
+        """Return the probability of each class."""
+        cooled = output / (self.temperature or 1.0)
+        return dict(zip(self.classes, cooled.softmax(-1).tolist()[0], strict=True))
