@@ -17,7 +17,7 @@ from elman.kernels import explain
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = ("doctor", "kernels", "looking", "numerics", "tasks/regress", "tasks/tag")
+PAGES = ("doctor", "kernels", "looking", "numerics", "tasks/answers", "tasks/regress", "tasks/tag")
 TUTORIALS = [
     *sorted((DOCS / "tutorials").glob("*.md")),
     *sorted((DOCS / "modalities").glob("*.md")),
@@ -25,7 +25,7 @@ TUTORIALS = [
 ]
 
 
-SLOW = ("from-a-paper", "regress")
+SLOW = ("answers", "from-a-paper", "regress")
 
 
 @pytest.mark.parametrize(

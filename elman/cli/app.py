@@ -218,7 +218,7 @@ def predict(
     elif as_json:
         sys.stdout.write(show.json_lines(frame))
     else:
-        frame.to_csv(sys.stdout, index=False)
+        sys.stdout.write(show.as_csv(frame))
 
 
 @app.command()

@@ -132,6 +132,8 @@ _AS_WRITTEN = (
     "missing",
 )
 """Settings whose values are names of columns, or words that stand in cells."""
+_MARKS = ("label_separator",)
+"""Settings whose values are marks, of which YAML would read some in its own way."""
 _HASH = "\ue000"
 """Stands for the number sign while YAML reads, which would take what follows for a comment."""
 
@@ -140,6 +142,8 @@ def _value(key: str, text: str) -> Any:
     """Return the value of a setting: as YAML reads it, but names of columns as they are written."""
     import yaml
 
+    if key in _MARKS:
+        return text
     loader = yaml.BaseLoader if key in _AS_WRITTEN else yaml.SafeLoader
     try:
         read = yaml.load(text.replace("#", _HASH), loader)

@@ -254,6 +254,17 @@ def json_lines(frame: pd.DataFrame) -> str:
     return str(frame.to_json(orient="records", lines=True, date_format="iso"))
 
 
+def as_csv(frame: pd.DataFrame) -> str:
+    """Return a table as CSV; a list, or a mapping, in a cell is JSON."""
+
+    def cell(value: Any) -> Any:
+        nested = isinstance(value, list | dict)
+        return json.dumps(value, ensure_ascii=False) if nested else value
+
+    mixed = [str(name) for name in frame if frame[name].dtype == object]
+    return frame.assign(**{name: frame[name].map(cell) for name in mixed}).to_csv(index=False)
+
+
 def table_writer(out: Path | None) -> Callable[[pd.DataFrame], None]:
     """Return a function that writes a table to `out`; its ending is checked at once."""
     if out is None:
@@ -271,7 +282,7 @@ def table_writer(out: Path | None) -> Callable[[pd.DataFrame], None]:
 
         buffer = BytesIO()
         if out.suffix == ".csv":
-            frame.to_csv(buffer, index=False)
+            buffer.write(as_csv(frame).encode())
         elif out.suffix == ".jsonl":
             buffer.write(json_lines(frame).encode())
         else:

@@ -39,7 +39,7 @@ class Answer(Protocol):
         """Return the columns of the answer among `free`, or None where it is not clear."""
 
     @classmethod
-    def read(cls, table: Table, columns: Sequence[str]) -> list[Any]:
+    def read(cls, table: Table, layout: Layout) -> list[Any]:
         """Return the answer of each row.
 
         Raises:
@@ -79,7 +79,7 @@ class Answer(Protocol):
         """
 
 
-_TARGETS = (
+TARGETS = (
     "label",
     "labels",
     "target",
@@ -116,7 +116,7 @@ class Labels:
         """Return a column by its name, the only column of categories, or whole numbers of few
         values."""
         by_name = {name.casefold().strip(): name for name in free}
-        for name in _TARGETS:
+        for name in TARGETS:
             if name in by_name:
                 return [by_name[name]]
         found = [n for n in free if table.kinds[n] == "category"]
@@ -125,14 +125,14 @@ class Labels:
         return found if len(found) == 1 else None
 
     @classmethod
-    def read(cls, table: Table, columns: Sequence[str]) -> list[str]:
+    def read(cls, table: Table, layout: Layout) -> list[str]:
         """Return the label of each row."""
-        return table.labels(columns[0])
+        return table.labels(layout.target)
 
     @classmethod
     def fit(cls, found: Examples, layout: Layout, settings: Any) -> Self:
         """Return the classes that stand in the training part."""
-        return cls(sorted(set(found.answers or []), key=_natural))
+        return cls(sorted(set(found.answers or []), key=natural))
 
     @classmethod
     def from_json(cls, about: dict[str, Any]) -> Self:
@@ -237,13 +237,13 @@ class Tags:
         return [chosen, *[others[name] for name in _INTENTS if name in others][:1]]
 
     @classmethod
-    def read(cls, table: Table, columns: Sequence[str]) -> list[Any]:
+    def read(cls, table: Table, layout: Layout) -> list[Any]:
         """Return pairs of tag and intent: a list of them a row, or one a row of a long table.
 
         Raises:
             InputError: tags or an intent are missing, or tags are numbers.
         """
-        name = columns[0]
+        columns, name = layout.answers, layout.target
         if table.kinds[name] == "series":
             raise table.refuse(
                 "The tags are numbers.", 0, name, "Write the names of tags, in a list of strings."
@@ -266,7 +266,7 @@ class Tags:
         bare = cls(scheme, "plain", [], intents, settings.repair)
         if scheme == "plain":
             names = {tag for answer in answers for tag, _ in answer}
-            return cls(scheme, "plain", sorted(names, key=_natural), intents, settings.repair)
+            return cls(scheme, "plain", sorted(names, key=natural), intents, settings.repair)
         bare.check(found, layout)
         learnt: Scheme = settings.model_scheme
         kept = [(bare.spans(only_tags(answer)), len(answer)) for answer in answers]
@@ -419,7 +419,7 @@ def _few_values(table: Table, column: str) -> bool:
     )
 
 
-def _natural(label: str) -> tuple[bool, float, str]:
+def natural(label: str) -> tuple[bool, float, str]:
     """Return a key by which labels that are numbers come in their order, then the rest by name."""
     try:
         return (False, float(label), label)
@@ -482,12 +482,13 @@ class Numbers:
         return found if len(found) == 1 else None
 
     @classmethod
-    def read(cls, table: Table, columns: Sequence[str]) -> list[Any]:
+    def read(cls, table: Table, layout: Layout) -> list[Any]:
         """Return a number for each row, a tuple where there are several columns.
 
         Where the columns hold series, return an array `(T, K)` for each row: a number for each of
         its steps.
         """
+        columns = layout.answers
         if all(table.kinds.get(name) == "series" for name in columns):
             series = [table.series(name) for name in columns]
             for row, cells in enumerate(zip(*series, strict=True)):

@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from elman.scoring import calibration, confusion, entities
+from elman.scoring import calibration, confusion, entities, label_sets
+from elman.scoring.label_sets import Judged
 from elman.tasks.base import Section
 from elman.tasks.looking import reliability
+from elman.tasks.understood import shorter
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_MISTAKES = 12
+"""Mistaken labels that a report lists."""
 
 
 def mistakes(wrong: pd.DataFrame) -> list[Section]:
@@ -79,3 +84,61 @@ def _answered(table: pd.DataFrame) -> Section:
         "probability below P empty. `confidence` is that P."
     )
     return Section("Accuracy and the share answered", text, table=table, figure=figure)
+
+
+def labels_mistaken(
+    predictions: pd.DataFrame, judged: Judged, classes: Sequence[str]
+) -> list[Section]:
+    """Return the labels that were most surely given wrongly, and most surely left out.
+
+    Args:
+        predictions: the rows of a run's predictions.
+        judged: the answers beside the truth.
+        classes: the names of the labels.
+    """
+    import pandas as pd
+
+    chances, truth, chosen = judged.said.chances, judged.truth, judged.said.chosen
+    # How wrong: the probability of what is not so.
+    off = np.where(truth == chosen, -1.0, np.where(chosen, chances, 1 - chances))
+    order = np.argsort(-off, axis=None, kind="stable")[:_MISTAKES]
+    places = [divmod(int(place), len(classes)) for place in order if off.flat[place] >= 0]
+    if not places:
+        return []
+    told = next((n for n in ("text", "tokens") if n in predictions), "row")
+    table = pd.DataFrame(
+        {
+            told: [shorter(str(predictions[told].iloc[row]), 200) for row, _ in places],
+            "label": [classes[code] for _, code in places],
+            "mistake": ["given" if chosen[at] else "left out" for at in places],
+            "its probability": [float(chances[at]) for at in places],
+            "truth": [", ".join(predictions["truth"].iloc[row]) for row, _ in places],
+        }
+    )
+    text = "Labels that were wrongly given or left out, the surest first: often the data are wrong."
+    return [Section("Worst mistakes", text, table)]
+
+
+def labels_fared(
+    judged: Judged, classes: Sequence[str], temperature: float | None
+) -> list[Section]:
+    """Return how each label fared, and how often labels of each probability are right.
+
+    Args:
+        judged: the answers beside the truth.
+        classes: the names of the labels.
+        temperature: found on the validation part, None without one.
+    """
+    found = "A label is given from its threshold on, which was found on the validation part."
+    if temperature is None:
+        found = "A label is given from one half on: there is no validation part."
+    if judged.unknown.any():
+        found += f" {int(judged.unknown.sum())} labels that training never had count as missed."
+    stated, truth = judged.said.chances.ravel(), judged.truth.ravel()
+    shown = reliability("label", stated.tolist(), truth.tolist())
+    if temperature is not None:
+        before = label_sets.chances(judged.said.scores).ravel()
+        error = entities.calibration_error(np.clip(before, 0, 1), truth)
+        shown.text += f" Without the temperature {temperature:.3g} it would be {error:.3f}."
+    table = label_sets.label_table(judged, classes)
+    return [Section("Labels", found, table), shown]

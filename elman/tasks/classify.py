@@ -1,9 +1,33 @@
-"""`classify`: a label for a whole sequence, see `classify_one`."""
+"""`classify`: a label for a whole sequence, or several; `classify_one`, `classify_several`.
+
+The data say which: where a cell holds a list of labels, where a setting names the mark that parts
+them, or where several columns of 0 and 1 are the target, an example may have several.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, Self, cast
+
 from elman.tasks.classify_one import OneLabel
+from elman.tasks.classify_several import SeveralLabels
+from elman.tasks.label_sets import KIND
+
+if TYPE_CHECKING:
+    from elman.data import Table
 
 
 class Classify(OneLabel):
-    """A label for each sequence; see the module."""
+    """A label for each sequence, or several; see the module."""
+
+    @classmethod
+    def suited(cls, table: Table, settings: Any) -> type[Self]:
+        """Return the class of the task for one label, or for several."""
+        several = SeveralLabels.fits(table, settings)
+        return cast(type[Self], SeveralLabels) if several else cls
+
+    @classmethod
+    def from_assets(cls, settings: Any, assets: dict[str, Any]) -> Self:
+        """Return the task of a finished run, without its data."""
+        if assets["answer"].get("kind") == KIND:
+            return cast(Self, SeveralLabels.from_assets(settings, assets))
+        return super().from_assets(settings, assets)

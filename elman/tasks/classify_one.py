@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -44,6 +45,17 @@ if TYPE_CHECKING:
 class ClassifySettings(ManyToOneSettings):
     """Settings of `classify`; those of the modality come on top."""
 
+    target: str | list[str] | None = Field(  # type: ignore[assignment]
+        None,
+        description="column of the label, or of lists of labels; or a list of columns that say 1 "
+        "where an example has the label, else 0; guessed when empty",
+    )
+    label_separator: str | None = Field(
+        None,
+        min_length=1,
+        description="of cells with several labels: the marks that part them, such as ; or ;|",
+    )
+
 
 class OneLabel(FromExamples):
     """One label for each sequence; see the module."""
@@ -51,10 +63,10 @@ class OneLabel(FromExamples):
     name: ClassVar[str] = "classify"
     summary: ClassVar[str] = "a label for each text, series or picture"
     Settings = ClassifySettings
-    Answer = Labels
+    Answer: ClassVar[type[Any]] = Labels
     metric = "accuracy"
     higher_is_better = True
-    average = "probabilities"
+    average: ClassVar[Literal["probabilities", "outputs"]] = "probabilities"
     temperature: float | None = None
     """The model's scores are divided by it; found on the validation part, None where not."""
 
@@ -98,9 +110,12 @@ class OneLabel(FromExamples):
 
     def leaks(self) -> list[str]:
         """Return the words, or the columns of numbers, that tell the class by themselves."""
-        parts = [self._parts[part] for part in ("train", "test")]
-        answers, truth = (part.answers or [] for part in parts)
-        train, test = (part.inputs for part in parts)
+        answers, truth = (self._parts[part].answers or [] for part in ("train", "test"))
+        return self._leaks_of(answers, truth)
+
+    def _leaks_of(self, answers: Sequence[Any], truth: Sequence[Any]) -> list[str]:
+        """Return what tells the class of training and test examples by itself."""
+        train, test = (self._parts[part].inputs for part in ("train", "test"))
         texts = [[self.codec.told(cell) for cell in cells] for cells in (train, test)]
         if all(isinstance(text, str) for some in texts for text in some):
             said = [[text or "" for text in some] for some in texts]

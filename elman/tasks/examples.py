@@ -159,6 +159,7 @@ class FromExamples:
         asked = settings.model_dump()
         table = reading.learnable(given["train"], reading.Writing.of(settings), text=settings.text)
         settings = reading.as_written(settings, table)
+        cls = cls.suited(table, settings)
         writing = reading.Writing.of(settings)
         layout = reading.find_layout(
             table,
@@ -173,6 +174,7 @@ class FromExamples:
             together=settings.together,
             aligned=lambda targets: cls.each_step(table, targets, settings),
         )
+        layout = replace(layout, separator=getattr(settings, "label_separator", None))
         modality = installed(layout.modality)
         settings = joined(cls, modality, settings)
         if layout.aligned:
@@ -213,6 +215,11 @@ class FromExamples:
             for part, found in parts.items():
                 check_steps(found, made._inputs(part), made.codec.unit, layout, cls.Answer.word)
         return made
+
+    @classmethod
+    def suited(cls, table: Table, settings: Any) -> type[Self]:
+        """Return the class of the task for the kind of answer that a table has."""
+        return cls
 
     @classmethod
     def each_step(cls, table: Table, targets: Sequence[str], settings: Any) -> bool:

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 
 from elman import data as elman_data
 from elman.data import Table, files, recordings
+from elman.data.formats.text import FASTTEXT
 from elman.data.numerals import Decimal
 from elman.errors import InputError
 from elman.modalities import MODALITIES
@@ -76,6 +77,7 @@ class Layout:
         each: of plain text: whether a line or a whole file is a sequence.
         labels: of plain text: the place of the label; see `elman.data.read`.
         left_out: columns that are not read, and why.
+        separator: of a cell with several labels: marks of which each parts them.
     """
 
     modality: str
@@ -88,6 +90,7 @@ class Layout:
     each: Literal["line", "file"] | None = None
     labels: TextLabels | None = None
     left_out: dict[str, str] = field(default_factory=dict)
+    separator: str | None = None
 
     @property
     def target(self) -> str:
@@ -252,7 +255,9 @@ def learnable(source: Any, writing: Writing = Writing(), *, text: str | None = N
     table = _recordings(source, writing, text)
     if table is None:
         table = _recorded(read(source, writing, labels="found"), source, writing, text)
-    if "each" in table.meta and table.meta["labels"] == "first":
+    # A line with several labels marks them.
+    unmarked = table.kinds.get("label") == "category"
+    if "each" in table.meta and table.meta["labels"] == "first" and unmarked:
         _refuse_prose(table)
     return table
 
@@ -657,7 +662,7 @@ def examples(
         groups = _groups(table, layout)
         rows = list(groups.values())
     inputs = modality.cells(table, layout, rows, strict)
-    found = None if answer is None else answer.read(table, layout.answers)
+    found = None if answer is None else answer.read(table, layout)
     known = {name: table.labels(name) for name in owners}
     if rows is None:
         return Examples(inputs, found, table.where, owners=known)
@@ -769,6 +774,7 @@ def read_like(
 def _labelled(lines: Sequence[str], place: TextLabels | None, known: set[str]) -> bool:
     """Tell whether each line has a label of training where training had it."""
     if place == "first":
+        known = known | {FASTTEXT + name for name in known}
         return all(len(parts := line.split(maxsplit=1)) > 1 and parts[0] in known for line in lines)
     side = 0 if place == "before tab" else -1
     return all(line.count("\t") == 1 and line.split("\t")[side].strip() in known for line in lines)

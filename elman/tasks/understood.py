@@ -204,7 +204,9 @@ def shown_answer(answer: Any) -> str:
         head = " ".join(shown_answer(one) for one in answer[:8])
         return head + (" …" if len(answer) > 8 else "")
     if isinstance(answer, tuple):
-        return " ".join(shown_answer(one) for one in answer if one != "")
+        return (
+            "(none)" if not answer else " ".join(shown_answer(one) for one in answer if one != "")
+        )
     return (
         written(float(answer))
         if isinstance(answer, float | np.floating)

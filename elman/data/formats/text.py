@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from elman.data import files
 from elman.data.headers import names_label_and_text
@@ -16,7 +16,7 @@ Labels = Literal["file", "first", "before tab", "after tab", "none", "found"]
 """Places of a text's label; see `elman.data.read`."""
 LABELS: tuple[Labels, ...] = get_args(Labels)
 _LONGEST_LABEL = 64
-_FASTTEXT = "__label__"
+FASTTEXT = "__label__"
 """The mark of a label in files for fastText."""
 
 
@@ -53,7 +53,7 @@ def read(
             last: Labels = "first" if labels == "found" and each == "line" else "none"
             place = "file" if len(paths) > 1 else last
     texts: list[str] = []
-    names: list[str] = []
+    names: list[Any] = []
     origins = []
     headers: list[str] = []
     marked = False
@@ -70,17 +70,23 @@ def read(
             if names_label_and_text(*sides, strictly=place == "first"):
                 headers.append(", ".join(lines[0][1].split("\t"))[:80])
                 lines, parted = lines[1:], parted[1:]
-            marked = marked or any(label.startswith(_FASTTEXT) for label, _ in parted)
+            marked = marked or any(label.startswith(FASTTEXT) for label, _ in parted)
             if marked:
-                parted = _unmarked(parted, path, [number for number, _ in lines])
-            texts += [text for _, text in parted]
-            names += [label for label, _ in parted]
+                sets, bare = _unmarked(parted, path, [number for number, _ in lines])
+                texts += bare
+                names += sets
+            else:
+                texts += [text for _, text in parted]
+                names += [label for label, _ in parted]
         origins.append(Origin(path, len(lines), [number for number, _ in lines].__getitem__))
     known: dict[str, Kind] = {"text": "text"}
     frame = pd.DataFrame({"text": pd.Series(texts, dtype=object)})
     if place != "none":
+        several = marked and any(len(labels) > 1 for labels in names)
+        if marked and not several:
+            names = [label for (label,) in names]
         frame["label"] = pd.Series(names, dtype=object)
-        known["label"] = "category"
+        known["label"] = "tokens" if several else "category"
     encodings = dict.fromkeys(files.encoding_of(path, encoding) for path in paths[:100])
     meta = {
         "each": each,
@@ -88,7 +94,7 @@ def read(
         "notes": [
             _note(each, place, ", ".join(encodings), len(folders)),
             *(f"The first line is a header: {line}." for line in dict.fromkeys(headers)),
-            *([f"{_FASTTEXT} was taken off the names of the classes."] if marked else []),
+            *([f"{FASTTEXT} was taken off the names of the classes."] if marked else []),
             *_left_out(strays),
         ],
     }
@@ -144,28 +150,36 @@ def _parted(text: str, place: Labels | None, path: Path, number: int) -> tuple[s
 
 def _unmarked(
     parted: Sequence[tuple[str, str]], path: Path, numbers: Sequence[int]
-) -> list[tuple[str, str]]:
-    """Return labels and texts without fastText's mark of a label.
+) -> tuple[list[list[str]], list[str]]:
+    """Return the labels of each line without fastText's mark, and the texts.
 
     Raises:
-        InputError: a line has several labels, or none.
+        InputError: a line has no label, or nothing else.
     """
+    sets, texts = [], []
     for (label, text), number in zip(parted, numbers, strict=True):
-        if not label.startswith(_FASTTEXT):
+        if not label.startswith(FASTTEXT):
             raise InputError(
-                f"The line has no label that begins with {_FASTTEXT}, as other lines have.",
+                f"The line has no label that begins with {FASTTEXT}, as other lines have.",
                 file=path,
                 row=number,
                 fix="Write its label, or take the line out.",
             )
-        if text.startswith(_FASTTEXT):
+        labels = label.split()
+        while text.startswith(FASTTEXT):
+            another, _, text = text.partition(" ")
+            labels.append(another)
+            text = text.lstrip()
+        if not text:
             raise InputError(
-                f"The line has several labels: {label}, {text.split()[0]}.",
+                "The line has labels and no text.",
                 file=path,
                 row=number,
-                fix="An example has one label: write one of them.",
+                fix="Write the text behind its labels, or take the line out.",
             )
-    return [(label.removeprefix(_FASTTEXT), text) for label, text in parted]
+        sets.append([one.removeprefix(FASTTEXT) for one in labels])
+        texts.append(text)
+    return sets, texts
 
 
 def _note(each: str, place: Labels | None, encoding: str, folders: int) -> str:

@@ -164,6 +164,8 @@ class MiniRocket:
     ) -> MiniRocket:
         """Fit both to series `(steps, channels)` and the code of each one's class.
 
+        Of several labels, `labels` says 1 where a series has one, else 0: `(n, K)`.
+
         >>> x = [np.sin(np.arange(40.0) * (1 + i % 2))[:, None] for i in range(20)]
         >>> model = MiniRocket.fit(x, np.arange(20) % 2, features=4)
         >>> model.codes(x[:4]).tolist()
