@@ -38,7 +38,8 @@ class Model:
             proba: every column: what was read, the probability of each class, each quantile.
                 Otherwise those that people want first: which one (an id where the data have one,
                 else the row), the answer, and how sure it is.
-            abstain: leave the answer empty where its probability is below this.
+            abstain: leave the answer empty where its probability is below this; of a classifier
+                that may say "none of these", it is that answer.
             how: what the modality must know of arrays, such as the `rate` of samples.
 
         Raises:
@@ -77,7 +78,9 @@ def _abstained(task: Task, found: pd.DataFrame, least: float) -> pd.DataFrame:
             fix="Leave --abstain out, or use another predictor.",
         )
     unsure = found["probability"] < least
-    return found.assign(**{answer: found[answer].astype(object).mask(unsure, None)})
+    # What a task answers where it refuses.
+    instead = getattr(task, "refusal", None)
+    return found.assign(**{answer: found[answer].astype(object).mask(unsure, instead)})
 
 
 def _generator(model: Model) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elman.scoring.entities import calibration_error
+from elman.scoring.rejection import By, Rejection, energy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,6 +81,8 @@ def of_units(units: pd.DataFrame) -> dict[str, Any] | None:
         `error` and `error_uncalibrated` (expected calibration error, 10 bins), and `answered`, the
         rows of `answered`; None where no probability is known.
     """
+    if "inside" in units:  # examples of no class have no right class
+        units = units[units["inside"]].assign(prediction=lambda own: own["best"])
     if "confidence" not in units or not len(units):
         return None
     right = (units["truth"] == units["prediction"]).to_numpy()
@@ -122,16 +125,44 @@ class Classes:
         scores: of each class, `(n, C)`.
         temperature: what they are divided by to be the logarithms of probabilities.
         stated: whether they then are; margins without a temperature are not.
+        rejection: the rule by which answers are refused; None where none is.
+        outside: whether the last score is that of "none of these".
     """
 
     scores: NDArray[Any]
     temperature: float = 1.0
     stated: bool = True
+    rejection: Rejection | None = None
+    outside: bool = False
 
     @property
     def best(self) -> NDArray[np.int64]:
         """The likeliest class of each; a temperature cannot change it."""
-        return np.asarray(self.scores.argmax(1), np.int64)
+        classes = self.scores[:, :-1] if self.outside else self.scores
+        return np.asarray(classes.argmax(1), np.int64)
+
+    @cached_property
+    def in_scope(self) -> Floats:
+        """The score of being of any class, `(n,)`, by the rule of rejection."""
+        by = "confidence" if self.rejection is None else self.rejection.by
+        return self.scores_in_scope()[by]
+
+    def scores_in_scope(self) -> dict[By, Floats]:
+        """Return each score of being of any class that a rule could use, `(n,)` each."""
+        if self.outside:
+            return {"own class": 1 - np.asarray(self.chances[:, -1], np.float64)}
+        return {
+            "confidence": np.asarray(self.confidence, np.float64),
+            "energy": energy(self.scores),
+        }
+
+    @property
+    def codes(self) -> NDArray[np.int64]:
+        """The answer: the likeliest class, or the number of classes where it is refused."""
+        if self.rejection is None:
+            return self.best
+        classes = self.scores.shape[1] - self.outside
+        return np.where(self.in_scope < self.rejection.least, classes, self.best)
 
     @cached_property
     def chances(self) -> NDArray[Any]:

@@ -100,6 +100,10 @@ TARGETS = (
 class Labels:
     """The classes of labels, numbered in natural order.
 
+    Args:
+        classes: their names.
+        outside: the label of examples that are of no class; its number comes after all others.
+
     >>> Labels(["no", "yes"]).encode(["yes"])[0].item()
     1
     """
@@ -107,9 +111,11 @@ class Labels:
     word: ClassVar[str] = "label"
     words: ClassVar[str] = "the label"
 
-    def __init__(self, classes: Sequence[str]) -> None:
-        self.classes = list(classes)
+    def __init__(self, classes: Sequence[str], outside: str | None = None) -> None:
+        self.classes, self.outside = list(classes), outside
         self.codes = {name: code for code, name in enumerate(self.classes)}
+        if outside is not None:
+            self.codes[outside] = len(self.classes)
 
     @classmethod
     def guess(cls, table: Table, free: Sequence[str]) -> list[str] | None:
@@ -132,16 +138,18 @@ class Labels:
     @classmethod
     def fit(cls, found: Examples, layout: Layout, settings: Any) -> Self:
         """Return the classes that stand in the training part."""
-        return cls(sorted(set(found.answers or []), key=natural))
+        outside: str | None = settings.outside_label
+        return cls(sorted(set(found.answers or []) - {outside}, key=natural), outside)
 
     @classmethod
     def from_json(cls, about: dict[str, Any]) -> Self:
         """Return what `to_json` described."""
-        return cls(plain_labels(about["classes"]))
+        return cls(plain_labels(about["classes"]), about.get("outside"))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {"classes": self.classes}
+        outside = {} if self.outside is None else {"outside": self.outside}
+        return {"classes": self.classes, **outside}
 
     def check(self, found: Examples, layout: Layout) -> None:
         """Refuse a label that training has never seen."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -20,29 +22,32 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from elman.data.packed import lengths_of
-from elman.scoring import Evaluation, calibration, confusion
+from elman.errors import InputError
+from elman.scoring import Evaluation, calibration, confusion, rejection
 from elman.scoring.baselines import share
-from elman.scoring.blending import weight_of_chances
+from elman.scoring.blending import Blend, weight_of_chances
 from elman.scoring.calibration import Classes
 from elman.scoring.leaks import telling_channels, telling_words
 from elman.scoring.predictors import Baseline, CannotSay, Constant, Nearest, Sees, class_scores
-from elman.tasks import alike, class_report, deciding
+from elman.scoring.rejection import Rejection
+from elman.tasks import alike, class_report, deciding, refusing
 from elman.tasks.answers import Labels, refuse_labels
 from elman.tasks.base import Section
 from elman.tasks.examples import FromExamples, Memo, counted, pictures
 from elman.tasks.looking import bars
 from elman.tasks.networks import many_to_one
 from elman.tasks.reading import Examples, Layout
-from elman.tasks.settings import ManyToOneSettings
+from elman.tasks.refusing import RefusingSettings
 from elman.tasks.understood import class_words, doubts_of_absent, doubts_of_classes, listed
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from elman.data import Table
+    from elman.modalities.base import Codec
 
 
-class ClassifySettings(ManyToOneSettings):
+class ClassifySettings(RefusingSettings):
     """Settings of `classify`; those of the modality come on top."""
 
     target: str | list[str] | None = Field(  # type: ignore[assignment]
@@ -69,6 +74,40 @@ class OneLabel(FromExamples):
     average: ClassVar[Literal["probabilities", "outputs"]] = "probabilities"
     temperature: float | None = None
     """The model's scores are divided by it; found on the validation part, None where not."""
+    rejection: Rejection | None = None
+    """The rule by which the model's answers are refused; None where none is."""
+
+    def __init__(
+        self,
+        settings: Any,
+        layout: Layout,
+        codec: Codec,
+        answer: Any,
+        parts: dict[str, Examples] | None = None,
+    ) -> None:
+        super().__init__(settings, layout, codec, answer, parts)
+        if parts and settings.refuses and "valid" not in parts:
+            raise InputError(
+                "There is no validation part to find out on where to say none of these.",
+                fix="Set valid_fraction above 0, or give validation data.",
+            )
+        every = {label for found in (parts or {}).values() for label in found.answers or []}
+        if parts and settings.outside is not None and settings.outside not in every:
+            raise InputError(
+                f"outside={settings.outside} has no effect: no example has that label.",
+                column=layout.target,
+                fix="Correct the label; or set reject=true, which needs no examples of no class.",
+            )
+
+    @property
+    def refusal(self) -> str | None:
+        """The answer that says none of these; None where no answer is refused."""
+        return self.settings.none_name if self.settings.refuses else None
+
+    @property
+    def _named(self) -> list[str]:
+        """The names of all answers, by their codes."""
+        return self.classes + ([self.refusal] if self.refusal is not None else [])
 
     @property
     def classes(self) -> list[str]:
@@ -82,6 +121,32 @@ class OneLabel(FromExamples):
         refuse_labels(found.answers or [], table, layout)
 
     @classmethod
+    def extended(cls, found: Examples, settings: Any, layout: Layout) -> Examples:
+        """Return the examples with those of no class that lie in files of their own."""
+        return refusing.extended(found, settings, layout)
+
+    @classmethod
+    def decide(cls, settings: Any, layout: Layout, found: Examples) -> dict[str, Any]:
+        """Return the files of examples of no class by their whole paths, for a later resume.
+
+        Raises:
+            InputError: without the examples of no class there is one class, or none.
+        """
+        outside = settings.outside_label
+        if outside is not None and len(set(found.answers or []) - {outside}) < 2:
+            raise InputError(
+                f"Without the examples of no class ({outside!r}) there are not two classes to tell "
+                "apart.",
+                column=layout.target,
+                fix="Give examples of more classes.",
+            )
+        given = settings.outside_data
+        if given is None:
+            return {}
+        paths = [str(Path(one).resolve()) for one in ([given] if isinstance(given, str) else given)]
+        return {"outside_data": paths}
+
+    @classmethod
     def from_format_1(cls, assets: dict[str, Any]) -> dict[str, Any]:
         """Return the assets of a run of format 1 as this format has them."""
         labels = assets["labels"]
@@ -93,7 +158,13 @@ class OneLabel(FromExamples):
 
     def answer_lines(self, answers: Sequence[Any]) -> list[tuple[str, str]]:
         """Return the classes, and how often each comes in training."""
-        return [("classes", class_words(Counter(answers)))]
+        counts = Counter(answers)
+        outside = counts.pop(self.answer.outside, 0)
+        lines = [("classes", class_words(counts))]
+        if self.refusal is not None:
+            taught = f"{outside:,} examples of no class teach it" if outside else "by a threshold"
+            lines.append(("refused", f"answered with {self.refusal!r}; {taught}"))
+        return lines
 
     def answer_doubts(self, found: Examples) -> list[str]:
         """Return what is doubtful about the classes."""
@@ -143,14 +214,25 @@ class OneLabel(FromExamples):
         return many_to_one(self.codec, self.settings, len(self.classes))
 
     def cost(self, outputs: Tensor, answers: Tensor, lengths: Tensor) -> Tensor:
-        """Return the cross-entropy, summed."""
+        """Return the cross-entropy, summed; of no class with all classes as likely.
+
+        The latter is outlier exposure (Hendrycks, Mazeika & Dietterich 2019, "Deep anomaly
+        detection with outlier exposure").
+        """
         classes, smoothing = answers.to(outputs.device), self.settings.label_smoothing
-        return F.cross_entropy(outputs, classes, reduction="sum", label_smoothing=smoothing)
+        outside = None
+        if self.answer.outside is not None:
+            strange = classes == len(self.classes)
+            outside = -F.log_softmax(outputs[strange], -1).mean(-1).sum()
+            outputs, classes = outputs[~strange], classes[~strange]
+        known = F.cross_entropy(outputs, classes, reduction="sum", label_smoothing=smoothing)
+        return known if outside is None else known + refusing.TAUGHT * outside
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Return accuracy and cross-entropy on the validation part."""
-        chances = self.chances(model, self._inputs("valid"))
+        """Return accuracy and cross-entropy on the validation part, of what is of a class."""
         truth = self._codes(self._parts["valid"])
+        inside = truth < len(self.classes)
+        chances, truth = self.chances(model, self._inputs("valid"))[inside], truth[inside]
         right = np.log(np.maximum(chances[np.arange(len(truth)), truth], 1e-30))
         return {
             "accuracy": float(np.mean(chances.argmax(1) == truth)),
@@ -162,30 +244,47 @@ class OneLabel(FromExamples):
         return self.of_model(model, inputs).chances
 
     def settle(self, model: nn.Module) -> dict[str, Any]:
-        """Find the temperature of the model's scores on the validation part."""
-        self.temperature = None
+        """Find the temperature of the model's scores, and what to refuse, on validation."""
+        self.temperature = self.rejection = None
         if "valid" in self._parts:
             said = self.of_model(model, self._inputs("valid"))
             truth = self._codes(self._parts["valid"])
-            self.temperature = calibration.temperature(said.scores, truth)
-        return {"temperature": self.temperature}
+            inside = truth < len(self.classes)
+            self.temperature = calibration.temperature(said.scores[inside], truth[inside])
+            if self.refusal is not None:
+                cooled = replace(said, temperature=self.temperature)
+                self.rejection = refusing.found_on(cooled, truth, len(self.classes))
+        rule = {} if self.rejection is None else {"rejection": self.rejection.to_json()}
+        return {"temperature": self.temperature, **rule}
 
     def recall(self, about: dict[str, Any]) -> None:
-        """Take up the temperature that was found."""
+        """Take up the temperature that was found, and the rule by which answers are refused."""
         self.temperature = about["temperature"]
+        self.rejection = Rejection(**about["rejection"]) if "rejection" in about else None
 
     def of_model(self, model: nn.Module, inputs: Sequence[Any]) -> Classes:
         """Return the scores of each class, and their temperature."""
         outputs = self.outputs(model, inputs)
         scores = np.stack(outputs) if len(outputs) else np.empty((0, len(self.classes)), np.float32)
-        return Classes(scores, self.temperature or 1.0)
+        return Classes(scores, self.temperature or 1.0, rejection=self.rejection)
 
     def of_baseline(self, predictor: Any, found: Examples, memo: Memo, every: bool) -> Classes:
         """Return the scores of each class; they are probabilities where a temperature is known."""
         said = predictor.outputs(self._question(found))
-        scores = class_scores(said, getattr(predictor.map, "classes", None), len(self.classes))
-        found_for: float | None = predictor.about["temperature"]
-        return Classes(scores, found_for or 1.0, found_for is not None or predictor.about["logits"])
+        about = predictor.about
+        none = about.get("outside", False)
+        size = len(self.classes) + none
+        scores = class_scores(said, getattr(predictor.map, "classes", None), size)
+        found_for: float | None = about["temperature"]
+        rule = Rejection(**about["rejection"]) if "rejection" in about else None
+        stated = found_for is not None or about["logits"]
+        return Classes(scores, found_for or 1.0, stated, rule, none)
+
+    def blend(self, model: nn.Module, predictors: Sequence[Baseline]) -> Blend | str:
+        """Mix the model with the best baseline, or return why there is no blend."""
+        if self.refusal is not None:
+            return "each has its own rule by which answers are refused"
+        return super().blend(model, predictors)
 
     def mixed(self, model: Classes, baseline: Classes, weight: float) -> Classes:
         """Return the logarithm of the mixture of the probabilities."""
@@ -211,10 +310,15 @@ class OneLabel(FromExamples):
         import pandas as pd
 
         said: Classes = outputs
-        units = {"truth": self._codes(found), "prediction": said.best}
+        truth, size = self._codes(found), len(self.classes)
+        units: dict[str, Any] = {"truth": truth, "prediction": said.codes}
+        score: Any = partial(confusion.score, classes=size)
+        if said.rejection is not None:
+            units = rejection.units(truth, said.best, said.codes, said.in_scope, size)
+            some = bool((truth == size).any())
+            score = partial(rejection.scored, classes=size, outside=some)
         if said.stated:
             units |= {"confidence": said.confidence, "uncalibrated": said.uncalibrated}
-        score = partial(confusion.score, classes=len(self.classes))
         return Evaluation(pd.DataFrame(units), score, predictions)
 
     def fit_baselines(self) -> Iterator[Baseline]:
@@ -223,7 +327,7 @@ class OneLabel(FromExamples):
         from elman.scoring.baselines.linear import Labelled, logistic_regression
 
         whole, held = self._parts["train"], self._parts.get("valid")
-        count, size, budget = len(whole), len(self.classes), self.settings.budget
+        count, size, budget = len(whole), self._outputs_of_baselines, self.settings.budget
         with np.errstate(divide="ignore"):
             often = np.log(np.bincount(self._codes(whole), minlength=size) / count)
         yield self._settled("majority", Constant(often), "all")
@@ -265,7 +369,8 @@ class OneLabel(FromExamples):
         rocket = MiniRocket.fit(self._encode(train.inputs), self._codes(train), seed, features)
         name = share.named("MiniRocket + ridge", len(train), count)
         yield self._settled(name, rocket, "arrays", logits=False)
-        train = self.taught(share.for_linear(budget, self._numbers_each, len(self.classes)))
+        size = self._outputs_of_baselines
+        train = self.taught(share.for_linear(budget, self._numbers_each, size))
         known: Labelled[Any] = Labelled(self._encode(train.inputs), self._codes(train))
         name = share.named("gradient boosting on summary features", len(train), count)
         held = self._parts.get("valid")
@@ -273,6 +378,12 @@ class OneLabel(FromExamples):
             Labelled[Any](self._inputs("valid"), self._codes(held)) if held is not None else None
         )
         yield self._settled(name, BoostedSummaries.fit(known, valid, seed), "arrays")
+
+    @property
+    def _outputs_of_baselines(self) -> int:
+        """The classes, and one more where there are training examples of none."""
+        size = len(self.classes)
+        return size + bool((self._codes(self._parts["train"]) == size).any())
 
     @property
     def _numbers_each(self) -> float:
@@ -292,14 +403,23 @@ class OneLabel(FromExamples):
             shared: features that it reads.
             logits: whether scores are probabilities without a temperature too; margins are not.
         """
-        made = Baseline(name, fitted, sees, shared, {"logits": logits, "temperature": None})
+        about: dict[str, Any] = {"logits": logits, "temperature": None}
+        none = self._outputs_of_baselines > len(self.classes)
+        if none:
+            about["outside"] = True
+        made = Baseline(name, fitted, sees, shared, about)
         held = self._parts.get("valid")
         if held is not None and len(held):
             try:
                 said = self.of_baseline(made, held, Memo(), every=False)
             except CannotSay:
                 return made
-            made.about["temperature"] = calibration.temperature(said.scores, self._codes(held))
+            truth, size = self._codes(held), len(self.classes)
+            known = truth < size + none
+            about["temperature"] = calibration.temperature(said.scores[known], truth[known])
+            if self.refusal is not None:
+                cooled = replace(said, temperature=about["temperature"])
+                about["rejection"] = refusing.found_on(cooled, truth, size).to_json()
         return made
 
     def columns(self, found: Examples, outputs: Any) -> dict[str, Any]:
@@ -308,7 +428,10 @@ class OneLabel(FromExamples):
         columns: dict[str, Any] = {}
         if found.answers is not None:
             columns["truth"] = found.answers
-        columns["prediction"] = [self.classes[code] for code in said.best]
+        names = self._named
+        columns["prediction"] = [names[code] for code in said.codes]
+        if said.rejection is not None:
+            columns["score"] = said.in_scope
         if not said.stated:
             return columns
         columns["probability"] = said.confidence
@@ -319,7 +442,7 @@ class OneLabel(FromExamples):
     def brief(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """Return which sequence, its likeliest class, and the probability of that."""
         # Nearest neighbours and margins have no probability without a validation part.
-        sure = predictions.columns.intersection(["probability"])
+        sure = predictions.columns.intersection(["probability", "score"])
         return predictions[[*self.places_of(predictions), "prediction", *sure]]
 
     def sections(self, model: nn.Module, evaluation: Evaluation) -> list[Section]:
@@ -330,11 +453,24 @@ class OneLabel(FromExamples):
         shown = class_report.mistakes(said[wrong])
         if (decided := self.decided(model, evaluation)) is not None:
             shown.append(decided)
-        shown += class_report.fared(units, self.classes)
+        shown += self._refused(evaluation)
+        shown += class_report.fared(units, self._named)
+        if self.refusal is not None:  # the rest is of classes
+            units = units[units["inside"]].assign(prediction=lambda own: own["best"])
         shown += class_report.believed(units, self.temperature)
         pairs = zip(said["truth"], said["prediction"], wrong, strict=True)
         titles = [f"{truth}, said {answer}" if off else truth for truth, answer, off in pairs]
         return shown + pictures(self, titles)
+
+    def _refused(self, evaluation: Evaluation) -> list[Section]:
+        """Return what refusing answers costs and gains, where any may be refused."""
+        if self.rejection is None:
+            return []
+        held, said = self._parts.get("valid"), evaluation.predictions
+        assert said is not None
+        some = held is not None and bool((self._codes(held) == len(self.classes)).any())
+        score, metrics = said["score"].to_numpy(), evaluation.metrics
+        return [refusing.section(evaluation.units, score, self.rejection, metrics, some)]
 
     def decided(self, model: nn.Module, evaluation: Evaluation) -> Section | None:
         """Return the words or steps that decided some answers of the test part, errors first.
@@ -351,7 +487,8 @@ class OneLabel(FromExamples):
             return None
         rows = deciding.chosen(evaluation.units, lengths_of(inputs))
         picked = [inputs[row] for row in rows]
-        codes = evaluation.units["prediction"].to_numpy()[rows].tolist()
+        units = evaluation.units
+        codes = units["best" if "best" in units else "prediction"].to_numpy()[rows].tolist()
         titles = deciding.titles(evaluation, rows)
 
         def parts() -> list[NDArray[Any]]:

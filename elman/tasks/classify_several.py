@@ -72,8 +72,15 @@ class SeveralLabels(OneLabel):
         """Return the columns of the labels.
 
         Raises:
-            InputError: cells are to be parted, but the labels stand in several columns.
+            InputError: cells are to be parted, but the labels stand in several columns; or answers
+                are to be refused.
         """
+        if settings.refuses:
+            raise InputError(
+                "outside, outside_data and reject mean nothing where an example may have several "
+                "labels: it has none of them where no probability is above its threshold.",
+                fix="Leave them out, and give examples without labels.",
+            )
         target: str | list[str] | None = settings.target
         if settings.label_separator is None:
             return target or LabelSets.guess(table, _free(settings, table))

@@ -182,6 +182,7 @@ class FromExamples:
         table = reading.filled_down(table, layout.group)
         owners = reading.owners_in(table, layout, settings.together)
         everything = reading.examples(table, layout, cls.Answer, owners=owners)
+        everything = cls.extended(everything, settings, layout)
         cls.refuse(everything, table, layout)
         parts = {"train": everything}
         for part in ("valid", "test"):
@@ -240,6 +241,11 @@ class FromExamples:
             InputError: a setting that was given has no effect with what was found.
         """
         return {}
+
+    @classmethod
+    def extended(cls, found: Examples, settings: Any, layout: Layout) -> Examples:
+        """Return the examples with those that a setting of the task brings from elsewhere."""
+        return found
 
     @classmethod
     def refuse(cls, found: Examples, table: Any, layout: Layout) -> None:
