@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from elman.data import files, memory, reading
-from elman.data.formats import bitext, delimited, dialogues
+from elman.data.formats import bitext, delimited, replies
 from elman.data.formats.sides import by_names, given_sides, is_language, is_side
 from elman.data.guessing import format_in
 from elman.data.seen import key_of
@@ -198,9 +198,9 @@ class _Asked:
         kind = several[0]
         if kind in ("yaml", "dialogues", "json dialogues"):
             reader = {
-                "yaml": dialogues.from_yaml,
-                "dialogues": dialogues.from_text,
-                "json dialogues": dialogues.from_json,
+                "yaml": replies.from_yaml,
+                "dialogues": replies.from_text,
+                "json dialogues": replies.from_json,
             }[kind]
             self._refuse_names(paths[0])
             found = [one for path in paths for one in reader(path, self.encoding)]
@@ -227,13 +227,13 @@ class _Asked:
         free = self.source is None and self.target is None
         if kind == "json":
             named = free and not _has_pair(path, self.encoding)
-            talks = named and dialogues.in_json(path, self.encoding)
+            talks = named and replies.in_json(path, self.encoding)
             return "json dialogues" if talks else "table"
         if kind == "table" and files.suffix(path) in (".tsv", ".tab") and self.separator is None:
             return "tabs"
         if kind != "text":
             return kind
-        turns = dialogues.in_text(path, self.encoding)
+        turns = replies.in_text(path, self.encoding)
         if turns == "marks":
             return "dialogues"
         if _tabs_of(path, self.encoding):
@@ -310,7 +310,7 @@ class _Asked:
         cells = [cell.strip() for cell in first.split("\t")]
         wanted = {self.source, self.target} - {None}
         named = sum(map(is_side, cells)) > 1 or bool(wanted & set(cells))
-        named = named or dialogues.named_columns(cells) is not None
+        named = named or replies.named_columns(cells) is not None
         table = delimited.read(paths, encoding=self.encoding, separator="\t", headless=not named)
         if not named:
             table.meta["notes"].append(
@@ -324,14 +324,14 @@ class _Asked:
         said = [*table.notes(), *table.doubts()]
         names = list(table.kinds)
         free = self.source is None and self.target is None
-        columns = dialogues.in_table(table) if free and by_names(names) is None else None
+        columns = replies.in_table(table) if free and by_names(names) is None else None
         if columns is not None:
             told = [columns.conversation, columns.speaker, columns.text, columns.order]
             said.append(
                 f"A row is a turn: columns {', '.join(repr(one) for one in told if one)}; "
                 + ("ordered as they stand." if columns.order is None else "ordered by the last.")
             )
-            return self._replies(dialogues.from_table(table, columns), said, table.source)
+            return self._replies(replies.from_table(table, columns), said, table.source)
         source, target, how = self._columns(table)
         texts = _texts(table, source)
         found = _Found(
@@ -401,7 +401,7 @@ class _Asked:
     def _replies(
         self, found: Sequence[dialogues.Dialogue], said: list[str], file: Path | None
     ) -> _Found:
-        made = list(dialogues.replies(found, self.turns))
+        made = list(replies.replies(found, self.turns))
         lonely = [one for one in found if len(one.turns) == 1]
         count = sum(len(one.turns) for one in found)
         if not made:
