@@ -12,6 +12,7 @@ from pathlib import Path
 
 from elman.data import dates, files
 from elman.data.formats import delimited
+from elman.data.formats.dialogues import END
 from elman.data.headers import above, header_of, is_usual_name, is_written_number
 from elman.data.kinds import MISSING
 from elman.errors import InputError
@@ -36,7 +37,7 @@ def format_in(path: Path, named: str | None) -> str | None:
     Returns:
         "conll": a token a line with its tag, and blank lines between sentences. "arff". "numbers":
         rows of numbers without a header. "csv": rows of a table, where the name says nothing, and
-        rows of numbers with commas before decimals.
+        rows of numbers with commas before decimals. "dialogues": a mark after each utterance.
     """
     if named not in (None, "text", "csv"):
         return None
@@ -46,6 +47,8 @@ def format_in(path: Path, named: str | None) -> str | None:
     if _is_tagged(lines, strictly=named == "csv"):
         return "conll"
     filled = [line for line in lines if line.strip()]
+    if named != "csv" and 2 * sum(END in line for line in filled) > len(filled):
+        return "dialogues"
     if filled[0].lower().startswith("@relation") or (
         filled[0].startswith("%") and any(x.lower().startswith("@relation") for x in filled)
     ):

@@ -2,8 +2,9 @@
 
 Kinds and their cells: `number` (int64 or float64, NaN where missing), `category` and `text`
 (str, None where missing), `time` (datetime64, with a zone where the file gives one), `series`
-(float64 arrays `(T, C)`, NaN where a value is missing), `tokens` (lists of str), `image` (uint8
-arrays `(H, W)`), `sound` (`Sound`, None where missing).
+(float64 arrays `(T, C)`, NaN where a value is missing), `tokens` (lists of str), `turns`
+(`Conversation`, None where missing), `image` (uint8 arrays `(H, W)`), `sound` (`Sound`, None where
+missing).
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from numpy.typing import NDArray
 from elman.data import dates, months, numerals
 from elman.data.dates import Order
 from elman.data.numerals import Decimal
+from elman.data.turns import NoTurns, conversation, is_conversation
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-Kind = Literal["number", "category", "text", "time", "series", "tokens", "image", "sound"]
+Kind = Literal[
+    "number", "category", "text", "time", "series", "tokens", "turns", "image", "sound"
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # How files without types write that a value is missing. In a column of words only the empty cell
@@ -33,6 +37,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 MISSING = frozenset(
     ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "?", "#N/A", "-"]
 )
+_LOOKED_AT = 50
+"""Lists of a column that are looked at to tell conversations from words."""
 # A number that begins with a zero is a name: a postcode, an account.
 _CODE = r"^[-+]?0\d+$"
 
@@ -194,6 +200,8 @@ def _words(values: pd.Series) -> tuple[pd.Series, Kind]:
 
 
 def _listed(values: pd.Series) -> tuple[pd.Series, Kind]:
+    if any(is_conversation(values.name, cell) for cell in values.dropna()[:_LOOKED_AT]):
+        return to_turns(values), "turns"
     for cell in values.dropna():
         if len(cell) and isinstance(cell[0], str):
             return to_tokens(values), "tokens"
@@ -436,6 +444,25 @@ def to_tokens(values: pd.Series) -> pd.Series:
     return pd.Series(objects(cells), index=values.index)
 
 
+def to_turns(values: pd.Series) -> pd.Series:
+    """Convert lists of texts, of pairs or of objects to conversations; None where missing."""
+    import pandas as pd
+
+    cells: list[Any] = []
+    for place, cell in enumerate(values):
+        missing = cell is None or (isinstance(cell, float) and cell != cell)
+        try:
+            cells.append(None if missing else conversation(cell))
+        except NoTurns as error:
+            raise Unfit(
+                str(error),
+                place,
+                "Write a list of texts, of pairs [speaker, text], or of objects with speaker and "
+                "text.",
+            ) from None
+    return pd.Series(objects(cells), index=values.index)
+
+
 def to_image(values: pd.Series) -> pd.Series:
     """Check that every cell is an array of at least two axes."""
     for place, cell in enumerate(values):
@@ -459,6 +486,7 @@ _CONVERTERS = {
     "time": to_time,
     "series": to_series,
     "tokens": to_tokens,
+    "turns": to_turns,
     "image": to_image,
     "sound": to_sound,
 }

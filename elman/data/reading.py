@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from elman.data import files, memory, repeats
-from elman.data.formats import FORMATS, sound
+from elman.data.formats import FORMATS, sound, subtitles
 from elman.data.guessing import format_in
 from elman.data.numerals import Decimal
 from elman.data.table import Origin, Table, build
@@ -36,7 +36,7 @@ def format_of(path: Path) -> str | None:
 _ASKED = 100
 """Files of a folder at most whose encoding is looked at to say that it was guessed."""
 _MANIFESTS = ("csv", "json", "parquet")
-"""Formats in which a column may hold the paths of recordings."""
+"""Formats in which a column may hold the paths of recordings or subtitles."""
 
 
 def read(
@@ -54,9 +54,9 @@ def read(
     """Read one file, several, a folder, or what is in memory.
 
     CSV, TSV, JSON lines, Parquet, Excel, ARFF, plain text, `.ts` (sktime), `.tsf` (Monash), rows of
-    numbers (UCR), IDX images, CoNLL columns and parallel files of tagged sentences, each also
-    gzipped (Excel is not). A folder gives its files of the one format they have. Where a name says
-    nothing, or `.txt`, the first lines do.
+    numbers (UCR), IDX images, CoNLL columns and parallel files of tagged sentences, subtitles (VTT,
+    SRT) and dialogues as DailyDialog writes them, each also gzipped (Excel is not). A folder gives
+    its files of the one format they have. Where a name says nothing, or `.txt`, the first lines do.
 
     Args:
         source: path or paths; or a DataFrame, a dict of columns, arrays, or a list of texts with
@@ -111,6 +111,8 @@ def read(
     table = reader(chosen, columns=columns, types=types, **options)
     if kind in _MANIFESTS and sound.path_column(table) is not None:
         table = sound.from_manifest(table)
+    if kind in _MANIFESTS and (named := subtitles.path_column(table)) is not None:
+        table = subtitles.from_manifest(table, named)
     doubts = [*table.meta.get("doubts", ()), *repeated]
     if "encoding" in own and not encoding:
         doubts += files.doubts({path: files.encoding_of(path) for path in chosen[:_ASKED]})

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elman.data import kinds as kinds_of
-from elman.data import nested
+from elman.data import dialogues, nested
 from elman.data.kinds import KINDS, Kind, Unfit
 from elman.errors import InputError, nearest
 
@@ -294,10 +294,12 @@ def build(
             "Two columns have this name.", file=source, column=twice, fix="Rename one of them."
         )
     given = dict(types or {})
-    frame, note = _unfolded(frame, {*given, *(known or {})}, source, origins)
+    frame, note, doubts = _unfolded(frame, {*given, *(known or {})}, source, origins)
     meta = dict(meta or {})
     if note:
         meta["notes"] = [*meta.get("notes", ()), note]
+    if doubts:
+        meta["doubts"] = [*meta.get("doubts", ()), *doubts]
     raw = Table(frame, dict.fromkeys(frame.columns, "text"), source, meta, tuple(origins))
     for name, given_kind in given.items():
         raw.column(name)
@@ -327,9 +329,9 @@ def build(
 
 def _unfolded(
     frame: pd.DataFrame, told: Collection[str], source: Path | None, origins: Sequence[Origin]
-) -> tuple[pd.DataFrame, str]:
+) -> tuple[pd.DataFrame, str, list[str]]:
     """Return a frame whose columns of objects, but for those `told` of, are columns of their own,
-    and what is to be said of it."""
+    what is to be said of it, and doubts."""
     import pandas as pd
 
     raw = Table(frame, dict.fromkeys(frame.columns, "text"), source, {}, tuple(origins))
@@ -339,12 +341,13 @@ def _unfolded(
             continue
         try:
             own = nested.unfolded(frame[name])
+            own = dialogues.unfolded(frame[name]) if own is None else own
         except Unfit as error:
             raise raw.unfit(error, str(name)) from None
         if own is not None:
             parts[name] = own
     if not parts:
-        return frame, ""
+        return frame, "", []
     made = pd.concat([parts.get(n, frame[[n]]) for n in frame.columns], axis=1)
     if not made.columns.is_unique:
         twice = str(made.columns[made.columns.duplicated()][0])
@@ -354,11 +357,14 @@ def _unfolded(
             column=twice,
             fix="Rename one of them.",
         )
+    doubts = [doubt for own in parts.values() for doubt in own.attrs.get("doubts", ())]
     names = [column for own in parts.values() for column in own.columns]
     shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if names[6:] else "")
     several = len(parts) > 1
     objects = ", ".join(f"'{name}'" for name in parts)
-    return made, (
+    return (
+        made,
         f"{objects} {'hold' if several else 'holds'} objects; "
-        + (f"a column each for their values: {shown}." if names else "they are all empty.")
+        + (f"a column each for their values: {shown}." if names else "they are all empty."),
+        doubts,
     )

@@ -117,6 +117,10 @@ class Place(Protocol):
     def inputs(self) -> tuple[str, ...]:
         """Columns."""
 
+    @property
+    def time(self) -> str | None:
+        """The column that orders the rows of a group, if there is one."""
+
 
 class ModalitySettings(BaseModel):
     """Settings that mean something for a modality; a task's settings are joined with them."""
@@ -194,6 +198,18 @@ class Stepwise:
         """Return the cell: it is read as it is."""
         return cell
 
+    def step_features(self, cells: Sequence[Any]) -> list[Features]:
+        """Return nothing: steps have no features beside their own numbers or words."""
+        return []
+
+    def told_steps(self, cell: Any) -> dict[str, list[Any]]:
+        """Return nothing: a table of predictions repeats no step."""
+        return {}
+
+    def told_cells(self, cells: Sequence[Any]) -> tuple[list[tuple[str, str]], list[str]]:
+        """Return nothing: all there is to say of training cells is their lengths."""
+        return [], []
+
 
 class Codec(Protocol):
     """A modality fitted on the training part; see the module."""
@@ -242,6 +258,12 @@ class Codec(Protocol):
     def kept_features(self, facts: dict[str, Any], arrays: dict[str, Array]) -> Features:
         """Return the features of which `Features.state` gave facts and arrays; no `train`."""
 
+    def step_features(self, cells: Sequence[Any]) -> list[Features]:
+        """Return kinds of features of the steps of training cells, a row for each step of all.
+
+        None where a step is a word, or numbers of its own.
+        """
+
     def step(self, value: Any) -> Tensor:
         """Return a piece of a stream, in the user's own terms, as steps `(1, n)` or `(1, n, C)`.
 
@@ -269,6 +291,12 @@ class Codec(Protocol):
 
     def told(self, cell: Any) -> str | None:
         """Return the cell as a table of predictions repeats it, or None where it cannot."""
+
+    def told_steps(self, cell: Any) -> dict[str, list[Any]]:
+        """Return what a table of predictions repeats of each step: column → a value a step."""
+
+    def told_cells(self, cells: Sequence[Any]) -> tuple[list[tuple[str, str]], list[str]]:
+        """Return what is to be said of training cells, as pairs of a word and words, and doubts."""
 
 
 class Modality(Protocol):

@@ -247,17 +247,7 @@ class Text:
     @classmethod
     def fit(cls, cells: Sequence[Any], settings: Any) -> TextCodec:
         """Return a codec whose vocabulary is counted in the training cells."""
-        unit: Unit = settings.unit or "words"
-        vocabulary = Vocabulary.fit(
-            cells,
-            unit,
-            size=settings.vocabulary_size,
-            min_count=settings.min_count or 1,
-            lower=bool(settings.lower),
-            specials=("pad", "unk"),
-            punctuation=unit == "words",
-        )
-        return TextCodec(vocabulary, settings)
+        return TextCodec(vocabulary_of(cells, settings), settings)
 
     @classmethod
     def codec(cls, about: dict[str, Any], settings: Any) -> TextCodec:
@@ -269,6 +259,20 @@ class Text:
         """Return `n` sentences of 4 to 12 words."""
         words = ["prices", "rise", "fall", "and", "so", "then", "again", "slowly", "today", "here"]
         return [" ".join(generator.choice(words, generator.integers(4, 13))) for _ in range(n)]
+
+
+def vocabulary_of(texts: Iterable[str], settings: Any) -> Vocabulary:
+    """Return the vocabulary of training texts, with symbols for padding and the unknown."""
+    unit: Unit = settings.unit or "words"
+    return Vocabulary.fit(
+        texts,
+        unit,
+        size=settings.vocabulary_size,
+        min_count=settings.min_count or 1,
+        lower=bool(settings.lower),
+        specials=("pad", "unk"),
+        punctuation=unit == "words",
+    )
 
 
 def is_path(text: str) -> bool:

@@ -323,6 +323,10 @@ class TokensCodec(Stepwise):
         """Return the text."""
         return Sentence.joined(cell).text
 
+    def told_steps(self, cell: Any) -> dict[str, list[Any]]:
+        """Return the words."""
+        return {"token": list(cell)}
+
 
 class WordReader(nn.Module):
     """Words `(B, T, 2 + W)` or `(B, 2 + W)` to vectors of words, forms and characters.

@@ -11,6 +11,7 @@ from typing import Any
 from elman.data import files
 from elman.data.nested import as_column
 from elman.data.table import Origin, Table, build
+from elman.data.turns import is_conversation, usual
 from elman.errors import InputError
 
 
@@ -25,7 +26,8 @@ def read(
 
     The keys of an object within an object become columns too, named after the way to them.
 
-    Texts with spans of characters become the columns `tokens` and `tags`; see `tagged_json`.
+    Texts with spans of characters become the columns `tokens` and `tags`; see `tagged_json`. A
+    line that is a list of texts or of utterances is a conversation, in the column `turns`.
     """
     import pandas as pd
 
@@ -71,6 +73,8 @@ def _unfolded(record: dict[str, Any]) -> tuple[list[dict[str, Any]], str] | None
         for name, value in record.items()
         if isinstance(value, list) and len(value) > 1 and all(isinstance(v, dict) for v in value)
     ]
+    if any(usual(name) and is_conversation(name, record[name]) for name in lists):
+        return None  # the file is one conversation
     if len(lists) == 1:
         return record[lists[0]], f"its rows are those under {lists[0]!r}"
     values = list(record.values())
@@ -120,7 +124,8 @@ def values(path: Path, encoding: str | None = None) -> Iterator[tuple[int, Any]]
                 fix="Correct or remove the line.",
             ) from None
         one = next(numbered, None)
-        if alone and one is None and isinstance(value, list):
+        of_texts = isinstance(value, list) and all(isinstance(part, str) for part in value)
+        if alone and one is None and isinstance(value, list) and not of_texts:
             yield from _whole(line, path, number)
             return
         alone = False
@@ -171,11 +176,14 @@ def _whole(text: str, path: Path, first: int = 1) -> Iterator[tuple[int, Any]]:
 
 
 def _object(record: Any, path: Path, number: int) -> dict[str, Any]:
-    """Return what is to be an object with named values.
+    """Return what is to be an object with named values; a conversation by itself has the name
+    `turns`.
 
     Raises:
         InputError: it is something else, or holds all rows under one name.
     """
+    if isinstance(record, list) and is_conversation("turns", record):
+        return {"turns": record}
     if not isinstance(record, dict):
         raise InputError(
             f"Here stands {_called(record)}, not an object with named values.",

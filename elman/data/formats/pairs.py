@@ -399,7 +399,7 @@ class _Asked:
         )
 
     def _replies(
-        self, found: Sequence[dialogues.Dialogue], said: list[str], file: Path | None
+        self, found: Sequence[replies.Dialogue], said: list[str], file: Path | None
     ) -> _Found:
         made = list(replies.replies(found, self.turns))
         lonely = [one for one in found if len(one.turns) == 1]

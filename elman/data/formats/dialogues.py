@@ -1,0 +1,133 @@
+"""Dialogues as DailyDialog writes them: one a line, `__eou__` after each utterance.
+
+Columns after a tab hold a number for the dialogue, or one for each utterance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from elman.data import files
+from elman.data.kinds import Kind, objects
+from elman.data.table import Origin, Table, build
+from elman.data.turns import Conversation, Turn
+from elman.errors import InputError
+
+END = "__eou__"
+"""The mark after an utterance."""
+_SPEAKERS = ("A", "B")
+_TOPICS = (
+    *("ordinary life", "school life", "culture and education", "attitude and emotion"),
+    *("relationship", "tourism", "health", "work", "politics", "finance"),
+)
+_ACTS = ("inform", "question", "directive", "commissive")
+_EMOTIONS = ("none", "anger", "disgust", "fear", "happiness", "sadness", "surprise")
+
+
+def read(
+    paths: Sequence[Path],
+    *,
+    columns: Sequence[str] | None = None,
+    types: Mapping[str, str] | None = None,
+    encoding: str | None = None,
+) -> Table:
+    """Read dialogues of two speakers in turn, and the columns after a tab where there are any.
+
+    Three columns of a topic from 1 to 10, acts from 1 to 4 and emotions from 0 to 6 are those of
+    DailyDialog, and get their names. Other columns are `column 2` and so on, of tokens where some
+    cell has several.
+
+    Raises:
+        InputError: a line has no utterance, one is empty, or lines have unequal numbers of columns.
+    """
+    import pandas as pd
+
+    cells: list[Conversation] = []
+    rest: list[list[list[str]]] = []
+    origins, places = [], []
+    for path in paths:
+        numbers = []
+        for number, line in enumerate(files.lines(path, encoding), 1):
+            if not line.strip():
+                continue
+            text, *others = line.rstrip("\n").split("\t")
+            if rest and len(others) != len(rest[0]):
+                raise InputError(
+                    f"The line has {len(others)} columns after the dialogue; the first one has "
+                    f"{len(rest[0])}.",
+                    file=path,
+                    row=number,
+                    fix="Write as many in each line, with a tab before each.",
+                )
+            cells.append(_dialogue(text, path, number))
+            rest.append([other.split() for other in others])
+            numbers.append(number)
+            places.append((path, number))
+        if not numbers:
+            raise InputError("The file is empty.", file=path)
+        origins.append(Origin(path, len(numbers), numbers.__getitem__))
+    frame = pd.DataFrame({"turns": objects(cells)})
+    known: dict[str, Kind] = {"turns": "turns"}
+    notes = [
+        f"A line is a dialogue, {END} ends an utterance, and two speakers take turns: "
+        f"{' and '.join(_SPEAKERS)}."
+    ]
+    if rest[0] and all(rest):
+        of_daily = _of_daily(rest)
+        names = list(of_daily or (f"column {place}" for place in range(2, len(rest[0]) + 2)))
+        for place, name in enumerate(names):
+            found = [row[place] for row in rest]
+            empty = next((row for row, value in enumerate(found) if not value), None)
+            if empty is not None:
+                raise InputError(
+                    f"The {name} of this dialogue is missing.",
+                    file=places[empty][0],
+                    row=places[empty][1],
+                    fix="Write it, or take the line out.",
+                )
+            if of_daily is not None:
+                words, least = of_daily[name]
+                found = [[words[int(code) - least] for code in value] for value in found]
+            single = all(len(value) == 1 for value in found) and (
+                of_daily is None or name == "topic"
+            )
+            frame[name] = pd.Series(
+                [value[0] for value in found] if single else objects(found), dtype=object
+            )
+            known[name] = "category" if single else "tokens"
+        if of_daily is not None:
+            notes.append(
+                "The columns after the dialogue are those of DailyDialog: topic, acts and emotions; "
+                "their numbers were given their names."
+            )
+    return build(frame, origins, known=known, columns=columns, types=types, meta={"notes": notes})
+
+
+def _dialogue(text: str, path: Path, number: int) -> Conversation:
+    said = [one.strip() for one in text.split(END)]
+    if not said[-1]:
+        said.pop()  # the last utterance has its mark too
+    if not said or not all(said):
+        place = said.index("") + 1 if said else 1
+        raise InputError(
+            f"Utterance {place} of the dialogue is empty.",
+            file=path,
+            row=number,
+            fix=f"Take the mark {END} out, or the line.",
+        )
+    return Conversation(
+        Turn(_SPEAKERS[place % len(_SPEAKERS)], one) for place, one in enumerate(said)
+    )
+
+
+def _of_daily(rest: Sequence[Sequence[Sequence[str]]]) -> dict[str, tuple[tuple[str, ...], int]] | None:
+    """Return the names of DailyDialog's columns, with the words of each and its first number."""
+    if len(rest[0]) != 3:
+        return None
+    known = {"topic": (_TOPICS, 1), "acts": (_ACTS, 1), "emotions": (_EMOTIONS, 0)}
+    for place, (words, least) in enumerate(known.values()):
+        codes = {code for row in rest for code in row[place]}
+        if not codes <= {str(least + k) for k in range(len(words))}:
+            return None
+    return known if all(len(row[0]) == 1 for row in rest) else None

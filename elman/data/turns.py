@@ -1,0 +1,135 @@
+"""Conversations: utterances one after another, each with its speaker where that is known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, SupportsIndex, overload
+
+import numpy as np
+
+TEXT = ("text", "utterance", "content", "message", "transcript", "sentence", "value", "body")
+"""Names that the text of an utterance often has, the likelier ones first."""
+SPEAKER = ("speaker", "role", "from", "who", "sender", "author", "participant", "party", "channel")
+"""Names that the speaker of an utterance often has, the likelier ones first."""
+TIME = ("start", "start_time", "time", "timestamp", "begin", "offset")
+"""Names that the time of an utterance often has."""
+_COLUMNS = (
+    *("turns", "utterances", "dialogue", "dialog", "conversation", "conversations"),
+    *("messages", "transcript", "chat"),
+)
+"""Names that a column of conversations often has."""
+
+
+class Turn(NamedTuple):
+    """An utterance and its speaker, who is "" where that is not known."""
+
+    speaker: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.speaker}: {self.text}" if self.speaker else self.text
+
+
+class Conversation(tuple[Turn, ...]):
+    """Utterances in their order; as a string, a line each.
+
+    >>> print(Conversation([Turn("agent", "Hello."), Turn("", "Hi.")]))
+    agent: Hello.
+    Hi.
+    """
+
+    @overload
+    def __getitem__(self, place: SupportsIndex) -> Turn: ...
+    @overload
+    def __getitem__(self, place: slice) -> Conversation: ...
+    def __getitem__(self, place: SupportsIndex | slice) -> Turn | Conversation:
+        """Return one utterance, or a part of the conversation."""
+        if isinstance(place, slice):
+            return Conversation(tuple.__getitem__(self, place))
+        return tuple.__getitem__(self, place)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self))
+
+
+class NoTurns(ValueError):
+    """A cell is no conversation; the message says why."""
+
+
+def conversation(cell: Any) -> Conversation:
+    """Return a conversation from a list of texts, of pairs (speaker, text), or of objects.
+
+    Args:
+        cell: the list, or its JSON. An object has its text under one of `TEXT`, and may have its
+            speaker under one of `SPEAKER`.
+
+    Raises:
+        NoTurns: it is something else.
+
+    >>> conversation([("agent", "Hello."), {"text": "Hi.", "speaker": "caller"}, "Bye."])[2]
+    Turn(speaker='', text='Bye.')
+    """
+    if isinstance(cell, Conversation):
+        return cell
+    if isinstance(cell, str):
+        try:
+            cell = json.loads(cell)
+        except ValueError:
+            cell = None
+    if not isinstance(cell, list | tuple | np.ndarray):
+        raise NoTurns("This is no conversation, a list of utterances.")
+    return Conversation(turn(one, place) for place, one in enumerate(cell, 1))
+
+
+def turn(one: Any, place: int = 1) -> Turn:
+    """Return an utterance from a text, a pair (speaker, text), or an object.
+
+    Raises:
+        NoTurns: it is none of these; the message names its place in the conversation.
+    """
+    if isinstance(one, str):
+        return Turn("", one)
+    if isinstance(one, Mapping):
+        text, speaker = named(one, TEXT), named(one, SPEAKER)
+        if isinstance(text, str):
+            return Turn("" if speaker is None else str(speaker).strip(), text)
+        has = ", ".join(map(str, list(one)[:6])) or "nothing"
+        raise NoTurns(f"Utterance {place} has no text under {', '.join(TEXT[:4])}; it has {has}.")
+    if isinstance(one, list | tuple) and len(one) == 2 and isinstance(one[1], str):
+        if isinstance(one[0], str) or one[0] is None:
+            return Turn((one[0] or "").strip(), one[1])
+    raise NoTurns(f"Utterance {place} is neither a text nor a pair of speaker and text.")
+
+
+def named(one: Mapping[Any, Any], names: Sequence[str]) -> Any:
+    """Return what an object has under the first of some names, without regard to case; or None."""
+    keys = {str(key).casefold(): key for key in one}
+    return next((one[keys[name]] for name in names if name in keys), None)
+
+
+def usual(name: object) -> bool:
+    """Tell whether a column is called like one of conversations."""
+    return str(name).casefold().strip() in _COLUMNS
+
+
+def is_conversation(name: object, cell: Any) -> bool:
+    """Tell whether a cell can be meant for nothing but a conversation.
+
+    Objects with speaker and text; where the column is called so also objects with a text, pairs
+    of speaker and text, and texts of which one has a blank in it, for words have none.
+
+    >>> is_conversation("turns", ["How are you?"]), is_conversation("words", ["How", "are"])
+    (True, False)
+    """
+    if isinstance(cell, Conversation):
+        return True
+    if not isinstance(cell, list | tuple | np.ndarray) or not len(cell):
+        return False
+    if all(isinstance(one, str) for one in cell):
+        return usual(name) and any(" " in one.strip() for one in cell)
+    try:
+        conversation(cell)
+    except NoTurns:
+        return False
+    return usual(name) or (isinstance(cell[0], Mapping) and named(cell[0], SPEAKER) is not None)
