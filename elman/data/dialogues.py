@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from elman.data.kinds import Unfit, objects, to_turns
+from elman.data.kinds import objects, to_turns
 from elman.data.turns import SPEAKER, TEXT, TIME, is_conversation
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def goes_back(times: Sequence[Any]) -> bool:
     kinds = {float if isinstance(time, int) else type(time) for time in times}
     if len(kinds) != 1 or not kinds <= {float, str, datetime.datetime}:
         return False
-    return any(later < earlier for earlier, later in zip(times, times[1:], strict=False))
+    return any(later < earlier for earlier, later in pairwise(times))
 
 
 def _first(cells: Sequence[Sequence[Any]], names: Sequence[str]) -> str | None:

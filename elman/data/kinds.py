@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-Kind = Literal[
-    "number", "category", "text", "time", "series", "tokens", "turns", "image", "sound"
-]
+Kind = Literal["number", "category", "text", "time", "series", "tokens", "turns", "image", "sound"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # How files without types write that a value is missing. In a column of words only the empty cell

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from elman.data import kinds as kinds_of
 from elman.data import dialogues, nested
+from elman.data import kinds as kinds_of
 from elman.data.kinds import KINDS, Kind, Unfit
 from elman.errors import InputError, nearest
 

@@ -96,9 +96,9 @@ def turn(one: Any, place: int = 1) -> Turn:
             return Turn("" if speaker is None else str(speaker).strip(), text)
         has = ", ".join(map(str, list(one)[:6])) or "nothing"
         raise NoTurns(f"Utterance {place} has no text under {', '.join(TEXT[:4])}; it has {has}.")
-    if isinstance(one, list | tuple) and len(one) == 2 and isinstance(one[1], str):
-        if isinstance(one[0], str) or one[0] is None:
-            return Turn((one[0] or "").strip(), one[1])
+    pair = isinstance(one, list | tuple) and len(one) == 2 and isinstance(one[1], str)
+    if pair and (isinstance(one[0], str) or one[0] is None):
+        return Turn((one[0] or "").strip(), one[1])
     raise NoTurns(f"Utterance {place} is neither a text nor a pair of speaker and text.")
 
 

@@ -14,6 +14,7 @@ MODALITIES = Registry(
     {
         "image": "elman.modalities.image:Image",
         "audio": "elman.modalities.audio:Audio",
+        "turns": "elman.modalities.turns:Turns",
         "series": "elman.modalities.series:Series",
         "tokens": "elman.modalities.tokens:Tokens",
         "text": "elman.modalities.text:Text",

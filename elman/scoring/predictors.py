@@ -38,6 +38,7 @@ KINDS = Registry(
         "majority": "elman.scoring.baselines.tags:Majority",
         "most frequent tag": "elman.scoring.baselines.tags:MostFrequentTag",
         "crf": "elman.scoring.baselines.tags:Crf",
+        "step linear": "elman.scoring.baselines.steps:StepLinear",
         "window linear": "elman.scoring.baselines.tags:WindowLinear",
         "copy source": "elman.scoring.baselines.translations:CopySource",
         "retrieval": "elman.scoring.baselines.translations:Retrieval",

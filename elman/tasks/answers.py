@@ -189,6 +189,8 @@ class Labels:
 
 _TAGS = ("tags", "tag", "ner_tags", "ner", "slots", "labels", "pos_tags", "upos", "pos", "target")
 """Names that a column of tags often has, the likelier ones first."""
+_OF_TURNS = (*_TAGS, "label", "act", "acts", "emotion", "emotions", "dialogue_act")
+"""Names that the labels of utterances often have."""
 _INTENTS = ("intent", "intents", "label")
 """Names that a column of intents beside tags often has."""
 
@@ -232,6 +234,12 @@ class Tags:
     @classmethod
     def guess(cls, table: Table, free: Sequence[str]) -> list[str] | None:
         """Return a column of lists of tags with the intents beside it, or a column of labels."""
+        if "turns" in table.kinds.values():
+            able = [n for n in free if table.kinds[n] in ("tokens", "series")]
+            named = [n for n in able if n.rpartition(".")[2].casefold().strip() in _OF_TURNS]
+            names_alone = [n for n in able if table.kinds[n] == "tokens"]
+            found = next((some for some in (named, names_alone, able) if some), [])
+            return found if len(found) == 1 else None
         # Lists of numbers beside words can only be meant for tags: `read` says what is wrong.
         words = any(kind == "tokens" for kind in table.kinds.values())
         kinds = ("tokens", "series") if words else ("tokens",)
@@ -252,6 +260,8 @@ class Tags:
             InputError: tags or an intent are missing, or tags are numbers.
         """
         columns, name = layout.answers, layout.target
+        if table.kinds[name] == "series" and "turns" in table.kinds.values():
+            return [[(tag, "") for tag in one] for one in _codes_of(table, name)]
         if table.kinds[name] == "series":
             raise table.refuse(
                 "The tags are numbers.", 0, name, "Write the names of tags, in a list of strings."
@@ -406,6 +416,26 @@ def refuse_labels(labels: Sequence[str], table: Table, layout: Layout) -> None:
 def only_tags(answer: Sequence[tuple[str, str]]) -> list[str]:
     """Return the tags of an answer of `Tags`, without the intents."""
     return [tag for tag, _ in answer]
+
+
+def _codes_of(table: Table, column: str) -> list[list[str]]:
+    """Return lists of whole numbers as the names of tags.
+
+    Raises:
+        InputError: a number is missing, or is not whole.
+    """
+    found = []
+    for row, cell in enumerate(table.series(column)):
+        if cell.shape[1] != 1 or (cell % 1 != 0).any():
+            raise table.refuse(
+                "The tags are numbers that are not whole.",
+                row,
+                column,
+                "Write the names of tags, in a list of strings; to learn numbers: elman train "
+                "regress DATA.",
+            )
+        found.append([str(int(value)) for value in cell[:, 0]])
+    return found
 
 
 def _example_tags(steps: Sequence[Any]) -> list[str]:

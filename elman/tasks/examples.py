@@ -206,6 +206,7 @@ class FromExamples:
         made._read_lines = [
             ("read", " ".join(table.notes())),
             ("input", understood.input_words(layout, asked)),
+            *(("order", words) for words in reading.order_words(table, layout)),
             ("answer", understood.answer_words(layout, asked, cls.Answer.word)),
             ("split", _split_words(data, given, settings, parts)),
         ]
@@ -296,6 +297,8 @@ class FromExamples:
         lines += [("left out", gone)] if gone else []
         every = [answer for found in self._parts.values() for answer in found.answers or []]
         told = zip(self.answer_lines(train.answers or []), self.answer_lines(every), strict=True)
+        said, more = self.codec.told_cells(train.inputs)
+        lines += [(word, f"{words} in train") for word, words in said]
         for (word, own), (_, whole) in told:
             lines.append((word, own if own == whole else f"{own} in train; in all {whole}"))
         sizes = {part: len(found) for part, found in self._parts.items()}
@@ -311,7 +314,8 @@ class FromExamples:
         shown = understood.shown_cell(encoded, self.codec.decode(encoded), self.codec.unit)
         answer = understood.shown_answer((train.answers or [""])[0])
         lines.append(("the first", f"{shown} → {answer}"))
-        doubts = self._read_doubts + understood.doubts_of_inputs(self.layout, train.inputs)
+        doubts = self._read_doubts + more
+        doubts += understood.doubts_of_inputs(self.layout, train.inputs)
         doubts += self.answer_doubts(train)
         names = Counter(n for found in self._parts.values() for n in set(found.names or []))
         doubts += alike.doubts(names, "groups", alike.AS_OTHERS)
@@ -891,7 +895,7 @@ class FromExamples:
         if len(set(files)) > 1:
             columns = {"file": files} | columns
         if found.names is not None:
-            columns[str(self.layout.group)] = found.names
+            columns[self.layout.group or "group"] = found.names
         columns |= {name: of for name, of in found.owners.items() if name in self.layout.ids}
         told = [None if cell is None else self.codec.told(cell) for cell in found.inputs]
         if any(text is not None for text in told):

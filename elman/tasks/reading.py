@@ -355,6 +355,19 @@ def find_layout(
         if name is not None:
             table.column(name)
     known = [MODALITIES[name] for name in ([modality] if modality else modalities)]
+    found_in = columns is None and next(
+        (m for m in known if "long" in m.forms and hasattr(m, "transcript")), None
+    )
+    if found_in:
+        kept = [name for name in (*targets, together) if name is not None]
+        there = found_in.transcript(
+            table, text=text, group=group, time=time, taken=kept, asked=modality is not None
+        )
+        known_as = there and _of_transcript(
+            table, answer, there, found_in.name, targets, together, aligned, modality is not None
+        )
+        if known_as:
+            return known_as
     others = [n for n in (text, group, time, together, *(columns or ())) if n is not None]
     given = {*targets, *others}
     ids = {name: why for name, why in ids_of(table).items() if name != text}
@@ -490,6 +503,44 @@ def find_layout(
             fix=f"Set group={quote(owner)} if its rows are the steps of a sequence.",
         )
     raise _unclear(table, "which column holds the sequence", "text")
+
+
+def _of_transcript(
+    table: Table,
+    answer: type[Answer],
+    there: Any,
+    name: str,
+    targets: Sequence[str],
+    together: str | None,
+    aligned: bool | Callable[[Sequence[str]], bool],
+    asked: bool,
+) -> Layout | None:
+    """Return the layout of a table whose rows are utterances; None where it is something else.
+
+    It is where the answer belongs to each row and the task learns one for each sequence, unless
+    the modality was asked for.
+    """
+    columns = [column for column in (there.text, there.speaker) if column is not None]
+    used = {*columns, there.group, there.time, together}
+    free = [column for column in table.kinds if column not in used]
+    if not asked and not targets and answer.guess(table, free) is None:
+        return None
+    layout = find_layout(
+        table,
+        answer,
+        [name],
+        modality=name,
+        target=targets,
+        columns=columns,
+        group=there.group,
+        time=there.time,
+        together=together,
+        aligned=aligned,
+    )
+    if asked or layout.aligned:
+        return layout
+    differ = table.frame.groupby(there.group)[list(layout.answers)].nunique(dropna=False) > 1
+    return None if bool(differ.to_numpy().any()) else layout
 
 
 def ids_of(table: Table) -> dict[str, str]:
@@ -759,6 +810,7 @@ def read_like(
     ours = answer is None and "each" in table.meta and layout.labels in _IN_LINES
     if ours and _labelled(table.texts("text"), layout.labels, set(known)):
         table = table_of(layout.labels)
+    layout = _as_there(table, layout)
     table = filled_down(table, layout.group)
     # Other modalities may read raw text where training had no such column.
     raw = "each" in table.meta or "text" not in MODALITIES[layout.modality].kinds
@@ -769,6 +821,34 @@ def read_like(
     if answer is None and layout.form != "long":
         ids = [name for name in layout.ids if name in table.kinds]
     return examples(table, layout, answer, strict=answer is not None, owners=ids)
+
+
+def order_words(table: Table, layout: Layout) -> list[str]:
+    """Return in words that rows did not stand in the order of their times; nothing where all do."""
+    if layout.form != "long" or layout.time is None:
+        return []
+    groups = _groups(table, layout)
+    moved = [name for name, rows in groups.items() if rows != sorted(rows)]
+    if not moved:
+        return []
+    of = f" of {len(moved):,} of {len(groups):,} {layout.group!r}" if layout.group else ""
+    return [f"rows{of} did not stand in the order of {layout.time!r}, and were put in it"]
+
+
+def _as_there(table: Table, layout: Layout) -> Layout:
+    """Return the layout of a table that holds sequences in another form than training had: one a
+    cell where they were rows, or rows where they were cells."""
+    kind = MODALITIES[layout.modality]
+    if set(layout.inputs) <= set(table.kinds) or not hasattr(kind, "transcript"):
+        return layout
+    cells = [name for name, of in table.kinds.items() if of in kind.kinds]
+    if len(cells) == 1:
+        return replace(layout, form="cell", inputs=(cells[0],), group=None, time=None)
+    there = kind.transcript(table, taken=layout.answers, asked=True)
+    if there is None:
+        return layout
+    inputs = tuple(name for name in (there.text, there.speaker) if name is not None)
+    return replace(layout, form="long", inputs=inputs, group=there.group, time=there.time)
 
 
 def _labelled(lines: Sequence[str], place: TextLabels | None, known: set[str]) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 import numpy as np
@@ -21,17 +22,20 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from elman.data.packed import lengths_of
 from elman.data.tagging import Scheme, Span, allowed_tags, legal, scheme_of, tags_of
 from elman.data.tagging import spans as spans_of
 from elman.errors import InputError, MissingExtra
 from elman.modalities import MODALITIES
+from elman.modalities.base import Features
 from elman.needs import Need
 from elman.nn.crf import CRF
 from elman.nn.tagger import Tagger, Taggers, TagHead
 from elman.scoring import Evaluation, confusion, entities
+from elman.scoring.baselines import share
 from elman.scoring.blending import Blend
 from elman.scoring.predictors import Baseline, Constant, class_scores
-from elman.tasks import alike
+from elman.tasks import alike, told_steps
 from elman.tasks.answers import Tags, only_tags
 from elman.tasks.base import Mark, Section, device_of
 from elman.tasks.examples import Batch, FromExamples, Memo
@@ -485,7 +489,11 @@ class Tag(FromExamples):
                 len(names),
             )
             intents = [names[code] for code in scores.argmax(1)]
-        return self._as_said(predictor.outputs(asked), intents)
+        tags = predictor.outputs(asked)
+        if predictor.sees == "features":
+            steps = iter(tags)
+            tags = [list(islice(steps, size)) for size in lengths_of(asked.arrays).tolist()]
+        return self._as_said(tags, intents)
 
     def blend(self, model: nn.Module, predictors: Sequence[Baseline]) -> Blend | str:
         """Return why there is no blend: a sequence of tags is decoded as a whole."""
@@ -512,7 +520,7 @@ class Tag(FromExamples):
                 truth, given = _blocks(truth), _blocks(given)
             columns = [entities.step_units(truth, given)]
             segments = None
-            if not self._says_words(found):
+            if not self._is_text(found):
                 segments = entities.segment_units(truth, given)
                 columns.append(segments)
             if hits:
@@ -531,18 +539,20 @@ class Tag(FromExamples):
             pd.concat([units, pd.DataFrame(extra)], axis=1), _SpanScore(tuple(extra)), predictions
         )
 
-    @staticmethod
-    def _says_words(found: Examples) -> bool:
-        """Tell whether steps are words: then segments mean nothing."""
-        return any(isinstance(cell, list) for cell in found.inputs[:1])
+    def _is_text(self, found: Examples) -> bool:
+        """Tell whether steps are words or utterances: then segments mean nothing."""
+        return any(self.codec.told_steps(cell) for cell in found.inputs[:1])
 
     def fit_baselines(self) -> Iterator[Baseline]:
-        """Yield baselines for words, or for steps of numbers."""
+        """Yield baselines for words, for steps that have features, or for steps of numbers."""
         from elman.scoring.baselines import tags as simple
 
         train, held = self._parts["train"], self._parts.get("valid")
         truth = [self._plain_tags(answer) for answer in train.answers or []]
-        if self._says_words(train):
+        if features := self.codec.step_features(train.inputs):
+            yield from self._of_features(features, truth)
+            return
+        if self._is_text(train):
             known = simple.TaggedPart(train.inputs, truth)
             valid = None
             if held is not None:
@@ -577,6 +587,43 @@ class Tag(FromExamples):
             simple.TaggedPart(self._inputs("train"), truth), held_part
         )
         yield Baseline("logistic regression on a window", windows, "arrays")
+
+    def _of_features(
+        self, features: Sequence[Features], truth: Sequence[list[str]]
+    ) -> Iterator[Baseline]:
+        """Yield the commonest tag, and logistic regression on each kind of features of steps."""
+        from elman.scoring.baselines import tags as simple
+        from elman.scoring.baselines.linear import Labelled
+        from elman.scoring.baselines.steps import step_logistic_regression
+
+        yield Baseline("most frequent tag", simple.majority(truth), "arrays")
+        held = self._parts.get("valid")
+        names = sorted({tag for tags in truth for tag in tags})
+        codes = {name: code for code, name in enumerate(names)}
+        known = np.array([codes[tag] for tags in truth for tag in tags])
+        answers = [] if held is None else [self._plain_tags(one) for one in held.answers or []]
+        there = np.array([codes.get(tag, -1) for tags in answers for tag in tags], np.int64)
+        for one in features:
+            # Words of a step: at most as many as there are features of it.
+            size = one.train.nnz / max(1, len(known))
+            most = share.for_linear(self.settings.budget, size, len(names))
+            rows = share.drawn(len(known), most, self.settings.seed)
+            rows = np.arange(len(known)) if rows is None else rows
+            valid = None if held is None else Labelled(one.of(held.inputs), there)
+            fitted = step_logistic_regression(Labelled(one.train[rows], known[rows]), valid, names)
+            title = one.title.format("logistic regression")
+            yield Baseline(share.named(title, len(rows), len(known)), fitted, "features", one)
+
+    def _told(
+        self, found: Examples, said: Sequence[Said], truth: Sequence[Sequence[str]]
+    ) -> Section:
+        """Return sequences of texts with the tag of each step."""
+        texts = []
+        for cell in found.inputs:
+            columns = self.codec.told_steps(cell).values()
+            texts.append([": ".join(filter(None, step)) for step in zip(*columns, strict=True)])
+        chances = [one.chances for one in said]
+        return told_steps.section(found, texts, truth, [one.tags for one in said], chances)
 
     def _plain_tags(self, answer: Any) -> list[str]:
         """Return the tags of an answer, legal ones where illegal ones are repaired."""
@@ -636,15 +683,15 @@ class Tag(FromExamples):
 
         rows: list[dict[str, Any]] = []
         for number, one in enumerate(said):
-            cell, answer = found.inputs[number], (found.answers or [None] * len(said))[number]
+            told = self.codec.told_steps(found.inputs[number])
+            answer = (found.answers or [None] * len(said))[number]
             for step, tag in enumerate(one.tags):
                 where = found.where(number) if found.steps is None else found.steps[number][step]
                 row: dict[str, Any] = {"file": where[0] and where[0].name, "row": where[1]}
                 if found.names is not None:
-                    row[str(self.layout.group)] = found.names[number]
+                    row[self.layout.group or "group"] = found.names[number]
                 row["step"] = step
-                if isinstance(cell, list):
-                    row["token"] = cell[step]
+                row |= {name: values[step] for name, values in told.items()}
                 if answer is not None:
                     row["truth"] = answer[step][0]
                 row["prediction"] = tag
@@ -836,7 +883,9 @@ class Tag(FromExamples):
         ]
         if len(names) <= confusion.READABLE:
             shown.append(Section("Confusion matrix", figure=confusion.figure(pairs, names)))
-        if not self._says_words(found):
+        if self._is_text(found):
+            shown.insert(0, self._told(found, said, truth))
+        else:
             shown.append(_strips(truth, given, names))
         confused = confusion.most_confused(pairs, names)
         if len(confused):

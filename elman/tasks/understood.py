@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from elman.data.turns import Conversation
 from elman.modalities import MODALITIES
 from elman.writing import written
 
@@ -131,6 +132,8 @@ def input_words(layout: Layout, given: Mapping[str, Any]) -> str:
     if layout.form == "row":
         what = "the numbers of a row" if of == "number" else "the numbers of a row, a step each"
         return f"{what}, as {of}: {count} column{'s' * (count > 1)}, {many} ({why})"
+    if hasattr(MODALITIES[of], "transcript"):
+        why = _why(given, "columns", "by their names")
     order = f"in the order of {layout.time!r}" if layout.time else "in the order of the file"
     rows = f"the rows of each {layout.group!r}" if layout.group else "all rows as one sequence"
     return f"{rows}, {order}, as {of}; a step is {many} ({why})"
@@ -184,8 +187,8 @@ def many(count: int, unit: str) -> str:
 
 def shown_cell(encoded: Any, decoded: Any, unit: str) -> str:
     """Return a sequence as the model reads it: its text, or its first numbers."""
-    if isinstance(decoded, str):
-        return repr(shorter(decoded))
+    if isinstance(decoded, str | Conversation):
+        return repr(shorter(str(decoded).replace("\n", " / ")))
     if isinstance(decoded, list) and all(isinstance(word, str) for word in decoded):
         return repr(shorter(" ".join(decoded)))
     numbers = np.asarray(encoded)

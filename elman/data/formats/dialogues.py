@@ -98,7 +98,7 @@ def read(
             known[name] = "category" if single else "tokens"
         if of_daily is not None:
             notes.append(
-                "The columns after the dialogue are those of DailyDialog: topic, acts and emotions; "
+                "The columns after the dialogue are those of DailyDialog (topic, acts, emotions); "
                 "their numbers were given their names."
             )
     return build(frame, origins, known=known, columns=columns, types=types, meta={"notes": notes})
@@ -121,7 +121,9 @@ def _dialogue(text: str, path: Path, number: int) -> Conversation:
     )
 
 
-def _of_daily(rest: Sequence[Sequence[Sequence[str]]]) -> dict[str, tuple[tuple[str, ...], int]] | None:
+def _of_daily(
+    rest: Sequence[Sequence[Sequence[str]]],
+) -> dict[str, tuple[tuple[str, ...], int]] | None:
     """Return the names of DailyDialog's columns, with the words of each and its first number."""
     if len(rest[0]) != 3:
         return None

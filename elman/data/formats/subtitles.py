@@ -10,6 +10,7 @@ import html
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,7 +71,9 @@ def read(
     if len({name for name in folders if name.casefold() not in PARTS}) > 1:
         frame["label"] = pd.Series(folders, dtype=object)
         known["label"] = "category"
-        notes.append(f"The label is the name of a file's folder: {folders[0]!r} of {paths[0].name}.")
+        notes.append(
+            f"The label is the name of a file's folder: {folders[0]!r} of {paths[0].name}."
+        )
     origins = [Origin(path, 1) for path in paths]
     return build(
         frame, origins, known=known, columns=columns, types=types, meta={"notes": _few(notes)}
@@ -127,10 +130,10 @@ def conversation(path: Path, encoding: str | None = None) -> tuple[Conversation,
         raise InputError(
             "There are no cues with words in this file.",
             file=path,
-            fix="Write a line with times, as 00:00:01.000 --> 00:00:02.000, and the words below it.",
+            fix="Write a line of times, 00:00:01.000 --> 00:00:02.000, and the words below it.",
         )
     notes = []
-    back = [cue for one, cue in zip(cues, cues[1:], strict=False) if cue.start < one.start]
+    back = [cue for one, cue in pairwise(cues) if cue.start < one.start]
     if back:
         notes.append(
             f"In {path.name} the times go backwards {len(back):,} times, first in row "
@@ -201,9 +204,9 @@ def _plain(text: str) -> str:
 def _before_colons(cues: Sequence[Cue]) -> list[Cue]:
     """Return cues whose speakers stand before a colon, where names come back or are most.
 
-    >>> cues = [Cue(1, 0, "", "ANN: Hi."), Cue(3, 1, "", "Note: all is well."), Cue(5, 2, "", "So.")]
+    >>> cues = [Cue(1, 0, "", text) for text in ("ANN: Hi.", "Note: so.", "So.", "Yes.", "No.")]
     >>> [cue.speaker for cue in _before_colons(cues)]
-    ['ANN', '', '']
+    ['ANN', '', '', '', '']
     """
     named = [_NAME.match(cue.text) for cue in cues]
     names = [m[1].strip() if m and len(m[1].split()) <= _WORDS else "" for m in named]
