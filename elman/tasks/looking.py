@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from elman.scoring import entities
-from elman.tasks import understood
+from elman.tasks import told_steps, understood
 from elman.tasks.base import Section
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def at_examples(task: FromExamples) -> list[Section]:
     elif encoded[rows[0]].ndim == 2 and encoded[rows[0]].dtype.kind == "f":
         figure = _curves([encoded[r] for r in rows[:_DRAWN]], [answers[r] for r in rows[:_DRAWN]])
         sections.append(Section("Sequences, scaled", "A line for each channel.", figure=figure))
+    if (told := told_steps.looked_at(task, train)) is not None:
+        sections.append(told)
     sections += task.look_at_answers(train.answers or [])
     lengths = [len(one) for one in encoded]
     if min(lengths) < max(lengths):

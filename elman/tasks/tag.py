@@ -618,10 +618,7 @@ class Tag(FromExamples):
         self, found: Examples, said: Sequence[Said], truth: Sequence[Sequence[str]]
     ) -> Section:
         """Return sequences of texts with the tag of each step."""
-        texts = []
-        for cell in found.inputs:
-            columns = self.codec.told_steps(cell).values()
-            texts.append([": ".join(filter(None, step)) for step in zip(*columns, strict=True)])
+        texts = [told_steps.texts_of(self.codec, cell) for cell in found.inputs]
         chances = [one.chances for one in said]
         return told_steps.section(found, texts, truth, [one.tags for one in said], chances)
 
