@@ -174,7 +174,7 @@ def _beside(found: dict[str, Any]) -> list[str]:
         if some is not None:
             said.append(
                 f"The surest {some['answered']:.0%} of the answers (--abstain "
-                f"{some['confidence']:.2g}): {some['accuracy']:.1%} are right."
+                f"{some['confidence']:.15g}): {some['accuracy']:.1%} are right."
             )
     return said
 

@@ -79,6 +79,14 @@ def compare(paths: Sequence[Path]) -> dict[str, Any]:
     if len(paths) < 2:
         raise InputError("a comparison takes two runs or more.", fix="Name them one by one.")
     runs = [Run(path) for path in paths]
+    known = dict[Path, Path]()
+    for path in paths:
+        if (first := known.setdefault(path.resolve(), path)) is not path:
+            raise InputError(
+                f"this is the run {first} again, and a run does not differ from itself.",
+                file=path,
+                fix="Name another run.",
+            )
     configs = [run.config() for run in runs]
     results = [run.read_json(folder.RESULTS) for run in runs]
     tasks = sorted({config["task"] for config in configs})

@@ -225,17 +225,27 @@ class Run:
 
 
 def runs_in(place: Path) -> list[Run]:
-    """Return the runs of a folder, the newest last.
+    """Return the runs of a folder and of the folders in it, such as `runs`, the newest last; or the
+    run that it is itself.
 
     Raises:
         InputError: there is no such folder, or no run in it.
     """
     if not place.is_dir():
         raise InputError("there is no such folder.", file=place, fix="Name a folder of runs.")
-    configs = sorted(place.glob(f"*/{_CONFIG}"), key=lambda file: file.stat().st_mtime)
+    found = list(place.glob(f"*/{_CONFIG}"))
+    for other in (_CONFIG, f"*/*/{_CONFIG}"):
+        found += filter(_of_run, place.glob(other))
+    configs = sorted(found, key=lambda file: file.stat().st_mtime)
     if not configs:
         raise InputError("there is no run in this folder.", file=place, fix="Train one first.")
     return [Run(config.parent) for config in configs]
+
+
+def _of_run(config: Path) -> bool:
+    """Tell whether a configuration is that of a run, not of another program in a folder below."""
+    lines = config.read_text("utf-8", "replace").split("\n")
+    return any(line.startswith("task:") for line in lines)
 
 
 def create(path: Path) -> Run:

@@ -94,11 +94,22 @@ def of_units(units: pd.DataFrame) -> dict[str, Any] | None:
     return {**errors, "answered": table.to_dict("records")}
 
 
+def _between(below: float, least: float) -> float:
+    """Return the number of fewest decimals, two at least, above `below` and at most `least`.
+
+    >>> _between(0.2, 0.563), _between(0.2, 0.567), _between(0.99957, 0.99963)
+    (0.56, 0.567, 0.9996)
+    """
+    shorter = (round(least, places) for places in range(2, 17))
+    return next((bound for bound in shorter if below < bound <= least), least)
+
+
 def answered(confidence: ArrayLike, right: ArrayLike) -> pd.DataFrame:
     """Return how often answers are right where only the surest are given.
 
     Returns:
-        `answered` (the share that is given), `confidence` (the least of those), `accuracy`.
+        `answered` (the share that is given), `confidence` (a bound, in as few decimals as can
+        be, that the given answers reach and the others do not), `accuracy`.
 
     >>> answered([0.9, 0.6], [True, False]).iloc[[0, -1]].to_numpy().tolist()
     [[1.0, 0.6, 0.5], [0.5, 0.9, 1.0]]
@@ -112,7 +123,8 @@ def answered(confidence: ArrayLike, right: ArrayLike) -> pd.DataFrame:
         count = max(1, round(share * len(order)))
         # Answers of one confidence are all given or none: a threshold cannot part them.
         count = int(np.searchsorted(-stated[order], -stated[order[count - 1]], side="right"))
-        least = float(stated[order[count - 1]])
+        others = float(stated[order[count]]) if count < len(order) else -1.0
+        least = _between(others, float(stated[order[count - 1]]))
         rows[count] = count / len(order), least, float(hits[order[:count]].mean())
     return pd.DataFrame(list(rows.values()), columns=["answered", "confidence", "accuracy"])
 

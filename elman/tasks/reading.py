@@ -215,11 +215,17 @@ def as_written(settings: Any, table: Table) -> Any:
     are read alike.
 
     Raises:
-        InputError: a mark was given for data that are no CSV.
+        InputError: a mark was given for data that are no CSV, or that hold no numbers.
     """
     if settings.decimal is not None and "decimal" not in table.meta:
         raise InputError(
             f"decimal={settings.decimal} is for CSV.", file=table.source, fix="Leave it out."
+        )
+    if settings.decimal is not None and "number" not in table.kinds.values():
+        raise InputError(
+            f"decimal={settings.decimal} has no effect: no column holds numbers.",
+            file=table.source,
+            fix="Leave it out.",
         )
     found = settings.decimal or table.meta.get("decimal")
     return settings.model_copy(update={"decimal": found})

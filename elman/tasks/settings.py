@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from elman.errors import InputError
 from elman.modalities import MODALITIES
+from elman.tasks import TASKS
 from elman.training import Settings
 from elman.training.settings import AveragingName, ScheduleName
 
@@ -189,6 +190,12 @@ def settings_of(kind: Any, given: Mapping[str, Any]) -> Any:
                 raise InputError(
                     f"{name} is a setting of {' and '.join(owners)}; {kind.name} does not use it. "
                     "Leave it out."
+                )
+            tasks = [n for n in TASKS if n != kind.name and name in TASKS[n].Settings.model_fields]
+            if tasks:
+                raise InputError(
+                    f"{name} is a setting of the task{'s' * (len(tasks) > 1)} "
+                    f"{' and '.join(tasks)}; {kind.name} does not use it. Leave it out."
                 )
     return known.of(given)
 

@@ -74,6 +74,26 @@ def test_one_run_or_two_tasks_are_refused(runs, tmp_path):
         compare.compare([runs[0], wave.path])
 
 
+def test_a_run_is_not_compared_with_itself(runs):
+    again = runs[0] / ".." / runs[0].name
+    with pytest.raises(InputError, match=r"is the run .* again"):
+        compare.compare([runs[0], runs[1], again])
+
+
+def test_runs_of_the_folder_below_and_a_run_itself_are_listed(runs, tmp_path):
+    project = tmp_path / "project"
+    (project / "runs").mkdir(parents=True)
+    for run in runs:
+        (project / "runs" / run.name).symlink_to(run)
+    (project / "docs" / "site").mkdir(parents=True)
+    (project / "docs" / "site" / "config.yaml").write_text("name: of another program\n")
+    below = {run.path.name for run in folder.runs_in(project)}
+    assert below == {run.name for run in runs}
+    assert [run.path for run in folder.runs_in(runs[0])] == [runs[0]]
+    with pytest.raises(InputError, match="no run"):
+        folder.runs_in(project / "docs" / "site")
+
+
 def test_a_folder_of_runs_is_listed(runs):
     rows = {row["run"]: row for row in compare.listed(folder.runs_in(runs[0].parent))}
     good = rows[str(runs[0])]
@@ -92,7 +112,7 @@ def test_a_folder_of_runs_is_listed(runs):
         results.write_bytes(kept)
     assert states[str(runs[2])] == "stopped"
     with pytest.raises(InputError, match="no run"):
-        folder.runs_in(runs[0])
+        folder.runs_in(runs[0] / "checkpoints")
 
 
 @pytest.mark.fuzz

@@ -248,3 +248,11 @@ def test_what_is_recommended(comparison, expected):
 )
 def test_without_an_interval_earlier_origins_recommend(difference, interval, preferred, expected):
     assert recommended(Comparison("counts", difference, interval), preferred) == expected
+
+
+def test_a_bound_of_confidence_has_few_decimals_and_gives_the_same_answers():
+    stated = np.float64([0.99963, 0.99961, 0.99957, 0.7, 0.123456789, 0.123456788])
+    table = calibration.answered(stated, np.ones(6))
+    for share, bound in zip(table["answered"], table["confidence"], strict=True):
+        assert (stated >= bound).mean() == share
+    assert 0.9996 in table["confidence"].tolist()
