@@ -39,6 +39,8 @@ _LOOKED_AT = 50
 """Lists of a column that are looked at to tell conversations from words."""
 # A number that begins with a zero is a name: a postcode, an account.
 _CODE = r"^[-+]?0\d+$"
+_FEW_AMOUNTS = 10
+"""Different amounts (10 %, 20 %) at most that are classes rather than numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +188,7 @@ def _words(values: pd.Series) -> tuple[pd.Series, Kind]:
         and numbers.values is not None
         and not len(numbers.wrong)
         and numbers.words
-        and not (numbers.marks and repeated)
+        and not (numbers.marks and repeated and present.nunique() <= _FEW_AMOUNTS)
     ):
         made = pd.Series(numbers.values, index=values.index)
         if "comma before" in numbers.words:
@@ -320,7 +322,9 @@ def written(
         return Reading("number", None, unfit=raised, asks="decimal")
     known = {"decimal": ","} if "comma before" in numbers.words else {}
     made = pd.Series(numbers.values, index=values.index)
-    return Reading("number", made, numbers.words, settings=known)
+    zero = "a zero before a digit left off" if numerals.zeros(cells) else ""
+    words = ", ".join(filter(None, (numbers.words, zero)))
+    return Reading("number", made, words, settings=known)
 
 
 def _written_dates(cells: pd.Series, found: dates.Written) -> Reading:

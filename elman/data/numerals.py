@@ -32,7 +32,11 @@ _POINT = re.compile(r"^(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d?(?:,\d{2})*,\d{3}|\d*)
 _COMMA = re.compile(r"^(?:[1-9]\d{0,2}(?:\.\d{3})+|\d*)(?:,\d*)?$")
 # Blanks and apostrophes only ever stand between thousands.
 _APART = re.compile(r"^\d{1,3}(?:['’\u00a0\u202f ]\d{3})+(?=[.,]|$)")
-_CODE = re.compile(r"^[-+]?0\d+$")
+# A name, such as a postcode; 07 may be an hour or a month.
+_CODE = re.compile(r"^[-+]?0\d{2,}$")
+_ZERO = re.compile(r"^[-+]?0\d$")
+_WITH_UNIT = re.compile(r"[-+−]?\d[\d.,]*\s?(?:[^\W\d_]{1,4}|[*†‡%‰°º#?!]{1,2}|°[CF])\.?")
+"""A number with letters or a mark behind it, such as 1.04K, 5 kg, 9.5* or 12 %."""
 _FEW, _MOSTLY = 3, 0.75
 """So many different numbers that fill so large a share of the cells make the others remarks."""
 
@@ -70,7 +74,7 @@ def read(
         different ones are not and numbers are less than three quarters of the cells.
     """
     unique = [cell for cell in cells.unique() if cell not in missing]
-    if not unique or any(_CODE.match(cell) for cell in unique):
+    if not unique or codes(cells) or all(_ZERO.match(cell) for cell in unique):
         return None
     sample = unique[:: max(1, len(unique) // 200)]
     written = [cell for cell in sample if _NUMBER.match(cell)]
@@ -99,6 +103,32 @@ def read(
     words = _words(list(values), [parts[cell][0] for cell in values], next(iter(kept)), signed)
     numbers = np.array([values.get(cell, np.nan) for cell in cells], dtype=np.float64)
     return Numerals(numbers, wrong, words, bool(signed))
+
+
+def zeros(cells: pd.Series) -> bool:
+    """Tell whether a cell is a number of two digits of which the first is a zero, such as 07."""
+    return any(_ZERO.match(cell) for cell in cells.unique())
+
+
+def codes(cells: pd.Series) -> bool:
+    """Tell whether a cell is a name of digits that begins with a zero, such as a postcode."""
+    return any(_CODE.match(cell) for cell in cells.unique())
+
+
+def with_units(cells: pd.Series, missing: Collection[str]) -> int | None:
+    """Return the place of the first number with a unit or mark behind it, where most cells are
+    numbers, with such or without; else None.
+
+    Args:
+        cells: stripped strings.
+        missing: what says that a value is missing.
+    """
+    there = cells[~cells.isin(missing)]
+    marked = there.str.fullmatch(_WITH_UNIT)
+    plain = there.str.fullmatch(r"[-+−]?\d[\d.,]*")
+    if not marked.any() or (marked | plain).mean() <= _MOSTLY:
+        return None
+    return int(np.flatnonzero(cells.isin(there[marked]))[0])
 
 
 def _fill_the_column(cells: pd.Series, written: list[str], sample: list[str]) -> bool:
@@ -165,6 +195,8 @@ def _words(cells: list[str], bodies: list[str], mark: str, marks: str) -> str:
         found.append(f"{marks} left off")
     if any(cell.startswith("(") for cell in cells):
         found.append("brackets as a minus sign")
+    if any(not body.isascii() for body in bodies):
+        found.append("digits of another script")
     if any("−" in cell for cell in cells):
         found.append("'−' as a minus sign")
     return ", ".join(found)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from elman import data as elman_data
-from elman.data import Table, files, recordings
+from elman.data import Table, files, numerals, recordings
 from elman.data.formats.text import FASTTEXT
 from elman.data.numerals import Decimal
 from elman.errors import InputError
@@ -575,7 +575,12 @@ def ids_of(table: Table) -> dict[str, str]:
                 found[name] = _ID_REPEATS
         elif named and all(" " not in str(cell).strip() for cell in cells):
             found[name] = _ID_REPEATS if not different else _ID
-        elif different and all(_CODE.fullmatch(str(cell).strip()) for cell in cells):
+        elif (
+            different
+            and all(_CODE.fullmatch(str(cell).strip()) for cell in cells)
+            # Amounts such as 1.04K are all different too.
+            and numerals.with_units(cells.astype(str).str.strip(), ()) is None
+        ):
             found[name] = _CODES
     return found
 
@@ -919,6 +924,8 @@ def _numeric(table: Table, names: Sequence[str]) -> list[str]:
 
             cells = table.frame[name]
             if pd.to_numeric(cells, errors="coerce").notna().mean() <= 0.5:
+                continue
+            if numerals.codes(cells.dropna().astype(str).str.strip()):
                 continue
             table.numbers(name, allow_missing=True)
         elif kind != "number":

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from elman.data import numerals
+from elman.data.kinds import MISSING
 from elman.data.turns import Conversation
 from elman.modalities import MODALITIES
 from elman.writing import written
@@ -126,8 +128,7 @@ def input_words(layout: Layout, given: Mapping[str, Any]) -> str:
         why = "by its name" if layout.inputs[0].casefold() in usual else f"the one column of {of}"
         return f"column {layout.inputs[0]!r}, as {of} ({_why(given, 'text', why)})"
     count = len(layout.inputs)
-    numbers = "series" in MODALITIES[of].kinds or of == "number"
-    left = "all columns of numbers that are left" if numbers else "the column of words"
+    left = "all columns of numbers that are left" if _of_numbers(layout) else "the column of words"
     why = _why(given, "columns", left)
     if layout.form == "row":
         what = "the numbers of a row" if of == "number" else "the numbers of a row, a step each"
@@ -137,6 +138,11 @@ def input_words(layout: Layout, given: Mapping[str, Any]) -> str:
     order = f"in the order of {layout.time!r}" if layout.time else "in the order of the file"
     rows = f"the rows of each {layout.group!r}" if layout.group else "all rows as one sequence"
     return f"{rows}, {order}, as {of}; a step is {many} ({why})"
+
+
+def _of_numbers(layout: Layout) -> bool:
+    kinds = MODALITIES[layout.modality].kinds
+    return not kinds or "series" in kinds
 
 
 def answer_words(layout: Layout, given: Mapping[str, Any], word: str) -> str:
@@ -282,6 +288,37 @@ def doubts_of_inputs(layout: Layout, cells: Sequence[Any]) -> list[str]:
         f"({listed(unread, 6)}). Set columns=[{','.join(unread[:6])}] if those are what is to be "
         "learnt from."
     ]
+
+
+def doubts_of_numbers(table: Table, layout: Layout) -> list[str]:
+    """Return doubts about columns of strings that are like numbers: read so, as text, or left out.
+
+    Args:
+        table: of training.
+        layout: where its sequences and answers stand.
+    """
+    doubts = []
+    for name, kind in table.kinds.items():
+        if kind not in ("text", "category") or name in (layout.group, layout.time):
+            continue
+        cells = table.frame[name].fillna("").astype(str).str.strip()
+        if name in layout.inputs and layout.form != "cell" and _of_numbers(layout):
+            place = int(np.argmax(cells.str.match(r"[-+]?0\d")))
+            doubts.append(
+                f"column {name!r} is read as numbers ({cells.iloc[place]!r} in row "
+                f"{table.where(place)[1]}). If it holds names, leave it out with "
+                "--set columns=[A,B,…]."
+            )
+            continue
+        found = numerals.with_units(cells, MISSING)
+        if found is not None and name not in layout.answers:
+            use = "read as text" if name in layout.inputs else "left out"
+            doubts.append(
+                f"column {name!r} is {use}, for its numbers have something behind them "
+                f"({cells.iloc[found]!r} in row {table.where(found)[1]}). Write the numbers alone "
+                "if they are to be learnt from."
+            )
+    return doubts
 
 
 def doubts_of_parts(shared: Duplicates, sizes: Mapping[str, int], what: str) -> list[str]:

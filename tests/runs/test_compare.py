@@ -112,7 +112,7 @@ def test_a_folder_of_runs_is_listed(runs):
         results.write_bytes(kept)
     assert states[str(runs[2])] == "stopped"
     with pytest.raises(InputError, match="no run"):
-        folder.runs_in(runs[0] / "checkpoints")
+        folder.runs_in(runs[0] / "assets")
 
 
 @pytest.mark.fuzz
