@@ -55,10 +55,12 @@ _LIKE = re.compile(
     | \d{{4}}[- ]?[qmw]\d{{1,2}}$ | q[1-4][-/ ']*(?:\d{{4}}|\d{{2}})$  # 2024-Q1, 2024M01, Q1 24
     | [1-4]q[-/ ']*(?:\d{{4}}|\d{{2}})$ | (?:w|kw|week)[- ]?\d{{1,2}}[-/ ]\d{{4}}$  # 1Q24, W05 2024
     | \d{{8}}t\d{{4,6}}
+    | fy[ ']?\d{{4}}(?:[-/]\d{{2}}(?:\d{{2}})?)?$ | \d{{4}}[-/]\d{{4}}$  # FY2019/20, 2019/2020
     )""",
     re.VERBOSE,
 )
 _ISO = r"^\d{4}-?\d\d(?:-?\d\d(?:[Tt ]\d\d(?::?\d\d){1,2}(?:[.,]\d+)?)?)?$"
+_FISCAL = r"^(?P<named>fy[ ']?)?(?P<year>\d{4})(?:[-/](?:\d\d)?(?P<next>\d\d))?$"
 _NUMBERS: tuple[tuple[str, Order], ...] = (
     ("%Y %m %d", "year"),
     ("%d %m %Y", "day"),
@@ -144,7 +146,7 @@ def read(cells: pd.Series, order: Order | None = None) -> Written | None:
     languages = any(name for name, _ in versions(sample))
     if not len(present) or not (_like(sample) or (languages and like_dates(sample))):
         return None
-    if present.iloc[::step].str.match(_ISO).all():
+    if present.iloc[::step].str.match(_ISO).all() and _fiscal(present) is None:
         try:
             moments = pd.to_datetime(cells.where(cells != "", None), format="ISO8601")
         except (ValueError, OverflowError):
@@ -253,6 +255,8 @@ def _days(dates: pd.Series) -> list[tuple[Order, pd.Series, bool]]:
     """Return what the dates are in each order that reads any, and whether years have two digits."""
     import pandas as pd
 
+    if (years := _fiscal(dates)) is not None:
+        return [("year", years, False)]
     if dates.iloc[:50].str.match(_ISO).mean() > 0.5:
         whole = dates.where(dates.str.match(_ISO), None).str.upper()
         return [("year", pd.to_datetime(whole, format="ISO8601", errors="coerce"), False)]
@@ -282,6 +286,23 @@ def _days(dates: pd.Series) -> list[tuple[Order, pd.Series, bool]]:
     forms = [f for f in (_NAMED if named else _NUMBERS) if not (dotted and f[0][:2] == "%y")]
     tried = [(order, _parsed(text, form), "%y" in form) for form, order in forms]
     return [each for each in tried if each[1].notna().any()]
+
+
+def _fiscal(dates: pd.Series) -> pd.Series | None:
+    """Read years over the turn of a year (FY2019/20, 2019-20, 2019/2020), dated by the first.
+
+    None where a cell is none, and for fewer than three: 2011-12 is a month too.
+    """
+    import pandas as pd
+
+    if len(dates) < 3 or not re.match(_FISCAL, dates.iloc[0].lower()):
+        return None
+    found = dates.str.lower().str.extract(_FISCAL)
+    following = pd.to_numeric(found["next"]) == (pd.to_numeric(found["year"]) + 1) % 100
+    alone = found["named"].notna() & found["next"].isna()
+    if not (found["year"].notna() & (following | alone)).all():
+        return None
+    return _parsed(found["year"] + " 01", "%Y %m")
 
 
 def _in_century(moments: pd.Series) -> pd.Series:
@@ -378,7 +399,7 @@ def _place(exact: pd.Series, moments: pd.Series, offsets: pd.Series) -> str | No
 _SIZES = (("s", 1e8, 5e9), ("ms", 1e11, 5e12), ("us", 1e14, 5e15), ("ns", 1e17, 5e18))
 _DIGITS = ((14, "%Y%m%d%H%M%S"), (12, "%Y%m%d%H%M"), (10, "%Y%m%d%H"), (8, "%Y%m%d"), (6, "%Y%m"))
 _NAMES = re.compile(
-    r"(?:^|[^a-z])(date|datetime|time|timestamp|ts|day|month|year|yr|week|period|ds|epoch|unix"
+    r"(?:^|[^a-z])(date|fy|datetime|time|timestamp|ts|day|month|year|yr|week|period|ds|epoch|unix"
     r"|when|dt|datum|dato|fecha|jahr|monat|zeit|unixtime|fiscal_?year|created|updated|mois|annee"
     r"|mes|mese|ano|anno|maand|jaar|tarih|tanggal|дата|месяц|год)(?:[^a-z]|$)"
 )

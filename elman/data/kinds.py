@@ -342,7 +342,13 @@ def _written_dates(cells: pd.Series, found: dates.Written) -> Reading:
         place = int(found.wrong[0])
         cell = cells.iloc[place]
         what, fix = f"{_shown(cell)} is not a date or a time.", "Correct it, or take the row out."
-        if months.like_a_name(cell):
+        if re.fullmatch(r"\d{4}-?02-?(29|30)\b.*", cell):
+            what = f"{what} A calendar of 360 days has it, and it is not read."
+            fix = (
+                "Correct it; or take the column of dates out where the calendar has 360 days, and "
+                "set season to its steps (12 months, 30 or 360 days)."
+            )
+        elif months.like_a_name(cell):
             read = found.languages[0] if found.languages else "English"
             what = f"{_shown(cell)} is not a date with its month in {read}, like the other cells."
             fix = "Name all months in one language, or write 2024-01-31."

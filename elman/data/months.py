@@ -216,7 +216,7 @@ def versions(cells: Sequence[str]) -> list[tuple[str, list[str]]]:
                 break
     if not found or any("English" in names for names in found.values()):
         return plain
-    return [(_either(names, "or"), list(whole)) for whole, names in found.items()]
+    return [(_either(names), list(whole)) for whole, names in found.items()]
 
 
 def like_a_name(cell: str) -> bool:
@@ -225,19 +225,30 @@ def like_a_name(cell: str) -> bool:
     >>> [like_a_name(cell) for cell in ("5. Tishri 5781", "Total", "31.2.2021", "n.a.")]
     [True, False, False, False]
     """
-    words = _words(cell)
+    words = _words(cell) or ()
     return 0 < len(words) <= 3 and any(len(word) > 2 and word not in _KEPT for word in words)
 
 
 def looked_for() -> str:
     """Return the languages in words."""
-    return _either([*LANGUAGES, "Chinese", "Japanese", "Korean"], "and")
+    shown = (
+        "English",
+        "German",
+        "French",
+        "Spanish",
+        "Italian",
+        "Portuguese",
+        "Russian",
+        "Chinese",
+    )
+    more = len(LANGUAGES) + 3 - len(shown)
+    return f"{', '.join(shown)} and {more} other languages"
 
 
-def _either(names: Sequence[str], word: str) -> str:
-    if word == "or" and len(names) > 3:
+def _either(names: Sequence[str]) -> str:
+    if len(names) > 3:
         return f"{names[0]} or another of {len(names)} languages"
-    return f" {word} ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def folded(text: str) -> str:
@@ -250,20 +261,22 @@ def folded(text: str) -> str:
     return "".join(c for c in parts if not unicodedata.combining(c)).casefold()
 
 
-def _words(cell: str) -> tuple[str, ...]:
-    """Return the words of a cell that may be a date; none where it has no number, or many words."""
+def _words(cell: str) -> tuple[str, ...] | None:
+    """Return the words of a cell that may be a date, or None: it has no number, or many words."""
     if not any(c.isdigit() for c in cell) or len(cell) > 60:
-        return ()
+        return None
     found = tuple(folded(word).rstrip(".ʼ’'") for word in _WORD.findall(_HALF.sub(r"\1m", cell)))
-    return found if len(found) <= _MOST_WORDS else ()
+    return found if len(found) <= _MOST_WORDS else None
 
 
 def _numbered(found: re.Match[str]) -> str:
     return "-".join(re.findall(r"\d+", found[0]))
 
 
-def _translated(cell: str, words: tuple[str, ...], language: str) -> str | None:
+def _translated(cell: str, words: tuple[str, ...] | None, language: str) -> str | None:
     """Return a cell with an English month and without a weekday, or None where it is no date."""
+    if words is None:
+        return None
     if language == "English" and any(c.isalpha() and not c.isascii() for c in cell):
         return None  # Mär is no English
     new = _as_english(words, len(re.findall(r"\d+", _CLOCK.sub("", cell))), language)

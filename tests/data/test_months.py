@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elman.data import dates, months
@@ -52,7 +52,7 @@ def test_months_are_read_in_the_language_of_the_column(cells: list[str], expecte
     assert dates.like_dates(cells)
 
 
-@given(st.sampled_from([name for name in LANGUAGES if name != "English"]))
+@pytest.mark.parametrize("language", [name for name in LANGUAGES if name != "English"])
 def test_every_month_of_every_language(language: str) -> None:
     names = [each.split()[-1] for each in LANGUAGES[language][0].split(", ")]
     found = read(*[f"3 {name} 2021" for name in names])
@@ -109,6 +109,7 @@ def test_the_language_is_said() -> None:
     assert "Russian" in months.looked_for()
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=8))
 def test_any_words_are_taken(cells: list[str]) -> None:
     """No text makes an error, and what is no date stays as it is."""
@@ -120,3 +121,17 @@ def test_any_words_are_taken(cells: list[str]) -> None:
 def test_names_are_compared_without_accents() -> None:
     assert folded("MÄRZ") == folded("März") == "marz"
     assert folded("Mayıs") == "mayis"
+
+
+def test_many_words_and_numbers_are_no_dates() -> None:
+    """A line of a log has numbers and more words than a date."""
+    line = "version 3.11.4 of a program in a folder of mine at home"
+    assert versions([line, "home is 1 here", "a b c d e f g 1"])[0][0] == ""
+
+
+@pytest.mark.parametrize("form", ["FY{}/{:02}", "{}-{:02}", "FY {}", "{0}/{2}", "FY{0}-{2}"])
+def test_fiscal_years_are_dated_by_the_first(form: str) -> None:
+    cells = [form.format(year, (year + 1) % 100, year + 1) for year in range(1995, 2015)]
+    assert read(*cells) == [f"{year}-01-01 00:00:00" for year in range(1995, 2015)]
+    # Twelve months after another are no years.
+    assert read("2011-11", "2011-12", "2012-01")[1] == "2011-12-01 00:00:00"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -151,3 +152,44 @@ def test_short_and_new_series_are_said_at_prediction() -> None:
     assert found["forecast"].notna().all()
     with pytest.warns(PredictionWarning, match="1 of 1 series were not trained on \\(C\\)"):
         task.predict(model, frame.assign(shop="C"))
+
+
+def test_files_whose_times_overlap_are_a_series_each(tmp_path: Path) -> None:
+    for name in ("oslo", "bergen"):
+        frame = pd.DataFrame({"date": DAYS[:60], "mm": WAVE[:60]})
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    found = read_panel(tmp_path, ForecastSettings())
+    assert [one.name for one in found.series] == ["bergen", "oslo"]
+    assert "each file is a series of its own" in " ".join(found.notes)
+    again = ForecastSettings().model_copy(update=found.found)
+    assert [one.name for one in read_panel(tmp_path / "oslo.csv", again).series] == ["oslo"]
+    # A year a file is one series.
+    pd.DataFrame({"date": DAYS[60:120], "mm": WAVE[60:120]}).to_csv(
+        tmp_path / "oslo.csv", index=False
+    )
+    assert len(read_panel(tmp_path, ForecastSettings()).series) == 1
+
+
+def test_years_with_weeks_or_quarters_are_dates() -> None:
+    mondays = pd.date_range("2019-01-07", periods=160, freq="7D")
+    iso = mondays.isocalendar()
+    weeks = pd.DataFrame(
+        {"year": iso.year.to_numpy(), "week": iso.week.to_numpy(), "n": WAVE[:160]}
+    )
+    found = panel(weeks)
+    assert found.targets == ["n"]
+    assert found.frequency == "W-MON"
+    assert found.series[0].times is not None
+    assert list(found.series[0].times) == list(mondays)
+    assert "those of ISO 8601" in " ".join(found.notes)
+    begins = pd.date_range("2010-01-01", periods=40, freq="QS")
+    quarters = {"Year": begins.year, "Quarter": begins.quarter, "n": WAVE[:40]}
+    found = panel(pd.DataFrame(quarters))
+    assert found.series[0].times is not None
+    assert list(found.series[0].times) == list(begins)
+
+
+def test_a_calendar_of_360_days_is_named() -> None:
+    cells = [f"2000-{m:02}-{d:02}" for m in (1, 2, 3) for d in range(1, 31)]
+    with pytest.raises(InputError, match=r"'2000-02-30'.*calendar of 360 days has it"):
+        panel(pd.DataFrame({"date": cells, "y": WAVE[:90]}))

@@ -30,12 +30,24 @@ _PARTS = {
     "year": ("year", "yr", "yyyy", "jahr", "année", "annee", "año", "ano", "anno", "jaar", "rok"),
     "month": ("month", "mon", "mm", "monat", "mois", "mes", "mês", "mese", "maand", "miesiąc"),
     "day": ("day", "dd", "tag", "day_of_month", "jour", "día", "dia", "giorno", "dag", "dzień"),
+    "week": (
+        "week",
+        "wk",
+        "isoweek",
+        "iso_week",
+        "week_of_year",
+        "weekofyear",
+        "woche",
+        "kw",
+        "semaine",
+    ),
+    "quarter": ("quarter", "qtr", "quartal", "trimestre", "kwartaal"),
     "hour": ("hour", "hr", "hh", "stunde"),
     "minute": ("minute", "min", "mi"),
     "second": ("second", "sec", "ss"),
     "day of the year": ("doy", "day_of_year", "dayofyear", "yday", "day of year"),
 }
-_CYCLES = ("weekday", "day_of_week", "day of week", "dow", "wday", "wochentag", "quarter", "season")
+_CYCLES = ("weekday", "day_of_week", "day of week", "dow", "wday", "wochentag", "season")
 _ROWS = 8
 """Rows before a last one that may be a footer."""
 _UNITS = {"hour": 3600, "minute": 60, "second": 1}
@@ -436,12 +448,23 @@ def _from_parts(out: Sorted, numbers: list[str]) -> bool:
         for part, names in _PARTS.items()
     }
     used = {part: name for part, name in parts.items() if name is not None}
-    if "year" not in used or not ("month" in used or "day of the year" in used):
+    # The coarser ones say nothing more: a quarter beside a month, a week beside a day.
+    found = next((p for p in ("month", "day of the year", "week", "quarter") if p in used), None)
+    if "year" not in used or found is None:
         return False
+    for other in {"month", "day of the year", "week", "quarter"} - {found}:
+        used.pop(other, None)
     frame = pd.DataFrame({part: out.table.frame[name] for part, name in used.items()})
     if frame.isna().any().any() or not frame["year"].between(1600, 2200).all():
         return False
-    if "month" in used:
+    if found == "week":
+        written = frame["year"].map("{:.0f}".format) + frame["week"].map(" {:02.0f} 1".format)
+        moments = pd.to_datetime(written, format="%G %V %u", errors="coerce")
+        out.say("time", "Years and weeks are those of ISO 8601, each dated by its Monday.")
+    elif found == "quarter":
+        days = pd.DataFrame({"year": frame["year"], "month": 3 * frame["quarter"] - 2, "day": 1})
+        moments = pd.to_datetime(days, errors="coerce")
+    elif found == "month":
         days = pd.DataFrame({"year": frame["year"], "month": frame["month"]})
         moments = pd.to_datetime(days.assign(day=frame.get("day", 1)), errors="coerce")
     else:

@@ -38,6 +38,7 @@ from elman.tasks.forecast.doubts import (
     other_step,
     still_to_come,
 )
+from elman.tasks.forecast.files import FILE, each_is_a_series, named_by_file
 from elman.tasks.forecast.filling import ADVICE, completed
 from elman.tasks.forecast.finding import frequency_of, local
 from elman.tasks.forecast.panel import VALUE, Panel, Series
@@ -81,7 +82,10 @@ def read_panel(data: Any, columns: Columns) -> Panel:
     cells = [name for name, kind in table.kinds.items() if kind == "series"]
     if cells:
         return _from_cells(table, cells, columns)
-    out = sort_out(table, columns, as_list(columns.group) or groups)
+    groups = as_list(columns.group) or groups
+    if FILE in groups and FILE not in table.kinds and table.source is not None:
+        table = named_by_file(table)
+    out = sort_out(table, columns, groups)
     if columns.layout == "wide" or (columns.layout is None and looks_wide(out, columns)):
         return from_wide(out, columns)
     if out.unread:
@@ -89,6 +93,9 @@ def read_panel(data: Any, columns: Columns) -> Panel:
         raise unread(
             out, "take the column out of the file, and the rows count in their order, oldest first"
         )
+    if each_is_a_series(out):
+        out = sort_out(named_by_file(table), columns, [FILE])
+        out.say("series", "Their times overlap, so each file is a series of its own.")
     return _from_long(out, columns)
 
 
