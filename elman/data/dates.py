@@ -185,7 +185,7 @@ def read(cells: pd.Series, order: Order | None = None) -> Written | None:
     likely = _likelier(placed)
     orders = tuple(dict.fromkeys(each.order for each in likely))
     named = tuple(dict.fromkeys(each.language for each in likely if each.language))
-    yearless = _yearless(pd.Series(versions(present.tolist())[0][1]) if named else present)
+    yearless = _yearless(pd.Series(versions(sample)[0][1]) if named else present)
     if len(likely) > 1 or yearless:
         return Written(None, places, orders, yearless, languages=named, mixed=mixed)
     chosen = likely[0].moments

@@ -176,6 +176,8 @@ _DAYS = re.compile(r"\d{4}\s*[年년]\s*\d{1,2}\s*[月월](?:\s*\d{1,2}\s*[日�
 _HALF = re.compile(r"\b([ap])\.\s?m\.?", re.IGNORECASE)
 _CLOCK = re.compile(r"\d{1,2}:\d\d.*$")
 _MOST_WORDS = 6
+_SAMPLE = 200
+"""Cells of a column by which its language is found."""
 
 
 def versions(cells: Sequence[str]) -> list[tuple[str, list[str]]]:
@@ -193,30 +195,52 @@ def versions(cells: Sequence[str]) -> list[tuple[str, list[str]]]:
     [('', ['3 Jan 2021', '4 Apr 2021'])]
     """
     plain = [("", list(cells))]
-    if 2 * sum(_DAYS.search(cell) is not None for cell in cells) > len(cells):
+    sample = cells[:: max(1, len(cells) // _SAMPLE)]
+    if 2 * sum(_DAYS.search(cell) is not None for cell in sample) > len(sample):
         return [("Chinese, Japanese or Korean", [_DAYS.sub(_numbered, cell) for cell in cells])]
-    words = [_words(cell) for cell in cells]
-    if 2 * sum(map(bool, words)) <= len(cells):
+    likely = _best(sample, list(LANGUAGES))
+    if not likely or any("English" in names for names in likely.values()):
         return plain
+    found = likely
+    if len(sample) < len(cells):
+        found = _best(cells, [name for names in likely.values() for name in names])
+    return [(_either(names), list(whole)) for whole, names in found.items()] or plain
+
+
+def _best(cells: Sequence[str], languages: Sequence[str]) -> dict[tuple[str, ...], list[str]]:
+    """Return the cells in English as the languages that read most of them read them.
+
+    Empty where no language reads more than half of the cells.
+    """
+    words = [_words(cell) for cell in cells]
+    if 2 * sum(any(word in _beginnings() for word in each or ()) for each in words) <= len(cells):
+        return {}
     found: dict[tuple[str, ...], list[str]] = {}
     best = (len(cells) // 2 + 1, 0)
-    for language in LANGUAGES:
+    for language in languages:
         read = [_translated(cell, each, language) for cell, each in zip(cells, words, strict=True)]
         there = [cell for cell, new in zip(cells, read, strict=True) if new is not None]
         # Where words have accents, a language that writes them so is the likelier one.
-        count = len(there), sum(_with_accents(cell, language) for cell in there)
+        accents = there if len(languages) > 1 else []
+        count = len(there), sum(_with_accents(cell, language) for cell in accents)
         if count > best:
             best, found = count, {}
         if count == best:
-            whole = (
-                new if new is not None else cell for new, cell in zip(read, cells, strict=True)
-            )
-            found.setdefault(tuple(whole), []).append(language)
+            pairs = zip(read, cells, strict=True)
+            whole = tuple(new if new is not None else cell for new, cell in pairs)
+            found.setdefault(whole, []).append(language)
             if language == "English" and len(there) == len(cells):
                 break
-    if not found or any("English" in names for names in found.values()):
-        return plain
-    return [(_either(names), list(whole)) for whole, names in found.items()]
+    return found
+
+
+@cache
+def _beginnings() -> frozenset[str]:
+    """Return all first letters of all names that may stand for them."""
+    names = " ".join(" ".join(each) for each in LANGUAGES.values()).replace(",", "")
+    return frozenset(
+        word[:size] for word in folded(names).split() for size in range(2, len(word) + 1)
+    )
 
 
 def like_a_name(cell: str) -> bool:

@@ -135,3 +135,15 @@ def test_fiscal_years_are_dated_by_the_first(form: str) -> None:
     assert read(*cells) == [f"{year}-01-01 00:00:00" for year in range(1995, 2015)]
     # Twelve months after another are no years.
     assert read("2011-11", "2011-12", "2012-01")[1] == "2011-12-01 00:00:00"
+
+
+def test_a_long_column_is_read_by_the_language_of_a_part_of_it() -> None:
+    days = pd.date_range("2019-01-01", periods=600)
+    names = LANGUAGES["French"][0].split(", ")
+    cells = [f"{day.day} {names[day.month - 1]} {day.year}" for day in days]
+    found = dates.read(pd.Series([*cells[:450], "31 Octobro 2020", *cells[450:]]))
+    assert found is not None
+    assert found.languages == ("French",)
+    assert found.wrong.tolist() == [450]
+    assert found.moments is not None
+    assert list(found.moments.drop(450)) == list(days)
