@@ -22,8 +22,8 @@ from elman.errors import InputError
 _SPLIT = re.compile(r"[._-]")
 _SURE = 4.0
 """Standard errors by which shifted lines must fit better than the others."""
-_ENOUGH = 5
-"""Lines on a side of a shift from which it can be told."""
+_ENOUGH, _SOME = 5, 30
+"""Lines below a shift from which it can be told, and lines above it that must fit clearly too."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def shifted(ours: Sequence[str], theirs: Sequence[str]) -> int | None:
     gain = np.concatenate([[0.0], np.cumsum(move - stay)])  # of leaving the first p as they are
     place = int(np.argmax(gain))
     above, below = (move - stay)[:place], (stay - move)[place:]
-    if len(below) < _ENOUGH or not _clear(below) or (len(above) >= _ENOUGH and not _clear(above)):
+    if len(below) < _ENOUGH or not _clear(below) or (len(above) >= _SOME and not _clear(above)):
         return None
     return place
 

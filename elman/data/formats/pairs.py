@@ -3,31 +3,24 @@ and replies; from parallel files, tables, TMX and dialogues."""
 
 from __future__ import annotations
 
-import itertools
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from elman.data import files, memory, reading
-from elman.data.formats import bitext, delimited, replies
-from elman.data.formats.sides import by_names, given_sides, is_language, is_side
+from elman.data.formats import bitext, json_lines, replies
+from elman.data.formats.pair_checks import Part, across_parts, copies, part_of, repeats
+from elman.data.formats.pair_columns import Named, few, tabs_of, texts_of
+from elman.data.formats.sides import by_names
 from elman.data.guessing import format_in
-from elman.data.seen import key_of
 from elman.data.table import Table
 from elman.errors import InputError
 
-Part = Literal["train", "validation", "test"]
 Place = tuple[Path | None, int]
-_PARTS: dict[str, Part] = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev", "development"), "validation"),
-    **dict.fromkeys(("test", "tst", "testing", "newstest", "heldout"), "test"),
-}
-_HEAD = 200
-"""Lines of a text file by which its form is known."""
+_TALK = ("context", "reply")
+"""Names of the sides of dialogues, which have no columns of their own."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +90,7 @@ def read_pairs(
         data: a path, several, a folder, or data in memory.
         source, target: the columns, or the endings of parallel files; found when None.
         turns: of a dialogue, the turns before a reply that are its source, at most; `TURN` of
-            `elman.data.formats.dialogues` stands between them.
+            `elman.data.formats.replies` stands between them.
         encoding: of text; found when None.
         separator: of CSV; found when None.
         sheet: of a workbook.
@@ -113,43 +106,13 @@ def read_pairs(
     asked = _Asked(source, target, turns, encoding, separator, sheet, needs_target)
     in_files = memory.names_files(data)
     found = asked.of_files(data) if in_files else asked.of_table(reading.read(data))
+    if turns > 1 and needs_target and found.groups is None:
+        raise InputError(
+            f"turns={turns} is for dialogues, and these are pairs.",
+            file=found.places[0][0] if found.places else None,
+            fix="Leave it out.",
+        )
     return _counted(found, needs_target)
-
-
-def part_of(path: Path) -> Part | None:
-    """Return the part that a file's name, or its folder's, says.
-
-    >>> part_of(Path("test_2016_flickr.en.gz")), part_of(Path("valid/a.csv")), part_of(Path("a"))
-    ('test', 'validation', None)
-    """
-    for name in (path.name, path.parent.name):
-        for word in re.findall(r"[a-z]+", name.casefold()):
-            if word in _PARTS:
-                return _PARTS[word]
-    return None
-
-
-def across_parts(
-    source: Sequence[str], target: Sequence[str], parts: Sequence[Part | None]
-) -> list[str]:
-    """Return in sentences how many pairs of the held-out parts stand in training too.
-
-    >>> across_parts(["a", "A", "b"], ["x", "x", "y"], ["train", "test", "test"])
-    ['Pairs of test that stand in train too: 1 of 2; with the source alone or whole: 1.']
-    """
-    keys = [(key_of(one), key_of(other)) for one, other in zip(source, target, strict=True)]
-    trained = {key for key, part in zip(keys, parts, strict=True) if part == "train"}
-    sources = {one for one, _ in trained}
-    said = []
-    for name in ("validation", "test"):
-        held = [key for key, part in zip(keys, parts, strict=True) if part == name]
-        alone = sum(one in sources for one, _ in held)
-        if alone:
-            said.append(
-                f"Pairs of {name} that stand in train too: {sum(k in trained for k in held):,} of "
-                f"{len(held):,}; with the source alone or whole: {alone:,}."
-            )
-    return said
 
 
 @dataclass(frozen=True)
@@ -164,6 +127,22 @@ class _Asked:
     sheet: str | None
     needs_target: bool
 
+    @property
+    def _named(self) -> Named:
+        return Named(self.source, self.target, self.needs_target)
+
+    def _has_pair(self, path: Path) -> bool:
+        """Tell whether the first object of a JSON file has names of a source and a target."""
+        first = next((value for _, value in json_lines.values(path, self.encoding)), None)
+        if not isinstance(first, dict):
+            return False
+        return by_names(list(first)) is not None or bool({self.source, self.target} & set(first))
+
+    @property
+    def _may_be_turns(self) -> bool:
+        """True where no columns are named, or only what the sides of dialogues are called."""
+        return (self.source, self.target) in ((None, None), _TALK)
+
     def of_files(self, data: Any) -> _Found:
         """Read files: by the names of parallel files first, then by the form that all have."""
         given = files.given(data)
@@ -172,6 +151,12 @@ class _Asked:
         texts = [path for path in paths if self._kind(path) == "text"]
         found = None
         if len(texts) == len(paths):
+            if self.sheet is not None:
+                raise InputError(
+                    f"sheet={self.sheet} is for workbooks (.xlsx, .ods).",
+                    file=paths[0],
+                    fix="Leave it out.",
+                )
             found = self._parallel(texts, given, folder)
         if found is None:
             found = self._of_form(paths)
@@ -209,7 +194,7 @@ class _Asked:
         if kind == "lines":
             return self._alone(paths)
         if kind == "tabs":
-            return self.of_table(self._tabs(paths))
+            return self.of_table(self._named.table_with_tabs(paths, self.encoding))
         options: dict[str, Any] = {"encoding": self.encoding, "sheet": self.sheet}
         return self.of_table(reading.read(paths, separator=self.separator, **options))
 
@@ -224,10 +209,8 @@ class _Asked:
 
     def _form(self, path: Path) -> str:
         kind = self._kind(path)
-        free = self.source is None and self.target is None
         if kind == "json":
-            named = free and not _has_pair(path, self.encoding)
-            talks = named and replies.in_json(path, self.encoding)
+            talks = not self._has_pair(path) and replies.in_json(path, self.encoding)
             return "json dialogues" if talks else "table"
         if kind == "table" and files.suffix(path) in (".tsv", ".tab") and self.separator is None:
             return "tabs"
@@ -236,7 +219,7 @@ class _Asked:
         turns = replies.in_text(path, self.encoding)
         if turns == "marks":
             return "dialogues"
-        if _tabs_of(path, self.encoding):
+        if tabs_of(path, self.encoding):
             return "tabs"
         if format_in(path, reading.format_of(path)) == "csv":
             return "table"
@@ -284,7 +267,7 @@ class _Asked:
         read = [group.sides[side] for group in used for side in (source, target)]
         left = [path.name for path in texts if path not in read]
         if left and len(texts) > 1:
-            said.append(f"Left out: {_few(left)}.")
+            said.append(f"Left out: {few(left)}.")
         said += self._doubts(read)
         return found
 
@@ -304,27 +287,12 @@ class _Asked:
         found.said += self._doubts(paths)
         return found
 
-    def _tabs(self, paths: list[Path]) -> Table:
-        """Read a table with tabs; its first row is a pair where it has no usual names."""
-        first = next(line for line in files.lines(paths[0], self.encoding) if line.strip())
-        cells = [cell.strip() for cell in first.split("\t")]
-        wanted = {self.source, self.target} - {None}
-        named = sum(map(is_side, cells)) > 1 or bool(wanted & set(cells))
-        named = named or replies.named_columns(cells) is not None
-        table = delimited.read(paths, encoding=self.encoding, separator="\t", headless=not named)
-        if not named:
-            table.meta["notes"].append(
-                f"The first row is read as a pair: {first.strip()[:60]!r} holds no usual names of "
-                "columns; source= and target= name them."
-            )
-        return table
-
     def of_table(self, table: Table) -> _Found:
         """Read two columns of a table, or the turns in its rows."""
         said = [*table.notes(), *table.doubts()]
         names = list(table.kinds)
-        free = self.source is None and self.target is None
-        columns = replies.in_table(table) if free and by_names(names) is None else None
+        talks = self._may_be_turns and by_names(names) is None
+        columns = replies.in_table(table) if talks else None
         if columns is not None:
             told = [columns.conversation, columns.speaker, columns.text, columns.order]
             said.append(
@@ -332,11 +300,11 @@ class _Asked:
                 + ("ordered as they stand." if columns.order is None else "ordered by the last.")
             )
             return self._replies(replies.from_table(table, columns), said, table.source)
-        source, target, how = self._columns(table)
-        texts = _texts(table, source)
+        source, target, how = self._named.columns_of(table)
+        texts = texts_of(table, source)
         found = _Found(
             texts,
-            None if target is None else _texts(table, target),
+            None if target is None else texts_of(table, target),
             [table.where(row) for row in range(len(table))],
             said,
             (source, target or self.target or "target"),
@@ -345,58 +313,9 @@ class _Asked:
         left = [name for name in names if name not in (source, target)]
         said.append(
             f"{sides[0].upper()}{sides[1:]} ({how})"
-            + (f"; left out: {_few([repr(name) for name in left])}." if left else ".")
+            + (f"; left out: {few([repr(name) for name in left])}." if left else ".")
         )
         return found
-
-    def _columns(self, table: Table) -> tuple[str, str | None, str]:
-        """Return the columns of source and target, and how they are known."""
-        names = list(table.kinds)
-        texts = [name for name in names if table.kinds[name] in ("text", "category", "tokens")]
-        if not self.needs_target and self.target is not None and self.target not in names:
-            # Later data need not have what is asked for.
-            if self.source is not None and self.source in names:
-                return self.source, None, "as set"
-            if len(texts) == 1:
-                return texts[0], None, "the only text"
-        told = given_sides(names, self.source, self.target, "column", table.source)
-        if told is not None:
-            return *told, "as set"
-        if self.source is not None or self.target is not None:
-            left = [name for name in texts if name not in (self.source, self.target)]
-            if len(left) == 1:
-                pair = (self.source or left[0], self.target or left[0])
-                return *pair, "as set, and the only other text"
-            if self.source is not None and not self.needs_target and not left:
-                return self.source, None, "as set"
-            raise self._undecided(table, left)
-        if (named := by_names(names)) is not None:
-            return *named, "by their names"
-        language = table.meta.get("source")
-        spoken = [name for name in names if is_language(name)]
-        for some in (texts, spoken, [name for name in texts if table.kinds[name] == "text"]):
-            if len(some) != 2:
-                continue
-            if language == some[1]:
-                return some[1], some[0], "as the header says"
-            return some[0], some[1], "as the header says" if language else "by their place"
-        if len(texts) == 1 and not self.needs_target:
-            return texts[0], None, "the only text"
-        raise self._undecided(table, texts)
-
-    def _undecided(self, table: Table, texts: Sequence[str]) -> InputError:
-        shown = _few([repr(name) for name in table.kinds])
-        if len(texts) < 2:
-            return InputError(
-                f"The table has no two columns of text, a source and a target (columns: {shown}).",
-                file=table.source,
-                fix="Give a table with both, and name them with source= and target=.",
-            )
-        return InputError(
-            f"Nothing says which columns are source and target: {_few([repr(n) for n in texts])}.",
-            file=table.source,
-            fix=f"Set source={texts[0]} and target={texts[1]}, say.",
-        )
 
     def _replies(
         self, found: Sequence[replies.Dialogue], said: list[str], file: Path | None
@@ -425,14 +344,14 @@ class _Asked:
             [one.text for one in made],
             [one.place for one in made],
             said,
-            ("context", "reply"),
+            _TALK,
             [one.dialogue for one in made],
         )
 
     def _refuse_names(self, path: Path) -> None:
         """Refuse names of columns for data that have none."""
-        names = {"source": (self.source, "context"), "target": (self.target, "reply")}
-        for setting, (name, usual) in names.items():
+        names = {"source": self.source, "target": self.target}
+        for (setting, name), usual in zip(names.items(), _TALK, strict=True):
             if name not in (None, usual):
                 raise InputError(
                     f"{setting}={name} names a column, and these are lists of turns.",
@@ -479,43 +398,10 @@ def _counted(found: _Found, needs_target: bool) -> Pairs:
         None if found.groups is None else [found.groups[n] for n in kept],
     )
     if pairs.target is not None and needs_target:
-        said += _copies(pairs.source, pairs.target)
-        said += _repeats(pairs.source, pairs.target)
+        said += copies(pairs.source, pairs.target)
+        said += repeats(pairs.source, pairs.target)
         said += across_parts(pairs.source, pairs.target, pairs.parts)
     return pairs
-
-
-def _copies(source: Sequence[str], target: Sequence[str]) -> list[str]:
-    same = sum(key_of(one) == key_of(other) for one, other in zip(source, target, strict=True))
-    return [f"Targets that copy their source: {same:,} of {len(source):,}."] if same else []
-
-
-def _repeats(source: Sequence[str], target: Sequence[str]) -> list[str]:
-    again = len(source) - len(
-        {(key_of(one), key_of(other)) for one, other in zip(source, target, strict=True)}
-    )
-    return [f"Pairs that repeat another one: {again:,} of {len(source):,}."] if again else []
-
-
-def _has_pair(path: Path, encoding: str | None) -> bool:
-    """Tell whether the first object of a JSON file has names of a source and a target."""
-    from elman.data.formats import json_lines
-
-    first = next((value for _, value in json_lines.values(path, encoding)), None)
-    return isinstance(first, dict) and by_names(list(first)) is not None
-
-
-def _tabs_of(path: Path, encoding: str | None) -> int:
-    """Return the tabs of each line, or 0 where lines differ."""
-    head = itertools.islice(files.lines(path, encoding), _HEAD)
-    counts = {line.count("\t") for line in head if line.strip()}
-    return counts.pop() if len(counts) == 1 else 0
-
-
-def _texts(table: Table, name: str) -> list[str]:
-    if table.kinds[name] == "tokens":
-        return ["" if cell is None else " ".join(cell) for cell in table.column(name)]
-    return [cell or "" for cell in table.column(name, "text")]
 
 
 def _where(place: Place) -> str:
@@ -526,9 +412,4 @@ def _where(place: Place) -> str:
 def _from(paths: Sequence[Path]) -> str:
     if len(paths) == 1:
         return f"from {paths[0].name}"
-    return f"from {len(paths)} files, {_few([path.name for path in paths])}"
-
-
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
-    return ", ".join(names[:6]) + more
+    return f"from {len(paths)} files, {few([path.name for path in paths])}"

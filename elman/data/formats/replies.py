@@ -112,9 +112,8 @@ def in_text(path: Path, encoding: str | None = None) -> str | None:
     if any(TURN in line for line in head):
         return "marks"
     full = [bool(line.strip()) for line in head]
-    inside = full[: len(full) - full[::-1].index(True)] if any(full) else []
-    first = inside.index(True) if inside else 0
-    return "lines" if False in inside[first:] else None
+    groups = [len(list(run)) for filled, run in itertools.groupby(full) if filled]
+    return "lines" if len(groups) > 1 and max(groups) > 1 else None
 
 
 def from_text(path: Path, encoding: str | None = None) -> list[Dialogue]:

@@ -99,7 +99,8 @@ class Retrieval:
         spread = np.zeros((candidates.shape[1], WIDTH), np.float32)
         for start in range(0, len(candidates), _AT_ONCE):
             alike = (contexts[start : start + _AT_ONCE] @ self._known.T).toarray()
-            nearest = np.argsort(-alike, axis=1, kind="stable")[:, :NEIGHBOURS]
+            few = min(NEIGHBOURS, alike.shape[1]) - 1
+            nearest = np.argpartition(-alike, few, axis=1)[:, : few + 1]
             for row, (likeness, near) in enumerate(zip(alike, nearest, strict=True), start):
                 chosen = answers[candidates[row]]
                 direct[row] = _products(chosen, contexts[row], spread)[:, 0]

@@ -1,0 +1,207 @@
+"""One training step of an encoder-decoder with attention, beside the same model in torch.nn.
+
+    OMP_NUM_THREADS=1 python benchmarks/translate_step.py [--rounds 9] [--cells gru lstm]
+
+Sizes of Multi30k: 64 pairs of 20 tokens, 8000 symbols, embeddings of 256, states of 512, a
+bidirectional encoder, multiplicative attention (Luong et al. 2015). A step is forward, loss,
+backward and Adam. All models have the same parameters and the same loss, which is checked first.
+They take turns in one process with one thread; medians and quartiles of processor time.
+
+torch.nn stands in three forms: the loop over the decoder as most write it, with attention and
+scores of the vocabulary in each step; the loop with the scores after it; and no loop, which this
+model allows but input feeding would not.
+
+The second table says where our step spends its time, by torch's profiler: in the recurrence, in
+products, in other operations, and outside all of them, in Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from elman.nn import Recurrent
+from elman.nn.attention import MultiplicativeAttention
+from elman.nn.decoder import Decoder
+from elman.nn.seq2seq import EncoderDecoder
+
+BOS = 0
+PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "linear")
+
+
+def ours(cell: str, size: argparse.Namespace) -> EncoderDecoder:
+    """The model of our layers."""
+    encoder = Recurrent(cell, size.embedding, size.hidden, bidirectional=True)
+    attention = MultiplicativeAttention(size.hidden, 2 * size.hidden)
+    decoder = Decoder(
+        nn.Embedding(size.symbols, size.embedding),
+        Recurrent(cell, size.embedding, size.hidden),
+        nn.Linear(size.hidden, size.symbols),
+        bos=BOS,
+        attention=attention,
+    )
+    return EncoderDecoder(encoder, decoder, embedding=nn.Embedding(size.symbols, size.embedding))
+
+
+class Loop(nn.Module):
+    """The same model in torch.nn.
+
+    Args:
+        cell: "gru" or "lstm".
+        model: whose parameters are taken.
+        form: "scores in the loop", "scores after the loop" or "no loop".
+    """
+
+    def __init__(self, cell: str, model: EncoderDecoder, form: str) -> None:
+        super().__init__()
+        decoder, self.form = model.decoder, form
+        embedding, hidden = decoder.embedding.embedding_dim, decoder.head.in_features
+        layer, step = (nn.GRU, nn.GRUCell) if cell == "gru" else (nn.LSTM, nn.LSTMCell)
+        self.source = nn.Embedding.from_pretrained(model.embedding.weight.clone(), freeze=False)
+        self.target = nn.Embedding.from_pretrained(decoder.embedding.weight.clone(), freeze=False)
+        self.encoder = layer(embedding, hidden, bidirectional=True, batch_first=True)
+        whole = form == "no loop"
+        self.recurrent = (
+            layer(embedding, hidden, batch_first=True) if whole else step(embedding, hidden)
+        )
+        self.bridge, self.keys = _like(model.bridge.W), _like(decoder.attention.W)
+        self.C, self.head = _like(decoder.C), _like(decoder.head)
+        for number, ending in enumerate(("_l0", "_l0_reverse")):
+            _copied(model.encoder.cells[number], self.encoder, ending)
+        _copied(decoder.recurrent.cells[0], self.recurrent, "_l0" if whole else "")
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        """Return logits `(B, T, V)`."""
+        memory, ended = self.encoder(self.source(source))
+        parts = ended if isinstance(ended, tuple) else (ended,)
+        # As our state: of each direction all of its tensors.
+        last = torch.cat([part[way] for way in (0, 1) for part in parts], -1)
+        begun = torch.tanh(self.bridge(last)).chunk(len(parts), -1)
+        keys = self.keys(memory)
+        first = torch.full_like(target[:, :1], BOS)
+        x = self.target(torch.cat([first, target[:, :-1]], 1))
+        if self.form == "no loop":
+            state = tuple(one.unsqueeze(0).contiguous() for one in begun)
+            h, _ = self.recurrent(x, state if len(state) > 1 else state[0])
+            return self.head(self._read(h, keys, memory))
+        state, found = (begun if len(begun) > 1 else begun[0]), []
+        for step in range(x.shape[1]):
+            state = self.recurrent(x[:, step], state)
+            h = state[0] if isinstance(state, tuple) else state
+            read = self._read(h.unsqueeze(1), keys, memory)
+            found.append(self.head(read) if self.form == "scores in the loop" else read)
+        after = torch.cat(found, 1)
+        return after if self.form == "scores in the loop" else self.head(after)
+
+    def _read(self, h: Tensor, keys: Tensor, memory: Tensor) -> Tensor:
+        weights = (h @ keys.transpose(1, 2)).softmax(-1)
+        return torch.tanh(self.C(torch.cat([weights @ memory, h], -1)))
+
+
+def _like(linear: Any) -> nn.Linear:
+    made = nn.Linear(linear.in_features, linear.out_features, linear.bias is not None)
+    made.load_state_dict(linear.state_dict())
+    return made
+
+
+@torch.no_grad()
+def _copied(cell: Any, layer: Any, ending: str) -> None:
+    names = {
+        "W.weight": "weight_ih",
+        "W.bias": "bias_ih",
+        "U.weight": "weight_hh",
+        "U.bias": "bias_hh",
+    }
+    for name, theirs in names.items():
+        getattr(layer, theirs + ending).copy_(cell.get_parameter(name))
+
+
+def training(model: nn.Module, source: Tensor, target: Tensor) -> Callable[[], float]:
+    """Return a training step, which returns its loss."""
+    adam = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+
+    def step() -> float:
+        adam.zero_grad()
+        logits = model(source, target)
+        loss = F.cross_entropy(logits.flatten(0, 1), target.flatten())
+        loss.backward()
+        adam.step()
+        return float(loss.detach())
+
+    return step
+
+
+def spent(step: Callable[[], float], steps: int = 3) -> dict[str, float]:
+    """Return the shares of a step's time by what is computed; the profiler has the clock's time."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
+        began = time.perf_counter()
+        for _ in range(steps):
+            step()
+        whole = 1e6 * (time.perf_counter() - began)
+    shares = dict.fromkeys(("recurrence", "products", "other operations"), 0.0)
+    for event in found.key_averages():
+        name = event.key.split("::")[-1]
+        kind = "other operations"
+        if "elman" in event.key or "Recurrence" in event.key or "Sequence" in event.key:
+            kind = "recurrence"
+        elif name in PRODUCTS:
+            kind = "products"
+        shares[kind] += event.self_cpu_time_total / whole
+    return {**shares, "Python": max(0.0, 1 - sum(shares.values()))}
+
+
+def main() -> None:
+    """Check that the models agree, time them in turns, and print both tables."""
+    parser = argparse.ArgumentParser()
+    for name, value in {
+        "batch": 64,
+        "steps": 20,
+        "symbols": 8000,
+        "embedding": 256,
+        "hidden": 512,
+    }.items():
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--cells", nargs="+", default=["gru", "lstm"], choices=["gru", "lstm"])
+    size = parser.parse_args()
+    torch.set_num_threads(1)
+    print("| cell | model | median ms (quartiles) | times ours |\n|---|---|---|---|")
+    shares = {}
+    for cell in size.cells:
+        torch.manual_seed(0)
+        source, target = torch.randint(1, size.symbols, (2, size.batch, size.steps))
+        model = ours(cell, size)
+        forms = ("scores in the loop", "scores after the loop", "no loop")
+        models = {"ours": model, **{f"torch.nn, {form}": Loop(cell, model, form) for form in forms}}
+        steps = {name: training(one, source, target) for name, one in models.items()}
+        first = {name: step() for name, step in steps.items()}  # also builds the kernels
+        if max(first.values()) - min(first.values()) > 1e-4:
+            raise SystemExit(f"The models are not the same: their losses are {first}.")
+        took: dict[str, list[float]] = {name: [] for name in steps}
+        for _ in range(size.rounds):
+            for name, step in steps.items():
+                began = time.process_time()
+                step()
+                took[name].append(1e3 * (time.process_time() - began))
+        medians = {name: statistics.median(times) for name, times in took.items()}
+        for name, median in medians.items():
+            low, _, high = statistics.quantiles(took[name], n=4)
+            ratio = median / medians["ours"]
+            print(f"| {cell} | {name} | {median:.0f} ({low:.0f} to {high:.0f}) | {ratio:.2f} |")
+        shares[cell] = spent(steps["ours"])
+    print("\n| cell | recurrence | products | other operations | Python |\n|---|---|---|---|---|")
+    for cell, parts in shares.items():
+        print(
+            f"| {cell} | " + " | ".join(f"{100 * share:.1f} %" for share in parts.values()) + " |"
+        )
+
+
+if __name__ == "__main__":
+    main()

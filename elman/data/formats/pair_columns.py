@@ -1,0 +1,111 @@
+"""The columns of a table that are source and target of pairs, and tables whose columns have no
+names."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from elman.data import files
+from elman.data.formats import delimited, replies
+from elman.data.formats.sides import by_names, given_sides, is_language, is_side
+from elman.data.table import Table
+from elman.errors import InputError
+
+_HEAD = 200
+"""Lines of a text file by which its form is known."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """Source and target as settings name them, and whether there must be a target."""
+
+    source: str | None
+    target: str | None
+    needs_target: bool
+
+    def table_with_tabs(self, paths: list[Path], encoding: str | None) -> Table:
+        """Read a table with tabs; its first row is a pair where it has no usual names."""
+        first = next(line for line in files.lines(paths[0], encoding) if line.strip())
+        cells = [cell.strip() for cell in first.split("\t")]
+        wanted = {self.source, self.target} - {None}
+        named = sum(map(is_side, cells)) > 1 or bool(wanted & set(cells))
+        named = named or replies.named_columns(cells) is not None
+        table = delimited.read(paths, encoding=encoding, separator="\t", headless=not named)
+        if not named:
+            table.meta["notes"].append(
+                f"The first row is read as a pair: {first.strip()[:60]!r} holds no usual names of "
+                "columns; source= and target= name them."
+            )
+        return table
+
+    def columns_of(self, table: Table) -> tuple[str, str | None, str]:
+        """Return the columns of source and target, and how they are known."""
+        names = list(table.kinds)
+        texts = [name for name in names if table.kinds[name] in ("text", "category", "tokens")]
+        if not self.needs_target and self.target is not None and self.target not in names:
+            # Later data need not have what is asked for.
+            if self.source is not None and self.source in names:
+                return self.source, None, "as set"
+            if len(texts) == 1:
+                return texts[0], None, "the only text"
+        told = given_sides(names, self.source, self.target, "column", table.source)
+        if told is not None:
+            return *told, "as set"
+        if self.source is not None or self.target is not None:
+            left = [name for name in texts if name not in (self.source, self.target)]
+            if len(left) == 1:
+                pair = (self.source or left[0], self.target or left[0])
+                return *pair, "as set, and the only other text"
+            if self.source is not None and not self.needs_target and not left:
+                return self.source, None, "as set"
+            raise self._undecided(table, left)
+        if (named := by_names(names)) is not None:
+            return *named, "by their names"
+        language = table.meta.get("source")
+        spoken = [name for name in names if is_language(name)]
+        for some in (texts, spoken, [name for name in texts if table.kinds[name] == "text"]):
+            if len(some) != 2:
+                continue
+            if language == some[1]:
+                return some[1], some[0], "as the header says"
+            return some[0], some[1], "as the header says" if language else "by their place"
+        if len(texts) == 1 and not self.needs_target:
+            return texts[0], None, "the only text"
+        raise self._undecided(table, texts)
+
+    def _undecided(self, table: Table, texts: Sequence[str]) -> InputError:
+        shown = few([repr(name) for name in table.kinds])
+        if len(texts) < 2:
+            return InputError(
+                f"The table has no two columns of text, a source and a target (columns: {shown}).",
+                file=table.source,
+                fix="Give a table with both, and name them with source= and target=.",
+            )
+        return InputError(
+            f"Nothing says which columns are source and target: {few([repr(n) for n in texts])}.",
+            file=table.source,
+            fix=f"Set source={texts[0]} and target={texts[1]}, say.",
+        )
+
+
+def tabs_of(path: Path, encoding: str | None) -> int:
+    """Return the tabs of each line, or 0 where lines differ."""
+    head = itertools.islice(files.lines(path, encoding), _HEAD)
+    counts = {line.count("\t") for line in head if line.strip()}
+    return counts.pop() if len(counts) == 1 else 0
+
+
+def texts_of(table: Table, name: str) -> list[str]:
+    """Return the cells of a column as texts; a missing one is empty."""
+    if table.kinds[name] == "tokens":
+        return ["" if cell is None else " ".join(cell) for cell in table.column(name)]
+    return [cell or "" for cell in table.column(name, "text")]
+
+
+def few(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return ", ".join(names[:6]) + more

@@ -1,0 +1,390 @@
+"""Pairs from parallel files, tables and TMX: what is read, what is counted, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from workbooks import xlsx
+
+from elman.data.formats.bitext import shifted
+from elman.data.formats.pair_checks import across_parts
+from elman.data.formats.pairs import read_pairs
+from elman.errors import InputError
+
+DATA = Path(os.environ.get("ELMAN_DATA", "no"))
+EN = ["A dog runs.", "Two cats sleep.", "It rains."]
+DE = ["Ein Hund läuft.", "Zwei Katzen schlafen.", "Es regnet."]
+
+
+def written(folder, name, text):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = text if isinstance(text, bytes) else text.encode()
+    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    return path
+
+
+def lines(texts):
+    return "".join(f"{text}\n" for text in texts)
+
+
+def said(pairs):
+    return "\n".join(pairs.said)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("a.en", "a.de"),
+        ("a.en.gz", "a.de"),
+        ("a.en.txt", "a.de.txt"),
+        ("a_en.txt", "a_de.txt"),
+        ("en/a.txt", "de/a.txt"),
+        ("first.txt", "second.txt"),
+        ("newstest-src.en.sgm-free", "other.de"),
+    ],
+)
+def test_two_parallel_files_are_read_in_the_order_given(tmp_path, ours, theirs):
+    paths = [written(tmp_path, ours, lines(EN)), written(tmp_path, theirs, lines(DE))]
+    pairs = read_pairs(paths)
+    assert (pairs.source, pairs.target) == (EN, DE)
+    assert pairs.places[2] == (paths[0], 3)
+    assert pairs.parts == [None] * 3
+    assert pairs.groups is None
+    turned = read_pairs(paths[::-1])
+    assert (turned.source, turned.target) == (DE, EN)
+
+
+def test_the_partner_of_one_file_is_found_beside_it(tmp_path):
+    path = written(tmp_path, "train.de", lines(DE))
+    written(tmp_path, "train.en.gz", lines(EN))
+    pairs = read_pairs(path)
+    assert (pairs.source, pairs.target, pairs.names) == (DE, EN, ("de", "en"))
+    named = read_pairs(path, source="en", target="de")
+    assert (named.source, named.target) == (EN, DE)
+    written(tmp_path, "train.fr", lines(EN))
+    with pytest.raises(InputError, match=r"\.de, \.en, \.fr.*Set source=de and target=en"):
+        read_pairs(path)
+    assert read_pairs(path, target="fr", source="de").target == EN
+
+
+def test_a_folder_gives_its_parts_and_its_name_the_direction(tmp_path):
+    folder = tmp_path / "small_de-en"
+    for part, count in (("train", 3), ("val", 2), ("test2016", 1)):
+        written(folder, f"{part}.en", lines(EN[:count]))
+        written(folder, f"{part}.de.gz", lines(DE[:count]))
+    written(folder, "README.md", "not read")
+    pairs = read_pairs(folder)
+    assert pairs.names == ("de", "en")
+    assert pairs.parts == ["test"] + ["train"] * 3 + ["validation"] * 2
+    assert pairs.source == [DE[0], *DE, *DE[:2]]
+    assert "Parts by the names of the files: test 1, train 3, validation 2." in said(pairs)
+    assert "as 'small_de-en' says" in said(pairs)
+    # What validation and test share with training is said.
+    assert "Pairs of test that stand in train too: 1 of 1" in said(pairs)
+    folder.rename(tmp_path / "small")
+    with pytest.raises(InputError, match=r"nothing says which is the source\. Set source=de"):
+        read_pairs(tmp_path / "small")
+    assert read_pairs(tmp_path / "small", source="en").names == ("en", "de")
+
+
+def test_names_of_sides_say_the_direction(tmp_path):
+    written(tmp_path, "a.tgt", lines(DE))
+    written(tmp_path, "a.src", lines(EN))
+    assert read_pairs(tmp_path).source == EN
+    other = tmp_path / "other"
+    written(other, "train.in", lines(EN))
+    written(other, "train.out", lines(DE))
+    assert read_pairs(other).target == DE
+
+
+def test_a_missing_side_is_named(tmp_path):
+    written(tmp_path, "en_de/train.en", lines(EN))
+    written(tmp_path, "en_de/train.de", lines(DE))
+    written(tmp_path, "en_de/val.en", lines(EN))
+    with pytest.raises(InputError, match=r"val\.en: There is no \.de of this text"):
+        read_pairs(tmp_path / "en_de")
+    with pytest.raises(InputError, match=r"no side 'fr' for target=.*Choose from 'de', 'en'"):
+        read_pairs(tmp_path / "en_de", target="fr")
+    with pytest.raises(InputError, match="source and target are both 'en'"):
+        read_pairs(tmp_path / "en_de", source="en", target="en")
+    written(tmp_path, "en_de/val.de", lines(DE))
+    written(tmp_path, "en_de/val.de.gz", lines(DE))
+    with pytest.raises(InputError, match="same side of one text"):
+        read_pairs(tmp_path / "en_de")
+
+
+def sentences(count, seed=0):
+    """Texts and translations whose lengths go together, as those of people do."""
+    draw = random.Random(seed)
+    ours, theirs = [], []
+    for number in range(count):
+        words = draw.randint(3, 25)
+        ours.append(" ".join("word" for _ in range(words)) + draw.choice(".?"))
+        ending = ours[-1][-1]
+        theirs.append(" ".join("worte" for _ in range(words + draw.randint(-1, 1))) + ending)
+        if not number % 9:
+            ours[-1], theirs[-1] = f"{number} {ours[-1]}", f"{number} {theirs[-1]}"
+    return ours, theirs
+
+
+# Lengths are drawn, so that a place is found by chance too; the same draws each time.
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.integers(0, 270), st.integers(1, 3), st.booleans(), st.integers(0, 99))
+def test_a_line_that_is_missing_is_found(place, surplus, ours_is_short, seed):
+    ours, theirs = sentences(300, seed)
+    short = theirs[:place] + theirs[place + surplus :]
+    found = shifted(short, ours) if ours_is_short else shifted(ours, short)
+    assert found is not None
+    assert abs(found - place) <= 4
+
+
+def test_files_of_unequal_length_are_refused_with_both_counts(tmp_path):
+    ours, theirs = sentences(300)
+    paths = [
+        written(tmp_path, "a.en", lines(ours)),
+        written(tmp_path, "a.de", lines(theirs[:120] + theirs[121:])),
+    ]
+    with pytest.raises(InputError) as failed:
+        read_pairs(paths)
+    assert "a.en has 300 lines and a.de has 299" in str(failed.value)
+    assert "seem shifted by 1" in str(failed.value)
+    assert abs(failed.value.row - 121) <= 4
+    # Lines that are unlike anyway, or missing at the end, tell no place.
+    written(tmp_path, "a.de", lines(theirs[:298]))
+    with pytest.raises(InputError, match=r"row 299: .*first line without a partner"):
+        read_pairs(paths)
+    assert shifted(ours[:100], sentences(90, seed=5)[1]) is None
+    # Blank lines at the end of one file are no lines.
+    written(tmp_path, "a.de", lines(theirs) + "\n\n")
+    assert len(read_pairs(paths)) == 300
+
+
+def test_empty_sides_copies_and_repeats_are_counted(tmp_path):
+    ours = ["one", "", "three", "Same  text", "five", "five"]
+    theirs = ["eins", "zwei", " ", "same text", "fünf", "Fünf"]
+    paths = [written(tmp_path, "a.en", lines(ours)), written(tmp_path, "a.de", lines(theirs))]
+    pairs = read_pairs(paths)
+    assert pairs.source == ["one", "Same  text", "five", "five"]
+    assert [line for _, line in pairs.places] == [1, 4, 5, 6]
+    assert "Pairs with an empty source, left out: 1; the first is a.en, row 2." in pairs.said
+    assert "Pairs with an empty target, left out: 1; the first is a.en, row 3." in pairs.said
+    assert "Targets that copy their source: 1 of 4." in pairs.said
+    assert "Pairs that repeat another one: 1 of 4." in pairs.said
+    with pytest.raises(InputError, match="No pair has both sides"):
+        read_pairs(pd.DataFrame({"source": ["a", None], "target": [None, "b"]}))
+
+
+def test_what_parts_share_is_counted():
+    parts = ["train", "train", "validation", "test", "test", None]
+    source = ["a", "b", "B", "a", "c", "a"]
+    target = ["x", "y", "y", "z", "x", "x"]
+    assert across_parts(source, target, parts) == [
+        "Pairs of validation that stand in train too: 1 of 1; with the source alone or whole: 1.",
+        "Pairs of test that stand in train too: 0 of 2; with the source alone or whole: 1.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "source", "target"),
+    [
+        (["id", "body", "subject", "note"], "body", "subject"),
+        (["Highlights", "article"], "article", "Highlights"),
+        (["answer", "question"], "question", "answer"),
+        (["email_body", "subject_line"], "email_body", "subject_line"),
+        (["translation.en", "translation.de"], "translation.en", "translation.de"),
+        (["first words", "second words"], "first words", "second words"),
+        (["note", "en", "de"], "en", "de"),
+        (["tgt", "src", "text", "summary"], "src", "tgt"),
+    ],
+)
+def test_columns_are_known_by_names_else_by_place(names, source, target):
+    table = pd.DataFrame({name: [f"{name} {n} is here" for n in range(4)] for name in names})
+    pairs = read_pairs(table)
+    assert pairs.names == (source, target)
+    assert (pairs.source[1], pairs.target[1]) == (f"{source} 1 is here", f"{target} 1 is here")
+    left = [name for name in names if name not in (source, target)]
+    assert all(f"'{name}'" in said(pairs) for name in left)
+    again = read_pairs(table, source=target, target=source)
+    assert again.source == pairs.target
+
+
+def test_columns_that_nothing_tells_are_asked_for():
+    table = pd.DataFrame({n: [f"{n} {k}" for k in range(4)] for n in ("alpha", "beta", "gamma")})
+    with pytest.raises(InputError, match="which columns are source and target: 'alpha', 'beta'"):
+        read_pairs(table)
+    with pytest.raises(InputError, match=r"source and target: 'alpha', 'gamma'"):
+        read_pairs(table, target="beta")
+    with pytest.raises(InputError, match=r"no column 'gama' for source=.*mean 'gamma'"):
+        read_pairs(table, source="gama")
+    two = table[["alpha", "beta"]]
+    assert read_pairs(two, target="alpha").names == ("beta", "alpha")
+    with pytest.raises(InputError, match="no two columns of text"):
+        read_pairs(pd.DataFrame({"text": ["a", "b"], "n": [1, 2]}))
+
+
+def test_tables_of_every_format_give_the_same(tmp_path):
+    frame = pd.DataFrame({"source": EN, "target": DE})
+    written(tmp_path, "a.csv", frame.to_csv(index=False))
+    written(tmp_path, "a.tsv", frame.to_csv(index=False, sep="\t"))
+    written(tmp_path, "a.jsonl.gz", frame.to_json(orient="records", lines=True))
+    nested = lines(
+        json.dumps({"translation": {"en": a, "de": b}}) for a, b in zip(EN, DE, strict=True)
+    )
+    written(tmp_path, "nested.jsonl", nested)
+    frame.to_parquet(tmp_path / "a.parquet")
+    for name in ("a.csv", "a.tsv", "a.jsonl.gz", "nested.jsonl", "a.parquet"):
+        pairs = read_pairs(tmp_path / name)
+        assert (pairs.source, pairs.target) == (EN, DE), name
+    rows = [
+        ["n", "source", "target"],
+        *([n, a, b] for n, (a, b) in enumerate(zip(EN, DE, strict=True))),
+    ]
+    book = xlsx(tmp_path / "a.xlsx", {"notes": [["x"], [1]], "pairs": rows})
+    assert read_pairs(book, sheet="pairs").target == DE
+    with pytest.raises(InputError, match="several sheets"):
+        read_pairs(book)
+    assert read_pairs(tmp_path / "a.csv").places[0] == (tmp_path / "a.csv", 2)
+    for data in (frame, list(zip(EN, DE, strict=True)), (EN, DE), {"source": EN, "target": DE}):
+        assert read_pairs(data).target == DE
+
+
+def test_numbers_and_words_that_repeat_are_texts_too(tmp_path):
+    path = written(tmp_path, "a.csv", "question,answer\n1+1?,2\n2+2?,4\n0+2?,2\n1+3?,4\n")
+    pairs = read_pairs(path)
+    assert pairs.target == ["2", "4", "2", "4"]
+    tokens = [{"source": ["a", "dog"], "target": ["ein", "Hund"]}] * 2
+    path = written(tmp_path, "b.jsonl", lines(map(json.dumps, tokens)))
+    assert read_pairs(path).target == ["ein Hund", "ein Hund"]
+
+
+def test_lines_with_tabs_need_no_names(tmp_path):
+    text = "Go.\tGeh.\tby Ann\nHi.\tHi.\tby Bob\nStop!\tHalt!\tby Cem\n"
+    path = written(tmp_path, "deu.txt", text)
+    pairs = read_pairs(path, source="column 1", target="column 2")
+    assert (pairs.source, pairs.target) == (["Go.", "Hi.", "Stop!"], ["Geh.", "Hi.", "Halt!"])
+    assert "The first row is read as a pair" in said(pairs)
+    two = written(tmp_path, "two.tsv", 'Hi.\tHi.\nA "b\tEin "b\nGo.\tGeh.\n')
+    assert read_pairs(two).source == ["Hi.", 'A "b', "Go."]
+    named = written(tmp_path, "named.tsv", "de\ten\nGeh.\tGo.\nHalt!\tStop!\n")
+    assert read_pairs(named).names == ("de", "en")
+
+
+def test_several_files_of_a_table_have_parts(tmp_path):
+    for part in ("train", "dev", "test"):
+        written(tmp_path, f"{part}.csv", f"body,subject\n{part} body,{part} subject\n")
+    pairs = read_pairs(tmp_path)
+    assert sorted(map(str, pairs.parts)) == ["test", "train", "validation"]
+    for part, text in zip(pairs.parts, pairs.source, strict=True):
+        assert text == f"{'dev' if part == 'validation' else part} body"
+
+
+TMX = """<?xml version="1.0" encoding="{encoding}"?>
+<!DOCTYPE tmx SYSTEM "tmx14.dtd">
+<tmx version="1.4"><header srclang="de-DE" datatype="plaintext"/><body>
+<tu><tuv xml:lang="en"><seg>A <bpt i="1">&lt;b&gt;</bpt>dog<ept i="1"/> &amp; a cat.</seg></tuv>
+<tuv xml:lang="de-DE"><seg>Ein <hi>Hund</hi> &amp; eine Katze für
+ mich.</seg></tuv></tu>
+<tu><tuv xml:lang="EN"><seg>Alone.</seg></tuv></tu>
+<tu><tuv lang="de-DE"><seg>Ja.</seg></tuv><tuv lang="en"><seg>Yes.</seg></tuv>
+<tuv lang="en"><seg>Yeah.</seg></tuv></tu>
+</body></tmx>
+"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "iso-8859-1"])
+def test_tmx_is_read_without_its_marks(tmp_path, encoding):
+    path = written(tmp_path, "a.tmx", TMX.format(encoding=encoding).encode(encoding))
+    pairs = read_pairs(path)
+    assert pairs.names == ("de-de", "en")  # as the header says
+    assert pairs.source == ["Ein Hund & eine Katze für mich.", "Ja."]
+    assert pairs.target == ["A dog & a cat.", "Yes."]
+    assert [line for _, line in pairs.places] == [4, 8]
+    assert "Pairs with an empty source, left out: 1; the first is a.tmx, row 7." in pairs.said
+    assert "1 further translations into one language" in said(pairs)
+    assert read_pairs(path, source="EN").names == ("en", "de-de")
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "row"),
+    [
+        ('<!DOCTYPE tmx [\n<!ENTITY a "lol">]><tmx>&a;</tmx>', "declares an entity, 'a'", 2),
+        ('<!DOCTYPE tmx [<!ENTITY a SYSTEM "/etc/passwd">]><tmx/>', "declares an entity", 1),
+        ("<tmx><body>\n<tu></body></tmx>", "not sound XML .mismatched tag", 2),
+        ("<tmx><body>\n", "not sound XML", 2),
+        ("<xliff/>", "another kind: its outermost element is <xliff>", 1),
+        ("<tmx><body/></tmx>", "no translation unit", None),
+        (
+            "<tmx><body><tu><tuv><seg>a</seg></tuv></tu></body></tmx>",
+            "does not say its language",
+            1,
+        ),
+        ('<?xml version="1.0" encoding="klingon"?><tmx/>', "encoding", 1),
+        (b'<?xml version="1.0" encoding="utf-8"?><tmx>\n\xff</tmx>', "not sound XML", 2),
+        ("", "The file is empty", None),
+    ],
+)
+def test_tmx_that_is_wrong_is_refused_with_its_line(tmp_path, text, message, row):
+    with pytest.raises(InputError, match=message) as failed:
+        read_pairs(written(tmp_path, "a.tmx", text))
+    assert failed.value.row == row
+
+
+def test_sources_alone_are_read_where_targets_are_not_needed(tmp_path):
+    path = written(tmp_path, "new.txt", "one\n\nthree\n")
+    pairs = read_pairs(path, needs_target=False, source="en", target="de")
+    assert (pairs.source, pairs.target) == (["one", "", "three"], None)
+    assert pairs.places[2] == (path, 3)
+    with pytest.raises(InputError, match="one column only"):
+        read_pairs(path)
+    table = pd.DataFrame({"en": ["one", ""], "n": [1, 2]})
+    assert read_pairs(table, needs_target=False, source="en", target="de").source == ["one", ""]
+    other = pd.DataFrame({"text": ["one", "two"]})
+    assert read_pairs(other, needs_target=False, source="en", target="de").source == ["one", "two"]
+    both = pd.DataFrame({"en": ["one", "two"], "de": ["", "zwei"]})
+    known = read_pairs(both, needs_target=False, source="en", target="de")
+    assert (known.source, known.target) == (["one", "two"], ["", "zwei"])
+
+
+def test_wrong_encodings_and_empty_files_are_one_error(tmp_path):
+    good = written(tmp_path, "a.en", lines(EN))
+    bad = written(tmp_path, "a.de", lines(DE).encode("latin-1"))
+    with pytest.raises(InputError, match=r"a\.de, row 1: Byte 11 is not utf-8 text"):
+        read_pairs([good, bad], encoding="utf-8")
+    assert read_pairs([good, bad]).target == DE
+    written(tmp_path, "a.de", "")
+    with pytest.raises(InputError, match=r"a\.de: The file is empty"):
+        read_pairs([good, bad])
+    written(tmp_path, "a.de", b"\x1f\x8b\x08broken")
+    with pytest.raises(InputError, match="gzip data is"):
+        read_pairs([good, bad])
+    with pytest.raises(InputError, match="turns=0"):
+        read_pairs([good], turns=0)
+    written(tmp_path, "a.de", lines(DE))
+    with pytest.raises(InputError, match="turns=2 is for dialogues"):
+        read_pairs([good, bad], turns=2)
+    with pytest.raises(InputError, match="sheet=x is for workbooks"):
+        read_pairs([good, bad], sheet="x")
+    written(tmp_path, "mixed/a.csv", "source,target\na,b\n")
+    written(tmp_path, "mixed/b.tmx", TMX.format(encoding="utf-8"))
+    written(tmp_path, "mixed/c.yml", "- - a\n  - b\n")
+    with pytest.raises(InputError, match="several forms"):
+        read_pairs(tmp_path / "mixed")
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="ELMAN_DATA is not set")
+def test_real_parallel_files():
+    pairs = read_pairs(DATA / "multi30k_en_de")
+    assert pairs.names == ("en", "de")
+    counts = {part: pairs.parts.count(part) for part in ("train", "validation", "test")}
+    assert counts == {"train": 29_000, "validation": 1_014, "test": 1_000}
+    assert pairs.source[1000].startswith("Two young, White males are outside")
+    assert pairs.target[1000].startswith("Zwei junge weiße Männer sind im Freien")
