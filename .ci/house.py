@@ -109,11 +109,13 @@ def _read_one(name: str, file: Path, known: set[str]) -> Module:
                 text = statement.value.value
                 if isinstance(text, str):
                     module.docstrings.append((statement.lineno, text))
+        later = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        typing = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
         for child in ast.iter_child_nodes(node):
-            later = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-                later = later or child not in node.orelse
-            visit(child, at_once and not later)
+            # No expression holds a statement, and most of a tree is expressions.
+            if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+                seldom = later or (typing and child not in node.orelse)
+                visit(child, at_once and not seldom)
 
     visit(ast.parse(file.read_text(encoding="utf-8")), True)
     return module

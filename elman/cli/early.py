@@ -9,6 +9,7 @@ from their text; all else is refused where the classes are known.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import signal
@@ -55,6 +56,7 @@ def check_names(names: Iterable[str]) -> None:
             raise InputError(f"There is no setting {name!r}. {hint}")
 
 
+@functools.cache
 def _declared() -> set[str]:
     package = Path(__file__).parents[1]
     files = [package / "training" / "settings.py"]
