@@ -32,14 +32,21 @@ def data_dir() -> Path:
     return folder
 
 
+_WITHOUT_PICTURES = {"test_brief.py", "test_format_1.py", "test_keeping.py", "test_pipeline.py"}
+"""Files beside those of tasks and modalities whose tests look at no picture."""
+
+
 @pytest.fixture(autouse=True, scope="module")
 def undrawn(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Put an empty picture in the place of every picture that tests of tasks and modalities make.
+    """Put an empty picture in the place of every picture where no test looks at one.
 
-    Drawing took half of their time. The conformance test, the tests of runs and pages, and those
-    of the command draw them.
+    Drawing took half of their time. The conformance test, the tests of reports and pages, and
+    those of the command draw them.
     """
-    if request.path.parent.name not in {"tasks", "modalities"} or "tests" not in request.path.parts:
+    place = request.path
+    if "tests" not in place.parts or not (
+        place.parent.name in {"tasks", "modalities"} or place.name in _WITHOUT_PICTURES
+    ):
         yield
         return
     from elman.runs import report
@@ -66,7 +73,14 @@ _OPTIMISED = build.FLAGS
 _QUICK, _PLAIN = (
     tuple(level if flag == "-O3" else flag for flag in build.FLAGS) for level in ("-O1", "-O0")
 )
-_OF_RULES = {"test_derive.py"}
+_OF_RULES = {
+    "test_derive.py",
+    "test_dispatch.py",
+    "test_keep_every.py",
+    "test_ops.py",
+    "test_reads.py",
+    "test_trace.py",
+}
 """Tests of many small kernels that are about what is computed, not about how fast."""
 
 

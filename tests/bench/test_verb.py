@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from elman.cli import main
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("--quick", "--rounds", "1", "--threads", "1")
@@ -79,11 +82,19 @@ def test_json_file_and_picture(tmp_path):
     assert "odd cell training" in done.stderr, "rows are told as they come"
 
 
-def test_a_table_for_people():
-    done = bench(*QUICK, "--only", "scan")
-    assert done.returncode == 0, done.stderr
-    assert "minLSTM training" in done.stdout
-    assert "kernels, torch" in done.stdout
+def ended(*arguments: str) -> int:
+    """Run `elman bench` in this process; return its exit status."""
+    with pytest.raises(SystemExit) as ending:
+        main(["bench", *QUICK, *arguments])
+    return ending.value.code or 0
+
+
+def test_a_table_for_people(capsys):
+    status = ended("--only", "scan")
+    said = capsys.readouterr()
+    assert status == 0, said.err
+    assert "minLSTM training" in said.out
+    assert "kernels, torch" in said.out
 
 
 @pytest.mark.parametrize(
@@ -96,12 +107,12 @@ def test_a_table_for_people():
         (("--out", "no_such_folder/b.json"), "no such folder"),
     ],
 )
-def test_refused_before_anything_is_measured(arguments, expected):
-    done = bench(*QUICK, *arguments)
-    assert done.returncode == 2
-    assert expected in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert not done.stdout
+def test_refused_before_anything_is_measured(arguments, expected, capsys):
+    assert ended(*arguments) == 2
+    said = capsys.readouterr()
+    assert expected in said.err
+    assert said.err.count("\n") == 1
+    assert not said.out
 
 
 def test_ctrl_c_ends_with_what_there_is(tmp_path):
@@ -127,13 +138,15 @@ def test_ctrl_c_ends_with_what_there_is(tmp_path):
     assert {row["group"] for row in report["rows"]} == {"limits"}
 
 
-def test_the_page_has_the_figures_that_were_measured():
-    command = [sys.executable, str(ROOT / "benchmarks" / "kernels.py"), "--table"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+def test_the_page_has_the_figures_that_were_measured(monkeypatch, capsys):
+    program = str(ROOT / "benchmarks" / "kernels.py")
+    monkeypatch.setattr(sys, "argv", [program, "--table"])
+    runpy.run_path(program, run_name="__main__")
+    table = capsys.readouterr().out
     page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     _, _, rest = page.partition("<!-- bench -->\n")
     between, end, _ = rest.partition("<!-- /bench -->\n")
     assert end
-    assert between.strip() == done.stdout.strip()
+    assert between.strip() == table.strip()
     (drawn,) = re.findall(r"!\[.*\]\((.*)\)", between)
     assert 0 < (ROOT / "docs" / drawn).stat().st_size < 150_000

@@ -269,7 +269,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(elman, text_file, tmp_path):
     process = subprocess.Popen(
         [
             sys.executable, "-m", "elman", "train", "generate", str(text_file), "--out", str(out),
-            "-s", "max_steps=150", "-s", "hidden_size=16", "-s", "validate_every=10",
+            "-s", "max_steps=60", "-s", "hidden_size=16", "-s", "validate_every=4",
             "-s", "resamples=20",
         ],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -286,7 +286,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(elman, text_file, tmp_path):
     assert "Traceback" not in stderr
     done = elman("resume", out, "-q", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["training"]["steps"] == 150
+    assert json.loads(done.stdout)["training"]["steps"] == 60
 
 
 def test_ctrl_c_before_training_leaves_nothing(text_file, tmp_path):

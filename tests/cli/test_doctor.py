@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import shutil
@@ -34,6 +35,8 @@ def test_one_screen_for_people(elman, generate_run, tmp_path):
     done = elman("doctor", generate_run, "--out", tmp_path / "page.html")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "page.html").exists()
+    assert done.stdout.startswith("generate model in generate: ")
+    assert f"page: {tmp_path / 'page.html'}" in done.stderr
     lines = done.stdout.splitlines()
     assert "characters" in done.stdout
     assert "recurrent.l0" in done.stdout
@@ -50,6 +53,17 @@ def daily_run(series_file, tmp_path_factory):
     return out
 
 
+@pytest.fixture(scope="module")
+def examined(request):
+    """Examine a run once with a pattern to look for."""
+
+    @functools.cache
+    def examine(run, pattern):
+        return runs.of_run(request.getfixturevalue(run), follow=[pattern])
+
+    return examine
+
+
 @pytest.mark.parametrize(
     ("run", "pattern"),
     [
@@ -59,8 +73,8 @@ def daily_run(series_file, tmp_path_factory):
         pytest.param("daily_run", "season:7", marks=pytest.mark.slow),
     ],
 )
-def test_units_that_follow_a_pattern_are_found_and_shown(run, pattern, request):
-    found = runs.of_run(request.getfixturevalue(run), follow=[pattern])
+def test_units_that_follow_a_pattern_are_found_and_shown(run, pattern, examined):
+    found = examined(run, pattern)
     (followed,) = found.followed
     assert followed.found > 0, followed.verdict
     assert followed.best[0].selectivity > followed.chance
@@ -94,11 +108,11 @@ def test_patterns_are_given_to_the_command(elman, generate_run, forecast_run, tm
         (forecast_run, "season:7", "whole season in one step"),
     ):
         with pytest.raises(package.errors.InputError, match=said):
-            runs.of_run(run, follow=[pattern])
+            runs.of_run(run, follow=[pattern], rows=4)
 
 
-def test_what_a_run_says_beside_its_layers(generate_run):
-    found = runs.of_run(generate_run).to_dict()
+def test_what_a_run_says_beside_its_layers(generate_run, examined):
+    found = examined("generate_run", "cat|dog|bird").to_dict()
     assert found["subject"]["run"] == generate_run.name
     assert len(found["dependence"]["floor"]) == len(found["dependence"]["lags"])
     (layer,) = (part for part in found["layers"] if part["name"] == "recurrent.l0")
@@ -111,7 +125,7 @@ def test_what_a_run_says_beside_its_layers(generate_run):
 def test_data_of_ones_own(generate_run, tmp_path):
     other = tmp_path / "other.txt"
     other.write_text("a dog fears one bird.\n" * 300)
-    labels = runs.of_run(generate_run, other).to_dict()["layers"][0]["example"]["labels"]
+    labels = runs.of_run(generate_run, other, rows=4).to_dict()["layers"][0]["example"]["labels"]
     assert labels
     assert set(labels) <= set("a dog fears one bird.\n")
 
@@ -125,7 +139,7 @@ def test_a_run_whose_data_is_gone_wants_data(elman, generate_run, text_file, tmp
     assert done.returncode == 2
     assert "no longer there" in done.stderr
     assert "Traceback" not in done.stderr
-    assert runs.of_run(copy, text_file).layers
+    assert runs.of_run(copy, text_file, rows=4).layers
 
 
 @pytest.mark.parametrize("arguments", [["nowhere"], ["."]])

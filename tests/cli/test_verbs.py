@@ -192,13 +192,6 @@ def test_resume_of_a_finished_run_prints_its_scores(elman, classify_run):
     assert json.loads(done.stdout)["task"] == "classify"
 
 
-def test_doctor(elman, generate_run, tmp_path):
-    done = elman("doctor", generate_run, "--out", tmp_path / "page.html")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("generate model in generate: ")
-    assert f"page: {tmp_path / 'page.html'}" in done.stderr
-
-
 def test_config_prints_every_setting_with_its_meaning(elman, text_file):
     done = elman("config", "generate", text_file, "--set", "hidden_size=64")
     assert done.returncode == 0, done.stderr

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from elman.cells import Cell
 from elman.errors import InputError
-from elman.kernels import build, choose
+from elman.kernels import choose
 from elman.kernels import trace as trace_module
 from elman.kernels.derive import _THROUGH
 from elman.kernels.graph import BINARY, REDUCTIONS, UNARY
@@ -276,12 +276,6 @@ PARAMETERS: dict[str, Callable[[Any, Tensor, Tensor], Tensor]] = {
     "a product used and added": lambda c, x, h: (h @ c.M + x @ c.M) * (h @ c.M),
 }
 EVERYTHING = {**POINTWISE, **REDUCED, **SHAPED, **PARAMETERS}
-
-
-@pytest.fixture(autouse=True)
-def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hundreds of kernels that run once need no optimising."""
-    monkeypatch.setattr(build, "FLAGS", tuple("-O1" if f == "-O3" else f for f in build.FLAGS))
 
 
 def numbers(dtype: torch.dtype = WHOLE) -> tuple[Tensor, Tensor]:

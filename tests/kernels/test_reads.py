@@ -344,12 +344,6 @@ def compare(constructs: list[Construct]) -> list[Any]:
     return choices
 
 
-@pytest.fixture(autouse=True)
-def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kernels that run once need no optimising."""
-    monkeypatch.setattr(build, "FLAGS", tuple("-O0" if f == "-O3" else f for f in build.FLAGS))
-
-
 @pytest.mark.parametrize("name", CONSTRUCTS)
 def test_right_or_refused_with_the_line(name):
     construct = CONSTRUCTS[name]

@@ -83,6 +83,9 @@ def test_every_instruction_set_keeps_the_contract(
     if reason:
         pytest.skip(reason)
     monkeypatch.setattr(program, "best_target", lambda: TARGETS[target])
+    if name != "lru":  # one cell as users have it; the others compile in two thirds of the time
+        flags = tuple("-O1" if flag == "-O3" else flag for flag in build.FLAGS)
+        monkeypatch.setattr(build, "FLAGS", flags)
     kind, options = VARIANTS[name]
     for sizes, steps, batch in (((3, 5), 1, 1), ((7, 33), 6, 5), ((9, 17), 6, 14)):
         torch.manual_seed(0)
@@ -269,7 +272,7 @@ if what == "threads":
 
     def use(k):
         mine, x = streams[k % 2], torch.randn(2, 20)
-        for n in range(300):
+        for n in range(120):
             try:
                 some = x.expand(n % 5 + 2, 2, 20)
                 taken.append(mine.chunk(some) if n % 7 else mine.step(x))

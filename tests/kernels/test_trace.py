@@ -23,7 +23,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch.nn import functional as F
 
 from elman.cells import Cell, make
-from elman.kernels import build, record, run, use
+from elman.kernels import record, run, use
 from elman.kernels.recording import StandIn
 from elman.kernels.trace import Untraceable, trace
 from elman.nn import Recurrent
@@ -72,12 +72,6 @@ class Of(Cell):
         (h,) = state
         y = self.function(self, x, h)
         return y, (0.5 * h + y,)
-
-
-@pytest.fixture(autouse=True)
-def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kernels that run once need no optimising."""
-    monkeypatch.setattr(build, "FLAGS", tuple("-O1" if f == "-O3" else f for f in build.FLAGS))
 
 
 def refusal(function: Callable[[Any, Tensor, Tensor], Tensor]) -> str:

@@ -19,14 +19,14 @@ pytestmark = pytest.mark.xdist_group("compare")  # so that runs are trained once
 def runs(tmp_path_factory):
     place = tmp_path_factory.mktemp("runs")
     rng = np.random.default_rng(0)
-    labels = ["up" if i % 2 else "down" for i in range(200)]
+    labels = ["up" if i % 2 else "down" for i in range(120)]
     series = [rng.normal(size=8) + (0.8 if x == "up" else -0.8) for x in labels]
     file = place / "waves.jsonl"
     pd.DataFrame({"series": [s.tolist() for s in series], "label": labels}).to_json(
         file, orient="records", lines=True
     )
     how = {"progress": False, "hidden_size": 8, "test_fraction": 0.4, "resamples": 100}
-    good = elman.train("classify", file, place / "good", max_steps=120, lr=0.01, **how)
+    good = elman.train("classify", file, place / "good", max_steps=60, lr=0.02, **how)
     poor = elman.train("classify", file, place / "poor", max_steps=1, lr=1e-5, **how)
     other = elman.train("classify", file, place / "other", max_steps=1, **{**how, "seed": 5})
     return [run.path for run in (good, poor, other)]

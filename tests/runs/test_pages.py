@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import json
 import re
@@ -60,6 +61,11 @@ def sections() -> list[Section]:
     ]
 
 
+@functools.cache
+def drawn() -> list:
+    return report.freeze(sections())
+
+
 def made(path) -> Run:
     """A run of which only the files are there that a report is made from."""
     (path / "data").mkdir(parents=True)
@@ -93,7 +99,7 @@ def made(path) -> Run:
     rows += [{"step": 300 * k, "valid": {"mase": 1 / (k + 1), "loss": 2.0}} for k in range(1, 4)]
     run.metrics.write_text("\n".join(map(json.dumps, rows)))
     run.write_json(folder.RESULTS, results)
-    run.write_json(folder.SECTIONS, report.freeze(sections()))
+    run.write_json(folder.SECTIONS, drawn())
     return run
 
 
