@@ -262,7 +262,7 @@ def test_a_gradient_whose_terms_cancel(with_gradients, relative_error):
 
 
 @pytest.mark.parametrize("compiled", ["-O0"], indirect=True)
-@settings(max_examples=12, **COMMON)
+@settings(max_examples=8, **COMMON)
 @given(*ARGUMENTS)
 def test_random_cells(compiled, with_gradients, relative_error, drawn, states, n, seed):
     check(with_gradients, relative_error, drawn, states, n, seed)
@@ -270,7 +270,7 @@ def test_random_cells(compiled, with_gradients, relative_error, drawn, states, n
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("compiled", ["-O0"], indirect=True)
-@settings(max_examples=100, **COMMON)
+@settings(max_examples=60, **COMMON)
 @given(*ARGUMENTS)
 def test_more_random_cells(compiled, with_gradients, relative_error, drawn, states, n, seed):
     check(with_gradients, relative_error, drawn, states, n, seed)
