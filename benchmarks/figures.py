@@ -390,6 +390,17 @@ FIGURES: dict[str, Figure] = {
             "clip_at": 5,
         },
     ),
+    "dailydialog_acts": Figure(
+        "tag",
+        "dailydialog/dialogues_validation.txt.gz",
+        metric="macro_f1",
+        # What tf-idf with logistic regression on the utterance and two neighbours a side has.
+        reach=0.665,
+        below=False,
+        note="4 dialogue acts along 995 dialogues, the only ones with acts; dialogues split "
+        "80/10/10 by seed 1",
+        settings={"target": "acts", "seed": 1, "epochs": 8},
+    ),
 }
 
 

@@ -369,6 +369,8 @@ def find_layout(
         there = found_in.transcript(
             table, text=text, group=group, time=time, taken=kept, asked=modality is not None
         )
+        if there is None and modality is not None and group is not None:
+            raise _unclear(table, "which column holds the text of an utterance", "text")
         known_as = there and _of_transcript(
             table, answer, there, found_in.name, targets, together, aligned, modality is not None
         )

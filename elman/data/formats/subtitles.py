@@ -136,8 +136,8 @@ def conversation(path: Path, encoding: str | None = None) -> tuple[Conversation,
     back = [cue for one, cue in pairwise(cues) if cue.start < one.start]
     if back:
         notes.append(
-            f"In {path.name} the times go backwards {len(back):,} times, first in row "
-            f"{back[0].line}; cues were put in the order of their times."
+            f"In {path.name} times go backwards ({len(back):,} of {len(cues):,} cues, first in row "
+            f"{back[0].line}); cues were put in the order of their times."
         )
         cues.sort(key=lambda cue: cue.start)
     if not any(cue.speaker for cue in cues):
@@ -211,7 +211,7 @@ def _before_colons(cues: Sequence[Cue]) -> list[Cue]:
     named = [_NAME.match(cue.text) for cue in cues]
     names = [m[1].strip() if m and len(m[1].split()) <= _WORDS else "" for m in named]
     counts = Counter(name for name in names if name)
-    most = 2 * counts.total() >= len(cues) > 1
+    most = 2 * counts.total() > len(cues) > 1
     kept = {name for name, count in counts.items() if count > 1 or name.isupper() or most}
     return [
         cue._replace(speaker=name, text=cue.text[m.end() :]) if m and name in kept else cue

@@ -1,0 +1,202 @@
+"""Tasks on conversations: where they stand in a table, live tags, and what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+import elman
+from elman.errors import InputError
+from elman.tasks import TASKS
+from elman.tasks.settings import settings_of
+
+SMALL = {
+    "hidden_size": 8,
+    "utterance_size": 4,
+    "embedding_size": 8,
+    "max_steps": 6,
+    "batch_size": 8,
+    "resamples": 20,
+    "num_layers": 1,
+}
+SAY = {"ask": "what is it ?", "tell": "it is the bill", "bye": "thanks and bye"}
+
+
+def rows(calls=20):
+    """Utterances of calls, a row each; the last one of each call is said first."""
+    found = []
+    for call in range(calls):
+        acts = ["ask", "tell"] * (1 + call % 3) + ["bye"]
+        for place, act in enumerate(acts):
+            who = "agent" if place % 2 else "caller"
+            found.append((f"c{call}", place, who, SAY[act], act, "good" if call % 2 else "bad"))
+    names = ["call_id", "turn", "speaker", "text", "act", "outcome"]
+    return pd.DataFrame(found, columns=names).iloc[::-1].reset_index(drop=True)
+
+
+def made(task, data, **given):
+    return TASKS[task].from_data(data, settings_of(TASKS[task], {**SMALL, **given}))
+
+
+def words_of(task):
+    return dict(task.understood().lines)
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory):
+    out = tmp_path_factory.mktemp("turns") / "live"
+    return elman.train("tag", rows(), out, target="act", bidirectional=False, **SMALL)
+
+
+def test_a_table_of_utterances_is_read_as_conversations():
+    task = made("tag", rows(), target="act")
+    layout = task.layout
+    assert (layout.modality, layout.form, layout.inputs) == ("turns", "long", ("text", "speaker"))
+    assert (layout.group, layout.time, layout.answers) == ("call_id", "turn", ("act",))
+    told = words_of(task)
+    assert told["order"] == (
+        "rows of 20 of 20 'call_id' did not stand in the order of 'turn', and were put in it"
+    )
+    assert told["turns"].endswith("speakers: caller 54, agent 36 in train")
+    part = task._parts["train"]
+    for cell, answer in zip(part.inputs, part.answers, strict=True):
+        assert [one.text for one in cell] == [SAY[tag] for tag, _ in answer]
+        assert cell[-1].text == SAY["bye"]
+
+
+def test_the_label_of_a_call_is_constant_or_its_rows_are_texts():
+    task = made("classify", rows(), target="outcome")
+    assert task.layout.modality == "turns"
+    assert sum(map(len, task._parts.values())) == 20
+    different = rows().assign(text=[f"{text} {k}" for k, text in enumerate(rows()["text"])])
+    plain = settings_of(TASKS["classify"], {"target": "act"})
+    task = TASKS["classify"].from_data(different, plain)
+    assert (task.layout.modality, task.layout.form) == ("text", "cell")
+    with pytest.raises(InputError, match="label .* differs"):
+        made("classify", rows(), target="act", modality="turns")
+    stars = rows().assign(stars=lambda x: x["call_id"].str[1:].astype(float) / 3)
+    assert made("regress", stars, target="stars").layout.modality == "turns"
+
+
+def test_other_names_are_given():
+    frame = rows().rename(columns={"call_id": "k", "speaker": "s", "text": "line", "turn": "n"})
+    task = made("tag", frame, modality="turns", target="act", group="k", time="n", text="line")
+    assert task.layout.inputs == ("line",)
+    with pytest.raises(InputError, match="which column holds the text of an utterance"):
+        made("tag", frame, modality="turns", target="act", group="k", time="n")
+    given = {"group": "k", "columns": ["line", "s"], "time": "n", "modality": "turns"}
+    task = made("tag", frame, target="act", **given)
+    assert task.layout.inputs == ("line", "s")
+    assert words_of(task)["input"].endswith("a step is line, s (as columns says)")
+    with pytest.raises(InputError, match="text and its speaker are read, not s, outcome"):
+        made("tag", frame, target="act", **{**given, "columns": ["line", "s", "outcome"]})
+
+
+def test_a_live_model_streams_what_the_batch_says(live):
+    asked = [("caller", SAY["ask"]), ("agent", SAY["tell"]), ("Zoe", SAY["bye"]), ("Yan", "so")]
+    said = live.model.predict([asked])
+    stream = live.model.stream()
+    for number, turn in enumerate(asked):
+        if number == 2:
+            memory = stream.snapshot()
+            stream = live.model.stream()
+            stream.restore(memory)
+        now = stream.step(turn)
+        assert now["tag"] == said["prediction"][number]
+        assert now["probability"] == pytest.approx(said["probability"][number], rel=1e-4)
+        # The past alone decides.
+        part = live.model.predict([asked[: number + 1]])
+        assert part["probability"].iloc[-1] == pytest.approx(now["probability"], rel=1e-4)
+    assert said["speaker"].tolist() == ["caller", "agent", "Zoe", "Yan"]
+    assert said["utterance"].tolist()[:2] == [SAY["ask"], SAY["tell"]]
+
+
+def test_the_rows_of_a_prediction_are_those_of_the_file(live):
+    said = live.model.predict(rows().drop(columns=["act", "outcome"]))
+    assert said["utterance"].tolist() == rows()["text"].tolist()
+    assert said["row"].tolist() == list(range(1, len(said) + 1))
+    assert said["step"].tolist() == rows()["turn"].tolist()
+    assert said["call_id"].tolist() == rows()["call_id"].tolist()
+
+
+def test_files_of_another_form_are_read_too(live, tmp_path):
+    (tmp_path / "a.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.000\n<v agent>it is the bill\n")
+    said = live.model.predict(tmp_path / "a.vtt")
+    assert said[["speaker", "utterance"]].to_numpy().tolist() == [["agent", SAY["tell"]]]
+    lines = [{"messages": [{"role": "agent", "content": SAY["ask"]}]}] * 2
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert len(live.model.predict(tmp_path / "a.jsonl")) == 2
+    same = live.model.predict([[("agent", SAY["ask"])]])
+    assert live.model.predict(tmp_path / "a.jsonl")["probability"][0] == same["probability"][0]
+
+
+def test_baselines_see_the_past_alone_where_the_model_does(live):
+    names = list(live.results["baselines"])
+    assert names == [
+        "most frequent tag",
+        "tf-idf + logistic regression on the utterance alone",
+        "tf-idf + logistic regression on the utterance with 2 before it",
+    ]
+    assert "segment" not in " ".join(live.results["test"])
+    asked = [[("caller", SAY["ask"]), ("agent", SAY["tell"]), ("caller", SAY["bye"])]]
+    for name in names[1:]:
+        said = elman.load(live.path, predictor=name).predict(asked)
+        assert said["prediction"].tolist() == ["ask", "tell", "bye"]
+    report = (live.path / "report.html").read_text()
+    assert "caller: what is it ?" in report
+
+
+def test_lists_and_objects_hold_the_labels_of_utterances(tmp_path):
+    said = [{"who": "agent", "text": text, "act": act} for act, text in SAY.items()]
+    (tmp_path / "a.jsonl").write_text("\n".join([json.dumps({"turns": said})] * 12))
+    task = made("tag", tmp_path / "a.jsonl")
+    assert (task.layout.form, task.layout.answers) == ("cell", ("turns.act",))
+    frame = pd.DataFrame({"dialog": [list(SAY.values())] * 12, "act": [[0, 1, 2]] * 12})
+    task = made("tag", frame)
+    assert (task.layout.answers, task.answer.tags) == (("act",), ["0", "1", "2"])
+    with pytest.raises(InputError, match="which column holds the tags.*emotion"):
+        made("tag", frame.assign(emotion=[[0, 0, 1]] * 12))
+    frame["act"] = [[0.5, 1, 2]] * 12
+    with pytest.raises(InputError, match="row 1, column 'act': The tags are numbers that are not"):
+        made("tag", frame)
+
+
+def of_lists(**change):
+    frame = pd.DataFrame({"turns": [["How is it ?", "Well."]] * 8, "labels": [["ask", "tell"]] * 8})
+    for name, cell in change.items():
+        frame.at[3, name] = cell
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("frame", "why"),
+    [
+        (of_lists(labels=["ask"]), "row 4, column 'labels': There are 1 tags for 2 utterances"),
+        (of_lists(labels=[]), "row 4, column 'labels': The tags are missing"),
+        (of_lists(turns=["How ?", " "]), "row 4.*Utterance 2 of the conversation is empty"),
+        (of_lists(turns=[]), "row 4.*The conversation has no utterances"),
+        (of_lists(turns=[1]), "row 4.*Utterance 1 is neither"),
+        (rows().assign(text=lambda x: x["text"].where(x.index != 5)), "row 6.*utterance is empty"),
+        (rows().assign(turn=lambda x: x["turn"].where(x.index != 5)), "row 6.*time .* is missing"),
+        (rows().assign(act=lambda x: x["act"].where(x.index != 5)), "row 6.*label is missing"),
+        (rows().assign(call_id=lambda x: x["call_id"].where(x.index != 5)), "row 6.*is no group"),
+    ],
+)
+def test_what_is_wrong_is_named(frame, why):
+    with pytest.raises(InputError, match=why):
+        made("tag", frame, target="act" if "act" in frame else None)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"speaker_size": 0, "speaker_dropout": 0.2}, "speaker_dropout has no effect with"),
+        ({"max_length": 3}, "max_length means nothing where each step has an answer"),
+        ({"character_size": 3}, "character_size is a setting of tokens"),
+    ],
+)
+def test_settings_without_effect_are_refused(given, why):
+    with pytest.raises(InputError, match=why):
+        made("tag", rows(), target="act", **given)
