@@ -444,6 +444,8 @@ def find_layout(
         """Return the likeliest modality that is read in this form."""
         # Numbers without an order are never guessed; of cells that may be anything, text is.
         fit = [m for m in known if form in m.forms and (m.kinds or modality)]
+        # Rows are utterances only where a transcript was found, or asked for.
+        fit = [m for m in fit if modality or form != "long" or not hasattr(m, "transcript")]
         if form == "cell" and any(m.name == "text" for m in fit):
             return MODALITIES["text"]
         if not fit:

@@ -192,7 +192,7 @@ def test_subtitles_are_put_in_order_or_refused(tmp_path):
     with pytest.raises(InputError, match="row 3: The cue ends before it begins"):
         read(place)
     place.write_text("WEBVTT\n\n00:03 --> soon\nTwo\n")
-    with pytest.raises(InputError, match="row 3: .* are no times of a cue"):
+    with pytest.raises(InputError, match=r"row 3: .* are no times of a cue"):
         read(place)
     place.write_text("WEBVTT\n\nNOTE nothing\n")
     with pytest.raises(InputError, match="There are no cues with words"):

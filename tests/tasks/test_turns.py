@@ -74,7 +74,7 @@ def test_the_label_of_a_call_is_constant_or_its_rows_are_texts():
     plain = settings_of(TASKS["classify"], {"target": "act"})
     task = TASKS["classify"].from_data(different, plain)
     assert (task.layout.modality, task.layout.form) == ("text", "cell")
-    with pytest.raises(InputError, match="label .* differs"):
+    with pytest.raises(InputError, match=r"label .* differs"):
         made("classify", rows(), target="act", modality="turns")
     stars = rows().assign(stars=lambda x: x["call_id"].str[1:].astype(float) / 3)
     assert made("regress", stars, target="stars").layout.modality == "turns"
@@ -156,7 +156,7 @@ def test_lists_and_objects_hold_the_labels_of_utterances(tmp_path):
     frame = pd.DataFrame({"dialog": [list(SAY.values())] * 12, "act": [[0, 1, 2]] * 12})
     task = made("tag", frame)
     assert (task.layout.answers, task.answer.tags) == (("act",), ["0", "1", "2"])
-    with pytest.raises(InputError, match="which column holds the tags.*emotion"):
+    with pytest.raises(InputError, match=r"which column holds the tags.*emotion"):
         made("tag", frame.assign(emotion=[[0, 0, 1]] * 12))
     frame["act"] = [[0.5, 1, 2]] * 12
     with pytest.raises(InputError, match="row 1, column 'act': The tags are numbers that are not"):

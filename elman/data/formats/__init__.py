@@ -62,7 +62,7 @@ FORMATS = {
     "tsf": Format(".tsf", "elman.data.formats.tsf:read", (".tsf",)),
     "sound": Format("sound", "elman.data.formats.sound:read", (".wav", ".flac", ".ogg", ".mp3")),
     "subtitles": Format("subtitles", "elman.data.formats.subtitles:read", (".vtt", ".srt")),
-    "dialogues": Format("dialogues", "elman.data.formats.dialogues:read"),
+    "dialogues": Format("dialogues", "elman.data.formats.dialogues:read", names=r"^dialogues_text"),
     "arff": Format("ARFF", "elman.data.formats.arff:read", (".arff",)),
     "numbers": Format("rows of numbers", "elman.data.formats.numbers:read"),
     "sheet": Format(

@@ -124,12 +124,16 @@ def values(path: Path, encoding: str | None = None) -> Iterator[tuple[int, Any]]
                 fix="Correct or remove the line.",
             ) from None
         one = next(numbered, None)
-        of_texts = isinstance(value, list) and all(isinstance(part, str) for part in value)
+        of_texts = bool(value) and isinstance(value, list) and all(map(_is_text, value))
         if alone and one is None and isinstance(value, list) and not of_texts:
             yield from _whole(line, path, number)
             return
         alone = False
         yield number, value
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _goes_on(line: str, error: ValueError) -> bool:
