@@ -109,6 +109,14 @@ def fsdd(takes: range) -> list[str]:
     ]
 
 
+def banking77_and_atis(data: Path) -> pd.DataFrame:
+    """The test part of BANKING77, and after it that of ATIS, which is of none of its classes."""
+    test = pd.read_csv(data / "banking77" / "test.csv")
+    lines = (data / "atis" / "test" / "seq.in").read_text(encoding="utf-8").splitlines()
+    strange = pd.DataFrame({"text": [line.strip() for line in lines], "category": "out of scope"})
+    return pd.concat([test, strange], ignore_index=True)
+
+
 TEXT = {
     "cell": "lstm",
     "embedding_size": 100,
@@ -298,15 +306,23 @@ FIGURES: dict[str, Figure] = {
     "banking77": Figure(
         "classify",
         "banking77/train.csv",
-        test="banking77/test.csv",
-        reach=0.82,
+        test=banking77_and_atis,
+        reach=0.89,
         below=False,
-        note="77 intents",
+        note="77 intents, accuracy in scope; 893 questions of ATIS as out of scope, which training "
+        "has never seen: AUROC of rejection to reach is 0.93",
+        # Chosen on a tenth of the training part. A word that is unknown must have been seen as
+        # such in training, or what is out of scope looks like what is in scope: word_dropout.
         settings={
             **TEXT,
+            "outside": "out of scope",
             "cell": "gru",
             "input_dropout": 0.4,
-            "word_dropout": 0.05,
+            "word_dropout": 0.1,
+            "front_beside": True,
+            "front_channels": [256],
+            "front_kernel": 3,
+            "front_stride": 1,
             "epochs": 15,
         },
     ),

@@ -81,7 +81,7 @@ def of_units(units: pd.DataFrame) -> dict[str, Any] | None:
         `error` and `error_uncalibrated` (expected calibration error, 10 bins), and `answered`, the
         rows of `answered`; None where no probability is known.
     """
-    if "inside" in units:  # examples of no class have no right class
+    if "confidence" in units and "best" in units:  # examples of no class have no right class
         units = units[units["inside"]].assign(prediction=lambda own: own["best"])
     if "confidence" not in units or not len(units):
         return None
