@@ -198,6 +198,10 @@ def predict(
             "--abstain", metavar="P", help="leave answers empty whose probability is below P"
         ),
     ] = None,
+    why: Annotated[
+        bool,
+        typer.Option("--why", help="of a classifier: the share of each word or step in the answer"),
+    ] = False,
     every: Annotated[
         bool,
         typer.Option("--all", help="all columns: what was read, each class, each quantile"),
@@ -211,12 +215,16 @@ def predict(
     from elman.runs import pipeline
 
     writer = show.table_writer(out)
-    frame = pipeline.load(run, with_).predict(one_or_many(data), proba=every, abstain=abstain)
+    frame = pipeline.load(run, with_).predict(
+        one_or_many(data), proba=every, abstain=abstain, why=why
+    )
     if out is not None:
         writer(frame)
         show.say(f"{len(frame)} predictions in {out}")
     elif as_json:
         sys.stdout.write(show.json_lines(frame))
+    elif why and sys.stdout.isatty():
+        show.reasons(frame)
     else:
         sys.stdout.write(show.as_csv(frame))
 

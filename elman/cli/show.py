@@ -254,6 +254,26 @@ def json_lines(frame: pd.DataFrame) -> str:
     return str(frame.to_json(orient="records", lines=True, date_format="iso"))
 
 
+def reasons(frame: pd.DataFrame) -> None:
+    """Print answers, each with its words or steps coloured by their shares in it."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for row in frame.to_dict("records"):
+        steps = row.pop("why") or []
+        console.print(" ".join(f"{name}={value}" for name, value in row.items()), markup=False)
+        most = max((abs(share) for _, share in steps), default=1.0) or 1.0
+        line = Text("  ")
+        for step, share in steps:
+            words = isinstance(step, str)
+            strong = abs(share) > 0.5 * most
+            colour = ("blue" if share > 0 else "red") if abs(share) > 0.15 * most else "default"
+            line.append(step if words else f"{step}:{share:+.2f} ", f"{'bold ' * strong}{colour}")
+        console.print(line)
+    console.print("Blue speaks for the answer, red against it (integrated gradients).")
+
+
 def as_csv(frame: pd.DataFrame) -> str:
     """Return a table as CSV; a list, or a mapping, in a cell is JSON."""
 

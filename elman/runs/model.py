@@ -29,7 +29,13 @@ class Model:
         self.predictor = module if predictor is None else predictor
 
     def predict(
-        self, data: Any, *, proba: bool = False, abstain: float | None = None, **how: Any
+        self,
+        data: Any,
+        *,
+        proba: bool = False,
+        abstain: float | None = None,
+        why: bool = False,
+        **how: Any,
     ) -> pd.DataFrame:
         """Predictions on new data (a path, paths or a DataFrame), a row each.
 
@@ -40,6 +46,8 @@ class Model:
                 else the row), the answer, and how sure it is.
             abstain: leave the answer empty where its probability is below this; of a classifier
                 that may say "none of these", it is that answer.
+            why: of a classifier: a column `why` with each step (a word, or its number) and its
+                share in the answer, by integrated gradients.
             how: what the modality must know of arrays, such as the `rate` of samples.
 
         Raises:
@@ -47,10 +55,17 @@ class Model:
         """
         if abstain is not None and not 0 <= abstain <= 1:
             raise InputError(f"abstain={abstain} is no probability: it lies between 0 and 1.")
+        if why:
+            if not hasattr(self.task, "why"):
+                raise InputError(f"{self.task.name} has no shares of steps.", fix="Leave why out.")
+            how["why"] = True
         found = self.task.predict(self.predictor, data, **how)
         if abstain is not None:
             found = _abstained(self.task, found, abstain)
-        return found if proba else self.task.brief(found)
+        if proba:
+            return found
+        brief = self.task.brief(found)
+        return brief.assign(why=found["why"]) if why else brief
 
     def generate(self, prompt: str = "", **options: Any) -> list[str]:
         """New sequences that begin with `prompt`; options as in `elman generate`.

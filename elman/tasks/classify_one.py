@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     from elman.modalities.base import Codec
 
 
+_AT_ONCE = 256
+"""Sequences whose shares are computed at once."""
+
+
 class ClassifySettings(RefusingSettings):
     """Settings of `classify`; those of the modality come on top."""
 
@@ -72,6 +76,8 @@ class OneLabel(FromExamples):
     metric = "accuracy"
     higher_is_better = True
     average: ClassVar[Literal["probabilities", "outputs"]] = "probabilities"
+    alone: ClassVar[bool] = False
+    """True where the score of a class stands by itself, not beside the others."""
     temperature: float | None = None
     """The model's scores are divided by it; found on the validation part, None where not."""
     rejection: Rejection | None = None
@@ -488,15 +494,75 @@ class OneLabel(FromExamples):
         rows = deciding.chosen(evaluation.units, lengths_of(inputs))
         picked = [inputs[row] for row in rows]
         units = evaluation.units
-        codes = units["best" if "best" in units else "prediction"].to_numpy()[rows].tolist()
+        codes = units["best" if "best" in units else "prediction"].to_numpy()
         titles = deciding.titles(evaluation, rows)
 
         def parts() -> list[NDArray[Any]]:
-            weights = deciding.weights(model, self._padded(picked), codes)
-            steps = zip(weights, picked, strict=True)
-            return [self._in_reading_order(part[: len(cells)]) for part, cells in steps]
+            return self._parts_of(model, picked, codes[rows].tolist())
 
-        return deciding.section(self.codec, picked, titles, parts)
+        shown = deciding.section(self.codec, picked, titles, parts)
+        if shown is not None:
+            shown.text += self._checked(model, inputs, codes)
+        return shown
+
+    def _checked(self, model: nn.Module, inputs: Sequence[Any], codes: NDArray[np.int64]) -> str:
+        """Return what taking out steps does to some answers of the test part, in words."""
+        lengths = lengths_of(inputs)
+        rows = [row for row in range(len(inputs)) if lengths[row] > 1]
+        chosen = share.drawn(len(rows), deciding.LOOKED_AT, self.settings.seed)
+        rows = rows if chosen is None else [rows[place] for place in chosen]
+        if not rows:
+            return ""
+        some, own = [inputs[row] for row in rows], codes[rows]
+        parts = self._parts_of(model, some, own.tolist())
+
+        def chances(arrays: Sequence[Any]) -> NDArray[Any]:
+            return self.chances(model, arrays)[np.arange(len(own)), own]
+
+        return f" {deciding.deleted(some, parts, chances, self.settings.seed)}"
+
+    def _parts_of(
+        self, model: nn.Module, arrays: Sequence[Any], codes: Sequence[int]
+    ) -> list[NDArray[Any]]:
+        """Return the part that each step of each sequence has in the score of a class."""
+        made: list[NDArray[Any]] = []
+        for first in range(0, len(arrays), _AT_ONCE):
+            some = arrays[first : first + _AT_ONCE]
+            own = codes[first : first + _AT_ONCE]
+            found = deciding.weights(model, self._padded(some), own, self.alone)
+            made += [
+                self._in_reading_order(part[: len(cells)])
+                for part, cells in zip(found, some, strict=True)
+            ]
+        return made
+
+    def why(self, model: Any, found: Examples, outputs: Any) -> list[list[list[Any]] | None]:
+        """Return each step of each sequence with its share in the answer.
+
+        None for an empty sequence. Where steps are no words, numbers stand for them.
+
+        Raises:
+            InputError: what answers is a baseline or a blend.
+        """
+        if not isinstance(model, nn.Module):
+            raise InputError(
+                "the shares of steps are known of the model alone.", fix="Leave --with out."
+            )
+        arrays = self._encode(found.inputs)
+        rows = [row for row in range(len(arrays)) if len(arrays[row])]
+        codes = self._explained(outputs)
+        parts = self._parts_of(model, [arrays[r] for r in rows], [int(codes[r]) for r in rows])
+        made: list[list[list[Any]] | None] = [None] * len(arrays)
+        for row, part in zip(rows, parts, strict=True):
+            shown = self.codec.show(arrays[row])
+            steps: Sequence[Any] = shown.pieces or range(1, len(part) + 1)
+            made[row] = deciding.told(steps, part)
+        return made
+
+    def _explained(self, outputs: Any) -> NDArray[np.int64]:
+        """Return the class of each answer of which the shares are told."""
+        found: NDArray[np.int64] = outputs.best
+        return found
 
     def said(self, output: Tensor) -> dict[str, float]:
         """Return the probability of each class."""

@@ -50,6 +50,7 @@ class SeveralLabels(OneLabel):
     Answer = LabelSets
     metric = "micro_f1"
     average = "outputs"
+    alone = True
     thresholds: NDArray[np.float64] | None = None
     """The probability from which each label is given; None where it is one half."""
 
@@ -374,6 +375,10 @@ class SeveralLabels(OneLabel):
             for own, given, right in pairs
         ]
         return shown + pictures(self, titles)
+
+    def _explained(self, outputs: Any) -> NDArray[np.int64]:
+        """Return the likeliest label of each answer, of which the shares are told."""
+        return np.asarray(outputs.chances.argmax(1), np.int64)
 
     def said(self, output: Tensor) -> dict[str, float]:
         """Return the probability of each label."""

@@ -637,12 +637,13 @@ class FromExamples:
                 self._asked_before[id(found)] = known
         return known
 
-    def predict(self, model: Any, data: Any, **how: Any) -> pd.DataFrame:
+    def predict(self, model: Any, data: Any, *, why: bool = False, **how: Any) -> pd.DataFrame:
         """Return predictions on new data, a row each.
 
         Args:
             model: the trained model, a kept baseline, or a blend.
             data: a path, paths, a DataFrame, or arrays in memory where the modality has them.
+            why: a column with the share of each step in the answer, where the task has it.
             how: what the modality must know of arrays, such as the `rate` of samples.
         """
         for name in how:
@@ -662,21 +663,37 @@ class FromExamples:
         else:
             found = Examples(cells, None, lambda number: (None, number + 1))
             check_cells(self.codec, found)
-        return self._answered(model, found, gaps.filled(found))
+        return self._answered(model, found, gaps.filled(found), why)
 
-    def _answered(self, model: Any, found: Examples, there: NDArray[np.int64]) -> pd.DataFrame:
+    def _answered(
+        self, model: Any, found: Examples, there: NDArray[np.int64], why: bool
+    ) -> pd.DataFrame:
         """Return a table of predictions, without an answer where a sequence holds nothing.
 
         Args:
             model: what predicts.
             found: sequences.
             there: the numbers of those that hold something.
+            why: whether a column tells the share of each step in the answer.
         """
         kept = found if len(there) == len(found) else found.take(there)
-        table = self._table(kept, self.given(model, kept, every=True))
+        outputs = self.given(model, kept, every=True)
+        table = self._table(kept, outputs)
+        if why:
+            column = np.empty(len(kept), dtype=object)
+            column[:] = self.why(model, kept, outputs)
+            table["why"] = column
         if kept is found or self.layout.aligned:
             return table
         return gaps.beside(self._places(found), table, there)
+
+    def why(self, model: Any, found: Examples, outputs: Any) -> Sequence[Any]:
+        """Return each step of each sequence with its share in the answer.
+
+        Raises:
+            InputError: the task has no such shares.
+        """
+        raise InputError(f"{self.name} has no shares of steps.", fix="Leave --why out.")
 
     def brief(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """Return the columns people want first; a task that has more than those leaves some out."""

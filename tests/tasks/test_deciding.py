@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
 
+import elman
+from elman.cli import show
+from elman.errors import InputError
 from elman.modalities.base import Padded, Shown
 from elman.nn import Ensemble
 from elman.tasks.classify import Classify
-from elman.tasks.deciding import of_numbers, of_texts, weights
+from elman.tasks.deciding import deleted, of_numbers, of_texts, told, weights
 from elman.tasks.settings import settings_of
 from elman.training import fit, seed
 
@@ -56,6 +62,30 @@ def test_parts_of_embedded_symbols_and_of_several_networks():
     np.testing.assert_allclose(both, (single[0] + single[1]) / 2, rtol=1e-4, atol=1e-6)
 
 
+def test_parts_add_up_to_what_the_score_gains():
+    class Bent(Sum):
+        def forward(self, x, lengths=None):
+            return torch.tanh(super().forward(x, lengths))
+
+    x, model = torch.randn(3, 6, 4), Bent(3)
+    found = weights(model, Padded(x, torch.tensor([6, 6, 6])), [0, 1, 2], alone=True)
+    wanted = model(x).detach()[torch.arange(3), torch.arange(3)]
+    np.testing.assert_allclose(found.sum(1), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_taking_out_what_weighs_most_counts_more_than_chance():
+    arrays = [np.eye(10)[:, :1] * 5 + k for k in range(4)]
+    parts = [array[:, 0] for array in arrays]
+
+    def chances(some):
+        return np.array([array.max() / 10 for array in some])
+
+    found = deleted(arrays, parts, chances)
+    assert found.strongest == pytest.approx(0.5)
+    assert found.random < 0.3
+    assert told(["a", "b"], np.array([3.0, -1.0])) == [["a", 0.75], ["b", -0.25]]
+
+
 def test_pieces_are_coloured_by_sign_and_long_texts_cut_around_the_heaviest():
     pieces = [f"w{k} " for k in range(400)]
     part = np.zeros(400)
@@ -74,7 +104,7 @@ def test_pieces_are_coloured_by_sign_and_long_texts_cut_around_the_heaviest():
     assert [axes.get_title(loc="left") for axes in drawn.axes] == ["a", "b", "c", ""]
 
 
-def test_the_word_that_decides_is_found():
+def reviews() -> pd.DataFrame:
     rng = np.random.default_rng(0)
     filler = ["film", "story", "with", "a", "slow", "plot"]
     texts, labels = [], []
@@ -83,7 +113,11 @@ def test_the_word_that_decides_is_found():
         rng.shuffle(words)
         texts.append(" ".join(words))
         labels.append("good" if k % 2 else "bad")
-    table = pd.DataFrame({"text": texts, "label": labels})
+    return pd.DataFrame({"text": texts, "label": labels})
+
+
+def test_the_word_that_decides_is_found():
+    table = reviews()
     how = {"hidden_size": 8, "epochs": 10, "dropout": 0.0, "lr": 0.02}
     how |= {"reverse": True, "bidirectional": False}
     task = Classify.from_data(table, settings_of(Classify, how))
@@ -101,3 +135,31 @@ def test_the_word_that_decides_is_found():
         strongest.append(line[int(np.argmax(shades))].text.strip())
     deciding = [word for word in strongest if word in ("splendid", "dreadful")]
     assert len(deciding) > 0.6 * len(strongest), "by chance one in six"
+
+
+def test_why_is_told_and_holds_when_words_are_taken_out(tmp_path, capsys):
+    how = {"hidden_size": 8, "epochs": 30, "dropout": 0.0, "lr": 0.02, "test_fraction": 0.3}
+    run = elman.train("classify", reviews(), tmp_path / "run", progress=False, **how)
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Taking out the fifth of the steps" in page
+    table = run.model.predict(["a slow plot splendid film", "dreadful story"], why=True)
+    assert list(table) == ["row", "prediction", "probability", "why"]
+    for steps, word in zip(table["why"], ["splendid", "dreadful"], strict=True):
+        assert abs(sum(abs(share) for _, share in steps) - 1) < 1e-2
+        assert max(steps, key=lambda pair: pair[1])[0].strip() == word
+    empty = pd.DataFrame({"text": ["film", ""]})
+    assert run.model.predict(empty, why=True)["why"][1] is None
+    show.reasons(table)
+    assert "a slow plot splendid film" in capsys.readouterr().out
+    assert json.loads(pd.read_csv(io.StringIO(show.as_csv(table)))["why"][0]) == table["why"][0]
+    task, model = run.model.task, run.model.module
+    inputs = list(task._encode(reviews()["text"].tolist()))
+    own = task.chances(model, inputs).argmax(1)
+    fell = deleted(
+        inputs,
+        task._parts_of(model, inputs, own.tolist()),
+        lambda some: task.chances(model, some)[np.arange(len(own)), own],
+    )
+    assert fell.strongest > fell.random + 0.1
+    with pytest.raises(InputError, match="known of the model alone"):
+        elman.load(run.path, "majority").predict(["film"], why=True)

@@ -173,6 +173,8 @@ def test_a_run_learns_is_judged_and_says_the_same_again(run):
         assert (given == (table[f"p_{name}"] >= cut)).all()
     brief = model.predict(["a wave and a kiss"])
     assert set(brief["prediction"][0]) == {"love", "sea"}
+    steps = model.predict(["so a kiss then"], why=True)["why"][0]
+    assert max(steps, key=lambda pair: pair[1])[0].strip() == "kiss"
     lines = show.as_csv(brief).splitlines()
     assert lines[0] == "row,prediction,probabilities"
     assert '""love""' in lines[1]
