@@ -192,6 +192,15 @@ def predict(
         typer.Option("--out", metavar="F", help="a .csv, .jsonl or .parquet file to write"),
     ] = None,
     with_: With = "model",
+    then: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--then",
+            metavar="RUN2",
+            help="a run that reads the answers of the one before it; may be repeated",
+            callback=runs_given,
+        ),
+    ] = None,
     abstain: Annotated[
         float | None,
         typer.Option(
@@ -215,9 +224,15 @@ def predict(
     from elman.runs import pipeline
 
     writer = show.table_writer(out)
-    frame = pipeline.load(run, with_).predict(
-        one_or_many(data), proba=every, abstain=abstain, why=why
-    )
+    model = pipeline.load(run, with_)
+    how: dict[str, Any] = {"proba": every, "abstain": abstain, "why": why}
+    if then:
+        from elman.runs import chain
+
+        models = [model, *map(pipeline.load, then)]
+        frame = chain.predict(models, one_or_many(data), **how)
+    else:
+        frame = model.predict(one_or_many(data), **how)
     if out is not None:
         writer(frame)
         show.say(f"{len(frame)} predictions in {out}")

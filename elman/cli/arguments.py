@@ -34,9 +34,9 @@ def _run(path: Path) -> Path:
     return path
 
 
-def runs_given(paths: list[Path]) -> list[Path]:
+def runs_given(paths: list[Path] | None) -> list[Path]:
     """Refuse a folder that is not a run before anything slow is imported."""
-    return [_run(path) for path in paths]
+    return [_run(path) for path in paths or []]
 
 
 TaskName = Annotated[

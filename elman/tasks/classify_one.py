@@ -76,6 +76,8 @@ class OneLabel(FromExamples):
     metric = "accuracy"
     higher_is_better = True
     average: ClassVar[Literal["probabilities", "outputs"]] = "probabilities"
+    gives: ClassVar[str | None] = "text"
+    """The kind of column that the answers make, for a run that reads them; None where none."""
     alone: ClassVar[bool] = False
     """True where the score of a class stands by itself, not beside the others."""
     temperature: float | None = None

@@ -50,6 +50,7 @@ class SeveralLabels(OneLabel):
     Answer = LabelSets
     metric = "micro_f1"
     average = "outputs"
+    gives = None
     alone = True
     thresholds: NDArray[np.float64] | None = None
     """The probability from which each label is given; None where it is one half."""

@@ -147,6 +147,7 @@ class Regress(FromExamples):
     name: ClassVar[str] = "regress"
     summary: ClassVar[str] = "a number, or several, for each sequence or each of its steps"
     Settings = RegressSettings
+    gives = "number"
     Answer = Numbers
     metric = "rmse"
     higher_is_better = False

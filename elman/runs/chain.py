@@ -1,0 +1,65 @@
+"""Runs one after another in one process: the answers of one are what the next reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from elman.errors import InputError
+from elman.modalities import MODALITIES
+from elman.runs.model import Model
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def fits(models: Sequence[Model]) -> None:
+    """Refuse runs of which one cannot read what the one before it answers.
+
+    Raises:
+        InputError: names both runs, and what one gives and the other reads.
+    """
+    for model, after in pairwise(models):
+        gives = getattr(model.task, "gives", None)
+        layout = getattr(after.task, "layout", None)
+        told = f"{gives}s" if gives else "no answers that another run reads"
+        reads = getattr(layout, "modality", after.task.name)
+        kinds = MODALITIES[reads].kinds if reads in MODALITIES else ()
+        if gives not in kinds or getattr(layout, "form", "") != "cell":
+            raise InputError(
+                f"{model.path} ({model.task.name}) gives {told}, and {after.path} "
+                f"({after.task.name}) reads {reads}.",
+                fix="Give --then a run that reads what the one before it answers.",
+            )
+
+
+def predict(models: Sequence[Model], data: Any, **how: Any) -> pd.DataFrame:
+    """Return the predictions of the first run on data, and beside them those of each next run.
+
+    The columns of the second run end in `_2`, of the third in `_3`.
+
+    Args:
+        models: two at least, of which each reads what the one before it answers.
+        data: of the first.
+        how: as for `Model.predict` of each.
+
+    Raises:
+        InputError: they do not fit, which is found out before anything is computed.
+    """
+    import pandas as pd
+
+    fits(models)
+    table = models[0].predict(data, **how)
+    answers = table["prediction"]
+    for number, model in enumerate(models[1:], 2):
+        cells = np.empty(len(answers), dtype=object)
+        cells[:] = ["" if answer is None else answer for answer in answers]
+        task: Any = model.task
+        found = model.predict(pd.DataFrame({task.layout.inputs[0]: cells}), **how)
+        answers = found["prediction"]
+        kept = found.drop(columns=["row", "file", task.layout.inputs[0]], errors="ignore")
+        table = table.join(kept.add_suffix(f"_{number}"))
+    return table
