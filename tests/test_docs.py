@@ -17,7 +17,16 @@ from elman.kernels import explain
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = ("doctor", "kernels", "looking", "numerics", "tasks/answers", "tasks/regress", "tasks/tag")
+PAGES = (
+    "doctor",
+    "kernels",
+    "looking",
+    "numerics",
+    "tasks/answers",
+    "tasks/regress",
+    "tasks/tag",
+    "tasks/translate",
+)
 TUTORIALS = [
     *sorted((DOCS / "tutorials").glob("*.md")),
     *sorted((DOCS / "modalities").glob("*.md")),
@@ -25,7 +34,7 @@ TUTORIALS = [
 ]
 
 
-SLOW = ("answers", "from-a-paper", "regress")
+SLOW = ("answers", "from-a-paper", "regress", "translate")
 
 
 @pytest.mark.parametrize(

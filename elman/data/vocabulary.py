@@ -173,6 +173,18 @@ class Vocabulary:
             self.id(words[unseen[0]])
         return found
 
+    def split(self, text: str) -> list[str]:
+        """Return the symbols of `text`, known or not, in the order of `encode`.
+
+        >>> Vocabulary.fit(["to be"], unit="words").split("to see")
+        ['to', 'see']
+        """
+        if self.lower:
+            text = text.lower()
+        if self._tokenizer is not None:
+            return list(self._tokenizer.encode(text, add_special_tokens=False).tokens)
+        return list(text) if self.unit == "characters" else self._words(text)
+
     def encode_each(self, texts: Iterable[str]) -> Iterator[NDArray[np.int64]]:
         """Yield the ids of each text, as `encode` gives them, for many short texts at a time.
 

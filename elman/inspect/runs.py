@@ -341,6 +341,13 @@ def _validated(run: Run, results: dict[str, Any]) -> tuple[float, bool, str]:
         for row in _rows(run)
         if isinstance(row.get("valid"), dict) and _known(row["valid"].get(name))
     ]
+    losses = [
+        float(row["valid"]["loss"])
+        for row in _rows(run)
+        if _validation(row) and "loss" in row["valid"]
+    ]
+    if not values and losses:  # the headline score is too dear to be looked at while training
+        return min(losses), False, "validation loss"
     if not values:
         score = results["test"][name]
         return (math.nan if score is None else float(score)), higher, f"test {name}"

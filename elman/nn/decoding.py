@@ -242,10 +242,12 @@ def beam_search(
     state: State,
     *,
     beam: int,
-    max_length: int,
+    max_length: int | Tensor,
     eos: int | None = None,
     alpha: float = 0.0,
     n_best: int = 1,
+    min_length: int = 0,
+    block: int = 0,
 ) -> list[list[Hypothesis]]:
     """Search the likeliest sequences by keeping `beam` hypotheses at a time.
 
@@ -258,11 +260,14 @@ def beam_search(
         start: the tokens `(B,)` to feed first.
         state: the state before `start` is fed, batch B.
         beam: hypotheses kept at a time.
-        max_length: most tokens in a sequence, the end token included.
+        max_length: most tokens in a sequence, the end token included; `(B,)` one for each row.
         eos: the token that ends a sequence.
         alpha: length penalty, 0 for none; about 0.6 to 1 favours longer sequences.
         n_best: hypotheses to return for each row, best first; at most `beam`. Fewer are
             returned where there are fewer sequences.
+        min_length: fewest tokens before the end token.
+        block: no sequence has the same so many tokens in a row twice (Paulus et al. 2018); 0 blocks
+            nothing.
 
     >>> table = torch.tensor([[0.0, 0.6, 0.4], [0.5, 0.4, 0.1], [0.98, 0.01, 0.01]]).log()
     >>> def step(tokens, state):
@@ -276,9 +281,12 @@ def beam_search(
     """
     if not 1 <= n_best <= beam:
         raise InputError(f"n_best={n_best} is not between 1 and beam={beam}.")
-    if alpha < 0 or max_length < 1:
-        raise InputError("alpha is 0 or more and max_length 1 or more.")
     batch, device = len(start), start.device
+    most = torch.as_tensor(max_length, device=device).expand(batch)
+    if alpha < 0 or bool((most < 1).any()) or min_length < 0 or block < 0:
+        raise InputError("alpha, min_length and block are 0 or more, and max_length is 1 or more.")
+    if not batch:
+        return []
     found: list[list[Hypothesis]] = [[] for _ in range(batch)]
     first = torch.arange(batch, device=device).unsqueeze(-1) * beam
     rows = torch.arange(batch, device=device).repeat_interleave(beam)
@@ -288,9 +296,14 @@ def beam_search(
     scores = torch.full((batch, beam), -torch.inf, device=device)
     scores[:, 0] = 0
     room = torch.full((batch, 1), beam, device=device)
-    for length in range(1, max_length + 1):
+    widest = [length_penalty(row, alpha) for row in most.tolist()]
+    for length in range(1, int(most.max()) + 1):
         logits, state = step(tokens, state)
         following = _at_least_float32(logits).log_softmax(-1).reshape(batch, beam, -1)
+        if eos is not None and length <= min_length:
+            following[..., eos] = -torch.inf
+        if block:
+            following = _without_repeats(following, history, block)
         totals = (scores.unsqueeze(-1) + following).flatten(1)
         scores, candidates = totals.topk(beam)
         parents, choices = candidates // logits.shape[-1], candidates % logits.shape[-1]
@@ -300,7 +313,7 @@ def beam_search(
         scores = scores.masked_fill(torch.arange(beam, device=device) >= room, -torch.inf)
         live = scores.isfinite()
         by_itself = live & (choices == (-1 if eos is None else eos))
-        leaving = live if length == max_length else by_itself
+        leaving = by_itself | (live & (most == length).unsqueeze(-1))
         penalty = length_penalty(length, alpha)
         for row, slot in leaving.nonzero().tolist():
             total = float(scores[row, slot])
@@ -317,7 +330,7 @@ def beam_search(
 
         # A log-probability only falls: a row is done when no hypothesis could still get among
         # its n best, even at the largest penalty.
-        reach = (scores.amax(-1) / length_penalty(max_length, alpha)).tolist()
+        reach = [best / most for best, most in zip(scores.amax(-1).tolist(), widest, strict=True)]
         for row, hypotheses in enumerate(found):
             hypotheses.sort(key=lambda h: -h.score)
             if len(hypotheses) >= n_best and hypotheses[n_best - 1].score >= reach[row]:
@@ -326,3 +339,20 @@ def beam_search(
             break
         tokens, state = choices.flatten(), index(state, (first + parents).flatten())
     return [hypotheses[:n_best] for hypotheses in found]
+
+
+def _without_repeats(scores: Tensor, history: Tensor, n: int) -> Tensor:
+    """Set scores `(B, K, V)` to -inf for tokens that would end an n-gram of `history` `(B, K, T)`.
+
+    >>> _without_repeats(torch.zeros(1, 1, 3), torch.tensor([[[2, 1, 2]]]), 2)
+    tensor([[[0., -inf, 0.]]])
+    """
+    if history.shape[-1] < n:
+        return scores
+    grams = history.unfold(-1, n, 1)
+    last = history[..., history.shape[-1] - n + 1 :].unsqueeze(-2)
+    there = (grams[..., :-1] == last).all(-1)
+    # Where the beginning of an n-gram is another one, its own end is set to what it is.
+    ends = grams[..., -1]
+    kept = scores.gather(-1, ends).masked_fill(there, -torch.inf)
+    return scores.scatter_reduce(-1, ends, kept, "amin")

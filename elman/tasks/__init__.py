@@ -16,5 +16,6 @@ TASKS = Registry(
         "generate": "elman.tasks.generate.task:Generate",
         "regress": "elman.tasks.regress:Regress",
         "tag": "elman.tasks.tag:Tag",
+        "translate": "elman.tasks.translate.task:Translate",
     },
 )

@@ -241,6 +241,7 @@ def test_tasks_check(elman):
         "generate",
         "regress",
         "tag",
+        "translate",
     }
     assert json.loads(elman("check", "--json").stdout)["elman"] == package.__version__
 

@@ -97,6 +97,42 @@ def test_a_beam_as_wide_as_there_are_sequences_is_exhaustive(
             assert hypothesis.log_probability == pytest.approx(score * penalty, abs=1e-5)
 
 
+def repeats(tokens, n):
+    grams = [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
+    return len(set(grams)) < len(grams)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    limits=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    least=st.integers(0, 3),
+    block=st.integers(0, 3),
+    seed=st.integers(0, 10**6),
+)
+def test_limits_and_blocked_repeats_leave_out_what_breaks_them(limits, least, block, seed):
+    """Against every sequence there is, with a beam that loses none; each row has its own limit."""
+    step, eos = chain(3, seed), 1
+    found = beam_search(
+        step,
+        *beginning([0, 1]),
+        beam=81,
+        max_length=torch.tensor(limits),
+        eos=eos,
+        alpha=0.7,
+        n_best=3,
+        min_length=least,
+        block=block,
+    )
+    for row, hypotheses in enumerate(found):
+        expected = [
+            tokens
+            for _, tokens in every_sequence(step, row, limits[row], 3, eos, 0.7)
+            if not (tokens[-1] == eos and len(tokens) <= least)
+            and not (block and repeats(tokens, block))
+        ]
+        assert [h.tokens for h in hypotheses] == expected[:3]
+
+
 def beam_by_hand(step, row, beam, length, eos, alpha):
     """Beam search of one row as the papers tell it, with lists, and nothing cut short."""
     live, ended = [(0.0, [], *beginning([row]))], []

@@ -18,6 +18,7 @@ from elman.nn.decoding import beam_search
 from elman.nn.masking import reverse_valid
 from elman.nn.recurrent import Recurrent
 from elman.nn.seq2seq import EncoderDecoder, free_running_rate
+from elman.nn.state import flatten, index
 
 V, H = 7, 8
 
@@ -27,7 +28,13 @@ def close(a, b):
 
 
 def build(
-    attention=None, input_feeding=False, bidirectional=False, cell="gru", layers=1, **options
+    attention=None,
+    input_feeding=False,
+    bidirectional=False,
+    cell="gru",
+    layers=1,
+    coverage=False,
+    **options,
 ):
     torch.manual_seed(0)
     size = 5
@@ -42,9 +49,12 @@ def build(
         eos=1,
         attention=None if attention is None else make_attention(attention, H, H),
         input_feeding=input_feeding,
+        coverage=coverage,
     )
     with torch.no_grad():
         decoder.head.weight.mul_(6)
+        if coverage:
+            decoder.u.fill_(-1.5)
     return EncoderDecoder(encoder, decoder, embedding=nn.Embedding(9, size), **options).double()
 
 
@@ -54,6 +64,8 @@ SHAPES = [
     {"attention": "general", "bidirectional": True},
     {"attention": "dot", "input_feeding": True, "cell": "lstm", "layers": 2},
     {"attention": "additive", "input_feeding": True, "bidirectional": True, "reverse_source": True},
+    {"attention": "general", "coverage": True},
+    {"attention": "dot", "coverage": True, "input_feeding": True},
 ]
 
 
@@ -88,6 +100,42 @@ def test_teacher_forcing_is_feeding_the_target_step_by_step(shape):
         tokens = target[:, t]
     close(model(source, target, lengths=[5, 3, 1]), torch.stack(expected, 1))
     assert model(source, target[:, :0], lengths=[5, 3, 1]).shape == (3, 0, V)
+
+
+def test_coverage_is_the_sum_of_attention_and_lowers_the_scores():
+    model = build("general", coverage=True)
+    source, target = torch.randint(9, (2, 4)), torch.randint(V, (2, 5))
+    start = model.start(source, lengths=[4, 3])
+    weights = model.decoder.unroll(target, *start).weights
+    inputs = torch.cat((start[0].unsqueeze(1), target[:, :-1]), 1)
+    h, _ = model.decoder.recurrent(model.decoder.embedding(inputs).transpose(0, 1), start[1][0])
+    keys, _, mask = start[1][2]
+    scores = model.decoder.attention.scores(h.transpose(0, 1), keys)
+    for t in range(5):
+        before = weights[:, :t].sum(1)
+        expected = (scores[:, t] - 1.5 * before).masked_fill(~mask, -torch.inf).softmax(-1)
+        close(weights[:, t], expected)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_rows_that_share_a_memory_read_it_as_if_each_had_its_own(shape):
+    model = build(**shape)
+    source = torch.randint(9, (2, 5))
+    _, (inner, fed, memory, seen) = model.start(source, lengths=[5, 2])
+    each = torch.arange(2).repeat_interleave(3)
+    own = index(memory, each)
+    words = torch.randint(V, (6,))
+    begun = index((inner, fed, seen), each)
+    shared, after = model.decoder.advance(words, begun, memory)
+    apart, expected = model.decoder.advance(words, begun, own)
+    close(shared.features, apart.features)
+    for one, other in zip(flatten(after), flatten(expected), strict=True):
+        close(one, other)
+
+
+def test_coverage_without_attention_is_refused():
+    with pytest.raises(InputError, match="no attention"):
+        build(coverage=True)
 
 
 @pytest.mark.parametrize("input_feeding", [False, True])
@@ -191,7 +239,7 @@ def test_reversal_reads_each_source_from_its_own_end(attention):
 def test_a_copied_state_is_where_the_encoder_ended():
     model = build(cell="lstm", layers=2, bridge="copy")
     source, lengths = torch.randint(9, (3, 5)), torch.tensor([5, 2, 0])
-    _, (state, _, _) = model.start(source, lengths=lengths)
+    _, (state, *_) = model.start(source, lengths=lengths)
     _, expected = model.encoder(model.embedding(source).transpose(0, 1), lengths=lengths)
     for mine, theirs in zip(state, expected, strict=True):
         for a, b in zip(mine, theirs, strict=True):

@@ -1,0 +1,211 @@
+"""Pairs of texts: which train, which choose, which test, and what is decided from them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.data import split
+from elman.data.formats.pairs import Pairs, read_pairs
+from elman.data.kinds import objects
+from elman.errors import InputError
+from elman.modalities.text import is_path, unit_of
+
+_SAMPLE = 2000
+"""Pairs that are looked at for what is decided."""
+_SHORTER = 0.4
+"""Words of a target for each of its source, in the median, below which targets are summaries."""
+_LONG = 20
+"""Words of a source, in the median, from which it can be summed up."""
+_VALID_AT_MOST, _TEST_AT_MOST = 2000, 5000
+"""Pairs that are drawn to choose by, and to test with."""
+_PARTS = {"train": "train", "validation": "valid", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Pairs of one part.
+
+    Attributes:
+        source, target: the texts; there may be no targets of what is only to be translated.
+        places: file and line of each.
+    """
+
+    source: list[str]
+    target: list[str]
+    places: list[tuple[Path | None, int]]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def take(self, rows: NDArray[np.int64] | Sequence[int]) -> Part:
+        """Return some of the pairs."""
+        chosen = [int(row) for row in rows]
+        return Part(
+            [self.source[row] for row in chosen],
+            [self.target[row] for row in chosen],
+            [self.places[row] for row in chosen],
+        )
+
+
+def raw(data: Any) -> list[str] | None:
+    """Return texts that were given as they are: a list of strings, or one, that name no file."""
+    if isinstance(data, str):
+        return [data] if (" " in data.strip() or "\n" in data) and not is_path(data) else None
+    if not isinstance(data, list | tuple) or not data:
+        return None
+    if not all(isinstance(text, str) for text in data) or any(
+        text.strip() and is_path(text) for text in data
+    ):
+        return None
+    return list(data)
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where sources and targets stand, as found in training, so that later data are read alike.
+
+    Attributes:
+        source, target: columns, or endings of parallel files; None of dialogues.
+        longest: symbols of an answer at most.
+    """
+
+    source: str | None
+    target: str | None
+    longest: int
+
+    @classmethod
+    def of(cls, pairs: Pairs) -> Self:
+        """Return the places in what was read."""
+        if pairs.groups is not None:
+            return cls(None, None, longest=0)
+        source, target = pairs.names
+        return cls(source, target, longest=0)
+
+
+def read(data: Any, settings: Any, where: Where | None = None, *, answered: bool = True) -> Pairs:
+    """Read pairs; those of which a side is empty are left out where both are needed.
+
+    Args:
+        data: paths or data in memory.
+        settings: of the task.
+        where: the places in the training data, for later data.
+        answered: the targets are needed; otherwise there may be sources alone.
+
+    Raises:
+        InputError: there are no pairs; the message says where.
+    """
+    source, target = settings.source, settings.target
+    if where is not None:
+        source, target = where.source, where.target
+    return read_pairs(
+        data,
+        source=source,
+        target=target,
+        turns=settings.turns,
+        encoding=settings.encoding,
+        sheet=settings.sheet,
+        needs_target=answered,
+    )
+
+
+def part_of(pairs: Pairs) -> Part:
+    """Return all pairs as one part; targets are empty where there are none."""
+    return Part(pairs.source, pairs.target or [""] * len(pairs), pairs.places)
+
+
+def parts_of(pairs: Pairs, settings: Any, told: Collection[str]) -> tuple[dict[str, Part], str]:
+    """Share pairs out, as the files say or at random.
+
+    Pairs of one source, or of one dialogue, are in one part.
+
+    Args:
+        pairs: all of them.
+        settings: shares and seed.
+        told: parts that are given by themselves.
+
+    Returns:
+        The parts, and how they were made, in words.
+    """
+    found = part_of(pairs)
+    named = np.array([_PARTS[part or "train"] for part in pairs.parts], dtype=object)
+    there = {part for part in ("valid", "test") if (named == part).any() and part not in told}
+    drawn = [part for part in ("valid", "test") if part not in there and part not in told]
+    pool = np.flatnonzero(named == "train")
+    parts: dict[str, Part] = {}
+    shares = {
+        "valid": settings.valid_fraction if "valid" in drawn else 0.0,
+        "test": settings.test_fraction if "test" in drawn else 0.0,
+    }
+    for part, most in (("valid", _VALID_AT_MOST), ("test", _TEST_AT_MOST)):
+        if f"{part}_fraction" not in settings.model_fields_set:
+            shares[part] = min(shares[part], most / max(1, len(pool)))
+    if sum(shares.values()) >= 1:
+        raise InputError(
+            f"valid_fraction={shares['valid']} and test_fraction={shares['test']} leave nothing to "
+            "train on."
+        )
+    alike = [" ".join(text.casefold().split()) for text in pairs.source]
+    if pairs.groups is not None:
+        alike = [str(number) for number in pairs.groups]
+    texts = objects([alike[i] for i in pool])
+    fractions = (1 - shares["valid"] - shares["test"], shares["valid"], shares["test"])
+    cut = split(len(pool), fractions=fractions, by="group", column=texts, seed=settings.seed)
+    parts["train"] = found.take(pool[cut.train])
+    for part, rows in (("valid", cut.valid), ("test", cut.test)):
+        if part in there:
+            parts[part] = found.take(np.flatnonzero(named == part))
+        elif len(rows):
+            parts[part] = found.take(pool[rows])
+    words = []
+    if there:
+        words.append(f"{' and '.join(sorted(there))} as the files say")
+    made = [part for part in drawn if shares[part]]
+    if made:
+        apart = "sources" if pairs.groups is None else "dialogues"
+        words.append(f"{' and '.join(made)} drawn at random (seed {settings.seed}), {apart} apart")
+    return parts, "; ".join(words)
+
+
+def decided(settings: Any, train: Part) -> Any:
+    """Return settings with metric, unit, vocabulary and blocking filled in from training pairs."""
+    sources, targets = train.source[:_SAMPLE], train.target[:_SAMPLE]
+    summed_up = is_summary(sources, targets)
+    unit = settings.unit
+    if unit is None:
+        unit = "characters" if unit_of([*sources, *targets]) == "characters" else "subwords"
+    letters = sum(map(len, train.source)) + sum(map(len, train.target))
+    sizes = {
+        "subwords": int(np.clip(letters // 400, 500, 8000)),
+        "words": 30_000,
+        "characters": 5000,
+    }
+    found = {
+        "metric": "rouge_1" if summed_up else "bleu",
+        "unit": unit,
+        "lower": False,
+        "vocabulary_size": sizes[unit],
+        "embedding_size": settings.hidden_size,
+        "min_count": 1,
+        "block_repeats": 3 if summed_up else 0,
+    }
+    return settings.model_copy(
+        update={name: value for name, value in found.items() if getattr(settings, name) is None}
+    )
+
+
+def is_summary(sources: Sequence[str], targets: Sequence[str]) -> bool:
+    """Tell whether targets are much shorter than sources that are long enough to be summed up.
+
+    >>> is_summary(["a b c d e f g h i j " * 3], ["a b"]), is_summary(["a b c"], ["a"])
+    (True, False)
+    """
+    ours = np.array([len(text.split()) for text in sources])
+    theirs = np.array([len(text.split()) for text in targets])
+    ratio = float(np.median(theirs / np.maximum(ours, 1)))
+    return bool(np.median(ours) >= _LONG and ratio < _SHORTER)

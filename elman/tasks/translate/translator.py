@@ -1,0 +1,258 @@
+"""An encoder-decoder over symbols, with copying from the source, and what each target costs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from elman.nn.attention import Memory, make_attention
+from elman.nn.decoder import Decoder, Inner, Written
+from elman.nn.decoding import Step
+from elman.nn.masking import reverse_valid
+from elman.nn.seq2seq import EncoderDecoder, free_running_rate
+from elman.tasks.translate.symbols import Source, Symbols
+
+IGNORED = -100
+"""A target that is none: padding."""
+
+
+class Scores(nn.Module):
+    """Scores of every symbol from the features of a decoder: E (B a) + b, with E its embedding.
+
+    Inan, Khosravi & Socher 2017; Press & Wolf 2017. B is left out where both have one size.
+
+    Args:
+        features: size of a.
+        embedding: whose weights are E; None where the scores have weights of their own.
+        symbols: how many there are.
+    """
+
+    def __init__(self, features: int, embedding: nn.Embedding | None, symbols: int) -> None:
+        super().__init__()
+        width = features if embedding is None else embedding.embedding_dim
+        self.between = nn.Linear(features, width) if width != features else nn.Identity()
+        self.own = nn.Linear(features, symbols, bias=False) if embedding is None else None
+        self.bias = nn.Parameter(torch.zeros(symbols))
+        # In a list, so that one weight has one name and is saved once.
+        self._tied = [embedding]
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return scores `(..., symbols)` of features `(..., F)`."""
+        tied = self._tied[0]
+        weight = self.own.weight if self.own is not None else tied.weight  # type: ignore[union-attr]
+        return F.linear(self.between(features), weight, self.bias)
+
+
+class Batch(NamedTuple):
+    """Pairs side by side.
+
+    Attributes:
+        source: `(B, S)`; lengths: `(B,)`.
+        copies: what each symbol of a source is when it is copied, `(B, S)`.
+        target: `(B, T)` with its end, `IGNORED` beyond it.
+    """
+
+    source: Tensor
+    lengths: Tensor
+    copies: Tensor
+    target: Tensor
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def to(self, device: Any) -> Batch:
+        """Return the batch on a device."""
+        return Batch(*(part.to(device) for part in self))
+
+    @classmethod
+    def of(
+        cls, sources: Sequence[Source], targets: Sequence[np.ndarray[Any, Any]], pad: int
+    ) -> Self:
+        """Return sources and as many targets, padded."""
+        ids = _padded([one.ids for one in sources], pad)
+        copies = _padded([one.copies for one in sources], pad)
+        lengths = torch.tensor([len(one.ids) for one in sources], dtype=torch.int64)
+        return cls(ids, lengths, copies, _padded(targets, IGNORED))
+
+
+def _padded(rows: Sequence[np.ndarray[Any, Any]], pad: int) -> Tensor:
+    longest = max(map(len, rows), default=0)
+    found = np.full((len(rows), longest), pad, np.int64)
+    for place, row in enumerate(rows):
+        found[place, : len(row)] = row
+    return torch.from_numpy(found)
+
+
+class Translator(nn.Module):
+    """Read symbols, write symbols; batch first.
+
+    With copying (See, Liu & Manning 2017) the probability of a symbol y at a step is
+
+    P(y) = p softmax(scores)_y + (1 - p) Σ_{j: x_j = y} weights_j        p = σ(w · a)
+
+    with the attention `weights` to the source x and the features a that the scores are made of.
+
+    Args:
+        symbols: both vocabularies.
+        settings: of the task.
+    """
+
+    def __init__(self, symbols: Symbols, settings: Any) -> None:
+        super().__init__()
+        self.unk, self.bos = symbols.unk, symbols.bos
+        self.size, self.pad = len(symbols.target), symbols.pad
+        width = settings.embedding_size or settings.hidden_size
+        embedding = _embedding(self.size, width, symbols.target.pad)
+        ours = embedding
+        if not symbols.joint:
+            ours = _embedding(len(symbols.source), width, symbols.source.pad)
+        encoder = settings.build(width, bidirectional=settings.bidirectional)
+        attention = None
+        inside = settings.input_feeding
+        plain = settings.build(width)
+        if settings.attention != "none":
+            attention = make_attention(settings.attention, plain.output_size, encoder.output_size)
+        recurrent = settings.build(width + plain.output_size) if inside else plain
+        head = Scores(recurrent.output_size, embedding if settings.tied else None, self.size)
+        decoder = Decoder(
+            embedding,
+            recurrent,
+            head,
+            bos=symbols.bos,
+            eos=symbols.eos,
+            attention=attention,
+            input_feeding=inside,
+            coverage=settings.coverage > 0,
+            dropout=settings.dropout,
+        )
+        self.net = EncoderDecoder(
+            encoder,
+            decoder,
+            embedding=None,
+            reverse_source=settings.reverse_source,
+        )
+        # A joint embedding has one name, that of the decoder.
+        self.reading = None if symbols.joint else ours
+        self.gate = nn.Linear(recurrent.output_size, 1) if settings.copying else None
+        self.dropout = settings.dropout
+        self.covering = settings.coverage
+        self.sampling: int | None = settings.scheduled_sampling
+        # Kept with the parameters, so that a resumed run samples as often.
+        self.batches: Tensor
+        self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
+
+    def start(self, source: Tensor, lengths: Tensor) -> tuple[Tensor, Inner, Memory | None]:
+        """Read sources `(B, S)`; return the first symbols, the state before them, the memory."""
+        table = self.reading if self.reading is not None else self.net.decoder.embedding
+        x = F.dropout(table(source), self.dropout, self.training)
+        tokens, (inner, fed, memory, seen) = self.net.start(x, lengths=lengths)
+        return tokens, (inner, fed, seen), memory
+
+    def written(self, batch: Batch, *, free_running: float = 0.0) -> Written:
+        """Return features and attention for every symbol of the targets, given those before."""
+        tokens, (inner, fed, seen), memory = self.start(batch.source, batch.lengths)
+        target = self._known(batch.target.clamp(min=0))
+        state = inner, fed, memory, seen
+        return self.net.decoder.unroll(target, tokens, state, free_running=free_running)
+
+    def loss(self, batch: Batch, smoothing: float) -> Tensor:
+        """Return the summed cost of the targets in training, with what coverage adds."""
+        rate = 0.0
+        if self.sampling is not None:
+            rate = free_running_rate(int(self.batches), self.sampling)
+            if self.training:
+                self.batches += 1
+        written = self.written(batch, free_running=rate)
+        total = self._costs(written, batch, smoothing).sum()
+        if self.covering and written.weights is not None:
+            there = (batch.target != IGNORED).unsqueeze(-1)
+            before = written.weights.cumsum(1) - written.weights
+            twice = torch.minimum(written.weights, before) * there
+            total = total + self.covering * twice.sum()
+        return total
+
+    def costs(self, batch: Batch) -> Tensor:
+        """Return the nats that each symbol of the targets costs, `(B, T)`, 0 beyond their ends."""
+        found = self._costs(self.written(batch), batch, 0.0)
+        there = batch.target != IGNORED
+        return found.new_zeros(there.shape).masked_scatter(there, found)
+
+    def looks(self, batch: Batch) -> Tensor | None:
+        """Return where the decoder looks for each symbol of the targets, `(B, T, S)`, or None."""
+        weights = self.written(batch).weights
+        if weights is None or not self.net.reverse_source:
+            return weights
+        return reverse_valid(weights.transpose(1, 2), batch.lengths).transpose(1, 2)
+
+    def _costs(self, written: Written, batch: Batch, smoothing: float) -> Tensor:
+        """Return the cost of each symbol that is there, `(n,)`: only those are scored."""
+        there = batch.target != IGNORED
+        features, target = written.features[there], batch.target[there]
+        scores = self.net.decoder.head(features).float()
+        if self.gate is None or written.weights is None:
+            target = self._known(target)
+            return F.cross_entropy(scores, target, reduction="none", label_smoothing=smoothing)
+        own = scores.log_softmax(-1)
+        p = self.gate(features).float().squeeze(-1)
+        inside = target < self.size
+        chosen = own.gather(-1, target.clamp(max=self.size - 1).unsqueeze(-1)).squeeze(-1)
+        made = (F.logsigmoid(p) + chosen).masked_fill(~inside, -torch.inf)
+        copies = self._in_memory(batch.copies, batch.lengths)
+        same = copies.unsqueeze(1) == batch.target.unsqueeze(2)
+        copied = (written.weights.float() * same).sum(-1)[there]
+        copied = F.logsigmoid(-p) + copied.clamp(min=1e-30).log()
+        cost = -torch.logaddexp(made, copied)
+        if smoothing:
+            cost = (1 - smoothing) * cost - smoothing * own.mean(-1)
+        return cost
+
+    def step(self, batch: Batch, memory: Memory | None) -> Step:
+        """Return a step for `elman.nn.decoding`, from the sources of a batch that were read.
+
+        The rows that are searched for one source lie together. The logits are of the vocabulary;
+        with copying they are logarithms of probabilities, also of words beyond the vocabulary.
+        """
+        decoder = self.net.decoder
+        copies, beyond = self._in_memory(batch.copies, batch.lengths), 0
+        if self.gate is not None and copies.numel():
+            beyond = max(0, int(copies.max()) + 1 - self.size)
+
+        def step(tokens: Tensor, state: Inner) -> tuple[Tensor, Inner]:
+            written, state = decoder.advance(self._known(tokens), state, memory)
+            scores = decoder.head(written.features).float()
+            if self.gate is not None and written.weights is not None:
+                scores = self._with_copies(scores, written, copies, beyond)
+            scores[..., [self.bos, self.pad]] = -torch.inf
+            return scores, state
+
+        return step
+
+    def _with_copies(self, scores: Tensor, written: Written, copies: Tensor, beyond: int) -> Tensor:
+        assert self.gate is not None
+        assert written.weights is not None
+        p = torch.sigmoid(self.gate(written.features).float())
+        found = F.pad(p * scores.softmax(-1), (0, beyond))
+        each = copies.repeat_interleave(len(found) // len(copies), 0)
+        return found.scatter_add(-1, each, (1 - p) * written.weights.float()).log()
+
+    def _in_memory(self, copies: Tensor, lengths: Tensor) -> Tensor:
+        """Return what is copied `(B, S)` in the order in which the encoder reads."""
+        return reverse_valid(copies, lengths) if self.net.reverse_source else copies
+
+    def _known(self, tokens: Tensor) -> Tensor:
+        """Return symbols with those beyond the vocabulary unknown."""
+        return tokens if self.gate is None else tokens.masked_fill(tokens >= self.size, self.unk)
+
+
+def _embedding(symbols: int, size: int, pad: int | None) -> nn.Embedding:
+    table = nn.Embedding(symbols, size, padding_idx=pad)
+    # Tied scores begin small, so that all symbols are about equally likely.
+    nn.init.normal_(table.weight, std=size**-0.5)
+    with torch.no_grad():
+        table.weight[pad] = 0
+    return table

@@ -1,0 +1,283 @@
+"""Writing with a translator: beam search or sampling in batches, unknown words, alignments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from elman.errors import InputError
+from elman.nn import decoding
+from elman.nn import state as states
+from elman.nn.decoding import Hypothesis
+from elman.tasks.base import device_of
+from elman.tasks.translate.symbols import Source, Symbols
+from elman.tasks.translate.translator import IGNORED, Batch, Translator
+
+_AT_ONCE = 64
+"""Sources that are searched for at once, at most."""
+_SCORES = 1 << 22
+"""Scores that are held at once, so that a large vocabulary does not take much memory."""
+_ROOM = 2, 10
+"""Symbols that may be written for each that was read, and beyond them."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The way in which texts are written.
+
+    Attributes:
+        beam: hypotheses that beam search keeps.
+        length_penalty: above 0 favours longer texts.
+        block_repeats: no text has so many symbols in a row twice; 0 blocks nothing.
+        min_length: symbols of a text at least.
+        max_length: symbols at most, its end included; None: by the length of the source.
+        n_best: texts for each source, best first.
+        temperature: None searches; a number draws `n_best` texts at random.
+        top_k, top_p: draw from the likeliest symbols only.
+        seed: of what is drawn.
+    """
+
+    beam: int = 5
+    length_penalty: float = 0.5
+    block_repeats: int = 0
+    min_length: int = 0
+    max_length: int | None = None
+    n_best: int = 1
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    seed: int = 0
+
+    def with_(self, **given: Any) -> Options:
+        """Return options of which some are others.
+
+        Raises:
+            InputError: a number out of its range, or an option that has no effect.
+        """
+        found = replace(self, **given)
+        if found.temperature is None:
+            for name in ("top_k", "top_p", "seed"):
+                if given.get(name) is not None:
+                    raise InputError(f"{name} is for drawing at random.", fix="Set temperature=1.")
+        elif any(given.get(name) is not None for name in ("beam", "length_penalty")):
+            raise InputError(
+                "beam and length_penalty are for search.", fix="Leave temperature out."
+            )
+        if found.n_best < 1 or found.beam < 1 or found.min_length < 0:
+            raise InputError(
+                f"n_best={found.n_best}, beam={found.beam} and min_length={found.min_length} are "
+                "not possible."
+            )
+        if found.temperature is None and found.n_best > found.beam:
+            found = replace(found, beam=found.n_best)
+        if found.max_length is not None and found.max_length <= found.min_length:
+            raise InputError(
+                f"max_length={found.max_length} must be above min_length={found.min_length}."
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A text that was written.
+
+    Attributes:
+        text: as people read it.
+        ids: its symbols without the end; those beyond the vocabulary are words of the source.
+        log_probability: of the whole, in nats.
+        score: by which hypotheses are ranked.
+        ended: whether it came to an end by itself.
+        looks: for each symbol and the end, where the decoder looked, `(T, S)`; None where that was
+            not asked for, or there is no attention.
+    """
+
+    text: str
+    ids: list[int]
+    log_probability: float
+    score: float
+    ended: bool
+    looks: NDArray[np.float32] | None = None
+
+
+@torch.inference_mode()
+def write(
+    model: Translator,
+    symbols: Symbols,
+    texts: Sequence[str],
+    options: Options,
+    longest: int,
+    *,
+    looks: bool = False,
+    told: Callable[[int], None] | None = None,
+) -> list[list[Answer]]:
+    """Write texts for each source, best first.
+
+    Args:
+        model: the trained model.
+        symbols: its vocabularies.
+        texts: sources.
+        options: how to write.
+        longest: symbols of an answer at most, where the options do not say it.
+        looks: whether to give where the decoder looked.
+        told: told how many sources are done.
+    """
+    model.eval()
+    sources = [symbols.read(text) for text in texts]
+    order = np.argsort([len(one.ids) for one in sources], kind="stable").tolist()
+    rows = options.beam if options.temperature is None else options.n_best
+    many = max(1, min(_AT_ONCE, _SCORES // (rows * len(symbols.target))))
+    found: list[list[Answer]] = [[] for _ in texts]
+    generator = Generator().manual_seed(options.seed)
+    for first in range(0, len(order), many):
+        chosen = order[first : first + many]
+        some = [sources[row] for row in chosen]
+        for row, answers in zip(
+            chosen, _batch(model, symbols, some, options, longest, looks, generator), strict=True
+        ):
+            found[row] = answers
+        if told is not None:
+            told(min(first + many, len(order)))
+    return found
+
+
+def _batch(
+    model: Translator,
+    symbols: Symbols,
+    sources: Sequence[Source],
+    options: Options,
+    longest: int,
+    looks: bool,
+    generator: Generator,
+) -> list[list[Answer]]:
+    device = device_of(model)
+    nothing = [np.zeros(0, np.int64)] * len(sources)
+    batch = Batch.of(sources, nothing, symbols.source.pad or 0).to(device)
+    tokens, state, memory = model.start(batch.source, batch.lengths)
+    step = model.step(batch, memory)
+    most = [
+        options.max_length or min(longest, _ROOM[0] * len(one.ids) + _ROOM[1]) for one in sources
+    ]
+    limits = torch.tensor([max(n, options.min_length + 1) for n in most], device=device)
+    if options.temperature is None:
+        found = decoding.beam_search(
+            step,
+            tokens,
+            state,
+            beam=options.beam,
+            max_length=limits,
+            eos=symbols.eos,
+            alpha=options.length_penalty,
+            n_best=options.n_best,
+            min_length=options.min_length,
+            block=options.block_repeats,
+        )
+    else:
+        found = _drawn(model, step, batch, (tokens, state), symbols, options, limits, generator)
+    answers = []
+    for one, hypotheses in zip(sources, found, strict=True):
+        answers.append([_answer(symbols, one, hypothesis) for hypothesis in hypotheses])
+    unknown = symbols.unk
+    if looks or any(unknown in answer.ids for row in answers for answer in row):
+        answers = _looked(model, symbols, sources, answers, looks)
+    return answers
+
+
+def _drawn(
+    model: Translator,
+    step: decoding.Step,
+    batch: Batch,
+    start: tuple[Tensor, Any],
+    symbols: Symbols,
+    options: Options,
+    limits: Tensor,
+    generator: Generator,
+) -> list[list[Hypothesis]]:
+    """Draw texts at random; their scores are the logarithms of their probabilities."""
+    rows = torch.arange(len(batch), device=limits.device).repeat_interleave(options.n_best)
+    tokens, state = start[0][rows], states.index(start[1], rows)
+    drawn = decoding.sample(
+        step,
+        tokens,
+        state,
+        max_length=int(limits.max()),
+        eos=symbols.eos,
+        temperature=options.temperature or 0.0,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        generator=generator,
+    ).lists()
+    cut = [ids[:limit] for ids, limit in zip(drawn, limits[rows].tolist(), strict=True)]
+    written = _targets(cut).to(limits.device)
+    every = Batch(batch.source[rows], batch.lengths[rows], batch.copies[rows], written)
+    nats = model.costs(every).sum(1).tolist()
+    found: list[list[Hypothesis]] = [[] for _ in range(len(batch))]
+    for row, ids, cost in zip(rows.tolist(), cut, nats, strict=True):
+        ended = bool(ids) and ids[-1] == symbols.eos
+        found[row].append(Hypothesis(ids, -cost, -cost, ended))
+    return [sorted(row, key=lambda one: -one.score) for row in found]
+
+
+def _answer(
+    symbols: Symbols, source: Source, found: Hypothesis, copied: Sequence[str] = ()
+) -> Answer:
+    ids = found.tokens[:-1] if found.ended else found.tokens
+    size, unknown = len(symbols.target), symbols.unk
+    words, left = [], iter(copied)
+    for i in ids:
+        if i >= size:
+            words.append(source.unknown[i - size])
+        elif i == unknown:
+            words.append(next(left, symbols.target.symbols[i]))
+    text = symbols.text([unknown if i >= size else i for i in ids], words)
+    return Answer(text, ids, found.log_probability, found.score, found.ended)
+
+
+def _looked(
+    model: Translator,
+    symbols: Symbols,
+    sources: Sequence[Source],
+    answers: list[list[Answer]],
+    keep: bool,
+) -> list[list[Answer]]:
+    """Return answers with unknown symbols replaced by what the decoder looked at.
+
+    Replacing an unknown word by the most attended one is Luong et al. 2015 ("Addressing the rare
+    word problem") and Jean et al. 2015.
+    """
+    flat = [(row, answer) for row, some in enumerate(answers) for answer in some]
+    if not flat:
+        return answers
+    ends = [[*answer.ids, symbols.eos] for _, answer in flat]
+    some = [sources[row] for row, _ in flat]
+    batch = Batch.of(some, [np.array(ids, np.int64) for ids in ends], symbols.source.pad or 0)
+    weights = model.looks(batch.to(device_of(model)))
+    if weights is None:
+        return answers
+    found: list[list[Answer]] = [[] for _ in answers]
+    every = weights.float().cpu().numpy()
+    for place, (row, answer) in enumerate(flat):
+        source = sources[row]
+        seen = every[place, : len(answer.ids) + 1, : len(source.ids)]
+        unknown = [t for t, i in enumerate(answer.ids) if i == symbols.unk]
+        made = answer
+        if unknown and len(source.ids):
+            words = source.split or [symbols.source.symbols[i] for i in source.ids.tolist()]
+            copied = [words[int(seen[t].argmax())] for t in unknown]
+            told = Hypothesis(answer.ids, answer.log_probability, answer.score, False)
+            made = replace(_answer(symbols, source, told, copied), ended=answer.ended)
+        found[row].append(replace(made, looks=seen) if keep else made)
+    return found
+
+
+def _targets(rows: Sequence[Sequence[int]]) -> Tensor:
+    longest = max(map(len, rows), default=0)
+    found = torch.full((len(rows), longest), IGNORED)
+    for place, row in enumerate(rows):
+        found[place, : len(row)] = torch.tensor(row, dtype=torch.int64)
+    return found
