@@ -466,7 +466,9 @@ class Tag(FromExamples):
         """
         return super().predict(model, data, **how)
 
-    def _answered(self, model: Any, found: Examples, there: Array) -> pd.DataFrame:
+    def _answered(self, model: Any, found: Examples, there: Array, why: bool) -> pd.DataFrame:
+        if why:
+            self.why(model, found, None)  # refuses: a sequence of tags has none
         said = [Said([])] * len(found)
         answers = self.given(model, found if len(there) == len(found) else found.take(there))
         for number, one in zip(there.tolist(), answers, strict=True):
