@@ -331,13 +331,16 @@ def test_much_shorter_targets_are_judged_as_summaries():
         {"body": [" ".join(r) for r in rows], "subject": [" ".join(r[:3]) for r in rows]}
     )
     made = Task.from_data(table, settings_of(Task, {"unit": "words", "hidden_size": 8}))
-    assert (made.metric, made.settings.block_repeats) == ("rouge_1", 3)
+    assert (made.metric, made.settings.block_repeats) == ("rouge1", 3)
     assert "much shorter" in str(made.understood())
     assert [one.name for one in made.predictors()][:3] == [
         "first sentence",
         "longest sentence",
         "TextRank",
     ]
+    model = made.build()
+    assert made.settle(model)["length_penalty"] in (0.0, 0.5, 1.0)
+    assert 0 <= made.evaluate(model).metrics["rouge1"] <= 100
     told = Task.from_data(table, settings_of(Task, {"unit": "words", "metric": "chrf"}))
     assert told.metric == "chrf"
 

@@ -186,7 +186,7 @@ def decided(settings: Any, train: Part) -> Any:
         "characters": 5000,
     }
     found = {
-        "metric": "rouge_1" if summed_up else "bleu",
+        "metric": "rouge1" if summed_up else "bleu",
         "unit": unit,
         "lower": False,
         "vocabulary_size": sizes[unit],

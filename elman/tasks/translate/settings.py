@@ -13,7 +13,7 @@ from elman.needs import Need
 from elman.tasks.settings import TaskSettings, other_default
 from elman.training.settings import AveragingName, ScheduleName
 
-Metric = Literal["bleu", "chrf", "rouge_1", "rouge_2", "rouge_l"]
+Metric = Literal["bleu", "chrf", "rouge1", "rouge2", "rougeL"]
 
 
 def _attended(value: Any) -> bool:
@@ -40,7 +40,7 @@ class TranslateSettings(TaskSettings, VocabularySettings):
     )
     metric: Metric | None = Field(
         None,
-        description="headline score (default: bleu; rouge_1 where targets are much shorter than "
+        description="headline score (default: bleu; rouge1 where targets are much shorter than "
         "sources, as summaries are)",
     )
 

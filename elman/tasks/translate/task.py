@@ -699,6 +699,6 @@ def _kinds(settings: TranslateSettings) -> tuple[Kind, ...]:
 def _metric_words(asked: TranslateSettings, settings: TranslateSettings) -> str:
     if asked.metric is not None:
         return f"{settings.metric}, as set"
-    if settings.metric == "rouge_1":
-        return "rouge_1, for the targets are much shorter than the sources, as summaries are"
+    if settings.metric == "rouge1":
+        return "rouge1, for the targets are much shorter than the sources, as summaries are"
     return "bleu, for the targets are about as long as the sources, as translations are"
