@@ -388,3 +388,17 @@ def test_real_parallel_files():
     assert counts == {"train": 29_000, "validation": 1_014, "test": 1_000}
     assert pairs.source[1000].startswith("Two young, White males are outside")
     assert pairs.target[1000].startswith("Zwei junge weiße Männer sind im Freien")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl"])
+def test_dates_and_numbers_stay_as_they_are_written(tmp_path, name):
+    sides = [("5 May 2021", "0042"), ("6 May 2021", "0007"), ("17 May 2021", "0100")]
+    mark = {"a.csv": ",", "a.tsv": "\t"}.get(name)
+    if mark is None:
+        rows = [json.dumps({"source": one, "target": two}) for one, two in sides]
+    else:
+        rows = [mark.join(row) for row in [("source", "target"), *sides]]
+    path = tmp_path / name
+    path.write_text("\n".join(rows) + "\n")
+    found = read_pairs(path)
+    assert list(zip(found.source, found.target, strict=True)) == sides

@@ -4,7 +4,7 @@ names."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from elman.data.formats.sides import by_names, given_sides, is_language, is_side
 from elman.data.table import Table
 from elman.errors import InputError
 
+WRITTEN = ("text", "category", "tokens")
+"""Kinds of columns that hold what was written, and not what it means."""
 _HEAD = 200
 """Lines of a text file by which its form is known."""
 
@@ -26,14 +28,22 @@ class Named:
     target: str | None
     needs_target: bool
 
-    def table_with_tabs(self, paths: list[Path], encoding: str | None) -> Table:
+    def table_with_tabs(
+        self,
+        paths: list[Path],
+        encoding: str | None,
+        *,
+        types: Mapping[str, str] | None = None,
+    ) -> Table:
         """Read a table with tabs; its first row is a pair where it has no usual names."""
         first = next(line for line in files.lines(paths[0], encoding) if line.strip())
         cells = [cell.strip() for cell in first.split("\t")]
         wanted = {self.source, self.target} - {None}
         named = sum(map(is_side, cells)) > 1 or bool(wanted & set(cells))
         named = named or replies.named_columns(cells) is not None
-        table = delimited.read(paths, encoding=encoding, separator="\t", headless=not named)
+        table = delimited.read(
+            paths, encoding=encoding, separator="\t", headless=not named, types=types
+        )
         if not named:
             table.meta["notes"].append(
                 f"The first row is read as a pair: {first.strip()[:60]!r} holds no usual names of "
@@ -44,7 +54,7 @@ class Named:
     def columns_of(self, table: Table) -> tuple[str, str | None, str]:
         """Return the columns of source and target, and how they are known."""
         names = list(table.kinds)
-        texts = [name for name in names if table.kinds[name] in ("text", "category", "tokens")]
+        texts = [name for name in names if table.kinds[name] in WRITTEN]
         if not self.needs_target and self.target is not None and self.target not in names:
             # Later data need not have what is asked for.
             if self.source is not None and self.source in names:

@@ -4,15 +4,16 @@ and replies; from parallel files, tables, TMX and dialogues."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from elman.data import files, memory, reading
 from elman.data.formats import bitext, json_lines, replies
 from elman.data.formats.pair_checks import Part, across_parts, copies, part_of, repeats
-from elman.data.formats.pair_columns import Named, few, tabs_of, texts_of
+from elman.data.formats.pair_columns import WRITTEN, Named, few, tabs_of, texts_of
 from elman.data.formats.sides import by_names
 from elman.data.guessing import format_in
 from elman.data.table import Table
@@ -105,7 +106,7 @@ def read_pairs(
         raise InputError(f"turns={turns}: a reply needs at least 1 turn before it.")
     asked = _Asked(source, target, turns, encoding, separator, sheet, needs_target)
     in_files = memory.names_files(data)
-    found = asked.of_files(data) if in_files else asked.of_table(reading.read(data))
+    found = asked.of_files(data) if in_files else asked.of_table(partial(reading.read, data))
     if turns > 1 and needs_target and found.groups is None:
         raise InputError(
             f"turns={turns} is for dialogues, and these are pairs.",
@@ -194,9 +195,9 @@ class _Asked:
         if kind == "lines":
             return self._alone(paths)
         if kind == "tabs":
-            return self.of_table(self._named.table_with_tabs(paths, self.encoding))
+            return self.of_table(partial(self._named.table_with_tabs, paths, self.encoding))
         options: dict[str, Any] = {"encoding": self.encoding, "sheet": self.sheet}
-        return self.of_table(reading.read(paths, separator=self.separator, **options))
+        return self.of_table(partial(reading.read, paths, separator=self.separator, **options))
 
     def _kind(self, path: Path) -> str:
         """Return "text" for a file that may be a side of a text, else what its name says."""
@@ -287,8 +288,13 @@ class _Asked:
         found.said += self._doubts(paths)
         return found
 
-    def of_table(self, table: Table) -> _Found:
-        """Read two columns of a table, or the turns in its rows."""
+    def of_table(self, read: Callable[..., Table]) -> _Found:
+        """Read two columns of a table, or the turns in its rows.
+
+        Args:
+            read: reads the table; `types=` gives kinds of columns.
+        """
+        table = read()
         said = [*table.notes(), *table.doubts()]
         names = list(table.kinds)
         talks = self._may_be_turns and by_names(names) is None
@@ -301,6 +307,10 @@ class _Asked:
             )
             return self._replies(replies.from_table(table, columns), said, table.source)
         source, target, how = self._named.columns_of(table)
+        sides = [name for name in (source, target) if name is not None]
+        if any(table.kinds[name] not in WRITTEN for name in sides):
+            # A text of dates or numbers alone is to stay as it is written.
+            table = read(types=dict.fromkeys(sides, "text"))
         texts = texts_of(table, source)
         found = _Found(
             texts,
@@ -309,10 +319,10 @@ class _Asked:
             said,
             (source, target or self.target or "target"),
         )
-        sides = f"source {source!r}" + ("" if target is None else f", target {target!r}")
+        named = f"source {source!r}" + ("" if target is None else f", target {target!r}")
         left = [name for name in names if name not in (source, target)]
         said.append(
-            f"{sides[0].upper()}{sides[1:]} ({how})"
+            f"{named[0].upper()}{named[1:]} ({how})"
             + (f"; left out: {few([repr(name) for name in left])}." if left else ".")
         )
         return found
