@@ -174,7 +174,7 @@ def are_units(rows: Sequence[Sequence[str]]) -> bool:
     for place, unit in enumerate(first):
         column = [row[place].strip() for row in below]
         present = [cell for cell in column if cell not in MISSING]
-        if present and all(map(is_written_number, present)):
+        if len(present) > 1 and all(map(is_written_number, present)):
             units.append(unit.strip())
     given = [unit for unit in units if unit not in MISSING]
     known = [u for u in given if u.casefold() in _KNOWN_UNITS or not u.isalpha()]
