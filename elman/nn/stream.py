@@ -502,26 +502,49 @@ class ModelStream(JoinedStream):
         return x
 
 
-class HeldStream(Stream):
-    """Base of streams whose state is a few tensors, which a step replaces and never writes to.
+class PoolingStream(Stream):
+    """A pooling on a stream: after each output of a layer, the pooled value of all so far.
 
     Args:
+        pooling: its weights are copied.
         batch: rows that are fed side by side.
-        fresh: the state at the beginning, `(batch, ...)` each.
+        size: features of an output.
+        like: a tensor of the device and type of the outputs.
+
+    Raises:
+        InputError: the outputs are those of a bidirectional layer.
+
+    >>> from elman.nn.pooling import MaxPooling
+    >>> stream = PoolingStream(MaxPooling(), 1, 2, torch.zeros(0))
+    >>> stream.step(torch.tensor([[1.0, 5.0]])), stream.step(torch.tensor([[3.0, 2.0]]))
+    (tensor([[1., 5.]]), tensor([[3., 5.]]))
     """
 
     batch_first = False
     backend = "cpu"
-    reason = "it needs no kernel"
+    reason = "a pooling needs no kernel"
 
-    def __init__(self, batch: int, fresh: tuple[Tensor, ...]) -> None:
+    def __init__(self, pooling: Pooling, batch: int, size: int, like: Tensor) -> None:
         super().__init__()
-        self.batch, self._fresh = batch, fresh
+        self.batch = batch
+        self._reads, self._dtype = (size, like.dtype), like.dtype
+        self._pooling = copy.deepcopy(pooling).eval().requires_grad_(False)
+        self._fresh = pooling.start(batch, size, like.device, like.dtype)
         # A step gives new tensors and writes to none, so that what was given out stays as it is.
-        self._state = fresh
+        self._state = self._fresh
+        self.identity = identity(self._pooling)
 
     def _part_from(self, other: Self) -> None:
         """Share everything: a step replaces the state and writes to nothing."""
+
+    def _step(self, y: Any) -> Tensor:
+        if type(y) is not Tensor:
+            y = as_tensor(y, self._dtype)
+        pooled, self._state = self._pooling.step(y.detach(), self._state)
+        return pooled
+
+    def _chunk(self, x: Tensor) -> Tensor:
+        return torch.stack([self._step(y) for y in x]) if len(x) else x
 
     def _get(self) -> Any:
         return tuple(s.clone() for s in self._state)
@@ -529,13 +552,13 @@ class HeldStream(Stream):
     def _set(self, state: Any) -> None:
         if len(state) != len(self._fresh):
             raise SequenceError(
-                f"The state of a {type(self).__name__} is a tuple of {len(self._fresh)}, "
+                f"The state of a {type(self._pooling).__name__} is a tuple of {len(self._fresh)}, "
                 f"got {len(state)}."
             )
         for i, (own, given) in enumerate(zip(self._fresh, state, strict=True)):
             if given.shape != own.shape or given.dtype != own.dtype:
                 raise SequenceError(
-                    f"state[{i}] of a {type(self).__name__} must be {tuple(own.shape)} of "
+                    f"state[{i}] of a {type(self._pooling).__name__} must be {tuple(own.shape)} of "
                     f"{own.dtype}, got {tuple(given.shape)} of {given.dtype}."
                 )
         self._state = tuple(s.detach().clone() for s in state)
@@ -554,40 +577,6 @@ class HeldStream(Stream):
 
     def _take(self, snapshot: Mapping[str, Tensor]) -> None:
         self._state = tuple(snapshot[f"state{i}"].clone() for i in range(len(self._fresh)))
-
-
-class PoolingStream(HeldStream):
-    """A pooling on a stream: after each output of a layer, the pooled value of all so far.
-
-    Args:
-        pooling: its weights are copied.
-        batch: rows that are fed side by side.
-        size: features of an output.
-        like: a tensor of the device and type of the outputs.
-
-    Raises:
-        InputError: the outputs are those of a bidirectional layer.
-
-    >>> from elman.nn.pooling import MaxPooling
-    >>> stream = PoolingStream(MaxPooling(), 1, 2, torch.zeros(0))
-    >>> stream.step(torch.tensor([[1.0, 5.0]])), stream.step(torch.tensor([[3.0, 2.0]]))
-    (tensor([[1., 5.]]), tensor([[3., 5.]]))
-    """
-
-    def __init__(self, pooling: Pooling, batch: int, size: int, like: Tensor) -> None:
-        super().__init__(batch, pooling.start(batch, size, like.device, like.dtype))
-        self._reads, self._dtype = (size, like.dtype), like.dtype
-        self._pooling = copy.deepcopy(pooling).eval().requires_grad_(False)
-        self.identity = identity(self._pooling)
-
-    def _step(self, y: Any) -> Tensor:
-        if type(y) is not Tensor:
-            y = as_tensor(y, self._dtype)
-        pooled, self._state = self._pooling.step(y.detach(), self._state)
-        return pooled
-
-    def _chunk(self, x: Tensor) -> Tensor:
-        return torch.stack([self._step(y) for y in x]) if len(x) else x
 
 
 class EnsembleStream(JoinedStream):

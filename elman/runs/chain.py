@@ -55,6 +55,10 @@ def predict(models: Sequence[Model], data: Any, **how: Any) -> pd.DataFrame:
     table = models[0].predict(data, **how)
     answers = table["prediction"]
     for number, model in enumerate(models[1:], 2):
+        if answers.isna().all():
+            # Nothing to go on with: there are no more answers.
+            table[f"prediction_{number}"] = answers
+            continue
         cells = np.empty(len(answers), dtype=object)
         cells[:] = ["" if answer is None else answer for answer in answers]
         task: Any = model.task

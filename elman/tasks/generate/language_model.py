@@ -13,7 +13,6 @@ from torch.nn import functional as F
 
 from elman.nn import Recurrent
 from elman.nn.dropout import locked
-from elman.nn.grams import GramStream, GramVectors
 from elman.nn.stream import ModelStream
 from elman.tasks.generate.corpus import Tokens
 
@@ -26,8 +25,6 @@ IGNORED = -100
 # Spread of what an embedded symbol adds to a gate at the start of training.
 _HEARD = 0.5
 _ROWS = 64
-# Vectors for the runs of each length, and their spread at the start.
-_GRAMS, _GRAM_SPREAD = 1 << 13, 0.3
 # Scores held at once, so that a large vocabulary does not take much memory.
 _SCORES = 1 << 22
 
@@ -44,8 +41,6 @@ class LanguageModel(nn.Module):
         variational: the masks of `dropout` are the same in every step.
         tied: the scores use the embedding's weights (Inan et al. 2017; Press & Wolf 2017);
             where the recurrence's output has another size, a linear map comes between.
-        grams: symbols of the longest run that has a vector of its own, added to the symbol's; 1:
-            runs have none.
     """
 
     def __init__(
@@ -58,7 +53,6 @@ class LanguageModel(nn.Module):
         embedding_dropout: float = 0.0,
         variational: bool = False,
         tied: bool = False,
-        grams: int = 1,
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(symbols, embedding_size)
@@ -79,9 +73,6 @@ class LanguageModel(nn.Module):
             # to them has this spread.
             spread = _HEARD * math.sqrt((embedding_size + width) / (2 * embedding_size))
             nn.init.normal_(self.embedding.weight, std=spread)
-        self.grams = None
-        if grams > 1:
-            self.grams = GramVectors(symbols, embedding_size, grams, _GRAMS, _GRAM_SPREAD)
 
     def read(
         self,
@@ -90,29 +81,13 @@ class LanguageModel(nn.Module):
         reset: Tensor | None = None,
         lengths: Tensor | None = None,
     ) -> tuple[Tensor, Any]:
-        """Tokens `(T, B)` to what the recurrence gives out, `(T, B, H)`, and the state.
-
-        The state is the recurrence's; where runs of symbols have vectors, it is a pair of that and
-        of the last symbols.
-        """
-        inner, before = state, None
-        x = self.embedding(tokens)
-        if self.grams is not None:
-            inner, before = (None, None) if state is None else state
-            vectors, before = self.grams(tokens, before, reset)
-            x = x + vectors
+        """Tokens `(T, B)` to what the recurrence gives out, `(T, B, H)`, and its state."""
+        weight = self.embedding.weight
         if self.training and self.embedding_dropout:
-            # What is dropped: a symbol wherever it stands, with the runs that it ends.
-            kept = F.dropout(x.new_ones(len(self.embedding.weight), 1), self.embedding_dropout)
-            x = x * F.embedding(tokens, kept)
-        output, inner = self.recurrent(self._dropped(x), inner, lengths=lengths, reset=reset)
-        return output, inner if self.grams is None else (inner, before)
-
-    def init_state(self, batch: int) -> Any:
-        """Return the state before any symbol, as `read` takes it."""
-        device = self.embedding.weight.device
-        inner = self.recurrent.init_state(batch, device)
-        return inner if self.grams is None else (inner, self.grams.start(batch, device))
+            weight = weight * F.dropout(weight.new_ones(len(weight), 1), self.embedding_dropout)
+        x = self._dropped(F.embedding(tokens, weight))
+        output, state = self.recurrent(x, state, lengths=lengths, reset=reset)
+        return output, state
 
     def scores(self, output: Tensor) -> Tensor:
         """Turn outputs of `read` into unnormalised log-probabilities `(..., symbols)`."""
@@ -143,9 +118,7 @@ class LanguageModel(nn.Module):
         weight = self.embedding.weight if self.head is None else self.head.weight
         scores = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
         scores.weight, scores.bias = nn.Parameter(weight), self.bias
-        parts: list[tuple[str, Any]] = [("embedding", self.embedding)]
-        if self.grams is not None:
-            parts = [("embedding", GramStream(self.embedding, self.grams, batch))]
+        parts: list[tuple[str, nn.Module]] = [("embedding", self.embedding)]
         parts += [("recurrent", self.recurrent), ("between", self.between), ("scores", scores)]
         return ModelStream(parts, batch)
 

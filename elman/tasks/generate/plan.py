@@ -37,14 +37,10 @@ TRAINED = 0.75
 """Share of a budget that is left for training."""
 ROWS = ((4e6, 16), (2e7, 32), (math.inf, 64))
 """Rows of a batch, for runs of up to so many symbols: few rows make many updates."""
-WINDOWS = ((4e6, 32), (math.inf, 64))
-"""Symbols of a window, for runs of up to so many symbols."""
 DROPOUT = ((2.0, 0.0), (5.0, 0.1), (10.0, 0.2), (math.inf, 0.3))
 """Dropout, for up to so many passes over the text."""
 LR = 1e-2
 """The rate at its highest for 256 units or fewer."""
-GRAMS = 4
-"""Characters of the longest run that has a vector of its own."""
 SAMPLED_FROM = 4_000
 """Symbols of a vocabulary from which scores of all of them cost more than they teach."""
 SAMPLED = 0.06
@@ -117,12 +113,8 @@ def planned(settings: Any, text: int, classes: int) -> Any:
         "hidden_size": hidden,
         "embedding_size": width(settings, hidden),
         "batch_size": next(rows for most, rows in ROWS if symbols <= most),
-        "k1": min(
-            settings.k2 or math.inf, next(steps for most, steps in WINDOWS if symbols <= most)
-        ),
         "lr": LR * min(1.0, math.sqrt(256 / hidden)),
         "dropout": next(share for most, share in DROPOUT if passes <= most),
-        "grams": GRAMS if settings.unit == "characters" else 1,
         "validate_on": max(LEAST_LOOKED_AT, int(LOOKED_AT * symbols)),
     }
     chosen = settings.model_copy(
@@ -157,12 +149,11 @@ def network(settings: Any, text: int, classes: int, work: float) -> tuple[int, i
     ] or [(settings.num_layers or 1, settings.hidden_size or 256)]
     if settings.sampled:
         # Those of the batch are scored too, of which about half are different.
-        rows, steps = settings.batch_size or ROWS[0][1], settings.k1 or WINDOWS[0][1]
-        classes = settings.sampled + rows * steps // 2
+        classes = settings.sampled + (settings.batch_size or ROWS[0][1]) * settings.k1 // 2
     most = float(text * (settings.epochs or MOST_EPOCHS))
     if settings.max_steps is not None:
-        rows, steps = settings.batch_size or ROWS[0][1], settings.k1 or WINDOWS[0][1]
-        most = min(most, float(settings.max_steps * rows * steps))
+        rows = settings.batch_size or ROWS[0][1]
+        most = min(most, float(settings.max_steps * rows * settings.k1))
     found: tuple[int, int, float] | None = None
     for layers, hidden in sizes:
         reading, scoring = weights(settings, layers, hidden, classes)

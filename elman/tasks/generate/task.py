@@ -97,13 +97,6 @@ class GenerateSettings(TaskSettings, VocabularySettings):
         description="features of a symbol (default: 64 of a character, else hidden_size)",
     )
 
-    grams: int | None = Field(
-        None,
-        ge=1,
-        description="symbols of the longest run that has a vector of its own, found by a hash and "
-        "added to that of the symbol; 1: runs have none (default: 4 of characters, else 1)",
-    )
-
     valid_fraction: float = Field(
         0.1,
         ge=0,
@@ -138,11 +131,7 @@ class GenerateSettings(TaskSettings, VocabularySettings):
         0.0, ge=0, description="weight of the mean square of its change in a step (TAR, the same)"
     )
 
-    k1: int | None = Field(
-        None,
-        ge=1,
-        description="tokens between updates, of each row (default: by the symbols of the run)",
-    )
+    k1: int = Field(64, ge=1, description="tokens between updates, of each row")
     k2: int | None = Field(
         None, ge=1, description="tokens back that gradients flow (default: k1), at least k1"
     )
@@ -214,8 +203,8 @@ class Generate:
 
     @classmethod
     def recorded(cls, values: dict[str, Any], assets: dict[str, Any]) -> GenerateSettings:
-        """Return the settings of a run."""
-        return cls.Settings.recorded(values)
+        """Return the settings of a run; one that is older than a setting had none of it."""
+        return cls.Settings.recorded({"sampled": 0} | values)
 
     @classmethod
     def example(cls, modality: str, n: int, seed: int = 0) -> pd.DataFrame:
@@ -408,7 +397,6 @@ class Generate:
             embedding_dropout=settings.embedding_dropout,
             variational=settings.variational,
             tied=settings.tied,
-            grams=settings.grams or 1,
         )
         if settings.init_scale is not None:
             for parameter in model.parameters():
@@ -431,8 +419,7 @@ class Generate:
         """Windows of rows that run through the text, or whole documents where they are short."""
         tokens, settings = self._tokens["train"], self.settings
         rows = settings.batch_size
-        assert rows is not None  # decided with the data, as k1
-        assert settings.k1 is not None
+        assert rows is not None  # decided with the data
         if short(tokens, rows):
             lengths = np.diff(tokens.starts, append=tokens.predicted)
             return Batches(
@@ -574,7 +561,6 @@ class Generate:
     def sample(self, data: Any = None, rows: int = 32, seed: int = 0) -> Sample:
         """Stretches of text, four times as long as a window of training where there is enough."""
         tokens = self._tokens["train"] if data is None else self._to_score(data)
-        assert self.settings.k1 is not None  # decided with the data
         wanted = min(max(4 * self.settings.k1, _LOOK_AT_LEAST), _LOOK_AT_MOST)
         steps = max(1, min(wanted, tokens.predicted // 2))
         generator = np.random.default_rng(seed)
@@ -733,7 +719,6 @@ class _Objective:
     def __init__(self, task: Generate, model: LanguageModel) -> None:
         self.model = self.language = model
         self.task, self.metric = task, task.metric
-        assert task.settings.k1 is not None  # decided with the data
         self.through = TruncatedBPTT(task.settings.k1, task.settings.k2)
         self.some = task.sampled_softmax()
 

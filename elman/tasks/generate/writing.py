@@ -181,7 +181,7 @@ class Writer:
         tokens = ids.to(device_of(self.model))[:, None]
         self.model.eval()
         if len(tokens) == 1:
-            state: Any = self.model.init_state(1)
+            state: Any = self.model.recurrent.init_state(1, tokens.device)
         else:
             _, state = self.model.read(tokens[:-1])
         return tokens[-1], (state, history)
