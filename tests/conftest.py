@@ -132,7 +132,7 @@ OURS = (
     "cli.app",
     "data",
     "inspect.runs",
-    "tasks.classify",
+    "tasks.classify.task",
     "tasks.forecast.task",
     "tasks.generate.task",
 )

@@ -28,7 +28,7 @@ loud = "elman_shouting:Loud"
 """,
     "elman_shouting.py": '''
 from elman.modalities.text import Text, TextCodec
-from elman.tasks.classify import Classify
+from elman.tasks.classify.task import Classify
 
 
 class LoudCodec(TextCodec):

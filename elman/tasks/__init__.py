@@ -11,7 +11,7 @@ TASKS = Registry(
     "task",
     "elman.tasks",
     {
-        "classify": "elman.tasks.classify:Classify",
+        "classify": "elman.tasks.classify.task:Classify",
         "forecast": "elman.tasks.forecast.task:Forecast",
         "generate": "elman.tasks.generate.task:Generate",
         "regress": "elman.tasks.regress:Regress",

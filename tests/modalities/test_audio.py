@@ -21,7 +21,7 @@ import elman
 from elman.data.formats.sound import sound
 from elman.errors import InputError
 from elman.modalities.audio import Audio
-from elman.tasks.classify import Classify
+from elman.tasks.classify.task import Classify
 from elman.tasks.settings import settings_of
 
 SMALL = {"hidden_size": 8, "batch_size": 8, "resamples": 20}

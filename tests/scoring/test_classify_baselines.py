@@ -9,7 +9,7 @@ from elman.modalities import likeness as sequences
 from elman.modalities.text import Text
 from elman.scoring.baselines.counts import nb_svm
 from elman.scoring.baselines.linear import Labelled, logistic_regression
-from elman.tasks.classify import Classify
+from elman.tasks.classify.task import Classify
 from elman.tasks.settings import settings_of
 
 NONE = Labelled([], np.zeros(0, np.int64))

@@ -12,7 +12,7 @@ import pytest
 
 import elman
 from elman.errors import InputError
-from elman.tasks.classify import Classify
+from elman.tasks.classify.task import Classify
 from elman.tasks.regress import Regress
 from elman.tasks.settings import settings_of
 

@@ -18,7 +18,7 @@ from elman.modalities import steps
 from elman.modalities.base import Padded
 from elman.scoring import confusion
 from elman.tasks import networks
-from elman.tasks.classify import Classify
+from elman.tasks.classify.task import Classify
 from elman.tasks.settings import settings_of
 from elman.training import fit
 

@@ -16,8 +16,8 @@ from elman.cli import show
 from elman.errors import InputError
 from elman.modalities.base import Padded, Shown
 from elman.nn import Ensemble
-from elman.tasks.classify import Classify
-from elman.tasks.deciding import deleted, of_numbers, of_texts, told, weights
+from elman.tasks.classify.deciding import deleted, of_numbers, of_texts, told, weights
+from elman.tasks.classify.task import Classify
 from elman.tasks.settings import settings_of
 from elman.training import fit, seed
 

@@ -15,7 +15,7 @@ from elman.errors import InputError
 from elman.modalities import MODALITIES
 from elman.tasks import reading
 from elman.tasks.answers import Labels, Numbers
-from elman.tasks.classify import Classify
+from elman.tasks.classify.task import Classify
 from elman.tasks.settings import settings_of
 
 

@@ -9,7 +9,7 @@ import torch
 
 import elman
 from elman.errors import InputError
-from elman.tasks.classify import Classify
+from elman.tasks.classify.task import Classify
 from elman.tasks.settings import settings_of
 
 CLASSES = {"card": ["card", "visa"], "cash": ["cash", "coins"], "rate": ["rate", "percent"]}

@@ -13,9 +13,9 @@ import elman
 from elman.cli import arguments, show
 from elman.data.table import build
 from elman.errors import InputError
-from elman.tasks.classify import Classify
-from elman.tasks.classify_several import SeveralLabels
-from elman.tasks.label_sets import LabelSets
+from elman.tasks.classify.label_sets import LabelSets
+from elman.tasks.classify.several_labels import SeveralLabels
+from elman.tasks.classify.task import Classify
 from elman.tasks.settings import settings_of
 from elman.training import fit
 

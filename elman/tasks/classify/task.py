@@ -1,4 +1,4 @@
-"""`classify`: a label for a whole sequence, or several; `classify_one`, `classify_several`.
+"""`classify`: a label for a whole sequence, or several; `one_label`, `several_labels`.
 
 The data say which: where a cell holds a list of labels, where a setting names the mark that parts
 them, or where several columns of 0 and 1 are the target, an example may have several.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from elman.tasks.classify_one import OneLabel
-from elman.tasks.classify_several import SeveralLabels
-from elman.tasks.label_sets import KIND
+from elman.tasks.classify.label_sets import KIND
+from elman.tasks.classify.one_label import OneLabel
+from elman.tasks.classify.several_labels import SeveralLabels
 
 if TYPE_CHECKING:
     from elman.data import Table

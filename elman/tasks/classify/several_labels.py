@@ -24,12 +24,12 @@ from elman.scoring.baselines import share
 from elman.scoring.blending import weight_of_chances
 from elman.scoring.label_sets import Judged, LabelScores
 from elman.scoring.predictors import Baseline, CannotSay, Constant, Nearest, Sees
-from elman.tasks import class_report
 from elman.tasks.answers import Labels
 from elman.tasks.base import Section
-from elman.tasks.classify_one import OneLabel
+from elman.tasks.classify import report
+from elman.tasks.classify.label_sets import LabelSets, holds_lists, refuse_sets
+from elman.tasks.classify.one_label import OneLabel
 from elman.tasks.examples import Memo, pictures, spread
-from elman.tasks.label_sets import LabelSets, holds_lists, refuse_sets
 from elman.tasks.looking import bars
 from elman.tasks.networks import many_to_one
 from elman.tasks.reading import Examples, Layout
@@ -368,8 +368,8 @@ class SeveralLabels(OneLabel):
         predictions, judged = evaluation.predictions, evaluation.score
         assert predictions is not None
         assert isinstance(judged, Judged)
-        shown = class_report.labels_mistaken(predictions, judged, self.classes)
-        shown += class_report.labels_fared(judged, self.classes, self.temperature)
+        shown = report.labels_mistaken(predictions, judged, self.classes)
+        shown += report.labels_fared(judged, self.classes, self.temperature)
         pairs = zip(predictions["truth"], predictions["prediction"], judged.right, strict=True)
         titles = [
             ", ".join(own) if right else f"{', '.join(own)}, said {', '.join(given)}"

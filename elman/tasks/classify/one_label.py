@@ -30,14 +30,15 @@ from elman.scoring.calibration import Classes
 from elman.scoring.leaks import telling_channels, telling_words
 from elman.scoring.predictors import Baseline, CannotSay, Constant, Nearest, Sees, class_scores
 from elman.scoring.rejection import Rejection
-from elman.tasks import alike, class_report, deciding, refusing
+from elman.tasks import alike
 from elman.tasks.answers import Labels, refuse_labels
 from elman.tasks.base import Section
+from elman.tasks.classify import deciding, refusing, report
+from elman.tasks.classify.refusing import RefusingSettings
 from elman.tasks.examples import FromExamples, Memo, counted, pictures
 from elman.tasks.looking import bars
 from elman.tasks.networks import many_to_one
 from elman.tasks.reading import Examples, Layout
-from elman.tasks.refusing import RefusingSettings
 from elman.tasks.understood import class_words, doubts_of_absent, doubts_of_classes, listed
 
 if TYPE_CHECKING:
@@ -167,11 +168,17 @@ class OneLabel(FromExamples):
     def answer_lines(self, answers: Sequence[Any]) -> list[tuple[str, str]]:
         """Return the classes, and how often each comes in training."""
         counts = Counter(answers)
-        outside = counts.pop(self.answer.outside, 0)
+        counts.pop(self.answer.outside, None)
         lines = [("classes", class_words(counts))]
         if self.refusal is not None:
-            taught = f"{outside:,} examples of no class teach it" if outside else "by a threshold"
-            lines.append(("refused", f"answered with {self.refusal!r}; {taught}"))
+            of_none = {
+                part: (found.answers or []).count(self.answer.outside)
+                for part, found in self._parts.items()
+            }
+            by = "examples of no class teach it" if of_none["train"] else "by a threshold"
+            there = ", ".join(f"{count:,} in {part}" for part, count in of_none.items() if count)
+            told = f"; of no class: {there}" if there else ""
+            lines.append(("refused", f"answered with {self.refusal!r}; {by}{told}"))
         return lines
 
     def answer_doubts(self, found: Examples) -> list[str]:
@@ -458,14 +465,14 @@ class OneLabel(FromExamples):
         said, units = evaluation.predictions, evaluation.units
         assert said is not None
         wrong = (units["truth"] != units["prediction"]).to_numpy()
-        shown = class_report.mistakes(said[wrong])
+        shown = report.mistakes(said[wrong])
         if (decided := self.decided(model, evaluation)) is not None:
             shown.append(decided)
         shown += self._refused(evaluation)
-        shown += class_report.fared(units, self._named)
+        shown += report.fared(units, self._named)
         if self.refusal is not None:  # the rest is of classes
             units = units[units["inside"]].assign(prediction=lambda own: own["best"])
-        shown += class_report.believed(units, self.temperature)
+        shown += report.believed(units, self.temperature)
         pairs = zip(said["truth"], said["prediction"], wrong, strict=True)
         titles = [f"{truth}, said {answer}" if off else truth for truth, answer, off in pairs]
         return shown + pictures(self, titles)
