@@ -84,7 +84,7 @@ def test_another_file_teaches_too(tmp_path):
     place = next(k for k, a in enumerate(task._parts["train"].answers) if a == "none")
     assert task._parts["train"].where(place)[0] == strange
     assert task.settings.outside_data == [str(strange)]
-    assert "40 examples of no class teach it" in str(task.understood())
+    assert "teach it; of no class: 40 in train, 5 in valid, 5 in test" in str(task.understood())
     with pytest.raises(InputError, match=r"nowhere\.txt"):
         read(talk(180, 0), outside_data="nowhere.txt")
 
