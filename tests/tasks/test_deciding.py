@@ -137,6 +137,7 @@ def test_the_word_that_decides_is_found():
     assert len(deciding) > 0.6 * len(strongest), "by chance one in six"
 
 
+@pytest.mark.fuzz
 def test_why_is_told_and_holds_when_words_are_taken_out(tmp_path, capsys):
     how = {"hidden_size": 8, "epochs": 30, "dropout": 0.0, "lr": 0.02, "test_fraction": 0.3}
     run = elman.train("classify", reviews(), tmp_path / "run", progress=False, **how)

@@ -39,6 +39,7 @@ def run(tmp_path_factory):
     return elman.train("classify", talk(), path, progress=False, **told)
 
 
+@pytest.mark.fuzz
 def test_a_taught_run_refuses_and_says_so_everywhere(run):
     test = run.results["test"]
     assert test["accuracy"] > 0.9
@@ -89,6 +90,7 @@ def test_another_file_teaches_too(tmp_path):
         read(talk(180, 0), outside_data="nowhere.txt")
 
 
+@pytest.mark.fuzz
 def test_a_threshold_alone_keeps_most_right_answers(tmp_path):
     told = SMALL | {"reject": True, "max_steps": 60, "valid_fraction": 0.3, "none_name": "other"}
     found = elman.train("classify", talk(180, 0), tmp_path / "run", progress=False, **told)

@@ -197,6 +197,7 @@ def test_scores_begin_at_the_odds_of_the_labels_and_the_loss_is_of_each():
     assert task.cost(outputs, answers, torch.ones(1)).item() == pytest.approx(wanted, rel=1e-6)
 
 
+@pytest.mark.fuzz
 def test_series_have_several_labels_too():
     rng = np.random.default_rng(0)
     series, marks = [], rng.random((120, 2)) < 0.5
