@@ -34,6 +34,8 @@ TextLabels = Literal["file", "first", "before tab", "after tab", "none", "found"
 _IN_LINES = ("first", "before tab", "after tab")
 _OF_PROSE = 0.08
 """Share of the words of lines that are first words of some line, from which they are sentences."""
+_AS_SENTENCES = 0.8
+"""Share of lines that begin with a capital and go on without one, from which labels are doubted."""
 _MANY = 20
 """First words of which most may stand there once only in sentences."""
 # A word with a digit in it, such as C17, 2024-0031 or the hexadecimal digits of a UUID; an address
@@ -265,7 +267,29 @@ def learnable(source: Any, writing: Writing = Writing(), *, text: str | None = N
     unmarked = table.kinds.get("label") == "category"
     if "each" in table.meta and table.meta["labels"] == "first" and unmarked:
         _refuse_prose(table)
+        if (doubt := _as_prose(table)) is not None:
+            doubts = [*table.meta.get("doubts", ()), doubt]
+            return replace(table, meta=table.meta | {"doubts": doubts})
     return table
+
+
+def _as_prose(table: Table) -> str | None:
+    """Return a doubt where first words are written as sentences begin, or None.
+
+    A sentence begins with a capital and goes on without; a label beside a text is written as it
+    likes, and the text begins with a capital of its own.
+    """
+    labels, texts = table.frame["label"], table.frame["text"]
+    begun = labels.str.istitle() & labels.str.isalpha()
+    going_on = texts.str.strip().str[:1].str.islower()
+    if float((begun & going_on).mean()) < _AS_SENTENCES:
+        return None
+    shown = ", ".join(f"{name!r} ({count})" for name, count in Counter(labels).most_common(3))
+    return (
+        f"the first word of each line is taken as its label ({shown}); they are written as the "
+        "beginnings of sentences are. If the lines have no labels, write the label, a tab and the "
+        "text on each line."
+    )
 
 
 def group_of(table: Table) -> str | None:

@@ -290,3 +290,19 @@ def test_objects_and_lists_written_out_are_never_text_in_silence(written):
     assert caught.value.column == "payload"
     told = reading.find_layout(alone, Labels, ["text", "series"], text="payload")
     assert told.modality == "text"
+
+
+def test_first_words_written_as_sentences_begin_are_doubted(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    begins = ["The", "A", "We", "They", "He", "She", "My", "It"]
+    words = ["dog", "cat", "house", "tree", "runs", "sees", "likes"]
+    rest = [" ".join(rng.choice(words, 6)) for _ in range(80)]
+    lines = [f"{rng.choice(begins)} {text}." for text in rest]
+    path = tmp_path / "prose.txt"
+    path.write_text("\n".join(lines) + "\n")
+    (doubt,) = [d for d in reading.learnable(path).doubts() if "first word" in d]
+    most = max(begins, key=lambda word: sum(line.startswith(word + " ") for line in lines))
+    assert f"'{most}' (" in doubt
+    labelled = [f"{rng.choice(['Good', 'Bad'])} The {text}." for text in rest]
+    path.write_text("\n".join(labelled) + "\n")
+    assert not [d for d in reading.learnable(path).doubts() if "first word" in d]
