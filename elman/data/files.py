@@ -114,14 +114,14 @@ def stem(path: Path) -> str:
 
 
 def listing(folder: Path) -> list[Path]:
-    """List the files in a folder and below it by name.
+    """List the files in a folder and below it by name, `part2` before `part10`.
 
     Hidden files, notes such as README, and empty files of no known format are left out. An empty
     file of a known format is listed, so that its reader names it.
     """
     found = [
         path
-        for path in sorted(folder.rglob("*"))
+        for path in sorted(folder.rglob("*"), key=_as_counted)
         if path.is_file()
         and (path.stat().st_size or _has_format(path))
         and not any(_hidden(part) for part in path.relative_to(folder).parts)
@@ -130,6 +130,14 @@ def listing(folder: Path) -> list[Path]:
     if not found:
         raise InputError("The folder holds no file that can be read.", file=folder)
     return found
+
+
+def _as_counted(path: Path) -> list[list[tuple[int, str]]]:
+    """Return what orders paths by their names, and numbers in them by their value."""
+    return [
+        [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+        for name in path.parts
+    ]
 
 
 def that_may_be_text(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:

@@ -171,6 +171,16 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _once(self) -> Self:
+        """Refuse a list of names that has one of them twice."""
+        for name, value in self:
+            words = [one for one in value if isinstance(one, str)] if type(value) is list else []
+            twice = next((one for one in words if words.count(one) > 1), None)
+            if twice is not None:
+                raise ValueError(f"{name} has {twice!r} twice")
+        return self
+
+    @model_validator(mode="after")
     def _effective(self) -> Self:
         """Refuse what was given, is not at its default and has no effect."""
         for kind in type(self).__mro__:
@@ -244,6 +254,17 @@ def _shown(value: Any) -> str:
     return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
+def _words(annotation: Any) -> list[str]:
+    """Return the words that a setting may have, also where it may be empty.
+
+    >>> _words(Literal["a", "b"] | None)
+    ['a', 'b']
+    """
+    if isinstance(annotation, str):
+        return [annotation]
+    return [word for part in get_args(annotation) for word in _words(part)]
+
+
 def _explain(settings: type[Settings], error: ValidationError) -> str:
     """Put the first complaint into words, with the nearest name or the choices."""
     problem = error.errors(include_url=False)[0]
@@ -259,7 +280,7 @@ def _explain(settings: type[Settings], error: ValidationError) -> str:
     if not name:
         return f"The settings do not fit together: {message}."
     if problem["type"] == "literal_error":
-        choices = get_args(settings.model_fields[name].annotation)
+        choices = _words(settings.model_fields[name].annotation)
         hint = nearest(str(problem["input"]), choices)
         return f"Setting {name} cannot be {problem['input']!r}. {hint}"
     return f"Setting {name} cannot be {problem['input']!r}: {message[:1].lower()}{message[1:]}."

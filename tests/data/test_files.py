@@ -164,3 +164,10 @@ def test_pieces_are_the_lines_and_end_with_one(text: str, size: int) -> None:
 def test_a_list_of_texts_is_not_taken_for_paths() -> None:
     with pytest.raises(InputError, match=r"none of the 2 is there: 'good'.*\{'text': \[\.\.\.\]\}"):
         read(["good", "bad"])
+
+
+def test_a_folder_is_listed_as_people_count(tmp_path):
+    for number in (1, 2, 10, 11, 100):
+        (tmp_path / f"part{number}.csv").write_text("a,b\n1,2\n")
+    names = [path.stem for path in files.listing(tmp_path)]
+    assert names == ["part1", "part2", "part10", "part11", "part100"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ import pytest
 
 import elman
 from elman.errors import InputError
+from elman.tasks import TASKS
 from elman.tasks.classify.task import Classify
 from elman.tasks.regress import Regress
 from elman.tasks.settings import settings_of
@@ -320,3 +321,29 @@ def test_a_folder_of_recordings_has_the_labels_of_its_names(tmp_path: Path) -> N
     assert task.classes == ["a", "b"]
     assert (task.layout.modality, task.layout.labels, task.layout.each) == ("audio", None, None)
     assert len(task.predict(task.build(), tmp_path)) == 12
+
+
+@pytest.mark.parametrize(
+    "task", ["classify", "regress", "tag", "forecast", "generate", "translate"]
+)
+def test_every_setting_of_words_names_them(task: str) -> None:
+    """Also where a setting may be empty, or a list of words."""
+    kind = TASKS[task]
+    found = {name: field.annotation for name, field in kind.Settings.model_fields.items()}
+    of_words = [name for name, annotation in found.items() if _of_words(annotation)]
+    assert "schedule" in of_words
+    for name in of_words:
+        with pytest.raises(InputError, match=rf"{name} cannot be 'nonesuch'.*(Choose|Did you)"):
+            settings_of(kind, {name: "nonesuch"})
+
+
+def _of_words(annotation: Any) -> bool:
+    words = [part for part in get_args(annotation) if part is not type(None)]
+    nested = [get_args(part) if get_origin(part) is Literal else (part,) for part in words]
+    flat = [one for some in nested for one in some]
+    return bool(flat) and all(isinstance(one, str) for one in flat)
+
+
+def test_a_name_twice_is_refused() -> None:
+    with pytest.raises(InputError, match=r"target has 'y' twice"):
+        settings_of(TASKS["forecast"], {"target": ["y", "y"]})
