@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -491,6 +492,36 @@ def test_a_stream_with_a_calendar_keeps_time() -> None:
     expected = task.predict(model, frame[:20])
     np.testing.assert_allclose(out["forecast"]["y"], expected["forecast"], atol=1e-5)
     assert out["time"] == [str(t) for t in frame["time"][20:23]]
+
+
+@pytest.mark.parametrize(
+    ("unit", "words"), [("s", "seconds"), ("ms", "milliseconds"), ("ns", "nanoseconds")]
+)
+def test_a_stream_reads_numbers_as_training_read_its_times(unit: str, words: str) -> None:
+    moments = pd.date_range("2023-01-01", periods=200, freq="h").astype(f"datetime64[{unit}]")
+    frame = pd.DataFrame({"ts": moments.astype(np.int64), "y": waves(200)["y"].to_numpy()})
+    task = task_on(frame, horizon=3, lookback=12, max_steps=2)
+    assert task.cycles == ["day"]
+    model = trained(task)
+    # A run on disk knows how its numbers were read.
+    task = Forecast.from_assets(task.settings, json.loads(json.dumps(task.assets())))
+    stream = task.stream(model)
+    for ts, y in frame[:20].itertuples(index=False):
+        out = stream.step({"ts": ts, "y": y})
+    expected = task.predict(model, frame[:20])
+    np.testing.assert_allclose(out["forecast"]["y"], expected["forecast"], atol=1e-5)
+    assert out["time"] == [str(t) for t in moments[20:23]]
+    other = 2024 if unit == "s" else 1_700_000_000
+    with pytest.raises(InputError, match=f"training read its times as {words} since 1970"):
+        stream.step({"ts": other, "y": 1.0})
+    assert stream.step({"ts": str(frame["ts"][20]), "y": 1.0})["time"][0] == str(moments[21])
+
+
+def test_a_stream_of_a_run_without_numbers_for_times_refuses_them() -> None:
+    task = task_on(waves(200), horizon=3, lookback=12, max_steps=2)
+    stream = task.stream(trained(task))
+    with pytest.raises(InputError, match="training had no numbers for times"):
+        stream.step({"time": 1_703_304_000, "y": 1.0})
 
 
 def test_a_time_that_does_not_come_after_the_last_is_refused() -> None:

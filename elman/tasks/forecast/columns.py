@@ -19,6 +19,7 @@ from elman.data.dates import Order
 from elman.data.kinds import Kind, Reading
 from elman.data.wide import resolution
 from elman.errors import InputError
+from elman.tasks.forecast.panel import COUNTED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,6 +85,7 @@ class Sorted:
         groups: columns whose values together name a series.
         time: the column of times, or of numbers that count steps.
         moments: its values: datetime64, or numbers; None without one.
+        numbers: how numbers were read as times, in words; `COUNTED` where they only count.
         joined: columns that were put together to the times, where there are several.
         counters: columns that only count the rows.
         plain: columns of numbers in quotes.
@@ -99,6 +101,7 @@ class Sorted:
     groups: list[str]
     time: str | None = None
     moments: pd.Series | None = None
+    numbers: str | None = None
     joined: list[str] = field(default_factory=list)
     counters: list[str] = field(default_factory=list)
     plain: list[str] = field(default_factory=list)
@@ -418,8 +421,10 @@ def _told_times(out: Sorted, name: str) -> pd.Series:
     read = dates.from_numbers(values.to_numpy(), named=True)
     if read is not None:
         out.say("time", f"Column {name!r}: numbers read as {read[1]}.")
+        out.numbers = read[1]
         return read[0].set_axis(values.index)
     # Anything else counts years, steps or seconds of an experiment.
+    out.numbers = COUNTED
     return values
 
 
@@ -431,7 +436,7 @@ def _from_digits(out: Sorted, numbers: list[str]) -> bool:
         read = dates.from_numbers(values.to_numpy(), named=named)
         if read is None:
             continue
-        out.time, out.moments = name, read[0].set_axis(values.index)
+        out.time, out.moments, out.numbers = name, read[0].set_axis(values.index), read[1]
         out.found["time"] = name
         out.say("time", f"Column {name!r}: numbers read as {read[1]}.")
         return True
@@ -535,7 +540,7 @@ def _counted(out: Sorted, columns: Columns) -> None:
         nearly = bool(np.ptp(steps) <= 2.01 * resolution(there) < 0.5 * np.median(steps))
         rising = len(there) == len(values) and bool((np.diff(values) > 0).all())
         if timed and (even or nearly or rising) and out.time is None:
-            out.time, out.moments = name, out.table.frame[name]
+            out.time, out.moments, out.numbers = name, out.table.frame[name], COUNTED
             out.say("time", f"Column {name!r} counts steps: it orders the rows.")
             if not (even or nearly):
                 out.doubtful.append(

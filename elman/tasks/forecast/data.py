@@ -341,6 +341,7 @@ def _from_long(out: Sorted, columns: Columns) -> Panel:
         frequency,
         table.source,
         found,
+        numbers=None if out.joined else out.numbers,
         told=told,
         doubts=out.doubtful,
     )

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 VALUE = "value"
+COUNTED = "steps, not dates"
+"""What a column of numbers was read as that only puts rows in order."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Panel:
 
     Attributes:
         found: the settings that say how it was read, so that later data are read alike.
+        numbers: how a column of numbers was read as times, in words; `COUNTED` where they only
+            count; None where times were not written as numbers.
         horizon: the one that a `.tsf` file asks for.
         told: how it was read: what a sentence is about (read, target, time, …), and the sentence.
         doubts: what a person should look at, a sentence or two each.
@@ -63,6 +67,7 @@ class Panel:
     source: object = None
     found: dict[str, Any] = field(default_factory=dict)
     horizon: int | None = None
+    numbers: str | None = None
     told: list[tuple[str, str]] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
 

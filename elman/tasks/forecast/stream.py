@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from elman.data import dates
 from elman.errors import InputError, nearest
 from elman.kernels.stream import identity
 from elman.tasks.base import device_of
+from elman.tasks.forecast.panel import COUNTED
 from elman.tasks.forecast.times import places_in, times_after
 from elman.tasks.forecast.windows import Scale
 from elman.tasks.streaming import TaskStream
@@ -65,7 +69,8 @@ class WindowStream(TaskStream):
             value: a number, a row of them in the order of the targets, or a mapping from
                 target to number. Where the model reads the calendar, a mapping that also has
                 `"time"` in the first step; later ones follow by the frequency if they have none.
-                A time that is given must come after the one before it. A value may be missing
+                A time that is given must come after the one before it; a number is read as
+                training read the column of times. A value may be missing
                 (None or NaN) where the model was trained with `fill`.
 
         Returns:
@@ -246,7 +251,7 @@ class WindowStream(TaskStream):
         name = named if isinstance(named, str) else "time"
         given = value.get(name) if isinstance(value, Mapping) else None
         if given is not None:
-            moment = _read(given)
+            moment = _read(given, task.numbers)
             if self._count and last and moment <= last:
                 before = _written(np.datetime64(last, "us"))
                 raise InputError(
@@ -271,24 +276,57 @@ class WindowStream(TaskStream):
         return _microseconds(times_after(pd.Timestamp(last, unit="us"), 1, task.frequency)[0])
 
 
-def _read(given: Any) -> int:
+def _read(given: Any, numbers: str | None) -> int:
     """Return a time that a user gave, in microseconds.
 
+    Args:
+        given: a date, its text, or a number.
+        numbers: how training read numbers as times; None where its times were no numbers.
+
     Raises:
-        InputError: it is no time.
+        InputError: it is no time, or a number that training would not have read so.
     """
     import pandas as pd
 
+    number = _number(given, numbers)
+    if number is not None:
+        return _read_number(given, number, numbers)
     try:
         moment = pd.Timestamp(given)
     except (TypeError, ValueError):
         moment = None
     if moment is None or pd.isna(moment):
-        raise InputError(
-            f"the time {given!r} of this step cannot be read.",
-            fix='Write it as in "2024-01-31 12:00".',
-        )
+        raise InputError(f"the time {given!r} of this step cannot be read.", fix=_FIX)
     return _microseconds(moment)
+
+
+_FIX = 'Write it as in "2024-01-31 12:00".'
+_MOST = 9e12
+"""Steps that microseconds can count."""
+
+
+def _number(given: Any, numbers: str | None) -> float | None:
+    """Return a time as a number where it is one, or the text of one and training read numbers."""
+    if isinstance(given, str) and numbers is not None:
+        try:
+            return float(given)
+        except ValueError:
+            return None
+    number = float(given) if isinstance(given, Real) else math.nan
+    return None if math.isnan(number) else number
+
+
+def _read_number(given: Any, number: float, numbers: str | None) -> int:
+    if numbers == COUNTED and abs(number) < _MOST:
+        return round(number * 1e6)
+    read = dates.from_numbers(np.array([number]), named=True)
+    if numbers is None or read is None or read[1] != numbers:
+        trained = f"read its times as {numbers}" if numbers else "had no numbers for times"
+        raise InputError(
+            f"the time {given!r} of this step is a number that cannot be read: training {trained}.",
+            fix=_FIX,
+        )
+    return _microseconds(read[0].iloc[0])
 
 
 def _microseconds(moment: pd.Timestamp) -> int:

@@ -111,6 +111,8 @@ class Forecast:
         self.frequency: str | None = about["frequency"]
         self.cycles: list[str] = about["cycles"]
         self.columns = Scaler.from_json(about["columns"]) if about["columns"] else None
+        # Runs of before numbers were kept have none.
+        self.numbers: str | None = about.get("numbers")
         self.scales = scales
         self._ends = ends or []
         self.seen: Seen | None = None
@@ -208,6 +210,7 @@ class Forecast:
             "columns": Scaler.fit(np.concatenate(covariates)).to_json()
             if panel.covariates
             else None,
+            "numbers": panel.numbers,
         }
         made = cls(settings, about, scales, panel, ends)
         made.seen = Seen.of(_rows(panel.series, [end.valid for end in ends]))
@@ -230,6 +233,7 @@ class Forecast:
                 "frequency": self.frequency,
                 "cycles": self.cycles,
                 "columns": self.columns.to_json() if self.columns else None,
+                "numbers": self.numbers,
             },
             "scales": {name: scale.to_json() for name, scale in self.scales.items()},
             **({"seen": self.seen.to_json()} if self.seen is not None else {}),
