@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -26,6 +27,11 @@ from elman.tasks.forecast.weekly import Session, Shifts, Weekdays
 
 def range_of(begin: str, periods: int, freq: str, zone: str | None = None) -> pd.DatetimeIndex:
     return pd.date_range(begin, periods=periods, freq=freq, tz=zone)
+
+
+def last_weekdays(weekday: int, periods: int) -> pd.DatetimeIndex:
+    ends = range_of("2010-01-01", periods, "ME")
+    return ends - pd.to_timedelta((ends.day_of_week - weekday) % 7, unit="D")
 
 
 def kept(times: pd.DatetimeIndex, where: Callable[[pd.DatetimeIndex], object]) -> pd.DatetimeIndex:
@@ -114,6 +120,7 @@ CALENDARS = {
     "the 29th": (clamped(29), 12),
     "the 30th": (clamped(30), 12),
     "month's end": (clamped(31), 12),
+    "the last Friday": (last_weekdays(4, 40), 12),
     "the third Friday": (range_of("2020-01-01", 40, "WOM-3FRI"), 12),
     "working months": (range_of("2020-01-01", 40, "BME"), 12),
     "a 15th each quarter": (range_of("2020-01-01", 40, "QS") + pd.Timedelta(days=14), 4),
@@ -308,3 +315,40 @@ def test_the_calendar_is_read_in_local_time() -> None:
 def test_cycles_of_the_new_rules() -> None:
     assert cycles_of("days Mon Tue Wed Thu Fri Sat", 100, 3) == ["week"]
     assert cycles_of("months 1 on 15", 60, 6) == ["year"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "days"),
+    [
+        ("LWOM-FRI", last_weekdays(4, 63)),
+        ("LWOM-MON", last_weekdays(0, 63)),
+        ("WOM-1TUE", range_of("2010-01-01", 63, "WOM-1TUE")),
+        ("WOM-3FRI", range_of("2010-01-01", 63, "WOM-3FRI")),
+    ],
+)
+def test_a_weekday_of_the_month_that_holidays_move_is_found(
+    rule: str, days: pd.DatetimeIndex
+) -> None:
+    moved = days[:60].to_series().reset_index(drop=True)
+    moved[[11, 35, 59]] -= pd.Timedelta(days=1)
+    seen = pd.DatetimeIndex(moved)
+    assert frequency_of(seen) == rule
+    assert not of_rule(seen, rule)
+    assert list(times_after(seen[-1], 3, rule)) == list(days[60:])
+    assert re.fullmatch("months, on the (first|third|last) (Mon|Tues|Fri)day", rule_of(rule).words)
+
+
+def test_a_day_of_the_month_that_many_dates_miss_is_doubted() -> None:
+    begins = pd.date_range("2010-01-01", periods=40, freq="MS")
+    days = pd.DatetimeIndex(
+        [each + pd.Timedelta(days=20 + 5 * i % 6) for i, each in enumerate(begins)]
+    )
+    found = frequency_of(days)
+    assert found is not None
+    assert found.startswith("months 1 on ")
+    [doubt] = of_rule(days, found)
+    assert re.match(r"\d\d of 40 dates are not those of the rule found", doubt)
+    # A weekend moves a day, and is no reason to doubt it.
+    due = begins + pd.Timedelta(days=14)
+    paid = due - pd.to_timedelta(np.maximum(due.dayofweek - 4, 0), unit="D")
+    assert not of_rule(paid, "months 1 on 15")

@@ -13,10 +13,10 @@ from elman.data import dates
 from elman.data.stand_ins import MOST_LOOKED, stand_in_words, stand_ins, together
 from elman.data.wide import named_like_a_total, total_of
 from elman.tasks.forecast.columns import as_list, is_part_of_time
-from elman.tasks.forecast.finding import commonest_step, microseconds, odd_steps
-from elman.tasks.forecast.rules import rule_of
+from elman.tasks.forecast.finding import commonest_step, local, microseconds, odd_steps
+from elman.tasks.forecast.rules import Monthly, rule_of
 from elman.tasks.forecast.times import MOST_COUNTED, step_in_words, times_after, unit_of
-from elman.tasks.forecast.weekly import DAY, Session, Weekdays
+from elman.tasks.forecast.weekly import DAY, Session, Weekdays, day_of_week
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +67,24 @@ def of_rule(times: pd.DatetimeIndex, frequency: str) -> list[str]:
             "gap count as neighbours. Set fill=linear (or forward, season, mask) if rows are "
             "missing."
         ]
-    return []
+    return _off_the_day(times, rule) if isinstance(rule, Monthly) else []
+
+
+def _off_the_day(times: pd.DatetimeIndex, rule: Monthly) -> list[str]:
+    """Return a doubt about a day of the month that many moments miss, and not for a weekend."""
+    days = local(times).to_numpy().astype("datetime64[D]")
+    months = days.astype("datetime64[M]")
+    ends = (months + 1).astype("datetime64[D]") - np.timedelta64(1, "D")
+    due = np.minimum(months.astype("datetime64[D]") + np.timedelta64(rule.day - 1, "D"), ends)
+    missed = (days != due) & (day_of_week(due) < 5)
+    if 5 * int(missed.sum()) <= len(days):
+        return []
+    at = int(np.argmax(missed))
+    return [
+        f"{int(missed.sum()):,} of {len(days):,} dates are not those of the rule found "
+        f"({rule.words}), and no weekend explains it: the first one is {days[at]}. The dates of "
+        "forecasts may be wrong by some days."
+    ]
 
 
 def _long_gaps(series: Sequence[Series], frequency: str) -> list[str]:

@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.tasks.forecast.rules import Monthdays, rule_of
-from elman.tasks.forecast.weekly import DAY, Session, Shifts, day_of_week, in_weeks, weekdays
+from elman.tasks.forecast.weekly import DAY, DAYS, Session, Shifts, day_of_week, in_weeks, weekdays
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _DAY = 86_400_000_000
 """Microseconds."""
+_MOSTLY = 0.8
+"""Days at least that a rule hits where the others were moved."""
 _MOST_SHIFTS = 21
 """Stretches without a break in a week."""
 
@@ -113,7 +115,11 @@ def _candidates(times: pd.DatetimeIndex, exact: pd.DatetimeIndex) -> list[str]:
     if whole and step >= 28 * _DAY:
         # A step of 31 days is a month, also where all the steps that are there are of 31 days.
         found = [each for each in found if rule_of(each).unit[1] != "days"]
-        found += [*(["BMS", "BME"] if step <= 33 * _DAY else []), _monthly(days)]
+        # A day of the month may be missed by some days, so it would explain a weekday too.
+        found += _weekday_of_months(days) or [
+            *(["BMS", "BME"] if step <= 33 * _DAY else []),
+            _monthly(days),
+        ]
     found.append(plain)
     if whole and step <= 7 * _DAY and days[-1] - days[0] >= np.timedelta64(14, "D"):
         found.append(weekdays(_open_days(days)))
@@ -141,6 +147,25 @@ def _monthly(days: NDArray[np.datetime64]) -> str:
     if count == 1 and whole in (1, 31):
         return "MS" if whole == 1 else "ME"
     return f"months {count} on {whole}"
+
+
+def _weekday_of_months(days: NDArray[np.datetime64]) -> list[str]:
+    """Return the rule of one weekday of every month, the third Friday or the last one; or none.
+
+    Some days may be moved by a holiday.
+    """
+    months = days.astype("datetime64[M]")
+    if len(days) < 6 or np.median(np.diff(months).astype(np.int64)) != 1:
+        return []
+    place = (days - months).astype(np.int64)
+    left = ((months + 1).astype("datetime64[D]") - days).astype(np.int64)
+    of_week = day_of_week(days)
+    weekday = int(np.bincount(of_week, minlength=7).argmax())
+    name, on = DAYS[weekday].upper(), of_week == weekday
+    ways = {f"WOM-{n + 1}{name}": on & (place // 7 == n) for n in range(4)}
+    ways[f"LWOM-{name}"] = on & (left <= 7)
+    best = max(ways, key=lambda way: int(ways[way].sum()))
+    return [best] if ways[best].mean() >= _MOSTLY else []
 
 
 def _of_months(days: NDArray[np.datetime64]) -> list[str]:

@@ -1,6 +1,7 @@
 """The rules by which moments follow one another.
 
-A rule is written as text, so that a run can keep it: an offset of pandas (`h`, `D`, `MS`, `W-SUN`),
+A rule is written as text, so that a run can keep it: an offset of pandas (`h`, `D`, `MS`, `W-SUN`,
+  `WOM-3FRI` for the third Friday of a month, `LWOM-FRI` for the last one),
 or one of those that pandas has no name for:
 
 - `days Mon Tue Wed Thu Fri Sat`: the days of a week on which something is measured,
@@ -50,6 +51,17 @@ _WORDS = (
     ("s", "seconds"),
 )
 """The beginnings of pandas' offset aliases, longest first, in words."""
+
+_PLACES = ("first", "second", "third", "fourth")
+_WEEKDAYS = {
+    "MON": "Monday",
+    "TUE": "Tuesday",
+    "WED": "Wednesday",
+    "THU": "Thursday",
+    "FRI": "Friday",
+    "SAT": "Saturday",
+    "SUN": "Sunday",
+}
 
 
 class Rule(Protocol):
@@ -126,6 +138,10 @@ class Offset:
     def _offset(self) -> Any:
         import pandas as pd
 
+        if self.alias.startswith("LWOM-"):
+            # pandas writes this alias, and cannot read it.
+            weekday: Any = list(_WEEKDAYS).index(self.alias[5:])
+            return pd.offsets.LastWeekOfMonth(weekday=weekday)
         return pd.tseries.frequencies.to_offset(self.alias)
 
     @functools.cached_property
@@ -164,9 +180,13 @@ class Offset:
         return int(self._offset.n), found
 
     @property
+    def _weekday_of_month(self) -> bool:
+        return "WOM" in self.alias
+
+    @property
     def _code(self) -> str:
         code = str(self._offset.rule_code)
-        if "WOM" in code:
+        if self._weekday_of_month:
             # The third Friday of a month comes once a month.
             return "M"
         # A working month (BMS) is a month.
@@ -176,6 +196,10 @@ class Offset:
     def words(self) -> str:
         """The rule in words."""
         count, unit = self.unit
+        if self._weekday_of_month:
+            kind, _, place = self.alias.partition("-")
+            which = "last" if kind == "LWOM" else _PLACES[int(place[0]) - 1]
+            return f"{unit}, on the {which} {_WEEKDAYS[place[-3:]]}"
         words = unit if count == 1 else f"steps of {count} {unit}"
         return f"{words} ({self.alias})" if unit == "steps" else words
 
@@ -188,6 +212,10 @@ class Offset:
         import pandas as pd
 
         offset = self._offset
+        if self._weekday_of_month:
+            # A day that was moved by a holiday is still that of its month.
+            before = last - pd.Timedelta(days=last.day)
+            return pd.DatetimeIndex([before + (i + 1) * offset for i in range(1, periods + 1)])
         if self.seconds is None and not offset.is_on_offset(last):
             months = {"months": 1, "quarters": 3, "years": 12}.get(self.unit[1])
             if months is not None:
@@ -198,6 +226,9 @@ class Offset:
         """Return the moment that should follow each of `moments`."""
         import pandas as pd
 
+        if self._weekday_of_month:
+            before = moments - pd.to_timedelta(moments.day, unit="D")
+            return pd.DatetimeIndex(before + 2 * self._offset)
         return pd.DatetimeIndex(moments + self._offset)
 
 
