@@ -235,3 +235,34 @@ def test_a_time_of_day_is_read_as_it_was_written(seconds: list[int]) -> None:
     assert dates.clock(moments.dt.strftime("%H:%M:%S") + " x", "time") is None
     assert dates.clock(pd.Series(seconds) + 240_001, "time") is None
     assert dates.clock(pd.Series(seconds), "y") is None
+
+
+def test_columns_y_m_and_d_together_are_a_date() -> None:
+    days = pd.date_range("2023-12-01", periods=96)
+    frame = pd.DataFrame({"y": days.year, "m": days.month, "d": days.day, "v": WAVE})
+    found = panel(frame)
+    assert (times(found), found.targets) == (list(days), ["v"])
+    hours = pd.DataFrame(
+        {"y": HOURS.year, "m": HOURS.month, "d": HOURS.day, "hour": HOURS.hour, "v": WAVE}
+    )
+    assert times(panel(hours)) == list(HOURS)
+    # A value that is called y is none of a year.
+    assert panel(frame.assign(y=frame["y"] + 0.5)).targets == ["y", "m", "d", "v"]
+    assert panel(frame[["y", "v"]]).targets == ["y", "v"]
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [("hour", HOURS.hour), ("Hour", HOURS.hour + 1), ("weekday", np.arange(96) % 7)],
+)
+def test_an_hour_that_begins_again_without_a_date_is_doubted(name: str, cells: Any) -> None:
+    frame = pd.DataFrame({name: cells, "load": WAVE})
+    found = panel(frame)
+    assert found.targets == ["load"]
+    [doubt] = found.doubts
+    assert f"covariates={name}" in doubt
+    assert panel(frame, target=[name, "load"]).targets == [name, "load"]
+    assert panel(frame, covariates=[name]).covariates == [name]
+    assert not panel(frame, covariates=[name]).doubts
+    # A quantity of that name does not count on.
+    assert panel(frame.assign(**{name: np.arange(96) ** 2 % 23})).targets == [name, "load"]

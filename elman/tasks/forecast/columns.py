@@ -188,6 +188,7 @@ def sort_out(table: Table, columns: Columns, groups: list[str]) -> Sorted:
     _absent(out, columns)
     _find_time(out, columns)
     _counted(out, columns)
+    _cycling(out, columns)
     _to_come(out)
     return out
 
@@ -452,6 +453,10 @@ def _from_parts(out: Sorted, numbers: list[str]) -> bool:
         part: next((by_name[n] for n in names if n in by_name), None)
         for part, names in _PARTS.items()
     }
+    letters = [by_name.get(letter) for letter in "ymd"]
+    if None not in letters:
+        # One letter alone names anything; the three together name a date.
+        parts |= {p: parts[p] or n for p, n in zip(("year", "month", "day"), letters, strict=True)}
     used = {part: name for part, name in parts.items() if name is not None}
     # The coarser ones say nothing more: a quarter beside a month, a week beside a day.
     found = next((p for p in ("month", "day of the year", "week", "quarter") if p in used), None)
@@ -461,6 +466,8 @@ def _from_parts(out: Sorted, numbers: list[str]) -> bool:
         used.pop(other, None)
     frame = pd.DataFrame({part: out.table.frame[name] for part, name in used.items()})
     if frame.isna().any().any() or not frame["year"].between(1600, 2200).all():
+        return False
+    if (frame % 1).any().any():
         return False
     if found == "week":
         written = frame["year"].map("{:.0f}".format) + frame["week"].map(" {:02.0f} 1".format)
@@ -551,6 +558,28 @@ def _counted(out: Sorted, columns: Columns) -> None:
         elif even and steps[0] == 1 and len(there) == len(values):
             out.counters.append(name)
             out.say("left out", f"Column {name!r} was left out: it counts the rows.")
+
+
+def _cycling(out: Sorted, columns: Columns) -> None:
+    """Leave hours, weekdays or months that begin again and again out of what is forecast."""
+    if out.time is not None or columns.target is not None:
+        return
+    for name in _free_numbers(out, columns):
+        values = out.table.frame[name].to_numpy(dtype=np.float64)
+        if np.isnan(values).any() or not is_part_of_time(out.table.frame[name], name):
+            continue
+        low, high = values.min(), values.max()
+        steps = np.diff(values)
+        on = (steps == 1) | (steps == 0) | ((values[1:] == low) & (values[:-1] == high))
+        if high - low < 2 or not on.all() or not (steps < 0).any():
+            continue
+        out.counters.append(name)
+        out.doubtful.append(
+            f"column {name!r} goes from {low:g} to {high:g} and begins again, as a part of a date "
+            "does, and there is no column of dates: it is not forecast, and the order of the rows "
+            f"counts. Set covariates={name} if the model is to see it, target={name} to forecast "
+            "it; or add a column of dates."
+        )
 
 
 # Groups
