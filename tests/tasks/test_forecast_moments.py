@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -266,3 +267,40 @@ def test_an_hour_that_begins_again_without_a_date_is_doubted(name: str, cells: A
     assert not panel(frame, covariates=[name]).doubts
     # A quantity of that name does not count on.
     assert panel(frame.assign(**{name: np.arange(96) ** 2 % 23})).targets == [name, "load"]
+
+
+@pytest.mark.parametrize("form", ["%B", "%b", "french"])
+def test_years_beside_names_of_months_are_a_date(form: str) -> None:
+    months = pd.date_range("2010-01-01", periods=96, freq="MS")
+    french = "janvier février mars avril mai juin juillet août septembre octobre novembre décembre"
+    named = [french.split()[t.month - 1] if form == "french" else f"{t:{form}}" for t in months]
+    frame = pd.DataFrame({"Year": months.year, "Month": named, "Sales": WAVE})
+    found = panel(frame)
+    assert (times(found), found.targets, found.frequency) == (list(months), ["Sales"], "MS")
+    assert times(panel(frame, time=["Year", "Month"])) == list(months)
+    assert times(panel(frame[:1], **found.found)) == [months[0]]
+    # Names that are no months stay names.
+    other = frame.assign(Month=["low", "mid", "high"] * 32)
+    with pytest.raises(InputError, match="is there twice"):
+        panel(other)
+
+
+@pytest.mark.parametrize("name", ["index", "Unnamed: 0", "", None])
+def test_an_index_that_counts_within_each_series_is_left_out(
+    name: str | None, tmp_path: Path
+) -> None:
+    one = pd.DataFrame({"date": HOURS, "y": WAVE})
+    both = pd.concat([one.assign(store="a"), one[:50].assign(store="b")])
+    both.index.name = name
+    file = tmp_path / "stores.parquet"
+    both.to_parquet(file)
+    data: Any = file
+    if name is not None:
+        data = tmp_path / "stores.csv"
+        both.to_csv(data)
+    for each in (file, data):
+        found = read_panel(each, ForecastSettings(group="store"))
+        assert found.targets == ["y"]
+        assert "it counts the rows of each series" in " ".join(found.notes)
+    both["index"] = both.index.to_numpy() ** 2
+    assert "index" in panel(both.reset_index(drop=True), group="store").targets

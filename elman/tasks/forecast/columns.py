@@ -448,7 +448,8 @@ def _from_parts(out: Sorted, numbers: list[str]) -> bool:
     """Put a date together from columns of year and month, of day and hour where they are there."""
     import pandas as pd
 
-    by_name = {name.casefold().strip(): name for name in numbers}
+    kinds_of = out.table.kinds
+    by_name = {n.casefold().strip(): n for n in numbers if kinds_of[n] == "number"}
     parts = {
         part: next((by_name[n] for n in names if n in by_name), None)
         for part, names in _PARTS.items()
@@ -457,6 +458,11 @@ def _from_parts(out: Sorted, numbers: list[str]) -> bool:
     if None not in letters:
         # One letter alone names anything; the three together name a date.
         parts |= {p: parts[p] or n for p, n in zip(("year", "month", "day"), letters, strict=True)}
+    cells = {part: out.table.frame[name] for part, name in parts.items() if name is not None}
+    if parts["year"] is not None and parts["month"] is None:
+        named = _named_months(out, cells["year"])
+        if named is not None:
+            parts["month"], cells["month"] = named
     used = {part: name for part, name in parts.items() if name is not None}
     # The coarser ones say nothing more: a quarter beside a month, a week beside a day.
     found = next((p for p in ("month", "day of the year", "week", "quarter") if p in used), None)
@@ -464,7 +470,7 @@ def _from_parts(out: Sorted, numbers: list[str]) -> bool:
         return False
     for other in {"month", "day of the year", "week", "quarter"} - {found}:
         used.pop(other, None)
-    frame = pd.DataFrame({part: out.table.frame[name] for part, name in used.items()})
+    frame = pd.DataFrame({part: cells[part] for part in used})
     if frame.isna().any().any() or not frame["year"].between(1600, 2200).all():
         return False
     if (frame % 1).any().any():
@@ -491,6 +497,20 @@ def _from_parts(out: Sorted, numbers: list[str]) -> bool:
     out.time, out.moments, out.joined = names[0], moments, names
     out.counters += names
     return True
+
+
+def _named_months(out: Sorted, years: pd.Series) -> tuple[str, pd.Series] | None:
+    """Return the column of names of months that stands beside one of years, and their numbers."""
+    for name, kind in out.table.kinds.items():
+        cells = out.table.frame[name]
+        if kind not in ("text", "category") or name in out.groups or cells.isna().any():
+            continue
+        if name.casefold().strip() not in _PARTS["month"] or years.isna().any():
+            continue
+        read = dates.read("1 " + cells.astype(str).str.strip() + years.map(" {:.0f}".format))
+        if read is not None and read.moments is not None and not len(read.wrong):
+            return name, read.moments.dt.month.set_axis(cells.index)
+    return None
 
 
 def unread(out: Sorted, otherwise: str) -> InputError:
@@ -535,7 +555,7 @@ def _counted(out: Sorted, columns: Columns) -> None:
         key = name.casefold().strip()
         timed = dates.named_like_a_time(name) or key in ("t", "step")
         # The first column of a file has no name where a program wrote its index there.
-        if not (timed or key in _COUNTERS or key == "column 1"):
+        if not (timed or key in (*_COUNTERS, "column 1", "")):
             continue
         values = out.table.frame[name].to_numpy(dtype=np.float64)
         there = np.unique(values)
@@ -558,6 +578,18 @@ def _counted(out: Sorted, columns: Columns) -> None:
         elif even and steps[0] == 1 and len(there) == len(values):
             out.counters.append(name)
             out.say("left out", f"Column {name!r} was left out: it counts the rows.")
+        elif even and steps[0] == 1 and _counts_in_groups(out, name):
+            out.counters.append(name)
+            out.say("left out", f"Column {name!r} was left out: it counts the rows of each series.")
+
+
+def _counts_in_groups(out: Sorted, name: str) -> bool:
+    """Tell whether a column rises by one from row to row of each series."""
+    if not out.groups:
+        return False
+    each = out.table.frame[name].groupby(names_of(out.table, out.groups), sort=False)
+    steps = each.diff().dropna().to_numpy(dtype=np.float64)
+    return len(steps) > 0 and bool((steps == 1).all())
 
 
 def _cycling(out: Sorted, columns: Columns) -> None:
