@@ -377,3 +377,34 @@ def test_a_target_that_is_the_sum_of_the_others_and_months_as_columns_are_doubtf
     years.insert(0, "Year", range(1980, 2020))
     (doubt,) = read_panel(years, columns()).doubts
     assert doubt.startswith("each row is a year, and 12 of its columns are months")
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        (lambda i: f"{i + 20}.5K" if i % 3 else f"0.{i + 20}M", "'0.20M' in row 1 and '21.5K'"),
+        (lambda i: f"{'$' if i < 20 else '€'}{i}.5", "'$0.5' in row 1 and '€20.5' in row 21"),
+        (lambda i: f"{i % 12:02}:{(7 * i) % 60:02}", "'00:00' in row 1"),
+        (lambda i: f"{i}:{(7 * i) % 60:02}", "'0:00' in row 1"),
+    ],
+)
+def test_numbers_with_marks_are_doubted_where_another_column_is_forecast(
+    written: Callable[[int], str], shown: str
+) -> None:
+    days = pd.date_range("2024-01-01", periods=40)
+    cells = [written(i) for i in range(40)]
+    frame = pd.DataFrame({"date": days, "sold": cells, "temp": np.arange(40.0) % 7})
+    found = read_panel(frame, ForecastSettings())
+    assert found.targets == ["temp"]
+    [doubt] = [each for each in found.doubts if "'sold'" in each]
+    assert shown in doubt
+    assert not read_panel(frame, ForecastSettings(target="temp")).doubts
+    with pytest.raises(InputError, match="no column of numbers to forecast; column 'sold'"):
+        read_panel(frame[["date", "sold"]], ForecastSettings())
+
+
+def test_words_and_codes_are_no_numbers_with_marks() -> None:
+    days = pd.date_range("2024-01-01", periods=40)
+    for cells in (["wet", "dry"] * 20, ["12B", "13B"] * 20, [f"A{i}-x" for i in range(40)]):
+        frame = pd.DataFrame({"date": days, "kind": cells, "temp": np.arange(40.0) % 7})
+        assert not read_panel(frame, ForecastSettings()).doubts

@@ -144,3 +144,15 @@ def test_a_sum_and_a_mean_are_found_and_nothing_else(seed: int, rows: int, colum
     # Rows that hardly vary are near their own mean.
     steady = np.round(1e6 + values / 1e3)
     assert total_of(steady, columns - 1) is None
+
+
+@pytest.mark.parametrize("form", ["%b", "%B"])
+def test_months_as_rows_and_years_as_columns_are_doubted(form: str) -> None:
+    names = pd.date_range("2020-01-01", periods=12, freq="MS").strftime(form)
+    values = np.random.default_rng(0).normal(50, 5, (12, 16))
+    frame = pd.DataFrame(values, columns=[str(year) for year in range(2005, 2021)])
+    frame.insert(0, "Month", names)
+    found = read_panel(frame, ForecastSettings())
+    assert "each column is a year, and 12 of the rows are months" in " ".join(found.doubts)
+    shops = frame.assign(Month=[f"shop {i}" for i in range(12)])
+    assert not read_panel(shops, ForecastSettings()).doubts

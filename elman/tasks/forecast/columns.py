@@ -91,6 +91,7 @@ class Sorted:
         plain: columns of numbers in quotes.
         years: column of dates with years of two digits → the first and last year.
         unread: columns named like times that could not be read as such.
+        clocks: columns of times of day without a date.
         doubts: columns that are mostly numbers or dates, and the error to raise of each.
         told: how columns were read: what a sentence is about, and the sentence.
         doubtful: what a person should look at, a sentence or two each.
@@ -107,6 +108,7 @@ class Sorted:
     plain: list[str] = field(default_factory=list)
     years: dict[str, str] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
+    clocks: list[str] = field(default_factory=list)
     doubts: dict[str, tuple[Kind, InputError]] = field(default_factory=dict)
     told: list[tuple[str, str]] = field(default_factory=list)
     doubtful: list[str] = field(default_factory=list)
@@ -541,6 +543,7 @@ def _note_unread(out: Sorted) -> None:
             continue
         cells = out.table.frame[name]
         if dates.clock(cells, name) is not None:
+            out.clocks.append(name)
             out.say(
                 "time",
                 f"Column {name!r} holds times of day without a date: the order of the rows counts.",

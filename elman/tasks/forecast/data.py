@@ -31,8 +31,10 @@ from elman.tasks.forecast.columns import (
     unread,
 )
 from elman.tasks.forecast.doubts import (
+    PLAIN,
     marks,
     names_in_turn,
+    numbers_with_marks,
     of_targets,
     of_times,
     other_step,
@@ -328,6 +330,13 @@ def _from_long(out: Sorted, columns: Columns) -> Panel:
     told += [*time_told([s.times for s in series], frequency, where), *out.told]
     if turned:
         told.append(("time", "The newest rows came first: they were put in the order of time."))
+    if columns.target is None:
+        used = {*targets, *out.groups, *columns.covariates, *out.counters, out.time, *out.clocks}
+        out.doubtful += [
+            f"{what}, so it is not forecast. {PLAIN} if "
+            "it is to be; else name the columns to forecast with target=."
+            for what in numbers_with_marks(table, [n for n in table.kinds if n not in used])
+        ]
     out.doubtful += of_targets(targets, values, frequency)
     if not out.groups:
         out.doubtful += names_in_turn(table, [*out.counters, str(out.time)], columns.target)
@@ -365,10 +374,13 @@ def _targets(out: Sorted, columns: Columns) -> list[str]:
     found = [name for name in found if table.frame[name].notna().any()] or found
     found = found or [name for name in out.plain if name not in aside]
     if not found:
+        what = numbers_with_marks(table, [n for n in table.kinds if n not in aside])
         raise InputError(
-            "there is no column of numbers to forecast.",
+            "; ".join(["there is no column of numbers to forecast", *what]) + ".",
             file=table.source,
-            fix=f"The columns are {', '.join(repr(n) for n in table.kinds)}.",
+            fix=f"{PLAIN}."
+            if what
+            else f"The columns are {', '.join(repr(n) for n in table.kinds)}.",
         )
     return found
 

@@ -34,8 +34,15 @@ _NAMES = re.compile(
     "|city|customer|meter|unique_?id|ticker|symbol|branch|machine|device|department|dept)"
     "(?:[^a-z]|$)"
 )
+_MARKED = re.compile(
+    r"[-+−(]?[^\w\s:;,.-]{0,2}(?:[A-Za-z]{1,3}\s?(?=[\d.,]+$))?[-+]?\d[\d.,]*"
+    r"(?:(?::\d{1,2}){1,2}(?:[.,]\d+)?|\s?[^\W\d]{0,4}|\s?[^\w\s]{1,2})\)?"
+)
+_CODES = 10
+"""Different cells at most of a column of codes, such as sizes or rooms."""
 _KNOWN_DAYS = 13
 """Days after which every day of a week has come twice."""
+PLAIN = "Write plain numbers in one unit, such as 45100 for 45.1K and 331 for 5:31"
 _LONG_GAP = 10
 """Steps of a gap at least that is long beside a whole series."""
 
@@ -199,6 +206,31 @@ def marks(
     return doubts
 
 
+def numbers_with_marks(table: Table, names: Sequence[str]) -> list[str]:
+    """Return a sentence about each column of text that is mostly numbers with marks.
+
+    Such are `45.1K` beside `0.05M`, `$45.1` beside `€45.1`, and `05:31`.
+    """
+    found = []
+    for name in names:
+        if table.kinds[name] not in ("text", "category"):
+            continue
+        cells = table.frame[name].fillna("").astype(str).str.strip()
+        there = cells[cells != ""]
+        like = cells.str.fullmatch(_MARKED).to_numpy(bool)
+        if there.nunique() <= _CODES or 4 * int(like.sum()) < 3 * len(there):
+            continue
+        marks_of = cells.str.replace(r"[\d.,\s]", "", regex=True).to_numpy()
+        first = int(np.argmax(like))
+        words = f"{cells.iloc[first]!r} in row {table.where(first)[1]}"
+        others = like & (marks_of != marks_of[first])
+        if others.any():
+            other = int(np.argmax(others))
+            words += f" and {cells.iloc[other]!r} in row {table.where(other)[1]}"
+        found.append(f"column {name!r} is mostly numbers with marks, such as {words}")
+    return found
+
+
 def of_targets(targets: list[str], values: Floats, frequency: str | None) -> list[str]:
     """Return doubts about a target that is the sum of the others, and about months as columns."""
     doubts = []
@@ -210,10 +242,29 @@ def of_targets(targets: list[str], values: Floats, frequency: str | None) -> lis
                 f"column {name!r} is the {found} of the other columns. Name those to forecast with "
                 "--set target=[A,B,…]."
             )
-    months = [name for name in targets if _MONTH.fullmatch(name.strip().casefold())]
-    if len(months) > 6 and frequency is not None and rule_of(frequency).unit[1] == "years":
+    months = _months_among(targets, frequency)
+    if months:
         doubts.append(
-            f"each row is a year, and {len(months)} of its columns are months, so each month is "
+            f"each row is a year, and {months} of its columns are months, so each month is "
             "forecast from year to year. For one series of months, write a row a month."
         )
     return doubts
+
+
+def months_as_series(names: list[str], frequency: str | None) -> list[str]:
+    """Return a doubt about a table of months and years that is read as a series for each month."""
+    months = _months_among(names, frequency)
+    if not months:
+        return []
+    return [
+        f"each column is a year, and {months} of the rows are months, so each month is forecast "
+        "from year to year. For one series of months, write a row a month."
+    ]
+
+
+def _months_among(names: list[str], frequency: str | None) -> int:
+    """Return how many names are those of months where steps are years; 0 of half a year or less."""
+    if frequency is None or rule_of(frequency).unit[1] != "years":
+        return 0
+    count = sum(_MONTH.fullmatch(name.strip().casefold()) is not None for name in names)
+    return count if count > 6 else 0

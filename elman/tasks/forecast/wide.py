@@ -13,7 +13,7 @@ from elman.data.stand_ins import MOST_LOOKED, stand_in_words, stand_ins, togethe
 from elman.data.wide import counted_names, named_like_a_total, total_of
 from elman.errors import InputError
 from elman.tasks.forecast.columns import Columns, Sorted, names_of, read_told, unread
-from elman.tasks.forecast.doubts import of_times
+from elman.tasks.forecast.doubts import months_as_series, of_times
 from elman.tasks.forecast.filling import ADVICE
 from elman.tasks.forecast.finding import frequency_of
 from elman.tasks.forecast.panel import VALUE, Panel, Series
@@ -125,7 +125,7 @@ def from_wide(out: Sorted, columns: Columns) -> Panel:
     marks = together(
         (m, row) for row, cell in enumerate(cells[:MOST_LOOKED]) for m in stand_ins(cell)
     )
-    doubts = [*out.doubtful, *_totals_among(names)]
+    doubts = [*out.doubtful, *_totals_among(names), *months_as_series(names, frequency)]
     doubts += of_times(series, frequency)
     doubts += [stand_in_words(m, names[m.first], f"row {table.where(m.first)[1]}") for m in marks]
     return Panel(series, [VALUE], [], frequency, table.source, found, told=told, doubts=doubts)
