@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 VALUE = "value"
 COUNTED = "steps, not dates"
-"""What a column of numbers was read as that only puts rows in order."""
+"""How numbers were read that put rows in order and are no dates."""
 
 
 @dataclass(frozen=True)
