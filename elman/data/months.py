@@ -243,6 +243,27 @@ def _beginnings() -> frozenset[str]:
     )
 
 
+def alone(cells: Sequence[str]) -> list[int] | None:
+    """Return the numbers of months that are written as names alone, or None.
+
+    None too where languages read the names as other months.
+
+    >>> alone(["March", "Jan.", "Dec"]), alone(["März", "Mai"]), alone(["Total", "May"])
+    ([3, 1, 12], [3, 5], None)
+    """
+    words = [folded(cell).strip().rstrip(".") for cell in cells]
+    different = list(dict.fromkeys(words))
+    read: set[tuple[int, ...]] = set()
+    for language in LANGUAGES:
+        found = [_month(word, language) for word in different]
+        if found and all(found):
+            read.add(tuple(_SHORT.index(month) + 1 for month in found))
+    if len(read) != 1:
+        return None
+    number = dict(zip(different, read.pop(), strict=True))
+    return [number[word] for word in words]
+
+
 def like_a_name(cell: str) -> bool:
     """Tell whether a cell may be a date whose month has a name in letters.
 

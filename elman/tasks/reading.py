@@ -27,7 +27,7 @@ from elman.data.formats.text import FASTTEXT
 from elman.data.numerals import Decimal
 from elman.errors import InputError
 from elman.modalities import MODALITIES
-from elman.tasks import called, word_rows
+from elman.tasks import called, ordering, word_rows
 from elman.tasks.answers import Answer
 
 TextLabels = Literal["file", "first", "before tab", "after tab", "none", "found"]
@@ -903,7 +903,7 @@ def _groups(table: Table, layout: Layout) -> dict[str, list[int]]:
     """Return the rows of each group in the order of time."""
     order = np.arange(len(table))
     if layout.time is not None:
-        order = np.argsort(table.column(layout.time).to_numpy(), kind="stable")
+        order = ordering.order(table, layout.time)
     if layout.group is None:
         return {"": order.tolist()}
     cells = table.column(layout.group, "category")
