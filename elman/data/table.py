@@ -301,6 +301,7 @@ def build(
     if doubts:
         meta["doubts"] = [*meta.get("doubts", ()), *doubts]
     raw = Table(frame, dict.fromkeys(frame.columns, "text"), source, meta, tuple(origins))
+    _refuse_names_again(raw)
     for name, given_kind in given.items():
         raw.column(name)
         if given_kind not in KINDS:
@@ -325,6 +326,28 @@ def build(
             raise raw.unfit(error, name) from None
     frame = pd.DataFrame(made)
     return Table(frame, found, source, meta, tuple(origins), how=how)
+
+
+def _refuse_names_again(raw: Table) -> None:
+    """Refuse a row whose cells are the names of the columns, as where files were put together."""
+    names = [str(name) for name in raw.frame.columns]
+    if len(names) < 2:
+        return
+    first = raw.frame.iloc[:, 0]
+    if first.dtype.kind in "iufbM":
+        return
+    for row, cell in enumerate(first):
+        if not isinstance(cell, str) or cell.strip() != names[0]:
+            continue
+        cells = [str(cell).strip() for cell in raw.frame.iloc[row]]
+        if cells == names:
+            file, number = raw.where(row)
+            raise InputError(
+                "The row repeats the names of the columns.",
+                file=file,
+                row=number,
+                fix="Take it out.",
+            )
 
 
 def _unfolded(

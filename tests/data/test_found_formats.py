@@ -180,12 +180,24 @@ def test_a_table_without_a_header(tmp_path: Path, text: str, kinds: list[str] | 
         "name,2019,2020,2021\nA,1,2,3\nB,4,5,6\n",  # years name the columns
         "0,1,2\n5,6,7\n8,9,1\n",
         "name,2020\nA,5\nB,7\n",
-        "a,b\n1,2\na,b\n3,4\n",  # two files put together
         "text,label\nso it is,a\nno,a\nyes,b\n",
     ],
 )
 def test_a_header_stays_one(tmp_path: Path, text: str) -> None:
     assert list(read(put(tmp_path / "a.csv", text)).kinds) == text.split("\n")[0].split(",")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a,b\n1,2\na,b\n3,4\n", "a,b\n1,2\n a, b\n", "text,label\nso it is,a\ntext,label\nyes,b\n"],
+)
+def test_a_header_in_the_middle_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError, match="row 3: The row repeats the names of the columns"):
+        read(put(tmp_path / "a.csv", text))
+
+
+def test_one_name_among_the_values_is_a_value(tmp_path: Path) -> None:
+    assert len(read(put(tmp_path / "a.csv", "text,label\nso,a\ntext,a\nyes,label\n"))) == 3
 
 
 def test_targets_of_ts_files_are_numbers(tmp_path: Path) -> None:
