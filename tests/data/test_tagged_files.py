@@ -285,3 +285,11 @@ def test_real_files_have_the_published_counts(name, rows, tokens, entities):
     assert scheme_of(table.frame["tags"]) == "BIO"
     found = sum(len(spans(tags, "BIO")) for tags in table.frame["tags"])
     assert (len(table), sum(map(len, table.frame["tokens"])), found) == (rows, tokens, entities)
+
+
+def test_tags_before_words_are_refused(tmp_path):
+    path = written(tmp_path, "a.conll", "O\tsaw\nB-PER\tDora\n\nB-LOC\tUlm\nO\t.\n")
+    with pytest.raises(InputError, match=r"row 2: The first column holds tags \('B-PER'\) and the"):
+        read(path)
+    right = written(tmp_path, "b.conll", "saw\tO\nO\tO\n\nB-LOC\tB-LOC\n")
+    assert read(right).frame["tokens"].tolist() == [["saw", "O"], ["B-LOC"]]

@@ -23,6 +23,7 @@ _COMMENT = re.compile(r"#(\s|(begin|end) document\b|\w+\s*[:=])")
 _UD_COLUMNS, _FORM, _UPOS = 10, 2, 4
 _UNIVERSAL = "CoNLL-U"
 _UD_NAMES = {"lemma": 3, "xpos": 5, "feats": 6, "head": 7, "deprel": 8, "deps": 9, "misc": 10}
+_SPAN_TAG = re.compile(r"O|[BILESU]-\S+")
 # Tokens written as several words, and words that are not written, have numbers such as 3-4, 5.1.
 _UD_EXTRA = re.compile(r"\d+[-.]\d+")
 
@@ -153,10 +154,31 @@ def _sentences(path: Path, encoding: str | None) -> tuple[list[_Sentence], Colum
     counts = width > 2 and all(
         row[0] == str(place) for one in found for place, (_, row) in enumerate(one.rows, 1)
     )
+    if width == 2:
+        _refuse_turned(path, found)
     tag = None if width == 1 else _UPOS if universal else width
     form = _UNIVERSAL if universal else "columns"
     token = _FORM if universal or counts else 1
     return found, Columns("tab" if tabs else "blanks", width, token, tag, form)
+
+
+def _refuse_turned(path: Path, sentences: Sequence[_Sentence]) -> None:
+    """Refuse a file with tags of spans where the words should be."""
+    rows = [row for one in sentences for row in one.rows]
+    # One who types "O" or "B-2" in a text types other words too.
+    if any(_SPAN_TAG.fullmatch(first) is None for _, (first, _) in rows):
+        return
+    number, (tag, word) = next(
+        (row for row in rows if row[1][0] != "O" and row[1][1] != "O"), rows[0]
+    )
+    if tag == "O" or all(_SPAN_TAG.fullmatch(last) for _, (_, last) in rows):
+        return
+    raise InputError(
+        f"The first column holds tags ({tag!r}) and the second words ({word!r}).",
+        file=path,
+        row=number,
+        fix="Put the word first and its tag second.",
+    )
 
 
 def _split(
