@@ -434,6 +434,8 @@ def find_layout(
     if columns is None and text is None:
         if group is None and together is None:
             _ask_for_group(table, [n for n in free if n not in ids], ids, aligned)
+            if aligned:
+                _ask_for_group_of_steps(table, free)
         kept = _without_ids(table, free, ids)
         ids = {name: why for name, why in ids.items() if name not in kept}
         free = kept
@@ -673,6 +675,32 @@ def _ask_for_group(table: Table, others: Sequence[str], ids: dict[str, str], ali
     )
     if repeated and numeric and not cells and not aligned:
         raise _repeats(table, repeated[0], numeric)
+
+
+def _ask_for_group_of_steps(table: Table, free: Sequence[str]) -> None:
+    """Ask for the group where a clock begins anew for each owner of rows of numbers."""
+    clocks = [name for name in free if table.kinds[name] in ("number", "time")]
+    owners = [name for name in free if called.an_id(name) or called.an_owner(name)]
+    numbers = [name for name in clocks if table.kinds[name] == "number" and name not in owners]
+    if not numbers or not set(free) <= {*clocks, *owners}:
+        return
+    for owner in owners:
+        cells = table.frame[owner]
+        if cells.isna().any() or not 1 < cells.nunique() <= len(cells) / 2:
+            continue
+        by = table.frame.groupby(owner, sort=False)
+        for clock in clocks:
+            times = table.frame[clock]
+            if clock == owner or times.isna().any() or times.is_monotonic_increasing:
+                continue
+            if all(own.is_monotonic_increasing and own.is_unique for _, own in by[clock]):
+                raise InputError(
+                    f"It is not clear what a sequence is: {owner!r} holds names that repeat, and "
+                    f"{clock!r} begins anew for each of them.",
+                    file=table.source,
+                    fix=f"Set group={quote(owner)} and time={quote(clock)}; or, if all rows are "
+                    "one sequence, name its channels with columns=[A,B,…].",
+                )
 
 
 def _repeats(table: Table, name: str, numeric: Sequence[str]) -> InputError:

@@ -16,6 +16,7 @@ from elman.tasks import TASKS
 from elman.tasks.classify.task import Classify
 from elman.tasks.regress import Regress
 from elman.tasks.settings import settings_of
+from elman.tasks.tag import Tag
 
 SMALL = {"hidden_size": 4, "max_steps": 3, "batch_size": 8}
 
@@ -65,6 +66,25 @@ def test_a_name_that_repeats_beside_numbers_is_no_text(kind: Any) -> None:
         ).layout.modality
         == "text"
     )
+
+
+def test_steps_with_an_owner_and_a_clock_are_asked_for_a_group() -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "person": np.repeat(["A", "B", "C", "D"], 30),
+            "second": np.tile(np.arange(30), 4),
+            "ax": rng.normal(size=120).round(3),
+            "activity": ["sit", "walk"] * 60,
+        }
+    )
+    with pytest.raises(InputError, match=r"'second' begins anew.*group=person and time=second"):
+        Tag.from_data(table, settings_of(Tag, {"target": "activity"}))
+    # A clock that runs on is one of all rows.
+    Tag.from_data(
+        table.assign(second=np.arange(120)), settings_of(Tag, {"target": "activity", **SMALL})
+    )
+    Tag.from_data(table, settings_of(Tag, {"target": "activity", "columns": ["ax"], **SMALL}))
 
 
 @pytest.fixture(scope="module")
