@@ -239,8 +239,22 @@ def to_number(values: pd.Series) -> pd.Series:
             raise found.unfit
         assert found.cells is not None
         return found.cells
+    place = next((int(row) for row in wrong if not _a_number(cells.iloc[[row]])), None)
+    if place is not None:
+        raise Unfit(f"{_shown(cells.iloc[place])} is not a number.", place, "Correct or remove it.")
     place = int(wrong[0])
-    raise Unfit(f"{_shown(cells.iloc[place])} is not a number.", place, "Correct or remove it.")
+    raise Unfit(
+        f"The cells of the column are not written alike, so {_shown(cells.iloc[place])} is not "
+        "read as a number (the mark before decimals, the currency or the per cent sign).",
+        place,
+        "Write all cells of the column alike.",
+    )
+
+
+def _a_number(cell: pd.Series) -> bool:
+    """Tell whether a cell is a number where nothing stands beside it."""
+    alone = numerals.read(cell, MISSING)
+    return alone is not None and not len(alone.wrong)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elman.data import numerals, read
+from elman.data import kinds, numerals, read
 from elman.data.kinds import MISSING
 
 
@@ -125,3 +126,16 @@ def test_columns_are_numbers_unless_they_repeat_like_classes(tmp_path: Path) -> 
     # Asked for as numbers, shares are read too.
     assert table.numbers("b").tolist() == [10, 20, 10, 20]
     assert table.how["a"] == {"decimal": ","}
+
+
+@pytest.mark.parametrize("bad", ["n.a.", "abc", "31.2.2021"])
+@pytest.mark.parametrize("good", ["1.150,20 €", "20,0 %", "4,9"])
+def test_the_cell_that_is_no_number_is_named(good: str, bad: str) -> None:
+    with pytest.raises(kinds.Unfit, match=f"^'{re.escape(bad)}' is not a number") as raised:
+        kinds.to_number(pd.Series([good, bad]))
+    assert raised.value.place == 1
+
+
+def test_numbers_that_are_not_written_alike_are_said_to_be_so() -> None:
+    with pytest.raises(kinds.Unfit, match="not written alike"):
+        kinds.to_number(pd.Series(["20,0 %", "40,0"]))
