@@ -239,7 +239,7 @@ def to_number(values: pd.Series) -> pd.Series:
             raise found.unfit
         assert found.cells is not None
         return found.cells
-    place = next((int(row) for row in wrong if not _a_number(cells.iloc[[row]])), None)
+    place = next((row for row in wrong.tolist() if not _a_number(cells.iloc[[row]])), None)
     if place is not None:
         raise Unfit(f"{_shown(cells.iloc[place])} is not a number.", place, "Correct or remove it.")
     place = int(wrong[0])
