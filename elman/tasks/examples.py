@@ -210,7 +210,11 @@ class FromExamples:
             ("answer", understood.answer_words(layout, asked, cls.Answer.word)),
             ("split", _split_words(data, given, settings, parts)),
         ]
-        made._read_doubts = table.doubts() + understood.doubts_of_numbers(table, layout)
+        made._read_doubts = [
+            *table.doubts(),
+            *understood.doubts_of_numbers(table, layout),
+            *understood.doubts_of_marks(table, layout),
+        ]
         learnt = [made._hashes[part] for part in ("train", "valid") if part in parts]
         made.seen = Seen.of(np.concatenate(learnt))
         if layout.aligned:

@@ -18,6 +18,7 @@ import numpy as np
 
 from elman.data import numerals
 from elman.data.kinds import MISSING
+from elman.data.stand_ins import stand_in_words, stand_ins
 from elman.data.turns import Conversation
 from elman.modalities import MODALITIES
 from elman.writing import written
@@ -318,6 +319,20 @@ def doubts_of_numbers(table: Table, layout: Layout) -> list[str]:
                 f"({cells.iloc[found]!r} in row {table.where(found)[1]}). Write the numbers alone "
                 "if they are to be learnt from."
             )
+    return doubts
+
+
+def doubts_of_marks(table: Table, layout: Layout) -> list[str]:
+    """Return doubts about numbers of the input that look like marks of a missing value."""
+    if layout.form == "cell" or not _of_numbers(layout):
+        return []
+    fix = "take out its rows, or write there what is likely"
+    doubts = []
+    for name in layout.inputs:
+        if table.kinds[name] != "number":
+            continue
+        for mark in stand_ins(table.numbers(name, allow_missing=True)):
+            doubts.append(stand_in_words(mark, name, f"row {table.where(mark.first)[1]}", fix))
     return doubts
 
 

@@ -57,6 +57,23 @@ def test_examples_that_stand_in_two_parts_are_doubtful():
     assert "10 of 10 examples of test stand in train too" in doubts[0]
 
 
+@pytest.mark.parametrize("form", ["row", "long"])
+def test_marks_of_missing_numbers_are_doubtful(form):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(20, 2, (60, 2)).round(2), columns=["q1", "q2"])
+    table["label"] = ["a", "a", "b", "b"] * 15
+    settings = {}
+    if form == "long":
+        table["dev"] = [f"D{row // 2}" for row in range(60)]
+        settings = {"group": "dev"}
+    assert not any("-999" in doubt for doubt in said("classify", table, **settings)[1])
+    table.loc[[7, 12, 30], "q2"] = -999
+    _, doubts, _ = said("classify", table, **settings)
+    found = [doubt for doubt in doubts if "-999" in doubt]
+    assert len(found) == 1
+    assert found[0].startswith("3 values of 'q2' are -999 (the first in row 8), far from all")
+
+
 def test_ids_as_texts_are_doubtful():
     table = pd.DataFrame({"text": [f"C-{i:04d}" for i in range(60)], "label": ["a", "b"] * 30})
     _, doubts, _ = said("classify", table)
