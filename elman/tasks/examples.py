@@ -214,6 +214,7 @@ class FromExamples:
             *table.doubts(),
             *understood.doubts_of_numbers(table, layout),
             *understood.doubts_of_marks(table, layout),
+            *understood.doubts_of_times(table, layout),
         ]
         learnt = [made._hashes[part] for part in ("train", "valid") if part in parts]
         made.seen = Seen.of(np.concatenate(learnt))

@@ -336,6 +336,27 @@ def doubts_of_marks(table: Table, layout: Layout) -> list[str]:
     return doubts
 
 
+def doubts_of_times(table: Table, layout: Layout) -> list[str]:
+    """Return a doubt where rows of one sequence have the same time."""
+    if layout.form != "long" or layout.time is None:
+        return []
+    names = [name for name in (layout.group, layout.time) if name is not None]
+    again = table.frame.duplicated(names).to_numpy() & table.frame[layout.time].notna().to_numpy()
+    if not again.any():
+        return []
+    row = int(np.argmax(again))
+    many, their = (
+        (f"{again.sum():,} rows have", "their") if again.sum() > 1 else ("1 row has", "its")
+    )
+    of = f" of {their} {layout.group!r}" if layout.group else ""
+    whose = f"{table.labels(layout.group)[row]!r}, " if layout.group else ""
+    return [
+        f"{many} the same {layout.time!r} as another row{of} (the first: "
+        f"{whose}row {table.where(row)[1]}), and stay in the order of the file. Take out what "
+        "stands there twice."
+    ]
+
+
 def doubts_of_parts(shared: Duplicates, sizes: Mapping[str, int], what: str) -> list[str]:
     """Return one doubt of all parts with examples that also stand in an earlier part."""
     found = [

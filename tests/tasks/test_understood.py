@@ -74,6 +74,23 @@ def test_marks_of_missing_numbers_are_doubtful(form):
     assert found[0].startswith("3 values of 'q2' are -999 (the first in row 8), far from all")
 
 
+def test_the_same_time_twice_in_a_group_is_doubtful():
+    table = pd.DataFrame(
+        {
+            "machine": np.repeat([f"M{k}" for k in range(20)], 4),
+            "hour": [0, 1, 2, 3] * 20,
+            "temp": np.random.default_rng(0).normal(size=80).round(3),
+            "label": np.repeat(["a", "b"] * 10, 4),
+        }
+    )
+    settings = {"group": "machine", "time": "hour"}
+    assert not any("same 'hour'" in doubt for doubt in said("classify", table, **settings)[1])
+    table.loc[6, "hour"] = 1
+    (doubt,) = [d for d in said("classify", table, **settings)[1] if "same 'hour'" in d]
+    assert doubt.startswith("1 row has the same 'hour' as another row of its 'machine' (the")
+    assert "'M1', row 7" in doubt
+
+
 def test_ids_as_texts_are_doubtful():
     table = pd.DataFrame({"text": [f"C-{i:04d}" for i in range(60)], "label": ["a", "b"] * 30})
     _, doubts, _ = said("classify", table)
