@@ -668,7 +668,7 @@ class FromExamples:
         else:
             found = Examples(cells, None, lambda number: (None, number + 1))
             check_cells(self.codec, found)
-        return self._answered(model, found, gaps.filled(found), why)
+        return self._answered(model, found, gaps.filled(found.inputs, found.where), why)
 
     def _answered(
         self, model: Any, found: Examples, there: NDArray[np.int64], why: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +13,6 @@ from elman.errors import InputError, PredictionWarning, warn
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from elman.tasks.reading import Examples
 
 
 def is_empty(cell: Any) -> bool:
@@ -31,15 +30,21 @@ def is_empty(cell: Any) -> bool:
     return len(cell) == 0
 
 
-def filled(found: Examples) -> NDArray[np.int64]:
+def filled(
+    cells: Sequence[Any], where: Callable[[int], tuple[Any, int | None]]
+) -> NDArray[np.int64]:
     """Return the numbers of the sequences that hold something, and warn of the others.
+
+    Args:
+        cells: the sequences.
+        where: gives the file and the row of a sequence, given its number.
 
     Raises:
         InputError: all are empty.
     """
-    empty = np.array([is_empty(cell) for cell in found.inputs], dtype=bool)
+    empty = np.array([is_empty(cell) for cell in cells], dtype=bool)
     if empty.any():
-        file, row = found.where(int(np.argmax(empty)))
+        file, row = where(int(np.argmax(empty)))
         if empty.all():
             what = "The input is" if len(empty) == 1 else f"All {len(empty):,} inputs are"
             raise InputError(

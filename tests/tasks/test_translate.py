@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import elman
-from elman.errors import InputError, MissingExtra
+from elman.errors import InputError, MissingExtra, PredictionWarning
 from elman.tasks import TASKS
 from elman.tasks.settings import settings_of
 from elman.tasks.translate import corpus
@@ -103,6 +103,15 @@ def test_texts_a_text_and_a_file_are_translated_alike(run, tmp_path):
     assert every["ended"].all()
 
 
+def test_an_empty_source_has_no_answer(run):
+    with pytest.warns(PredictionWarning, match=r"1 of 3 inputs is empty \(row 2\)"):
+        table = run.model.predict(["1 2 3", " ", "4 5"])
+    alone = run.model.predict(["1 2 3", "4 5"])
+    assert table["prediction"].tolist() == [alone["prediction"][0], "", alone["prediction"][1]]
+    with pytest.raises(InputError, match="All 2 inputs are empty"):
+        run.model.predict(["", ""])
+
+
 def test_several_answers_have_ranks_and_alignments_name_words_of_the_source(run):
     found = run.model.predict(["4 7 1"], n_best=3, alignments=True)
     assert found["rank"].tolist() == [1, 2, 3]
@@ -113,7 +122,7 @@ def test_several_answers_have_ranks_and_alignments_name_words_of_the_source(run)
 
 
 def test_an_answer_does_not_depend_on_the_others_that_are_asked_for(run):
-    texts = ["1", "1 2 3 4", "", "5 6", "7 7 7 7", "0 1 2"]
+    texts = ["1", "1 2 3 4", "3", "5 6", "7 7 7 7", "0 1 2"]
     together = run.model.predict(texts, n_best=2, proba=True)
     apart = [run.model.predict([text], n_best=2, proba=True) for text in texts]
     expected = pd.concat(apart, ignore_index=True)

@@ -23,6 +23,7 @@ from elman.scoring.baselines.extracts import Extract
 from elman.scoring.baselines.translations import CopySource, retrieval
 from elman.scoring.predictors import Asked, Baseline, CannotSay, restored
 from elman.scoring.translations import Judge, Kind
+from elman.tasks import gaps
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.translate import corpus, report
 from elman.tasks.translate.corpus import Part, Where, part_of
@@ -502,6 +503,7 @@ class Translate:
         else:
             places = [(None, number) for number in range(1, len(texts) + 1)]
             part = Part(texts, [""] * len(texts), list(places))
+        there = gaps.filled(part.source, lambda number: part.places[number]).tolist()
         alignments = bool(how.pop("alignments", False))
         if not isinstance(model, nn.Module):
             if how or alignments:
@@ -510,8 +512,9 @@ class Translate:
                     "option.",
                     fix="Leave it out.",
                 )
-            said = self._said(model, part.source)
-            return self._table(part, [[Answer(t, [], math.nan, math.nan, True)] for t in said])
+            said = self._said(model, [part.source[number] for number in there])
+            written = [[Answer(text, [], math.nan, math.nan, True)] for text in said]
+            return self._table(part, _beside(len(part.source), there, written))
         known = [field.name for field in fields(Options)]
         for name in how:
             if name not in known:
@@ -521,8 +524,10 @@ class Translate:
                 )
         options = self._options.with_(**how)
         translator = cast(Translator, model)
-        answers = self._answers(translator, part.source, options, looks=alignments)
-        return self._table(part, answers, alignments=alignments)
+        sources = [part.source[number] for number in there]
+        answers = self._answers(translator, sources, options, looks=alignments)
+        every = _beside(len(part.source), there, answers)
+        return self._table(part, every, alignments=alignments)
 
     def _table(
         self, part: Part, answers: Sequence[Sequence[Answer]], *, alignments: bool = False
@@ -674,6 +679,16 @@ def _best(answers: Sequence[Answer], alpha: float) -> str:
         return answer.log_probability / length_penalty(len(answer.ids) + answer.ended, alpha)
 
     return max(answers, key=score).text if answers else ""
+
+
+def _beside(
+    count: int, there: Sequence[int], answers: Sequence[Sequence[Answer]]
+) -> list[Sequence[Answer]]:
+    """Return an answer for each of `count` sources: an empty one for those that are not there."""
+    every: list[Sequence[Answer]] = [[Answer("", [], math.nan, math.nan, True)]] * count
+    for number, some in zip(there, answers, strict=True):
+        every[number] = some
+    return every
 
 
 def _short(text: str) -> bool:
