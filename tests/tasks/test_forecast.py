@@ -349,22 +349,17 @@ def absolute(y: np.ndarray, n: int, horizon: int) -> Evaluation:
     )
 
 
-@pytest.mark.parametrize(
-    ("n", "runs"),
-    [(42, 40), *[pytest.param(n, 100, marks=pytest.mark.fuzz) for n in (42, 140)]],
-)
-def test_intervals_of_overlapping_origins_hold_the_truth_as_often_as_they_say(
-    n: int, runs: int
-) -> None:
+@pytest.mark.parametrize("n", [42, pytest.param(140, marks=pytest.mark.fuzz)])
+def test_intervals_of_overlapping_origins_hold_the_truth_as_often_as_they_say(n: int) -> None:
     """Three and ten horizons of origins a row apart; docs/tasks/forecast.md has the figures."""
     rng = np.random.default_rng(n)
-    truth = absolute(ar(50_000, rng), 45_000, 14).metrics["mae"]
+    truth = absolute(ar(100_000, rng), 90_000, 14).metrics["mae"]
     held = 0
-    for run in range(runs):
+    for run in range(100):
         found = bootstrap(absolute(ar(n + 20, rng), n, 14), {}, "mae", False, 60, seed=run)
         low, high = found.model["mae"]
         held += low <= truth <= high
-    assert held / runs >= 0.9
+    assert held / 100 >= 0.9
 
 
 def test_rolling_origins_are_thinned_only_when_told() -> None:
