@@ -16,14 +16,17 @@ import io
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, NoReturn, cast
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
 
 from elman.data import encodings
 from elman.data.contents import content_of, named
 from elman.data.formats import FORMATS
 from elman.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from elman.data.table import Table
 
 Source = str | os.PathLike[str]
 
@@ -111,6 +114,20 @@ def stem(path: Path) -> str:
     """
     name = path.name[:-3] if path.suffix.lower() == ".gz" else path.name
     return name[:-4] if name.lower().endswith(".txt") else name
+
+
+def columns_of(table: Table, suffixes: Collection[str]) -> list[str]:
+    """Return the columns of a table in which every cell names a file with one of some suffixes."""
+    return [
+        name
+        for name, kind in table.kinds.items()
+        if kind in ("text", "category")
+        and len(table)
+        and all(
+            isinstance(cell, str) and suffix(Path(cell.strip())) in suffixes
+            for cell in table.frame[name]
+        )
+    ]
 
 
 def listing(folder: Path) -> list[Path]:

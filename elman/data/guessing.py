@@ -12,9 +12,9 @@ from pathlib import Path
 
 from elman.data import dates, files
 from elman.data.formats import delimited
-from elman.data.formats.dialogues import END
 from elman.data.headers import above, header_of, is_usual_name, is_written_number
 from elman.data.kinds import MISSING
+from elman.data.turns import END
 from elman.errors import InputError
 
 _HEAD = 1 << 16

@@ -82,16 +82,7 @@ def by_file(table: Table) -> Table:
 
 def path_column(table: Table) -> str | None:
     """Return the column in which every cell names a table's file, or None: the mark of a list."""
-    found = [
-        name
-        for name, kind in table.kinds.items()
-        if kind in ("text", "category")
-        and len(table)
-        and all(
-            isinstance(cell, str) and files.suffix(Path(cell.strip())) in _SUFFIXES
-            for cell in table.frame[name]
-        )
-    ]
+    found = files.columns_of(table, _SUFFIXES)
     return found[0] if len(found) == 1 else None
 
 

@@ -14,6 +14,8 @@ SPEAKER = ("speaker", "role", "from", "who", "sender", "author", "participant", 
 """Names that the speaker of an utterance often has, the likelier ones first."""
 TIME = ("start", "start_time", "time", "timestamp", "begin", "offset")
 """Names that the time of an utterance often has."""
+END = "__eou__"
+"""The mark after an utterance, as DailyDialog has it."""
 _COLUMNS = (
     *("turns", "utterances", "dialogue", "dialog", "conversation", "conversations"),
     *("messages", "transcript", "chat"),

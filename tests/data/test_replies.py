@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elman.data.formats.pairs import read_pairs
-from elman.data.formats.replies import TURN, Turn, made, replies
+from elman.data.formats.replies import Turn, made, replies
+from elman.data.turns import END
 from elman.errors import InputError
 
 DATA = Path(os.environ.get("ELMAN_DATA", "no"))
@@ -41,7 +42,7 @@ def objects(name, text, who):
     )
 
 
-MARKED = lines(f" {TURN} ".join(talk) + f" {TURN}" for talk in TALKS)
+MARKED = lines(f" {END} ".join(talk) + f" {END}" for talk in TALKS)
 FORMS = {
     "a.txt": MARKED,
     "b.txt.gz": MARKED,
@@ -68,7 +69,7 @@ def test_every_form_gives_the_same_pairs(tmp_path, name):
     assert {file for file, _ in pairs.places} == {path}
     assert "2 dialogues of 5 turns" in "\n".join(pairs.said)
     two = read_pairs(path, turns=2, source="context", target="reply")
-    assert two.source[1] == f"Hello. {TURN} Hi, how are you?"
+    assert two.source[1] == f"Hello. {END} Hi, how are you?"
     with pytest.raises(InputError, match="source=text names a column"):
         read_pairs(path, source="text")
 
@@ -95,7 +96,7 @@ def test_each_turn_but_the_first_is_a_reply_to_those_before_it(talks, turns):
         assert all(text == " ".join(text.split()) and text for text in texts)
         for place in range(1, len(texts)):
             assert found[at].text == texts[place]
-            assert found[at].context.split(f" {TURN} ") == texts[max(0, place - turns) : place]
+            assert found[at].context.split(f" {END} ") == texts[max(0, place - turns) : place]
             at += 1
     assert at == len(found)
 
@@ -170,7 +171,7 @@ def test_rows_of_turns_that_are_wrong_are_named(column, value, message):
         ("a.jsonl", '["a", "b"]\n["c", 5]\n', "Turn 2 of the dialogue is no text", 2),
         ("a.jsonl", '["a", "b"]\n{"x": 5}\n', "no list of turns", 2),
         ("a.jsonl", '["a", "b"]\n["c",\n', "not JSON", 2),
-        ("a.txt", f"alone {TURN}\n{TURN}\n", "no turn that answers another", None),
+        ("a.txt", f"alone {END}\n{END}\n", "no turn that answers another", None),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(tmp_path, name, text, message, row):
@@ -194,5 +195,5 @@ def test_real_dialogues():
     assert "give no pair: 1; the first is trivia.yml, row 35" in "\n".join(pairs.said)
     first = read_pairs(DATA / "dailydialog" / "dialogues_1k.txt", turns=3)
     assert "945 dialogues of 6,960 turns" in "\n".join(first.said)
-    assert max(text.count(TURN) for text in first.source) == 2
-    assert not any(TURN in text for text in first.target)
+    assert max(text.count(END) for text in first.source) == 2
+    assert not any(END in text for text in first.target)

@@ -11,11 +11,9 @@ from pathlib import Path
 from elman.data import files
 from elman.data.kinds import Kind, objects
 from elman.data.table import Origin, Table, build
-from elman.data.turns import Conversation, Turn
+from elman.data.turns import END, Conversation, Turn
 from elman.errors import InputError
 
-END = "__eou__"
-"""The mark after an utterance."""
 _SPEAKERS = ("A", "B")
 _TOPICS = (
     *("ordinary life", "school life", "culture and education", "attitude and emotion"),

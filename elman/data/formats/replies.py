@@ -18,13 +18,12 @@ import yaml
 from elman.data import files
 from elman.data.formats import json_lines
 from elman.data.table import Table
+from elman.data.turns import END
 from elman.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TURN = "__eou__"
-"""The mark between the turns of a context, as DailyDialog ends its turns."""
 _LOOKED_AT = 200
 _LISTS = ("dialogue", "dialog", "turns", "utterances", "messages", "conversation", "conversations")
 _WORDS = ("text", "utterance", "content", "message", "value", "sentence", "turn", "body")
@@ -62,7 +61,7 @@ class Reply:
     """A reply with the turns before it.
 
     Attributes:
-        context: the turns, `TURN` between them.
+        context: the turns, `END` between them.
         text: the reply.
         place: the file and the line of the reply.
         dialogue: the number of its dialogue; dialogues of the same turns have one.
@@ -86,7 +85,7 @@ def replies(dialogues: Sequence[Dialogue], turns: int) -> Iterator[Reply]:
         texts = [turn.text for turn in dialogue.turns]
         number = first.setdefault(tuple(map(str.casefold, texts)), place_of)
         for place, turn in enumerate(dialogue.turns[1:], 1):
-            context = f" {TURN} ".join(texts[max(0, place - turns) : place])
+            context = f" {END} ".join(texts[max(0, place - turns) : place])
             yield Reply(context, turn.text, (dialogue.file, turn.line), number)
 
 
@@ -109,7 +108,7 @@ def made(file: Path | None, turns: Iterable[Turn]) -> Dialogue:
 def in_text(path: Path, encoding: str | None = None) -> str | None:
     """Return how the turns of a text file stand: "marks", "lines", or None where it has none."""
     head = list(itertools.islice(files.lines(path, encoding), _LOOKED_AT))
-    if any(TURN in line for line in head):
+    if any(END in line for line in head):
         return "marks"
     full = [bool(line.strip()) for line in head]
     groups = [len(list(run)) for filled, run in itertools.groupby(full) if filled]
@@ -128,7 +127,7 @@ def from_text(path: Path, encoding: str | None = None) -> list[Dialogue]:
         if marks:
             text = line.split("\t")[0]
             if text.strip():
-                found.append(made(path, (Turn(one, number) for one in text.split(TURN))))
+                found.append(made(path, (Turn(one, number) for one in text.split(END))))
         elif line.strip():
             held.append(Turn(line, number))
         elif held:

@@ -94,15 +94,7 @@ def path_column(table: Table) -> str | None:
     Raises:
         InputError: there are several such columns.
     """
-    found = [
-        name
-        for name, kind in table.kinds.items()
-        if kind in ("text", "category")
-        and all(
-            isinstance(cell, str) and files.suffix(Path(cell.strip())) in SUFFIXES
-            for cell in table.frame[name]
-        )
-    ]
+    found = files.columns_of(table, SUFFIXES)
     if len(found) > 1:
         raise InputError(
             f"Several columns name recordings: {', '.join(found)}.",

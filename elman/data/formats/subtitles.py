@@ -82,16 +82,7 @@ def read(
 
 def path_column(table: Table) -> str | None:
     """Return the column in which every cell names a file of subtitles, or None."""
-    found = [
-        name
-        for name, kind in table.kinds.items()
-        if kind in ("text", "category")
-        and len(table)
-        and all(
-            isinstance(cell, str) and files.suffix(Path(cell.strip())) in SUFFIXES
-            for cell in table.frame[name]
-        )
-    ]
+    found = files.columns_of(table, SUFFIXES)
     return found[0] if len(found) == 1 else None
 
 

@@ -429,13 +429,25 @@ class OneLabel(FromExamples):
                 said = self.of_baseline(made, held, Memo(), every=False)
             except CannotSay:
                 return made
-            truth, size = self._codes(held), len(self.classes)
-            known = truth < size + none
-            about["temperature"] = calibration.temperature(said.scores[known], truth[known])
-            if self.refusal is not None:
-                cooled = replace(said, temperature=about["temperature"])
-                about["rejection"] = refusing.found_on(cooled, truth, size).to_json()
+            about |= self._settled_on(said, held, none)
         return made
+
+    def _settled_on(self, said: Any, held: Examples, none: bool) -> dict[str, Any]:
+        """Return what the validation part says of a baseline's scores.
+
+        Args:
+            said: the scores.
+            held: the validation part.
+            none: whether there is a score of no class.
+        """
+        truth, size = self._codes(held), len(self.classes)
+        known = truth < size + none
+        heat = calibration.temperature(said.scores[known], truth[known])
+        found: dict[str, Any] = {"temperature": heat}
+        if self.refusal is not None:
+            cooled = replace(said, temperature=heat)
+            found["rejection"] = refusing.found_on(cooled, truth, size).to_json()
+        return found
 
     def columns(self, found: Examples, outputs: Any) -> dict[str, Any]:
         """Return the likeliest class of each sequence, and the probability of every class."""

@@ -23,7 +23,7 @@ from elman.scoring import Evaluation, label_sets
 from elman.scoring.baselines import share
 from elman.scoring.blending import weight_of_chances
 from elman.scoring.label_sets import Judged, LabelScores
-from elman.scoring.predictors import Baseline, CannotSay, Constant, Nearest, Sees
+from elman.scoring.predictors import Baseline, Constant, Nearest
 from elman.tasks.answers import Labels
 from elman.tasks.base import Section
 from elman.tasks.classify import report
@@ -277,7 +277,7 @@ class SeveralLabels(OneLabel):
         count, size, budget = len(whole), len(self.classes), self.settings.budget
         often, _ = Counter(whole.answers or []).most_common(1)[0]
         always = np.where(self.answer.encode([often])[0] > 0, np.inf, -np.inf)
-        about = {"logits": True, "temperature": None, "thresholds": None}
+        about = {"logits": True, "temperature": None}
         yield Baseline("most frequent set", Constant(always), "all", about=about)
         judged = sum(len(found) for found in self._parts.values()) - count
         if self.codec.distances:
@@ -320,20 +320,14 @@ class SeveralLabels(OneLabel):
         name = share.named("MiniRocket + ridge", len(train), count)
         return self._settled(name, rocket, "arrays", logits=False)
 
-    def _settled(
-        self, name: str, fitted: Any, sees: Sees, shared: Any = None, *, logits: bool = True
-    ) -> Baseline:
-        """Return a baseline with temperature and thresholds, found on the validation part."""
-        about = {"logits": logits, "temperature": None, "thresholds": None}
-        made = Baseline(name, fitted, sees, shared, about)
-        held = self._parts.get("valid")
-        if held is not None and len(held):
-            try:
-                said = self.of_baseline(made, held, Memo(), every=False)
-            except CannotSay:
-                return made
-            made.about |= label_sets.settled(said.scores, self._truth(held))
-        return made
+    @property
+    def _outputs_of_baselines(self) -> int:
+        """The labels: none of them has a score of its own for none of them."""
+        return len(self.classes)
+
+    def _settled_on(self, said: Any, held: Examples, none: bool) -> dict[str, Any]:
+        """Return temperature and thresholds of a baseline's scores."""
+        return label_sets.settled(said.scores, self._truth(held))
 
     # Answers
 

@@ -27,6 +27,7 @@ from elman.tasks.forecast.weekly import (
     DAYS,
     Session,
     Shifts,
+    Stepping,
     Weekdays,
     apart,
     mask_of,
@@ -233,7 +234,7 @@ class Offset:
 
 
 @dataclass(frozen=True)
-class Monthly:
+class Monthly(Stepping):
     """Every `months` months on one `day`; the last one of a month that has no such day."""
 
     months: int
@@ -268,18 +269,10 @@ class Monthly:
         every = unit if count == 1 else f"steps of {count} {unit}"
         return f"{every}, on {place}" + ("" if unit == "months" else " of a month")
 
-    def after(self, last: Any, periods: int) -> pd.DatetimeIndex:
-        """Return the moments that follow `last`."""
-        return self._moved(last, np.arange(1, periods + 1))
-
-    def following(self, moments: pd.DatetimeIndex) -> pd.DatetimeIndex:
-        """Return the moment that should follow each of `moments`."""
-        return self._moved(moments, np.ones(len(moments), np.int64))
-
-    def _moved(self, moments: Any, steps: NDArray[np.int64]) -> pd.DatetimeIndex:
+    def _moved(self, moments: pd.DatetimeIndex, steps: NDArray[np.int64]) -> pd.DatetimeIndex:
         import pandas as pd
 
-        day, clock = apart(pd.DatetimeIndex(np.atleast_1d(moments)))
+        day, clock = apart(moments)
         months = day.astype("datetime64[M]") + self.months * steps
         ends = (months + 1).astype("datetime64[D]") - np.timedelta64(1, "D")
         days = np.minimum(months.astype("datetime64[D]") + np.timedelta64(self.day - 1, "D"), ends)
@@ -287,7 +280,7 @@ class Monthly:
 
 
 @dataclass(frozen=True)
-class Monthdays:
+class Monthdays(Stepping):
     """Some `days` of every month, rising; 31 stands for its last day.
 
     A moment belongs to the day that is nearest: pay on the 15th and on the last day of a month is
@@ -327,16 +320,6 @@ class Monthdays:
             return f"{self.unit[1]}, on days {listed} of each month"
         day = "day" if len(numbers) == 1 else "days"
         return f"{self.unit[1]}, on {day} {listed} and on the last day of each month"
-
-    def after(self, last: Any, periods: int) -> pd.DatetimeIndex:
-        """Return the moments that follow `last`."""
-        import pandas as pd
-
-        return self._moved(pd.DatetimeIndex([last]), np.arange(1, periods + 1))
-
-    def following(self, moments: pd.DatetimeIndex) -> pd.DatetimeIndex:
-        """Return the moment that should follow each of `moments`."""
-        return self._moved(moments, np.ones(len(moments), np.int64))
 
     def _moved(self, moments: pd.DatetimeIndex, steps: NDArray[np.int64]) -> pd.DatetimeIndex:
         import pandas as pd

@@ -23,6 +23,23 @@ _MOST_OF_A_WEEK = 400
 """Steps of a week that are a season, where its days differ."""
 
 
+class Stepping:
+    """A rule that goes so many steps on from each of some moments: `_moved` says how."""
+
+    def after(self, last: Any, periods: int) -> pd.DatetimeIndex:
+        """Return the moments that follow `last`."""
+        import pandas as pd
+
+        return self._moved(pd.DatetimeIndex([last]), np.arange(1, periods + 1))
+
+    def following(self, moments: pd.DatetimeIndex) -> pd.DatetimeIndex:
+        """Return the moment that should follow each of `moments`."""
+        return self._moved(moments, np.ones(len(moments), np.int64))
+
+    def _moved(self, moments: pd.DatetimeIndex, steps: NDArray[np.int64]) -> pd.DatetimeIndex:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
 class Weekdays:
     """Some days of every week, at one time of day; `mask` is true on them, from Monday on."""
@@ -72,7 +89,7 @@ class Weekdays:
 
 
 @dataclass(frozen=True)
-class Session:
+class Session(Stepping):
     """Hours of opening: times of day, in seconds, on some days of every week."""
 
     step: int
@@ -119,16 +136,6 @@ class Session:
         )
         return f"session {self.step} s {days} {spans}"
 
-    def after(self, last: Any, periods: int) -> pd.DatetimeIndex:
-        """Return the moments that follow `last`."""
-        import pandas as pd
-
-        return self._moved(pd.DatetimeIndex([last]), np.arange(1, periods + 1))
-
-    def following(self, moments: pd.DatetimeIndex) -> pd.DatetimeIndex:
-        """Return the moment that should follow each of `moments`."""
-        return self._moved(moments, np.ones(len(moments), np.int64))
-
     def _moved(self, moments: pd.DatetimeIndex, steps: NDArray[np.int64]) -> pd.DatetimeIndex:
         import pandas as pd
 
@@ -146,7 +153,7 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Shifts:
+class Shifts(Stepping):
     """Times of a week that repeat from week to week, where its days are not alike.
 
     A shift may go on after midnight: one that begins on a Friday evening ends on a Saturday.
@@ -226,16 +233,6 @@ class Shifts:
             last += WEEK if last < first else 0
             slots |= {slot % WEEK for slot in range(first, last + 1, int(step))}
         return cls(int(step), tuple(sorted(slots)))
-
-    def after(self, last: Any, periods: int) -> pd.DatetimeIndex:
-        """Return the moments that follow `last`."""
-        import pandas as pd
-
-        return self._moved(pd.DatetimeIndex([last]), np.arange(1, periods + 1))
-
-    def following(self, moments: pd.DatetimeIndex) -> pd.DatetimeIndex:
-        """Return the moment that should follow each of `moments`."""
-        return self._moved(moments, np.ones(len(moments), np.int64))
 
     def _moved(self, moments: pd.DatetimeIndex, steps: NDArray[np.int64]) -> pd.DatetimeIndex:
         import pandas as pd
