@@ -96,6 +96,7 @@ def chosen(settings: Any, layout: Layout, modality: Any, found: Examples) -> Any
         "text": layout.inputs[0] if layout.form == "cell" else None,
         "target": layout.target if len(layout.answers) == 1 else list(layout.answers),
         "columns": None if layout.form == "cell" else list(layout.inputs),
+        "group": layout.group if layout.form == "long" else settings.group,
         "time": layout.time if layout.form == "long" else settings.time,
         **modality.decide(settings, found.inputs),
     }

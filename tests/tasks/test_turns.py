@@ -66,6 +66,14 @@ def test_a_table_of_utterances_is_read_as_conversations():
         assert cell[-1].text == SAY["bye"]
 
 
+@pytest.mark.parametrize(("task", "target"), [("tag", "act"), ("classify", "outcome")])
+def test_the_settings_that_a_run_keeps_read_the_data_again(task, target):
+    first = made(task, rows(), target=target)
+    again = TASKS[task].from_data(rows(), first.settings)
+    assert again.layout == first.layout
+    assert again._parts["test"].inputs == first._parts["test"].inputs
+
+
 def test_the_label_of_a_call_is_constant_or_its_rows_are_texts():
     task = made("classify", rows(), target="outcome")
     assert task.layout.modality == "turns"

@@ -47,6 +47,8 @@ def test_rows_of_words_are_sentences(header, row, tmp_path):
     assert sorted(inputs) == sorted([w for w, _ in sentence] for sentence in SENTENCES)
     answers = [tag for part in made._parts.values() for one in part.answers for tag, _ in one]
     assert answers.count("B-LOC") == 12
+    again = TASKS["tag"].from_data(tmp_path / "a.csv", made.settings)
+    assert again.layout == made.layout
     name, word = header.split(",")[0], next(n for n in header.split(",")[1:] if n != "token_id")
     assert lines["input"] == (
         f"the rows of each {name!r}, in the order of the file, as tokens; a step is {word} "
