@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from elman.errors import InputError
 from elman.nn.decoding import (
@@ -17,6 +19,7 @@ from elman.nn.decoding import (
     greedy,
     keep_nucleus,
     keep_top_k,
+    largest,
     length_penalty,
     sample,
     with_temperature,
@@ -361,3 +364,20 @@ def test_beam_options_out_of_range_are_named(wrong):
     options = {"beam": 2, "max_length": 3} | wrong
     with pytest.raises(InputError, match=next(iter(wrong))):
         beam_search(chain(3, 0), *beginning([0]), **options)
+
+
+@given(
+    hnp.arrays(
+        np.float32,
+        st.tuples(st.integers(1, 3), st.integers(1, 700)),
+        elements=st.sampled_from([-np.inf, -1.5, 0.0, 2.0, 7.25]),
+    ),
+    st.integers(1, 6),
+)
+def test_the_largest_of_blocks_are_the_largest(scores, k):
+    scores = torch.from_numpy(scores)
+    k = min(k, scores.shape[-1])
+    values, places = largest(scores, k)
+    assert torch.equal(values, scores.topk(k).values)
+    assert torch.equal(scores.gather(-1, places), values)
+    assert all(len(set(row)) == k for row in places.tolist())
