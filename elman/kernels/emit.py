@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
+from itertools import chain
 
 from elman.kernels.graph import REDUCTIONS, Node
 from elman.kernels.plan import Level, Loop, Phase, Place, Plan, Plans, Product, place_of
@@ -503,14 +504,17 @@ class _Function:
 
 def _without_idle(lines: list[str]) -> list[str]:
     """The lines without declarations of what no other line reads."""
-    while True:
-        words = Counter(word for line in lines for word in set(_WORD.findall(line)))
-        kept = [
-            line for line in lines if not (found := _MAYBE.match(line)) or words[found["name"]] > 1
-        ]
-        if len(kept) == len(lines):
-            return [line.replace("MAYBE ", "") for line in lines]
-        lines = kept
+    words = [set(_WORD.findall(line)) for line in lines]
+    readers = Counter(chain.from_iterable(words))
+    matches = ((number, _MAYBE.match(line)) for number, line in enumerate(lines))
+    declared = {number: match["name"] for number, match in matches if match}
+    idle: set[int] = set()
+    while found := [number for number, name in declared.items() if readers[name] <= 1]:
+        for number in found:
+            readers.subtract(words[number])
+            del declared[number]
+        idle.update(found)
+    return [line.replace("MAYBE ", "") for n, line in enumerate(lines) if n not in idle]
 
 
 def _of_steps(array: str) -> bool:
