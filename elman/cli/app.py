@@ -24,6 +24,7 @@ from elman.cli.arguments import (
     Budget,
     Config,
     Data,
+    From,
     Quiet,
     RunPath,
     Set,
@@ -59,6 +60,7 @@ def train(
     set_: Set = None,
     config: Config = None,
     budget: Budget = None,
+    from_: From = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="RUN", help="the run directory to make")
     ] = None,
@@ -76,6 +78,7 @@ def train(
         out,
         valid=one_or_many(valid),
         test=one_or_many(test),
+        start_from=from_,
         progress=not quiet,
         **settings,
     )

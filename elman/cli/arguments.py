@@ -34,6 +34,10 @@ def _run(path: Path) -> Path:
     return path
 
 
+def _run_or_none(path: Path | None) -> Path | None:
+    return path if path is None else _run(path)
+
+
 def runs_given(paths: list[Path] | None) -> list[Path]:
     """Refuse a folder that is not a run before anything slow is imported."""
     return [_run(path) for path in paths or []]
@@ -48,6 +52,15 @@ Data = Annotated[
 ]
 RunPath = Annotated[
     Path, typer.Argument(metavar="RUN", help="a folder that `elman train` made", callback=_run)
+]
+From = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="RUN",
+        help="a finished run to go on from: its model learns DATA, new words and labels included",
+        callback=_run_or_none,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]

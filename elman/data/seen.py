@@ -40,11 +40,16 @@ class Seen:
     @classmethod
     def of(cls, hashes: NDArray[np.uint64]) -> Self:
         """Return what is kept of the hashes of examples."""
-        found, every = np.unique(hashes), 1
+        return cls(1, np.empty(0, np.uint64)).with_more(hashes)
+
+    def with_more(self, hashes: NDArray[np.uint64]) -> Self:
+        """Return what is kept of these and of more hashes."""
+        every = self.every
+        found = np.union1d(self.hashes, hashes[hashes % np.uint64(every) == 0])
         while len(found) > _MOST:
             every *= 2
             found = found[found % np.uint64(every) == 0]
-        return cls(every, found)
+        return type(self)(every, found)
 
     def shared(self, hashes: NDArray[np.uint64]) -> int:
         """Return how many of these were seen; an estimate where only a part was kept."""

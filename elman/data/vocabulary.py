@@ -132,6 +132,25 @@ class Vocabulary:
         symbols = first + [symbol for _, symbol in kept[:room]]
         return cls(symbols, unit, lower=lower, punctuation=punctuation, line_ends=line_ends)
 
+    def grown(self, other: Vocabulary) -> Vocabulary:
+        """Return the vocabulary with the symbols of another one after its own.
+
+        Subwords stay as they are: they are made of bytes, of which every text can be written.
+
+        >>> old, new = (Vocabulary.fit([text], unit="words") for text in ("a cat", "a dog"))
+        >>> old.grown(new).symbols
+        ['<unk>', 'a', 'cat', 'dog']
+        """
+        if self._tokenizer is not None:
+            return self
+        return Vocabulary(
+            [*dict.fromkeys([*self.symbols, *other.symbols])],
+            self.unit,
+            lower=self.lower,
+            punctuation=self.punctuation,
+            line_ends=self.line_ends,
+        )
+
     def __len__(self) -> int:
         return len(self.symbols)
 

@@ -275,7 +275,8 @@ def try_remedies(
             progress(f"{remedy.what}: {remedy.line or 'no change'}")
         settings = {**config["settings"], **given, **remedy.settings, "resamples": 0}
         folder = opened.trial(len(tried))
-        tried.append(_trial(remedy, config["task"], sources, folder, settings, tried))
+        origin = (config.get("from") or {}).get("run")
+        tried.append(_trial(remedy, config["task"], sources, folder, settings, tried, origin))
     return tried
 
 
@@ -303,6 +304,7 @@ def _trial(
     folder: Path,
     settings: dict[str, Any],
     before: Sequence[Trial],
+    origin: str | None,
 ) -> Trial:
     shutil.rmtree(folder, ignore_errors=True)
     try:
@@ -312,6 +314,7 @@ def _trial(
             folder,
             valid=sources["valid"],
             test=sources["test"],
+            start_from=origin,
             progress=False,
             **settings,
         )

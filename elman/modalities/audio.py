@@ -34,6 +34,10 @@ class AudioSettings(StepsSettings):
         "mel_width": Need("mel_masks", bool, "mel_masks"),
     }
 
+    anew: ClassVar[frozenset[str]] = frozenset(
+        {"time_masks", "time_width", "mel_masks", "mel_width"}
+    )
+
     window: float = Field(0.025, gt=0, description="seconds of a frame")
     hop: float = Field(0.010, gt=0, description="seconds from one frame to the next")
     mels: int = Field(40, ge=1, description="bands of a frame")

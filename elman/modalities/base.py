@@ -8,7 +8,7 @@ report or the doctor shows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol, Self
 
@@ -47,6 +47,26 @@ class Mixture(NamedTuple):
     batch: Padded
     others: Tensor
     share: float
+
+
+class Indexed(NamedTuple):
+    """A vocabulary, and the tensors of a network that have an entry for each of its names.
+
+    A model that grows keeps the entries of the names that it had, wherever they stand.
+
+    Attributes:
+        what: the names in a word, in the plural.
+        names: in the order of the entries.
+        axes: from the name of a tensor to the axes along which the entries lie.
+    """
+
+    what: str
+    names: Sequence[Hashable]
+    axes: Mapping[str, tuple[int, ...]]
+
+    def within(self, module: str) -> Indexed:
+        """Return the vocabulary with its tensors named as of a module inside another one."""
+        return self._replace(axes={f"{module}.{name}": axes for name, axes in self.axes.items()})
 
 
 @dataclass(eq=False)
@@ -125,6 +145,8 @@ class Place(Protocol):
 class ModalitySettings(BaseModel):
     """Settings that mean something for a modality; a task's settings are joined with them."""
 
+    anew: ClassVar[frozenset[str]] = frozenset({"input_dropout"})
+
     needs: ClassVar[Mapping[str, Need]] = {
         name: Need("front_channels", bool, "front_channels")
         for name in ("front_kernel", "front_stride", "front_norm", "front_beside")
@@ -190,6 +212,14 @@ class Stepwise:
         """Return a piece of a stream as steps; see `Codec.step`."""
         raise NotImplementedError
 
+    def grown(self, other: Self) -> Self:
+        """Return the codec itself: it has no vocabulary, and its scale stays as it was."""
+        return self
+
+    def indexed(self) -> list[Indexed]:
+        """Return nothing: no tensor of the reader has an entry a symbol."""
+        return []
+
     def raw(self, data: Any) -> list[Any] | None:
         """Return None: there is no other form in memory than a table."""
         return None
@@ -245,6 +275,12 @@ class Codec(Protocol):
 
     def front(self, size: int) -> Any:
         """Return the convolutions that the settings ask for, on `size` features, or None."""
+
+    def grown(self, other: Self) -> Self:
+        """Return the codec with the symbols of one that was fitted on new data; its own stay."""
+
+    def indexed(self) -> list[Indexed]:
+        """Return the vocabularies by which tensors of `reader` are indexed."""
 
     def augment(self, batch: Padded, generator: Generator | None = None) -> Padded:
         """Return a training batch altered at random; torch's own generator where none is given."""

@@ -29,6 +29,8 @@ from elman.nn.dropout import locked
 class StepsSettings(ModalitySettings):
     """Settings of every modality whose steps are numbers."""
 
+    anew: ClassVar[frozenset[str]] = frozenset({"noise", "shift", "mixup"})
+
     noise: float = Field(
         0.0, ge=0, description="deviation of the noise added in training, after scaling"
     )

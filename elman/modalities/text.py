@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from elman.modalities.base import (
     Array,
     Distance,
     Features,
+    Indexed,
     Mixture,
     ModalitySettings,
     Padded,
@@ -41,6 +42,8 @@ LONGEST = 400
 class VocabularySettings(BaseModel):
     """Settings of the symbols that a text is made of."""
 
+    anew: ClassVar[frozenset[str]] = frozenset({"vocabulary_size", "min_count"})
+
     unit: Unit | None = Field(None, description="one step is a character, word or subword; found")
     lower: bool | None = Field(
         None, description="in lower case (words and subwords are, characters are not)"
@@ -54,6 +57,8 @@ class VocabularySettings(BaseModel):
 
 class TextSettings(VocabularySettings, ModalitySettings):
     """Settings of text."""
+
+    anew: ClassVar[frozenset[str]] = frozenset({"word_dropout"})
 
     max_length: int | None = Field(
         None, ge=1, description="steps of a text at most, the rest is cut off (400)"
@@ -116,6 +121,14 @@ class TextCodec(Stepwise):
         """Return an embedding of symbols, with word dropout in training."""
         size = int(self.settings.embedding_size)
         return TokenEmbedding(self.vocabulary, self.settings), size
+
+    def grown(self, other: Self) -> Self:
+        """Return the codec with the symbols of another one after its own."""
+        return type(self)(self.vocabulary.grown(other.vocabulary), self.settings)
+
+    def indexed(self) -> list[Indexed]:
+        """Return the symbols, each with a row of the embedding."""
+        return [Indexed(self.unit, self.vocabulary.symbols, {"table.weight": (0,)})]
 
     def front(self, size: int) -> Any:
         """Return convolutions over time, or None."""

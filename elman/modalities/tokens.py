@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from elman.modalities.base import (
     Array,
     Distance,
     Features,
+    Indexed,
     Mixture,
     ModalitySettings,
     Padded,
@@ -58,6 +59,8 @@ _MARKED = 0.005
 
 class TokensSettings(ModalitySettings):
     """Settings of words."""
+
+    anew: ClassVar[frozenset[str]] = frozenset({"min_count", "rare_dropout", "word_dropout"})
 
     needs: ClassVar[Mapping[str, Need]] = {
         "character_embedding": Need("character_size", bool, "character_size"),
@@ -265,6 +268,32 @@ class TokensCodec(Stepwise):
         """Return the vectors of words beside what is read of their characters."""
         reader = WordReader(self)
         return reader, reader.output_size
+
+    def grown(self, other: Self) -> Self:
+        """Return the codec with the words, forms and characters of another one after its own."""
+        words, forms, characters = (
+            [*dict.fromkeys([*ours, *theirs])]
+            for ours, theirs in (
+                (self.words, other.words),
+                (self.forms, other.forms),
+                (self.characters, other.characters),
+            )
+        )
+        rare = [word for word in self.once if word not in other._word]
+        rare += [word for word in other.once if word not in self._word]
+        letters = "".join(characters)
+        return type(self)(words, rare, forms, letters, self.settings, self.given, self.vectors)
+
+    def indexed(self) -> list[Indexed]:
+        """Return the words, forms and characters, each with a row of its embedding."""
+        found = [Indexed("words", [PAD, UNKNOWN, *self.words], {"table.weight": (0,)})]
+        if self.settings.form_size:
+            forms = [PAD, UNKNOWN, *self.forms]
+            found.append(Indexed("forms of words", forms, {"forms.weight": (0,)}))
+        if self.width:
+            letters = [PAD, UNKNOWN, *self.characters]
+            found.append(Indexed("characters", letters, {"characters.weight": (0,)}))
+        return found
 
     def front(self, size: int) -> Any:
         """Return convolutions over time, or None."""

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from elman.modalities.base import (
     Array,
     Distance,
     Features,
+    Indexed,
     Mixture,
     ModalitySettings,
     Padded,
@@ -60,6 +61,7 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 class TurnsSettings(VocabularySettings, ModalitySettings):
     """Settings of conversations."""
 
+    anew: ClassVar[frozenset[str]] = frozenset({"speaker_dropout", "word_dropout"})
     needs: ClassVar[Mapping[str, Need]] = {
         "speaker_dropout": Need("speaker_size", bool, "speaker_size"),
     }
@@ -202,6 +204,26 @@ class TurnsCodec(Stepwise):
         """Return the vectors of utterances beside those of their speakers."""
         reader = TurnReader(self.vocabulary, self.codes, self.settings)
         return reader, reader.output_size
+
+    def grown(self, other: Self) -> Self:
+        """Return the codec with the words and speakers of another one after its own."""
+        return type(self)(
+            self.vocabulary.grown(other.vocabulary),
+            [*dict.fromkeys([*self.speakers, *other.speakers])],
+            self.turns,
+            max(self.width, other.width),
+            self.settings,
+        )
+
+    def indexed(self) -> list[Indexed]:
+        """Return the words and the codes of speakers, each with a row of its embedding."""
+        symbols = Indexed(
+            self.vocabulary.unit, self.vocabulary.symbols, {"table.table.weight": (0,)}
+        )
+        if not self.settings.speaker_size:
+            return [symbols]
+        codes = [NOBODY, *self.speakers, *((NOBODY, place) for place in range(SLOTS))]
+        return [symbols, Indexed("speakers", codes, {"speakers.weight": (0,)})]
 
     def front(self, size: int) -> Any:
         """Return convolutions over utterances, or None."""

@@ -306,9 +306,23 @@ def write_whole(file: Path, content: bytes) -> None:
     checkpoint.write_whole(file, lambda stream: stream.write(content))
 
 
-def config_yaml(task: str, settings: BaseModel, data: dict[str, Any] | None = None) -> str:
-    """The effective configuration as YAML: each value with its meaning and default."""
-    head = {"format": FORMAT, "elman": elman.__version__, "task": task}
+def config_yaml(
+    task: str,
+    settings: BaseModel,
+    data: dict[str, Any] | None = None,
+    grown_from: dict[str, Any] | None = None,
+) -> str:
+    """The effective configuration as YAML: each value with its meaning and default.
+
+    Args:
+        task: its name.
+        settings: all of them.
+        data: where the data lie, and what they were.
+        grown_from: the run that this one goes on from, and what it was.
+    """
+    head: dict[str, Any] = {"format": FORMAT, "elman": elman.__version__, "task": task}
+    if grown_from is not None:
+        head["from"] = grown_from
     if data is not None:
         head["data"] = data
     lines = [yaml.safe_dump(head, sort_keys=False, allow_unicode=True).rstrip(), "settings:"]

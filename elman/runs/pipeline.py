@@ -23,8 +23,9 @@ from safetensors.torch import load_file, save
 import elman
 from elman.data.memory import names_files
 from elman.errors import InputError
-from elman.runs import folder, keeping
+from elman.runs import folder, growing, keeping
 from elman.runs.folder import Run
+from elman.runs.growing import Origin
 from elman.runs.keeping import Kept
 from elman.runs.model import Model
 from elman.scoring import Evaluation, calibration
@@ -62,6 +63,7 @@ def train(
     *,
     valid: Any = None,
     test: Any = None,
+    start_from: str | Path | None = None,
     progress: bool = True,
     **settings: Any,
 ) -> Finished:
@@ -73,6 +75,8 @@ def train(
         out: the run directory; a fresh one under `runs/` when not given.
         valid: data to choose the best model on, instead of a part of `data`.
         test: data for the final score, instead of a part of `data`.
+        start_from: a finished run to go on from: its model learns the new data, with new words
+            and labels, and is also scored on the old test part, before and after.
         progress: whether to report on standard error while training.
         **settings: as `elman config TASK DATA` lists them.
 
@@ -86,6 +90,16 @@ def train(
     began = time.perf_counter()
     kind = TASKS[task]
     wanted = settings_of(kind, settings)
+    origin = None
+    if start_from is not None:
+        opened = Run(Path(start_from))
+        origin = _origin(opened, growing.check(opened, task))
+        wanted = growing.settings_from(origin, wanted)
+    elif wanted.rehearsal is not None:
+        raise InputError(
+            "rehearsal has no effect: this run goes on from no other one.",
+            fix="Leave it out, or name a run with --from (start_from=).",
+        )
     place = ranks()
     path = Path(out) if out is not None else folder.fresh_path(task, data)
     if not place.alone:
@@ -93,19 +107,27 @@ def train(
     run = folder.create(path) if place.writes else Run(path)
     try:
         seed(wanted.seed)
-        made = kind.from_data(data, wanted, valid=valid, test=test)
+        if origin is None:
+            made = kind.from_data(data, wanted, valid=valid, test=test)
+        else:
+            made = origin.task.grown(origin.task, data, wanted, valid=valid, test=test)
+        sources = _sources(data, valid, test)
+        if origin is not None:
+            growing.check_new(origin, sources)
         if progress and place.writes:
-            sys.stderr.write(f"{made.understood()}\n")
-        module = _built(made)
+            sys.stderr.write(f"{growing.understood(made, origin)}\n")
+        module = _built(made, origin)
         if place.writes:
-            _record(run, made, _sources(data, valid, test))
+            _record(run, made, sources, origin)
     except BaseException as error:
         if place.writes:
             folder.discard(run)
         if isinstance(error, KeyboardInterrupt):
             raise Interrupted("Interrupted before training began; nothing was kept.") from None
         raise
-    return _train_and_judge(made, module, run, place, resume=False, progress=progress, began=began)
+    return _train_and_judge(
+        made, module, run, place, origin, resume=False, progress=progress, began=began
+    )
 
 
 def resume(run: str | Path, *, progress: bool = True) -> Finished:
@@ -121,10 +143,12 @@ def resume(run: str | Path, *, progress: bool = True) -> Finished:
         if progress:
             sys.stderr.write("This run had finished; nothing was trained.\n")
         return _finished(opened)
-    made = from_recorded_data(opened, config)
+    origin = _recorded_origin(config)
+    made = from_recorded_data(opened, config, origin)
     place = ranks()
+    module = _built(made, origin)
     return _train_and_judge(
-        made, _built(made), opened, place, resume=True, progress=progress, began=began
+        made, module, opened, place, origin, resume=True, progress=progress, began=began
     )
 
 
@@ -362,10 +386,40 @@ def _assets(opened: Run, config: dict[str, Any], kind: Any) -> dict[str, Any]:
     return assets
 
 
-def _built(task: Task) -> torch.nn.Module:
-    """The model as its seed begins it, and the seed of what training draws."""
+def _built(task: Task, origin: Origin | None) -> torch.nn.Module:
+    """The model as its seed begins it, or as another run left it; and the seed of training."""
     seed(task.settings.seed)
-    return task.build()
+    module = task.build()
+    if origin is not None:
+        growing.begin(module, task, origin)
+    return module
+
+
+def _origin(opened: Run, config: dict[str, Any], missing: str | None = None) -> Origin:
+    """Return a run to go on from, with its data where they are there as they were.
+
+    Args:
+        opened: the run.
+        config: its configuration.
+        missing: why its data could not be read, as once recorded.
+    """
+    if missing is None:
+        try:
+            recorded_sources(opened, config)
+        except InputError as error:
+            missing = str(error)
+    task = from_recorded_data(opened, config) if missing is None else without_data(opened, config)
+    Kept.of(opened, task)  # lets the task recall what was found out about its model
+    return Origin(opened, task, _with_weights(task, opened).cpu().state_dict(), missing)
+
+
+def _recorded_origin(config: dict[str, Any]) -> Origin | None:
+    """Return the run that a recorded one goes on from; None where it goes on from none."""
+    about = config.get("from")
+    if about is None:
+        return None
+    opened = growing.check_recorded(about)
+    return _origin(opened, growing.check(opened, config["task"]), about["missing"])
 
 
 def _train_and_judge(
@@ -373,6 +427,7 @@ def _train_and_judge(
     module: torch.nn.Module,
     run: Run,
     place: Ranks,
+    origin: Origin | None,
     *,
     resume: bool,
     progress: bool,
@@ -406,7 +461,7 @@ def _train_and_judge(
     try:
         with stages(progress):
             seconds = {"before": started - began, "train": time.perf_counter() - started}
-            results = _judge_and_report(task, module, run, fitted, rivals, seconds)
+            results = _judge_and_report(task, module, run, fitted, rivals, seconds, origin)
     except KeyboardInterrupt:
         raise Interrupted(
             f"Stopped after training, before the scores. Go on with: elman resume {run.path}"
@@ -457,6 +512,7 @@ def _judge_and_report(
     fitted: Fit,
     rivals: Sequence[Evaluation | InputError],
     seconds: dict[str, float],
+    origin: Origin | None,
 ) -> dict[str, Any]:
     from elman.runs import report
 
@@ -469,6 +525,10 @@ def _judge_and_report(
     keeping.keep(run, predictors, about, blend)
     with doing("scores and their intervals"):
         results, evaluation = judged(task, module, predictors, blend, about, known=rivals)
+    if origin is not None:
+        with doing("scoring the old test part"):
+            before = _with_weights(origin.task, origin.run)
+            results["grown"] = growing.remembered(task, origin, before, module)
     if evaluation.predictions is not None:
         _write_predictions(run, evaluation.predictions)
     with doing("the pictures of the report"):
@@ -476,7 +536,9 @@ def _judge_and_report(
     run.write_json(folder.SECTIONS, sections)
     seconds["judge"] = time.perf_counter() - began
     results |= _circumstances(task, module, fitted, seconds)
-    results["understood"] = task.understood().to_json()
+    results["understood"] = growing.understood(task, origin).to_json()
+    if origin is not None:
+        results["understood"]["doubts"] += growing.warning(results["grown"])
     perfect = [name for name, one in results["baselines"].items() if one.get(task.metric) == 1.0]
     if results["test"][task.metric] == 1.0:
         perfect = ["the model", *perfect]
@@ -504,8 +566,9 @@ def _perfect(task: Task, perfect: Sequence[str]) -> str:
     )
 
 
-def _record(run: Run, task: Task, sources: dict[str, Any]) -> None:
-    config = folder.config_yaml(task.name, task.settings, sources)
+def _record(run: Run, task: Task, sources: dict[str, Any], origin: Origin | None) -> None:
+    grown_from = None if origin is None else origin.recorded()
+    config = folder.config_yaml(task.name, task.settings, sources, grown_from)
     folder.write_whole(run.config_file, config.encode())
     run.write_assets(task.assets())
 
@@ -634,19 +697,29 @@ def recorded_sources(run: Run, config: dict[str, Any]) -> dict[str, Any]:
     return parts
 
 
-def from_recorded_data(run: Run, config: dict[str, Any]) -> Task:
-    """The task of a run, made again from its data.
+def from_recorded_data(run: Run, config: dict[str, Any], origin: Origin | None = None) -> Task:
+    """The task of a run, made again from its data, and where it went on from another run from that.
+
+    Args:
+        run: the run.
+        config: its configuration.
+        origin: the run that it went on from, where that was opened already.
 
     Raises:
         InputError: as `recorded_sources`.
     """
     parts = recorded_sources(run, config)
+    origin = origin or _recorded_origin(config)
     kind = TASKS[config["task"]]
     with _whole(run):
         assets = _assets(run, config, kind)
         settings = kind.recorded(config["settings"], assets)
     seed(settings.seed)
-    task: Task = kind.from_data(parts["train"], settings, valid=parts["valid"], test=parts["test"])
+    given = parts.pop("train")
+    if origin is not None:
+        grown: Task = origin.task.grown(origin.task, given, settings, **parts)
+        return grown
+    task: Task = kind.from_data(given, settings, **parts)
     if isinstance(task, Planning):
         with _whole(run):
             task.follow(assets.get("plan"))

@@ -57,6 +57,9 @@ class Answer(Protocol):
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
 
+    def grown(self, other: Self) -> Self:
+        """Return the codec with what one that was fitted on new data has and it lacks."""
+
     def check(self, found: Examples, layout: Layout) -> None:
         """Refuse an answer that training cannot have taught.
 
@@ -150,6 +153,10 @@ class Labels:
         """Return plain JSON values."""
         outside = {} if self.outside is None else {"outside": self.outside}
         return {"classes": self.classes, **outside}
+
+    def grown(self, other: Self) -> Self:
+        """Return the classes with those of another codec after them."""
+        return type(self)([*dict.fromkeys([*self.classes, *other.classes])], self.outside)
 
     def check(self, found: Examples, layout: Layout) -> None:
         """Refuse a label that training has never seen."""
@@ -308,6 +315,14 @@ class Tags:
             "intents": self.intents,
             "repair": self.repair,
         }
+
+    def grown(self, other: Self) -> Self:
+        """Return the tags and intents with those of another codec after them."""
+        tags, intents = (
+            [*dict.fromkeys([*ours, *theirs])]
+            for ours, theirs in ((self.tags, other.tags), (self.intents, other.intents))
+        )
+        return type(self)(self.scheme, self.learnt, tags, intents, self.repair)
 
     def check(self, found: Examples, layout: Layout) -> None:
         """Refuse a sequence that is illegal in the scheme, unless such are repaired.
@@ -582,6 +597,10 @@ class Numbers:
             "cap": self.cap,
             "aligned": self.aligned,
         }
+
+    def grown(self, other: Self) -> Self:
+        """Return the codec itself: its scale stays as it was."""
+        return self
 
     def check(self, found: Examples, layout: Layout) -> None:
         """Refuse one number for a whole sequence where each step needs its own."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from elman.data import Batches
     from elman.errors import InputError
+    from elman.modalities.base import Indexed
     from elman.scoring import Evaluation
     from elman.scoring.blending import Blend
     from elman.training import Objective
@@ -290,6 +291,48 @@ class Planning(Protocol):
             baseline: its name.
             test: the scores of model and baseline in the test.
         """
+        ...
+
+
+@runtime_checkable
+class Growing(Protocol):
+    """A task whose trained model can go on from its run, on new data."""
+
+    @classmethod
+    def grown(
+        cls, old: Self, data: Any, settings: Any, valid: Any = None, test: Any = None
+    ) -> Self:
+        """Read new data as those of another run were read; vocabularies grow, scales stay.
+
+        Args:
+            old: the task of the other run; with its data where they are still there, of which
+                then the share `settings.rehearsal` is trained on again.
+            data, valid, test: as for `from_data`.
+            settings: those of the other run, and what was set anew.
+
+        Raises:
+            InputError: as `from_data`; or the data do not fit the other run.
+        """
+        ...
+
+    def indexed(self) -> list[Indexed]:
+        """Return the vocabularies by which tensors of a network are indexed."""
+        ...
+
+    def before_and_after(
+        self, old: Self, before: nn.Module, after: nn.Module
+    ) -> tuple[Evaluation, Evaluation]:
+        """Score two models on the same units of another run's test part.
+
+        Args:
+            old: the task of the other run, with its data.
+            before: the model of the other run.
+            after: the model that has grown from it.
+        """
+        ...
+
+    def met_before(self, old: Self) -> list[str]:
+        """Return doubts about examples that two runs share where neither score should see them."""
         ...
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -24,13 +24,13 @@ from elman.data.packed import Packed, lengths_of
 from elman.data.seen import Seen, hashes_of
 from elman.errors import InputError
 from elman.modalities import MODALITIES
-from elman.modalities.base import Codec, ModalitySettings, Padded
+from elman.modalities.base import Codec, Indexed, ModalitySettings, Padded
 from elman.nn import Ensemble
 from elman.scoring import Evaluation
 from elman.scoring.baselines import share
 from elman.scoring.blending import NO_VALIDATION, ON_VALIDATION, Blend, blend_of
 from elman.scoring.predictors import Asked, Baseline, CannotSay, restored
-from elman.tasks import alike, gaps, looking, reading, understood
+from elman.tasks import alike, gaps, growing, looking, reading, understood
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.parts import (
     check_cells,
@@ -147,15 +147,7 @@ class FromExamples:
             InputError: the data cannot be read, or hold an answer that training lacks; the
                 message says where.
         """
-        given = {"train": data, "valid": valid, "test": test}
-        if valid is None and test is None:
-            given |= reading.parts(data) or {}
-        given = {part: source for part, source in given.items() if source is not None}
-        if "train" not in given:
-            raise InputError(
-                "There are no data to train on: None was given.",
-                fix="Give a path, paths, a folder, a DataFrame, or arrays.",
-            )
+        given = _given(data, valid, test)
         asked = settings.model_dump()
         table = reading.learnable(given["train"], reading.Writing.of(settings), text=settings.text)
         settings = reading.as_written(settings, table)
@@ -222,6 +214,34 @@ class FromExamples:
             for part, found in parts.items():
                 check_steps(found, made._inputs(part), made.codec.unit, layout, cls.Answer.word)
         return made
+
+    @classmethod
+    def grown(
+        cls, old: Self, data: Any, settings: Any, valid: Any = None, test: Any = None
+    ) -> Self:
+        """Read new data as those of another run; see `elman.tasks.base.Growing`."""
+        given = _given(data, valid, test)
+
+        def split(settings: Any, parts: dict[str, Examples]) -> str:
+            return _split_words(data, given, settings, parts)
+
+        return cast(Self, growing.grown(old, given, settings, split))
+
+    def indexed(self) -> list[Indexed]:
+        """Return the vocabularies of what is read, and those of the answers."""
+        return [one.within("embedding") for one in self.codec.indexed()]
+
+    def before_and_after(
+        self, old: Self, before: nn.Module, after: nn.Module
+    ) -> tuple[Evaluation, Evaluation]:
+        """Score two models on the test part of another run, each with its own vocabulary."""
+        found = old._asked(None)
+        ours, theirs = self.given(after, found), old.given(before, found)
+        return old.scored(found, theirs), self.scored(found, ours)
+
+    def met_before(self, old: Self) -> list[str]:
+        """Return doubts where the new test part was learnt before, or the old one is learnt now."""
+        return growing.met_before(self, old)
 
     @classmethod
     def suited(cls, table: Table, settings: Any) -> type[Self]:
@@ -971,6 +991,20 @@ def pictures(task: FromExamples, titles: Sequence[str]) -> list[Section]:
         return []
     figure = looking.panels([picture for _, picture in drawn], [title for title, _ in drawn])
     return [Section("Test examples", f"As the model reads them: {task.codec.unit}.", figure=figure)]
+
+
+def _given(data: Any, valid: Any, test: Any) -> dict[str, Any]:
+    """Return the data of each part that is given; a folder may hold several parts."""
+    given = {"train": data, "valid": valid, "test": test}
+    if valid is None and test is None:
+        given |= reading.parts(data) or {}
+    given = {part: source for part, source in given.items() if source is not None}
+    if "train" not in given:
+        raise InputError(
+            "There are no data to train on: None was given.",
+            fix="Give a path, paths, a folder, a DataFrame, or arrays.",
+        )
+    return given
 
 
 def _split_words(

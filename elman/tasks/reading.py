@@ -154,6 +154,24 @@ class Examples:
             {name: [of[row] for row in chosen] for name, of in self.owners.items()},
         )
 
+    def and_more(self, others: Examples) -> Examples:
+        """Return these and others after them; what others do not say of themselves is empty."""
+        count = len(self)
+
+        def both(ours: Any, theirs: Any, missing: Any) -> Any:
+            if ours is None:
+                return None
+            return [*ours, *([missing] * len(others) if theirs is None else theirs)]
+
+        return Examples(
+            [*self.inputs, *others.inputs],
+            both(self.answers, others.answers, None),
+            lambda n: self.where(n) if n < count else others.where(n - count),
+            both(self.names, others.names, ""),
+            both(self.steps, others.steps, []),
+            {name: both(of, others.owners.get(name), "") for name, of in self.owners.items()},
+        )
+
     def between(self, shares: Sequence[tuple[float, float]]) -> list[Examples]:
         """Return parts of every sequence in time, each from one share of its steps to another."""
         parts = []
@@ -854,7 +872,23 @@ def read_like(
     known: Sequence[str] = (),
     writing: Writing = Writing(),
 ) -> Examples:
-    """Return examples of a file that is laid out as the training file was.
+    """Return examples of a file that is laid out as the training file was; see `table_like`."""
+    table, there = table_like(source, layout, answer, known, writing)
+    ids: list[str] = []
+    if answer is None and there.form != "long":
+        ids = [name for name in there.ids if name in table.kinds]
+    return examples(table, there, answer, strict=answer is not None, owners=ids)
+
+
+def table_like(
+    source: Any,
+    layout: Layout,
+    answer: type[Answer] | None,
+    known: Sequence[str] = (),
+    writing: Writing = Writing(),
+) -> tuple[Table, Layout]:
+    """Return the table of a file that is laid out as the training file was, and where in it
+    sequences stand.
 
     Plain text is read whatever the training file was; a line or a file is one sequence as it was
     in training. Without `answer` its lines may have a label, as those of training did, or not.
@@ -884,10 +918,7 @@ def read_like(
     lacks = layout.form == "cell" and layout.inputs[0] not in table.kinds
     if lacks and raw and "text" in table.kinds:
         layout = replace(layout, inputs=("text",))
-    ids: list[str] = []
-    if answer is None and layout.form != "long":
-        ids = [name for name in layout.ids if name in table.kinds]
-    return examples(table, layout, answer, strict=answer is not None, owners=ids)
+    return table, layout
 
 
 def order_words(table: Table, layout: Layout) -> list[str]:

@@ -85,6 +85,7 @@ class RegressSettings(AlignedSettings):
         "stretch": Need("each", lambda each: each != "sequence", "each=step"),
         "score": Need("each", lambda each: each != "sequence", "each=step"),
     }
+    anew: ClassVar[frozenset[str]] = frozenset({"loss", "score"})
 
     @field_validator("quantiles")
     @classmethod

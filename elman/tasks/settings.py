@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, Field, create_model, model_validator
 from pydantic.fields import FieldInfo
@@ -38,6 +38,8 @@ def other_default(parent: type[BaseModel], name: str, default: Any) -> Any:
 
 class RecurrenceSettings(Settings):
     """Settings of the recurrence that every task has."""
+
+    anew: ClassVar[frozenset[str]] = frozenset({"dropout", "recurrent_dropout", "zoneout"})
 
     cell: str = Field("lstm", description="recurrent cell, a name that `elman cells` lists")
     cell_options: dict[str, Any] = Field(
@@ -81,12 +83,31 @@ class RecurrenceSettings(Settings):
 class TaskSettings(RecurrenceSettings):
     """Settings that every task has."""
 
+    anew: ClassVar[frozenset[str]] = frozenset(
+        {
+            "encoding",
+            "sheet",
+            "valid_fraction",
+            "test_fraction",
+            "resamples",
+            "checkpoints",
+            "rehearsal",
+        }
+    )
+
     encoding: str | None = Field(None, description="text encoding of the files; found when empty")
     sheet: str | None = Field(None, description="of a workbook: the sheet to read; found")
     valid_fraction: float = Field(
         0.1, ge=0, lt=1, description="share held out to choose the best model"
     )
     test_fraction: float = Field(0.1, ge=0, lt=1, description="share held out for the final score")
+    rehearsal: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="of a run that goes on from another one: share of the other one's training "
+        "data that is read again (0.2, where they are still there)",
+    )
     resamples: int = Field(500, ge=0, description="bootstrap resamples behind each 95 % interval")
     checkpoints: Literal["none", "best", "last"] = Field(
         "none",
@@ -98,6 +119,8 @@ class TaskSettings(RecurrenceSettings):
 class TableSettings(TaskSettings):
     """Settings of tasks that read columns of numbers."""
 
+    anew: ClassVar[frozenset[str]] = frozenset({"decimal"})
+
     decimal: Literal[".", ","] | None = Field(
         None, description="of CSV: mark before decimals; found, where the file tells"
     )
@@ -105,6 +128,8 @@ class TableSettings(TaskSettings):
 
 class ExamplesSettings(TableSettings):
     """Settings of every task that learns from examples; what is empty is chosen from the data."""
+
+    anew: ClassVar[frozenset[str]] = frozenset({"together"})
 
     cell: str = other_default(TaskSettings, "cell", "gru")
     dropout: float = other_default(TaskSettings, "dropout", 0.3)
@@ -164,6 +189,8 @@ class ManyToOneSettings(ExamplesSettings):
 
 class AlignedSettings(ExamplesSettings):
     """Settings of tasks with an answer for each step."""
+
+    anew: ClassVar[frozenset[str]] = frozenset({"stretch"})
 
     stretch: int | None = Field(
         512,

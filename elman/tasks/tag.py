@@ -27,7 +27,7 @@ from elman.data.tagging import Scheme, Span, allowed_tags, legal, scheme_of, tag
 from elman.data.tagging import spans as spans_of
 from elman.errors import InputError, MissingExtra
 from elman.modalities import MODALITIES
-from elman.modalities.base import Features
+from elman.modalities.base import Features, Indexed
 from elman.needs import Need
 from elman.nn.crf import CRF
 from elman.nn.tagger import Tagger, Taggers, TagHead
@@ -68,6 +68,7 @@ class TagSettings(AlignedSettings):
         "intent_weight": Need("intent", lambda name: name != NO_INTENT, "intent"),
         "pooling": Need("intent", lambda name: name != NO_INTENT, "intent"),
     }
+    anew: ClassVar[frozenset[str]] = frozenset({"repair", "intent_weight"})
 
     cell: str = other_default(AlignedSettings, "cell", "lstm")
     dropout: float = other_default(AlignedSettings, "dropout", 0.5)
@@ -282,6 +283,20 @@ class Tag(FromExamples):
     def together(self, members: Iterator[nn.Module]) -> nn.Module:
         """Return taggers that decide together."""
         return Taggers(cast(Iterator[Tagger], members))
+
+    def indexed(self) -> list[Indexed]:
+        """Return the vocabularies of what is read, the tags and the intents."""
+        names = ["emit.weight", "emit.bias"]
+        if self.settings.crf:
+            names += ["crf.starts", "crf.ends"]
+        tags = dict.fromkeys(names, (0,)) | (
+            {"crf.transitions": (0, 1)} if self.settings.crf else {}
+        )
+        found = [Indexed("tags", self.answer.tags, tags)]
+        if self.answer.intents:
+            scores = dict.fromkeys(("classify.weight", "classify.bias"), (0,))
+            found.append(Indexed("intents", self.answer.intents, scores))
+        return [*super().indexed(), *(one.within("head") for one in found)]
 
     def member(self) -> nn.Module:
         """Return one network, initialised from torch's generator."""

@@ -78,6 +78,10 @@ class Settings(BaseModel):
         "ema_decay": Need("averaging", ["ema"]),
         "asgd_after": Need("averaging", ["asgd"]),
     }
+    anew: ClassVar[frozenset[str]] = frozenset()
+    """Settings, beside those of training, that a run may set that goes on from another one; all
+    others shape the model or say how data are read, and stay as they were. As with `needs`, a
+    subclass names its own fields."""
 
     seed: int = Field(0, ge=0, description="seed of every random generator")
     deterministic: bool = Field(
@@ -214,11 +218,16 @@ class Settings(BaseModel):
             raise InputError(_explain(cls, error)) from None
 
     @classmethod
-    def recorded(cls, values: Mapping[str, Any]) -> Self:
+    def recorded(cls, values: Mapping[str, Any], given: Mapping[str, Any] = {}) -> Self:
         """Return the settings of a run from its configuration.
 
         A run of an older version may have been given settings that had no effect. They have
         none here either: they are at their defaults.
+
+        Args:
+            values: as recorded.
+            given: values in their place. One of them that has no effect is refused; a recorded
+                one that has none with them is left out.
 
         >>> Settings.recorded({"averaging": "none", "ema_decay": 0.9}).ema_decay
         0.999
@@ -226,15 +235,21 @@ class Settings(BaseModel):
         Raises:
             InputError: an unknown name, or a value that does not fit.
         """
-        values = dict(values)
+        values = {**values, **given}
         while True:
             try:
                 return cls(**values)
             except ValidationError as error:
                 problem = error.errors(include_url=False)[0]
-                if problem["type"] != "without_effect":
+                if problem["type"] != "without_effect" or problem["ctx"]["setting"] in given:
                     raise InputError(_explain(cls, error)) from None
                 del values[problem["ctx"]["setting"]]
+
+    @classmethod
+    def may_change(cls) -> set[str]:
+        """Return the names of settings that a run may set that goes on from another one."""
+        own = {name for kind in cls.__mro__ for name in vars(kind).get("anew", ())}
+        return own | set(Settings.model_fields)
 
     @property
     def clip_threshold(self) -> float:

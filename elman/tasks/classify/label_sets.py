@@ -116,6 +116,11 @@ class LabelSets:
         """Return plain JSON values."""
         return {"kind": KIND, "classes": self.classes, "never_empty": self.never_empty}
 
+    def grown(self, other: Self) -> Self:
+        """Return the labels with those of another codec after them."""
+        names = [*dict.fromkeys([*self.classes, *other.classes])]
+        return type(self)(names, self.never_empty and other.never_empty)
+
     def check(self, found: Examples, layout: Layout) -> None:
         """Refuse answers of which training had no label at all: another column was meant.
 

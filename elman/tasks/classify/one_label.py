@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from elman.data.packed import lengths_of
 from elman.errors import InputError
+from elman.modalities.base import Codec, Indexed
 from elman.scoring import Evaluation, calibration, confusion, rejection
 from elman.scoring.baselines import share
 from elman.scoring.blending import Blend, weight_of_chances
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from elman.data import Table
-    from elman.modalities.base import Codec
 
 
 _AT_ONCE = 256
@@ -223,6 +223,11 @@ class OneLabel(FromExamples):
                     f"{listed(absent, 6)}: macro F1 leaves out those that are not predicted either"
                 )
         return facts
+
+    def indexed(self) -> list[Indexed]:
+        """Return the vocabularies of what is read, and the classes, each with a score."""
+        scores = dict.fromkeys(("head.1.weight", "head.1.bias"), (0,))
+        return [*super().indexed(), Indexed("classes", self.classes, scores)]
 
     def member(self) -> nn.Module:
         """Return one network, initialised from torch's generator."""

@@ -84,19 +84,7 @@ def extended(found: Examples, settings: Any, layout: Layout) -> Examples:
     others = reading.read_like(
         paths if len(paths) > 1 else paths[0], layout, None, (), reading.Writing.of(settings)
     )
-    count = len(found)
-    answers = [*(found.answers or []), *[label] * len(others)]
-    names = None
-    if found.names is not None:
-        names = [*found.names, *(others.names or [""] * len(others))]
-    return replace(
-        found,
-        inputs=[*found.inputs, *others.inputs],
-        answers=answers,
-        names=names,
-        owners={name: [*of, *[""] * len(others)] for name, of in found.owners.items()},
-        where=lambda n: found.where(n) if n < count else others.where(n - count),
-    )
+    return found.and_more(replace(others, answers=[label] * len(others), owners={}))
 
 
 def _free_name(found: Examples, settings: Any, layout: Layout) -> None:
