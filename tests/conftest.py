@@ -32,7 +32,13 @@ def data_dir() -> Path:
     return folder
 
 
-_WITHOUT_PICTURES = {"test_brief.py", "test_format_1.py", "test_keeping.py", "test_pipeline.py"}
+_WITHOUT_PICTURES = {
+    "test_brief.py",
+    "test_format_1.py",
+    "test_growing.py",
+    "test_keeping.py",
+    "test_pipeline.py",
+}
 """Files beside those of tasks and modalities whose tests look at no picture."""
 
 

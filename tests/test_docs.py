@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = (
     "doctor",
+    "growing",
     "kernels",
     "looking",
     "numerics",
@@ -34,7 +35,7 @@ TUTORIALS = [
 ]
 
 
-SLOW = ("answers", "from-a-paper", "regress", "translate")
+SLOW = ("answers", "from-a-paper", "growing", "regress", "translate")
 
 
 @pytest.mark.parametrize(

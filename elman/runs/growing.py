@@ -23,7 +23,7 @@ from elman.runs.folder import Run
 from elman.scoring import Evaluation
 from elman.scoring import bootstrap as intervals
 from elman.tasks import TASKS
-from elman.tasks.base import Growing, Task
+from elman.tasks.base import Growing
 from elman.tasks.understood import Understood, listed
 from elman.writing import written
 
@@ -218,16 +218,17 @@ def carried(
     for was, now in zip(olds, news, strict=True):
         places = {name: place for place, name in enumerate(was.names)}
         pairs = [(k, places[name]) for k, name in enumerate(now.names) if name in places]
-        to, of = (torch.tensor(side, dtype=torch.int64) for side in zip(*pairs, strict=True))
+        to = torch.tensor([k for k, _ in pairs], dtype=torch.int64)
+        of = torch.tensor([place for _, place in pairs], dtype=torch.int64)
         for name, axes in now.axes.items():
             kept.setdefault(name, []).extend((axis, to, of) for axis in axes)
     made = {}
     for name, tensor in after.items():
         source, target = before[name], tensor.clone()
-        axes = kept.get(_MEMBER.sub("", name), [])
-        for axis, _, of in axes:
+        along = kept.get(_MEMBER.sub("", name), [])
+        for axis, _, of in along:
             source = source.index_select(axis, of)
-        _put(target, source.to(target), [(axis, to) for axis, to, _ in axes])
+        _put(target, source.to(target), [(axis, to) for axis, to, _ in along])
         made[name] = target
     return made
 
@@ -243,14 +244,17 @@ def _put(target: Tensor, source: Tensor, places: Sequence[tuple[int, Tensor]]) -
     target.index_copy_(axis, to.to(target.device), part)
 
 
-def understood(task: Task, origin: Origin | None) -> Understood:
+def understood(task: Any, origin: Origin | None) -> Understood:
     """Return how data were read, and beside it what a run goes on from and what is new to it."""
-    found = task.understood()
+    found: Understood = task.understood()
     if origin is None:
         return found
     lines = [("goes on", f"from {origin.run.path}; {told(task, origin)}")]
+    share = task.settings.rehearsal
+    words = f"{share:.3g} of its training data is read again" if share else "nothing is read again"
     if origin.missing is not None:
-        lines.append(("rehearsed", f"nothing: {origin.missing}"))
+        words += f": {origin.missing}"
+    lines.append(("rehearsal", words))
     return Understood([*lines, *found.lines], [*found.doubts, *task.met_before(origin.task)])
 
 

@@ -6,9 +6,9 @@ them; scales stay, since the weights were learnt with them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,13 @@ from elman.tasks.parts import check_cells, check_steps, chosen, installed, share
 from elman.tasks.reading import Examples
 from elman.tasks.understood import answer_words, columns_of, input_words
 
-if TYPE_CHECKING:
-    from elman.tasks.examples import FromExamples
 
-
-def grown(old: FromExamples, given: dict[str, Any], settings: Any, split: Any) -> FromExamples:
+def grown(
+    old: Any,
+    given: dict[str, Any],
+    settings: Any,
+    split: Callable[[Any, dict[str, Examples]], str],
+) -> Any:
     """Return the task of a run that goes on from another one; see `elman.tasks.base.Growing`.
 
     Args:
@@ -67,13 +69,13 @@ def grown(old: FromExamples, given: dict[str, Any], settings: Any, split: Any) -
     table, values = tables["train"], settings.model_dump()
     made.columns_read = columns_of(table, layout)
     more = {part: len(found) - len(fresh[part]) for part, found in parts.items()}
-    old_ones = " and ".join(f"{count:,} in {part}" for part, count in more.items() if count)
+    read_again = " and ".join(f"{count:,} in {part}" for part, count in more.items() if count)
     made._read_lines = [
         ("read", " ".join(table.notes())),
         ("input", input_words(layout, values)),
         *(("order", words) for words in reading.order_words(table, layout)),
         ("answer", answer_words(layout, values, kind.Answer.word)),
-        ("rehearsed", f"old examples read again: {old_ones or 'none'}"),
+        ("rehearsed", f"{read_again or 'none'} of the old examples"),
         ("split", split(settings, fresh)),
     ]
     made._read_doubts = list(table.doubts())
@@ -86,12 +88,12 @@ def grown(old: FromExamples, given: dict[str, Any], settings: Any, split: Any) -
     return made
 
 
-def again(old: FromExamples, part: str, settings: Any) -> Examples:
+def again(old: Any, part: str, settings: Any) -> Examples:
     """Return the examples of a part of another run that are read again; each class keeps its share.
 
     None of a class is left out, however few it has.
     """
-    found = old._parts.get(part)
+    found: Examples | None = old._parts.get(part)
     if found is None:
         return Examples([], [], lambda number: (None, number))
     strata = old.Answer.strata(found.answers or [])
@@ -119,25 +121,37 @@ def drawn(
     return np.sort(np.concatenate([np.empty(0, np.int64), *each]))
 
 
-def met_before(new: FromExamples, old: FromExamples) -> list[str]:
+def met_before(new: Any, old: Any) -> list[str]:
     """Return doubts where the new test part was learnt before, or the old one is learnt now."""
-    doubts = []
+    met = missed = 0
     if old.seen is not None and "test" in new._parts:
-        count = old.seen.shared(new._hashes["test"])
-        if count:
-            doubts.append(
-                f"{count:,} of {len(new._parts['test']):,} test examples were learnt by the run "
-                "that this one goes on from: the scores flatter. Take them out."
-            )
+        met = old.seen.shared(new._hashes["test"])
     if "test" in old._parts:
         now, then = (
             np.concatenate([task._hashes[p] for p in ("train", "valid") if p in task._parts])
             for task in (new, old)
         )
-        count = int(np.isin(old._hashes["test"], np.setdiff1d(now, then)).sum())
-        if count:
-            doubts.append(
-                f"{count:,} of the {len(old._parts['test']):,} examples of the old test part stand "
-                "in the new data: what is forgotten is more than its scores show."
-            )
+        missed = int(np.isin(old._hashes["test"], np.setdiff1d(now, then)).sum())
+    return met_words(met, missed, "examples")
+
+
+def met_words(met: int, missed: int, what: str) -> list[str]:
+    """Return doubts in words.
+
+    Args:
+        met: how many of the new test part the other run has learnt from.
+        missed: how many of the old test part stand in the new data.
+        what: is counted, in the plural.
+    """
+    doubts = []
+    if met:
+        doubts.append(
+            f"{met:,} test {what} were learnt by the run that this one goes on from: the scores "
+            "flatter. Take them out."
+        )
+    if missed:
+        doubts.append(
+            f"{missed:,} {what} of the old test part stand in the new data: more may be forgotten "
+            "than its scores show."
+        )
     return doubts

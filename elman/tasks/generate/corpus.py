@@ -27,6 +27,8 @@ _IN_MEMORY = 50_000_000
 _TABLES = {"csv", "json", "parquet", "sheet"}
 # With fewer documents than this a part may begin inside one, else parts hold whole documents.
 _MANY = 20
+_STRETCHES = 10
+"""Stretches of an old text that are read again, evenly spread."""
 _FEW_WORDS = 20
 """Different words of a column at most that is no prose."""
 _LONG_WORD = 24
@@ -104,6 +106,12 @@ class Documents:
     def part(self, low: int, high: int) -> Documents:
         """The characters from `low` up to `high`."""
         return replace(self, low=low, high=high)
+
+    def stretches(self, share: float) -> list[Documents]:
+        """Return stretches of this part, evenly spread, that hold a share of it together."""
+        size, apart = int(share * self.size / _STRETCHES), self.size / _STRETCHES
+        lows = [self.low + int(number * apart) for number in range(_STRETCHES)]
+        return [self.part(low, low + size) for low in lows] if size else []
 
     def __iter__(self) -> Iterator[Piece]:
         """The pieces of this part, in order; the first begins a document."""
@@ -263,6 +271,13 @@ class Tokens:
         if count is None or count >= self.predicted:
             return self
         return Tokens(self.ids[: count + 1], self.starts[self.starts < count])
+
+
+def joined(parts: Sequence[Tokens]) -> Tokens:
+    """Return several parts one after another, each of which begins a document."""
+    begins = np.cumsum([0, *(len(part.ids) for part in parts[:-1])])
+    starts = [part.starts + begin for part, begin in zip(parts, begins, strict=True)]
+    return Tokens(np.concatenate([part.ids for part in parts]), np.concatenate(starts))
 
 
 def encode(documents: Documents, vocabulary: Vocabulary, *, ended: bool) -> Tokens:

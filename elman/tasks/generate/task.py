@@ -26,6 +26,7 @@ from elman.data import Batches, CarriedBatch, CarriedBatches, Vocabulary, bucket
 from elman.data.seen import Seen, hashes_of
 from elman.data.vocabulary import Unit
 from elman.errors import InputError
+from elman.modalities.base import Indexed
 from elman.modalities.text import Text, TextCodec, VocabularySettings
 from elman.nn.sampled import SampledSoftmax
 from elman.scoring import Evaluation
@@ -41,10 +42,11 @@ from elman.scoring.blending import (
 from elman.scoring.predictors import Baseline, restored
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.generate import sameness
-from elman.tasks.generate.corpus import Documents, Tokens, encode, find
+from elman.tasks.generate.corpus import Documents, Tokens, encode, find, joined
 from elman.tasks.generate.language_model import IGNORED, LanguageModel, costs, padded, short
 from elman.tasks.generate.plan import planned
 from elman.tasks.generate.writing import Counts, SymbolStream, Writer
+from elman.tasks.growing import met_words
 from elman.tasks.looking import bars, histogram
 from elman.tasks.settings import TaskSettings, other_default
 from elman.tasks.understood import Understood, listed, many, overlap_words, shorter
@@ -76,6 +78,19 @@ _LOOK_AT_LEAST, _LOOK_AT_MOST, _DEPENDENCE_OF = 200, 400, 1_000_000
 
 class GenerateSettings(TaskSettings, VocabularySettings):
     """Settings of a language model."""
+
+    anew: ClassVar[frozenset[str]] = frozenset(
+        {
+            "variational",
+            "embedding_dropout",
+            "activation_penalty",
+            "slowness_penalty",
+            "k1",
+            "k2",
+            "sampled",
+            "validate_on",
+        }
+    )
 
     text: str | None = Field(
         None, description="column of a table that holds the text, a document a row"
@@ -259,6 +274,93 @@ class Generate:
             learnt = [_compared(parts[n], documents > 1) for n in ("train", "valid") if n in parts]
             made.seen = Seen.of(hashes_of(chain.from_iterable(learnt)))
         return made
+
+    @classmethod
+    def grown(
+        cls, old: Self, data: Any, settings: Any, valid: Any = None, test: Any = None
+    ) -> Self:
+        """Read new text, and stretches of the old one; see `elman.tasks.base.Growing`.
+
+        Raises:
+            InputError: as `from_data`.
+        """
+        given = {"train": data, "valid": valid, "test": test}
+        if data is None:
+            raise InputError("There are no data to train on: None was given.")
+        where = (settings.text, settings.encoding, settings.sheet)
+        told = {name: find(source, *where) for name, source in given.items() if source is not None}
+        whole = told.pop("train")
+        if "valid_fraction" not in settings.model_fields_set and "valid" not in told:
+            held = min(0.1, _VALID[settings.unit] / max(1, whole.characters))
+            settings = settings.model_copy(update={"valid_fraction": round(held, 4)})
+        parts = _parts(whole, settings, told) | told
+        vocabulary = old.vocabulary
+        if settings.unit != "subwords":  # which can write every text
+            vocabulary = vocabulary.grown(
+                Vocabulary.fit(
+                    parts["train"].texts(),
+                    settings.unit,
+                    size=settings.vocabulary_size,
+                    min_count=settings.min_count or 1,
+                    lower=settings.lower,
+                    specials=("unk", "bos"),
+                    punctuation=bool(settings.punctuation),
+                    line_ends=vocabulary.line_ends,
+                )
+            )
+        # Whether the end of a document is to be learnt stays as it was.
+        ended = old.documents > 1
+        tokens = {name: encode(part, vocabulary, ended=ended) for name, part in parts.items()}
+        _check(tokens, whole)
+        for name in ("train", "valid"):
+            again = old._parts[name].stretches(settings.rehearsal) if name in old._parts else []
+            if again and name in tokens:
+                read = [encode(part, vocabulary, ended=ended) for part in again]
+                # Validation may stop before the end, so the old text comes first there.
+                order = [tokens[name], *read] if name == "train" else [*read, tokens[name]]
+                tokens[name] = joined(order)
+        settings = planned(settings, tokens["train"].predicted, len(vocabulary))
+        documents = max(2, parts["train"].count) if ended else 1
+        made = cls(settings, TextCodec(vocabulary, settings), documents, parts, tokens)
+        if old.seen is not None:
+            learnt = [_compared(parts[n], ended) for n in ("train", "valid") if n in parts]
+            made.seen = old.seen.with_more(hashes_of(chain.from_iterable(learnt)))
+        return made
+
+    def indexed(self) -> list[Indexed]:
+        """Return the symbols, each with an embedding and a score."""
+        axes = dict.fromkeys(("embedding.weight", "bias"), (0,))
+        if not self.settings.tied:
+            axes["head.weight"] = (0,)
+        return [Indexed(self.codec.unit, self.vocabulary.symbols, axes)]
+
+    def before_and_after(
+        self, old: Self, before: nn.Module, after: nn.Module
+    ) -> tuple[Evaluation, Evaluation]:
+        """Score two models on the test part of another run.
+
+        A symbol that was unknown before and is told apart now costs more by that alone, so what
+        was unknown is left out of both scores.
+        """
+        part, theirs = old._parts["test"], old._tokens["test"]
+        ours = encode(part, self.vocabulary, ended=old.documents > 1)
+        known = (theirs.ids[1:] != old.vocabulary.unk).astype(np.int64)
+        models = ((before, theirs), (after, ours))
+        nats = [costs(cast(LanguageModel, model), tokens) for model, tokens in models]
+        then, now = (old._evaluation(theirs, one, known) for one in nats)
+        return then, now
+
+    def met_before(self, old: Self) -> list[str]:
+        """Return doubts where the new test part was learnt before, or the old one is learnt now."""
+        if old.seen is None or self.seen is None:
+            return []
+        many = self.documents > 1
+        met = old.seen.shared(hashes_of(_compared(self._parts["test"], many)))
+        missed = 0
+        if "test" in old._parts:
+            asked = hashes_of(_compared(old._parts["test"], many))
+            missed = self.seen.shared(asked) - old.seen.shared(asked)
+        return met_words(met, max(0, missed), "documents" if many else "long lines")
 
     @classmethod
     def from_assets(cls, settings: GenerateSettings, assets: dict[str, Any]) -> Self:
@@ -609,19 +711,27 @@ class Generate:
         documents = find(data, *self._where)
         return encode(documents, self.vocabulary, ended=self.documents > 1)
 
-    def _evaluation(self, tokens: Tokens, nats: NDArray[np.float64]) -> Evaluation:
+    def _evaluation(
+        self, tokens: Tokens, nats: NDArray[np.float64], known: NDArray[np.int64] | None = None
+    ) -> Evaluation:
         count = len(nats)
         size = max(1, count // _MOST_BLOCKS, min(_BLOCK, count // _BLOCKS))
-        units = self._units(tokens, nats, np.arange(0, count, size))
+        units = self._units(tokens, nats, np.arange(0, count, size), known)
         return Evaluation(units, self._score, units)
 
     def _units(
-        self, tokens: Tokens, nats: NDArray[np.float64], firsts: NDArray[np.int64]
+        self,
+        tokens: Tokens,
+        nats: NDArray[np.float64],
+        firsts: NDArray[np.int64],
+        known: NDArray[np.int64] | None = None,
     ) -> pd.DataFrame:
-        """Cost and size of the tokens from each of `firsts` up to the next."""
+        """Cost and size of the tokens from each of `firsts` up to the next; only of those `known`,
+        which is 0 or 1 for each of `tokens.ids[1:]`."""
         import pandas as pd
 
         targets, counted = tokens.ids[1:], self._counted(tokens)
+        counted = counted if known is None else counted * known
         characters = self._written()[targets]
         return pd.DataFrame(
             {
