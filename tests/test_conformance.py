@@ -23,8 +23,9 @@ import elman
 from elman.errors import InputError
 from elman.inspect import runs as doctor
 from elman.modalities import MODALITIES
+from elman.nn.transformer import trainable
 from elman.registry import absent
-from elman.runs import report
+from elman.runs import reference, report
 from elman.runs.folder import Run
 from elman.scoring.predictors import CannotSay
 from elman.tasks import TASKS
@@ -367,3 +368,22 @@ def test_a_blend_is_a_row_of_its_own_or_its_absence_has_a_reason(
     assert blend["name"] in page
     mixed = elman.load(run.path, predictor="blend").predict(data(task, modality))
     assert len(mixed) == len(run.model.predict(data(task, modality)))
+
+
+@pytest.mark.parametrize(("task", "modality"), PAIRS)
+def test_a_transformer_of_as_many_parameters_can_take_its_place(
+    trained: Any, task: str, modality: str
+) -> None:
+    run, asked = trained(task, modality), data(task, modality)
+    made, module = reference.built(run.model.task, run.model.module)
+    ours, theirs = trainable(run.model.module), trainable(module)
+    assert theirs == pytest.approx(ours, rel=0.05)
+    together = made.predict(module.eval(), asked)
+    if "forecast" in together:
+        assert np.isfinite(together["forecast"]).all()
+        return
+    first = made.predict(module, asked.iloc[:5])
+    numbers = together.select_dtypes("number").columns.difference(["row"])
+    np.testing.assert_allclose(
+        together[numbers].iloc[: len(first)], first[numbers], atol=2e-5, rtol=1e-4
+    )

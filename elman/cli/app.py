@@ -61,6 +61,14 @@ def train(
     config: Config = None,
     budget: Budget = None,
     from_: From = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            "--reference",
+            metavar="transformer",
+            help="train a Transformer of as many parameters beside it, for comparison",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="RUN", help="the run directory to make")
     ] = None,
@@ -70,6 +78,8 @@ def train(
     """Train a model on DATA, score it beside baselines, keep everything in RUN."""
     with early.interrupted(["train"]):
         settings = settings_given(task, set_, config, budget)
+        if reference is not None:
+            settings["reference"] = reference
         from elman.runs import pipeline
 
     finished = pipeline.train(

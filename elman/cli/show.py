@@ -163,6 +163,10 @@ def _beside(found: dict[str, Any]) -> list[str]:
     """Return what else is to be said of scores: what was left out, how sure answers may be."""
     said = [found["grown"]["words"]] if "grown" in found else []
     said += [f"{name} was left out: {why}" for name, why in found.get("not_run", {}).items()]
+    if "reference" in found:
+        from elman.runs.reference import sentence
+
+        said.append(sentence(found))
     if "none" in found.get("blend", {}):
         said.append(f"No blend of the model and a baseline: {found['blend']['none']}.")
     if "calibration" in found:

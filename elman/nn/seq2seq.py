@@ -15,6 +15,7 @@ from elman.nn.masking import Lengths, reverse_valid
 from elman.nn.recurrent import Recurrent
 from elman.nn.running import read, run
 from elman.nn.state import flatten, unflatten
+from elman.nn.transformer import Transformer
 
 BRIDGES = ("affine", "copy")
 
@@ -80,7 +81,9 @@ class EncoderDecoder(nn.Module):
         self.encoder, self.decoder = encoder, decoder
         self.embedding, self.front = embedding, front
         self.reverse_source = reverse_source
-        self.bridge = StateFrom(sum(ours), decoder.recurrent) if bridge == "affine" else None
+        # A Transformer attends to all that the encoder gives out; nothing is handed on beside it.
+        handed = bridge == "affine" and not isinstance(decoder.recurrent, Transformer)
+        self.bridge = StateFrom(sum(ours), decoder.recurrent) if handed else None
 
     def start(
         self, source: Tensor, *, lengths: Lengths | None = None
@@ -97,7 +100,9 @@ class EncoderDecoder(nn.Module):
         if self.reverse_source:
             x = reverse_valid(x, lengths)
         outputs, ended = run(self.encoder, x, lengths=lengths)
-        if self.bridge is None:
+        if isinstance(self.decoder.recurrent, Transformer):
+            state = self.decoder.recurrent.start(outputs, lengths)
+        elif self.bridge is None:
             like = self.decoder.recurrent.init_state(len(source))
             state = unflatten(like, flatten(ended))
         else:

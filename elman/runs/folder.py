@@ -11,6 +11,7 @@
     sections.json         the task's own parts of the report
     report.html           all of it for reading, self-contained
     checkpoints/{last,best} while it trains; afterwards those that the setting says
+    reference/            checkpoints of a reference while it trains
 
 Nothing in it is a pickle. Files appear whole or not at all. Format 1 had the assets beside the
 other files; such runs are still read.
@@ -37,6 +38,7 @@ RESULTS, SECTIONS = "results", "sections"
 _CONFIG, _WEIGHTS, _METRICS = "config.yaml", "model.safetensors", "metrics.jsonl"
 _PREDICTIONS, _REPORT, _DOCTOR = "predictions.parquet", "report.html", "doctor.html"
 _ASSETS, _CHECKPOINTS, _TRIALS = "assets", "checkpoints", "doctor"
+_REFERENCE = "reference"
 _PREDICTORS, _INDEX = "predictors", "index"
 
 
@@ -82,6 +84,15 @@ class Run:
             shutil.rmtree(self.path / _CHECKPOINTS, ignore_errors=True)
         elif kept == "best":
             self.last.unlink(missing_ok=True)
+
+    @property
+    def reference(self) -> Path:
+        """The folder of a reference while it trains."""
+        return self.path / _REFERENCE
+
+    def drop_reference(self) -> None:
+        """Take away the checkpoints of a reference that has been judged."""
+        shutil.rmtree(self.reference, ignore_errors=True)
 
     @property
     def finished(self) -> bool:

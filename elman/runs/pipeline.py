@@ -23,18 +23,19 @@ from safetensors.torch import load_file, save
 import elman
 from elman.data.memory import names_files
 from elman.errors import InputError
-from elman.runs import folder, growing, keeping
+from elman.runs import folder, growing, keeping, reference
 from elman.runs.folder import Run
 from elman.runs.growing import Origin
 from elman.runs.keeping import Kept
 from elman.runs.model import Model
+from elman.runs.reference import Reference
 from elman.scoring import Evaluation, calibration
 from elman.scoring import bootstrap as intervals
 from elman.scoring.blending import Blend
 from elman.tasks import TASKS
 from elman.tasks.base import Planning, Task
 from elman.tasks.settings import TaskSettings, settings_of
-from elman.training import Display, Fit, Interrupted, fit, seed
+from elman.training import Display, Fit, Interrupted, fit, seed, seeds
 from elman.training.distributed import Ranks, from_first, ranks
 from elman.training.progress import doing, say, stages
 from elman.training.update import device
@@ -101,6 +102,11 @@ def train(
             fix="Leave it out, or name a run with --from (start_from=).",
         )
     place = ranks()
+    if wanted.reference and not place.alone:
+        raise InputError(
+            "a reference is trained by one process only, and there are several.",
+            fix="Leave reference out.",
+        )
     path = Path(out) if out is not None else folder.fresh_path(task, data)
     if not place.alone:
         path = Path(from_first(str(path)))
@@ -117,6 +123,9 @@ def train(
         if progress and place.writes:
             sys.stderr.write(f"{growing.understood(made, origin)}\n")
         module = _built(made, origin)
+        if wanted.reference:
+            with seeds.kept():
+                reference.built(made, module)  # where there is none, that is said at once
         if place.writes:
             _record(run, made, sources, origin)
     except BaseException as error:
@@ -445,23 +454,40 @@ def _train_and_judge(
             f"Interrupted before training went on. Go on with: elman resume {run.path}"
         ) from None
     started = time.perf_counter()
+    around = started - began + REPORTING
+    if settings.reference:
+        # Model and reference share the budget, and what comes around them, in halves.
+        settings = settings.model_copy(update={"budget": settings.own_budget})
+        around /= 2
+    how: dict[str, Any] = {"resume": resume, "around": around, "judging": task.judging()}
     fitted = fit(
         objective,
         batches,
         settings,
         run=run.path,
-        resume=resume,
         progress=Display() if progress else None,
-        around=started - began + REPORTING,
-        judging=task.judging(),
+        **how,
     )
     if rivals is None:
         return Finished({}, Model(task, module, run.path), run.path)
     folder.write_whole(run.weights, save(_contiguous(module), {"elman": elman.__version__}))
+    seconds = {"before": started - began, "train": time.perf_counter() - started}
+    beside = None
+    if settings.reference:
+        with stages(progress):
+            say("The model is trained. A Transformer of as many parameters is, for reference.")
+        beside = reference.trained(
+            task,
+            module,
+            settings,
+            run.reference,
+            progress=Display() if progress else None,
+            **how,
+        )
+        seconds["reference"] = time.perf_counter() - started - seconds["train"]
     try:
         with stages(progress):
-            seconds = {"before": started - began, "train": time.perf_counter() - started}
-            results = _judge_and_report(task, module, run, fitted, rivals, seconds, origin)
+            results = _judge_and_report(task, module, run, fitted, rivals, beside, seconds, origin)
     except KeyboardInterrupt:
         raise Interrupted(
             f"Stopped after training, before the scores. Go on with: elman resume {run.path}"
@@ -511,6 +537,7 @@ def _judge_and_report(
     run: Run,
     fitted: Fit,
     rivals: Sequence[Evaluation | InputError],
+    beside: Reference | None,
     seconds: dict[str, float],
     origin: Origin | None,
 ) -> dict[str, Any]:
@@ -533,9 +560,14 @@ def _judge_and_report(
         _write_predictions(run, evaluation.predictions)
     with doing("the pictures of the report"):
         sections = report.freeze(task.sections(module, evaluation))
-    run.write_json(folder.SECTIONS, sections)
+    if beside is not None:
+        with doing("scoring the reference"):
+            results["reference"] = _referred(task, evaluation, beside, fitted)
     seconds["judge"] = time.perf_counter() - began
     results |= _circumstances(task, module, fitted, seconds)
+    if beside is not None:
+        sections += report.freeze([reference.section(results)])
+    run.write_json(folder.SECTIONS, sections)
     results["understood"] = growing.understood(task, origin).to_json()
     if origin is not None:
         results["understood"]["doubts"] += growing.warning(results["grown"])
@@ -547,7 +579,32 @@ def _judge_and_report(
     run.write_json(folder.RESULTS, results)
     report.render(run)
     run.keep_checkpoints(task.settings.checkpoints)
+    run.drop_reference()
     return results
+
+
+def _referred(task: Task, evaluation: Evaluation, beside: Reference, fitted: Fit) -> dict[str, Any]:
+    """Return the scores of the reference, and how far the model is from it on the same units.
+
+    The difference is positive where the model is better.
+    """
+    theirs, settings = beside.judged(), task.settings
+    found = intervals.bootstrap(
+        evaluation,
+        {reference.NAME: theirs},
+        task.metric,
+        task.higher_is_better,
+        settings.resamples,
+        settings.seed,
+    )
+    difference = None if found.comparison is None else _gain(found.comparison)
+    return beside.facts() | {
+        "test": _plain(theirs.metrics),
+        "ci95": _bounds(found.baselines[reference.NAME]),
+        "difference": difference,
+        "model_seconds": round(fitted.seconds, 1),
+        "step_costs": reference.step_costs(task, beside.module),
+    }
 
 
 def _perfect(task: Task, perfect: Sequence[str]) -> str:

@@ -107,7 +107,7 @@ def page(name: str, **values: Any) -> str:
 
 
 def score_rows(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Model, baselines and blend with the headline metric and its interval, best first."""
+    """Model, baselines, blend and reference with headline metric and interval, best first."""
     metric = results["metric"]
     rows = [
         {
@@ -134,6 +134,16 @@ def score_rows(results: dict[str, Any]) -> list[dict[str, Any]]:
                 "ours": False,
                 "metrics": mixed["test"],
                 "ci95": mixed["ci95"],
+            }
+        )
+    if "reference" in results:
+        beside = results["reference"]
+        rows.append(
+            {
+                "name": beside["name"],
+                "ours": False,
+                "metrics": beside["test"],
+                "ci95": beside["ci95"],
             }
         )
     worst = float("-inf") if results["higher_is_better"] else float("inf")

@@ -8,11 +8,11 @@ another modality is refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, Field, create_model, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, create_model, model_validator
 from pydantic.fields import FieldInfo
 
 from elman.errors import InputError
@@ -56,17 +56,21 @@ class RecurrenceSettings(Settings):
         False, description="each layer's input is added to its output, where both are as wide"
     )
 
-    def build(self, input_size: int, **how: Any) -> Recurrent:
-        """Return the recurrent layers for `input_size` features.
+    _in_place: Callable[..., Any] | None = PrivateAttr(None)
+
+    def build(self, input_size: int, *, reads: int = 0, **how: Any) -> Recurrent:
+        """Return the recurrent layers for `input_size` features, or what stands in their place.
 
         Args:
             input_size: features of a step.
+            reads: features of the memory that a decoder attends to, for layers that do so
+                themselves; recurrent layers leave that to the decoder.
             how: arguments of `elman.nn.Recurrent` that the task decides: `bidirectional`,
                 `batch_first`, `variational`.
         """
         from elman.nn import Recurrent
 
-        return Recurrent(
+        layers = Recurrent(
             self.cell,
             input_size,
             self.hidden_size,
@@ -78,6 +82,23 @@ class RecurrenceSettings(Settings):
             **how,
             **self.cell_options,
         )
+        if self._in_place is None:
+            return layers
+        found: Recurrent = self._in_place(layers, reads=reads, dropout=self.dropout)
+        return found
+
+    def in_place(self, make: Callable[..., Any]) -> Self:
+        """Return the settings of a reference, with other layers in the place of recurrent ones.
+
+        What means something for a recurrence alone is at its default in them.
+
+        Args:
+            make: called with the recurrent layers, `reads` and `dropout`; returns layers that are
+                called as those are.
+        """
+        found = self.model_copy()
+        found._in_place = make
+        return found
 
 
 class TaskSettings(RecurrenceSettings):
@@ -109,11 +130,21 @@ class TaskSettings(RecurrenceSettings):
         "data that is read again (0.2, where they are still there)",
     )
     resamples: int = Field(500, ge=0, description="bootstrap resamples behind each 95 % interval")
+    reference: Literal["transformer"] | None = Field(
+        None,
+        description="transformer: one of as many parameters is trained beside the model, in half "
+        "of the budget, and stands in the report for comparison",
+    )
     checkpoints: Literal["none", "best", "last"] = Field(
         "none",
         description="what stays in RUN/checkpoints when the run has finished: nothing, the best "
         "parameters, or all that training would go on from",
     )
+
+    @property
+    def own_budget(self) -> float | None:
+        """The part of the budget that is for the model: half where a reference is trained too."""
+        return self.budget / 2 if self.budget and self.reference else self.budget
 
 
 class TableSettings(TaskSettings):

@@ -104,7 +104,7 @@ def planned(settings: Any, text: int, classes: int) -> Any:
     """
     work = WORK
     if settings.budget is not None:
-        work = settings.budget * TRAINED * pace(settings)
+        work = settings.own_budget * TRAINED * pace(settings)
     settings = settings.model_copy(update={"sampled": drawn(settings, classes)})
     layers, hidden, symbols = network(settings, text, classes, work)
     passes = symbols / text

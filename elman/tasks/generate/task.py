@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -178,6 +178,11 @@ class GenerateSettings(TaskSettings, VocabularySettings):
         description="precision of training's forward pass (default: bf16 where the processor "
         "multiplies it, else float32); scores are always in float32",
     )
+
+    def in_place(self, make: Callable[..., Any]) -> Self:
+        """Return the settings of a reference: what is of outputs between -1 and 1 is left out."""
+        without = {"init_scale": None, "activation_penalty": 0.0, "slowness_penalty": 0.0}
+        return super().in_place(make).model_copy(update=without)
 
 
 class Generate:

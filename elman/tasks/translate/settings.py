@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -135,6 +135,10 @@ class TranslateSettings(TaskSettings, VocabularySettings):
         description="pairs of the test part that are judged, drawn at random (default: all, or "
         "what a fifth of the budget allows)",
     )
+
+    def in_place(self, make: Callable[..., Any]) -> Self:
+        """Return the settings of a reference; its layers attend to the source themselves."""
+        return super().in_place(make).model_copy(update={"input_feeding": False})
 
     @model_validator(mode="after")
     def _attention_to_copy_by(self) -> Self:

@@ -114,7 +114,7 @@ class Translator(nn.Module):
         encoder = settings.build(width, bidirectional=settings.bidirectional)
         attention = None
         inside = settings.input_feeding
-        plain = settings.build(width)
+        plain = settings.build(width, reads=encoder.output_size)
         if settings.attention != "none":
             attention = make_attention(settings.attention, plain.output_size, encoder.output_size)
         recurrent = settings.build(width + plain.output_size) if inside else plain
