@@ -274,6 +274,7 @@ def try_remedies(
         if progress is not None:
             progress(f"{remedy.what}: {remedy.line or 'no change'}")
         settings = {**config["settings"], **given, **remedy.settings, "resamples": 0}
+        settings["reference"] = None
         folder = opened.trial(len(tried))
         origin = (config.get("from") or {}).get("run")
         tried.append(_trial(remedy, config["task"], sources, folder, settings, tried, origin))

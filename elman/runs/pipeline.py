@@ -7,6 +7,7 @@ baselines on the held-out part, bootstrap, write the run, render the report.
 from __future__ import annotations
 
 import json
+import math
 import platform
 import sys
 import time
@@ -357,9 +358,12 @@ def _evidence(
 
 
 def _gain(found: intervals.Comparison) -> dict[str, Any]:
-    """Return a difference with its interval as JSON can hold it."""
-    between = None if found.ci95 is None else list(found.ci95)
-    return {"difference": found.difference, "ci95": between}
+    """Return a difference with its interval as JSON can hold it: no NaN."""
+    ends = [] if found.ci95 is None else list(found.ci95)
+    return {
+        "difference": found.difference if math.isfinite(found.difference) else None,
+        "ci95": ends if ends and all(map(math.isfinite, ends)) else None,
+    }
 
 
 def without_data(opened: Run, config: dict[str, Any]) -> Task:
@@ -597,11 +601,11 @@ def _referred(task: Task, evaluation: Evaluation, beside: Reference, fitted: Fit
         settings.resamples,
         settings.seed,
     )
-    difference = None if found.comparison is None else _gain(found.comparison)
+    between = found.comparison
     return beside.facts() | {
         "test": _plain(theirs.metrics),
         "ci95": _bounds(found.baselines[reference.NAME]),
-        "difference": difference,
+        "difference": None if between is None else _gain(between),
         "model_seconds": round(fitted.seconds, 1),
         "step_costs": reference.step_costs(task, beside.module),
     }

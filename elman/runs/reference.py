@@ -197,14 +197,14 @@ def sentence(results: dict[str, Any]) -> str:
     found, metric = results["reference"], results["metric"]
     words = metric.replace("_", " ")
     said = f"{NAME}: {words} {written(found['test'][metric])}"
-    if found["difference"] is not None:
-        by, between = found["difference"]["difference"], found["difference"]["ci95"]
+    by, between = (found["difference"] or {"difference": None, "ci95": None}).values()
+    if by is not None:
         side = "better" if by > 0 else "worse"
         said += (
             f"; the model is {side} by {written(abs(by), 3)}" if by else "; the model has as much"
         )
         if between is not None:
-            low, high = sorted(between) if by >= 0 else sorted(-end for end in between)
+            low, high = sorted(between if by >= 0 else (-end for end in between))
             said += f" [{written(low, 3)}, {written(high, 3)}]"
     return (
         f"{said}. {found['parameters']:,} parameters against {results['parameters']:,}, trained "

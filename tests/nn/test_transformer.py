@@ -13,7 +13,8 @@ from elman.nn import Recurrent
 from elman.nn import state as states
 from elman.nn.decoder import Decoder
 from elman.nn.seq2seq import EncoderDecoder
-from elman.nn.transformer import Shape, Transformer, count, shape_of, trainable
+from elman.nn.transformer import Transformer, trainable
+from elman.nn.transformer_shape import Shape, count, shape_of
 
 SHAPE = Shape(layers=2, width=8, heads=2, inner=12)
 CLOSE = {"atol": 1e-10, "rtol": 1e-8}
@@ -155,6 +156,11 @@ def test_sizes_are_found_by_counting(parameters: int, before: int, after: int) -
     assert shape.width % (2 * shape.heads) == 0
     if parameters > 20 * (before + after):
         assert count(shape, before, after) == pytest.approx(parameters, rel=0.05)
+
+
+@pytest.mark.parametrize("reads", [0, 7])
+def test_parameters_are_counted_right(reads: int) -> None:
+    assert count(SHAPE, 3, 5, reads) == trainable(Transformer(3, 5, SHAPE, reads=reads))
 
 
 @pytest.mark.parametrize("reads", [0, 11])
