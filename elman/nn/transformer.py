@@ -83,7 +83,7 @@ class Transformer(nn.Module):
     def like(
         cls, layers: Recurrent, *, share: float = 1.0, reads: int = 0, dropout: float = 0.0
     ) -> Transformer:
-        """Return a stack in the place of recurrent layers, of about as many parameters.
+        """Return a stack in the place of recurrent layers, of about as many learnt parameters.
 
         Args:
             layers: what it stands in for.
@@ -92,7 +92,7 @@ class Transformer(nn.Module):
             dropout: of the stack.
 
         Raises:
-            InputError: the layers learn nothing, or too little for any Transformer.
+            InputError: the layers learn too little for any Transformer.
         """
         count = round(share * trainable(layers))
         sizes = layers.input_size, layers.output_size

@@ -108,12 +108,6 @@ def built(task: Task, model: nn.Module) -> tuple[Task, nn.Module]:
 
 
 def _in_place(layers: Any, *, share: float, reads: int, dropout: float) -> Transformer:
-    if not trainable(layers):
-        raise InputError(
-            f"{type(layers.cells[0]).__name__} has no weights that are learnt, so there is no "
-            "Transformer of as many.",
-            fix="Choose another cell, or leave the reference out.",
-        )
     return Transformer.like(layers, share=share, reads=reads, dropout=min(dropout, DROPOUT))
 
 

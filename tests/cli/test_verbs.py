@@ -327,3 +327,19 @@ def test_every_verb_imports_what_it_needs(
         done = bare(*arguments)
         assert done.returncode == 0, (arguments, done.stderr)
         assert done.stdout, arguments
+
+
+def test_a_transformer_stands_beside_the_model(elman, labelled_file, tmp_path):
+    out = tmp_path / "run"
+    done = elman(
+        "train", "classify", labelled_file, "--out", out, "--reference", "transformer",
+        "-s", "max_steps=8", *SMALL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^Transformer \(reference\) +[\d.]+", done.stdout, re.M)
+    assert re.search(r"parameters against [\d,]+, trained .* 8 steps against", done.stdout)
+    found = json.loads((out / "results.json").read_text())["reference"]
+    assert len(found["step_costs"]["transformer"]) == len(found["step_costs"]["lengths"])
+    wrong = elman("train", "classify", labelled_file, "--reference", "transformr", "--quiet")
+    assert wrong.returncode == 2
+    assert "Setting reference cannot be 'transformr'. Did you mean 'transformer'?" in wrong.stderr
