@@ -82,7 +82,8 @@ class EncoderDecoder(nn.Module):
         self.embedding, self.front = embedding, front
         self.reverse_source = reverse_source
         # A Transformer attends to all that the encoder gives out; nothing is handed on beside it.
-        handed = bridge == "affine" and not isinstance(decoder.recurrent, Transformer)
+        layers: nn.Module = decoder.recurrent
+        handed = bridge == "affine" and not isinstance(layers, Transformer)
         self.bridge = StateFrom(sum(ours), decoder.recurrent) if handed else None
 
     def start(
@@ -100,8 +101,9 @@ class EncoderDecoder(nn.Module):
         if self.reverse_source:
             x = reverse_valid(x, lengths)
         outputs, ended = run(self.encoder, x, lengths=lengths)
-        if isinstance(self.decoder.recurrent, Transformer):
-            state = self.decoder.recurrent.start(outputs, lengths)
+        layers: nn.Module = self.decoder.recurrent
+        if isinstance(layers, Transformer):
+            state = layers.start(outputs, lengths)
         elif self.bridge is None:
             like = self.decoder.recurrent.init_state(len(source))
             state = unflatten(like, flatten(ended))

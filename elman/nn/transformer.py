@@ -24,6 +24,8 @@ _FAR = -(1 << 40)
 
 Extend = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """From the keys and values of the steps of a call to all that can be looked at."""
+Turns = tuple[Tensor, Tensor]
+"""Cosine and sine of the angles of each step, `(B, T, 1, pairs)`."""
 
 
 class Transformer(nn.Module):
@@ -163,7 +165,7 @@ class Transformer(nn.Module):
         mask = self._seen(where, own, places, part, valid)
         there = memory[0] if memory else None
 
-        angles = _angles(places, self.shape.width // self.shape.heads)
+        turns = _turns(places, self.shape, self.enter.weight.dtype)
         y, kept = self.enter(blank(x, valid)), []
         for layer, (k, v, *remembered) in zip(self._layers(), each, strict=True):
             seen: list[Tensor] = []
@@ -178,7 +180,7 @@ class Transformer(nn.Module):
                 seen[:] = torch.cat((k, keys), 1), torch.cat((v, values), 1)
                 return seen[0], seen[1]
 
-            y = layer(y, angles, extend, mask, not self.bidirectional, remembered, there)
+            y = layer(y, turns, extend, mask, not self.bidirectional, remembered, there)
             kept.append((*seen, *remembered))
         y = blank(self.leave(self.norm(y)), valid)
         after = self._after(kept, where, own, ahead, part, lengths, memory)
@@ -202,7 +204,7 @@ class Transformer(nn.Module):
         place = torch.full((1, 1), length - 1, device=like.device)
 
         def step(x: Tensor) -> Tensor:
-            angles = _angles(place, width // self.shape.heads)
+            turns = _turns(place, self.shape, like.dtype)
             y = self.enter(x.unsqueeze(1))
             for layer, (k, v) in zip(self._layers(), held, strict=True):
 
@@ -212,7 +214,7 @@ class Transformer(nn.Module):
                     k[:, -1:], v[:, -1:] = keys, values
                     return k, v
 
-                y = layer(y, angles, extend, None, False)
+                y = layer(y, turns, extend, None, False)
             found: Tensor = self.leave(self.norm(y))
             return found.squeeze(1)
 
@@ -310,7 +312,7 @@ class _Layer(nn.Module):
     def forward(
         self,
         x: Tensor,
-        angles: Tensor,
+        turns: Turns,
         extend: Extend,
         mask: Tensor | None,
         causal: bool,
@@ -319,8 +321,8 @@ class _Layer(nn.Module):
     ) -> Tensor:
         """Return `(B, T, width)`."""
         q, k, v = self.ask(self.norm(x)).chunk(3, -1)
-        keys, values = extend(_rotated(k, angles, self.heads), v)
-        q = _rotated(q, angles, self.heads)
+        keys, values = extend(_rotated(k, turns, self.heads), v)
+        q = _rotated(q, turns, self.heads)
         found = self._attended(q, keys, values, mask, causal and mask is None)
         x = x + self._dropped(self.mix(found))
         if there is not None:
@@ -328,15 +330,15 @@ class _Layer(nn.Module):
             some = there.any(1)
             seen = (there | ~some.unsqueeze(1))[:, None, None]
             if there.shape[1]:
-                asked = self.ask_read(self.norm_read(x))
-                found = self.mix_read(self._attended(asked, *memory, seen, False))
+                asked, (keys, values) = self.ask_read(self.norm_read(x)), memory
+                found = self.mix_read(self._attended(asked, keys, values, seen, False))
                 x = x + self._dropped(blank(found, some.unsqueeze(1)))
         return x + self._dropped(self.V(F.gelu(self.U(self.norm_each(x)))))
 
     def _attended(
         self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool
     ) -> Tensor:
-        q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v))
+        q, k, v = (_apart(t, self.heads).transpose(1, 2) for t in (q, k, v))
         found = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
         return found.transpose(1, 2).flatten(2)
 
@@ -344,21 +346,28 @@ class _Layer(nn.Module):
         return F.dropout(x, self.dropout, self.training)
 
 
-def _angles(places: Tensor, size: int) -> Tensor:
-    """Return by which angles each place `(B, T)` turns the pairs of features, `(B, T, 1, size/2)`.
+def _turns(places: Tensor, shape: Shape, dtype: torch.dtype) -> Turns:
+    """Return cosine and sine of how far each place `(B, T)` turns pairs of features.
 
-    They are found in float64: a text may have gone on for long.
+    The angles are found in float64: a text may have gone on for long.
     """
+    size = shape.width // shape.heads
     pairs = torch.arange(size // 2, device=places.device, dtype=torch.float64)
     slower = torch.exp(-math.log(10_000.0) * 2 * pairs / size)
-    return (places.unsqueeze(-1) * slower).unsqueeze(2)
+    angles = (places.unsqueeze(-1) * slower).unsqueeze(2)
+    return angles.cos().to(dtype), angles.sin().to(dtype)
 
 
-def _rotated(x: Tensor, angles: Tensor, heads: int) -> Tensor:
-    """Turn each pair of features of each head by its angle."""
-    a, b = x.unflatten(-1, (heads, -1)).chunk(2, -1)
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+def _rotated(x: Tensor, turns: Turns, heads: int) -> Tensor:
+    """Turn each pair of features of each head."""
+    a, b = _apart(x, heads).chunk(2, -1)
+    cos, sin = turns
     return torch.cat((a * cos - b * sin, a * sin + b * cos), -1).flatten(2)
+
+
+def _apart(x: Tensor, heads: int) -> Tensor:
+    """Return the features of each head apart, `(B, T, heads, size)`."""
+    return x.reshape(*x.shape[:2], heads, x.shape[2] // heads)
 
 
 def trainable(module: nn.Module) -> int:

@@ -333,7 +333,7 @@ def test_a_transformer_stands_beside_the_model(elman, labelled_file, tmp_path):
     out = tmp_path / "run"
     done = elman(
         "train", "classify", labelled_file, "--out", out, "--reference", "transformer",
-        "-s", "max_steps=8", *SMALL,
+        "-s", "max_steps=8", "-s", "hidden_size=16", "-s", "resamples=20", "--quiet",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert re.search(r"^Transformer \(reference\) +[\d.]+", done.stdout, re.M)
