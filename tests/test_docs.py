@@ -24,6 +24,7 @@ PAGES = (
     "looking",
     "numerics",
     "tasks/answers",
+    "tasks/generate",
     "tasks/regress",
     "tasks/tag",
     "tasks/translate",
@@ -35,7 +36,7 @@ TUTORIALS = [
 ]
 
 
-SLOW = ("answers", "from-a-paper", "growing", "regress", "translate")
+SLOW = ("answers", "from-a-paper", "generate", "growing", "regress", "translate")
 
 
 @pytest.mark.parametrize(

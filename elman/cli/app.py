@@ -261,6 +261,12 @@ def predict(
 def generate(
     run: RunPath,
     prompt: Annotated[str, typer.Option("--prompt", "-p", help="the beginning of the text")] = "",
+    label: Annotated[
+        str | None,
+        typer.Option(
+            "--label", "-l", metavar="NAME", help="of a run with labels: in whose manner to write"
+        ),
+    ] = None,
     length: Annotated[
         int, typer.Option("--length", "-n", min=1, help="characters or words to add")
     ] = 500,
@@ -294,10 +300,11 @@ def generate(
 
     model = pipeline.load(run, with_)
     if complete is not None:
-        show.completion(model.complete(prompt, n=complete), as_json)
+        show.completion(model.complete(prompt, n=complete, label=label), as_json)
         return
     texts = model.generate(
         prompt,
+        label=label,
         length=length,
         samples=samples,
         temperature=temperature,

@@ -135,6 +135,7 @@ def settings_given(
 
 _AS_WRITTEN = (
     "text",
+    "label",
     "target",
     "columns",
     "group",

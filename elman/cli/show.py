@@ -125,7 +125,8 @@ def results(found: dict[str, Any]) -> None:
     from elman.writing import written
 
     metric = found["metric"]
-    others = [name for name in found["test"] if name != metric]
+    # Scores of a part of the test part, such as a label, are in the report.
+    others = [name for name in found["test"] if name != metric and ": " not in name]
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     table.add_column(metric.replace("_", " "), justify="right")
@@ -237,8 +238,11 @@ def comparison(found: dict[str, Any], words: list[str]) -> None:
 def sample(model: Any) -> None:
     """Print a sample of a model that generates."""
     if hasattr(model.task, "generate"):
-        text = model.generate("", length=300, temperature=0.7, seed=0)[0]
-        sys.stdout.write(f"\nA sample at temperature 0.7:\n\n{text}\n\n")
+        labels = getattr(model.task, "labels", ())[:1]
+        of = f" of {labels[0]!r}" if labels else ""
+        label = labels[0] if labels else None
+        text = model.generate("", length=300, temperature=0.7, seed=0, label=label)[0]
+        sys.stdout.write(f"\nA sample{of} at temperature 0.7:\n\n{text}\n\n")
 
 
 def completion(found: Any, in_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,9 +80,19 @@ class Model:
         """The likeliest next symbols after `prompt` with their probabilities."""
         return _generator(self).complete(self.predictor, prompt, **options)
 
-    def stream(self) -> Streamed:
-        """The model one step at a time, in constant memory."""
-        return self.task.stream(self.predictor)
+    def stream(self, **how: Any) -> Streamed:
+        """The model one step at a time, in constant memory.
+
+        Args:
+            how: of a language model that was trained with labels, the `label` it writes for.
+        """
+        taken = inspect.signature(self.task.stream).parameters
+        for name in how:
+            if name not in taken:
+                raise InputError(
+                    f"{name} means nothing for a stream of {self.task.name}.", fix="Leave it out."
+                )
+        return self.task.stream(self.predictor, **how)
 
 
 def _abstained(task: Task, found: pd.DataFrame, least: float) -> pd.DataFrame:

@@ -33,6 +33,8 @@ _FEW_WORDS = 20
 """Different words of a column at most that is no prose."""
 _LONG_WORD = 24
 """Letters of a word at most that is a name or a truth value."""
+FOLDER = "folder"
+"""The label of text files: the name of the folder in which each lies."""
 
 
 class Piece(NamedTuple):
@@ -85,6 +87,11 @@ class Documents:
         guessed = {} if encoding else dict(zip(paths, encodings, strict=True))
         doubts = tuple(files.doubts(guessed))
         return cls(paths, encodings, begins, sum(lengths), doubts=doubts)
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """The code of the label of each document of this part; None where they have none."""
+        return None
 
     @property
     def name(self) -> Path | None:
@@ -192,18 +199,46 @@ def find(
     Raises:
         InputError: no such file or column, or no text in it.
     """
-    if memory.names_files(source):
-        paths, left_out = _files(source)
-        paths, repeated = repeats.once(paths)
-        if column is None and any(reading.format_of(path) not in _TABLES for path in paths):
-            found = Documents.of_files(paths, encoding)
-            return replace(found, doubts=(*found.doubts, *repeated), left_out=tuple(left_out))
+    if column is None and (found := of_plain_files(source, encoding)) is not None:
+        unread = unread_folders(found.sources)
+        return replace(found, left_out=(*found.left_out, *unread))
     table = elman.data.read(source, encoding=encoding, sheet=sheet)
-    name = column or _text_column(table)
+    name = column or text_column(table)
+    found = of_column(table, name, named=column is not None)
+    return replace(found, left_out=unread_labels(table, name))
+
+
+def of_plain_files(source: Any, encoding: str | None) -> Documents | None:
+    """Return the documents of text files, or None where `source` is a table.
+
+    Raises:
+        InputError: as `find`.
+    """
+    if not memory.names_files(source):
+        return None
+    paths, left_out = _files(source)
+    paths, repeated = repeats.once(paths)
+    if all(reading.format_of(path) in _TABLES for path in paths):
+        return None
+    found = Documents.of_files(paths, encoding)
+    return replace(found, doubts=(*found.doubts, *repeated), left_out=tuple(left_out))
+
+
+def of_column(table: Table, name: str, *, named: bool) -> Documents:
+    """Return the documents in a column of a table.
+
+    Args:
+        table: the table.
+        name: of the column.
+        named: whether a person named the column.
+
+    Raises:
+        InputError: a cell is empty, or the column holds no texts and was not named.
+    """
     texts = table.texts(name)
     doubts = table.doubts()
     if (what := _no_prose(texts)) is not None:
-        if column is None and name.casefold() != "text":
+        if not named and name.casefold() != "text":
             raise InputError(
                 f"Column {name!r} holds {what}: that is no text to learn from.",
                 file=table.source,
@@ -224,6 +259,32 @@ def _no_prose(texts: Sequence[str]) -> str | None:
     return f"{len(words)} different words ({shown}{', …' if len(words) > 3 else ''})"
 
 
+def unread_labels(table: Table, text: str) -> tuple[str, ...]:
+    """Return in words the columns that could be the labels of the documents, and are not read."""
+    found = []
+    for name, kind in table.kinds.items():
+        if kind != "category" or name == text:
+            continue
+        different = table.frame[name].nunique()
+        if 2 <= different <= len(table) // 2:
+            found.append(
+                f"column {name!r} ({different} values; with --set label={name} texts are written "
+                "in the manner of each)"
+            )
+    return tuple(found)
+
+
+def unread_folders(sources: Sequence[Any]) -> tuple[str, ...]:
+    """Return in words that the folders of files could be their labels, and are not read."""
+    folders = {source.parent for source in sources if isinstance(source, Path)}
+    if len(folders) < 2 or len(folders) > len(sources) // 2:
+        return ()
+    return (
+        f"the names of {len(folders)} folders (with --set label={FOLDER} texts are written in the "
+        "manner of each)",
+    )
+
+
 def _files(source: Any) -> tuple[list[Path], list[str]]:
     """Return files, those of folders that may be text, and in words the others of folders."""
     found: list[Path] = []
@@ -238,8 +299,13 @@ def _files(source: Any) -> tuple[list[Path], list[str]]:
     return found, left_out
 
 
-def _text_column(table: Table) -> str:
-    kinds = table.kinds
+def text_column(table: Table, label: str | None = None) -> str:
+    """Return the one column of a table that holds texts, beside that of a label.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
+    kinds = {name: kind for name, kind in table.kinds.items() if name != label}
     found = [name for name, kind in kinds.items() if kind == "text"]
     found = found or [name for name, kind in kinds.items() if kind == "category"]
     if len(found) != 1:
@@ -256,10 +322,14 @@ class Tokens:
     """Documents in one row: `ids` `(N,)` and the positions where documents begin.
 
     Each document begins with the boundary symbol, which also ends the one before.
+
+    Attributes:
+        labels: the code of each document's label, `(D,)`; None where documents have none.
     """
 
     ids: NDArray[Any]
     starts: NDArray[np.int64]
+    labels: NDArray[np.int64] | None = None
 
     @property
     def predicted(self) -> int:
@@ -267,10 +337,51 @@ class Tokens:
         return max(0, len(self.ids) - 1)
 
     def first(self, count: int | None) -> Tokens:
-        """Return the first tokens, of which `count` are predicted; all of them where None."""
+        """Return the first tokens, of which `count` are predicted; all of them where None.
+
+        Where documents have labels, they are the first documents of each label, by its share.
+        """
         if count is None or count >= self.predicted:
             return self
-        return Tokens(self.ids[: count + 1], self.starts[self.starts < count])
+        if self.labels is None:
+            return Tokens(self.ids[: count + 1], self.starts[self.starts < count])
+        lengths, share = self.lengths, count / self.predicted
+        most = np.zeros(len(lengths), np.int64)
+        for code in np.unique(self.labels):
+            own = np.flatnonzero(self.labels == code)
+            before = np.cumsum(lengths[own]) - lengths[own]
+            most[own] = np.clip(share * lengths[own].sum() - before, 0, None)
+        kept = np.flatnonzero(most)
+        return self.documents(kept, most[kept])[0]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """How many tokens of each document are predicted, `(D,)`: its end is one of them."""
+        found: NDArray[np.int64] = np.diff(self.starts, append=self.predicted)
+        return found
+
+    def documents(
+        self, chosen: NDArray[np.int64], most: NDArray[np.int64] | None = None
+    ) -> tuple[Tokens, NDArray[np.int64]]:
+        """Return some documents, or their beginnings, and where each predicted token stood.
+
+        Args:
+            chosen: numbers of documents.
+            most: tokens of each that are predicted, at most.
+
+        Returns:
+            The tokens, and for each predicted one its number among those predicted here.
+        """
+        sizes = self.lengths[chosen]
+        sizes = sizes if most is None else np.minimum(sizes, most)
+        firsts = self.starts[chosen]
+        places = np.concatenate(
+            [np.arange(first, first + size) for first, size in zip(firsts, sizes, strict=True)]
+            or [np.zeros(0, np.int64)]
+        )
+        ids = np.concatenate((self.ids[places], self.ids[-1:]))
+        labels = None if self.labels is None else self.labels[chosen]
+        return Tokens(ids, np.cumsum(sizes) - sizes, labels), places
 
 
 def joined(parts: Sequence[Tokens]) -> Tokens:
@@ -290,7 +401,8 @@ def encode(documents: Documents, vocabulary: Vocabulary, *, ended: bool) -> Toke
     """
     pieces = _encoded(documents, vocabulary, ended)
     on_disk = documents.size > _IN_MEMORY
-    return Tokens(*tokens.gather(pieces, len(vocabulary), on_disk=on_disk))
+    found = tokens.gather(pieces, len(vocabulary), on_disk=on_disk)
+    return Tokens(*found, documents.labels)
 
 
 def _encoded(

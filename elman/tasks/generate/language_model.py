@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from elman.nn import Recurrent
+from elman.nn.decoder import StateFrom
 from elman.nn.dropout import locked
 from elman.nn.stream import ModelStream
 from elman.tasks.generate.corpus import Tokens
@@ -22,9 +23,14 @@ WARM_UP = 1000
 IGNORED = -100
 """A target that is none: padding."""
 
+LABEL_SIZE = 32
+"""Features of the vector of a label."""
+
 # Spread of what an embedded symbol adds to a gate at the start of training.
 _HEARD = 0.5
 _ROWS = 64
+_PIECE = 4 * WARM_UP
+"""Tokens of a long document that are counted in one row, beside those that lead to them."""
 # Scores held at once, so that a large vocabulary does not take much memory.
 _SCORES = 1 << 22
 
@@ -41,6 +47,9 @@ class LanguageModel(nn.Module):
         variational: the masks of `dropout` are the same in every step.
         tied: the scores use the embedding's weights (Inan et al. 2017; Press & Wolf 2017);
             where the recurrence's output has another size, a linear map comes between.
+        labels: how many labels a text may have. Its vector, of `LABEL_SIZE` features, is read
+            beside each symbol, so `recurrent` takes as many more; and a document begins with the
+            state that a linear map and tanh make of it.
     """
 
     def __init__(
@@ -53,6 +62,7 @@ class LanguageModel(nn.Module):
         embedding_dropout: float = 0.0,
         variational: bool = False,
         tied: bool = False,
+        labels: int = 0,
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(symbols, embedding_size)
@@ -73,6 +83,27 @@ class LanguageModel(nn.Module):
             # to them has this spread.
             spread = _HEARD * math.sqrt((embedding_size + width) / (2 * embedding_size))
             nn.init.normal_(self.embedding.weight, std=spread)
+        self.label: nn.Embedding | None = None
+        if labels:
+            self.label = nn.Embedding(labels, LABEL_SIZE)
+            nn.init.normal_(self.label.weight, std=_HEARD)
+            self.begin = StateFrom(LABEL_SIZE, recurrent)
+
+    def start(self, label: Tensor | None = None, batch: int = 1) -> Any:
+        """Return the state before a document's first symbol.
+
+        Args:
+            label: the codes of labels, `(B,)`; None where the model has none.
+            batch: how many documents, where there is no label.
+        """
+        if label is None:
+            return self.recurrent.init_state(batch, self.embedding.weight.device)
+        return self.begin(self._vectors(label))
+
+    def _vectors(self, label: Tensor) -> Tensor:
+        assert self.label is not None
+        found: Tensor = self.label(label)
+        return found
 
     def read(
         self,
@@ -80,12 +111,26 @@ class LanguageModel(nn.Module):
         state: Any = None,
         reset: Tensor | None = None,
         lengths: Tensor | None = None,
+        label: Tensor | None = None,
     ) -> tuple[Tensor, Any]:
-        """Tokens `(T, B)` to what the recurrence gives out, `(T, B, H)`, and its state."""
+        """Tokens `(T, B)` to what the recurrence gives out, `(T, B, H)`, and its state.
+
+        Args:
+            tokens: `(T, B)`.
+            state: before the first; None where documents begin.
+            reset: where another document begins. It begins from zero, whatever its label.
+            lengths: `(B,)`.
+            label: codes of labels, of each row `(B,)` or of each step `(T, B)`.
+        """
         weight = self.embedding.weight
         if self.training and self.embedding_dropout:
             weight = weight * F.dropout(weight.new_ones(len(weight), 1), self.embedding_dropout)
         x = self._dropped(F.embedding(tokens, weight))
+        if label is not None:
+            vectors = self._vectors(label)
+            x = torch.cat((x, vectors.expand(*x.shape[:2], -1)), 2)
+            if state is None and len(tokens):
+                state = self.begin(vectors if label.dim() == 1 else vectors[0])
         output, state = self.recurrent(x, state, lengths=lengths, reset=reset)
         return output, state
 
@@ -103,22 +148,35 @@ class LanguageModel(nn.Module):
         return self._dropped(output)
 
     def forward(
-        self, tokens: Tensor, state: Any = None, reset: Tensor | None = None
+        self,
+        tokens: Tensor,
+        state: Any = None,
+        reset: Tensor | None = None,
+        label: Tensor | None = None,
     ) -> tuple[Tensor, Any]:
         """Tokens `(T, B)` to scores of the token after each, `(T, B, symbols)`, and the state."""
-        output, state = self.read(tokens, state, reset)
+        output, state = self.read(tokens, state, reset, label=label)
         return self.scores(self.dropped(output)), state
 
-    def stream(self, batch: int = 1) -> ModelStream:
+    def stream(self, batch: int = 1, label: int | None = None) -> ModelStream:
         """Return the model on a stream: symbols `(B,)` in, scores of the next `(B, symbols)` out.
+
+        It begins from zero: where there is a label, set its state to `start` first.
 
         Args:
             batch: rows that go side by side.
+            label: the code of the label of all rows.
         """
         weight = self.embedding.weight if self.head is None else self.head.weight
         scores = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
         scores.weight, scores.bias = nn.Parameter(weight), self.bias
-        parts: list[tuple[str, nn.Module]] = [("embedding", self.embedding)]
+        read = self.embedding
+        if self.label is not None:
+            assert label is not None
+            beside = self.label.weight[label].expand(len(self.embedding.weight), -1)
+            table = torch.cat((self.embedding.weight, beside), 1).detach()
+            read = nn.Embedding(*table.shape, _weight=table)
+        parts: list[tuple[str, nn.Module]] = [("embedding", read)]
         parts += [("recurrent", self.recurrent), ("between", self.between), ("scores", scores)]
         return ModelStream(parts, batch)
 
@@ -136,8 +194,13 @@ def costs(model: LanguageModel, tokens: Tokens, *, rows: int | None = None) -> N
     state is carried to its end and reset only where a document begins; to run many
     tokens at once it is cut into rows, and each row first reads the `WARM_UP` tokens
     before it. `rows=1` cuts nothing, and takes longer.
+
+    Where documents have labels each is run by itself, the long ones in pieces side by side, which
+    read the tokens before them in the same way.
     """
     model.eval()
+    if tokens.labels is not None:
+        return _in_pieces(model, tokens, tokens.labels)
     if rows is None and short(tokens, _ROWS):
         return _by_document(model, tokens)
     rows = rows or min(_ROWS, max(1, tokens.predicted // (4 * WARM_UP)))
@@ -184,7 +247,7 @@ def _in_rows(model: LanguageModel, tokens: Tokens, rows: int) -> NDArray[np.floa
 def _by_document(model: LanguageModel, tokens: Tokens) -> NDArray[np.float64]:
     device = model.embedding.weight.device
     found = np.zeros(tokens.predicted)
-    lengths = np.diff(tokens.starts, append=tokens.predicted)
+    lengths = tokens.lengths
     order = np.argsort(-lengths, kind="stable")
     room = _SCORES // len(model.embedding.weight)
     done = 0
@@ -203,9 +266,52 @@ def _by_document(model: LanguageModel, tokens: Tokens) -> NDArray[np.float64]:
     return found
 
 
+def _in_pieces(
+    model: LanguageModel, tokens: Tokens, labels: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the costs of documents with labels, the long ones cut into pieces."""
+    symbols, device = len(model.embedding.weight), model.embedding.weight.device
+    found = np.zeros(tokens.predicted)
+    # Where each piece begins to read, where it begins to count, where it ends, and its label.
+    pieces = np.array(
+        [
+            (max(int(begin), first - WARM_UP), first, min(first + _PIECE, int(end)), code)
+            for begin, end, code in zip(
+                tokens.starts, tokens.starts + tokens.lengths, labels, strict=True
+            )
+            for first in range(int(begin), int(end), _PIECE)
+        ],
+        np.int64,
+    ).reshape(-1, 4)
+    order = np.argsort(pieces[:, 0] - pieces[:, 2], kind="stable")
+    done = 0
+    while done < len(order):
+        longest = int(pieces[order[done], 2] - pieces[order[done], 0])
+        rows = max(_ROWS, _SCORES // (symbols * min(longest, 256)))
+        steps = min(256, max(1, _SCORES // (rows * symbols)))
+        chosen = pieces[order[done : done + rows]]
+        done += len(chosen)
+        code = torch.from_numpy(chosen[:, 3]).to(device)
+        state = model.start(code)
+        for low in range(0, longest, steps):
+            places = chosen[:, 0] + np.arange(low, min(low + steps, longest))[:, None]
+            there = places < chosen[:, 2]
+            inside = np.minimum(places, tokens.predicted - 1)
+            inputs, targets = (
+                torch.from_numpy(tokens.ids[at].astype(np.int64)).to(device)
+                for at in (inside, inside + 1)
+            )
+            sizes = torch.from_numpy(there.sum(0)).to(device)
+            output, state = model.read(inputs, state, lengths=sizes, label=code)
+            counted = there & (places >= chosen[:, 1])
+            if counted.any():
+                found[places[counted]] = _nats(model.scores(output), targets)[counted]
+    return found
+
+
 def padded(tokens: Tokens, documents: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
     """Inputs and targets `(T, B)` of whole documents; targets beyond an end are `IGNORED`."""
-    lengths = np.diff(tokens.starts, append=tokens.predicted)[documents]
+    lengths = tokens.lengths[documents]
     steps = np.arange(lengths.max(initial=0))[:, None]
     places = np.minimum(tokens.starts[documents] + steps, tokens.predicted - 1)
     inputs = tokens.ids[places].astype(np.int64)

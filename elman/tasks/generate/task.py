@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
@@ -25,11 +25,12 @@ from torch.nn import functional as F
 from elman.data import Batches, CarriedBatch, CarriedBatches, Vocabulary, bucketed, duplicates
 from elman.data.seen import Seen, hashes_of
 from elman.data.vocabulary import Unit
-from elman.errors import InputError
+from elman.errors import InputError, nearest
 from elman.modalities.base import Indexed
 from elman.modalities.text import Text, TextCodec, VocabularySettings
 from elman.nn.sampled import SampledSoftmax
 from elman.scoring import Evaluation
+from elman.scoring.baselines.label_ngrams import LabelledKneserNey
 from elman.scoring.baselines.ngram import KneserNey, NGram
 from elman.scoring.blending import (
     NO_VALIDATION,
@@ -41,10 +42,19 @@ from elman.scoring.blending import (
 )
 from elman.scoring.predictors import Baseline, restored
 from elman.tasks.base import Sample, Section, device_of
-from elman.tasks.generate import sameness
+from elman.tasks.generate import identity, labelled, sameness, windows
 from elman.tasks.generate.corpus import Documents, Tokens, encode, find, joined
-from elman.tasks.generate.language_model import IGNORED, LanguageModel, costs, padded, short
+from elman.tasks.generate.labelled import Labelled
+from elman.tasks.generate.language_model import (
+    IGNORED,
+    LABEL_SIZE,
+    LanguageModel,
+    costs,
+    padded,
+    short,
+)
 from elman.tasks.generate.plan import planned
+from elman.tasks.generate.windows import LabelledBatch
 from elman.tasks.generate.writing import Counts, SymbolStream, Writer
 from elman.tasks.growing import met_words
 from elman.tasks.looking import bars, histogram
@@ -72,6 +82,10 @@ _VALID_AT_MOST, _TEST_AT_MOST = 500_000, 5_000_000
 # So many characters are held out to choose by, a tenth of the text at most: what stands just
 # before the test part is the best to learn from.
 _VALID = {"characters": 30_000, "words": 150_000, "subwords": 100_000}
+# Labels of which a report shows a sample, and up to which each has a score of its own.
+_SAMPLED, _EACH = 12, 30
+# Symbols that n-grams of labelled texts are counted in, of all labels by their shares.
+_NGRAMS_OF = 4_000_000
 # What the doctor looks at: steps of a sequence, and symbols to see how far back text reaches.
 _LOOK_AT_LEAST, _LOOK_AT_MOST, _DEPENDENCE_OF = 200, 400, 1_000_000
 
@@ -94,6 +108,11 @@ class GenerateSettings(TaskSettings, VocabularySettings):
 
     text: str | None = Field(
         None, description="column of a table that holds the text, a document a row"
+    )
+    label: str | None = Field(
+        None,
+        description="column of a label (a style, an author, a topic) in whose manner texts are "
+        "written; of text files `folder`: the name of the folder of each",
     )
     unit: Unit = other_default(VocabularySettings, "unit", "characters")
     lower: bool = other_default(VocabularySettings, "lower", False)
@@ -200,10 +219,13 @@ class Generate:
         documents: int,
         parts: dict[str, Documents],
         tokens: dict[str, Tokens],
+        labels: Sequence[str] = (),
     ) -> None:
         self.settings, self.codec, self.documents = settings, codec, documents
         self.vocabulary = codec.vocabulary
         self._parts, self._tokens = parts, tokens
+        self.labels = tuple(labels)
+        """The labels in whose manner the model writes, by their codes; none where it has none."""
         self._predictors: list[Baseline] | None = None
         self.seen: Seen | None = None
         """Hashes of what is trained on and chosen on; None of a run that has none."""
@@ -247,9 +269,10 @@ class Generate:
         Raises:
             InputError: no text, or too little to train on and to test with.
         """
-        whole = find(data, settings.text, settings.encoding, settings.sheet)
+        whole = _found(data, settings)
+        labels = whole.names if isinstance(whole, Labelled) else ()
         told = {
-            name: find(source, settings.text, settings.encoding, settings.sheet)
+            name: _found(source, settings, labels)
             for name, source in (("valid", valid), ("test", test))
             if source is not None
         }
@@ -274,7 +297,7 @@ class Generate:
         }
         _check(tokens, whole)
         settings = planned(settings, tokens["train"].predicted, len(vocabulary))
-        made = cls(settings, TextCodec(vocabulary, settings), documents, parts, tokens)
+        made = cls(settings, TextCodec(vocabulary, settings), documents, parts, tokens, labels)
         if sum(part.predicted for part in tokens.values()) <= _LOOKED_AT:
             learnt = [_compared(parts[n], documents > 1) for n in ("train", "valid") if n in parts]
             made.seen = Seen.of(hashes_of(chain.from_iterable(learnt)))
@@ -289,6 +312,11 @@ class Generate:
         Raises:
             InputError: as `from_data`.
         """
+        if old.labels:
+            raise InputError(
+                "a run that writes in the manner of labels cannot be gone on from yet.",
+                fix="Train a new run on all the data.",
+            )
         given = {"train": data, "valid": valid, "test": test}
         if data is None:
             raise InputError("There are no data to train on: None was given.")
@@ -352,7 +380,8 @@ class Generate:
         known = (theirs.ids[1:] != old.vocabulary.unk).astype(np.int64)
         models = ((before, theirs), (after, ours))
         nats = [costs(cast(LanguageModel, model), tokens) for model, tokens in models]
-        then, now = (old._evaluation(theirs, one, known) for one in nats)
+        units = [self._blocks(theirs, one, known) for one in nats]
+        then, now = (Evaluation(one, self._score, one) for one in units)
         return then, now
 
     def met_before(self, old: Self) -> list[str]:
@@ -371,13 +400,17 @@ class Generate:
     def from_assets(cls, settings: GenerateSettings, assets: dict[str, Any]) -> Self:
         """The task of a finished run, without its data."""
         codec = Text.codec(assets["input"], settings)
-        made = cls(settings, codec, assets["corpus"]["documents"], {}, {})
+        about = assets["corpus"]
+        made = cls(settings, codec, about["documents"], {}, {}, about.get("labels", ()))
         made.seen = Seen.from_json(assets["seen"]) if "seen" in assets else None
         return made
 
     def assets(self) -> dict[str, Any]:
         """The vocabulary, and whether there were documents that end."""
-        about = {"input": self.codec.to_json(), "corpus": {"documents": self.documents}}
+        corpus: dict[str, Any] = {"documents": self.documents}
+        if self.labels:
+            corpus["labels"] = list(self.labels)
+        about = {"input": self.codec.to_json(), "corpus": corpus}
         return about if self.seen is None else about | {"seen": self.seen.to_json()}
 
     def understood(self) -> Understood:
@@ -395,13 +428,21 @@ class Generate:
             *([("left out", listed(train.left_out))] if train.left_out else []),
             ("documents", f"{what} to train on"),
             ("symbols", f"{settings.unit}; {many(self._symbols, 'different ones')}"),
-            ("split", f"{sizes} symbols, by position: the first train, the last test"),
+            ("split", f"{sizes} symbols, {self._cut}: the first train, the last test"),
         ]
+        if isinstance(train, Labelled):
+            told = f"{many(len(self.labels), 'labels')} as label={settings.label} says; to train on"
+            lines.insert(-1, ("label", f"{told}: {labelled.shown(train)}"))
         for name, share in self._unknown.items():
             if share:
                 lines.append((f"in {name}", f"{share:.2%} of the symbols are unknown"))
         lines.append(("the first", repr(shorter(next(iter(train)).text[:200]))))
         return Understood(lines, [*train.doubts, *sameness.doubts(train.texts())])
+
+    @property
+    def _cut(self) -> str:
+        """How the parts were made, in words."""
+        return "by position in the text of each label" if self.labels else "by position"
 
     @property
     def _symbols(self) -> int:
@@ -432,7 +473,7 @@ class Generate:
         """Return how much of `data` was trained on or chosen on, or None."""
         if self.seen is None:
             return None
-        found = find(data, *self._where)
+        found = _found(data, self.settings, self.labels)
         values = _compared(found, self.documents > 1)
         what = "documents" if self.documents > 1 else "lines of 40 characters or more"
         return overlap_words(self.seen.shared(hashes_of(values)), len(values), what)
@@ -450,21 +491,18 @@ class Generate:
             if name != "train"
         }
 
-    @property
-    def _where(self) -> tuple[str | None, str | None, str | None]:
-        """Column, encoding and sheet of the text, as set."""
-        return self.settings.text, self.settings.encoding, self.settings.sheet
-
     def describe(self) -> dict[str, Any]:
         """Sizes of the parts, of the vocabulary, and what the parts share."""
         facts: dict[str, Any] = {
             "unit": self.settings.unit,
             "symbols": self._symbols,
-            "split": "by position",
+            "split": self._cut,
         }
         for name, part in self._parts.items():
             tokens = self._tokens[name]
             facts[name] = {"documents": part.count, "tokens": tokens.predicted}
+            if isinstance(part, Labelled):
+                facts[name]["labels"] = labelled.shown(part)
             if name != "train":
                 facts[name]["unknown"] = f"{self._unknown[name]:.2%}"
         facts["duplicates"] = self._duplicates()
@@ -495,7 +533,8 @@ class Generate:
         size = settings.embedding_size
         assert size is not None  # decided with the data
         assert settings.dropout is not None
-        recurrent = settings.build(size, variational=settings.variational)
+        width = size + (LABEL_SIZE if self.labels else 0)
+        recurrent = settings.build(width, variational=settings.variational)
         model = LanguageModel(
             len(self.vocabulary),
             size,
@@ -504,6 +543,7 @@ class Generate:
             embedding_dropout=settings.embedding_dropout,
             variational=settings.variational,
             tied=settings.tied,
+            labels=len(self.labels),
         )
         if settings.init_scale is not None:
             for parameter in model.parameters():
@@ -527,8 +567,11 @@ class Generate:
         tokens, settings = self._tokens["train"], self.settings
         rows = settings.batch_size
         assert rows is not None  # decided with the data
+        if self.labels:
+            share = {"rank": rank, "world_size": world_size}
+            return windows.batches(tokens, rows, settings.k1, seed=settings.seed, **share)
         if short(tokens, rows):
-            lengths = np.diff(tokens.starts, append=tokens.predicted)
+            lengths = tokens.lengths
             return Batches(
                 bucketed(lengths, max(rows, int(rows * settings.k1 / lengths.mean()))),
                 lambda chosen: _Whole.of(tokens, lengths, chosen),
@@ -554,7 +597,8 @@ class Generate:
         sizes = {name: tokens.predicted for name, tokens in self._tokens.items()}
         held = sizes.get("valid", 0)
         looked_at = min(held, self.settings.validate_on or held)
-        return (sizes.get("test", 0) + held) / looked_at if looked_at else 0.0
+        tried = identity.COSTED if self.labels else 0
+        return (sizes.get("test", 0) + held + tried) / looked_at if looked_at else 0.0
 
     def evaluate(self, model: Any, data: Any = None) -> Evaluation:
         """Score the model on the test part, or on `data`, in blocks of consecutive tokens."""
@@ -563,7 +607,14 @@ class Generate:
     def scores(self, predictors: Sequence[Any], data: Any = None) -> list[Evaluation]:
         """Score models, n-grams and blends on the same blocks of tokens."""
         tokens, memo = self._to_score(data), dict[Any, Nats]()
-        return [self._evaluation(tokens, self._nats(one, tokens, memo)) for one in predictors]
+        trial = identity.Trial.drawn(tokens, len(self.labels), self.settings.seed)
+        found = []
+        for one in predictors:
+            units = self._blocks(tokens, self._nats(one, tokens, memo))
+            if trial is not None and _knows_labels(one):
+                units = units.assign(cheapest=trial.cheapest(partial(self._nats, one)))
+            found.append(Evaluation(units, self._score, units))
+        return found
 
     def _nats(self, predictor: Any, tokens: Tokens, memo: dict[Any, Nats]) -> Nats:
         """Return the cost of each of `tokens.ids[1:]`; `memo` holds what is known of others."""
@@ -578,7 +629,7 @@ class Generate:
                 counts, order = predictor.shared, predictor.map.order
                 if (counts, order) not in memo:
                     # All orders come from one pass.
-                    found = counts.nll(tokens.ids, tokens.starts)
+                    found = _all_orders(counts, tokens)
                     memo |= {(counts, length): nats for length, nats in found.items()}
                 memo[predictor] = memo[counts, order]
         return memo[predictor]
@@ -589,28 +640,48 @@ class Generate:
         """Return Kneser–Ney n-grams of several orders, counted in the training part."""
         if self._predictors is None:
             orders = _ORDERS[self.settings.unit]
-            train = self._tokens["train"]
+            train, size = self._tokens["train"], len(self.vocabulary)
             with doing("baselines: counting n-grams"):
-                counted = KneserNey.fit(train.ids, len(self.vocabulary), max(orders), train.starts)
-            some = "" if counted.trained_on == len(train.ids) else f" (last {counted.trained_on:,})"
+                some = train.first(_NGRAMS_OF) if self.labels else train
+                counted = KneserNey.fit(some.ids, size, max(orders), some.starts)
+            last = "" if self.labels else "last "
+            part = counted.trained_on == len(train.ids)
+            told = "" if part else f" ({last}{counted.trained_on:,})"
             self._predictors = [
                 Baseline(
-                    ("unigram" if order == 1 else f"{order}-gram Kneser-Ney") + some,
+                    ("unigram" if order == 1 else f"{order}-gram Kneser-Ney") + told,
                     NGram(order),
                     shared=counted,
                 )
                 for order in orders
             ]
+            if self.labels:
+                self._predictors += self._of_labels(orders[1:])
         return self._predictors
+
+    def _of_labels(self, orders: Sequence[int]) -> list[Baseline]:
+        """Return n-grams that are counted for each label by itself."""
+        train = self._tokens["train"]
+        parts = [identity.of_label(train, code) for code in range(len(self.labels))]
+        with doing("baselines: counting n-grams of each label"):
+            counted = LabelledKneserNey.fit(parts, len(self.vocabulary), max(orders))
+        return [
+            Baseline(f"{order}-gram Kneser-Ney of each label", NGram(order), shared=counted)
+            for order in orders
+        ]
 
     def baselines(self, data: Any = None) -> dict[str, Evaluation]:
         """Score the n-grams."""
         names = [one.name for one in self.predictors()]
         return dict(zip(names, self.scores(self.predictors(), data), strict=True))
 
-    def kept_shared(self, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> KneserNey:
+    def kept_shared(
+        self, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]
+    ) -> KneserNey | LabelledKneserNey:
         """Return the counts of which facts and arrays were kept."""
-        return KneserNey.kept(facts, arrays)
+        kind: Any = LabelledKneserNey if "labels" in facts else KneserNey
+        counts: KneserNey | LabelledKneserNey = kind.kept(facts, arrays)
+        return counts
 
     def kept_predictor(
         self, facts: dict[str, Any], arrays: dict[str, NDArray[Any]], shared: Any
@@ -651,12 +722,15 @@ class Generate:
         """
         import pandas as pd
 
-        documents = find(data, *self._where)
+        documents = _found(data, self.settings, self.labels)
         tokens = encode(documents, self.vocabulary, ended=self.documents > 1)
         units = self._units(tokens, self._nats(model, tokens, {}), tokens.starts)
+        codes = tokens.labels
         rows = [
-            {"text": text[:80], "tokens": int(units["count"].iloc[i])}
-            | self._score(units.iloc[i : i + 1])
+            {"text": text[:80]}
+            | ({} if codes is None else {"label": self.labels[codes[i]]})
+            | {"tokens": int(units["count"].iloc[i])}
+            | self._overall(units.iloc[i : i + 1])
             for i, text in enumerate(documents.whole())
         ]
         return pd.DataFrame(rows)
@@ -672,17 +746,25 @@ class Generate:
         steps = max(1, min(wanted, tokens.predicted // 2))
         generator = np.random.default_rng(seed)
         firsts = np.sort(generator.integers(0, tokens.predicted - steps + 1, rows))
+        if self.labels:  # a document begins with the state of its label, so none begins inside
+            steps, firsts = identity.stretches(tokens, steps, rows, generator)
         places = firsts + np.arange(steps)[:, None]
         inputs = torch.from_numpy(tokens.ids[places].astype(np.int64))
         targets = torch.from_numpy(tokens.ids[places + 1].astype(np.int64))
         begins = np.zeros(len(tokens.ids), bool)
         begins[tokens.starts] = True
+        codes = None if tokens.labels is None else np.repeat(tokens.labels, tokens.lengths)
+
+        def label(places: NDArray[np.int64], device: Any) -> Tensor | None:
+            return None if codes is None else torch.from_numpy(codes[places]).to(device)
+
         reset = torch.from_numpy(begins[places] & (np.arange(steps)[:, None] > 0))
 
         def loss(model: nn.Module) -> Tensor:
             language, device = cast(LanguageModel, model), device_of(model)
             here = reset.to(device) if bool(reset.any()) else None
-            output, _ = language.read(inputs.to(device), None, here)
+            own = label(places, device)
+            output, _ = language.read(inputs.to(device), None, here, label=own)
             scores = language.scores(language.dropped(output)).flatten(0, 1)
             return F.cross_entropy(scores, targets.to(device).flatten(), reduction="sum")
 
@@ -693,7 +775,8 @@ class Generate:
             cut = torch.from_numpy(begins[places] & later)
             pieces = torch.from_numpy(series[places]).to(device)
             here = cut.to(device) if bool(cut.any()) else None
-            return cast(LanguageModel, model).read(pieces, None, here)[0]
+            own = label(places, device)
+            return cast(LanguageModel, model).read(pieces, None, here, label=own)[0]
 
         def texts() -> list[list[str]]:
             # Documents are apart: what is open in one is not in the next.
@@ -713,16 +796,19 @@ class Generate:
     def _to_score(self, data: Any) -> Tokens:
         if data is None:
             return self._tokens["test"]
-        documents = find(data, *self._where)
+        documents = _found(data, self.settings, self.labels)
         return encode(documents, self.vocabulary, ended=self.documents > 1)
 
-    def _evaluation(
+    def _blocks(
         self, tokens: Tokens, nats: NDArray[np.float64], known: NDArray[np.int64] | None = None
-    ) -> Evaluation:
+    ) -> pd.DataFrame:
+        """Cost and size of blocks of tokens; with labels, of documents or passages of them."""
         count = len(nats)
+        if tokens.labels is not None:
+            firsts, labels = identity.passages(tokens)
+            return self._units(tokens, nats, firsts).assign(label=labels)
         size = max(1, count // _MOST_BLOCKS, min(_BLOCK, count // _BLOCKS))
-        units = self._units(tokens, nats, np.arange(0, count, size), known)
-        return Evaluation(units, self._score, units)
+        return self._units(tokens, nats, np.arange(0, count, size), known)
 
     def _units(
         self,
@@ -755,8 +841,27 @@ class Generate:
         return counted
 
     def _score(self, units: pd.DataFrame) -> dict[str, float]:
-        nats = float(units["nll"].sum())
-        token = nats / max(1, int(units["count"].sum()))
+        """Return the scores of blocks; with labels, of those of each label too."""
+        found = self._overall(units)
+        if "label" not in units:
+            return found
+        if len(self.labels) <= _EACH:
+            each = identity.sums(units, len(self.labels))
+            for name, own in zip(self.labels, each, strict=True):
+                value = math.nan
+                if own["count"]:
+                    value = self._overall_of(own)[self.metric]
+                found[f"{self.metric}: {name}"] = value
+        if "cheapest" in units:
+            found[identity.METRIC] = identity.share(units)
+        return found
+
+    def _overall(self, units: pd.DataFrame) -> dict[str, float]:
+        return self._overall_of({name: units[name].sum() for name in identity.SUMMED})
+
+    def _overall_of(self, units: Mapping[str, float]) -> dict[str, float]:
+        nats = float(units["nll"])
+        token = nats / max(1, int(units["count"]))
         perplexity = math.exp(min(token, 700.0))
         if self.settings.unit == "characters":
             bits = token / math.log(2)
@@ -767,7 +872,7 @@ class Generate:
             }
         found = {"perplexity": perplexity}
         if self.settings.unit == "subwords":
-            characters = max(1, int(units["characters"].sum()))
+            characters = max(1, int(units["characters"]))
             found["bits_per_character"] = nats / math.log(2) / characters
         return found | {"bits_per_token": token / math.log(2), "nats_per_token": token}
 
@@ -781,48 +886,84 @@ class Generate:
 
     # New text
 
-    def generate(self, model: Any, prompt: str = "", **options: Any) -> list[str]:
-        """Texts that begin with `prompt`; options as for `Writer.generate`."""
-        return self._writer(model).generate(prompt, **options)
+    def generate(
+        self, model: Any, prompt: str = "", label: str | None = None, **options: Any
+    ) -> list[str]:
+        """Texts that begin with `prompt`; other options as for `Writer.generate`."""
+        return self.writer(model, label).generate(prompt, **options)
 
-    def complete(self, model: Any, prompt: str, n: int = 5) -> list[dict[str, Any]]:
+    def complete(
+        self, model: Any, prompt: str, n: int = 5, label: str | None = None
+    ) -> list[dict[str, Any]]:
         """The likeliest next words; see `Writer.complete`."""
-        return self._writer(model).complete(prompt, n)
+        return self.writer(model, label).complete(prompt, n)
 
-    def stream(self, model: Any) -> SymbolStream:
+    def stream(self, model: Any, label: str | None = None) -> SymbolStream:
         """Return the model on a stream: a symbol in, the probability of every next one out."""
-        return SymbolStream(self._writer(model))
+        return SymbolStream(self.writer(model, label))
 
-    def _writer(self, model: Any) -> Writer:
+    def writer(self, model: Any, label: str | None = None) -> Writer:
+        """Return what writes with a network, n-grams, or a blend, in the manner of a label.
+
+        Raises:
+            InputError: the label is not known, or is given or left out where it must not be.
+        """
+        code = self._code(label)
         if isinstance(model, nn.Module):
             network, share, grams = cast(LanguageModel, model), 1.0, None
         elif isinstance(model, Blend):
             network, share, grams = cast(LanguageModel, model.model), model.weight, model.baseline
         else:
             network, share, grams = None, 0.0, model
-        counts = None if grams is None else Counts(grams.shared, grams.map.order)
-        return Writer(network, self.vocabulary, self.documents > 1, counts, share)
+        counts = None
+        if grams is not None:
+            counted = grams.shared
+            if isinstance(counted, LabelledKneserNey):
+                assert code is not None  # such counts are of a run with labels
+                counted = counted.of[code]
+            counts = Counts(counted, grams.map.order)
+        return Writer(network, self.vocabulary, self.documents > 1, counts, share, code)
+
+    def _code(self, label: str | None) -> int | None:
+        if label is None and not self.labels:
+            return None
+        if not self.labels:
+            raise InputError(
+                f"label {label!r} means nothing here: the model was trained without labels.",
+                fix="Leave the label out, or train with --set label=COLUMN.",
+            )
+        if label is None:
+            raise InputError(
+                "this model writes in the manner of a label, and none is named.",
+                fix=f"Name one with --label: {listed(self.labels, 12)}.",
+            )
+        if label not in self.labels:
+            raise InputError(f"there is no label {label!r}.", fix=nearest(label, self.labels))
+        return self.labels.index(label)
 
     # Report
 
     def sections(self, model: nn.Module, evaluation: Evaluation) -> list[Section]:
-        """Samples at several temperatures, and how the text would go on."""
+        """Samples at several temperatures; with labels, one of each, and how each fared."""
         length = 400 if self.settings.unit == "characters" else 80
+        how: list[dict[str, Any]] = [{"temperature": heat} for heat in (0.5, 0.8, 1.0)]
+        if self.labels:
+            how = [{"label": name, "temperature": 0.8} for name in self.labels[:_SAMPLED]]
         texts = [
-            f"temperature {temperature}\n\n"
-            + self.generate(model, length=length, temperature=temperature, seed=self.settings.seed)[
-                0
-            ]
-            for temperature in (0.5, 0.8, 1.0)
+            ", ".join(f"{name} {value}" for name, value in one.items())
+            + "\n\n"
+            + self.generate(model, length=length, seed=self.settings.seed, **one)[0]
+            for one in how
         ]
-        return [
-            Section(
-                "Samples",
-                "Text the model wrote, from nothing. The lower the temperature, the likelier and "
-                "the duller.",
-                preformatted=texts,
-            )
-        ]
+        said = "Text the model wrote, from nothing."
+        if len(self.labels) > len(texts):
+            said += f" The first {len(texts)} of {len(self.labels)} labels."
+        if not self.labels:
+            said += " The lower the temperature, the likelier and the duller."
+        samples = [Section("Samples", said, preformatted=texts)]
+        if self.labels:
+            samples.append(identity.section(evaluation.units, self.labels, self._overall_of))
+        return samples
 
 
 class _Objective:
@@ -837,9 +978,14 @@ class _Objective:
         self.through = TruncatedBPTT(task.settings.k1, task.settings.k2)
         self.some = task.sampled_softmax()
 
-    def loss(self, batch: CarriedBatch | _Whole, carried: Any) -> tuple[Tensor, float, Any]:
+    def loss(
+        self, batch: CarriedBatch | LabelledBatch | _Whole, carried: Any
+    ) -> tuple[Tensor, float, Any]:
         """The summed cost of the tokens of a window, and the state for the next one."""
         device = device_of(self.model)
+        if isinstance(batch, LabelledBatch):
+            output, carried = batch.read(self.language, carried, device)
+            return *self._cost(output, batch.targets.to(device)), carried
         inputs, targets = batch.inputs.to(device), batch.targets.to(device)
         if isinstance(batch, _Whole):
             output, _ = self.language.read(inputs, lengths=batch.lengths.to(device))
@@ -882,7 +1028,8 @@ class _Objective:
         if tokens is None:
             return {}
         tokens = tokens.first(self.task.settings.validate_on)
-        found = self.task._evaluation(tokens, costs(self.language, tokens)).metrics
+        nats_of_each = costs(self.language, tokens)
+        found = self.task._overall(self.task._units(tokens, nats_of_each, np.zeros(1, np.int64)))
         nats = next(
             found[name] for name in ("nats_per_character", "nats_per_token") if name in found
         )
@@ -916,6 +1063,12 @@ def _parts(
             f"valid_fraction={valid} and test_fraction={test} leave nothing to train on."
         )
     words = settings.unit != "characters"
+    if isinstance(whole, Labelled):
+        limits = {"train": None, "valid": _VALID_AT_MOST, "test": _TEST_AT_MOST}
+        names = [name for name, held in (("valid", valid), ("test", test)) if held]
+        cuts = [1 - valid - test, 1 - test][-len(names) :] if names else []
+        made = whole.split(cuts, words, [limits[name] for name in ("train", *names)])
+        return _with_all(dict(zip(("train", *names), made, strict=True)))
     first, second = whole.cut(1 - valid - test, words), whole.cut(1 - test, words)
     parts = {"train": whole.part(0, first)}
     if valid:
@@ -923,6 +1076,58 @@ def _parts(
     if test:
         parts["test"] = whole.part(second, min(whole.characters, second + _TEST_AT_MOST))
     return parts
+
+
+def _with_all(parts: dict[str, Labelled]) -> dict[str, Documents]:
+    """Refuse labels that have too little text to train on.
+
+    Raises:
+        InputError: with the label.
+    """
+    train = parts["train"]
+    absent = sorted(set(range(len(train.names))) - set(train.labels.tolist()))
+    if absent:
+        raise InputError(
+            f"label {train.names[absent[0]]!r} has too little text to train on.",
+            file=train.name,
+            fix="Give it more text, or take it out.",
+        )
+    return dict(parts)
+
+
+def _found(source: Any, settings: GenerateSettings, labels: Sequence[str] = ()) -> Documents:
+    """Return the documents of `source`, with their labels where there are any.
+
+    Args:
+        source: as a person gave it.
+        settings: name the columns.
+        labels: those that are known; none where the data tell them.
+    """
+    where = settings.encoding, settings.sheet
+    if settings.label is None:
+        return find(source, settings.text, *where)
+    if settings.k2 is not None and settings.k2 > settings.k1:
+        raise InputError(
+            "with label= gradients flow back k1 steps, and k2 has no effect.",
+            fix="Leave k2 out, or set k1 higher.",
+        )
+    return labelled.find(source, settings.text, settings.label, *where, labels or None)
+
+
+def _knows_labels(predictor: Any) -> bool:
+    """Tell whether what a predictor says of a text depends on its label."""
+    if isinstance(predictor, Blend):
+        return True
+    if isinstance(predictor, nn.Module):
+        return cast(LanguageModel, predictor).label is not None
+    return isinstance(predictor.shared, LabelledKneserNey)
+
+
+def _all_orders(counts: KneserNey | LabelledKneserNey, tokens: Tokens) -> dict[int, Nats]:
+    """Return the cost of each token under the n-grams of every order."""
+    if isinstance(counts, KneserNey):
+        return counts.nll(tokens.ids, tokens.starts)
+    return counts.nll(partial(identity.of_label, tokens), tokens.predicted)
 
 
 def _decided(settings: GenerateSettings, train: Documents) -> GenerateSettings:

@@ -64,6 +64,7 @@ class Writer:
         ends: whether documents come to an end.
         counts: the n-grams, if any.
         share: the weight of the network in the mixture of probabilities.
+        label: the code of the label in whose manner the network writes; None where it has none.
     """
 
     model: LanguageModel | None
@@ -71,6 +72,7 @@ class Writer:
     ends: bool
     counts: Counts | None = None
     share: float = 1.0
+    label: int | None = None
 
     def generate(
         self,
@@ -181,9 +183,9 @@ class Writer:
         tokens = ids.to(device_of(self.model))[:, None]
         self.model.eval()
         if len(tokens) == 1:
-            state: Any = self.model.recurrent.init_state(1, tokens.device)
+            state: Any = self.model.start(self.labels(tokens.device))
         else:
-            _, state = self.model.read(tokens[:-1])
+            _, state = self.model.read(tokens[:-1], label=self.labels(tokens.device))
         return tokens[-1], (state, history)
 
     @torch.inference_mode()
@@ -191,7 +193,8 @@ class Writer:
         """One step for decoding; what is not text (and an end where there is none) never comes."""
         (inner, history), scores = state, None
         if self.model is not None:
-            every, inner = self.model(tokens[None], inner)
+            label = self.labels(tokens.device, len(tokens))
+            every, inner = self.model(tokens[None], inner, label=label)
             scores = every[0]
         if self.counts is not None:
             history = self.counts.after(history, tokens)
@@ -201,6 +204,10 @@ class Writer:
         if not self.ends:
             scores[..., self.vocabulary.bos] = -torch.inf
         return scores, (inner, history)
+
+    def labels(self, device: Any, count: int = 1) -> Tensor | None:
+        """Return the code of the label for each of `count` rows, or None where it has none."""
+        return None if self.label is None else torch.full((count,), self.label, device=device)
 
     def mixed(self, scores: Tensor | None, history: Tensor) -> Tensor:
         """Return the logarithm of the mixture of network and n-grams, `(B, symbols)`."""
@@ -228,7 +235,7 @@ class SymbolStream(TaskStream):
         self._history: Tensor | None = None
         self._device = torch.device("cpu")
         if writer.model is not None:
-            self._stream = writer.model.eval().stream()
+            self._stream = writer.model.eval().stream(label=writer.label)
             self._device = device_of(writer.model)
         self._begin()
 
@@ -302,7 +309,8 @@ class SymbolStream(TaskStream):
     def _begin(self) -> None:
         assert self.vocabulary.bos is not None
         if self._stream is not None:
-            self._stream.state = None
+            model, label = self._writer.model, self._writer.labels(self._device)
+            self._stream.state = None if model is None or label is None else model.start(label)
         counts = self._writer.counts
         self._history = None if counts is None else counts.begin(self.vocabulary.bos)
         self._read(self.vocabulary.bos)
