@@ -457,6 +457,8 @@ def to_tokens(values: pd.Series) -> pd.Series:
     for place, cell in enumerate(values):
         if isinstance(cell, str):
             cells.append(cell.split())
+        elif isinstance(cell, list) and all(isinstance(token, str) for token in cell):
+            cells.append(cell)  # as it is: it may know more of its words, such as their places
         elif isinstance(cell, list | tuple | np.ndarray):
             cells.append([str(token) for token in cell])
         elif cell is None or cell != cell:

@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from elman.data.formats.tagged_json import Token, tokenise
+from elman.data.formats.tagged_json import Sentence
 from elman.data.formats.vectors import read_vectors
 from elman.errors import InputError
 from elman.modalities import ngrams
@@ -93,39 +93,6 @@ class TokensSettings(ModalitySettings):
     input_dropout: float = Field(
         0.5, ge=0, lt=1, description="dropout of what the recurrence reads, one mask a sequence"
     )
-
-
-class Sentence(list[str]):
-    """Words that stand in a text, and the characters at which each begins and ends.
-
-    >>> sentence = Sentence.of("to Oslo.")
-    >>> sentence, sentence.places
-    (['to', 'Oslo', '.'], [(0, 2), (3, 7), (7, 8)])
-    """
-
-    def __init__(self, text: str, tokens: Sequence[Token]) -> None:
-        super().__init__(token.text for token in tokens)
-        self.text = text
-        self.places = [(token.start, token.end) for token in tokens]
-
-    @classmethod
-    def of(cls, text: str, split: str | None = "words") -> Sentence:
-        """Return the words of a text, split at blanks and marks or at blanks alone."""
-        if split == "blanks":
-            found = re.finditer(r"\S+", text)
-            return cls(text, [Token(m[0], m.start(), m.end()) for m in found])
-        return cls(text, tokenise(text))
-
-    @classmethod
-    def joined(cls, words: Sequence[str]) -> Sentence:
-        """Return words as a text, with a blank between two."""
-        if isinstance(words, Sentence):
-            return words
-        found, at = [], 0
-        for word in words:
-            found.append(Token(word, at, at + len(word)))
-            at += len(word) + 1
-        return cls(" ".join(words), found)
 
 
 class TokensCodec(Stepwise):
@@ -249,7 +216,8 @@ class TokensCodec(Stepwise):
 
     def adapt(self, cell: Any) -> Any:
         """Return a raw text's words, split as the words of training were."""
-        return Sentence.of(cell.text, self.settings.split) if isinstance(cell, Sentence) else cell
+        raw = isinstance(cell, Sentence) and not cell.tagged
+        return Sentence.of(cell.text, self.settings.split) if raw else cell
 
     def places(self, cell: Any) -> list[tuple[int, int]]:
         """Return the characters of the text of `told` where each word begins and ends."""
@@ -487,6 +455,8 @@ class Tokens:
         """Return how texts are split: at marks, where training has marks as words of their own."""
         if settings.split is not None:
             return {}
+        if any(isinstance(cell, Sentence) and cell.tagged for cell in cells):
+            return {"split": "words"}  # as the words with spans were
         words = [word for cell in cells for word in cell]
         marks = sum(not any(c.isalnum() for c in word) for word in words)
         return {"split": "words" if marks > _MARKED * len(words) else "blanks"}

@@ -228,6 +228,15 @@ def test_texts_with_spans(tmp_path, record):
         ),
         ({"text": "a", "entities": [[0, 2, "x"]]}, "does not lie in the text"),
         ({"text": "a", "entities": [[1, 0, "x"]]}, "does not lie in the text"),
+        ({"text": "a b", "entities": [[2, 2, "x"]]}, r"The span 2:2 \(x\) is empty"),
+        (
+            {"text": "a", "label": [{"start": 0, "end": 1, "labels": ["x", "y"]}]},
+            r"0:1 has 2 labels \(x, y\), and can have one",
+        ),
+        (
+            {"data": {"q": "a", "r": "b"}, "annotations": [{"result": []}]},
+            "this one has no text",
+        ),
         ({"text": "a", "entities": [[0, True, "x"]]}, "is no span"),
         ({"text": "a", "entities": [{"start": 0, "label": "x"}]}, "is no span"),
         ({"text": "a", "entities": ["a"]}, "is no span"),
@@ -245,6 +254,64 @@ def test_one_line_without_spans_is_not_read_as_something_else(tmp_path):
     lines = [{"text": "to Oslo", "entities": [[3, 7, "city"]]}, {"text": "hi"}]
     path = written(tmp_path, "a.jsonl", "\n".join(map(json.dumps, lines)))
     with pytest.raises(InputError, match=r"a.jsonl, row 2: .*has no spans"):
+        read(path)
+
+
+VALUE = {"start": 3, "end": 5, "text": "Li", "labels": ["PER"]}
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_an_export_of_label_studio_is_read_and_says_what_is_left_out(tmp_path, many):
+    text = "Mr Li's  left."
+    result = [{"type": "labels", "value": VALUE}, {"type": "choices", "value": {"choices": ["x"]}}]
+    cancelled = {"was_cancelled": True, "result": []}
+    tasks = [
+        {
+            "id": 4,
+            "data": {"text": text, "url": "u"},
+            "annotations": [cancelled, {"result": result}],
+        },
+        {"id": 5, "data": {"text": "None."}, "annotations": [{"result": []}]},
+        {"id": 6, "data": {"text": "Who?"}, "annotations": [cancelled]},
+        {"id": 7, "data": {"text": "What?"}, "annotations": []},
+    ]
+    path = written(tmp_path, "export.json", json.dumps(tasks, indent=1 if many else None))
+    table = read(path)
+    assert sentences(table) == [
+        (["Mr", "Li", "'", "s", "left", "."], ["O", "B-PER", "O", "O", "O", "O"]),
+        (["None", "."], ["O", "O"]),
+    ]
+    assert list(table.frame["id"]) == ["4", "5"]
+    cell = table.frame["tokens"][0]
+    assert (cell.text, cell.places[4]) == (text, (9, 13))
+    [note] = [one for one in table.notes() if "left out" in one]
+    row = 31 if many else 1
+    assert note.startswith("2 of 4 texts were left out: not annotated (the first in export.json")
+    assert not many or int(note.split("row ")[1].split(")")[0]) > row
+    path.write_text(json.dumps(tasks[3:]))
+    assert sentences(read(path)) == [(["What", "?"], ["O", "O"])]
+
+
+def test_a_short_export_of_label_studio_and_refusals_of_prodigy(tmp_path):
+    path = written(
+        tmp_path, "min.json", json.dumps([{"text": "Mr Li left.", "label": [VALUE]}] * 2)
+    )
+    assert sentences(read(path)) == [(["Mr", "Li", "left", "."], ["O", "B-PER", "O", "O"])] * 2
+    span = {"start": 3, "end": 5, "token_start": 1, "token_end": 1, "label": "PER"}
+    lines = [
+        {"text": "Mr Li left.", "spans": [span], "answer": answer, "tokens": [{"text": "Mr"}]}
+        for answer in ("accept", "reject", "accept", "ignore", "reject")
+    ]
+    path = written(tmp_path, "p.jsonl", "\n".join(map(json.dumps, lines)))
+    table = read(path)
+    assert len(table) == 2
+    assert table.where(1) == (path, 3)
+    assert [one for one in table.notes() if "left out" in one] == [
+        '2 of 5 texts were left out: their answer is "reject" (the first in p.jsonl, row 2).',
+        '1 of 5 texts were left out: their answer is "ignore" (the first in p.jsonl, row 4).',
+    ]
+    path.write_text(json.dumps(lines[1]) + "\n" + json.dumps(lines[3]))
+    with pytest.raises(InputError, match=r"p.jsonl: Nothing in the file is annotated"):
         read(path)
 
 

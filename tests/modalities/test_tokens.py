@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import elman
+from elman.data.formats.tagged_json import Sentence
 from elman.errors import InputError
-from elman.modalities.tokens import PAD, UNKNOWN, Sentence, Tokens, TokensSettings
+from elman.modalities.tokens import PAD, UNKNOWN, Tokens, TokensSettings
 
 CELLS = [["Ada", "met", "Bo", "."], ["Ada", "left", "at", "10", "."], ["met", "at", "22"]]
 

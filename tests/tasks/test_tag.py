@@ -337,6 +337,19 @@ def test_texts_with_spans_in_json_lines(tmp_path):
     assert task._parts["train"].inputs[0] in (["to", "Oslo", "."], ["go", "on"])
 
 
+def test_spans_of_an_annotated_file_are_given_back_in_its_own_text(run, tmp_path):
+    text = "book  a train\tto Kobakoburg,from Mimiruburg."
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"text": text, "spans": [[17, 27, "goal"]]}))
+    model = elman.load(run.path)
+    cell = model.task.codec.adapt(elman.data.read(path).frame["tokens"][0])
+    assert (cell.text, cell.tagged) == (text, True)
+    table = model.predict(path)
+    assert set(table["text"]) == {text}
+    found = table[table["label"] == "goal"].iloc[0]
+    assert (found["start"], found["end"], found["entity"]) == (17, 27, "Kobakoburg")
+
+
 def test_a_label_for_each_step_of_a_long_table(tmp_path):
     generator = np.random.default_rng(0)
     rows = []

@@ -50,8 +50,8 @@ def read(
         origins.append(Origin(path, len(numbers), numbers.__getitem__))
     if not any(found):
         raise InputError("The objects have no named values.", file=paths[0])
-    spans = [tagged_json.has_spans(record) for record in found]
-    if all(spans) or any(tagged_json.marks_spans(record) for record in found):
+    unwrapped = [tagged_json.unwrapped(record) for record in found]
+    if all(map(tagged_json.has_spans, unwrapped)) or any(map(tagged_json.marks_spans, unwrapped)):
         return tagged_json.read(paths, columns=columns, types=types, encoding=encoding)
     names = list(dict.fromkeys(name for record in found for name in record))
     frame = pd.DataFrame(

@@ -1,8 +1,9 @@
-"""JSON lines of texts with spans of characters: spaCy, Prodigy, doccano and Rasa."""
+"""JSON of texts with spans of characters: spaCy, Prodigy, doccano, Label Studio and Rasa."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,8 +21,11 @@ INTENT = ("intent", "label")
 _START, _END, _LABEL = (
     ("start", "start_offset"),
     ("end", "end_offset"),
-    ("label", "entity", "type"),
+    ("label", "entity", "type", "labels"),
 )
+_REFUSED = ("reject", "ignore")
+"""Answers of Prodigy that say that a line is no example."""
+_UNANNOTATED = "not annotated"
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
@@ -44,6 +48,44 @@ end=6), Token(text="'", start=6, end=7), Token(text='s', start=7, end=8)]
     return [Token(match[0], match.start(), match.end()) for match in _TOKEN.finditer(text)]
 
 
+class Sentence(list[str]):
+    """Words that stand in a text, and the characters at which each begins and ends.
+
+    Attributes:
+        text: that the words stand in.
+        places: of each word.
+        tagged: each word has a tag, so it must not be split in another way.
+
+    >>> sentence = Sentence.of("to Oslo.")
+    >>> sentence, sentence.places
+    (['to', 'Oslo', '.'], [(0, 2), (3, 7), (7, 8)])
+    """
+
+    def __init__(self, text: str, tokens: Sequence[Token], *, tagged: bool = False) -> None:
+        super().__init__(token.text for token in tokens)
+        self.text, self.tagged = text, tagged
+        self.places = [(token.start, token.end) for token in tokens]
+
+    @classmethod
+    def of(cls, text: str, split: str | None = "words") -> Sentence:
+        """Return the words of a text, split at blanks and marks or at blanks alone."""
+        if split == "blanks":
+            found = re.finditer(r"\S+", text)
+            return cls(text, [Token(m[0], m.start(), m.end()) for m in found])
+        return cls(text, tokenise(text))
+
+    @classmethod
+    def joined(cls, words: Sequence[str]) -> Sentence:
+        """Return words as a text, with a blank between two."""
+        if isinstance(words, Sentence):
+            return words
+        found, at = [], 0
+        for word in words:
+            found.append(Token(word, at, at + len(word)))
+            at += len(word) + 1
+        return cls(" ".join(words), found)
+
+
 def read(
     paths: Sequence[Path],
     *,
@@ -55,7 +97,9 @@ def read(
 
     A line is `{"text": "...", "entities": [[start, end, label], ...]}` (also `sentence`; `spans`,
     `label`, `labels`; `{"start": …, "end": …, "label": …}`), characters counted from 0, `end` not
-    included. Beside them may stand `intent` (or `label`) and `id`.
+    included. Beside them may stand `intent` (or `label`) and `id`. An export of Label Studio, whole
+    or JSON-MIN, is read too. What is not annotated there, and what was rejected or ignored in
+    Prodigy, is left out and noted.
 
     Args:
         paths: the files.
@@ -64,22 +108,28 @@ def read(
         encoding: found when `None`.
 
     Returns:
-        The columns `tokens` and `tags`, and `label` and `id` where all lines have them. Spans of
-        characters are written as BIO tags of the tokens that `tokenise` finds.
+        The columns `tokens` (each cell a `Sentence`) and `tags`, and `label` and `id` where all
+        lines have them. Spans of characters are written as BIO tags of the tokens that `tokenise`
+        finds.
 
     Raises:
-        InputError: with the line: names are missing, spans overlap, or one begins or ends inside a
-            token.
+        InputError: with the line: names are missing, spans overlap, are empty or lie beyond the
+            text, or one begins or ends inside a token.
     """
     import pandas as pd
 
-    tokens: list[list[str]] = []
+    tokens: list[Sentence] = []
     tags: list[list[str]] = []
     others: dict[str, list[str]] = {"label": [], "id": []}
     origins = []
+    held = [(path, number, record) for path in paths for number, record in records(path, encoding)]
+    kept, notes = _examples(held)
+    of_file: dict[Path, list[Record]] = {path: [] for path in paths}
+    for one in kept:
+        of_file[one[0]].append(one)
     for path in paths:
         numbers: list[int] = []
-        for number, record in records(path, encoding):
+        for _, number, record in of_file[path]:
             try:
                 words, marks = _sentence(record)
             except InputError as error:
@@ -93,7 +143,10 @@ def read(
                 if value is not None:
                     others[name].append(str(value))
         if not numbers:
-            raise InputError("The file is empty.", file=path)
+            none = "The file is empty."
+            if any(one[0] == path for one in held):
+                none = "Nothing in the file is annotated."
+            raise InputError(none, file=path)
         origins.append(Origin(path, len(numbers), numbers.__getitem__))
     known: dict[str, Kind] = {"tokens": "tokens", "tags": "tokens"}
     frame = pd.DataFrame({"tokens": objects(tokens), "tags": objects(tags)})
@@ -101,7 +154,77 @@ def read(
         if len(others[name]) == len(tokens):
             frame[name] = pd.Series(others[name], dtype=object)
             known[name] = kind  # type: ignore[assignment]
-    return build(frame, origins, known=known, columns=columns, types=types)
+    meta = {"notes": notes} if notes else {}
+    return build(frame, origins, known=known, columns=columns, types=types, meta=meta)
+
+
+Record = tuple[Path, int, Mapping[str, Any]]
+"""An object, its file, and the line on which it begins."""
+
+
+def _examples(held: Sequence[Record]) -> tuple[list[Record], list[str]]:
+    """Return the objects to learn from as texts with spans, and in words what was left out."""
+    kept: list[Record] = []
+    left: list[tuple[str, Record]] = []
+    for path, number, record in held:
+        flat = unwrapped(record)
+        why = _no_example(record)
+        if why is None:
+            kept.append((path, number, flat))
+        else:
+            left.append((why, (path, number, flat)))
+    if not kept and all(why == _UNANNOTATED for why, _ in left):
+        return [one for _, one in left], []  # texts to find spans in
+    counts = Counter(why for why, _ in left)
+    first = dict(reversed(left))
+    return kept, [
+        f"{count:,} of {len(held):,} texts were left out: {why} (the first in "
+        f"{first[why][0].name}, row {first[why][1]})."
+        for why, count in counts.items()
+    ]
+
+
+def _no_example(record: Mapping[str, Any]) -> str | None:
+    """Return why an object is nothing to learn from, or None."""
+    answer = record.get("answer")
+    if answer in _REFUSED and has_spans(record):
+        return f'their answer is "{answer}"'
+    if _of_label_studio(record) and _annotation(record) is None:
+        return _UNANNOTATED
+    return None
+
+
+def _of_label_studio(record: Mapping[str, Any]) -> bool:
+    return isinstance(record.get("data"), dict) and isinstance(record.get("annotations"), list)
+
+
+def _annotation(record: Mapping[str, Any]) -> list[Any] | None:
+    """Return the results of the first annotation that was not cancelled, or None."""
+    for one in record["annotations"]:
+        if isinstance(one, dict) and not one.get("was_cancelled"):
+            results = one.get("result")
+            return results if isinstance(results, list) else None
+    return None
+
+
+def unwrapped(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an object of Label Studio's export as a text with spans; any other as it is.
+
+    >>> value = {"start": 3, "end": 7, "labels": ["city"]}
+    >>> task = {"data": {"text": "to Oslo"}, "annotations": [{"result": [{"value": value}]}]}
+    >>> unwrapped(task)["text"], unwrapped(task)["spans"] == [value]
+    ('to Oslo', True)
+    """
+    if not _of_label_studio(record):
+        return record
+    data = record["data"]
+    texts = [name for name, value in data.items() if isinstance(value, str)]
+    named = [name for name in TEXT if name in texts] or texts
+    # Relations and choices have no value with places.
+    values = [one.get("value") for one in _annotation(record) or [] if isinstance(one, dict)]
+    spans = [value for value in values if isinstance(value, dict) and "start" in value]
+    text = {"text": data[named[0]]} if len(named) == 1 or set(named) & set(TEXT) else {}
+    return {**text, "spans": spans, "id": record.get("id")}
 
 
 def has_spans(record: Mapping[str, Any]) -> bool:
@@ -140,6 +263,11 @@ def tags_of_spans(text: str, spans: Sequence[Span]) -> tuple[list[Token], list[s
     found = []
     before: Span | None = None
     for span in sorted(spans):
+        if span.start == span.end:
+            raise InputError(
+                f"The span {span.start}:{span.end} ({span.label}) is empty.",
+                fix="Correct its end, which is not included, or take it out.",
+            )
         if not 0 <= span.start < span.end <= len(text):
             raise InputError(
                 f"The span {span.start}:{span.end} ({span.label}) does not lie in the text, which "
@@ -166,7 +294,7 @@ def tags_of_spans(text: str, spans: Sequence[Span]) -> tuple[list[Token], list[s
     return tokens, tags_of(found, len(tokens), "BIO")
 
 
-def _sentence(record: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+def _sentence(record: Mapping[str, Any]) -> tuple[Sentence, list[str]]:
     key = next((key for key in TEXT if isinstance(record.get(key), str)), None)
     span_key = next((name for name in SPANS if isinstance(record.get(name), list)), None)
     if key is None or span_key is None:
@@ -179,14 +307,15 @@ def _sentence(record: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     tokens, marks = tags_of_spans(record[key], [_span(one) for one in record[span_key]])
     if not tokens:
         raise InputError("The text is empty.", fix="Take the line out.")
-    return [token.text for token in tokens], marks
+    return Sentence(record[key], tokens, tagged=True), marks
 
 
 def _is_span(one: Any) -> bool:
     try:
         _span(one)
     except InputError:
-        return False
+        # One with several labels is a span, which its reader refuses by its line.
+        return isinstance(one, dict) and isinstance(one.get("labels"), list) and "start" in one
     return True
 
 
@@ -197,6 +326,14 @@ def _span(one: Any) -> Span:
             next((one[name] for name in names if name in one), None)
             for names in (_START, _END, _LABEL)
         ]
+        if isinstance(parts[2], list):
+            if len(parts[2]) > 1:
+                raise InputError(
+                    f"The span {parts[0]}:{parts[1]} has {len(parts[2])} labels "
+                    f"({', '.join(map(str, parts[2]))}), and can have one.",
+                    fix="Keep one of them.",
+                )
+            parts = [*parts[:2], *parts[2]]
     elif isinstance(one, list):
         parts = one
     if len(parts) == 3 and isinstance(parts[2], str):
