@@ -9,7 +9,7 @@ function of the last token are all steps. Put the model in evaluation mode first
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack
 
@@ -87,7 +87,7 @@ class SampleOptions(TypedDict, total=False):
     temperature: float
     top_k: int | None
     top_p: float | None
-    generator: Generator | None
+    generator: Generator | Sequence[Generator] | None
 
 
 def choose(
@@ -96,12 +96,13 @@ def choose(
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
-    generator: Generator | None = None,
+    generator: Generator | Sequence[Generator] | None = None,
 ) -> Tensor:
     """Draw one token for each row: from logits `(B, V)`, tokens `(B,)`.
 
     The temperature comes first, then `top_k`, then `top_p` of what is left. Temperature 0 takes
     the likeliest. A generator on the CPU gives the same draws whatever device the logits are on.
+    With a generator for each row, what a row draws does not depend on the other rows.
 
     >>> choose(torch.tensor([[0.0, 5.0], [5.0, 0.0]]), temperature=0)
     tensor([1, 0])
@@ -124,11 +125,20 @@ def choose(
     # token (the Gumbel trick) would in float32 sometimes choose a token of probability 1e-30.
     cumulated = logits.double().softmax(-1).cumsum(-1)
     total = cumulated[:, -1:]
-    device = logits.device if generator is None else generator.device
-    uniform = torch.rand(len(logits), 1, generator=generator, device=device, dtype=torch.float64)
-    point = uniform.to(logits.device) * total
+    point = _uniform(logits, generator).to(logits.device) * total
     point = point.minimum(total.nextafter(torch.zeros_like(total)))
     return (cumulated <= point).sum(-1)
+
+
+def _uniform(logits: Tensor, generator: Generator | Sequence[Generator] | None) -> Tensor:
+    """Return a number between 0 and 1 for each row, `(B, 1)`."""
+    if generator is None or isinstance(generator, Generator):
+        device = logits.device if generator is None else generator.device
+        return torch.rand(len(logits), 1, generator=generator, device=device, dtype=torch.float64)
+    if len(generator) != len(logits):
+        raise InputError(f"There are {len(generator)} generators for {len(logits)} rows.")
+    drawn = [torch.rand(1, generator=own, dtype=torch.float64) for own in generator]
+    return torch.stack(drawn) if drawn else logits.new_empty((0, 1), dtype=torch.float64)
 
 
 def _at_least_float32(logits: Tensor) -> Tensor:

@@ -324,6 +324,17 @@ def test_a_seed_settles_the_sample_and_a_row_ends_at_its_end_token():
         assert (first.tokens[row, len(tokens) :] == 5).all()
 
 
+def test_with_a_generator_each_a_row_draws_as_it_would_alone():
+    logits = torch.randn(4, 50, generator=torch.Generator().manual_seed(0))
+    generators = [torch.Generator().manual_seed(row) for row in range(4)]
+    together = choose(logits, generator=generators)
+    alone = [choose(logits[row : row + 1], generator=torch.Generator().manual_seed(row))
+             for row in range(4)]  # fmt: skip
+    assert together.tolist() == [int(one) for one in alone]
+    with pytest.raises(InputError, match="4 generators for 3 rows"):
+        choose(logits[:3], generator=generators)
+
+
 def test_sampling_nothing_and_without_an_end():
     step = chain(4, 0)
     nothing = sample(step, *beginning([1, 2]), max_length=0)

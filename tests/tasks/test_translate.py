@@ -138,6 +138,19 @@ def test_drawing_at_random_is_repeated_by_its_seed(run):
     assert drawn[0] == drawn[1] != drawn[2]
 
 
+def test_what_is_drawn_depends_on_seed_and_row_alone(run):
+    how = {"temperature": 3.0, "seed": 5}
+    texts = ["1 2 3", "4 5 6 7", "1 2 3", "8 9"]
+    every = run.model.predict(texts, **how)["prediction"].tolist()
+    assert every[0] != every[2]
+    assert run.model.predict(texts[:1], **how)["prediction"].tolist() == every[:1]
+    with pytest.warns(PredictionWarning):
+        some = run.model.predict(["9 8 7", "", "1 2 3", "1"], **how)["prediction"]
+    assert some[2] == every[2]
+    several = run.model.predict(texts[:2], n_best=3, **how)
+    assert every[0] in several["prediction"][:3].tolist()
+
+
 def test_it_is_judged_again_on_a_file_and_says_what_it_has_seen(run, tmp_path):
     again = elman.evaluate(run.path)
     assert again["test"] == pytest.approx(run.results["test"], rel=1e-4)

@@ -480,10 +480,10 @@ class Translate:
         options: Options | None = None,
         *,
         looks: bool = False,
+        rows: Sequence[int] | None = None,
     ) -> list[list[Answer]]:
-        return write(
-            model, self.symbols, sources, options or self._options, self.where.longest, looks=looks
-        )
+        options, longest = options or self._options, self.where.longest
+        return write(model, self.symbols, sources, options, longest, looks=looks, rows=rows)
 
     def predict(self, model: Any, data: Any, **how: Any) -> pd.DataFrame:
         """Write an answer for each source of `data`; a row each, or several with `n_best`.
@@ -525,7 +525,7 @@ class Translate:
         options = self._options.with_(**how)
         translator = cast(Translator, model)
         sources = [part.source[number] for number in there]
-        answers = self._answers(translator, sources, options, looks=alignments)
+        answers = self._answers(translator, sources, options, looks=alignments, rows=there)
         every = _beside(len(part.source), there, answers)
         return self._table(part, every, alignments=alignments)
 

@@ -114,6 +114,7 @@ def write(
     longest: int,
     *,
     looks: bool = False,
+    rows: Sequence[int] | None = None,
     told: Callable[[int], None] | None = None,
 ) -> list[list[Answer]]:
     """Write texts for each source, best first.
@@ -125,22 +126,24 @@ def write(
         options: how to write.
         longest: symbols of an answer at most, where the options do not say it.
         looks: whether to give where the decoder looked.
+        rows: the number of each source, by which, with the seed, its texts are drawn; its place
+            when None.
         told: told how many sources are done.
     """
     model.eval()
     sources = [symbols.read(text) for text in texts]
     order = np.argsort([len(one.ids) for one in sources], kind="stable").tolist()
-    rows = options.beam if options.temperature is None else options.n_best
-    many = max(1, min(_AT_ONCE, _SCORES // (rows * len(symbols.target))))
+    each = options.beam if options.temperature is None else options.n_best
+    many = max(1, min(_AT_ONCE, _SCORES // (each * len(symbols.target))))
     found: list[list[Answer]] = [[] for _ in texts]
-    generator = Generator().manual_seed(options.seed)
+    numbers = range(len(texts)) if rows is None else rows
     for first in range(0, len(order), many):
         chosen = order[first : first + many]
-        some = [sources[row] for row in chosen]
-        for row, answers in zip(
-            chosen, _batch(model, symbols, some, options, longest, looks, generator), strict=True
-        ):
-            found[row] = answers
+        some = [sources[place] for place in chosen]
+        drawn = [numbers[place] for place in chosen]
+        answered = _batch(model, symbols, some, options, longest, looks, drawn)
+        for place, answers in zip(chosen, answered, strict=True):
+            found[place] = answers
         if told is not None:
             told(min(first + many, len(order)))
     return found
@@ -153,7 +156,7 @@ def _batch(
     options: Options,
     longest: int,
     looks: bool,
-    generator: Generator,
+    numbers: Sequence[int],
 ) -> list[list[Answer]]:
     device = device_of(model)
     nothing = [np.zeros(0, np.int64)] * len(sources)
@@ -178,7 +181,7 @@ def _batch(
             block=options.block_repeats,
         )
     else:
-        found = _drawn(model, step, batch, (tokens, state), symbols, options, limits, generator)
+        found = _drawn(model, step, batch, (tokens, state), symbols, options, limits, numbers)
     answers = []
     for one, hypotheses in zip(sources, found, strict=True):
         answers.append([_answer(symbols, one, hypothesis) for hypothesis in hypotheses])
@@ -196,9 +199,12 @@ def _drawn(
     symbols: Symbols,
     options: Options,
     limits: Tensor,
-    generator: Generator,
+    numbers: Sequence[int],
 ) -> list[list[Hypothesis]]:
-    """Draw texts at random; their scores are the logarithms of their probabilities."""
+    """Draw texts at random; their scores are the logarithms of their probabilities.
+
+    Each text has a generator of its own, so it does not depend on what is drawn beside it.
+    """
     rows = torch.arange(len(batch), device=limits.device).repeat_interleave(options.n_best)
     tokens, state = start[0][rows], states.index(start[1], rows)
     drawn = decoding.sample(
@@ -210,7 +216,11 @@ def _drawn(
         temperature=options.temperature or 0.0,
         top_k=options.top_k,
         top_p=options.top_p,
-        generator=generator,
+        generator=[
+            _generator(options.seed, number, which)
+            for number in numbers
+            for which in range(options.n_best)
+        ],
     ).lists()
     cut = [ids[:limit] for ids, limit in zip(drawn, limits[rows].tolist(), strict=True)]
     written = _targets(cut).to(limits.device)
@@ -221,6 +231,12 @@ def _drawn(
         ended = bool(ids) and ids[-1] == symbols.eos
         found[row].append(Hypothesis(ids, -cost, -cost, ended))
     return [sorted(row, key=lambda one: -one.score) for row in found]
+
+
+def _generator(seed: int, number: int, which: int) -> Generator:
+    """Return the generator of one of the texts for the source of a number."""
+    mixed = np.random.SeedSequence([seed % (1 << 64), number, which])
+    return Generator().manual_seed(int(mixed.generate_state(1, np.uint64)[0] >> 1))
 
 
 def _answer(
