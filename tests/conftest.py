@@ -115,14 +115,27 @@ def forked(folder: Path, outputs: Path, *modules: str) -> Iterator[Command]:
     assert server.stdout is not None
     done = 0
 
-    def run(*arguments: object, cwd: Path = folder) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: object,
+        cwd: Path = folder,
+        typed: bytes | None = None,
+        terminal: str | None = None,
+    ) -> subprocess.CompletedProcess[str]:
         nonlocal done
         assert server.stdin is not None
         assert server.stdout is not None
         done += 1
         files = {name: outputs / f"{done}-{name}" for name in ("stdout", "stderr")}
         told = [str(a) for a in arguments]
-        order = {"arguments": told, "cwd": str(cwd)} | {n: str(f) for n, f in files.items()}
+        given = Path(os.devnull)
+        if typed is not None:
+            given = outputs / f"{done}-stdin"
+            given.write_bytes(typed)
+        order = {"arguments": told, "cwd": str(cwd), "stdin": str(given)}
+        order |= {n: str(f) for n, f in files.items()}
+        if terminal is not None:  # what is printed is read from it, not from a file
+            order |= {"stdin": terminal, "stdout": terminal}
+            files["stdout"].touch()
         server.stdin.write(json.dumps(order) + "\n")
         server.stdin.flush()
         status = int(server.stdout.readline())
@@ -141,6 +154,7 @@ OURS = (
     "tasks.classify.task",
     "tasks.forecast.task",
     "tasks.generate.task",
+    "tasks.translate.task",
 )
 THEIRS = "matplotlib.figure", "pandas", "pyarrow", "sklearn.linear_model", "torch._dynamo"
 

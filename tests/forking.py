@@ -1,7 +1,7 @@
 """`elman` again and again, without importing torch again: a server that forks at each request.
 
 Its arguments are the modules that it imports before, which the command need not import by itself.
-A line of its input holds arguments, folder and the files that output goes to, as JSON; a line of
+A line of its input holds arguments, folder and the files of input and output, as JSON; a line of
 its output the exit status.
 """
 
@@ -22,8 +22,10 @@ def serve() -> None:
         child = os.fork()
         if child == 0:
             os.chdir(order["cwd"])
-            for descriptor, file in ((0, os.devnull), (1, order["stdout"]), (2, order["stderr"])):
+            given = order["stdin"]
+            for descriptor, file in ((0, given), (1, order["stdout"]), (2, order["stderr"])):
                 os.dup2(os.open(file, os.O_RDWR | os.O_CREAT), descriptor)
+            sys.stdin = open(0, closefd=False)  # noqa: SIM115
             sys.argv = ["elman", *order["arguments"]]
             try:
                 importlib.import_module("elman.cli").main()

@@ -25,6 +25,7 @@ from elman.cli.arguments import (
     Config,
     Data,
     From,
+    Options,
     Quiet,
     RunPath,
     Set,
@@ -34,10 +35,12 @@ from elman.cli.arguments import (
     With,
     existing,
     one_or_many,
+    options_given,
     runs_given,
     settings_given,
 )
 from elman.cli.bench import bench
+from elman.cli.talk import chat
 from elman.errors import ElmanError, InputError
 
 app = typer.Typer(
@@ -224,6 +227,16 @@ def predict(
         bool,
         typer.Option("--why", help="of a classifier: the share of each word or step in the answer"),
     ] = False,
+    n_best: Annotated[
+        int | None,
+        typer.Option(
+            "--n-best",
+            metavar="N",
+            min=1,
+            help="of a translator: N answers to each source, with scores and alignments",
+        ),
+    ] = None,
+    set_: Options = None,
     every: Annotated[
         bool,
         typer.Option("--all", help="all columns: what was read, each class, each quantile"),
@@ -234,11 +247,12 @@ def predict(
 
     A row has its id (or number), the answer, and how sure it is: a probability, or an interval.
     """
+    options = options_given(set_, n_best)
     from elman.runs import pipeline
 
     writer = show.table_writer(out)
     model = pipeline.load(run, with_)
-    how: dict[str, Any] = {"proba": every, "abstain": abstain, "why": why}
+    how: dict[str, Any] = {"proba": every, "abstain": abstain, "why": why} | options
     if then:
         from elman.runs import chain
 
@@ -468,6 +482,7 @@ def check(
 
 
 app.command()(bench)
+app.command()(chat)
 
 
 def _version(asked: bool) -> None:

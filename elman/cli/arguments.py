@@ -93,6 +93,14 @@ Budget = Annotated[
 ]
 
 
+Options = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", "-s", metavar="KEY=VALUE", help="an option of the answers; may be repeated"
+    ),
+]
+
+
 def one_or_many(paths: list[Path] | None) -> Any:
     """Return one path as itself, several as a list, none as None."""
     if not paths:
@@ -122,15 +130,34 @@ def settings_given(
                 "expected lines of `setting: value`.", file=file, fix=f"See: elman config {task}"
             )
         settings |= read
-    for pair in pairs or []:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise InputError(f"--set {pair}: expected KEY=VALUE, such as --set hidden_size=256.")
-        settings[key.strip()] = _value(key.strip(), value)
+    settings |= _pairs(pairs, "hidden_size=256")
     if budget is not None:
         settings["budget"] = budget
     early.check_names(settings)
     return settings
+
+
+def options_given(pairs: list[str] | None, n_best: int | None = None) -> dict[str, Any]:
+    """Return options of the answers of a run from `--set`, and from `--n-best`.
+
+    Several answers come with their alignments, unless these are set otherwise.
+    """
+    several = {} if n_best is None else {"n_best": n_best, "alignments": True}
+    found = _pairs(pairs, "n_best=3")
+    for name in ("data", "proba", "abstain", "why"):
+        if name in found:
+            raise InputError(f"--set {name}: there is no such option.", fix="Leave it out.")
+    return several | found
+
+
+def _pairs(pairs: list[str] | None, such_as: str) -> dict[str, Any]:
+    found = {}
+    for pair in pairs or []:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set {pair}: expected KEY=VALUE, such as --set {such_as}.")
+        found[key.strip()] = _value(key.strip(), value)
+    return found
 
 
 _AS_WRITTEN = (

@@ -83,6 +83,8 @@ _ELSEWHERE = {
     "regress": "use: elman train regress DATA, then elman predict RUN DATA",
     "sample": "use: elman generate RUN",
     "write": "use: elman generate RUN",
+    "talk": "use: elman chat RUN",
+    "type": "use: elman complete RUN",
     "continue": "use: elman resume RUN",
     "show": "use: elman report RUN",
     "diagnose": "use: elman doctor RUN",

@@ -49,10 +49,12 @@ class Model:
                 that may say "none of these", it is that answer.
             why: of a classifier: a column `why` with each step (a word, or its number) and its
                 share in the answer, by integrated gradients.
-            how: what the modality must know of arrays, such as the `rate` of samples.
+            how: what the modality must know of arrays, such as the `rate` of samples; of a
+                translator how to write, such as `n_best`.
 
         Raises:
-            InputError: `abstain` is no probability, or what predicts gives none.
+            InputError: `abstain` is no probability, or what predicts gives none; or there is no
+                such option.
         """
         if abstain is not None and not 0 <= abstain <= 1:
             raise InputError(f"abstain={abstain} is no probability: it lies between 0 and 1.")
@@ -60,6 +62,7 @@ class Model:
             if not hasattr(self.task, "why"):
                 raise InputError(f"{self.task.name} has no shares of steps.", fix="Leave why out.")
             how["why"] = True
+        _refuse_unknown(self.task, how)
         found = self.task.predict(self.predictor, data, **how)
         if abstain is not None:
             found = _abstained(self.task, found, abstain)
@@ -80,6 +83,27 @@ class Model:
         """The likeliest next symbols after `prompt` with their probabilities."""
         return _generator(self).complete(self.predictor, prompt, **options)
 
+    def chat(self, **how: Any) -> Any:
+        """A dialogue with a run of `translate` that was trained on dialogues.
+
+        Args:
+            how: options of writing, such as `temperature`.
+
+        Returns:
+            An object with `say(text)`, `n_best(n)`, `why()` and `reset()`; what was said is
+            carried from turn to turn.
+
+        Raises:
+            InputError: the run does not talk; the message says what to use.
+        """
+        if not hasattr(self.task, "chat"):
+            instead = "generate" if hasattr(self.task, "generate") else "predict"
+            raise InputError(
+                f"a {self.task.name} model does not talk.",
+                fix=f"Use {instead}, or train on dialogues: elman train translate DIALOGUES.",
+            )
+        return self.task.chat(self.predictor, **how)
+
     def stream(self, **how: Any) -> Streamed:
         """The model one step at a time, in constant memory.
 
@@ -93,6 +117,17 @@ class Model:
                     f"{name} means nothing for a stream of {self.task.name}.", fix="Leave it out."
                 )
         return self.task.stream(self.predictor, **how)
+
+
+def _refuse_unknown(task: Task, how: dict[str, Any]) -> None:
+    """Refuse options for a task whose answers have none."""
+    taken = inspect.signature(task.predict).parameters.values()
+    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in taken):
+        return
+    known = {one.name for one in taken}
+    for name in how:
+        if name not in known:
+            raise InputError(f"{name} is no option of {task.name}.", fix="Leave it out.")
 
 
 def _abstained(task: Task, found: pd.DataFrame, least: float) -> pd.DataFrame:

@@ -133,8 +133,12 @@ def bootstrap(
 def best_baseline(
     baselines: Mapping[str, Evaluation], metric: str, higher_is_better: bool
 ) -> str | None:
-    """The name of the baseline to beat, or None where there is none with a finite score."""
-    finite = {n: e.metrics[metric] for n, e in baselines.items() if np.isfinite(e.metrics[metric])}
+    """The name of the baseline to beat, or None where there is none with a finite score.
+
+    Some baselines have other metrics only: n-grams have a perplexity and write nothing.
+    """
+    scores = {name: e.metrics.get(metric, np.nan) for name, e in baselines.items()}
+    finite = {name: score for name, score in scores.items() if np.isfinite(score)}
     if not finite:
         return None
     return (max if higher_is_better else min)(finite, key=lambda name: finite[name])

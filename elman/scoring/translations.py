@@ -8,6 +8,7 @@ and gives exactly what the libraries give for the resample.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,6 +33,7 @@ _BLEU = [f"bleu.{n}" for n in range(2 + 2 * _WORDS)]
 _CHRF = [f"chrf.{n}" for n in range(3 * _CHARACTERS)]
 _ROUGE = ("rouge1", "rouge2", "rougeL")
 _MEANS = [*_ROUGE, "recall_at_1", "recall_at_5"]
+_DISTINCT = ("distinct_1", "distinct_2")
 _OTHER_LETTERS = 0.01
 """Share of letters beyond ASCII from which ROUGE takes words of any script, without stemming."""
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
@@ -199,8 +201,9 @@ def scores(
 def score(units: pd.DataFrame) -> dict[str, float]:
     """Return the scores of some of the rows of `Judge.units`, and of columns beside them.
 
-    Such columns are `recall_at_1` and `recall_at_5` (`selection_units`), and `nll` with `tokens`:
-    the nats that the targets cost and their number, from which comes `perplexity`.
+    Such columns are `recall_at_1` and `recall_at_5` (`selection_units`), those of
+    `distinct_units`, and `nll` with `tokens` and `words`: the nats that the targets cost and how
+    many symbols and words they have, from which come `perplexity` and `perplexity_per_word`.
     """
     found: dict[str, float] = {}
     columns = set(units.columns)
@@ -211,9 +214,14 @@ def score(units: pd.DataFrame) -> dict[str, float]:
     for name in _MEANS:
         if name in columns:
             found[name] = float(units[name].mean())
-    if {"nll", "tokens"} <= columns:
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            found["perplexity"] = float(np.exp(units["nll"].sum() / units["tokens"].sum()))
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        for name, count in (("perplexity", "tokens"), ("perplexity_per_word", "words")):
+            if {"nll", count} <= columns:
+                found[name] = float(np.exp(units["nll"].sum() / units[count].sum()))
+        for name in _DISTINCT:
+            if f"{name}.all" in columns:
+                all_of_them = units[f"{name}.all"].sum()
+                found[name] = float(np.divide(units[f"{name}.different"].sum(), all_of_them))
     return found
 
 
@@ -225,27 +233,55 @@ def each(units: pd.DataFrame) -> NDArray[np.float64]:
 def distinct(texts: Sequence[str]) -> dict[str, float]:
     """Return distinct-1 and distinct-2 (Li et al. 2016): different n-grams of words by all.
 
-    There is no interval: a resample repeats examples, so it always has fewer different ones.
-
     >>> distinct(["i do not know", "i do not know"])
     {'distinct_1': 0.5, 'distinct_2': 0.5}
     """
     found = {}
-    for order in (1, 2):
-        grams = [
-            gram for text in texts for gram in zip(*_shifted(text.split(), order), strict=False)
-        ]
-        found[f"distinct_{order}"] = len(set(grams)) / len(grams) if grams else float("nan")
+    for order, name in enumerate(_DISTINCT, 1):
+        grams = [gram for row in _grams(texts, order) for gram in row]
+        found[name] = len(set(grams)) / len(grams) if grams else float("nan")
     return found
 
 
-def candidates(replies: Sequence[str], count: int = 10, seed: int = 0) -> NDArray[np.int64]:
+def distinct_units(texts: Sequence[str]) -> pd.DataFrame:
+    """Count what distinct-1 and distinct-2 are made of, a row a text, for `score`.
+
+    An n-gram that stands in several places is shared out among them in equal parts. The sum over
+    all texts is then the number of different ones; that of a resample, which repeats some texts
+    and leaves others out, is neither too small nor too large on the average.
+
+    >>> distinct_units(["a b", "a"])["distinct_1.different"].tolist()
+    [1.5, 0.5]
+    """
+    import pandas as pd
+
+    found = {}
+    for order, name in enumerate(_DISTINCT, 1):
+        grams = _grams(texts, order)
+        counts = Counter(gram for row in grams for gram in row)
+        shares = [sum(1 / counts[gram] for gram in row) for row in grams]
+        found[f"{name}.different"] = np.array(shares, np.float64)
+        found[f"{name}.all"] = np.array([len(row) for row in grams], np.float64)
+    return pd.DataFrame(found)
+
+
+def candidates(
+    replies: Sequence[str],
+    count: int = 10,
+    seed: int = 0,
+    *,
+    dialogues: Sequence[int] | None = None,
+    rows: Sequence[int] | NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
     """Draw, for each reply, others from which it is to be told.
 
     Args:
         replies: the true ones.
         count: of candidates, the true one among them.
         seed: of the draw.
+        dialogues: the number of the dialogue of each reply. No candidate but the true one is said
+            anywhere in its dialogue.
+        rows: the replies for which others are drawn; all when None.
 
     Returns:
         The numbers of replies, `(n, count)`; the first of each row is the true one. No two of a
@@ -260,19 +296,25 @@ def candidates(replies: Sequence[str], count: int = 10, seed: int = 0) -> NDArra
     first: dict[Any, int] = {}
     texts = np.array([first.setdefault(key_of(reply), n) for n, reply in enumerate(replies)])
     different = np.unique(texts)
-    if len(different) < count:
-        raise InputError(
-            f"To choose one of {count} replies {count} different ones are needed; there are "
-            f"{len(different)}.",
-            fix="Hold out more dialogues.",
-        )
+    numbers = np.arange(len(texts)) if dialogues is None else np.asarray(dialogues)
+    members: dict[int, list[int]] = {}
+    for row, number in enumerate(numbers.tolist()):
+        members.setdefault(number, []).append(row)
     generator = np.random.default_rng(seed)
-    found = np.empty((len(texts), count), np.int64)
-    for row, text in enumerate(texts):
-        others = generator.choice(len(different) - 1, count - 1, replace=False)
-        own = np.searchsorted(different, text)
-        found[row, 0] = row
-        found[row, 1:] = different[others + (others >= own)]
+    asked = range(len(texts)) if rows is None else [int(row) for row in rows]
+    found = np.empty((len(asked), count), np.int64)
+    for place, row in enumerate(asked):
+        own = np.unique(texts[members[int(numbers[row])]])
+        others = np.delete(different, np.searchsorted(different, own))
+        if len(others) < count - 1:
+            apart = "" if dialogues is None else ", without the others of its dialogue"
+            raise InputError(
+                f"To choose one of {count} replies {count} different ones are needed; there are "
+                f"{len(others) + 1}{apart}.",
+                fix="Hold out more dialogues.",
+            )
+        found[place, 0] = row
+        found[place, 1:] = generator.choice(others, count - 1, replace=False)
     return found
 
 
@@ -319,8 +361,13 @@ def _chrf(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(100 * shares, np.float64)
 
 
-def _shifted(words: list[str], order: int) -> list[list[str]]:
-    return [words[start:] for start in range(order)]
+def _grams(texts: Sequence[str], order: int) -> list[list[tuple[str, ...]]]:
+    """Return the n-grams of words of each text."""
+    found = []
+    for text in texts:
+        words = text.split()
+        found.append(list(zip(*(words[start:] for start in range(order)), strict=False)))
+    return found
 
 
 def _metrics() -> Any:

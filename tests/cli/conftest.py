@@ -2,14 +2,51 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import subprocess
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@contextmanager
+def _terminal(typed: Sequence[bytes], drawn: bytes = b"") -> Iterator[tuple[str, list[bytes]]]:
+    """Yield the name of a terminal in which something is typed, and what it shows.
+
+    What is typed comes piece by piece, each when `drawn` was shown once more.
+    """
+    ours, theirs = pty.openpty()
+    shown: list[bytes] = []
+    waiting = list(typed)
+    if not drawn:
+        os.write(ours, waiting.pop(0))
+
+    def read() -> None:
+        while b"\0" not in (piece := os.read(ours, 4096)):
+            shown.append(piece)
+            if waiting and b"".join(shown).count(drawn) > len(typed) - len(waiting):
+                os.write(ours, waiting.pop(0))
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    yield os.ttyname(theirs), shown
+    os.write(theirs, b"\0")
+    reader.join(timeout=10)
+    os.close(ours)
+    os.close(theirs)
+
+
+@pytest.fixture
+def terminal() -> Callable[..., object]:
+    """Make a terminal to type in; see `_terminal`."""
+    return _terminal
 
 
 @pytest.fixture(scope="session")
@@ -96,3 +133,21 @@ def forecast_run(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return out
+
+
+@pytest.fixture(scope="session")
+def talk_run(elman: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of task `translate` on dialogues in which each question has one answer."""
+    folder = tmp_path_factory.mktemp("talks")
+    rng = np.random.default_rng(3)
+    topics = ["tea", "rain", "golf", "jazz", "cars", "fish", "snow", "film", "rome", "bread", "art"]
+    drawn = [rng.choice(topics, 2, replace=False) for _ in range(120)]
+    lines = [f"do you like {a} ? __eou__ yes , {a} and {b} . __eou__ good ." for a, b in drawn]
+    (folder / "talks.txt").write_text("\n".join(lines))
+    done = elman(
+        "train", "translate", folder / "talks.txt", "--out", folder / "run",
+        "-s", "unit=words", "-s", "epochs=8", "-s", "lr=0.02", "-s", "batch_size=16",
+        "-s", "turns=2", "-s", "dropout=0", "-s", "beam=2", "-s", "checkpoints=last", *SMALL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder / "run"

@@ -34,11 +34,13 @@ class Part:
     Attributes:
         source, target: the texts; there may be no targets of what is only to be translated.
         places: file and line of each.
+        dialogues: the number of the dialogue of each; None of pairs that are no dialogues.
     """
 
     source: list[str]
     target: list[str]
     places: list[tuple[Path | None, int]]
+    dialogues: list[int] | None = None
 
     def __len__(self) -> int:
         return len(self.source)
@@ -50,6 +52,7 @@ class Part:
             [self.source[row] for row in chosen],
             [self.target[row] for row in chosen],
             [self.places[row] for row in chosen],
+            None if self.dialogues is None else [self.dialogues[row] for row in chosen],
         )
 
 
@@ -87,6 +90,11 @@ class Where:
         source, target = pairs.names
         return cls(source, target, longest=0)
 
+    @property
+    def talks(self) -> bool:
+        """True where the training data are dialogues."""
+        return self.source is None and self.target is None
+
 
 def read(data: Any, settings: Any, where: Where | None = None, *, answered: bool = True) -> Pairs:
     """Read pairs; those of which a side is empty are left out where both are needed.
@@ -114,9 +122,18 @@ def read(data: Any, settings: Any, where: Where | None = None, *, answered: bool
     )
 
 
-def part_of(pairs: Pairs) -> Part:
-    """Return all pairs as one part; targets are empty where there are none."""
-    return Part(pairs.source, pairs.target or [""] * len(pairs), pairs.places)
+def part_of(pairs: Pairs, where: Where | None = None) -> Part:
+    """Return all pairs as one part; targets are empty where there are none.
+
+    Args:
+        pairs: what was read.
+        where: of the training data. Where these are dialogues, a pair that is of none is a
+            dialogue by itself.
+    """
+    target, groups = pairs.target or [""] * len(pairs), pairs.groups
+    if groups is None and where is not None and where.talks:
+        groups = list(range(len(pairs)))
+    return Part(pairs.source, target, pairs.places, groups)
 
 
 def parts_of(pairs: Pairs, settings: Any, told: Collection[str]) -> tuple[dict[str, Part], str]:
@@ -172,10 +189,20 @@ def parts_of(pairs: Pairs, settings: Any, told: Collection[str]) -> tuple[dict[s
     return parts, "; ".join(words)
 
 
-def decided(settings: Any, train: Part) -> Any:
-    """Return settings with metric, unit, vocabulary and blocking filled in from training pairs."""
+def decided(settings: Any, train: Part, talks: bool, chooses: bool) -> Any:
+    """Return settings with metric, unit, vocabulary and blocking filled in from training pairs.
+
+    Args:
+        settings: as given.
+        train: the pairs.
+        talks: they are of dialogues.
+        chooses: there are enough replies in the test part to choose from.
+    """
     sources, targets = train.source[:_SAMPLE], train.target[:_SAMPLE]
-    summed_up = is_summary(sources, targets)
+    summed_up = not talks and is_summary(sources, targets)
+    metric = "rouge1" if summed_up else "bleu"
+    if talks:
+        metric = "recall_at_1" if chooses else "perplexity"
     unit = settings.unit
     if unit is None:
         unit = "characters" if unit_of([*sources, *targets]) == "characters" else "subwords"
@@ -186,7 +213,7 @@ def decided(settings: Any, train: Part) -> Any:
         "characters": 5000,
     }
     found = {
-        "metric": "rouge1" if summed_up else "bleu",
+        "metric": metric,
         "unit": unit,
         "lower": False,
         "vocabulary_size": sizes[unit],

@@ -12,6 +12,7 @@ from elman.scoring import translations
 from elman.scoring.health import health
 from elman.tasks.base import Panel, Section
 from elman.tasks.looking import histogram
+from elman.tasks.translate import dialogues
 from elman.tasks.translate.symbols import Symbols, words_of
 from elman.tasks.translate.writing import Answer
 from elman.tasks.understood import shorter
@@ -75,6 +76,8 @@ def sections(task: Translate, model: Translator, evaluation: Evaluation) -> list
     found = [_examples(task, model, evaluation)]
     said, known = list(table["prediction"]), list(table["reference"])
     found.append(_health(task, table))
+    if task.where.talks:
+        found.append(_replies(task, evaluation))
     found.append(
         Section(
             "Lengths",
@@ -116,6 +119,30 @@ def _health(task: Translate, table: pd.DataFrame) -> Section:
         }
     )
     return Section("The answers themselves", " ".join(warnings) or "Nothing is sick.", rows)
+
+
+def _replies(task: Translate, evaluation: Evaluation) -> Section:
+    """Return how varied the answers to dialogues are, and how replies were chosen from others."""
+    import pandas as pd
+
+    table = evaluation.predictions
+    assert table is not None
+    ours = translations.distinct(list(table["prediction"]))
+    theirs = translations.distinct(list(table["reference"]))
+    rows = pd.DataFrame(
+        {
+            "different n-grams by all": [name.replace("_", "-") for name in ours],
+            "answers": [f"{share:.3f}" for share in ours.values()],
+            "references": [f"{share:.3f}" for share in theirs.values()],
+        }
+    )
+    text = (
+        "Distinct-1 and -2 (Li et al. 2016) are the different words, and pairs of words, among all "
+        f"that were written. {dialogues.said_of_choice(task.predictors(), evaluation.units)} "
+        "Perplexity is of a symbol of the replies; perplexity per word is of a word or mark, so "
+        "that models with other vocabularies can be compared."
+    )
+    return Section("Replies", text, rows)
 
 
 def _examples(task: Translate, model: Translator, evaluation: Evaluation) -> Section:

@@ -13,7 +13,9 @@ from elman.needs import Need
 from elman.tasks.settings import TaskSettings, other_default
 from elman.training.settings import AveragingName, ScheduleName
 
-Metric = Literal["bleu", "chrf", "rouge1", "rouge2", "rougeL"]
+Metric = Literal["bleu", "chrf", "rouge1", "rouge2", "rougeL", "recall_at_1", "perplexity"]
+OF_DIALOGUES = ("recall_at_1", "perplexity")
+"""Metrics that only dialogues have, for only they have baselines for them."""
 
 
 def _attended(value: Any) -> bool:
@@ -41,7 +43,7 @@ class TranslateSettings(TaskSettings, VocabularySettings):
     metric: Metric | None = Field(
         None,
         description="headline score (default: bleu; rouge1 where targets are much shorter than "
-        "sources, as summaries are)",
+        "sources, as summaries are; recall_at_1 of dialogues, perplexity where they are few)",
     )
 
     vocabulary: Literal["joint", "separate"] = Field(

@@ -20,15 +20,16 @@ from elman.errors import InputError
 from elman.scoring import Evaluation, translations
 from elman.scoring.baselines.dictionary import LONGEST, dictionary, words_of
 from elman.scoring.baselines.extracts import Extract
-from elman.scoring.baselines.translations import CopySource, retrieval
+from elman.scoring.baselines.translations import CopySource, TargetNGrams, retrieval
 from elman.scoring.predictors import Asked, Baseline, CannotSay, restored
 from elman.scoring.translations import Judge, Kind
 from elman.tasks import gaps
 from elman.tasks.base import Sample, Section, device_of
-from elman.tasks.translate import corpus, report
+from elman.tasks.translate import corpus, dialogues, report
 from elman.tasks.translate.corpus import Part, Where, part_of
-from elman.tasks.translate.settings import TranslateSettings
+from elman.tasks.translate.settings import OF_DIALOGUES, TranslateSettings
 from elman.tasks.translate.symbols import Ids, Source, Symbols
+from elman.tasks.translate.talking import Talk
 from elman.tasks.translate.translator import IGNORED, Batch, Translator
 from elman.tasks.translate.writing import Answer, Options, write
 from elman.tasks.understood import Understood, overlap_words, shorter
@@ -59,7 +60,7 @@ class Translate:
     name: ClassVar[str] = "translate"
     summary: ClassVar[str] = "a text in, another out: translations, summaries, answers"
     Settings = TranslateSettings
-    higher_is_better = True
+    higher_is_better: bool
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class Translate:
     ) -> None:
         self.settings, self.symbols, self.where, self.judge = settings, symbols, where, judge
         self.metric = str(settings.metric)
+        self.higher_is_better = self.metric != "perplexity"
         self.length_penalty = settings.length_penalty
         """As set, or as found on the validation part."""
         self.seen: Seen | None = None
@@ -131,12 +133,19 @@ class Translate:
             raise InputError("There are no data to train on: None was given.")
         pairs = corpus.read(data, settings)
         where = Where.of(pairs)
+        if settings.metric in OF_DIALOGUES and not where.talks:
+            raise InputError(
+                f"metric={settings.metric} is for dialogues, and these are pairs.",
+                fix="Leave it out.",
+            )
         parts, shared_out = corpus.parts_of(pairs, settings, given)
         for part in ("valid", "test"):
             if part in given:
-                parts[part] = part_of(corpus.read(given[part], settings, where))
+                parts[part] = part_of(corpus.read(given[part], settings, where), where)
         parts = {part: parts[part] for part in ("train", "valid", "test") if part in parts}
-        asked, settings = settings, corpus.decided(settings, parts["train"])
+        chooses = "test" in parts and dialogues.choice(parts["test"], settings.seed) is not None
+        asked = settings
+        settings = corpus.decided(settings, parts["train"], where.talks, chooses)
         train = parts["train"]
         assert settings.unit is not None
         symbols = Symbols.fit(
@@ -161,6 +170,7 @@ class Translate:
             ("split", _split_words(given, shared_out, parts)),
             *([("judged", judged)] if judged else []),
             ("metric", _metric_words(asked, settings)),
+            *([("replies", made._choice_words())] if where.talks and "test" in parts else []),
             *(("", f"{name}: {how}") for name, how in judge.signatures().items()),
         ]
         learnt = [
@@ -340,8 +350,11 @@ class Translate:
         options = self._options.with_(max_length=mean + self.settings.min_length + 1)
         write(model, self.symbols, self._parts["valid"].source[:few], options, self.where.longest)
         ratio = (time.perf_counter() - once) / max(once - began, 1e-6)
-        asked = len(self._parts.get("test", ())) + min(_CHOSEN_ON, len(sources))
-        return ratio * asked / len(sources)
+        test = self._parts.get("test")
+        asked = (0 if test is None else len(test)) + min(_CHOSEN_ON, len(sources))
+        choice = None if test is None else dialogues.choice(test, self.settings.seed)
+        costed = 0 if choice is None else choice.among.size
+        return (ratio * asked + costed) / len(sources)
 
     def evaluate(self, model: Any, data: Any = None) -> Evaluation:
         """Score the model, or a baseline, on `data` or on the test part."""
@@ -352,28 +365,57 @@ class Translate:
 
     def scores(self, predictors: Sequence[Any], data: Any = None) -> list[Evaluation | CannotSay]:
         """Score models and baselines on the same pairs; a model with its predictions."""
-        part, found = self._to_score(data), list[Evaluation | CannotSay]()
+        part = self._to_score(data)
+        choice = dialogues.choice(part, self.settings.seed) if self.where.talks else None
+        found: list[Evaluation | CannotSay] = []
         for one in predictors:
             if isinstance(one, nn.Module):
-                found.append(self._of_model(cast(Translator, one), part))
+                found.append(self._of_model(cast(Translator, one), part, choice))
                 continue
             try:
-                said = self._said(one, part.source)
+                units = self._units_of_rule(one, part, choice)
             except CannotSay as why:
                 found.append(why)
                 continue
-            found.append(Evaluation(self.judge.units(said, part.target), translations.score))
+            found.append(Evaluation(units, translations.score))
         return found
 
-    def _of_model(self, model: Translator, part: Part) -> Evaluation:
+    def _units_of_rule(
+        self, rule: Baseline, part: Part, choice: dialogues.Choice | None
+    ) -> pd.DataFrame:
+        """Return what the scores of a baseline are made of."""
+        if isinstance(rule.map, TargetNGrams):
+            return dialogues.units_of_counts(rule, part, self.symbols)
+        said = self.rule_says(rule, part.source)
+        units = self.judge.units(said, part.target)
+        if self.where.talks:
+            dialogues.with_variety(units, said)
+            dialogues.with_selection(
+                units, choice, lambda asked: dialogues.chosen_by_rule(rule, part, asked)
+            )
+        return units
+
+    def _of_model(
+        self, model: Translator, part: Part, choice: dialogues.Choice | None
+    ) -> Evaluation:
         with doing(f"writing {len(part):,} answers"):
-            answers = self._answers(model, part.source)
+            answers = self.answers(model, part.source)
         said = [row[0].text if row else "" for row in answers]
         units = self.judge.units(said, part.target)
-        sources = [self.symbols.read(text) for text in part.source]
-        targets = self._targets(part.target, sources)
+        sources, targets = self._encoded_pairs(part.source, part.target)
         units["nll"] = self.costs(model, sources, targets)
         units["tokens"] = [len(ids) for ids in targets]
+        if self.where.talks:
+            units["words"] = dialogues.words_in(part.target, targets, self.symbols)
+            dialogues.with_variety(units, said)
+
+            def costs(some: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
+                pairs = self._encoded_pairs(some, replies)
+                return self.costs(model, *pairs) / [len(ids) for ids in pairs[1]]
+
+            dialogues.with_selection(
+                units, choice, lambda asked: dialogues.chosen_by_cost(costs, part, asked)
+            )
         table = self._table(part, [row[:1] for row in answers])
         table["reference"] = part.target
         return Evaluation(units, translations.score, table)
@@ -381,12 +423,12 @@ class Translate:
     def looked(self, model: Translator, sources: Sequence[str]) -> list[Answer]:
         """Return the best answer to each source, with where the decoder looked."""
         empty = Answer("", [], 0.0, 0.0, True)
-        every = self._answers(model, sources, looks=True)
+        every = self.answers(model, sources, looks=True)
         return [row[0] if row else empty for row in every]
 
     def _to_score(self, data: Any) -> Part:
         if data is not None:
-            return part_of(corpus.read(data, self.settings, self.where))
+            return part_of(corpus.read(data, self.settings, self.where), self.where)
         if "test" not in self._parts:
             raise InputError(
                 "There is no test part to judge the model on.",
@@ -399,8 +441,14 @@ class Translate:
     def predictors(self) -> list[Baseline]:
         """Return the baselines, fitted on the training part when they are first asked for."""
         if self._predictors is None:
-            fitted = self._fitted(self._parts["train"])
-            self._predictors = [Baseline(name, one, "cells") for name, one in announced(fitted)]
+            train, valid = self._parts["train"], self._parts.get("valid")
+            fitted = self._fitted(train)
+            if self.where.talks:
+                fitted = dialogues.baselines(train, valid, self.symbols, self.settings.seed)
+            self._predictors = [
+                Baseline(name, one, "arrays" if isinstance(one, TargetNGrams) else "cells")
+                for name, one in announced(fitted)
+            ]
         return self._predictors
 
     def _fitted(self, train: Part) -> Iterator[tuple[str, Any]]:
@@ -432,7 +480,17 @@ class Translate:
         """Return a baseline of which facts and arrays were kept."""
         return restored(facts, arrays, shared)
 
-    def _said(self, predictor: Any, sources: Sequence[str]) -> list[str]:
+    def rule_says(self, predictor: Any, sources: Sequence[str]) -> list[str]:
+        """Return what a baseline writes for each source.
+
+        Raises:
+            CannotSay: it writes nothing.
+        """
+        if isinstance(predictor.map, TargetNGrams):
+            raise CannotSay(
+                f"{predictor.name} says how likely a reply is; it writes none.",
+                fix="Choose another predictor.",
+            )
         asked = Asked(list(sources), lambda: [], count=len(sources))
         return list(predictor.outputs(asked))
 
@@ -441,11 +499,12 @@ class Translate:
         if self.settings.length_penalty is None and "valid" in self._parts:
             part = self._parts["valid"].take(range(min(_CHOSEN_ON, len(self._parts["valid"]))))
             options = self._options.with_(n_best=self.settings.beam)
-            every = self._answers(cast(Translator, model), part.source, options)
+            every = self.answers(cast(Translator, model), part.source, options)
+            metric = "chrf" if self.metric in OF_DIALOGUES else self.metric
             scores = {
                 alpha: translations.scores(
                     [_best(row, alpha) for row in every], part.target, self.judge
-                )[self.metric]
+                )[metric]
                 for alpha in _PENALTIES
             }
             self.length_penalty = max(_PENALTIES, key=lambda alpha: scores[alpha])
@@ -473,7 +532,7 @@ class Translate:
             max_length=settings.max_length,
         )
 
-    def _answers(
+    def answers(
         self,
         model: Translator,
         sources: Sequence[str],
@@ -482,6 +541,7 @@ class Translate:
         looks: bool = False,
         rows: Sequence[int] | None = None,
     ) -> list[list[Answer]]:
+        """Return the answers of the model to each source, best first; see `write`."""
         options, longest = options or self._options, self.where.longest
         return write(model, self.symbols, sources, options, longest, looks=looks, rows=rows)
 
@@ -499,35 +559,53 @@ class Translate:
         """
         texts = corpus.raw(data)
         if texts is None:
-            part = part_of(corpus.read(data, self.settings, self.where, answered=False))
+            read = corpus.read(data, self.settings, self.where, answered=False)
+            part = part_of(read, self.where)
         else:
             places = [(None, number) for number in range(1, len(texts) + 1)]
             part = Part(texts, [""] * len(texts), list(places))
         there = gaps.filled(part.source, lambda number: part.places[number]).tolist()
         alignments = bool(how.pop("alignments", False))
         if not isinstance(model, nn.Module):
-            if how or alignments:
-                raise InputError(
-                    f"{next(iter(how), 'alignments')} is for the model; {model.name} has no such "
-                    "option.",
-                    fix="Leave it out.",
-                )
-            said = self._said(model, [part.source[number] for number in there])
+            _refuse_options(model, how | ({"alignments": True} if alignments else {}))
+            said = self.rule_says(model, [part.source[number] for number in there])
             written = [[Answer(text, [], math.nan, math.nan, True)] for text in said]
             return self._table(part, _beside(len(part.source), there, written))
+        options = self._options_with(how, "alignments")
+        translator = cast(Translator, model)
+        sources = [part.source[number] for number in there]
+        answers = self.answers(translator, sources, options, looks=alignments, rows=there)
+        every = _beside(len(part.source), there, answers)
+        return self._table(part, every, alignments=alignments)
+
+    def chat(self, predictor: Any, **how: Any) -> Talk:
+        """Return a dialogue with the model, or with a kept baseline.
+
+        Args:
+            predictor: what answers.
+            how: options of `Options`.
+
+        Raises:
+            InputError: the run was trained on something else, or there is no such option.
+        """
+        if not self.where.talks:
+            raise InputError(
+                "this run was trained on pairs that are no dialogues, so it cannot talk.",
+                fix="Use predict, or train on dialogues: elman train translate DIALOGUES.",
+            )
+        if not isinstance(predictor, nn.Module):
+            _refuse_options(predictor, how)
+        return Talk(self, predictor, self._options_with(how))
+
+    def _options_with(self, how: dict[str, Any], *others: str) -> Options:
         known = [field.name for field in fields(Options)]
         for name in how:
             if name not in known:
                 raise InputError(
                     f"{name} is no option of writing.",
-                    fix=f"Choose from {', '.join([*known, 'alignments'])}.",
+                    fix=f"Choose from {', '.join([*known, *others])}.",
                 )
-        options = self._options.with_(**how)
-        translator = cast(Translator, model)
-        sources = [part.source[number] for number in there]
-        answers = self._answers(translator, sources, options, looks=alignments, rows=there)
-        every = _beside(len(part.source), there, answers)
-        return self._table(part, every, alignments=alignments)
+        return self._options.with_(**how)
 
     def _table(
         self, part: Part, answers: Sequence[Sequence[Answer]], *, alignments: bool = False
@@ -608,9 +686,14 @@ class Translate:
         """Return the pairs of a part as symbols."""
         if part not in self._encoded:
             found = self._parts[part]
-            sources = [self.symbols.read(text) for text in found.source]
-            self._encoded[part] = sources, self._targets(found.target, sources)
+            self._encoded[part] = self._encoded_pairs(found.source, found.target)
         return self._encoded[part]
+
+    def _encoded_pairs(
+        self, sources: Sequence[str], targets: Sequence[str]
+    ) -> tuple[list[Source], list[Ids]]:
+        read = [self.symbols.read(text) for text in sources]
+        return read, self._targets(targets, read)
 
     def _targets(self, texts: Sequence[str], sources: Sequence[Source]) -> list[Ids]:
         copying = self.settings.copying
@@ -618,6 +701,19 @@ class Translate:
             self.symbols.write(text, source if copying else None)
             for text, source in zip(texts, sources, strict=True)
         ]
+
+    def _choice_words(self) -> str:
+        """Return how replies are chosen from others, in words."""
+        choice = dialogues.choice(self._parts["test"], self.settings.seed)
+        if choice is None:
+            return (
+                f"the test part has fewer than {dialogues.REPLIES} different replies that are not "
+                "of one dialogue, so none is chosen from others"
+            )
+        return (
+            f"the true one is to be told from {dialogues.REPLIES - 1} of other dialogues of the "
+            f"test part, for {len(choice.rows):,} contexts (seed {self.settings.seed})"
+        )
 
     def _judged_words(self) -> str | None:
         """Draw the pairs that are judged where the test part is too dear; return what to say."""
@@ -671,6 +767,14 @@ class _Objective:
         return {"loss": loss, "perplexity": math.exp(min(loss, 700.0))}
 
 
+def _refuse_options(rule: Any, how: dict[str, Any]) -> None:
+    if how:
+        raise InputError(
+            f"{next(iter(how))} is for the model; {rule.name} has no such option.",
+            fix="Leave it out.",
+        )
+
+
 def _best(answers: Sequence[Answer], alpha: float) -> str:
     """Return the text that is best with a length penalty."""
     from elman.nn.decoding import length_penalty
@@ -714,6 +818,10 @@ def _kinds(settings: TranslateSettings) -> tuple[Kind, ...]:
 def _metric_words(asked: TranslateSettings, settings: TranslateSettings) -> str:
     if asked.metric is not None:
         return f"{settings.metric}, as set"
+    if settings.metric == "recall_at_1":
+        return "recall_at_1, for these are dialogues, in which many answers are right"
+    if settings.metric == "perplexity":
+        return "perplexity, for these are dialogues, and too few to choose replies from"
     if settings.metric == "rouge1":
         return "rouge1, for the targets are much shorter than the sources, as summaries are"
     return "bleu, for the targets are about as long as the sources, as translations are"

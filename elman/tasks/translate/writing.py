@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +24,8 @@ _AT_ONCE = 64
 """Sources that are searched for at once, at most."""
 _SCORES = 1 << 22
 """Scores that are held at once, so that a large vocabulary does not take much memory."""
+_WHOLE = ("beam", "block_repeats", "min_length", "max_length", "n_best", "top_k", "seed")
+"""Options that are whole numbers."""
 _ROOM = 2, 10
 """Symbols that may be written for each that was read, and beyond them."""
 
@@ -60,6 +63,13 @@ class Options:
         Raises:
             InputError: a number out of its range, or an option that has no effect.
         """
+        for name, value in given.items():
+            if value is None and getattr(Options, name) is None:
+                continue
+            whole = name in _WHOLE
+            kind = numbers.Integral if whole else numbers.Real
+            if type(value) is bool or not isinstance(value, kind):
+                raise InputError(f"{name} is a {'whole ' if whole else ''}number, not {value!r}.")
         found = replace(self, **given)
         if found.temperature is None:
             for name in ("top_k", "top_p", "seed"):
@@ -136,11 +146,11 @@ def write(
     each = options.beam if options.temperature is None else options.n_best
     many = max(1, min(_AT_ONCE, _SCORES // (each * len(symbols.target))))
     found: list[list[Answer]] = [[] for _ in texts]
-    numbers = range(len(texts)) if rows is None else rows
+    of_sources = range(len(texts)) if rows is None else rows
     for first in range(0, len(order), many):
         chosen = order[first : first + many]
         some = [sources[place] for place in chosen]
-        drawn = [numbers[place] for place in chosen]
+        drawn = [of_sources[place] for place in chosen]
         answered = _batch(model, symbols, some, options, longest, looks, drawn)
         for place, answers in zip(chosen, answered, strict=True):
             found[place] = answers
@@ -156,7 +166,7 @@ def _batch(
     options: Options,
     longest: int,
     looks: bool,
-    numbers: Sequence[int],
+    of_sources: Sequence[int],
 ) -> list[list[Answer]]:
     device = device_of(model)
     nothing = [np.zeros(0, np.int64)] * len(sources)
@@ -181,7 +191,7 @@ def _batch(
             block=options.block_repeats,
         )
     else:
-        found = _drawn(model, step, batch, (tokens, state), symbols, options, limits, numbers)
+        found = _drawn(model, step, batch, (tokens, state), symbols, options, limits, of_sources)
     answers = []
     for one, hypotheses in zip(sources, found, strict=True):
         answers.append([_answer(symbols, one, hypothesis) for hypothesis in hypotheses])
@@ -199,7 +209,7 @@ def _drawn(
     symbols: Symbols,
     options: Options,
     limits: Tensor,
-    numbers: Sequence[int],
+    of_sources: Sequence[int],
 ) -> list[list[Hypothesis]]:
     """Draw texts at random; their scores are the logarithms of their probabilities.
 
@@ -218,7 +228,7 @@ def _drawn(
         top_p=options.top_p,
         generator=[
             _generator(options.seed, number, which)
-            for number in numbers
+            for number in of_sources
             for which in range(options.n_best)
         ],
     ).lists()
