@@ -40,6 +40,7 @@ from elman.cli.arguments import (
     settings_given,
 )
 from elman.cli.bench import bench
+from elman.cli.keyboard import complete
 from elman.cli.talk import chat
 from elman.errors import ElmanError, InputError
 
@@ -483,6 +484,7 @@ def check(
 
 app.command()(bench)
 app.command()(chat)
+app.command()(complete)
 
 
 def _version(asked: bool) -> None:

@@ -83,6 +83,19 @@ class Model:
         """The likeliest next symbols after `prompt` with their probabilities."""
         return _generator(self).complete(self.predictor, prompt, **options)
 
+    def keyboard(self) -> Any:
+        """Suggestions for someone who types, from a run of `generate`.
+
+        Returns:
+            An object with `suggest(text, n)`: the likeliest words after a text, or those that its
+            last word may become, each with its probability. What was read of the text before is
+            kept, so that one more letter costs at most one step.
+
+        Raises:
+            InputError: the task of this run does not generate.
+        """
+        return _generator(self).keyboard(self.predictor)
+
     def chat(self, **how: Any) -> Any:
         """A dialogue with a run of `translate` that was trained on dialogues.
 

@@ -44,6 +44,7 @@ from elman.scoring.predictors import Baseline, restored
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.generate import identity, labelled, sameness, windows
 from elman.tasks.generate.corpus import Documents, Tokens, encode, find, joined
+from elman.tasks.generate.keyboard import Keyboard
 from elman.tasks.generate.labelled import Labelled
 from elman.tasks.generate.language_model import (
     IGNORED,
@@ -897,6 +898,10 @@ class Generate:
     ) -> list[dict[str, Any]]:
         """The likeliest next words; see `Writer.complete`."""
         return self.writer(model, label).complete(prompt, n)
+
+    def keyboard(self, model: Any, label: str | None = None) -> Keyboard:
+        """Return what suggests words while a text is typed."""
+        return Keyboard(self.writer(model, label))
 
     def stream(self, model: Any, label: str | None = None) -> SymbolStream:
         """Return the model on a stream: a symbol in, the probability of every next one out."""

@@ -132,7 +132,7 @@ class Writer:
                 # That the text may end here is no suggestion.
                 found = [s for s in found if s.tokens != [self.vocabulary.bos]][:n]
             else:
-                letters, end = self._letters_of(token), self.vocabulary.bos
+                letters, end = self.letters_of(token), self.vocabulary.bos
                 assert end is not None
                 found = completion.next_words(step, token, state, n, *letters, end)
             suggestions = []
@@ -158,11 +158,11 @@ class Writer:
             0
         ]
 
-    def _letters_of(self, like: Tensor) -> tuple[Tensor, Tensor]:
+    def letters_of(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Return which symbols hold a letter, and which go on with a word, for completion."""
         shown = self._shown()
-        opens = [any(_in_word(c) for c in text) for text in shown]
-        joins = [text[:1] != "" and _in_word(text[0]) for text in shown]
+        opens = [any(in_word(c) for c in text) for text in shown]
+        joins = [text[:1] != "" and in_word(text[0]) for text in shown]
         return torch.tensor(opens, device=like.device), torch.tensor(joins, device=like.device)
 
     def _shown(self) -> list[str]:
@@ -196,7 +196,21 @@ class Writer:
             label = self.labels(tokens.device, len(tokens))
             every, inner = self.model(tokens[None], inner, label=label)
             scores = every[0]
-        if self.counts is not None:
+        return self.with_counts(scores, tokens, inner, history)
+
+    def with_counts(
+        self, scores: Tensor | None, tokens: Tensor, inner: Any, history: Tensor | None
+    ) -> tuple[Tensor, Any]:
+        """Return the scores after a step of the network, mixed with the n-grams, and the state.
+
+        Args:
+            scores: of the network, `(B, symbols)`; None where there is none.
+            tokens: that were read, `(B,)`.
+            inner: what the network remembers.
+            history: what the n-grams remembered before the step.
+        """
+        if history is not None:
+            assert self.counts is not None
             history = self.counts.after(history, tokens)
             scores = self.mixed(scores, history)
         assert scores is not None
@@ -328,5 +342,6 @@ class SymbolStream(TaskStream):
         return scores[0]
 
 
-def _in_word(letter: str) -> bool:
+def in_word(letter: str) -> bool:
+    """Tell whether a letter may stand inside a word."""
     return letter.isalnum() or letter in "_'’"
