@@ -20,6 +20,7 @@ from torch import Generator, Tensor, nn
 
 from elman.data import Vocabulary
 from elman.data.packed import lengths_of
+from elman.data.transcripts import transcript_of
 from elman.data.turns import Conversation, NoTurns, Turn, conversation, turn
 from elman.errors import InputError
 from elman.modalities import ngrams
@@ -37,7 +38,6 @@ from elman.modalities.base import (
 )
 from elman.modalities.steps import front
 from elman.modalities.text import VocabularySettings, is_path, vocabulary_of
-from elman.modalities.transcripts import transcript_of
 from elman.modalities.turn_reader import TurnReader
 from elman.needs import Need
 

@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from elman import data as elman_data
-from elman.data import Table, files, numerals, recordings
+from elman.data import Table, files, numerals, ordering, recordings
 from elman.data.formats.text import FASTTEXT
 from elman.data.numerals import Decimal
 from elman.errors import InputError
 from elman.modalities import MODALITIES
-from elman.tasks import called, ordering, word_rows
+from elman.tasks import called, word_rows
 from elman.tasks.answers import Answer
 
 TextLabels = Literal["file", "first", "before tab", "after tab", "none", "found"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import elman.data
+from elman.data import ordering
 from elman.errors import InputError
-from elman.tasks import ordering
 
 
 def _ordered(cells: list[str]) -> list[str]:

@@ -7,7 +7,8 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.data import Table, months
+from elman.data import months
+from elman.data.table import Table
 
 # A sign belongs to a number where nothing stands before it; a point, where it is no end of a date.
 _NUMBER = re.compile(r"(?:(?<![^\s(])[-−+])?\d+(?:\.\d+(?![\d.]))?")

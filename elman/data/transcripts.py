@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from elman.data.turns import SPEAKER, TEXT
 
 if TYPE_CHECKING:
-    from elman.data import Table
+    from elman.data.table import Table
 
 _GROUP = re.compile(
     r"(call|conversation|conv|dialogue|dialog|chat|session|interaction|meeting|thread|ticket|case|"
