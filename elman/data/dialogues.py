@@ -11,7 +11,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from elman.data.kinds import objects, to_turns
-from elman.data.turns import SPEAKER, TEXT, TIME, is_conversation
+from elman.data.turn_names import SPEAKER, TEXT, TIME, plain
+from elman.data.turns import is_conversation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +64,7 @@ def unfolded(values: pd.Series) -> pd.DataFrame | None:
         column = f"{values.name}.{name}"
         made[column] = pd.Series(objects(said), index=values.index, name=column)
         back = [place for place, one in enumerate(said) if one and goes_back(one)]
-        if name.casefold() in TIME and back:
+        if plain(name) in TIME and back:
             doubts.append(
                 f"the times {column!r} go backwards in {len(back):,} of {len(cells):,} "
                 f"conversations, the first in row {back[0] + 1}; utterances are read in the order "
@@ -88,7 +89,7 @@ def goes_back(times: Sequence[Any]) -> bool:
 
 def _first(cells: Sequence[Sequence[Any]], names: Sequence[str]) -> str | None:
     """Return the name, as it is written, under which utterances have a text or a speaker."""
-    found = {str(k).casefold(): str(k) for cell in cells for one in cell[:1] for k in _keys(one)}
+    found = {plain(str(k)): str(k) for cell in cells for one in cell[:1] for k in _keys(one)}
     return next((found[name] for name in names if name in found), None)
 
 

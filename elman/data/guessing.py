@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from elman.data import dates, files
-from elman.data.formats import delimited
+from elman.data.formats import chats, delimited
 from elman.data.headers import above, header_of, is_usual_name, is_written_number
 from elman.data.kinds import MISSING
 from elman.data.turns import END
@@ -38,6 +38,7 @@ def format_in(path: Path, named: str | None) -> str | None:
         "conll": a token a line with its tag, and blank lines between sentences. "arff". "numbers":
         rows of numbers without a header. "csv": rows of a table, where the name says nothing, and
         rows of numbers with commas before decimals. "dialogues": a mark after each utterance.
+        "chats": a date, a time and a sender before each message.
     """
     if named not in (None, "text", "csv"):
         return None
@@ -49,6 +50,8 @@ def format_in(path: Path, named: str | None) -> str | None:
     filled = [line for line in lines if line.strip()]
     if named != "csv" and 2 * sum(END in line for line in filled) > len(filled):
         return "dialogues"
+    if named != "csv" and chats.is_chat(filled):
+        return "chats"
     if filled[0].lower().startswith("@relation") or (
         filled[0].startswith("%") and any(x.lower().startswith("@relation") for x in filled)
     ):

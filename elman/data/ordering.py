@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.data import months
+from elman.data import clocks, months
 from elman.data.table import Table
 
 # A sign belongs to a number where nothing stands before it; a point, where it is no end of a date.
@@ -25,9 +26,28 @@ def order(table: Table, time: str) -> NDArray[np.int64]:
         InputError: its cells are words, and they hold no number or month to order them by.
     """
     column = table.column(time)
+    if clocks.is_clock(table, time):
+        return np.argsort(clocks.seconds(table, time), kind="stable")
     if table.kinds[time] in ("text", "category"):
         return np.argsort(_keys(table, time), kind="stable")
     return np.argsort(column.to_numpy(), kind="stable")
+
+
+def tells(table: Table, name: str) -> bool:
+    """Tell whether most cells of a column of words can order the rows."""
+    if table.kinds[name] not in ("text", "category"):
+        return False
+    words = [" ".join(str(cell).split()) for cell in table.frame[name].dropna()]
+    if not words:
+        return False
+    if clocks.is_clock(table, name) or months.alone(words) is not None:
+        return True
+    forms = Counter(_NUMBER.sub("0", word).casefold() for word in words)
+    form, count = forms.most_common(1)[0]
+    alike = [word for word in words if _NUMBER.sub("0", word).casefold() == form]
+    numbers = [_NUMBER.findall(word) for word in alike]
+    varies = [place for place in zip(*numbers, strict=True) if len(set(place)) > 1]
+    return 2 * count > len(words) and any(numbers) and len(varies) <= 1
 
 
 def _keys(table: Table, time: str) -> NDArray[np.int64]:

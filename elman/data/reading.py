@@ -55,7 +55,7 @@ def read(
 
     CSV, TSV, JSON lines, Parquet, Excel, ARFF, plain text, `.ts` (sktime), `.tsf` (Monash), rows of
     numbers (UCR), IDX images, CoNLL columns and parallel files of tagged sentences, subtitles (VTT,
-    SRT) and dialogues as DailyDialog writes them, each also gzipped (Excel is not). A folder gives
+    SRT), chats and dialogues (DailyDialog, YAML), each also gzipped (Excel is not). A folder gives
     its files of the one format they have. Where a name says nothing, or `.txt`, the first lines do.
 
     Args:
@@ -136,6 +136,8 @@ def one_format(sources: list[Path], separator: str | None) -> tuple[str, list[Pa
         known = [path for path in found if format_of(path) is not None]
         if len(known) * 10 < len(found):
             known = []  # a note or a list among files without endings
+        # Settings lie beside data in YAML too; it is read where it is all there is.
+        known = [path for path in known if format_of(path) != "yaml"] or known
         known = known or files.that_may_be_text(found)[0]
         wanted += known
     wanted, repeated = repeats.once(wanted)

@@ -55,7 +55,7 @@ def of_folders(table: Table) -> Table | None:
 
 def by_file(table: Table) -> Table:
     """Return a table with the column `file`, without the columns that only count time."""
-    names = _names([origin.file for origin in table.origins])
+    names = names_of([origin.file for origin in table.origins])
     rows = [origin.rows for origin in table.origins]
     owner = np.repeat(np.array(names, object), rows)
     counting = [
@@ -162,7 +162,7 @@ def _place(table: Table, row: int, column: str, known: dict[Path, dict[str, list
     raise table.refuse(what, row, column, "Correct the name, or take the row out.")
 
 
-def _names(paths: Sequence[Path | None]) -> list[str]:
+def names_of(paths: Sequence[Path | None]) -> list[str]:
     """Return short names that tell files apart."""
     known = [path or Path("in memory") for path in paths]
     short = [path.name for path in known]

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
-from elman.data.turns import SPEAKER, TEXT
+import numpy as np
 
-if TYPE_CHECKING:
-    from elman.data.table import Table
+from elman.data import clocks, ordering, turn_names
+from elman.data.kinds import objects
+from elman.data.recordings import FILE, names_of
+from elman.data.table import Table
+from elman.data.turns import Conversation, Turn
 
-_GROUP = re.compile(
-    r"(call|conversation|conv|dialogue|dialog|chat|session|interaction|meeting|thread|ticket|case|"
-    r"debate|episode|scene)s?([\W_]*(id|no|nr|num|number|key|uuid))?",
-    re.IGNORECASE,
-)
-_TIME = re.compile(
-    r"((start|begin)([\W_]*(time|s|sec|seconds|ms))?|time([\W_]*stamp)?|date[\W_]*time|offset|order|"
-    r"(turn|utterance|message|line|sentence|seq|sequence)([\W_]*(id|no|nr|num|number|index|idx))?|"
-    r"position|seq)",
-    re.IGNORECASE,
-)
-_SPEAKER = re.compile(rf"({'|'.join(SPEAKER)})([\W_]*(id|name|role|type|label))?", re.IGNORECASE)
 _WORDY = ("text", "category")
 
 
 class Transcript(NamedTuple):
-    """The columns of a transcript."""
+    """The columns of a transcript.
 
-    group: str
+    Attributes:
+        group: names the conversation of a row; None where all rows of a file are one.
+        text: what is said.
+        speaker: who says it, where that is known.
+        time: what orders the rows; None where they stand in their order.
+    """
+
+    group: str | None
     text: str
     speaker: str | None
     time: str | None
@@ -53,32 +51,170 @@ def transcript_of(
         table: typed columns.
         text, group, time: columns that were given.
         taken: columns of the answer.
-        asked: whether the rows are meant to be utterances.
+        asked: whether the rows are meant to be utterances. A table with a speaker and no column
+            of conversations is then one in each of its files.
     """
     free = [name for name in table.kinds if name not in taken]
-    group = group or _called(_GROUP, free, [n for n in free if _repeats(table, n)])
+    group = group or _group(table, free, asked)
     others = [name for name in free if name not in (group, time)]
     words = [name for name in others if table.kinds[name] in _WORDY]
-    known = {name.casefold().strip(): name for name in words}
-    text = text or next((known[name] for name in TEXT if name in known), None)
+    speaker = None
     if text is None:
-        texts = [name for name in words if table.kinds[name] == "text"]
+        text = _likeliest(turn_names.of_text, words)
+    if text is None:
+        speaker = _likeliest(turn_names.of_speaker, words)
+        texts = [name for name in words if table.kinds[name] == "text" and name != speaker]
         text = texts[0] if len(texts) == 1 else None
     others = [name for name in others if name != text]
-    speaker = _called(_SPEAKER, others, others)
-    if group is None or text is None or (speaker is None and not asked):
+    speaker = _likeliest(turn_names.of_speaker, others)
+    if text is None or (speaker is None and not (asked and group)):
         return None
     others = [name for name in others if name != speaker]
-    ordered = [name for name in others if table.kinds[name] in ("time", "number")]
-    return Transcript(group, text, speaker, time or _called(_TIME, others, ordered))
+    if group is None:
+        named = turn_names.of_text(text) is not None
+        if not asked or not named or any(table.kinds[name] == "text" for name in others):
+            return None
+    return Transcript(group, text, speaker, time or _order(table, others, group))
 
 
-def _called(pattern: re.Pattern[str], names: Sequence[str], able: Sequence[str]) -> str | None:
-    """Return the first of some names that fits a pattern and may be used so."""
-    return next((n for n in names if n in able and pattern.fullmatch(n.strip())), None)
+def by_file(table: Table) -> Table:
+    """Return a table with the column `file`, which says of each row the conversation it is of."""
+    names = names_of([origin.file for origin in table.origins])
+    rows = [origin.rows for origin in table.origins]
+    frame = table.frame.assign(**{FILE: objects(np.repeat(np.array(names, object), rows).tolist())})
+    note = "No column says which conversation a row is of: each file is one."
+    return replace(
+        table,
+        frame=frame,
+        kinds={**table.kinds, FILE: "category"},
+        meta={
+            **table.meta,
+            "notes": [*table.meta.get("notes", ()), note],
+            "made": [*table.meta.get("made", ()), FILE],
+        },
+    )
 
 
-def _repeats(table: Table, name: str) -> bool:
-    cells = table.frame[name]
-    fits = table.kinds[name] in ("category", "text", "number")
-    return fits and bool(cells.dropna().duplicated().any())
+def rows_of(table: Table, group: str | None, time: str | None) -> dict[str, list[int]]:
+    """Return the rows of each group in the order of time; without a group all rows are of one.
+
+    Raises:
+        InputError: a row has no group, or its time cannot be read.
+    """
+    order = np.arange(len(table))
+    if time is not None:
+        order = ordering.order(table, time)
+    if group is None:
+        return {"": order.tolist()}
+    cells = table.column(group, "category")
+    if cells.isna().any():
+        row = int(np.argmax(cells.isna()))
+        raise table.refuse(
+            "Here is no group, so it is not clear which sequence the row belongs to.",
+            row,
+            group,
+            "Fill it in, or take the row out.",
+        )
+    names = table.labels(group)
+    rows: dict[str, list[int]] = {one: [] for one in names}
+    for row in order.tolist():
+        rows[names[row]].append(row)
+    if time is not None and clocks.is_clock(table, time):
+        rows = {one: _past_midnight(table, time, members) for one, members in rows.items()}
+    return rows
+
+
+def said(
+    table: Table, text: str, speaker: str | None, time: str | None, rows: Sequence[Sequence[int]]
+) -> list[Conversation]:
+    """Return conversations out of the rows of each, in the order given.
+
+    Raises:
+        InputError: the time of a row is missing.
+    """
+    texts = [one or "" for one in table.column(text, "text")]
+    names = [None] * len(texts) if speaker is None else list(table.column(speaker, "category"))
+    if time is not None and (gone := table.column(time).isna()).any():
+        row = int(np.argmax(gone))
+        what = "The time of this utterance is missing, so its place is not clear."
+        raise table.refuse(what, row, time, "Fill it in, or take the row out.")
+    turns = [
+        Turn("" if name is None or name != name else str(name).strip(), one)
+        for name, one in zip(names, texts, strict=True)
+    ]
+    return [
+        Conversation((turns[row] for row in members), [table.where(row)[1] for row in members])
+        for members in rows
+    ]
+
+
+def unread_times(table: Table, found: Transcript) -> list[str]:
+    """Return a doubt for a column that is called like times and cannot order the rows, where
+    nothing else does.
+
+    Args:
+        table: of utterances.
+        found: its columns.
+    """
+    if found.time is not None:
+        return []
+    used = {found.group, found.text, found.speaker}
+    names = [
+        name
+        for name, kind in table.kinds.items()
+        if name not in used and kind in _WORDY and turn_names.of_time(name) is not None
+    ]
+    words = []
+    for name in names:
+        there = table.frame[name].dropna()
+        if len(there):
+            words.append(
+                f"column {name!r} is called like a time and holds no times that could be read "
+                f"({str(there.iloc[0])!r}): the rows of a conversation stay in the order of the "
+                "file. Write times such as 2024-03-01 09:00 or 00:01:03, or numbers."
+            )
+    return words
+
+
+def _past_midnight(table: Table, time: str, rows: list[int]) -> list[int]:
+    """Return the rows of a conversation as they stand where only midnight divides their times."""
+    there = sorted(rows)
+    if there == rows or len(rows) < 2:
+        return rows
+    seconds = clocks.seconds(table, time)[there]
+    back = np.flatnonzero(np.diff(seconds) < 0)
+    once = len(back) == 1 and seconds[back[0]] - seconds[back[0] + 1] > clocks.DAY / 2
+    within = once and seconds[-1] <= seconds[0] and seconds.max() < clocks.DAY
+    return there if within else rows
+
+
+def _order(table: Table, names: Sequence[str], group: str | None) -> str | None:
+    """Return the column that surely orders the rows, or None."""
+    able = []
+    for name in names:
+        if table.kinds[name] not in ("time", "number") and not ordering.tells(table, name):
+            continue
+        columns = [name] if group is None else [group, name]
+        if turn_names.plain(name) in turn_names.UNSURE and table.frame.duplicated(columns).any():
+            continue
+        able.append(name)
+    return _likeliest(turn_names.of_time, able)
+
+
+def _likeliest(rank: Callable[[str], int | None], names: Sequence[str]) -> str | None:
+    """Return the name that a function ranks first, or None where it ranks none."""
+    found = [(place, name) for name in names if (place := rank(name)) is not None]
+    return min(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def _group(table: Table, names: Sequence[str], asked: bool) -> str | None:
+    """Return the column that names the conversation of a row: it repeats, or at least holds names
+    where rows are meant to be utterances."""
+    able = [name for name in names if table.kinds[name] in ("category", "text", "number")]
+    cells = {name: table.frame[name].dropna() for name in able}
+    repeat = [name for name in able if cells[name].duplicated().any()]
+    found = _likeliest(turn_names.of_conversation, repeat)
+    if found is not None or not asked:
+        return found
+    words = [name for name in able if not cells[name].astype(str).str.contains(r"\s").any()]
+    return _likeliest(turn_names.of_conversation, words)

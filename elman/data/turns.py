@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, SupportsIndex, overload
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Self, SupportsIndex, overload
 
 import numpy as np
 
-TEXT = ("text", "utterance", "content", "message", "transcript", "sentence", "value", "body")
-"""Names that the text of an utterance often has, the likelier ones first."""
-SPEAKER = ("speaker", "role", "from", "who", "sender", "author", "participant", "party", "channel")
-"""Names that the speaker of an utterance often has, the likelier ones first."""
-TIME = ("start", "start_time", "time", "timestamp", "begin", "offset")
-"""Names that the time of an utterance often has."""
+from elman.data.turn_names import CONVERSATIONS, SPEAKER, TEXT, key
+
 END = "__eou__"
 """The mark after an utterance, as DailyDialog has it."""
-_COLUMNS = (
-    *("turns", "utterances", "dialogue", "dialog", "conversation", "conversations"),
-    *("messages", "transcript", "chat"),
-)
-"""Names that a column of conversations often has."""
+
+
+_NAME = re.compile(r"([^\W\d_][^:]{0,40}):\s+(?=\S)")
+_WORDS = 4
+"""Words of a name before a colon at most."""
 
 
 class Turn(NamedTuple):
@@ -36,10 +34,23 @@ class Turn(NamedTuple):
 class Conversation(tuple[Turn, ...]):
     """Utterances in their order; as a string, a line each.
 
+    Args:
+        turns: the utterances.
+        lines: the line of each in its file; none where that of the conversation is all that is
+            known.
+
     >>> print(Conversation([Turn("agent", "Hello."), Turn("", "Hi.")]))
     agent: Hello.
     Hi.
     """
+
+    lines: tuple[int, ...]
+
+    def __new__(cls, turns: Iterable[Turn] = (), lines: Iterable[int] = ()) -> Self:
+        """Make a conversation of utterances, with the line of each where it is known."""
+        made = super().__new__(cls, turns)
+        made.lines = tuple(lines)
+        return made
 
     @overload
     def __getitem__(self, place: SupportsIndex) -> Turn: ...
@@ -48,7 +59,7 @@ class Conversation(tuple[Turn, ...]):
     def __getitem__(self, place: SupportsIndex | slice) -> Turn | Conversation:
         """Return one utterance, or a part of the conversation."""
         if isinstance(place, slice):
-            return Conversation(tuple.__getitem__(self, place))
+            return Conversation(tuple.__getitem__(self, place), self.lines[place])
         return tuple.__getitem__(self, place)
 
     def __str__(self) -> str:
@@ -63,8 +74,8 @@ def conversation(cell: Any) -> Conversation:
     """Return a conversation from a list of texts, of pairs (speaker, text), or of objects.
 
     Args:
-        cell: the list, or its JSON. An object has its text under one of `TEXT`, and may have its
-            speaker under one of `SPEAKER`.
+        cell: the list, or its JSON. An object has its text under one of the names `TEXT` of
+            `elman.data.turn_names`, and may have its speaker under one of `SPEAKER`.
 
     Raises:
         NoTurns: it is something else.
@@ -104,15 +115,33 @@ def turn(one: Any, place: int = 1) -> Turn:
     raise NoTurns(f"Utterance {place} is neither a text nor a pair of speaker and text.")
 
 
+def before_colons(texts: Sequence[str]) -> list[Turn]:
+    """Return utterances whose speakers stand before a colon, where names come back or are most.
+
+    >>> found = before_colons(["ANN: Hi.", "Note: so.", "So.", "Yes.", "No."])
+    >>> [one.speaker for one in found]
+    ['ANN', '', '', '', '']
+    """
+    named = [_NAME.match(text) for text in texts]
+    names = [m[1].strip() if m and len(m[1].split()) <= _WORDS else "" for m in named]
+    counts = Counter(name for name in names if name)
+    most = 2 * counts.total() > len(texts) > 1
+    kept = {name for name, count in counts.items() if count > 1 or name.isupper() or most}
+    return [
+        Turn(name, text[m.end() :]) if m and name in kept else Turn("", text)
+        for text, name, m in zip(texts, names, named, strict=True)
+    ]
+
+
 def named(one: Mapping[Any, Any], names: Sequence[str]) -> Any:
-    """Return what an object has under the first of some names, without regard to case; or None."""
-    keys = {str(key).casefold(): key for key in one}
-    return next((one[keys[name]] for name in names if name in keys), None)
+    """Return what an object has under the likeliest of some names, or None."""
+    found = key(one, names)
+    return None if found is None else one[found]
 
 
 def usual(name: object) -> bool:
     """Tell whether a column is called like one of conversations."""
-    return str(name).casefold().strip() in _COLUMNS
+    return str(name).casefold().strip() in CONVERSATIONS
 
 
 def is_conversation(name: object, cell: Any) -> bool:

@@ -20,7 +20,7 @@ from torch import Generator, Tensor, nn
 
 from elman.data import Vocabulary
 from elman.data.packed import lengths_of
-from elman.data.transcripts import transcript_of
+from elman.data.transcripts import said, transcript_of
 from elman.data.turns import Conversation, NoTurns, Turn, conversation, turn
 from elman.errors import InputError
 from elman.modalities import ngrams
@@ -460,22 +460,12 @@ class Turns:
                 file=table.source,
                 fix="Set columns=[TEXT,SPEAKER], or columns=[TEXT] without speakers.",
             )
-        texts = [one or "" for one in table.column(text, "text")]
-        names: list[Any] = [None] * len(texts)
-        if others:
-            names = list(table.column(others[0], "category"))
-        for row, one in enumerate(texts):
-            if strict and not one.strip():
-                raise table.refuse("The utterance is empty.", row, text, "Take the row out.")
-        if place.time is not None and (gone := table.column(place.time).isna()).any():
-            row = int(np.argmax(gone))
-            what = "The time of this utterance is missing, so its place is not clear."
-            raise table.refuse(what, row, place.time, "Fill it in, or take the row out.")
-        said = [
-            Turn("" if name is None or name != name else name, text)
-            for name, text in zip(names, texts, strict=True)
-        ]
-        return [Conversation(said[row] for row in members) for members in rows]
+        found = said(table, text, next(iter(others), None), place.time, rows)
+        for members, cell in zip(rows, found, strict=True):
+            for row, one in zip(members, cell, strict=True):
+                if strict and not one.text.strip():
+                    raise table.refuse("The utterance is empty.", row, text, "Take the row out.")
+        return found
 
     @classmethod
     def decide(cls, settings: Any, cells: Sequence[Any]) -> dict[str, Any]:

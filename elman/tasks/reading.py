@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from elman import data as elman_data
-from elman.data import Table, files, numerals, ordering, recordings
+from elman.data import Table, files, numerals, recordings, transcripts
 from elman.data.formats.text import FASTTEXT
 from elman.data.numerals import Decimal
 from elman.errors import InputError
@@ -795,7 +795,7 @@ def examples(
     modality = MODALITIES[layout.modality]
     rows = groups = None
     if layout.form == "long":
-        groups = _groups(table, layout)
+        groups = transcripts.rows_of(table, layout.group, layout.time)
         rows = list(groups.values())
     inputs = modality.cells(table, layout, rows, strict)
     found = None if answer is None else answer.read(table, layout)
@@ -925,7 +925,7 @@ def order_words(table: Table, layout: Layout) -> list[str]:
     """Return in words that rows did not stand in the order of their times; nothing where all do."""
     if layout.form != "long" or layout.time is None:
         return []
-    groups = _groups(table, layout)
+    groups = transcripts.rows_of(table, layout.group, layout.time)
     moved = [name for name, rows in groups.items() if rows != sorted(rows)]
     if not moved:
         return []
@@ -956,29 +956,6 @@ def _labelled(lines: Sequence[str], place: TextLabels | None, known: set[str]) -
         return all(len(parts := line.split(maxsplit=1)) > 1 and parts[0] in known for line in lines)
     side = 0 if place == "before tab" else -1
     return all(line.count("\t") == 1 and line.split("\t")[side].strip() in known for line in lines)
-
-
-def _groups(table: Table, layout: Layout) -> dict[str, list[int]]:
-    """Return the rows of each group in the order of time."""
-    order = np.arange(len(table))
-    if layout.time is not None:
-        order = ordering.order(table, layout.time)
-    if layout.group is None:
-        return {"": order.tolist()}
-    cells = table.column(layout.group, "category")
-    if cells.isna().any():
-        row = int(np.argmax(cells.isna()))
-        raise table.refuse(
-            "Here is no group, so it is not clear which sequence the row belongs to.",
-            row,
-            layout.group,
-            "Fill it in, or take the row out.",
-        )
-    names = table.labels(layout.group)
-    rows: dict[str, list[int]] = {group: [] for group in names}
-    for row in order.tolist():
-        rows[names[row]].append(row)
-    return rows
 
 
 def _one_a_group(

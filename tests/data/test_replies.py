@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elman.data.formats.pairs import read_pairs
-from elman.data.formats.replies import Turn, made, replies
-from elman.data.turns import END
+from elman.data.formats.replies import joined, replies
+from elman.data.turns import END, Conversation, Turn
 from elman.errors import InputError
 
 DATA = Path(os.environ.get("ELMAN_DATA", "no"))
@@ -88,7 +88,8 @@ TURN_TEXTS = st.text(st.sampled_from("ab .?"), max_size=5)
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.lists(TURN_TEXTS, max_size=5), max_size=4), st.integers(1, 4))
 def test_each_turn_but_the_first_is_a_reply_to_those_before_it(talks, turns):
-    dialogues = [made(None, (Turn(text, 1) for text in talk)) for talk in talks]
+    cells = [Conversation(Turn("", text) for text in talk) for talk in talks]
+    dialogues = [joined(None, cell, 1) for cell in cells]
     found = list(replies(dialogues, turns))
     at = 0
     for dialogue in dialogues:
@@ -144,9 +145,9 @@ def test_rows_of_turns_are_grouped_ordered_and_joined_by_speaker(tmp_path):
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("conversation", None, "row 2, column 'conversation': The conversation is missing"),
-        ("order", None, "row 2, column 'order': The order is missing"),
-        ("order", "later", "row 2, column 'order': 'later' is not a number"),
+        ("conversation", None, "row 2, column 'conversation': Here is no group"),
+        ("order", None, "row 2, column 'order': The time of this utterance is missing"),
+        ("order", "later", "row 2, column 'order': 'later' holds no number"),
     ],
 )
 def test_rows_of_turns_that_are_wrong_are_named(column, value, message):
@@ -168,7 +169,7 @@ def test_rows_of_turns_that_are_wrong_are_named(column, value, message):
         ("a.yml", "just words\n", "no list of dialogues", None),
         ("a.yml", "", "The file is empty", None),
         ("a.yml", "- - !!python/object/apply:os.system [ls]\n  - b\n", "A turn is no text", 1),
-        ("a.jsonl", '["a", "b"]\n["c", 5]\n', "Turn 2 of the dialogue is no text", 2),
+        ("a.jsonl", '["a", "b"]\n["c", 5]\n', "Utterance 2 is neither a text nor a pair", 2),
         ("a.jsonl", '["a", "b"]\n{"x": 5}\n', "no list of turns", 2),
         ("a.jsonl", '["a", "b"]\n["c",\n', "not JSON", 2),
         ("a.txt", f"alone {END}\n{END}\n", "no turn that answers another", None),

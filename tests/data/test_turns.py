@@ -210,12 +210,15 @@ def test_lines_of_dialogues_and_their_numbers(tmp_path):
     assert table.where(1)[1] == 3
     place.write_text("Hi . __eou__ Who ? __eou__\t7 9\nNo __eou__ Yes\t7 7\n")
     assert read(place).frame["column 2"].tolist() == [["7", "9"], ["7", "7"]]
+    # An utterance without a word is kept, for the numbers beside it; what reads it decides.
+    place.write_text("Hi . __eou__ __eou__ So __eou__\t1 2 3\nNo __eou__ \t4\n")
+    assert turns(read(place))[0] == [("A", "Hi ."), ("B", ""), ("A", "So")]
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("Hi . __eou__ __eou__ So __eou__\n", "row 1: Utterance 2 of the dialogue is empty"),
+        ("Hi . __eou__\t1\nNo __eou__\t1\n \t1\n", "row 3: The dialogue has no utterance"),
         ("Hi . __eou__\t1\nNo __eou__\n", "row 2: The line has 0 columns .* the first one has 1"),
         ("Hi . __eou__\t1\nNo __eou__\t \n", "row 2: The column 2 of this dialogue is missing"),
     ],

@@ -63,6 +63,8 @@ FORMATS = {
     "sound": Format("sound", "elman.data.formats.sound:read", (".wav", ".flac", ".ogg", ".mp3")),
     "subtitles": Format("subtitles", "elman.data.formats.subtitles:read", (".vtt", ".srt")),
     "dialogues": Format("dialogues", "elman.data.formats.dialogues:read", names=r"^dialogues_text"),
+    "chats": Format("chats", "elman.data.formats.chats:read", names=r"^(WhatsApp|_chat\.txt)"),
+    "yaml": Format("YAML", "elman.data.formats.yaml_dialogues:read", (".yml", ".yaml")),
     "arff": Format("ARFF", "elman.data.formats.arff:read", (".arff",)),
     "numbers": Format("rows of numbers", "elman.data.formats.numbers:read"),
     "sheet": Format(

@@ -1,19 +1,23 @@
-"""Dialogues as DailyDialog writes them: one a line, `__eou__` after each utterance.
+"""Dialogues in text: a line each as DailyDialog writes them, `__eou__` after each utterance; or an
+utterance a line, and a blank line between dialogues.
 
 Columns after a tab hold a number for the dialogue, or one for each utterance.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from elman.data import files
 from elman.data.kinds import Kind, objects
 from elman.data.table import Origin, Table, build
-from elman.data.turns import END, Conversation, Turn
+from elman.data.turns import END, Conversation, Turn, before_colons
 from elman.errors import InputError
 
+_LOOKED_AT = 200
+"""Lines of a file by which its form is known."""
 _SPEAKERS = ("A", "B")
 _TOPICS = (
     *("ordinary life", "school life", "culture and education", "attitude and emotion"),
@@ -36,11 +40,14 @@ def read(
     DailyDialog, and get their names. Other columns are `column 2` and so on, of tokens where some
     cell has several.
 
+    Where `columns` are `turns` alone, what stands after a tab is not looked at.
+
     Raises:
-        InputError: a line has no utterance, one is empty, or lines have unequal numbers of columns.
+        InputError: a line has no utterance, or lines have unequal numbers of columns.
     """
     import pandas as pd
 
+    alone = columns is not None and set(columns) == {"turns"}
     cells: list[Conversation] = []
     rest: list[list[list[str]]] = []
     origins, places = [], []
@@ -50,6 +57,7 @@ def read(
             if not line.strip():
                 continue
             text, *others = line.rstrip("\n").split("\t")
+            others = [] if alone else others
             if rest and len(others) != len(rest[0]):
                 raise InputError(
                     f"The line has {len(others)} columns after the dialogue; the first one has "
@@ -106,16 +114,76 @@ def _dialogue(text: str, path: Path, number: int) -> Conversation:
     said = [one.strip() for one in text.split(END)]
     if not said[-1]:
         said.pop()  # the last utterance has its mark too
-    if not said or not all(said):
-        place = said.index("") + 1 if said else 1
+    if not said:
         raise InputError(
-            f"Utterance {place} of the dialogue is empty.",
+            "The dialogue has no utterance.",
             file=path,
             row=number,
-            fix=f"Take the mark {END} out, or the line.",
+            fix="Write one before the mark, or take the line out.",
         )
     return Conversation(
         Turn(_SPEAKERS[place % len(_SPEAKERS)], one) for place, one in enumerate(said)
+    )
+
+
+def in_lines(path: Path, encoding: str | None = None) -> str | None:
+    """Return how the utterances of a text file stand: "marks", "lines", or None where it has
+    none."""
+    head = list(itertools.islice(files.lines(path, encoding), _LOOKED_AT))
+    if any(END in line for line in head):
+        return "marks"
+    full = [bool(line.strip()) for line in head]
+    groups = [len(list(run)) for filled, run in itertools.groupby(full) if filled]
+    return "lines" if len(groups) > 1 and max(groups) > 1 else None
+
+
+def read_lines(
+    paths: Sequence[Path],
+    *,
+    columns: Sequence[str] | None = None,
+    types: Mapping[str, str] | None = None,
+    encoding: str | None = None,
+) -> Table:
+    """Read an utterance a line, and a blank line between dialogues; nobody is named, or each
+    before a colon.
+
+    Raises:
+        InputError: a file is empty.
+    """
+    import pandas as pd
+
+    cells: list[Conversation] = []
+    origins = []
+    notes = ["A line is an utterance; a blank line stands between dialogues."]
+    for path in paths:
+        filled = [
+            (n, line) for n, line in enumerate(files.lines(path, encoding), 1) if line.strip()
+        ]
+        if not filled:
+            raise InputError("The file is empty.", file=path)
+        numbers = [number for number, _ in filled]
+        texts = [" ".join(line.split()) for _, line in filled]
+        said = before_colons(texts)
+        if 2 * sum(bool(one.speaker) for one in said) > len(said):
+            notes.append(f"In {path.name} the speaker stands before a colon.")
+        else:
+            said = [Turn("", text) for text in texts]
+        # A dialogue begins where a line does not follow the one before it.
+        begins = [
+            place for place, n in enumerate(numbers) if place == 0 or numbers[place - 1] + 1 < n
+        ]
+        ends = [*begins[1:], len(said)]
+        cells += [Conversation(said[i:j], numbers[i:j]) for i, j in zip(begins, ends, strict=True)]
+        firsts = [numbers[place] for place in begins]
+        origins.append(Origin(path, len(firsts), firsts.__getitem__))
+    frame = pd.DataFrame({"turns": objects(cells)})
+    return build(
+        frame,
+        origins,
+        known={"turns": "turns"},
+        columns=columns,
+        types=types,
+        meta={"notes": notes},
     )
 
 

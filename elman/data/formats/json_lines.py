@@ -11,8 +11,12 @@ from typing import Any
 from elman.data import files
 from elman.data.nested import as_column
 from elman.data.table import Origin, Table, build
-from elman.data.turns import is_conversation, usual
+from elman.data.turn_names import plain
+from elman.data.turns import Conversation, NoTurns, Turn, conversation, is_conversation, usual
 from elman.errors import InputError
+
+_SEVERAL = ("conversations", "dialogues", "dialogs", "chats", "calls")
+"""Names of a list of whole conversations."""
 
 
 def read(
@@ -37,9 +41,25 @@ def read(
     origins, notes = [], []
     for path in paths:
         numbers: list[int] = []
-        for number, record in records(path, encoding):
+        alone: list[tuple[int, str]] = []
+        for number, value in values(path, encoding):
+            if isinstance(value, str) and not numbers:
+                alone.append((number, value))
+                continue
+            if alone:
+                _object(alone[0][1], path, alone[0][0])  # refuses a text among other things
             numbers.append(number)
-            found.append(record)
+            found.append(_object(value, path, number))
+        if alone:
+            numbers.append(alone[0][0])
+            found.append(
+                {
+                    "turns": Conversation(
+                        (Turn("", text) for _, text in alone), [number for number, _ in alone]
+                    )
+                }
+            )
+            notes.append(f"{path.name} is one conversation.")
         if not numbers:
             raise InputError("The file is empty.", file=path)
         if len(numbers) == 1 and (folded := _unfolded(found[-1])) is not None:
@@ -73,6 +93,10 @@ def _unfolded(record: dict[str, Any]) -> tuple[list[dict[str, Any]], str] | None
         for name, value in record.items()
         if isinstance(value, list) and len(value) > 1 and all(isinstance(v, dict) for v in value)
     ]
+    for name, value in record.items():
+        several = isinstance(value, list) and bool(value) and plain(name) in _SEVERAL
+        if several and all(isinstance(one, list) for one in value):
+            return [{"turns": one} for one in value], f"its conversations are those under {name!r}"
     if any(usual(name) and is_conversation(name, record[name]) for name in lists):
         return None  # the file is one conversation
     if len(lists) == 1:
@@ -186,8 +210,14 @@ def _object(record: Any, path: Path, number: int) -> dict[str, Any]:
     Raises:
         InputError: it is something else, or holds all rows under one name.
     """
-    if isinstance(record, list) and is_conversation("turns", record):
-        return {"turns": record}
+    if isinstance(record, list) and any(isinstance(one, str | list | dict) for one in record):
+        try:
+            return {"turns": conversation(record)}
+        except NoTurns as error:
+            if any(isinstance(one, str) for one in record):
+                raise InputError(
+                    str(error), file=path, row=number, fix="Write a list of texts."
+                ) from None
     if not isinstance(record, dict):
         raise InputError(
             f"Here stands {_called(record)}, not an object with named values.",

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from elman.data import files
-from elman.data.formats import delimited, replies
+from elman.data import files, turn_names
+from elman.data.formats import delimited
 from elman.data.formats.sides import by_names, given_sides, is_language, is_side
 from elman.data.table import Table
 from elman.errors import InputError
@@ -40,7 +40,7 @@ class Named:
         cells = [cell.strip() for cell in first.split("\t")]
         wanted = {self.source, self.target} - {None}
         named = sum(map(is_side, cells)) > 1 or bool(wanted & set(cells))
-        named = named or replies.named_columns(cells) is not None
+        named = named or _of_turns(cells)
         table = delimited.read(
             paths, encoding=encoding, separator="\t", headless=not named, types=types
         )
@@ -99,6 +99,16 @@ class Named:
             file=table.source,
             fix=f"Set source={texts[0]} and target={texts[1]}, say.",
         )
+
+
+def _of_turns(cells: Sequence[str]) -> bool:
+    """Tell whether cells are called like the conversation and the text of an utterance."""
+    numbers = [cell for cell in cells if turn_names.of_conversation(cell) is not None]
+    return any(
+        turn_names.of_text(cell) is not None
+        for cell in cells
+        if numbers and (len(numbers) > 1 or cell not in numbers)
+    )
 
 
 def tabs_of(path: Path, encoding: str | None) -> int:

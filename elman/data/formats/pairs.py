@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from elman.data import files, memory, reading
-from elman.data.formats import bitext, json_lines, replies
+from elman.data.formats import bitext, dialogues, replies
 from elman.data.formats.pair_checks import Part, across_parts, copies, part_of, repeats
 from elman.data.formats.pair_columns import WRITTEN, Named, few, tabs_of, texts_of
 from elman.data.formats.sides import by_names
@@ -132,13 +132,6 @@ class _Asked:
     def _named(self) -> Named:
         return Named(self.source, self.target, self.needs_target)
 
-    def _has_pair(self, path: Path) -> bool:
-        """Tell whether the first object of a JSON file has names of a source and a target."""
-        first = next((value for _, value in json_lines.values(path, self.encoding)), None)
-        if not isinstance(first, dict):
-            return False
-        return by_names(list(first)) is not None or bool({self.source, self.target} & set(first))
-
     @property
     def _may_be_turns(self) -> bool:
         """True where no columns are named, or only what the sides of dialogues are called."""
@@ -182,15 +175,12 @@ class _Asked:
                 fix="Name those to read.",
             )
         kind = several[0]
-        if kind in ("yaml", "dialogues", "json dialogues"):
-            reader = {
-                "yaml": replies.from_yaml,
-                "dialogues": replies.from_text,
-                "json dialogues": replies.from_json,
-            }[kind]
+        if kind in ("dialogues", "turn a line"):
+            read = dialogues.read if kind == "dialogues" else dialogues.read_lines
             self._refuse_names(paths[0])
-            found = [one for path in paths for one in reader(path, self.encoding)]
-            said = [f"Dialogues {_from(paths)}.", *self._doubts(paths)]
+            table = read(paths, columns=["turns"], encoding=self.encoding)
+            found, told = cast("tuple[list[replies.Dialogue], list[str]]", replies.of_table(table))
+            said = [f"Dialogues {_from(paths)}.", *told, *self._doubts(paths)]
             return self._replies(found, said, paths[0])
         if kind == "lines":
             return self._alone(paths)
@@ -201,30 +191,25 @@ class _Asked:
 
     def _kind(self, path: Path) -> str:
         """Return "text" for a file that may be a side of a text, else what its name says."""
-        if files.suffix(path) in (".yml", ".yaml"):
-            return "yaml"
         named = reading.format_of(path)
         if named in (None, "text", "parallel"):
             return "text" if self.separator is None else "table"
-        return "json" if named == "json" else "table"
+        return "yaml" if named == "yaml" else "table"
 
     def _form(self, path: Path) -> str:
         kind = self._kind(path)
-        if kind == "json":
-            talks = not self._has_pair(path) and replies.in_json(path, self.encoding)
-            return "json dialogues" if talks else "table"
         if kind == "table" and files.suffix(path) in (".tsv", ".tab") and self.separator is None:
             return "tabs"
         if kind != "text":
             return kind
-        turns = replies.in_text(path, self.encoding)
+        turns = dialogues.in_lines(path, self.encoding)
         if turns == "marks":
             return "dialogues"
         if tabs_of(path, self.encoding):
             return "tabs"
-        if format_in(path, reading.format_of(path)) == "csv":
+        if format_in(path, reading.format_of(path)) in ("csv", "chats"):
             return "table"
-        return "dialogues" if turns == "lines" and self.needs_target else "lines"
+        return "turn a line" if turns == "lines" and self.needs_target else "lines"
 
     def _parallel(self, texts: list[Path], given: list[Path], folder: Path | None) -> _Found | None:
         """Read parallel files, or return None where there are none."""
@@ -298,14 +283,12 @@ class _Asked:
         said = [*table.notes(), *table.doubts()]
         names = list(table.kinds)
         talks = self._may_be_turns and by_names(names) is None
-        columns = replies.in_table(table) if talks else None
-        if columns is not None:
-            told = [columns.conversation, columns.speaker, columns.text, columns.order]
-            said.append(
-                f"A row is a turn: columns {', '.join(repr(one) for one in told if one)}; "
-                + ("ordered as they stand." if columns.order is None else "ordered by the last.")
-            )
-            return self._replies(replies.from_table(table, columns), said, table.source)
+        if "turns" in table.kinds.values() and by_names(names) is None:
+            talks = not {self.source, self.target} & set(names)
+        if talks and (talk := replies.of_table(table)) is not None:
+            if "turns" in table.kinds.values():
+                self._refuse_names(table.source)
+            return self._replies(talk[0], said + talk[1], table.source)
         source, target, how = self._named.columns_of(table)
         sides = [name for name in (source, target) if name is not None]
         if any(table.kinds[name] not in WRITTEN for name in sides):
@@ -328,7 +311,10 @@ class _Asked:
         return found
 
     def _replies(
-        self, found: Sequence[replies.Dialogue], said: list[str], file: Path | None
+        self,
+        found: Sequence[replies.Dialogue],
+        said: list[str],
+        file: Path | None,
     ) -> _Found:
         made = list(replies.replies(found, self.turns))
         lonely = [one for one in found if len(one.turns) == 1]
@@ -345,7 +331,7 @@ class _Asked:
             f"and {context} before it the source (turns={self.turns})."
         )
         if lonely:
-            where = _where((lonely[0].file, lonely[0].turns[0].line))
+            where = _where((lonely[0].file, lonely[0].turns.lines[0]))
             said.append(
                 f"Dialogues of one turn, which give no pair: {len(lonely):,}; the first is {where}."
             )
@@ -358,7 +344,7 @@ class _Asked:
             [one.dialogue for one in made],
         )
 
-    def _refuse_names(self, path: Path) -> None:
+    def _refuse_names(self, path: Path | None) -> None:
         """Refuse names of columns for data that have none."""
         names = {"source": self.source, "target": self.target}
         for (setting, name), usual in zip(names.items(), _TALK, strict=True):

@@ -1,59 +1,23 @@
-"""Dialogues: turns of two or more speakers, and the pairs of context and reply in them.
-
-Read from text with a dialogue a line (turns end in `__eou__`) or a turn a line (a blank line
-between dialogues), JSON (lists of turns), YAML, and tables with a row for each turn.
-"""
+"""Pairs of a context and a reply out of conversations, however those were read."""
 
 from __future__ import annotations
 
-import itertools
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import NamedTuple
 
-import yaml
-
-from elman.data import files
-from elman.data.formats import json_lines
+from elman.data import transcripts
+from elman.data.recordings import FILE
 from elman.data.table import Table
-from elman.data.turns import END
-from elman.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-_LOOKED_AT = 200
-_LISTS = ("dialogue", "dialog", "turns", "utterances", "messages", "conversation", "conversations")
-_WORDS = ("text", "utterance", "content", "message", "value", "sentence", "turn", "body")
-_WHO = ("speaker", "role", "from", "author", "sender", "user", "speaker_id")
-_WHICH = (
-    *("conversation", "conversation_id", "dialogue", "dialogue_id", "dialog", "dialog_id"),
-    *("conv_id", "thread", "thread_id", "call", "call_id", "session", "session_id"),
-    "chat_id",
-)
-_WHEN = (
-    *("order", "turn_number", "turn_id", "turn_no", "turn", "position", "index", "number"),
-    *("utterance_id", "utterance_idx", "time", "timestamp", "date", "created_at"),
-)
+from elman.data.turns import END, Conversation, Turn
 
 
-@dataclass(frozen=True)
-class Turn:
-    """One turn: its text, its line or row, and its speaker where that is known."""
-
-    text: str
-    line: int
-    speaker: str | None = None
-
-
-@dataclass(frozen=True)
-class Dialogue:
-    """The turns of one dialogue, in order; none is empty."""
+class Dialogue(NamedTuple):
+    """A conversation and the file it stands in."""
 
     file: Path | None
-    turns: list[Turn]
+    turns: Conversation
 
 
 @dataclass(frozen=True)
@@ -76,275 +40,93 @@ class Reply:
 def replies(dialogues: Sequence[Dialogue], turns: int) -> Iterator[Reply]:
     """Yield every turn but the first of each dialogue, with up to `turns` turns before it.
 
-    >>> hi = Dialogue(None, [Turn("Hi.", 1), Turn("Hello.", 1), Turn("Bye.", 1)])
-    >>> [(one.context, one.text) for one in replies([hi], 2)]
+    >>> said = Conversation([Turn("", "Hi."), Turn("", "Hello."), Turn("", "Bye.")], [1, 2, 3])
+    >>> [(one.context, one.text) for one in replies([Dialogue(None, said)], 2)]
     [('Hi.', 'Hello.'), ('Hi. __eou__ Hello.', 'Bye.')]
     """
     first: dict[tuple[str, ...], int] = {}
-    for place_of, dialogue in enumerate(dialogues):
+    for number, dialogue in enumerate(dialogues):
         texts = [turn.text for turn in dialogue.turns]
-        number = first.setdefault(tuple(map(str.casefold, texts)), place_of)
-        for place, turn in enumerate(dialogue.turns[1:], 1):
+        alike = first.setdefault(tuple(map(str.casefold, texts)), number)
+        for place in range(1, len(texts)):
             context = f" {END} ".join(texts[max(0, place - turns) : place])
-            yield Reply(context, turn.text, (dialogue.file, turn.line), number)
+            yield Reply(context, texts[place], (dialogue.file, dialogue.turns.lines[place]), alike)
 
 
-def made(file: Path | None, turns: Iterable[Turn]) -> Dialogue:
+def joined(file: Path | None, said: Conversation, line: int) -> Dialogue:
     """Return a dialogue of turns: blanks are single, empty turns are left out, and turns of one
-    speaker that follow each other are one."""
+    speaker that follow each other are one.
+
+    Args:
+        file: where it stands.
+        said: the utterances.
+        line: where it begins, for utterances of which no line is known.
+    """
     kept: list[Turn] = []
-    for turn in turns:
-        text = " ".join(turn.text.split())
+    lines: list[int] = []
+    for one, place in zip(said, said.lines or [line] * len(said), strict=True):
+        text = " ".join(one.text.split())
         if not text:
             continue
         last = kept[-1] if kept else None
-        if last is not None and turn.speaker is not None and last.speaker == turn.speaker:
-            kept[-1] = Turn(f"{last.text} {text}", last.line, last.speaker)
+        if last is not None and one.speaker and last.speaker == one.speaker:
+            kept[-1] = Turn(one.speaker, f"{last.text} {text}")
         else:
-            kept.append(Turn(text, turn.line, turn.speaker))
-    return Dialogue(file, kept)
+            kept.append(Turn(one.speaker, text))
+            lines.append(place)
+    return Dialogue(file, Conversation(kept, lines))
 
 
-def in_text(path: Path, encoding: str | None = None) -> str | None:
-    """Return how the turns of a text file stand: "marks", "lines", or None where it has none."""
-    head = list(itertools.islice(files.lines(path, encoding), _LOOKED_AT))
-    if any(END in line for line in head):
-        return "marks"
-    full = [bool(line.strip()) for line in head]
-    groups = [len(list(run)) for filled, run in itertools.groupby(full) if filled]
-    return "lines" if len(groups) > 1 and max(groups) > 1 else None
+def of_table(table: Table) -> tuple[list[Dialogue], list[str]] | None:
+    """Return the dialogues of a table and how they were found, or None where it has none.
 
-
-def from_text(path: Path, encoding: str | None = None) -> list[Dialogue]:
-    """Read a dialogue a line, or a turn a line with a blank line between dialogues.
-
-    What follows a tab in a line of dialogue, such as numbers of topics and acts, is left out.
-    """
-    marks = in_text(path, encoding) == "marks"
-    found: list[Dialogue] = []
-    held: list[Turn] = []
-    for number, line in enumerate(files.lines(path, encoding), 1):
-        if marks:
-            text = line.split("\t")[0]
-            if text.strip():
-                found.append(made(path, (Turn(one, number) for one in text.split(END))))
-        elif line.strip():
-            held.append(Turn(line, number))
-        elif held:
-            found.append(made(path, held))
-            held = []
-    return [*found, made(path, held)] if held else found
-
-
-def in_json(path: Path, encoding: str | None = None) -> bool:
-    """Tell whether a JSON file holds lists of turns, by its first value."""
-    first = next((value for _, value in json_lines.values(path, encoding)), None)
-    return isinstance(first, list | str) or (isinstance(first, dict) and _list_in(first) != "")
-
-
-def from_json(path: Path, encoding: str | None = None) -> list[Dialogue]:
-    """Read lists of turns, a turn being a text or an object with a text and a speaker.
+    They stand in a column of conversations, or a row is a turn; then the rows of a conversation
+    may stand anywhere.
 
     Raises:
-        InputError: a value is no list of turns.
+        InputError: a conversation, its name or the order of a row is missing.
     """
-    found: list[Dialogue] = []
-    loose: list[Turn] = []
-    for number, value in json_lines.values(path, encoding):
-        if isinstance(value, str):  # the file is one list of turns
-            loose.append(Turn(value, number))
-            continue
-        name = _list_in(value) if isinstance(value, dict) else ""
-        listed = value.get(name) if isinstance(value, dict) else value
-        if not isinstance(listed, list):
-            raise InputError(
-                "Here stands no list of turns.",
-                file=path,
-                row=number,
-                fix='Write ["Hello.", "Hi, how are you?"], or {"turns": [...]}.',
-            )
-        if listed and all(isinstance(one, list) for one in listed):
-            found += [made(path, _turns(one, path, number)) for one in listed]
-        else:
-            found.append(made(path, _turns(listed, path, number)))
-    return [*found, made(path, loose)] if loose else found
-
-
-def _list_in(record: dict[str, Any]) -> str:
-    """Return the name under which an object has its turns, or nothing."""
-    folded = {name.casefold(): name for name in record}
-    named = [folded[name] for name in _LISTS if name in folded]
-    for name in [*named, *(record if len(record) == 1 else [])]:
-        value = record[name]
-        if isinstance(value, list) and value and all(map(_like_turn, value)):
-            return name
-    return ""
-
-
-def _like_turn(value: Any) -> bool:
-    if isinstance(value, list):
-        return bool(value) and all(map(_like_turn, value))
-    return isinstance(value, str) or (isinstance(value, dict) and _key(value, _WORDS) is not None)
-
-
-def _turns(listed: Sequence[Any], path: Path, number: int) -> Iterator[Turn]:
-    for place, one in enumerate(listed, 1):
-        words = _key(one, _WORDS) if isinstance(one, dict) else None
-        text = one[words] if words is not None else one
-        if not isinstance(text, str):
-            raise InputError(
-                f"Turn {place} of the dialogue is no text.",
-                file=path,
-                row=number,
-                fix='Write a text, or {"speaker": "A", "text": "Hello."}.',
-            )
-        who = _key(one, _WHO) if isinstance(one, dict) else None
-        yield Turn(text, number, None if who is None else str(one[who]))
-
-
-def _key(record: dict[str, Any], names: Sequence[str]) -> str | None:
-    folded = {name.casefold(): name for name in record}
-    return next((folded[name] for name in names if name in folded), None)
-
-
-def from_yaml(path: Path, encoding: str | None = None) -> list[Dialogue]:
-    """Read lists of turns in YAML: alone, or under `conversations` as ChatterBot has them.
-
-    Only the nodes are looked at: no object is ever made of what the file says.
-
-    Raises:
-        InputError: it is not YAML, or holds something else; the message has the line.
-    """
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        root = yaml.compose(files.whole(path, encoding), Loader=loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        raise InputError(
-            f"The file is not sound YAML ({error.problem}).",
-            file=path,
-            row=None if mark is None else mark.line + 1,
-            fix="Put quotes around a turn that holds a colon, or begins with a mark.",
-        ) from None
-    except yaml.YAMLError as error:
-        raise InputError(
-            f"The file is not sound YAML ({str(error).splitlines()[0][:80]}).", file=path
-        ) from None
-    if isinstance(root, yaml.MappingNode):
-        under = {
-            key.value.casefold(): node
-            for key, node in root.value
-            if isinstance(key, yaml.ScalarNode)
-        }
-        root = next((under[name] for name in _LISTS if name in under), None)
-    if not isinstance(root, yaml.SequenceNode):
-        raise InputError(
-            "The file holds no list of dialogues.",
-            file=path,
-            fix="Write them under `conversations:`, each a list of turns.",
-        )
-    if all(isinstance(node, yaml.ScalarNode) for node in root.value):
-        return [made(path, _yaml_turns(root, path))]
-    return [made(path, _yaml_turns(node, path)) for node in root.value]
-
-
-def _yaml_turns(node: yaml.Node, path: Path) -> Iterator[Turn]:
-    if isinstance(node, yaml.ScalarNode):  # one turn alone among dialogues
-        yield Turn(node.value, node.start_mark.line + 1)
-        return
-    if not isinstance(node, yaml.SequenceNode):
-        raise InputError(
-            "Here stands no list of turns.",
-            file=path,
-            row=node.start_mark.line + 1,
-            fix="Write `- - Hello.` and below it `  - Hi.`",
-        )
-    for one in node.value:
-        if not isinstance(one, yaml.ScalarNode):
-            raise InputError(
-                "A turn is no text.",
-                file=path,
-                row=one.start_mark.line + 1,
-                fix="Put quotes around a turn that holds a colon.",
-            )
-        # As it is written: `No` is a word here, not a truth value.
-        yield Turn(one.value, one.start_mark.line + 1)
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The columns of a table with a row for each turn; speaker and order may be missing."""
-
-    conversation: str
-    text: str
-    speaker: str | None
-    order: str | None
-
-
-def in_table(table: Table) -> Columns | None:
-    """Return the columns of a table of turns, or None where it is none."""
-    found = named_columns(list(table.kinds))
-    if found is None or table.kinds[found.text] not in ("text", "category"):
+    cells = [name for name, kind in table.kinds.items() if kind == "turns"]
+    if len(cells) == 1:
+        name = cells[0]
+        column = list(table.column(name))
+        empty = [row for row, cell in enumerate(column) if not cell]
+        table.refuse_missing(empty, name, "Here stands no list of turns")
+        places = [table.where(row) for row in range(len(table))]
+        said = [
+            joined(place[0], cell, place[1]) for cell, place in zip(column, places, strict=True)
+        ]
+        left = [repr(other) for other in table.kinds if other != name]
+        return said, [*_counted(column), *([f"Left out: {', '.join(left)}."] if left else [])]
+    found = transcripts.transcript_of(table, asked=True)
+    if found is None:
         return None
+    if found.group is None:
+        table = transcripts.by_file(table)
+        found = found._replace(group=FILE)
+    rows = list(transcripts.rows_of(table, found.group, found.time).values())
+    column = transcripts.said(table, found.text, found.speaker, found.time, rows)
+    said = [
+        joined(*_begin(table, members[0], cell)) for members, cell in zip(rows, column, strict=True)
+    ]
+    told = [found.group, found.speaker, found.text, found.time]
+    how = "ordered as they stand" if found.time is None else "ordered by the last"
+    words = f"A row is a turn: columns {', '.join(repr(one) for one in told if one)}; {how}."
+    unread = transcripts.unread_times(table, found)
+    return said, [words, *_counted(column), *unread]
+
+
+def _begin(table: Table, row: int, cell: Conversation) -> tuple[Path | None, Conversation, int]:
+    file, line = table.where(row)
+    return file, cell, line
+
+
+def _counted(cells: Sequence[Conversation]) -> list[str]:
+    """Return how many turns hold no word, and how many name nobody where others do."""
+    turns = [one for cell in cells for one in cell]
+    empty = sum(not one.text.strip() for one in turns)
+    mute = sum(not one.speaker for one in turns)
+    found = [f"Turns without a word, left out: {empty:,}."] if empty else []
+    if 0 < mute < len(turns):
+        found.append(f"{mute:,} of {len(turns):,} turns name no speaker.")
     return found
-
-
-def named_columns(names: Sequence[str]) -> Columns | None:
-    """Return what columns of a table of turns are called, or None where they are of none.
-
-    >>> named_columns(["call_id", "time", "speaker", "text"])
-    Columns(conversation='call_id', text='text', speaker='speaker', order='time')
-    """
-    folded = {re.sub(r"[ -]", "_", name.casefold()): name for name in names}
-    found: list[str | None] = []
-    for choices in (_WHICH, _WORDS, _WHO, _WHEN):
-        free = [folded[one] for one in choices if one in folded and folded[one] not in found]
-        found.append(free[0] if free else None)
-    conversation, text, speaker, order = found
-    if conversation is None or text is None:
-        return None
-    return Columns(conversation, text, speaker, order)
-
-
-def from_table(table: Table, columns: Columns) -> list[Dialogue]:
-    """Read a row for each turn; the rows of a conversation may stand anywhere.
-
-    Raises:
-        InputError: the column of the order holds neither numbers nor times.
-    """
-    rows = _in_order(table, columns)
-    which = table.column(columns.conversation, "category").tolist()
-    texts = table.column(columns.text, "text").tolist()
-    who = None if columns.speaker is None else table.column(columns.speaker, "category").tolist()
-    grouped: dict[Any, list[int]] = {}
-    for row in rows:
-        if which[row] is None:
-            raise table.refuse(
-                "The conversation is missing.", row, columns.conversation, "Fill it in."
-            )
-        grouped.setdefault(which[row], []).append(row)
-    found = []
-    for members in grouped.values():
-        file = table.where(members[0])[0]
-        found.append(
-            made(
-                file,
-                (
-                    Turn(texts[row] or "", table.where(row)[1], who[row] if who else None)
-                    for row in members
-                ),
-            )
-        )
-    return found
-
-
-def _in_order(table: Table, columns: Columns) -> list[int]:
-    if columns.order is None:
-        return list(range(len(table)))
-    kind = table.kinds[columns.order]
-    values: pd.Series = table.column(columns.order, kind if kind == "time" else "number")
-    missing = values.isna().to_numpy()
-    if missing.any():
-        row = int(missing.argmax())
-        raise table.refuse("The order is missing.", row, columns.order, "Fill it in.")
-    return [int(row) for row in values.reset_index(drop=True).sort_values(kind="stable").index]

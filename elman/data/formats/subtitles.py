@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +17,7 @@ from elman.data import files
 from elman.data.formats.sound import PARTS
 from elman.data.kinds import Kind, objects
 from elman.data.table import Origin, Table, build
-from elman.data.turns import Conversation, Turn
+from elman.data.turns import Conversation, Turn, before_colons
 from elman.errors import InputError
 
 SUFFIXES = frozenset([".vtt", ".srt"])
@@ -29,9 +28,6 @@ _TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}")
 _ARROW = "-->"
 _VOICE = re.compile(r"<v(?:\.[^ >]*)?[ \t]+([^>]*)>", re.IGNORECASE)
 _MARKUP = re.compile(r"<[^>]*>|\{\\[^}]*\}")
-_NAME = re.compile(r"([^\W\d_][^:]{0,40}):\s+(?=\S)")
-_WORDS = 4
-"""Words of a name before a colon at most."""
 
 
 class Cue(NamedTuple):
@@ -132,12 +128,16 @@ def conversation(path: Path, encoding: str | None = None) -> tuple[Conversation,
         )
         cues.sort(key=lambda cue: cue.start)
     if not any(cue.speaker for cue in cues):
-        cues = _before_colons(cues)
+        said_by = before_colons([cue.text for cue in cues])
+        cues = [
+            cue._replace(speaker=one.speaker, text=one.text)
+            for cue, one in zip(cues, said_by, strict=True)
+        ]
     said, speaker = [], ""
     for cue in cues:
         speaker = cue.speaker or speaker
         said.append(Turn(speaker, cue.text))
-    return Conversation(said), notes
+    return Conversation(said, [cue.line for cue in cues]), notes
 
 
 def _cues(path: Path, lines: Sequence[str]) -> list[Cue]:
@@ -190,24 +190,6 @@ def _voices(text: str) -> list[tuple[str, str]]:
 
 def _plain(text: str) -> str:
     return " ".join(html.unescape(_MARKUP.sub("", text)).split())
-
-
-def _before_colons(cues: Sequence[Cue]) -> list[Cue]:
-    """Return cues whose speakers stand before a colon, where names come back or are most.
-
-    >>> cues = [Cue(1, 0, "", text) for text in ("ANN: Hi.", "Note: so.", "So.", "Yes.", "No.")]
-    >>> [cue.speaker for cue in _before_colons(cues)]
-    ['ANN', '', '', '', '']
-    """
-    named = [_NAME.match(cue.text) for cue in cues]
-    names = [m[1].strip() if m and len(m[1].split()) <= _WORDS else "" for m in named]
-    counts = Counter(name for name in names if name)
-    most = 2 * counts.total() > len(cues) > 1
-    kept = {name for name, count in counts.items() if count > 1 or name.isupper() or most}
-    return [
-        cue._replace(speaker=name, text=cue.text[m.end() :]) if m and name in kept else cue
-        for cue, name, m in zip(cues, names, named, strict=True)
-    ]
 
 
 def _few(notes: Sequence[str]) -> list[str]:
