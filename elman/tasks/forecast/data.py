@@ -41,7 +41,7 @@ from elman.tasks.forecast.doubts import (
     still_to_come,
 )
 from elman.tasks.forecast.files import FILE, each_is_a_series, named_by_file
-from elman.tasks.forecast.filling import ADVICE, completed
+from elman.tasks.forecast.filling import ADVICE, all_completed
 from elman.tasks.forecast.finding import frequency_of, local
 from elman.tasks.forecast.panel import VALUE, Panel, Series
 from elman.tasks.forecast.rules import rule_of
@@ -68,12 +68,13 @@ _YEAR = 365.25 * 86_400e6
 """Microseconds."""
 
 
-def read_panel(data: Any, columns: Columns) -> Panel:
+def read_panel(data: Any, columns: Columns, rule: str | None = None) -> Panel:
     """Read series of any of the three shapes.
 
     Args:
         data: what `elman.data.read` takes.
         columns: which column is what; the shape is found where `layout` is None.
+        rule: of the times that a model was trained on; found where it is None.
 
     Raises:
         InputError: a cell that is no number or missing, unsorted or repeated times, a gap
@@ -89,7 +90,7 @@ def read_panel(data: Any, columns: Columns) -> Panel:
         table = named_by_file(table)
     out = sort_out(table, columns, groups)
     if columns.layout == "wide" or (columns.layout is None and looks_wide(out, columns)):
-        return from_wide(out, columns)
+        return from_wide(out, columns, rule)
     if out.unread:
         # The newest row may be the first: the order of the rows says nothing.
         raise unread(
@@ -98,7 +99,7 @@ def read_panel(data: Any, columns: Columns) -> Panel:
     if each_is_a_series(out):
         out = sort_out(named_by_file(table), columns, [FILE])
         out.say("series", "Their times overlap, so each file is a series of its own.")
-    return _from_long(out, columns)
+    return _from_long(out, columns, rule)
 
 
 def extend(panel: Panel, later: Panel, part: str) -> Panel:
@@ -268,7 +269,7 @@ def _cell_names(table: Table, columns: Columns) -> list[str]:
     return names
 
 
-def _from_long(out: Sorted, columns: Columns) -> Panel:
+def _from_long(out: Sorted, columns: Columns, rule: str | None) -> Panel:
     import pandas as pd
 
     table, time, moments = out.table, out.time, out.moments
@@ -314,12 +315,10 @@ def _from_long(out: Sorted, columns: Columns) -> Panel:
     out.doubtful += marks(table, targets, values, places)
     out.doubtful += marks(table, columns.covariates, known, places)
     longest = max(series, key=len)
-    frequency = None if longest.times is None else frequency_of(longest.times)
+    frequency = None if longest.times is None else rule or frequency_of(longest.times)
     if columns.fill is not None:
-        pairs = [completed(one, frequency) for one in series]
-        series = [one for one, _ in pairs]
-        if count := sum(rows for _, rows in pairs):
-            out.say("time", f"{count:,} rows that the calendar leaves out were put in.")
+        series, put_in = all_completed(series, frequency)
+        out.told += [("time", sentence) for sentence in put_in]
     found = out.found | {"layout": "long", "target": targets}
     if out.groups:
         found["group"] = out.groups[0] if len(out.groups) == 1 else out.groups
@@ -351,6 +350,7 @@ def _from_long(out: Sorted, columns: Columns) -> Panel:
         table.source,
         found,
         numbers=None if out.joined else out.numbers,
+        time=out.joined or ([] if out.time is None else [out.time]),
         told=told,
         doubts=out.doubtful,
     )

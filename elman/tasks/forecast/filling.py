@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import InputError
+from elman.tasks.forecast.doubts import other_step
 from elman.tasks.forecast.finding import odd_steps
 from elman.tasks.forecast.panel import Panel, Series
 from elman.tasks.forecast.rules import rule_of
@@ -30,6 +31,23 @@ _LONGEST = 10_000
 """Moments of a gap, at most, that are looked for."""
 
 
+def all_completed(
+    series: Sequence[Series], frequency: str | None
+) -> tuple[list[Series], list[str]]:
+    """Return series with a row for each moment of their calendar, and what is to be said of it.
+
+    A series whose steps are of another length stays as it is.
+    """
+    pairs = [
+        completed(one, frequency) if other_step(one, frequency) is None else (one, 0)
+        for one in series
+    ]
+    count = sum(rows for _, rows in pairs)
+    rows = "1 row" if count == 1 else f"{count:,} rows"
+    said = f"{rows} that the calendar leaves out {'was' if count == 1 else 'were'} put in."
+    return [one for one, _ in pairs], [said] if count else []
+
+
 def completed(series: Series, frequency: str | None) -> tuple[Series, int]:
     """Return a series with a row, of missing values, for each moment that its calendar leaves out.
 
@@ -38,11 +56,13 @@ def completed(series: Series, frequency: str | None) -> tuple[Series, int]:
     """
     import pandas as pd
 
-    if frequency is None or series.times is None or len(series.times) < 3:
+    if frequency is None or series.times is None or len(series.times) < 2:
         return series, 0
     times = series.times
     gaps = np.flatnonzero(odd_steps(times[: len(series)], frequency))
-    between = {int(at): found for at in gaps if (found := _between(times, int(at), frequency))}
+    between = {
+        int(at): found for at in gaps if (found := moments_between(times, int(at), frequency))
+    }
     if not between:
         return series, 0
     places = np.concatenate([np.full(len(found), at + 1) for at, found in between.items()])
@@ -59,7 +79,7 @@ def completed(series: Series, frequency: str | None) -> tuple[Series, int]:
     return Series(series.name, inserted, rows, whole), len(places)
 
 
-def _between(times: pd.DatetimeIndex, at: int, frequency: str) -> list[pd.Timestamp]:
+def moments_between(times: pd.DatetimeIndex, at: int, frequency: str) -> list[pd.Timestamp]:
     """Return the moments between two rows; none where the second is no moment of the rule."""
     first, second = times[at], times[at + 1]
     rule = rule_of(frequency)

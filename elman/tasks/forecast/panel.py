@@ -55,6 +55,7 @@ class Panel:
         found: the settings that say how it was read, so that later data are read alike.
         numbers: how a column of numbers was read as times, in words; `COUNTED` where they only
             count; None where times were not written as numbers.
+        time: the columns that the times were read from; empty where there are none.
         horizon: the one that a `.tsf` file asks for.
         told: how it was read: what a sentence is about (read, target, time, …), and the sentence.
         doubts: what a person should look at, a sentence or two each.
@@ -68,6 +69,7 @@ class Panel:
     found: dict[str, Any] = field(default_factory=dict)
     horizon: int | None = None
     numbers: str | None = None
+    time: list[str] = field(default_factory=list)
     told: list[tuple[str, str]] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
 

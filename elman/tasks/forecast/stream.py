@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from elman.data import dates
-from elman.errors import InputError, nearest
+from elman.errors import InputError, PredictionWarning, nearest, warn
 from elman.kernels.stream import identity
 from elman.tasks.base import device_of
+from elman.tasks.forecast.filling import moments_between
+from elman.tasks.forecast.finding import odd_steps
 from elman.tasks.forecast.panel import COUNTED
-from elman.tasks.forecast.times import places_in, times_after
+from elman.tasks.forecast.rules import rule_of
+from elman.tasks.forecast.times import hour_left_out, places_in, step_in_words, times_after
 from elman.tasks.forecast.windows import Scale
 from elman.tasks.streaming import TaskStream
 
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from elman.tasks.forecast.task import Forecast
 
 Rows = tuple[Tensor, ...]
+_SHORTEST = 0.6
+"""Part of a step of training, from which on the next row may come."""
 _NAMES = ("values", "times", "count", "missing")
 
 
@@ -67,39 +72,48 @@ class WindowStream(TaskStream):
 
         Args:
             value: a number, a row of them in the order of the targets, or a mapping from
-                target to number. Where the model reads the calendar, a mapping that also has
-                `"time"` in the first step; later ones follow by the frequency if they have none.
+                target to number. A mapping may also have the time, under `"time"` or the name
+                that its column had in training; where the model reads the calendar, the first
+                step must have it. Steps without one follow by the frequency.
                 A time that is given must come after the one before it; a number is read as
                 training read the column of times. A value may be missing
-                (None or NaN) where the model was trained with `fill`.
+                (None or NaN) where the model was trained with `fill`: rows that a leap of the
+                times leaves out are filled then. Without `fill` they are warned of.
 
         Returns:
             `{"forecast": {target: [H values]}, "q0.1": ..., "time": [H]}`, the time only where
             the model reads the calendar.
 
         Raises:
-            InputError: a target is missing or no number, there is no time to begin with, or a
-                time is no time or does not come after the one before.
+            InputError: a target is missing or no number, a name is unknown, there is no time to
+                begin with, or a time is no time, does not come after the one before, or comes much
+                too early after it.
         """
         with self._alone:
             return self._step(value)
 
     def _step(self, value: Any) -> dict[str, Any]:
         row = self._row(value)
+        self._check_names(value)
         moment = self._moment(value)
-        missing = np.isnan(row)
         # Nothing has changed where something above was refused.
+        for each in self._left_out(moment):
+            self._push(np.full(len(row), np.nan), each)
+        self._push(row, moment)
         length = len(self._values)
-        self._values[: length - 1] = self._values[1:]
-        self._times[: length - 1] = self._times[1:]
-        self._missing[: length - 1] = self._missing[1:]
-        self._values[-1], self._times[-1], self._missing[-1] = row, moment, missing
-        self._count += 1
-        self._fill()
         if self._count < length:
             first = length - self._count
             self._values[:first], self._times[:first] = self._values[first], self._times[first]
         return self._forecast()
+
+    def _push(self, row: NDArray[np.float64], moment: int) -> None:
+        length = len(self._values)
+        self._values[: length - 1] = self._values[1:]
+        self._times[: length - 1] = self._times[1:]
+        self._missing[: length - 1] = self._missing[1:]
+        self._values[-1], self._times[-1], self._missing[-1] = row, moment, np.isnan(row)
+        self._count += 1
+        self._fill()
 
     def _fill(self) -> None:
         """Fill what is missing of the last row, or the hole that it closes."""
@@ -242,38 +256,104 @@ class WindowStream(TaskStream):
             raise InputError(f"there is a value in {cells} that cannot be used.")
         return row
 
+    def _check_names(self, value: Any) -> None:
+        """Refuse a mapping with a name that means nothing here."""
+        if not isinstance(value, Mapping):
+            return
+        targets, columns = self._task.targets, self._task.time
+        # Dates and times of day in two columns are one moment of a step.
+        times = ["time", *columns] if len(columns) == 1 else ["time"]
+        known = list(dict.fromkeys([*targets, *times]))
+        for name in value:
+            if name not in known:
+                parts = len(columns) > 1 and name in columns
+                raise InputError(
+                    f"{name!r} is no name that this stream knows ({', '.join(known)}).",
+                    fix=f"Give {' and '.join(columns)} as one moment, named time."
+                    if parts
+                    else "Leave it out.",
+                )
+        given = [name for name in times if name in value and name not in targets]
+        if len(set(given)) > 1:
+            raise InputError(f"the time is given twice, as {' and as '.join(given)}.")
+
     def _moment(self, value: Any) -> int:
         """Return the time of this row, in microseconds; 0 where none was ever given or needed."""
         task = self._task
         last = int(self._times[-1])
-        named = task.settings.time
-        # Of dates and times of day in two columns a step has one moment.
-        name = named if isinstance(named, str) else "time"
-        given = value.get(name) if isinstance(value, Mapping) else None
+        names = [name for name in ("time", *task.time) if name not in task.targets]
+        given = None
+        if isinstance(value, Mapping):
+            given = next((value[name] for name in names if value.get(name) is not None), None)
         if given is not None:
             moment = _read(given, task.numbers)
             if self._count and last and moment <= last:
-                before = _written(np.datetime64(last, "us"))
                 raise InputError(
-                    f"the time {given} of this step does not come after {before}, the time of the "
-                    "step before.",
+                    f"the time {given} of this step does not come after {_when(last)}, the time of "
+                    "the step before.",
                     fix="Give rows in the order of their times, each once; state = None begins "
                     "another series.",
                 )
             return moment
-        if not task.cycles:
-            return last
-        if not self._count:
+        if not self._count and task.cycles:
+            name = task.time[0] if len(task.time) == 1 else "time"
             raise InputError(
                 "the first step needs its time, because this model reads the calendar.",
-                fix='Give a mapping, such as {"time": "2024-01-31 12:00", ...}.',
+                fix=f'Give a mapping, such as {{"{name}": "2024-01-31 12:00", ...}}.',
             )
+        return self._after(last) if self._count and task.cycles else last
+
+    def _after(self, last: int) -> int:
+        """Return the moment that follows one, in microseconds."""
+        task = self._task
         if task.step is not None:
             return last + task.step
         import pandas as pd
 
         assert task.frequency is not None
         return _microseconds(times_after(pd.Timestamp(last, unit="us"), 1, task.frequency)[0])
+
+    def _left_out(self, moment: int) -> list[int]:
+        """Return the moments before this one to put in as missing; warn of steps unlike training's.
+
+        Raises:
+            InputError: the moment comes much too early.
+        """
+        task, last = self._task, int(self._times[-1])
+        if task.frequency is None or not self._count or not last or moment == last:
+            return []
+        if self._count > 1 and last in self._times[:-1][-(self._count - 1) :]:
+            return []  # the step before had no time
+        import pandas as pd
+
+        pair = pd.DatetimeIndex([pd.Timestamp(last, unit="us"), pd.Timestamp(moment, unit="us")])
+        if not odd_steps(pair, task.frequency)[0] or hour_left_out(*pair):
+            return []
+        wanted = self._after(last) - last
+        step = step_in_words((moment - last) / 1e6)
+        after = f"the time {_when(moment)} of this step comes {step} after the one before"
+        trained = f"the model was trained on {rule_of(task.frequency).words}"
+        if moment - last < _SHORTEST * wanted:
+            raise InputError(
+                f"{after}; {trained}.",
+                fix="Give steps as long as those of the training data, or train another model.",
+            )
+        between = moments_between(pair, 0, task.frequency)
+        rows = f"{len(between):,} row{'s' if len(between) > 1 else ''}"
+        left = f", so {rows} between them {'are' if len(between) > 1 else 'is'} not there"
+        if between and task.settings.fill is not None:
+            warn(
+                f"{after}; {trained}{left}. They are filled as in training "
+                f"(fill={task.settings.fill}).",
+                PredictionWarning,
+            )
+            return [_microseconds(each) for each in between[-len(self._values) :]]
+        warn(
+            f"{after}; {trained}{left if between else ''}. Both rows count as neighbours, so the "
+            "forecasts that see them may be wrong.",
+            PredictionWarning,
+        )
+        return []
 
 
 def _read(given: Any, numbers: str | None) -> int:
@@ -332,6 +412,11 @@ def _read_number(given: Any, number: float, numbers: str | None) -> int:
 def _microseconds(moment: pd.Timestamp) -> int:
     # As clocks show it: the calendar is read in local time.
     return int(moment.tz_localize(None).to_datetime64().astype("datetime64[us]").astype(np.int64))
+
+
+def _when(moment: int) -> str:
+    """Return a moment in microseconds as pandas writes it."""
+    return _written(np.datetime64(moment, "us"))
 
 
 def _written(moment: np.datetime64) -> str:

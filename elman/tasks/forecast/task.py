@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from elman.data import Batches, Scaler, shuffled
 from elman.data.seen import Seen, hashes_of
-from elman.errors import InputError, PredictionWarning, warn
+from elman.errors import InputError
 from elman.nn.segment import DirectForecaster, SegmentForecaster
 from elman.scoring import Evaluation
 from elman.scoring.baselines.automatic import NotFitted
@@ -27,13 +27,14 @@ from elman.scoring.blending import Blend, blend_of
 from elman.scoring.forecasts import score, window_sums
 from elman.scoring.predictors import CannotSay
 from elman.tasks.base import Sample, Section, device_of
-from elman.tasks.forecast import backtest, filling, times
+from elman.tasks.forecast import backtest, filling, history, times
 from elman.tasks.forecast import baselines as forecast_baselines
 from elman.tasks.forecast import data as forecast_data
 from elman.tasks.forecast.backtest import Looking, Plan
 from elman.tasks.forecast.baselines import Baseline, Forecaster
 from elman.tasks.forecast.blend import Judged, blended, weight_of
-from elman.tasks.forecast.data import check_step, read_panel
+from elman.tasks.forecast.columns import as_list
+from elman.tasks.forecast.data import read_panel
 from elman.tasks.forecast.intervals import Calibrated
 from elman.tasks.forecast.looking import at_series
 from elman.tasks.forecast.panel import Panel, Series
@@ -66,7 +67,7 @@ from elman.tasks.forecast.windows import (
     training_origins,
 )
 from elman.tasks.reading import parts as named_parts
-from elman.tasks.understood import Understood, listed, overlap_words
+from elman.tasks.understood import Understood, overlap_words
 from elman.training import Objective, fit, seed
 from elman.training.progress import announced
 from elman.writing import written
@@ -113,6 +114,8 @@ class Forecast:
         self.columns = Scaler.from_json(about["columns"]) if about["columns"] else None
         # Runs of before numbers were kept have none.
         self.numbers: str | None = about.get("numbers")
+        self.time: list[str] = about.get("time") or as_list(settings.time)
+        """The columns that the times were read from."""
         self.scales = scales
         self._ends = ends or []
         self.seen: Seen | None = None
@@ -211,6 +214,7 @@ class Forecast:
             if panel.covariates
             else None,
             "numbers": panel.numbers,
+            "time": panel.time,
         }
         made = cls(settings, about, scales, panel, ends)
         made.seen = Seen.of(_rows(panel.series, [end.valid for end in ends]))
@@ -234,6 +238,7 @@ class Forecast:
                 "cycles": self.cycles,
                 "columns": self.columns.to_json() if self.columns else None,
                 "numbers": self.numbers,
+                "time": self.time,
             },
             "scales": {name: scale.to_json() for name, scale in self.scales.items()},
             **({"seen": self.seen.to_json()} if self.seen is not None else {}),
@@ -255,7 +260,7 @@ class Forecast:
         """
         if self.seen is None:
             return None
-        series = read_panel(data, self.settings).series
+        series = read_panel(data, self.settings, self.frequency).series
         rows = _rows(series, [len(s) for s in series])
         return overlap_words(self.seen.shared(rows), len(rows), "rows")
 
@@ -414,9 +419,7 @@ class Forecast:
             return self._here, self._test_origins(), [e.valid for e in self._ends]
         panel = self._read(data, least=self.horizon + 1)
         begins = [min(self.lookback, len(s) - self.horizon) for s in panel.series]
-        self._warn_of_short(panel, begins)
-        self._warn_of_new(panel)
-        panel = filling.without_holes(panel, self.settings.fill, self.season, begins)
+        panel = self._warn(panel, begins, [(0, len(s)) for s in panel.series])
         scales = self._scales_of(panel, begins)
         bounds = [(b, len(s)) for s, b in zip(panel.series, begins, strict=True)]
         step = self.settings.test_step
@@ -425,21 +428,24 @@ class Forecast:
 
     def _read(self, data: Any, least: int) -> Panel:
         """Series like those of training, each with `least` rows or more."""
-        panel = read_panel(data, self.settings)
-        for series in panel.series:
-            check_step(series, self.frequency, panel.source)
-            if self.settings.log:
-                check_positive(series, panel.source)
-            if series.values.shape[1] != len(self.targets):
-                raise InputError(
-                    f"{series} has {series.values.shape[1]} columns of values; the model was "
-                    f"trained on {len(self.targets)}.",
-                    file=panel.source,
-                )
-            if len(series) < least:
-                raise InputError(
-                    f"{series} has {len(series)} rows; {least} are needed here.", file=panel.source
-                )
+        return history.read_history(data, self.settings, self.frequency, len(self.targets), least)
+
+    def _warn(self, panel: Panel, ends: Sequence[int], seen: Sequence[tuple[int, int]]) -> Panel:
+        """Return series without holes; what is unlike training is warned of.
+
+        Args:
+            panel: as it was read.
+            ends: of each series, rows before its first forecast.
+            seen: of each, the first row that forecasts see or are compared with, and the last one
+                plus 1.
+        """
+        fill = self.settings.fill
+        history.warn_of_short(panel, ends, self.lookback)
+        history.warn_of_new(panel, self.scales)
+        history.warn_of_times(panel, self.frequency, fill, seen)
+        history.warn_of_doubts(panel)
+        panel = filling.without_holes(panel, fill, self.season, ends)
+        history.warn_of_filled(panel, fill, seen)
         return panel
 
     def _scales_of(self, panel: Panel, ends: Sequence[int]) -> list[Scale]:
@@ -960,51 +966,26 @@ class Forecast:
             InputError: a cell is no number, covariates of the horizon are missing, or `model` is
                 a baseline that cannot be fitted to these series.
         """
-        held, origins = self._to_predict(data)
+        held, origins = self._to_predict(data, whole=not isinstance(model, nn.Module))
         try:
             forecaster = self._by(model, held, origins.position.tolist(), origins, {})
         except NotFitted as error:
             raise CannotSay(f"{error}.", file=held.panel.source) from None
         return self._table(held, origins, forecaster, truth=False)
 
-    def _to_predict(self, data: Any) -> tuple[Held, Origins]:
+    def _to_predict(self, data: Any, *, whole: bool) -> tuple[Held, Origins]:
         """Return series, and the window after the end of each.
 
-        Short series, and those that were not trained on, are warned of.
+        Args:
+            data: the series; what is unlike training is warned of.
+            whole: a baseline is fitted to all rows, and not only the last ones are seen.
         """
         panel = self._read(data, least=1)
         ends = [len(s) for s in panel.series]
-        self._warn_of_short(panel, ends)
-        self._warn_of_new(panel)
-        panel = filling.without_holes(panel, self.settings.fill, self.season, ends)
+        seen = [(0 if whole else max(0, end - self.lookback), end) for end in ends]
+        panel = self._warn(panel, ends, seen)
         held = self._hold(panel, self._scales_of(panel, ends), ahead=self.horizon)
         return held, Origins(np.arange(len(ends)), np.array(ends))
-
-    def _warn_of_short(self, panel: Panel, ends: Sequence[int]) -> None:
-        """Warn of series with fewer rows before their first forecast than the model sees."""
-        pairs = zip(panel.series, ends, strict=True)
-        short = [(s, end) for s, end in pairs if end < self.lookback]
-        if not short:
-            return
-        first, rows = short[0]
-        more = f", and {len(short) - 1:,} more series have too few" if len(short) > 1 else ""
-        warn(
-            f"{first} has {'1 row' if rows == 1 else f'{rows:,} rows'} before its first forecast"
-            f"{more}; the model sees the last {self.lookback:,}. The first row stands for those "
-            "that are not there, so these forecasts are worse than the scores of the run say.",
-            PredictionWarning,
-        )
-
-    def _warn_of_new(self, panel: Panel) -> None:
-        """Warn of series that the model was not trained on."""
-        new = [s.name for s in panel.series if s.name not in self.scales]
-        if new:
-            warn(
-                f"{len(new):,} of {len(panel.series):,} series were not trained on "
-                f"({listed([name or 'without a name' for name in new], 3)}): they are scaled by "
-                "their own last rows.",
-                PredictionWarning,
-            )
 
     def brief(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """Return when, the forecast, and the outermost quantiles; series and target of several."""

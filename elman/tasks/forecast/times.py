@@ -124,7 +124,7 @@ def _odd_notes(series: Sequence[pd.DatetimeIndex], frequency: str) -> list[str]:
             continue
         first = first or times[wrong[0]]
         for at in wrong.tolist():
-            if clocks is None and _hour_left_out(times[at], times[at + 1]):
+            if clocks is None and hour_left_out(times[at], times[at + 1]):
                 clocks = times[at]
     notes = []
     few = f"of the first {MOST_COUNTED} series " if len(series) > MOST_COUNTED else ""
@@ -138,7 +138,8 @@ def _odd_notes(series: Sequence[pd.DatetimeIndex], frequency: str) -> list[str]:
     return notes
 
 
-def _hour_left_out(first: Any, second: Any) -> bool:
+def hour_left_out(first: Any, second: Any) -> bool:
+    """Tell whether an hour is missing because clocks were put forward in that night."""
     import pandas as pd
 
     night = first.day_of_week == 6 and first.hour <= 3 and first.month in (3, 4, 9, 10, 11)

@@ -14,7 +14,7 @@ from elman.data.wide import counted_names, named_like_a_total, total_of
 from elman.errors import InputError
 from elman.tasks.forecast.columns import Columns, Sorted, names_of, read_told, unread
 from elman.tasks.forecast.doubts import months_as_series, of_times
-from elman.tasks.forecast.filling import ADVICE
+from elman.tasks.forecast.filling import ADVICE, all_completed
 from elman.tasks.forecast.finding import frequency_of
 from elman.tasks.forecast.panel import VALUE, Panel, Series
 from elman.tasks.forecast.times import time_told
@@ -58,11 +58,16 @@ def looks_wide(out: Sorted, columns: Columns) -> bool:
     return wide
 
 
-def from_wide(out: Sorted, columns: Columns) -> Panel:
+def from_wide(out: Sorted, columns: Columns, rule: str | None = None) -> Panel:
     """Return the rows as series.
 
     Columns that are named after dates are put in their order, and other ones are left out. Without
     dates, columns that are a sum or a mean of the others are left out.
+
+    Args:
+        out: the columns.
+        columns: the settings.
+        rule: of the times that a model was trained on; found where it is None.
 
     Raises:
         InputError: a row has no values, or misses one before its end, or a name is there twice.
@@ -98,7 +103,7 @@ def from_wide(out: Sorted, columns: Columns) -> Panel:
             out.say("time", "The columns were put in the order of their dates.")
         moments, cells = moments[order], cells[:, order]
         numbers = [numbers[i] for i in order]
-    frequency = None if moments is None else frequency_of(moments)
+    frequency = None if moments is None else rule or frequency_of(moments)
     series = []
     for row, name in enumerate(names):
         there = np.flatnonzero(~np.isnan(cells[row]))
@@ -115,6 +120,9 @@ def from_wide(out: Sorted, columns: Columns) -> Panel:
             )
         times = None if moments is None else pd.DatetimeIndex(moments[:length])
         series.append(Series(name, cells[row, :length, None], np.empty((length, 0)), times))
+    if columns.fill is not None:
+        series, put_in = all_completed(series, frequency)
+        out.told += [("time", sentence) for sentence in put_in]
     found = out.found | {"layout": "wide", "group": groups[0] if len(groups) == 1 else groups}
     how = f"named in {', '.join(map(repr, groups))}" if groups else "named by its number"
     told = [*read_told(table), ("series", f"Each row is a series, {how}."), *out.told]
