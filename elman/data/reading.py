@@ -116,7 +116,9 @@ def read(
     doubts = [*table.meta.get("doubts", ()), *repeated]
     if "encoding" in own and not encoding:
         doubts += files.doubts({path: files.encoding_of(path) for path in chosen[:_ASKED]})
-    return replace(table, meta=table.meta | {"doubts": doubts}) if doubts else table
+    heeded = [name for name in ("encoding", "sheet") if name in own]
+    meta = table.meta | {"heeded": heeded} | ({"doubts": doubts} if doubts else {})
+    return replace(table, meta=meta)
 
 
 def one_format(sources: list[Path], separator: str | None) -> tuple[str, list[Path], list[str]]:

@@ -86,6 +86,7 @@ class RegressSettings(AlignedSettings):
         "score": Need("each", lambda each: each != "sequence", "each=step"),
     }
     anew: ClassVar[frozenset[str]] = frozenset({"loss", "score"})
+    unused: ClassVar[Mapping[str, str]] = {"label_smoothing": "a number has no classes"}
 
     @field_validator("quantiles")
     @classmethod

@@ -63,7 +63,8 @@ class Settings(BaseModel):
 
     A setting that has no effect with the others is refused where it is given with a value
     other than its default. `needs` says which settings need another one; a subclass writes
-    its own `needs`, for its own fields, and has those of its bases as well.
+    its own `needs`, for its own fields, and has those of its bases as well. `unused` says why a
+    setting of a base never has an effect in a subclass.
 
     >>> Settings(budget="10m", lr=0.01).budget
     600.0
@@ -82,6 +83,8 @@ class Settings(BaseModel):
     """Settings, beside those of training, that a run may set that goes on from another one; all
     others shape the model or say how data are read, and stay as they were. As with `needs`, a
     subclass names its own fields."""
+
+    unused: ClassVar[Mapping[str, str]] = {}
 
     seed: int = Field(0, ge=0, description="seed of every random generator")
     deterministic: bool = Field(
@@ -198,6 +201,18 @@ class Settings(BaseModel):
                     raise PydanticCustomError(
                         "without_effect", "{said} it out.", {"said": said, "setting": name}
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _of_some_use(self) -> Self:
+        """Refuse what was given, is not at its default and never has an effect here."""
+        for name, why in self.unused.items():
+            default = type(self).model_fields[name].get_default(call_default_factory=True)
+            if name in self.model_fields_set and getattr(self, name) != default:
+                said = f"Setting {name} has no effect: {why}. Leave"
+                raise PydanticCustomError(
+                    "without_effect", "{said} it out.", {"said": said, "setting": name}
+                )
         return self
 
     @classmethod

@@ -96,6 +96,7 @@ class Sorted:
         told: how columns were read: what a sentence is about, and the sentence.
         doubtful: what a person should look at, a sentence or two each.
         found: settings with which later data are read alike.
+        used: settings of reading that changed something; see `Panel`.
     """
 
     table: Table
@@ -113,6 +114,7 @@ class Sorted:
     told: list[tuple[str, str]] = field(default_factory=list)
     doubtful: list[str] = field(default_factory=list)
     found: dict[str, Any] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
 
     def say(self, about: str, sentence: str) -> None:
         """Add a sentence about how columns were read."""
@@ -185,7 +187,7 @@ def sort_out(table: Table, columns: Columns, groups: list[str]) -> Sorted:
     Raises:
         InputError: the column of times cannot be read as such, or more than one way.
     """
-    out = Sorted(table, groups, doubtful=table.doubts())
+    out = Sorted(table, groups, doubtful=table.doubts(), used=used_in_reading(table))
     _read_written(out, columns)
     _absent(out, columns)
     _find_time(out, columns)
@@ -193,6 +195,14 @@ def sort_out(table: Table, columns: Columns, groups: list[str]) -> Sorted:
     _cycling(out, columns)
     _to_come(out)
     return out
+
+
+def used_in_reading(table: Table) -> set[str]:
+    """Return the settings that the reader of a file heeds, and found something to read by."""
+    used = {"encoding", "sheet"} & set(table.meta.get("heeded", ()))
+    if "decimal" in table.meta and "number" in table.kinds.values():
+        used.add("decimal")
+    return used
 
 
 def _read_written(out: Sorted, columns: Columns) -> None:
@@ -215,7 +225,13 @@ def _read_written(out: Sorted, columns: Columns) -> None:
             out.doubts[name] = (found.kind, _refused(table, name, found))
             continue
         assert found.cells is not None
-        declared = table.frame[name].astype(str).str.strip().isin(columns.missing).any()
+        written = set(table.frame[name].dropna().astype(str).str.strip()) - kinds.MISSING
+        declared = written & set(columns.missing)
+        out.used |= {f"missing={word}" for word in declared}
+        if found.kind == "number":
+            out.used.add("decimal")
+        elif columns.date_order is not None:
+            _heeded(out, columns.date_order, name, found.settings.get("date_order"))
         if found.kind == "number" and not (found.words or declared or name in named):
             # Numbers in quotes are often names: they are read where nothing else is.
             out.plain.append(name)
@@ -230,6 +246,8 @@ def _read_written(out: Sorted, columns: Columns) -> None:
         settings = {k: v for k, v in how_written.items() if k in ("date_order", "decimal")}
         if "months" in how_written:
             out.say("read", f"Column {name!r}: times, read with months in {how_written['months']}.")
+        if columns.date_order is not None and known[name] == "time":
+            _heeded(out, columns.date_order, name, how_written.get("date_order"))
         if "years" in how_written:
             out.years[name] = how_written["years"]
         if settings and known[name] in ("time", "number"):
@@ -242,6 +260,23 @@ def _read_written(out: Sorted, columns: Columns) -> None:
     for name, years in out.years.items():
         out.say("read", f"Column {name!r}: years of two digits, read as {years}.")
     out.table = replace(table, frame=frame, kinds=known)
+
+
+def _heeded(out: Sorted, told: Order, name: str, found: str | None) -> None:
+    """Note that the order of dates that was told is that of a column.
+
+    Raises:
+        InputError: the dates of the column are written in another order, and only in that.
+    """
+    if found == told:
+        out.used.add("date_order")
+    elif found is not None:
+        raise InputError(
+            f"the dates are written with the {found} first, and date_order={told} says otherwise.",
+            file=out.table.source,
+            column=name,
+            fix="Leave it out.",
+        )
 
 
 def _refused(table: Table, name: str, found: Reading) -> InputError:
@@ -276,18 +311,23 @@ def is_footer(table: Table, row: int) -> bool:
 
 def _absent(out: Sorted, columns: Columns) -> None:
     """Take numbers that were declared to mean a missing value for one."""
-    marks = []
+    marks = {}
     for word in columns.missing:
         try:
-            marks.append(float(word))
+            marks[word] = float(word)
         except ValueError:
             continue
     if not marks:
         return
     frame = out.table.frame.copy(deep=False)
     for name, kind in out.table.kinds.items():
-        if kind == "number" and frame[name].isin(marks).any():
-            frame[name] = frame[name].astype(np.float64).where(~frame[name].isin(marks))
+        if kind != "number":
+            continue
+        cells = frame[name].astype(np.float64)
+        met = {word: mark for word, mark in marks.items() if (cells == mark).any()}
+        if met:
+            out.used |= {f"missing={word}" for word in met}
+            frame[name] = cells.where(~cells.isin(met.values()))
     out.table = replace(out.table, frame=frame)
 
 

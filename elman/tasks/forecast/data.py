@@ -29,6 +29,7 @@ from elman.tasks.forecast.columns import (
     read_told,
     sort_out,
     unread,
+    used_in_reading,
 )
 from elman.tasks.forecast.doubts import (
     PLAIN,
@@ -246,7 +247,15 @@ def _from_cells(table: Table, cells: list[str], columns: Columns) -> Panel:
     told.append(("series", f"Column {column!r} holds a series in each cell."))
     told += time_told([s.times for s in series], frequency)
     return Panel(
-        series, targets, [], frequency, table.source, horizon=asked, told=told, doubts=doubts
+        series,
+        targets,
+        [],
+        frequency,
+        table.source,
+        horizon=asked,
+        used=frozenset(used_in_reading(table)),
+        told=told,
+        doubts=doubts,
     )
 
 
@@ -351,6 +360,7 @@ def _from_long(out: Sorted, columns: Columns, rule: str | None) -> Panel:
         found,
         numbers=None if out.joined else out.numbers,
         time=out.joined or ([] if out.time is None else [out.time]),
+        used=frozenset(out.used),
         told=told,
         doubts=out.doubtful,
     )

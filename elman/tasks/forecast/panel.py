@@ -55,6 +55,7 @@ class Panel:
         found: the settings that say how it was read, so that later data are read alike.
         numbers: how a column of numbers was read as times, in words; `COUNTED` where they only
             count; None where times were not written as numbers.
+        used: the settings of reading that changed something, such as `decimal` and `missing=n.a.`.
         time: the columns that the times were read from; empty where there are none.
         horizon: the one that a `.tsf` file asks for.
         told: how it was read: what a sentence is about (read, target, time, …), and the sentence.
@@ -70,6 +71,7 @@ class Panel:
     horizon: int | None = None
     numbers: str | None = None
     time: list[str] = field(default_factory=list)
+    used: frozenset[str] = frozenset()
     told: list[tuple[str, str]] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -72,7 +72,7 @@ class ForecastSettings(TableSettings):
         ge=1,
         description="steps in a season (default: from the times: 24 for hours, 12 months)",
     )
-    rows: list[int] | None = Field(
+    rows: list[Annotated[int, Field(ge=1)]] | None = Field(
         None,
         min_length=3,
         max_length=3,
@@ -112,7 +112,12 @@ class ForecastSettings(TableSettings):
     warmup: float = other_default(TaskSettings, "warmup", 0.05)
     weight_decay: float = other_default(TaskSettings, "weight_decay", 1e-4)
 
-    needs: ClassVar[Mapping[str, Need]] = {"segment": Need("model", ["segment"])}
+    needs: ClassVar[Mapping[str, Need]] = {
+        "segment": Need("model", ["segment"]),
+        "valid_fraction": Need("rows", [None], "no rows"),
+        "test_fraction": Need("rows", [None], "no rows"),
+    }
+    unused: ClassVar[Mapping[str, str]] = {"label_smoothing": "a forecast has no classes"}
 
     @field_validator("quantiles")
     @classmethod
@@ -207,9 +212,10 @@ def plans(settings: ForecastSettings, ends: Sequence[Ends]) -> int:
     Series are short, nothing was said of how long to train, save a budget, nor of how the rate or
     the average goes by validation, and one process trains.
     """
-    said = settings.max_steps or settings.epochs or settings.patience
+    said = settings.max_steps or settings.epochs or settings.patience or settings.validate_every
     if said or settings.averaging == "asgd" or not ranks().alone:
         return 0
-    if settings.schedule != ForecastSettings.model_fields["schedule"].default:
+    fields = ForecastSettings.model_fields
+    if any(getattr(settings, name) != fields[name].default for name in ("schedule", "warmup")):
         return 0
     return backtest.origins(ends, settings.lookback or 1, settings.horizon or 1)

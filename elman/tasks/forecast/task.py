@@ -35,6 +35,7 @@ from elman.tasks.forecast.baselines import Baseline, Forecaster
 from elman.tasks.forecast.blend import Judged, blended, weight_of
 from elman.tasks.forecast.columns import as_list
 from elman.tasks.forecast.data import read_panel
+from elman.tasks.forecast.effect import check_effect
 from elman.tasks.forecast.intervals import Calibrated
 from elman.tasks.forecast.looking import at_series
 from elman.tasks.forecast.panel import Panel, Series
@@ -176,13 +177,16 @@ class Forecast:
         if valid is None and test is None and (parts := named_parts(data)) is not None:
             data, valid, test = (parts.get(part) for part in ("train", "valid", "test"))
         panel = read_panel(data, settings)
+        given, panels = settings, [panel]
         settings = settings.model_copy(update=panel.found)
         told: dict[str, dict[str, int]] = {}
         for part, source in (("valid", valid), ("test", test)):
             if source is not None:
                 later = read_panel(source, settings)
+                panels.append(later)
                 told[part] = {s.name: len(s) for s in later.series}
                 panel = forecast_data.extend(panel, later, part)
+        check_effect(given, panels, list(told))
         asked, settings = settings, decided(settings, panel, told)
         if (why := shortened(asked, settings, panel, told)) is not None:
             panel = replace(panel, doubts=[*panel.doubts, why])

@@ -25,6 +25,8 @@ def understood(task: Forecast, panel: Panel) -> Understood:
     told["split"] = [_split(task._ends, panel)]
     if count := task.origins_of_backtest:
         told["split"] = _backtested(task._ends, count)
+    if left := _left_over(task._ends, panel):
+        told["split"].append(left)
     lines = [line for about, sentences in told.items() for line in _lines(about, sentences)]
     shown, come = first.values[: task.lookback, 0], first.values[task.lookback :][:2, 0]
     figures = figures_of(float(first.values[:, 0].min()), float(first.values[:, 0].max()))
@@ -72,6 +74,15 @@ def _split(ends: Sequence[Ends], panel: Panel) -> str:
         f"are held out as test. In all series together {train:,} rows train, {valid:,} choose the "
         f"best step, {test:,} are test."
     )
+
+
+def _left_over(ends: Sequence[Ends], panel: Panel) -> str | None:
+    """Return how many rows after the test part are in no part, or None."""
+    left = [len(series) - end.test for series, end in zip(panel.series, ends, strict=True)]
+    if not any(left):
+        return None
+    whose = "" if len(left) == 1 else " in all series together"
+    return f"The last {sum(left):,} rows{whose} are used by no part, as rows= says."
 
 
 def _backtested(ends: Sequence[Ends], count: int) -> list[str]:

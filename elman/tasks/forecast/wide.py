@@ -39,7 +39,7 @@ def looks_wide(out: Sorted, columns: Columns) -> bool:
     if columns.target or columns.time or columns.covariates or out.time is not None:
         return False
     table = out.table
-    if _dated(table, columns) is not None:
+    if _dated(out, columns) is not None:
         return True
     if out.groups:
         return False
@@ -76,7 +76,7 @@ def from_wide(out: Sorted, columns: Columns, rule: str | None = None) -> Panel:
 
     table = out.table
     moments = None
-    if (dated := _dated(table, columns)) is not None:
+    if (dated := _dated(out, columns)) is not None:
         numbers, moments = dated
         groups = out.groups or _naming(out, numbers)
         _say_left_out(out, [n for n in table.kinds if n not in (*groups, *numbers)])
@@ -136,7 +136,10 @@ def from_wide(out: Sorted, columns: Columns, rule: str | None = None) -> Panel:
     doubts = [*out.doubtful, *_totals_among(names), *months_as_series(names, frequency)]
     doubts += of_times(series, frequency)
     doubts += [stand_in_words(m, names[m.first], f"row {table.where(m.first)[1]}") for m in marks]
-    return Panel(series, [VALUE], [], frequency, table.source, found, told=told, doubts=doubts)
+    used = frozenset(out.used)
+    return Panel(
+        series, [VALUE], [], frequency, table.source, found, used=used, told=told, doubts=doubts
+    )
 
 
 def _say_left_out(out: Sorted, left: list[str]) -> None:
@@ -209,13 +212,14 @@ def _totals_among(names: list[str]) -> list[str]:
 _YEAR = re.compile(r"(?:[A-Za-z]?)((?:1[6-9]|2[01])\d\d)(?: ?\[.*\])?")
 
 
-def _dated(table: Table, columns: Columns) -> tuple[list[str], pd.DatetimeIndex] | None:
+def _dated(out: Sorted, columns: Columns) -> tuple[list[str], pd.DatetimeIndex] | None:
     """Return the columns named after dates, each a different one, and their dates.
 
     None where there are fewer than three, or fewer than there are other columns of numbers.
     """
     import pandas as pd
 
+    table = out.table
     years = {n: int(year[1]) for n in table.kinds if (year := _YEAR.fullmatch(n.strip()))}
     written = [name for name in table.kinds if name not in years]
     bodies = [re.sub(r"^[xX](?=\d)", "", name.strip()) for name in written]
@@ -234,6 +238,8 @@ def _dated(table: Table, columns: Columns) -> tuple[list[str], pd.DatetimeIndex]
     if len(like) >= _DATED:
         found = dates.read(pd.Series([body for _, body in like]), columns.date_order)
         if found is not None and found.moments is not None:
+            if columns.date_order in found.orders:
+                out.used.add("date_order")
             kept = np.setdiff1d(np.arange(len(like)), found.wrong)
             moments = pd.DatetimeIndex(found.moments.iloc[kept])
             candidates.append(([like[i][0] for i in kept], moments))
