@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.data import read
-from elman.data.stand_ins import MOST_LOOKED, stand_in_words, stand_ins
 from elman.errors import InputError, nearest
 from elman.tasks.forecast.columns import (
     FOOTER,
@@ -29,7 +28,6 @@ from elman.tasks.forecast.columns import (
     read_told,
     sort_out,
     unread,
-    used_in_reading,
 )
 from elman.tasks.forecast.doubts import (
     PLAIN,
@@ -44,18 +42,17 @@ from elman.tasks.forecast.doubts import (
 from elman.tasks.forecast.files import FILE, each_is_a_series, named_by_file
 from elman.tasks.forecast.filling import ADVICE, all_completed
 from elman.tasks.forecast.finding import frequency_of, local
-from elman.tasks.forecast.panel import VALUE, Panel, Series
+from elman.tasks.forecast.in_cells import from_cells
+from elman.tasks.forecast.panel import Panel, Series
 from elman.tasks.forecast.rules import rule_of
 from elman.tasks.forecast.times import (
     clocks_went_back,
-    moments_from,
     step_in_words,
     time_told,
     times_after,
-    told_frequency,
     unit_of,
 )
-from elman.tasks.forecast.wide import distinct, from_wide, looks_wide
+from elman.tasks.forecast.wide import from_wide, looks_wide
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +82,7 @@ def read_panel(data: Any, columns: Columns, rule: str | None = None) -> Panel:
     table = read(data, encoding=columns.encoding, sheet=columns.sheet, decimal=columns.decimal)
     cells = [name for name, kind in table.kinds.items() if kind == "series"]
     if cells:
-        return _from_cells(table, cells, columns)
+        return from_cells(table, cells, columns, rule)
     groups = as_list(columns.group) or groups
     if FILE in groups and FILE not in table.kinds and table.source is not None:
         table = named_by_file(table)
@@ -201,81 +198,6 @@ def _joined(first: Series, then: Series | None, later: Panel) -> Series:
         np.concatenate([first.known[: len(first)], known]),
         times,
     )
-
-
-def _from_cells(table: Table, cells: list[str], columns: Columns) -> Panel:
-    column = cells[0]
-    if columns.target is not None:
-        column = columns.target if isinstance(columns.target, str) else columns.target[0]
-    arrays = table.series(column, allow_missing=True)
-    for row, cell in enumerate(arrays):
-        if columns.fill is None and np.isnan(cell).any():
-            step = int(np.argmax(np.isnan(cell).any(axis=1)))
-            raise table.refuse(f"Value {step + 1} of the series is missing.", row, column, ADVICE)
-    frequency = told_frequency(table.meta.get("frequency"))
-    names = _cell_names(table, columns)
-    starts: list[Any] = [None] * len(arrays)
-    told_time = as_list(columns.time)
-    time = (
-        told_time[0]
-        if told_time
-        else next((n for n, k in table.kinds.items() if k == "time"), None)
-    )
-    if time is not None and frequency is not None:
-        starts = list(table.column(time, "time"))
-    series = [
-        Series(
-            name,
-            values,
-            np.empty((len(values), 0)),
-            None if start is None else moments_from(start, len(values), frequency),
-        )
-        for name, values, start in zip(names, arrays, starts, strict=True)
-    ]
-    channels = arrays[0].shape[1]
-    targets = [VALUE] if channels == 1 else [f"{VALUE} {i + 1}" for i in range(channels)]
-    horizon = str(table.meta.get("horizon", ""))
-    asked = int(horizon) if horizon.isdigit() and int(horizon) else None
-    doubts = table.doubts()
-    doubts += [
-        stand_in_words(mark, one.name or VALUE, f"step {mark.first + 1}", "take it out of the file")
-        for one in series[:MOST_LOOKED]
-        for channel in one.values.T
-        for mark in stand_ins(channel)
-    ]
-    told = read_told(table)
-    told.append(("series", f"Column {column!r} holds a series in each cell."))
-    told += time_told([s.times for s in series], frequency)
-    return Panel(
-        series,
-        targets,
-        [],
-        frequency,
-        table.source,
-        horizon=asked,
-        used=frozenset(used_in_reading(table)),
-        told=told,
-        doubts=doubts,
-    )
-
-
-def _cell_names(table: Table, columns: Columns) -> list[str]:
-    groups = as_list(columns.group)
-    if groups:
-        names = names_of(table, groups)
-        distinct(table, names, groups[0])
-        return names
-    wanted = None
-    if wanted is None:
-        for name, kind in table.kinds.items():
-            if kind in ("text", "category") and table.frame[name].is_unique:
-                wanted = name
-                break
-    if wanted is None:
-        return [str(row + 1) for row in range(len(table))]
-    names = table.labels(wanted)
-    distinct(table, names, wanted)
-    return names
 
 
 def _from_long(out: Sorted, columns: Columns, rule: str | None) -> Panel:

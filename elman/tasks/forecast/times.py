@@ -17,6 +17,7 @@ from elman.tasks.forecast.finding import (
     short,
 )
 from elman.tasks.forecast.rules import rule_of
+from elman.tasks.forecast.weekly import DAYS
 from elman.writing import written
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ _TOLD = {
     "monthly": "MS",
     "quarterly": "QS",
     "yearly": "YS",
+}
+_ALIASES = {
+    **{"H": "h", "T": "min", "S": "s", "L": "ms", "M": "MS", "Q": "QS", "A": "YS", "Y": "YS"},
+    **{name: name for name in ("h", "min", "s", "D", "B", "W", "MS", "QS", "YS")},
 }
 MOST_COUNTED = 500
 """Series whose steps are compared with the rule."""
@@ -158,17 +163,52 @@ def _changes(times: pd.DatetimeIndex) -> str:
 
 
 def told_frequency(words: Any) -> str | None:
-    """Return the offset alias of a frequency as `.tsf` files write it: hourly, 10_minutes."""
+    """Return the rule of a frequency, as `.tsf` files write it or as an alias of pandas.
+
+    None where it is not known. Months, quarters and years begin on their first day.
+
+    >>> [told_frequency(words) for words in ("hourly", "10_minutes", "H", "15T", "M", "W-MON", "x")]
+    ['h', '10min', 'h', '15min', 'MS', 'W-MON', None]
+    """
     if not words:
         return None
-    name = str(words).lower()
-    if name in _TOLD:
-        return _TOLD[name]
-    counted = re.fullmatch(r"(\d+)_(second|minute|hour|day)s?", name)
-    if counted is None:
+    name = str(words).strip()
+    if name.lower() in _TOLD:
+        return _TOLD[name.lower()]
+    counted = re.fullmatch(r"(\d+)_(second|minute|hour|day)s?", name.lower())
+    if counted is not None:
+        unit = {"second": "s", "minute": "min", "hour": "h", "day": "D"}[counted[2]]
+        return f"{counted[1]}{unit}"
+    alias = re.fullmatch(r"(\d*)([A-Za-z]+)((?:-[A-Z]{3})?)", name)
+    if alias is None:
         return None
-    unit = {"second": "s", "minute": "min", "hour": "h", "day": "D"}[counted[2]]
-    return f"{counted[1]}{unit}"
+    # Older names of pandas, as GluonTS writes them.
+    unit = _ALIASES.get(alias[2], alias[2])
+    if unit not in {*_ALIASES.values(), "ms", "us", "ME", "QE", "YE", "BMS", "BME"}:
+        return None
+    count = "" if alias[1] in ("", "1") else alias[1]
+    return f"{count}{unit}{alias[3]}"
+
+
+def begun_at(frequency: str | None, starts: Sequence[Any]) -> str | None:
+    """Return a rule that the first moments of series follow.
+
+    >>> import pandas as pd
+    >>> begun_at("W", [pd.Timestamp("2024-01-03")]), begun_at("MS", [pd.Timestamp("2024-01-15")])
+    ('W-WED', 'months 1 on 15')
+    """
+    there = [start for start in starts if start is not None]
+    if frequency is None or not there:
+        return frequency
+    if frequency == "W":
+        days = {start.day_of_week for start in there}
+        return f"W-{DAYS[days.pop()].upper()}" if len(days) == 1 else "7D"
+    months = {"MS": 1, "QS": 3, "YS": 12}.get(frequency)
+    days = {start.day for start in there}
+    if months is None or days == {1}:
+        return frequency
+    ends = all(start.is_month_end for start in there)
+    return f"months {months} on {31 if ends else max(days)}"
 
 
 def season_of(frequency: str | None) -> int:

@@ -1,0 +1,109 @@
+"""Series in cells: JSON lines as GluonTS writes them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from elman.errors import InputError
+from elman.tasks.forecast.data import read_panel
+from elman.tasks.forecast.panel import Panel
+from elman.tasks.forecast.settings import ForecastSettings
+from elman.tasks.forecast.task import Forecast
+
+WAVE = (10 + 3 * np.sin(2 * np.pi * np.arange(60) / 7)).round(3)
+
+
+def lines(path: Path, **more: Any) -> Path:
+    rows = [
+        {
+            "feat_static_cat": [k],
+            "start": f"2024-01-0{k + 1} 00:00:00",
+            "target": WAVE.tolist(),
+            "item_id": f"shop {k}",
+        }
+        | {name: value[k] if isinstance(value, list) else value for name, value in more.items()}
+        for k in range(3)
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def panel(path: Path, rule: str | None = None, **given: Any) -> Panel:
+    return read_panel(path, ForecastSettings(**given), rule)
+
+
+def test_start_and_frequency_give_the_calendar(tmp_path: Path) -> None:
+    found = panel(lines(tmp_path / "a.jsonl", freq="D"))
+    assert found.frequency == "D"
+    assert [s.name for s in found.series] == ["shop 0", "shop 1", "shop 2"]
+    assert [str(s.times[0].date()) for s in found.series if s.times is not None] == [
+        "2024-01-01", "2024-01-02", "2024-01-03"
+    ]  # fmt: skip
+    assert found.series[0].values[:, 0].tolist() == WAVE.tolist()
+    told = " ".join(found.notes)
+    assert "named in 'item_id'" in told
+    assert "a season is 7 steps" in told
+    assert dict(found.told)["left out"] == "feat_static_cat (series)."
+    assert not found.doubts
+
+
+@pytest.mark.parametrize(
+    ("freq", "rule"), [("H", "h"), ("1H", "h"), ("15T", "15min"), ("W", "7D"), ("W-MON", "W-MON")]
+)
+def test_names_of_steps_are_those_of_pandas_old_and_new(
+    freq: str, rule: str, tmp_path: Path
+) -> None:
+    assert panel(lines(tmp_path / "a.jsonl", freq=freq)).frequency == rule
+
+
+def test_months_go_on_from_their_own_day(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.jsonl", freq="M", start="2024-01-31")
+    found = panel(path)
+    assert found.frequency == "months 1 on 31"
+    assert found.series[0].times is not None
+    assert str(found.series[0].times[1].date()) == "2024-02-29"
+
+
+def test_a_start_without_a_step_is_doubted(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.jsonl")
+    [doubt] = panel(path).doubts
+    assert "column 'start' says when each series begins" in doubt
+    assert "Add a column freq, such as D" in doubt
+    # A model that was trained on days knows the step.
+    later = panel(path, "D")
+    assert later.frequency == "D"
+    assert not later.doubts
+
+
+def test_a_wrong_frequency_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"column 'freq': 'often' is no length of a step"):
+        panel(lines(tmp_path / "a.jsonl", freq="often"))
+    with pytest.raises(InputError, match=r"row 2, column 'freq': The step is 'H', and that of the"):
+        panel(lines(tmp_path / "a.jsonl", freq=["D", "H", "D"]))
+
+
+@pytest.mark.parametrize("given", [{"covariates": ["start"]}, {"layout": "long"}])
+def test_settings_without_meaning_here_are_refused(given: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"{next(iter(given))} has no effect where a cell holds"):
+        panel(lines(tmp_path / "a.jsonl", freq="D"), **given)
+
+
+def test_one_of_several_columns_of_series_is_doubted() -> None:
+    frame = pd.DataFrame({"sold": [WAVE, WAVE], "asked": [WAVE, WAVE]})
+    [doubt] = read_panel(frame, ForecastSettings()).doubts
+    assert "'sold' is forecast. Set target=asked" in doubt
+
+
+def test_a_forecast_of_such_a_file_is_dated(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.jsonl", freq="D")
+    sizes: dict[str, Any] = {"hidden_size": 4, "horizon": 2, "max_steps": 1}
+    task = Forecast.from_data(path, ForecastSettings(**sizes))
+    assert task.settings.season == 7
+    found = task.predict(task.build(), path)
+    assert str(found["time"].iloc[0].date()) == "2024-03-01"
