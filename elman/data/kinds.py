@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.data import dates, months, numerals
+from elman.data import dates, months, number_lists, numerals
 from elman.data.dates import Order
 from elman.data.numerals import Decimal
 from elman.data.turns import NoTurns, conversation, is_conversation
@@ -441,11 +441,26 @@ def to_time(values: pd.Series) -> pd.Series:
     )
 
 
-def to_series(values: pd.Series) -> pd.Series:
-    """Convert lists of numbers, lists of lists, or their JSON to arrays `(T, C)`."""
+def to_series(values: pd.Series, decimal: Decimal | None = None) -> pd.Series:
+    """Convert lists of numbers, lists of lists, or how people write them to arrays `(T, C)`.
+
+    Args:
+        values: the column.
+        decimal: the mark before decimals, where it is known.
+    """
     import pandas as pd
 
-    cells = [_array(cell, place) for place, cell in enumerate(values)]
+    strings = [cell for cell in values if isinstance(cell, str)]
+    how = number_lists.writing_of(strings, 1, decimal)
+    if how is not None and how.comma == "either":
+        place = next(p for p, cell in enumerate(values) if isinstance(cell, str) and "," in cell)
+        raise Unfit(
+            f"A comma in {_shown(values.iloc[place])} may stand before decimals or between two "
+            "values of a step.",
+            place,
+            "Set decimal=, if it stands before decimals; or write [[1, 2], [3, 4]].",
+        )
+    cells = [_array(cell, place, how) for place, cell in enumerate(values)]
     return pd.Series(objects(cells), index=values.index)
 
 
@@ -516,18 +531,19 @@ _CONVERTERS = {
 }
 
 
-def _array(cell: Any, place: int) -> NDArray[np.float64] | None:
+def _array(
+    cell: Any, place: int, how: number_lists.Writing | None = None
+) -> NDArray[np.float64] | None:
     if isinstance(cell, str):
         text = cell.strip()
         if not text:
             return None
-        if not text.startswith("["):
-            cell = [None if part in MISSING else part for part in re.split(r"[,;\s]+", text)]
-        else:
-            try:
-                cell = json.loads(text.replace("NaN", "null"))
-            except ValueError:
-                raise Unfit(f"{_shown(text)} is not a list of numbers.", place) from None
+        try:
+            cell = json.loads(text.replace("NaN", "null")) if text.startswith("[") else None
+        except ValueError:
+            cell = None
+        if not isinstance(cell, list):
+            cell = _parsed(text, place, how)
     elif cell is None or (isinstance(cell, float) and cell != cell):
         return None
     try:
@@ -548,6 +564,21 @@ def _array(cell: Any, place: int) -> NDArray[np.float64] | None:
     if array.ndim != 2:
         raise Unfit("A series is a list of numbers, or of lists of numbers.", place)
     return array
+
+
+def _parsed(text: str, place: int, how: number_lists.Writing | None) -> list[Any]:
+    """Return the steps of a list of numbers that is no JSON."""
+    try:
+        if how is None:
+            raise number_lists.NoList(text)
+        return number_lists.parsed(text, how)
+    except number_lists.NoList:
+        fix = "Write it as the other lists of the column are, or take the row out."
+        if number_lists.is_cut(text):
+            what = f"NumPy left out the middle of the list {_shown(text)}."
+            fix = "Write all of its numbers, as with json.dumps(array.tolist())."
+            raise Unfit(what, place, fix) from None
+        raise Unfit(f"{_shown(text)} is not a list of numbers.", place, fix) from None
 
 
 def objects(cells: list[Any]) -> NDArray[np.object_]:

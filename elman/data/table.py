@@ -113,6 +113,8 @@ class Table:
         if kind is None or kind == self.kinds[name]:
             return self.frame[name]
         try:
+            if kind == "series":
+                return kinds_of.to_series(self.frame[name], self.meta.get("decimal"))
             return kinds_of.convert(self.frame[name], kind)
         except Unfit as error:
             raise self.unfit(error, name) from None

@@ -30,7 +30,7 @@ from elman.scoring import Evaluation
 from elman.scoring.baselines import share
 from elman.scoring.blending import NO_VALIDATION, ON_VALIDATION, Blend, blend_of
 from elman.scoring.predictors import Asked, Baseline, CannotSay, restored
-from elman.tasks import alike, gaps, growing, looking, reading, understood
+from elman.tasks import alike, gaps, growing, looking, number_cells, reading, understood
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.parts import (
     check_cells,
@@ -198,12 +198,14 @@ class FromExamples:
         made._read_lines = [
             ("read", " ".join(table.notes())),
             ("input", understood.input_words(layout, asked)),
+            *((("lists", lists),) if (lists := number_cells.words(table, layout)) else ()),
             *(("order", words) for words in reading.order_words(table, layout)),
             ("answer", understood.answer_words(layout, asked, cls.Answer.word)),
             ("split", _split_words(data, given, settings, parts)),
         ]
         made._read_doubts = [
             *table.doubts(),
+            *(number_cells.doubts(table, layout) if asked["modality"] is None else ()),
             *understood.doubts_of_numbers(table, layout),
             *understood.doubts_of_marks(table, layout),
             *understood.doubts_of_times(table, layout),

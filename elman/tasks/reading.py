@@ -27,7 +27,7 @@ from elman.data.formats.text import FASTTEXT
 from elman.data.numerals import Decimal
 from elman.errors import InputError
 from elman.modalities import MODALITIES
-from elman.tasks import called, word_rows
+from elman.tasks import called, number_cells, word_rows
 from elman.tasks.answers import Answer
 
 TextLabels = Literal["file", "first", "before tab", "after tab", "none", "found"]
@@ -241,7 +241,8 @@ def as_written(settings: Any, table: Table) -> Any:
         raise InputError(
             f"decimal={settings.decimal} is for CSV.", file=table.source, fix="Leave it out."
         )
-    if settings.decimal is not None and "number" not in table.kinds.values():
+    numbers = "number" in table.kinds.values() or number_cells.found(table)
+    if settings.decimal is not None and not numbers:
         raise InputError(
             f"decimal={settings.decimal} has no effect: no column holds numbers.",
             file=table.source,
@@ -420,8 +421,11 @@ def find_layout(
             return known_as
     others = [n for n in (text, group, time, together, *(columns or ())) if n is not None]
     given = {*targets, *others}
-    ids = {name: why for name, why in ids_of(table).items() if name != text}
-    written = {name: why for name, why in _written_in_code(table).items() if name not in given}
+    lists: set[str] = set()
+    if "series" in {m.name for m in known} and aligned is not True:
+        lists = set(number_cells.found(table, targets))
+    ids = {n: why for n, why in ids_of(table).items() if n != text and n not in lists}
+    written = {n: why for n, why in _written_in_code(table).items() if n not in {*given, *lists}}
     if not targets:
         free = [n for n in table.kinds if n not in others and n not in written]
         found = answer.guess(table, [n for n in free if n not in ids])
@@ -447,6 +451,8 @@ def find_layout(
         targets = found
     if callable(aligned):
         aligned = aligned(targets)
+    if not aligned:
+        table = number_cells.as_series(table, lists - set(targets))
     taken = (*targets, group, time, together)
     free = [n for n in table.kinds if n not in taken and n not in written]
     if columns is None and text is None:
