@@ -71,8 +71,8 @@ def writing_of(
         least: numbers of a list in the median, below which the cells are no lists.
         decimal: the mark before decimals, where it is known.
 
-    >>> writing_of(["3|4|6", "1|2|3|4"]), writing_of(["1,5 2 3"]), writing_of(["red 3 4"])
-    (Writing(mark='|', inner='', comma='between'), Writing(mark=' ', inner=',', comma='decimal'), None)
+    >>> writing_of(["3|4|6", "1|2|3|4"]), writing_of(["red 3 4"])
+    (Writing(mark='|', inner='', comma='between'), None)
     """
     there = [cell for cell in cells if cell.strip()]
     there = there[:: max(1, len(there) // _LOOKED_AT)]

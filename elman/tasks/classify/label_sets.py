@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from elman.data.table import plain_labels
 from elman.errors import InputError
 from elman.tasks.answers import TARGETS, natural
+from elman.tasks.classify.written_sets import written_lists
 
 if TYPE_CHECKING:
     from elman.data import Table
@@ -84,11 +84,21 @@ class LabelSets:
         if mark is not None:
             return [_parted(cell, mark) for cell in table.column(name, "category")]
         if kind not in ("tokens", "series"):
-            written = [_from_code(cell) for cell in cells]
-            if all(one is None for one in written):
+            found = written_lists(cells)
+            if found is None:
                 # A file of lines of which each has one label.
                 return [(label,) for label in table.labels(name)]
-            cells = written
+            for row, (cell, one) in enumerate(zip(cells, found, strict=True)):
+                if one is None and isinstance(cell, str) and cell.strip():
+                    other = next(r for r, there in enumerate(found) if there is not None)
+                    raise table.refuse(
+                        f"{cell!r} is no list of labels, as {cells[other]!r} in row "
+                        f"{table.where(other)[1]} is.",
+                        row,
+                        name,
+                        "Write all lists alike, also those of one label: ['a'].",
+                    )
+            cells = found
         answers = []
         for row, cell in enumerate(cells):
             if cell is None:
@@ -180,7 +190,7 @@ def holds_lists(table: Table, name: str, others: Sequence[str] = ()) -> bool:
         if not all(cell.shape[1] == 1 and (cell % 1 == 0).all() for cell in cells):
             return False
     elif kind != "tokens":
-        return all(_from_code(cell) is not None for cell in cells)
+        return written_lists(list(cells)) is not None
     lengths = [len(cell) for cell in cells]
     for other in others:
         if other != name and table.kinds[other] in ("tokens", "series"):
@@ -254,19 +264,3 @@ def _set(names: Sequence[str]) -> tuple[str, ...]:
 
 def _name(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value == int(value) else str(value)
-
-
-def _from_code(cell: Any) -> list[Any] | None:
-    """Return the list of names that a cell writes out, as JSON or Python prints it, or None.
-
-    >>> _from_code("['a', \\"b\\"]"), _from_code("[a]")
-    (['a', 'b'], None)
-    """
-    if not isinstance(cell, str) or cell.strip()[:1] + cell.strip()[-1:] != "[]":
-        return None
-    try:
-        found = ast.literal_eval(cell.strip())
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return None
-    plain = isinstance(found, list) and all(isinstance(one, str | int) for one in found)
-    return found if plain else None

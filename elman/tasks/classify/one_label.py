@@ -188,6 +188,8 @@ class OneLabel(FromExamples):
         every = counts + Counter(label for some in others.values() for label in some)
         doubts = doubts_of_classes(found.answers or [], found)
         doubts += alike.doubts(every, "classes", alike.AS_ONE)
+        doubts += doubts_of_separators(every)
+        doubts += doubts_of_no_class(every)
         return doubts + doubts_of_absent(counts, others)
 
     def look_at_answers(self, answers: Sequence[Any]) -> list[Section]:
