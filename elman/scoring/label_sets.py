@@ -140,18 +140,20 @@ class Judged:
     Args:
         said: the answers.
         truth: whether each example has each label, `(n, K)`.
-        unknown: labels of each example that training never had, `(n,)`: they are missed.
+        unknown: whether each example has each label that training never had, `(n, U)`. They are
+            missed: their F1 is 0. No average precision counts them, for they have no scores.
     """
 
-    def __init__(self, said: LabelScores, truth: Array, unknown: NDArray[np.int64]) -> None:
-        self.said, self.truth, self.unknown = said, np.asarray(truth, bool), unknown
+    def __init__(self, said: LabelScores, truth: Array, unknown: Array) -> None:
+        self.said, self.truth = said, np.asarray(truth, bool)
+        self.unknown = np.asarray(unknown, np.float64)
         chosen = said.chosen
         self._counts = {
             "hits": (self.truth & chosen).astype(np.float64),
             "given": chosen.astype(np.float64),
             "own": self.truth.astype(np.float64),
         }
-        self.right = (self.truth == chosen).all(1) & (unknown == 0)
+        self.right = (self.truth == chosen).all(1) & ~self.unknown.any(1)
         self._order = np.argsort(-said.scores, axis=0, kind="stable")
         ranked = np.take_along_axis(said.scores, self._order, 0)
         self._own = np.take_along_axis(self.truth, self._order, 0)
@@ -166,14 +168,15 @@ class Judged:
         """Return the scores of the rows whose numbers stand in the column `row`."""
         times = np.bincount(units["row"].to_numpy(), minlength=len(self.truth)).astype(np.float64)
         hits, given, own = (times @ self._counts[name] for name in ("hits", "given", "own"))
-        missed = float(times @ self.unknown)
+        missed = times @ self.unknown
         seen, there = own + given > 0, own > 0
-        whole = float((own + given).sum()) + missed
+        whole = float((own + given).sum() + missed.sum())
+        labels = int(seen.sum() + (missed > 0).sum())
         precision = self.average_precision(times)
         return {
             "micro_f1": 2 * float(hits.sum()) / whole if whole else float("nan"),
-            "macro_f1": float((2 * hits[seen] / (own + given)[seen]).mean())
-            if seen.any()
+            "macro_f1": float((2 * hits[seen] / (own + given)[seen]).sum()) / labels
+            if labels
             else float("nan"),
             "average_precision": float(precision[there].mean()) if there.any() else float("nan"),
             "exact_match": float(times @ self.right / times.sum()),

@@ -43,6 +43,10 @@ _SHARED = 0.01
 """Share of a part that stands in an earlier part too, from which it is a doubt."""
 _SHORT = 3
 """Words of a text, at most, that is a name rather than something to read."""
+_NO_CLASS = frozenset(
+    word.casefold() for word in (*MISSING - {""}, "unknown", "unk", "none of these", "missing")
+)
+"""Names of a class that may say that there is none."""
 _ID = re.compile(r"[A-Za-z]{0,4}[-_#]?\d+|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -267,6 +271,23 @@ def doubts_of_absent(counts: Mapping[str, int], parts: Mapping[str, Sequence[str
                 f"class? If not, take its examples out of train."
             )
     return doubts
+
+
+def doubts_of_no_class(counts: Mapping[str, int]) -> list[str]:
+    """Return a doubt where a class is called as if an example had none, such as N/A or unknown.
+
+    >>> len(doubts_of_no_class({"pos": 3, "neg": 3, "N/A": 1})), doubts_of_no_class({"yes": 1})
+    (1, [])
+    """
+    found = [name for name in counts if name.strip().casefold() in _NO_CLASS]
+    if not found or len(counts) - len(found) < 2:
+        return []
+    named = listed([f"{name!r} ({counts[name]:,})" for name in found], 4)
+    return [
+        f"{named} {'are' if len(found) > 1 else 'is'} learnt as a class like the others. If it "
+        "says that the class is not known, take those rows out; if it says that an example is "
+        f"of no class, set outside={quote(found[0])}."
+    ]
 
 
 def doubts_of_inputs(layout: Layout, cells: Sequence[Any]) -> list[str]:

@@ -25,7 +25,7 @@ def test_scores_are_those_of_scikit_learn(seed, n, k):
     scores = np.round(rng.normal(size=(n, k)), int(rng.integers(0, 3)))
     said = LabelScores(scores, np.full(k, 0.5), never_empty=False)
     rows = rng.integers(0, n, n)
-    found = Judged(said, truth, np.zeros(n, np.int64))(pd.DataFrame({"row": rows}))
+    found = Judged(said, truth, np.zeros((n, 0)))(pd.DataFrame({"row": rows}))
     y, p, s = truth[rows], said.chosen[rows], scores[rows]
     if y.any() or p.any():
         micro = f1_score(y.ravel(), p.ravel(), zero_division=0)
@@ -43,8 +43,11 @@ def test_scores_are_those_of_scikit_learn(seed, n, k):
 
 def test_a_label_that_training_never_had_is_missed():
     said = LabelScores(np.array([[9.0], [9.0]]), np.array([0.5]))
-    found = Judged(said, np.array([[1], [1]]), np.array([0, 2]))(pd.DataFrame({"row": [0, 1]}))
-    assert found["micro_f1"] == pytest.approx(2 * 2 / (2 * 2 + 2))
+    strange = np.array([[0, 0], [1, 1]])
+    found = Judged(said, np.array([[1], [1]]), strange)(pd.DataFrame({"row": [0, 1]}))
+    y, p = np.array([[1, 0, 0], [1, 1, 1]]), np.array([[1, 0, 0], [1, 0, 0]])
+    assert found["micro_f1"] == pytest.approx(f1_score(y, p, average="micro", zero_division=0))
+    assert found["macro_f1"] == pytest.approx(f1_score(y, p, average="macro", zero_division=0))
     assert found["exact_match"] == 0.5
 
 

@@ -156,9 +156,12 @@ class LabelSets:
             made[row, [self.codes[name] for name in answer if name in self.codes]] = 1
         return made
 
-    def unknown(self, answers: Sequence[Any]) -> NDArray[np.int64]:
-        """Return how many labels of each answer training never had, `(n,)`."""
-        return np.array([sum(n not in self.codes for n in one) for one in answers], np.int64)
+    def unknown(self, answers: Sequence[Any]) -> NDArray[np.bool_]:
+        """Return whether each answer has each label that training never had, `(n, U)`."""
+        names = sorted({name for one in answers for name in one} - set(self.codes))
+        return np.array([[name in one for name in names] for one in answers], bool).reshape(
+            len(answers), len(names)
+        )
 
     @classmethod
     def strata(cls, answers: Sequence[Any]) -> NDArray[Any] | None:

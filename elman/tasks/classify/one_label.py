@@ -36,11 +36,18 @@ from elman.tasks.answers import Labels, refuse_labels
 from elman.tasks.base import Section
 from elman.tasks.classify import deciding, refusing, report
 from elman.tasks.classify.refusing import RefusingSettings
+from elman.tasks.classify.written_sets import doubts_of_separators
 from elman.tasks.examples import FromExamples, Memo, counted, pictures
 from elman.tasks.looking import bars
 from elman.tasks.networks import many_to_one
 from elman.tasks.reading import Examples, Layout
-from elman.tasks.understood import class_words, doubts_of_absent, doubts_of_classes, listed
+from elman.tasks.understood import (
+    class_words,
+    doubts_of_absent,
+    doubts_of_classes,
+    doubts_of_no_class,
+    listed,
+)
 
 if TYPE_CHECKING:
     import pandas as pd

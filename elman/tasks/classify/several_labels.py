@@ -118,7 +118,7 @@ class SeveralLabels(OneLabel):
             if strange:
                 doubts.append(
                     f"{part} has labels that training lacks ({listed(strange, 6)}): they count as "
-                    "missed."
+                    "missed, with an F1 of 0 each."
                 )
         held = self._parts.get("valid")
         if held is not None:

@@ -6,6 +6,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from shlex import quote
 from typing import Any
 
 _CLOSED = {"[": "]", "{": "}", "(": ")"}
@@ -65,6 +66,18 @@ def separator_in(classes: Iterable[str]) -> tuple[str, str] | None:
         if 2 * len(again) >= len(parts):
             return mark, marked[0]
     return None
+
+
+def doubts_of_separators(classes: Iterable[str]) -> list[str]:
+    """Return a doubt where names of classes look like several labels each."""
+    found = separator_in(classes)
+    if found is None:
+        return []
+    mark, name = found
+    return [
+        f"classes such as {name!r} look like several labels with {mark!r} between them, which "
+        f"stand in other classes too. If they are, set label_separator={quote(mark)}."
+    ]
 
 
 def _within(cell: Any) -> str | None:
