@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +23,12 @@ _OWNERS = (
 _OWNER = re.compile(
     rf"(^|.*[\W_])({'|'.join(_OWNERS)})([\W_]*(no|nr|num|number|code))?\.?", re.IGNORECASE
 )
+_FORMS = (
+    *("id", "ids", "idx", "index", "num", "number", "no", "code", "key", "int", "enc", "encoded"),
+    *("name", "names", "text", "str", "desc", "description"),
+)
+"""What says in which form the answer is written."""
+_LABELS = ("label", "labels", "target", "targets", "class", "classes", "category", "y")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -55,3 +62,40 @@ def owns(table: Table, name: str) -> bool:
         return False
     cells = table.frame[name].dropna()
     return bool((cells % 1 == 0).all()) and 2 < cells.nunique() < len(cells)
+
+
+def other_names(table: Table, targets: Sequence[str], given: Collection[str]) -> list[str]:
+    """Return columns that are called like the answer and tell it one to one, such as `label_id`
+    beside `label`.
+
+    Args:
+        table: typed columns.
+        targets: the columns of the answer.
+        given: columns that a setting names, which are left alone.
+    """
+    if len(targets) != 1 or table.kinds[targets[0]] not in ("category", "number", "text"):
+        return []
+    answer = table.frame[targets[0]]
+    count = answer.nunique()
+    found = []
+    for name, kind in table.kinds.items():
+        if name in given or name in targets or kind not in ("category", "number", "text"):
+            continue
+        if not (_stem(name) and _stem(name) == _stem(targets[0])):
+            continue
+        pairs = table.frame[[targets[0], name]].drop_duplicates()
+        if 1 < count == table.frame[name].nunique() == len(pairs) < len(table) / 2:
+            found.append(name)
+    return found
+
+
+def _stem(name: str) -> str:
+    """Return the name of an answer without what says in which form it is.
+
+    >>> _stem("label_id"), _stem("LabelName"), _stem("target_names"), _stem("spam")
+    ('label', 'label', 'label', 'spam')
+    """
+    parts = re.split(r"[\W_]+", _CAMEL.sub("_", name).casefold())
+    kept = [part for part in parts if part not in _FORMS]
+    stem = "_".join(kept)
+    return "label" if stem in _LABELS else stem

@@ -27,7 +27,7 @@ from elman.data.formats.text import FASTTEXT
 from elman.data.numerals import Decimal
 from elman.errors import InputError
 from elman.modalities import MODALITIES
-from elman.tasks import called, number_cells, word_rows
+from elman.tasks import called, number_cells, totals, word_rows
 from elman.tasks.answers import Answer
 
 TextLabels = Literal["file", "first", "before tab", "after tab", "none", "found"]
@@ -451,6 +451,9 @@ def find_layout(
         targets = found
     if callable(aligned):
         aligned = aligned(targets)
+    other_names = called.other_names(table, targets, given) if answer.word == "label" else []
+    written |= dict.fromkeys(other_names, f"it says what {targets[0]!r} says")
+    ids = {name: why for name, why in ids.items() if name not in other_names}
     if not aligned:
         table = number_cells.as_series(table, lists - set(targets))
     taken = (*targets, group, time, together)
@@ -798,6 +801,8 @@ def examples(
         InputError: a value is missing or of the wrong kind, with its file, row and column; the
             answer, or an owner, changes within a group.
     """
+    if answer is not None:
+        totals.refuse(table, layout)
     modality = MODALITIES[layout.modality]
     rows = groups = None
     if layout.form == "long":
