@@ -262,6 +262,27 @@ class Vocabulary:
         before = ["\n", *found[:-1]]
         return [s if "\n" in (s, b) else f" {s}" for s, b in zip(found, before, strict=False)]
 
+    def written(self, text: str) -> list[str]:
+        """Return the part of `text` that each symbol stands for, also where it is unknown.
+
+        Subwords are returned as `pieces` has them.
+
+        >>> Vocabulary.fit(["to be or not"], unit="words", lower=True).written("To be AND not")
+        ['To', ' be', ' AND', ' not']
+        """
+        pieces = self.pieces(self.encode(text))
+        if self.unit == "subwords":
+            return pieces
+        own = list(text) if self.unit == "characters" else self._words(text)
+        if len(own) != len(pieces):
+            own = self.split(text)  # a letter may become two in lower case
+        if self.unit == "characters":
+            return own
+        return [
+            piece if piece == "\n" else f" {word}" if piece.startswith(" ") else word
+            for piece, word in zip(pieces, own, strict=True)
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """Return everything that `from_json` needs, as plain JSON values."""
         about: dict[str, Any] = {

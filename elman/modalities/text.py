@@ -190,6 +190,10 @@ class TextCodec(Stepwise):
         symbols = [self.vocabulary.symbols[int(i)] for i in array]
         return Shown(symbols, pieces=self.vocabulary.pieces(array))
 
+    def told_pieces(self, cell: Any) -> list[str]:
+        """Return the part of the text that each step stands for, also where it is unknown."""
+        return self.vocabulary.written(cell)[: self.longest]
+
     def told(self, cell: Any) -> str | None:
         """Return the text itself."""
         return str(cell)

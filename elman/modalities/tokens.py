@@ -316,6 +316,10 @@ class TokensCodec(Stepwise):
         words = self.decode(array)
         return Shown(words, pieces=[word + " " for word in words])
 
+    def told_pieces(self, cell: Any) -> list[str]:
+        """Return each word with a blank behind it, also those that are unknown."""
+        return [f"{word} " for word in cell[: self.settings.max_length]]
+
     def told(self, cell: Any) -> str | None:
         """Return the text."""
         return Sentence.joined(cell).text

@@ -20,6 +20,7 @@ other files; such runs are still read.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,8 @@ _PREDICTIONS, _REPORT, _DOCTOR = "predictions.parquet", "report.html", "doctor.h
 _ASSETS, _CHECKPOINTS, _TRIALS = "assets", "checkpoints", "doctor"
 _REFERENCE = "reference"
 _PREDICTORS, _INDEX = "predictors", "index"
+_BEGUN = ".begun"
+"""Holds the number of the process, until the configuration is there."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,13 @@ class Run:
         try:
             config = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
+            if _only_begun(self.path):
+                raise InputError(
+                    "this run was stopped before its data were read, so there is nothing to go on "
+                    "from.",
+                    file=self.path,
+                    fix="Train again with the same --out.",
+                ) from None
             raise InputError(
                 f"this folder is not a run: it has no {_CONFIG}.",
                 file=self.path,
@@ -262,20 +272,30 @@ def _of_run(config: Path) -> bool:
 def create(path: Path) -> Run:
     """Make a run directory, or refuse to write over an earlier run.
 
+    What a run left that was killed before it had read its data is written over.
+
     Raises:
         InputError: the folder cannot be written, or already holds something.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
+        if _only_begun(path):
+            if (process := _still_there(path)) is not None:
+                raise InputError(
+                    f"process {process} reads the data of a run for this folder.",
+                    file=path,
+                    fix="Wait for it, or choose another --out. If that is another program, remove "
+                    "the folder.",
+                )
+            shutil.rmtree(path)
+            path.mkdir()
         if any(path.iterdir()):
             raise InputError(
                 "this folder is not empty, and nothing is written over.",
                 file=path,
                 fix=f"Go on with `elman resume {path}`, or choose another --out.",
             )
-        probe = path / ".probe"
-        probe.touch()
-        probe.unlink()
+        (path / _BEGUN).write_text(str(os.getpid()), encoding="utf-8")
         (path / _CHECKPOINTS).mkdir()
     except OSError as error:
         raise InputError(
@@ -284,6 +304,37 @@ def create(path: Path) -> Run:
             fix="Choose another with --out.",
         ) from None
     return Run(path)
+
+
+def record(run: Run, config: str, assets: dict[str, Any]) -> None:
+    """Write what a run needs to be gone on with; the configuration last, which makes it a run."""
+    run.write_assets(assets)
+    write_whole(run.config_file, config.encode())
+    (run.path / _BEGUN).unlink(missing_ok=True)
+
+
+def _only_begun(path: Path) -> bool:
+    """Tell whether a run began in a folder and was stopped before its configuration was written."""
+    there = {entry.name for entry in path.iterdir()}
+    checkpoints = path / _CHECKPOINTS
+    if there == {_CHECKPOINTS}:  # of a version that left no other mark
+        return checkpoints.is_dir() and not any(checkpoints.iterdir())
+    return _BEGUN in there and there <= {_BEGUN, _CHECKPOINTS, _ASSETS, f".{_CONFIG}.tmp"}
+
+
+def _still_there(path: Path) -> int | None:
+    """Return the number of the process that began a run, where it may still be at work."""
+    begun = path / _BEGUN
+    said = begun.read_text("utf-8", "replace").strip() if begun.exists() else ""
+    if not said.isdecimal() or int(said) in (0, os.getpid()) or os.name != "posix":
+        return None
+    try:
+        os.kill(int(said), 0)  # asks, and sends nothing
+    except (ProcessLookupError, OverflowError):
+        return None
+    except PermissionError:
+        pass
+    return int(said)
 
 
 def discard(run: Run) -> None:

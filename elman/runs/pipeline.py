@@ -630,8 +630,7 @@ def _perfect(task: Task, perfect: Sequence[str]) -> str:
 def _record(run: Run, task: Task, sources: dict[str, Any], origin: Origin | None) -> None:
     grown_from = None if origin is None else origin.recorded()
     config = folder.config_yaml(task.name, task.settings, sources, grown_from)
-    folder.write_whole(run.config_file, config.encode())
-    run.write_assets(task.assets())
+    folder.record(run, config, task.assets())
 
 
 def _circumstances(

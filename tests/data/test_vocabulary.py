@@ -169,3 +169,17 @@ def test_an_unseen_word_among_many_texts_is_an_error_without_unk() -> None:
     vocabulary = Vocabulary.fit(["a b"], "words", specials=())
     with pytest.raises(InputError, match="'c' is not in the vocabulary"):
         list(vocabulary.encode_each(["a", "b c"]))
+
+
+@given(st.text(alphabet="aB .,\nxÉİ?", max_size=30), st.booleans(), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_each_symbol_stands_for_a_part_of_the_text(text, lower, punctuation) -> None:
+    vocabulary = Vocabulary.fit(
+        ["a b , a"], unit="words", lower=lower, punctuation=punctuation, line_ends=False
+    )
+    parts = vocabulary.written(text)
+    assert len(parts) == len(vocabulary.encode(text))
+    same = [part for part in "".join(parts) if not part.isspace()]
+    wanted = [part for part in text if not part.isspace()]
+    assert same == wanted or "".join(same) == "".join(wanted).lower()
+    assert "<unk>" not in "".join(parts)

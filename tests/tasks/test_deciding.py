@@ -148,6 +148,8 @@ def test_why_is_told_and_holds_when_words_are_taken_out(tmp_path, capsys):
     for steps, word in zip(table["why"], ["splendid", "dreadful"], strict=True):
         assert abs(sum(abs(share) for _, share in steps) - 1) < 1e-2
         assert max(steps, key=lambda pair: pair[1])[0].strip() == word
+    unknown = run.model.predict(["a Zyzzyva splendid film"], why=True)["why"][0]
+    assert [word.strip() for word, _ in unknown] == ["a", "Zyzzyva", "splendid", "film"]
     empty = pd.DataFrame({"text": ["film", ""]})
     assert run.model.predict(empty, why=True)["why"][1] is None
     show.reasons(table)

@@ -589,10 +589,18 @@ class OneLabel(FromExamples):
         parts = self._parts_of(model, [arrays[r] for r in rows], [int(codes[r]) for r in rows])
         made: list[list[list[Any]] | None] = [None] * len(arrays)
         for row, part in zip(rows, parts, strict=True):
-            shown = self.codec.show(arrays[row])
-            steps: Sequence[Any] = shown.pieces or range(1, len(part) + 1)
+            steps: Sequence[Any] = self._pieces(found.inputs[row], arrays[row])
             made[row] = deciding.told(steps, part)
         return made
+
+    def _pieces(self, cell: Any, array: Any) -> Sequence[Any]:
+        """Return the words of a sequence as a person wrote them, or the numbers of its steps."""
+        # A codec of another package may know words by its vocabulary alone.
+        written = getattr(self.codec, "told_pieces", None)
+        pieces = written(cell) if written is not None else self.codec.show(array).pieces
+        if pieces is not None and len(pieces) != len(array):
+            pieces = self.codec.show(array).pieces
+        return pieces or range(1, len(array) + 1)
 
     def _explained(self, outputs: Any) -> NDArray[np.int64]:
         """Return the class of each answer of which the shares are told."""
