@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.data import periods
 from elman.data.months import folded, versions
 
 if TYPE_CHECKING:
@@ -41,10 +42,17 @@ _MONTHS = (
 _MONTH = f"(?:{'|'.join(_MONTHS)})"
 _SHORT = rf"\b{_MONTH}\b"
 _DAY_NAME = re.compile(r"^(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?[., ]+")
+_NAMED_ZONES = {
+    **{"wet": 0, "west": 60, "cet": 60, "mez": 60, "cest": 120, "mesz": 120, "eet": 120},
+    **{"eest": 180, "msk": 180, "est": -300, "edt": -240, "cdt": -300, "mst": -420, "mdt": -360},
+    **{"pst": -480, "pdt": -420, "aest": 600, "aedt": 660, "nzst": 720, "nzdt": 780, "jst": 540},
+}
+"""Names of zones that mean one offset, in minutes; CST, BST and IST mean several."""
 _CLOCK = re.compile(
     r"^(?P<date>.*?[^:\d])??(?:(?<=[t\s,])|^)\s*"
     r"(?P<h>\d{1,2}):(?P<m>\d{2})(?::(?P<s>\d{2}(?:[.,]\d+)?))?"
-    r"\s*(?P<half>[ap]\.?m\.?)?\s*(?P<zone>z|utc|gmt|[+-]\d{2}(?::?\d{2})?)?$"
+    r"\s*(?P<half>[ap]\.?m\.?)?\s*(?P<zone>z|utc|gmt|[+-]\d{2}(?::?\d{2})?"
+    rf"|{'|'.join(sorted(_NAMED_ZONES, key=len, reverse=True))})?$"
 )
 _LIKE = re.compile(
     rf"""^(?:
@@ -52,15 +60,12 @@ _LIKE = re.compile(
     | \d{{1,2}}[-/. ]\d{{1,2}}[-/. ](?:\d{{4}}|\d{{2}})(?!\d)  # 31/01/2024, 31.1.24
     | \d{{1,2}}[-/]\d{{4}}$                                # 01/2024
     | (?:\d{{1,4}}[-/., ]*)?{_MONTH}\b[-/., ]*(?:\d{{1,4}})?  # 31 Jan 2024, Jan-24
-    | \d{{4}}[- ]?[qmw]\d{{1,2}}$ | q[1-4][-/ ']*(?:\d{{4}}|\d{{2}})$  # 2024-Q1, 2024M01, Q1 24
-    | [1-4]q[-/ ']*(?:\d{{4}}|\d{{2}})$ | (?:w|kw|week)[- ]?\d{{1,2}}[-/ ]\d{{4}}$  # 1Q24, W05 2024
     | \d{{8}}t\d{{4,6}}
-    | fy[ ']?\d{{4}}(?:[-/]\d{{2}}(?:\d{{2}})?)?$ | \d{{4}}[-/]\d{{4}}$  # FY2019/20, 2019/2020
+    | {periods.LIKE}
     )""",
     re.VERBOSE,
 )
 _ISO = r"^\d{4}-?\d\d(?:-?\d\d(?:[Tt ]\d\d(?::?\d\d){1,2}(?:[.,]\d+)?)?)?$"
-_FISCAL = r"^(?P<named>fy[ ']?)?(?P<year>\d{4})(?:[-/](?:\d\d)?(?P<next>\d\d))?$"
 _NUMBERS: tuple[tuple[str, Order], ...] = (
     ("%Y %m %d", "year"),
     ("%d %m %Y", "day"),
@@ -82,6 +87,10 @@ _NAMED: tuple[tuple[str, Order], ...] = (
     ("%b %y", "month"),
     ("%y %b", "year"),
 )
+_DIGITS_ELSEWHERE = {
+    first + digit: str(digit) for first in (0x660, 0x6F0, 0x966) for digit in range(10)
+}
+"""Arabic, Persian and Indian digits."""
 # The commoner ones of those whose clocks have the same rules.
 _ZONES = (
     *("Europe/Berlin", "Europe/London", "America/New_York", "America/Chicago", "America/Denver"),
@@ -102,6 +111,7 @@ class Written:
         years: the first and last year where years have two digits, as in `1951 to 1967`.
         languages: those in which the months are named; empty for English and for numbers. Where
             there are no moments, several that read other dates.
+        intervals: cells write when something began and ended, and the beginnings were read.
         mixed: positions of a cell with and one without an offset from UTC where there are both.
     """
 
@@ -112,6 +122,7 @@ class Written:
     years: str = ""
     languages: tuple[str, ...] = ()
     mixed: tuple[int, int] | None = None
+    intervals: bool = False
 
 
 def like_dates(cells: Sequence[str]) -> bool:
@@ -140,13 +151,18 @@ def read(cells: pd.Series, order: Order | None = None) -> Written | None:
     """
     import pandas as pd
 
+    cells = cells.str.translate(_DIGITS_ELSEWHERE)
     present = cells[cells != ""]
     step = max(1, len(present) // 200)
+    begun = periods.beginnings(present.iloc[::step])
+    if begun is not None and (whole := periods.beginnings(cells)) is not None:
+        found = read(whole, order)
+        return None if found is None else replace(found, intervals=True)
     sample = present.iloc[::step].tolist()
     languages = any(name for name, _ in versions(sample))
     if not len(present) or not (_like(sample) or (languages and like_dates(sample))):
         return None
-    if present.iloc[::step].str.match(_ISO).all() and _fiscal(present) is None:
+    if present.iloc[::step].str.match(_ISO).all() and periods.fiscal_years(present) is None:
         try:
             moments = pd.to_datetime(cells.where(cells != "", None), format="ISO8601")
         except (ValueError, OverflowError):
@@ -242,35 +258,44 @@ def _split(cells: pd.Series) -> tuple[pd.Series, pd.Series, pd.Series]:
 def _offset(zone: str) -> int:
     """Return the minutes of an offset from UTC.
 
-    >>> _offset("z"), _offset("+0530"), _offset("-08:00"), _offset("+01")
-    (0, 330, -480, 60)
+    >>> _offset("z"), _offset("+0530"), _offset("-08:00"), _offset("+01"), _offset("cest")
+    (0, 330, -480, 60, 120)
     """
     if zone[0] not in "+-":
-        return 0
+        return _NAMED_ZONES.get(zone, 0)
     digits = zone[1:].replace(":", "").ljust(4, "0")
     return (int(digits[:2]) * 60 + int(digits[2:])) * (-1 if zone[0] == "-" else 1)
+
+
+def zone_of_several(cells: pd.Series) -> str | None:
+    """Return the name of a zone after a time of day that most cells end in and that is not read.
+
+    >>> import pandas as pd
+    >>> zone_of_several(pd.Series(["2024-01-31 12:00 IST", "2024-01-31 13:00 IST"]))
+    'IST'
+    """
+    found = cells.str.extract(r"\d:\d\d(?::\d\d(?:[.,]\d+)?)?\s*\(?([A-Za-z]{2,5})\)?\s*$")[
+        0
+    ].dropna()
+    found = found[~found.str.lower().isin({*_NAMED_ZONES, "am", "pm", "utc", "gmt", "uhr"})]
+    return str(found.iloc[0]) if 2 * len(found) > len(cells) else None
 
 
 def _days(dates: pd.Series) -> list[tuple[Order, pd.Series, bool]]:
     """Return what the dates are in each order that reads any, and whether years have two digits."""
     import pandas as pd
 
-    if (years := _fiscal(dates)) is not None:
-        return [("year", years, False)]
+    if (years := periods.fiscal_years(dates)) is not None:
+        return [("year", _parsed(years, "%Y %m"), False)]
     if dates.iloc[:50].str.match(_ISO).mean() > 0.5:
         whole = dates.where(dates.str.match(_ISO), None).str.upper()
-        return [("year", pd.to_datetime(whole, format="ISO8601", errors="coerce"), False)]
+        read = pd.to_datetime(whole, format="ISO8601", errors="coerce")
+        return [("year", _beyond(whole, read, "%Y-%m-%d"), False)]
     text = dates.str.replace(r"[-/., ]+", " ", regex=True).str.strip()
-    quarters = text.str.replace("'", "").str.extract(
-        r"^(?:(?P<y>\d{4}) ?q(?P<q>[1-4])|(?:q(?P<r>[1-4])|(?P<s>[1-4])q) ?(?P<z>\d{4}|\d{2}))$"
-    )
-    if quarters.notna().any(axis=1).mean() > 0.5:
-        year = quarters["y"].where(quarters["y"].notna(), quarters["z"])
-        quarter = quarters["q"].where(quarters["q"].notna(), quarters["r"])
-        quarter = quarter.where(quarter.notna(), quarters["s"])
-        months = year + " " + (3 * pd.to_numeric(quarter) - 2).astype("Int64").astype(str)
-        form = "%y %m" if (year.str.len() == 2).mean() > 0.5 else "%Y %m"
-        return [("year", _parsed(months, form), form == "%y %m")]
+    found = periods.parts_of_years(text)
+    if found is not None:
+        months, two_digits = found
+        return [("year", _parsed(months, "%y %m" if two_digits else "%Y %m"), two_digits)]
     text = text.str.replace(r"^(?:w|kw|week) ?(\d{1,2}) (\d{4})$", r"\2 w\1", regex=True)
     if text.str.match(r"^\d{4} ?w\d{1,2}$").mean() > 0.5:
         weeks = text.str.replace(r" ?w", " ", regex=True) + " 1"
@@ -286,23 +311,6 @@ def _days(dates: pd.Series) -> list[tuple[Order, pd.Series, bool]]:
     forms = [f for f in (_NAMED if named else _NUMBERS) if not (dotted and f[0][:2] == "%y")]
     tried = [(order, _parsed(text, form), "%y" in form) for form, order in forms]
     return [each for each in tried if each[1].notna().any()]
-
-
-def _fiscal(dates: pd.Series) -> pd.Series | None:
-    """Read years over the turn of a year (FY2019/20, 2019-20, 2019/2020), dated by the first.
-
-    None where a cell is none, and for fewer than three: 2011-12 is a month too.
-    """
-    import pandas as pd
-
-    if len(dates) < 3 or not re.match(_FISCAL, dates.iloc[0].lower()):
-        return None
-    found = dates.str.lower().str.extract(_FISCAL)
-    following = pd.to_numeric(found["next"]) == (pd.to_numeric(found["year"]) + 1) % 100
-    alone = found["named"].notna() & found["next"].isna()
-    if not (found["year"].notna() & (following | alone)).all():
-        return None
-    return _parsed(found["year"] + " 01", "%Y %m")
 
 
 def _in_century(moments: pd.Series) -> pd.Series:
@@ -326,7 +334,26 @@ def _in_century(moments: pd.Series) -> pd.Series:
 def _parsed(cells: pd.Series, form: str) -> pd.Series:
     import pandas as pd
 
-    return pd.to_datetime(cells, format=form, errors="coerce")
+    return _beyond(cells, pd.to_datetime(cells, format=form, errors="coerce"), form)
+
+
+def _beyond(cells: pd.Series, read: pd.Series, form: str) -> pd.Series:
+    """Return moments with those added that lie outside of nanoseconds: before 1678, after 2261."""
+    import pandas as pd
+
+    places = np.flatnonzero(read.isna() & cells.notna())
+    if "%Y" not in form or not len(places):
+        return read
+    moments = read.to_numpy().astype("datetime64[us]")
+    for place in places.tolist():
+        try:
+            moments[place] = datetime.datetime.strptime(cells.iloc[place], form)
+        except ValueError:
+            continue
+    far = moments[places]
+    if np.isnat(far).all():
+        return read
+    return pd.Series(moments, read.index)
 
 
 def _likelier(found: list[_Tried]) -> list[_Tried]:

@@ -179,6 +179,8 @@ def _words(values: pd.Series) -> tuple[pd.Series, Kind]:
             moments.moments.attrs["months"] = moments.languages[0]
         if moments.years:
             moments.moments.attrs["years"] = moments.years
+        if moments.intervals:
+            moments.moments.attrs["intervals"] = "beginnings"
         return moments.moments, "time"
     repeated = present.nunique() * 2 <= len(present) and present.str.len().max() <= 64
     numbers = numerals.read(stripped, MISSING)
@@ -362,6 +364,14 @@ def _written_dates(cells: pd.Series, found: dates.Written) -> Reading:
                 "Correct it; or take the column of dates out where the calendar has 360 days, and "
                 "set season to its steps (12 months, 30 or 360 days)."
             )
+        elif (other := _in_another_order(cells, found)) is not None:
+            first, then = found.orders[0], "month" if found.orders[0] == "day" else "day"
+            what = (
+                f"{_shown(cell)} can only be read with the {then} first, and "
+                f"{_shown(cells.iloc[other])} in row {OTHER} only with the {first} first."
+            )
+            fix = "Write all dates of the column alike, such as 2024-01-31."
+            return Reading("time", None, unfit=Unfit(what, place, fix, other))
         elif months.like_a_name(cell):
             read = found.languages[0] if found.languages else "English"
             what = f"{_shown(cell)} is not a date with its month in {read}, like the other cells."
@@ -389,6 +399,25 @@ def _written_dates(cells: pd.Series, found: dates.Written) -> Reading:
     orders = " or the ".join(found.orders)
     raised = Unfit(f"{shown} can be read with the {orders} first.", place, "Write 2024-01-31.")
     return Reading("time", None, unfit=raised, asks="date_order")
+
+
+_NUMBERED = r"^\s*(\d{1,2})[-/. ](\d{1,2})[-/. ]\d{2,4}\b"
+
+
+def _in_another_order(cells: pd.Series, found: dates.Written) -> int | None:
+    """Return the place of a cell that has the order of its column, where the wrong one has another.
+
+    None where the wrong cell is no date in the other order of day and month.
+    """
+    if not found.orders or found.orders[0] == "year":
+        return None
+    parts = cells.str.extract(_NUMBERED).astype(float).to_numpy()
+    month = 0 if found.orders[0] == "month" else 1
+    first = parts[int(found.wrong[0])]
+    if not (first[month] > 12 >= first[1 - month]):
+        return None
+    others = np.flatnonzero((parts[:, 1 - month] > 12) & (parts[:, month] <= 12))
+    return int(others[0]) if len(others) else None
 
 
 def to_category(values: pd.Series) -> pd.Series:

@@ -154,6 +154,11 @@ LANGUAGES: dict[str, tuple[str, str]] = {
         "novembre, desembre",
         "dijous dilluns dimarts dimecres dissabte diumenge divendres dc dg dj dl ds dt dv",
     ),
+    "Arabic": (
+        "يناير جانفي, فبراير فيفري, مارس, أبريل إبريل أفريل, مايو ماي, يونيو جوان, يوليو جويلية, "
+        "أغسطس أوت, سبتمبر, أكتوبر, نوفمبر, ديسمبر",
+        "الأحد الاثنين الثلاثاء الأربعاء الخميس الجمعة السبت",
+    ),
     "Indonesian": (
         "januari, februari, maret, april, mei, juni, juli, agustus, september, oktober, "
         "november, desember",
@@ -169,7 +174,13 @@ _PARTICLES = frozenset(
     )
 )
 """Words beside a date: of, the, o'clock, year."""
-_KEPT = frozenset(["t", "z", "utc", "gmt", "am", "pm"])
+_KEPT = frozenset(
+    (
+        *("t", "z", "utc", "gmt", "am", "pm", "wet", "west", "cet", "cest", "mez", "mesz", "eet"),
+        *("eest", "msk", "est", "edt", "cdt", "mst", "mdt", "pst", "pdt", "aest", "aedt", "nzst"),
+        *("nzdt", "jst"),
+    )
+)
 """Words that dates in numbers have too."""
 _WORD = re.compile(r"[^\W\d_]+[.ʼ’']?")
 _DAYS = re.compile(r"\d{4}\s*[年년]\s*\d{1,2}\s*[月월](?:\s*\d{1,2}\s*[日일])?")

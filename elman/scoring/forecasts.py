@@ -40,7 +40,7 @@ def smape(truth: Floats, forecast: Floats) -> Floats:
 
 
 _ROUNDING = 1e-13
-"""A difference of less than this share of its values comes from the rounding of float64."""
+"""A difference of less than this share of the values' range comes from rounding."""
 
 
 def naive_scale(history: Floats, season: int) -> Floats:
@@ -59,8 +59,13 @@ def naive_scale(history: Floats, season: int) -> Floats:
     away = np.abs(history[m:] - history[:-m])
     there = np.isfinite(away)
     scale = np.where(there, away, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
-    most = np.abs(np.where(np.isfinite(history), history, 0.0)).max(axis=0)
-    return np.where(scale > _ROUNDING * most, scale, np.nan)
+    any_one = np.nanmax(history, axis=0, initial=-np.inf)
+    any_one = np.where(np.isfinite(any_one), any_one, 0.0)
+    some = np.where(np.isfinite(history), history, any_one)
+    low, high = some.min(axis=0), some.max(axis=0)
+    # Values far from zero are rounded by their size; what computed them, by their range.
+    rounded = np.maximum(_ROUNDING * (high - low), 4 * np.spacing(np.maximum(-low, high)))
+    return np.where(scale > rounded, scale, np.nan)
 
 
 def pinball(truth: Floats, quantiles: Floats, levels: Floats) -> Floats:

@@ -104,6 +104,11 @@ def test_mase_is_scaled_by_the_history_and_its_season() -> None:
     assert np.isnan(naive_scale(wave, 7)).all()
     assert np.isfinite(naive_scale(wave, 6)).all()
     assert np.isnan(naive_scale(np.ones((9, 1)), 2)).all()
+    # Far from zero it is that of the values less what they have in common.
+    far = np.round(10 * np.random.default_rng(0).normal(size=(90, 1)))
+    for offset in (1e9, 1e15, -1e15):
+        assert naive_scale(far + offset, 7).tolist() == naive_scale(far, 7).tolist()
+        assert np.isnan(naive_scale(np.round(wave) + offset, 7)).all()
 
 
 def test_a_series_without_scale_is_left_out_of_mase_alone() -> None:

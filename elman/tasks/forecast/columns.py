@@ -7,6 +7,7 @@ where its cells allow one reading, and refused with row, cell and remedy where t
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -248,6 +249,8 @@ def _read_written(out: Sorted, columns: Columns) -> None:
             out.say("read", f"Column {name!r}: times, read with months in {how_written['months']}.")
         if columns.date_order is not None and known[name] == "time":
             _heeded(out, columns.date_order, name, how_written.get("date_order"))
+        if "intervals" in how_written:
+            out.say("read", f"Column {name!r}: intervals, each dated by its beginning.")
         if "years" in how_written:
             out.years[name] = how_written["years"]
         if settings and known[name] in ("time", "number"):
@@ -566,6 +569,12 @@ def unread(out: Sorted, otherwise: str) -> InputError:
     cells = out.table.frame[name]
     place = int(np.argmax(cells.notna()))
     what = f"{cells.iloc[place]!r} could not be read as a date, and the column is named like one."
+    if (zone := dates.zone_of_several(cells.dropna().astype(str))) is not None:
+        fix = (
+            f"Write the offset from UTC, such as 2024-01-31T12:00+01:00; {zone} is the name of "
+            "more than one zone, or is not known."
+        )
+        return out.table.refuse(what, place, name, fix)
     if months.like_a_name(str(cells.iloc[place])):
         what += f" Months were looked for in {months.looked_for()}."
     return out.table.refuse(
@@ -588,8 +597,30 @@ def _note_unread(out: Sorted) -> None:
                 "time",
                 f"Column {name!r} holds times of day without a date: the order of the rows counts.",
             )
-        elif dates.named_like_a_time(name) and 2 * cells.nunique() > len(cells) > 2:
+        elif 2 * cells.nunique() <= len(cells) or len(cells) <= 2:
+            continue
+        elif dates.named_like_a_time(name):
             out.unread.append(name)
+        elif _runs_by_years(cells):
+            place = int(np.argmax(cells.notna()))
+            out.doubtful.append(
+                f"column {name!r} looks like times, and {cells.iloc[place]!r} in row "
+                f"{out.table.where(place)[1]} cannot be read as one, so the order of the rows "
+                "counts, and there is no season and no calendar. Write 2024-01-31 or "
+                "2024-01-31 12:00:00."
+            )
+
+
+_YEAR = re.compile(r"(?<!\d)(?:1[5-9]|2[01])\d\d(?!\d)")
+
+
+def _runs_by_years(cells: pd.Series) -> bool:
+    """Tell whether nearly all of some words hold one year, and the years run in one direction."""
+    found = [_YEAR.findall(str(cell)) for cell in cells]
+    years = [int(each[0]) for each in found if len(set(each)) == 1]
+    steps = np.diff(years)
+    one_way = bool((steps >= 0).all() or (steps <= 0).all())
+    return 10 * len(years) >= 9 * len(found) and one_way and bool(steps.any())
 
 
 def _counted(out: Sorted, columns: Columns) -> None:

@@ -38,6 +38,7 @@ from elman.tasks.forecast.doubts import (
     of_times,
     other_step,
     still_to_come,
+    two_in_one,
 )
 from elman.tasks.forecast.files import FILE, each_is_a_series, named_by_file
 from elman.tasks.forecast.filling import ADVICE, all_completed
@@ -269,6 +270,7 @@ def _from_long(out: Sorted, columns: Columns, rule: str | None) -> Panel:
         ]
     out.doubtful += of_targets(targets, values, frequency)
     if not out.groups:
+        out.doubtful += two_in_one(table, targets, values)
         out.doubtful += names_in_turn(table, [*out.counters, str(out.time)], columns.target)
     out.doubtful += of_times(series, frequency)
     if out.time not in out.years:
@@ -377,6 +379,17 @@ def _changes_with(out: Sorted, rows: NDArray[np.int64], begins: NDArray[np.int64
     return None
 
 
+def _other_times(out: Sorted, rows: NDArray[np.int64]) -> str | None:
+    """Return another column of times, in whose order some rows run, or None."""
+    for name, kind in out.table.kinds.items():
+        if kind != "time" or name == out.time:
+            continue
+        moments = out.table.frame[name].iloc[rows]
+        if moments.notna().all() and (_as_numbers(moments)[1:] > _as_numbers(moments)[:-1]).all():
+            return name
+    return None
+
+
 def _in_order(
     out: Sorted, keys: Floats | NDArray[np.int64], rows: NDArray[np.int64], name: str
 ) -> None:
@@ -394,6 +407,14 @@ def _in_order(
     table, column, moments = out.table, str(out.time), out.moments
     assert moments is not None
     whose = f" in series {name!r}" if name else ""
+    if (other := _other_times(out, rows)) is not None:
+        raise InputError(
+            f"there are several columns of times; the rows run in the order of {other!r}{whose}, "
+            f"and not in that of {column!r}, which was taken.",
+            file=table.source,
+            column=column,
+            fix=f"Set time={other}.",
+        )
     at = int(wrong[0])
     first, second = moments.iloc[rows[at]], moments.iloc[rows[at + 1]]
     if clocks_went_back(first, second):

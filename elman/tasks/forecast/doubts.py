@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from elman.tasks.forecast.finding import commonest_step, local, microseconds, od
 from elman.tasks.forecast.rules import Monthly, rule_of
 from elman.tasks.forecast.times import MOST_COUNTED, step_in_words, times_after, unit_of
 from elman.tasks.forecast.weekly import DAY, Session, Weekdays, day_of_week
+from elman.writing import written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +44,11 @@ _CODES = 10
 """Different cells at most of a column of codes, such as sizes or rooms."""
 _KNOWN_DAYS = 13
 """Days after which every day of a week has come twice."""
+_ROUNDINGS = 1000
+"""Roundings of a double that differences from row to row are at least, or they are doubtful."""
+_LEAST_OF_TWO = 10
+"""Rows of each of two series that may stand in one."""
+_MOST_IN_TURN = 6
 PLAIN = "Write plain numbers in one unit, such as 45100 for 45.1K and 331 for 5:31"
 _LONG_GAP = 10
 """Steps of a gap at least that is long beside a whole series."""
@@ -165,9 +172,66 @@ def names_in_turn(table: Table, aside: Sequence[str], target: str | list[str] | 
     return []
 
 
+def two_in_one(table: Table, targets: Sequence[str], values: Floats) -> list[str]:
+    """Return a doubt about one series that may be several, in turn or one below the other.
+
+    Values that alternate between levels far apart are several series in turn; those that leap once
+    to a level that was never near, and stay there, are two one below the other.
+    """
+    for column, name in enumerate(targets):
+        one = values[:, column]
+        if np.isnan(one).any() or len(one) < 2 * _LEAST_OF_TWO:
+            continue
+        count = _in_turn(one)
+        if count:
+            return [
+                f"every {count} rows of {name!r} have levels of their own, far apart "
+                f"({written(one[0])}, then {written(one[1])}), as where {count} series take turns, "
+                "and all rows are read as one series. If they are several, add a column that names "
+                "each, and set group to its name."
+            ]
+        place = _leap(one)
+        if place:
+            return [
+                f"the values of {name!r} leap from {written(one[place - 1])} to "
+                f"{written(one[place])} in row {table.where(place)[1]} and stay there, as where a "
+                "second series begins, and all rows are read as one series. If there are two, add "
+                "a column that names each, and set group to its name."
+            ]
+    return []
+
+
+def _in_turn(values: Floats) -> int:
+    """Return how many series seem to take turns, row by row; 0 where there is one."""
+    for count in range(2, _MOST_IN_TURN + 1):
+        parts = [values[k::count] for k in range(count)]
+        spans = sorted((float(part.min()), float(part.max())) for part in parts)
+        widest = max(high - low for low, high in spans)
+        gaps = [then[0] - first[1] for first, then in itertools.pairwise(spans)]
+        if widest > 0 and min(gaps) > widest:
+            return count
+    return 0
+
+
+def _leap(values: Floats) -> int:
+    """Return the row at which values leap once to a level that was never near; 0 without one."""
+    steps = np.abs(np.diff(values))
+    at = int(np.argmax(steps)) + 1
+    first, then = values[:at], values[at:]
+    if min(len(first), len(then)) < _LEAST_OF_TWO:
+        return 0
+    gap = max(then.min() - first.max(), first.min() - then.max())
+    others = max(np.ptp(first), np.ptp(then))
+    # A price list that changes once has two values in all.
+    both_move = np.ptp(first) > 0 and np.ptp(then) > 0
+    return at if both_move and gap > others else 0
+
+
 def other_step(series: Series, frequency: str | None) -> float | None:
     """Return the commonest step of a series in seconds where it is not that of a rule, or None."""
     if frequency is None or series.times is None or len(series.times) < 3:
+        return None
+    if 2 * int(odd_steps(series.times, frequency).sum()) < len(series.times) - 1:
         return None
     step = commonest_step(series.times)
     start = series.times[0].tz_localize(None)
@@ -242,6 +306,7 @@ def of_targets(targets: list[str], values: Floats, frequency: str | None) -> lis
                 f"column {name!r} is the {found} of the other columns. Name those to forecast with "
                 "--set target=[A,B,…]."
             )
+    doubts += [doubt for c, n in enumerate(targets) if (doubt := _rounded(n, values[:, c]))]
     months = _months_among(targets, frequency)
     if months:
         doubts.append(
@@ -249,6 +314,25 @@ def of_targets(targets: list[str], values: Floats, frequency: str | None) -> lis
             "forecast from year to year. For one series of months, write a row a month."
         )
     return doubts
+
+
+def _rounded(name: str, values: Floats) -> str | None:
+    """Return a doubt about values whose differences are near the rounding of a double, or None."""
+    there = values[~np.isnan(values)]
+    if len(there) < 3:
+        return None
+    largest = float(np.abs(there).max())
+    steps = np.abs(np.diff(there))
+    moved = steps[steps > 0]
+    rounding = float(np.spacing(largest))
+    if not len(moved) or float(np.median(moved)) > _ROUNDINGS * rounding:
+        return None
+    return (
+        f"the values of {name!r} are as large as {written(largest)} and differ from row to row by "
+        f"{written(float(np.median(moved)))}, and so large numbers are rounded to {rounding:.2g}. "
+        "So differences and scores are of rounded values: take the part that is alike in all "
+        "values away."
+    )
 
 
 def months_as_series(names: list[str], frequency: str | None) -> list[str]:

@@ -120,6 +120,10 @@ def _candidates(times: pd.DatetimeIndex, exact: pd.DatetimeIndex) -> list[str]:
             *(["BMS", "BME"] if step <= 33 * _DAY else []),
             _monthly(days),
         ]
+    if plain == "7D":
+        # An odd date at the end moves no later week.
+        usual = int(np.bincount(day_of_week(days), minlength=7).argmax())
+        found.append(weekdays([day == usual for day in range(7)]))
     found.append(plain)
     if whole and step <= 7 * _DAY and days[-1] - days[0] >= np.timedelta64(14, "D"):
         found.append(weekdays(_open_days(days)))

@@ -221,7 +221,9 @@ class Offset:
             months = {"months": 1, "quarters": 3, "years": 12}.get(self.unit[1])
             if months is not None:
                 return Monthly(months * int(offset.n), int(last.day)).after(last, periods)
-        return pd.DatetimeIndex([last + i * offset for i in range(1, periods + 1)])
+        moments = [last + i * offset for i in range(1, periods + 1)]
+        # Nanoseconds reach from 1678 to 2261 only.
+        return pd.DatetimeIndex(np.array([each.to_datetime64() for each in moments]))
 
     def following(self, moments: pd.DatetimeIndex) -> pd.DatetimeIndex:
         """Return the moment that should follow each of `moments`."""

@@ -222,7 +222,7 @@ class WindowStream(TaskStream):
         import pandas as pd
 
         assert task.frequency is not None
-        after = times_after(pd.Timestamp(last, unit="us"), horizon, task.frequency)
+        after = times_after(pd.Timestamp(np.datetime64(last, "us")), horizon, task.frequency)
         return np.array([_microseconds(moment) for moment in after])
 
     def _row(self, value: Any) -> NDArray[np.float64]:
@@ -311,7 +311,8 @@ class WindowStream(TaskStream):
         import pandas as pd
 
         assert task.frequency is not None
-        return _microseconds(times_after(pd.Timestamp(last, unit="us"), 1, task.frequency)[0])
+        begin = pd.Timestamp(np.datetime64(last, "us"))
+        return _microseconds(times_after(begin, 1, task.frequency)[0])
 
     def _left_out(self, moment: int) -> list[int]:
         """Return the moments before this one to put in as missing; warn of steps unlike training's.
@@ -326,7 +327,7 @@ class WindowStream(TaskStream):
             return []  # the step before had no time
         import pandas as pd
 
-        pair = pd.DatetimeIndex([pd.Timestamp(last, unit="us"), pd.Timestamp(moment, unit="us")])
+        pair = pd.DatetimeIndex(np.array([last, moment], "datetime64[us]"))
         if not odd_steps(pair, task.frequency)[0] or hour_left_out(*pair):
             return []
         wanted = self._after(last) - last

@@ -28,12 +28,15 @@ def understood(task: Forecast, panel: Panel) -> Understood:
     if left := _left_over(task._ends, panel):
         told["split"].append(left)
     lines = [line for about, sentences in told.items() for line in _lines(about, sentences)]
-    shown, come = first.values[: task.lookback, 0], first.values[task.lookback :][:2, 0]
+    shown = first.values[: task.lookback, 0]
+    come = first.values[task.lookback :, 0][: min(2, task.horizon)]
     figures = figures_of(float(first.values[:, 0].min()), float(first.values[:, 0].max()))
     seen = ", ".join(written(value, figures) for value in shown[-3:].tolist())
     after = ", ".join(written(value, figures) for value in come.tolist())
+    seen = f"…, {seen}" if len(shown) > 3 else seen
+    after = f"{after}, …" if task.horizon > len(come) else after
     lines.append(
-        ("the first", f"{task.lookback} values (…, {seen}) → the next {task.horizon} ({after}, …)")
+        ("the first", f"{task.lookback} values ({seen}) → the next {task.horizon} ({after})")
     )
     return Understood(lines, [*panel.doubts, *_doubts(panel)])
 

@@ -264,12 +264,15 @@ def weekdays(mask: Sequence[bool]) -> str:
 
     >>> weekdays([True] * 6 + [False]), weekdays([True] * 5 + [False] * 2), weekdays([True] * 7)
     ('days Mon Tue Wed Thu Fri Sat', 'B', 'D')
+    >>> weekdays([False] * 6 + [True])
+    'W-SUN'
     """
     if all(mask):
         return "D"
     if list(mask) == [True] * 5 + [False] * 2:
         return "B"
-    return "days " + " ".join(day for day, there in zip(DAYS, mask, strict=True) if there)
+    there = [day for day, measured in zip(DAYS, mask, strict=True) if measured]
+    return f"W-{there[0].upper()}" if len(there) == 1 else f"days {' '.join(there)}"
 
 
 def of_a_day(seconds: float) -> int:
