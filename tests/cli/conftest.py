@@ -17,7 +17,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @contextmanager
-def _terminal(typed: Sequence[bytes], drawn: bytes = b"") -> Iterator[tuple[str, list[bytes]]]:
+def _terminal(typed: Sequence[bytes], drawn: bytes) -> Iterator[tuple[str, list[bytes]]]:
     """Yield the name of a terminal in which something is typed, and what it shows.
 
     What is typed comes piece by piece, each when `drawn` was shown once more.
@@ -25,8 +25,6 @@ def _terminal(typed: Sequence[bytes], drawn: bytes = b"") -> Iterator[tuple[str,
     ours, theirs = pty.openpty()
     shown: list[bytes] = []
     waiting = list(typed)
-    if not drawn:
-        os.write(ours, waiting.pop(0))
 
     def read() -> None:
         while b"\0" not in (piece := os.read(ours, 4096)):

@@ -71,7 +71,8 @@ def test_a_wrong_line_of_a_file_is_named(elman, talk_run, typed, said):
 
 
 def test_in_a_terminal_a_mistake_is_told_and_the_dialogue_goes_on(elman, talk_run, terminal):
-    with terminal([b"/nonsense\ndo you like jazz ?\n\x04"]) as (name, shown):
+    typed = [b"/nonsense\n", b"do you like jazz ?\n", b"\x04"]
+    with terminal(typed, b"> ") as (name, shown):
         done = elman("chat", talk_run, terminal=name)
     assert done.returncode == 0
     assert "There is no /nonsense" in done.stderr

@@ -74,7 +74,7 @@ def test_letters_are_compared_as_the_vocabulary_has_them():
     assert Keyboard(writer("words")).suggest("AND THE", 9) == []
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     typed=st.lists(
         st.sampled_from(["the ", "c", "at ", "dog", " ", "\b", "\b\b\b", "q"]), max_size=12

@@ -52,6 +52,7 @@ def run(tmp_path_factory):
     return elman.train("translate", folder / "talks.jsonl", folder / "run", progress=False, **SMALL)
 
 
+@pytest.mark.fuzz
 def test_a_model_of_dialogues_is_judged_by_choice_likelihood_and_variety(run):
     found = run.results
     test, baselines = found["test"], found["baselines"]
@@ -73,6 +74,7 @@ def test_a_model_of_dialogues_is_judged_by_choice_likelihood_and_variety(run):
     assert "recall at 1" in found["verdict"]
 
 
+@pytest.mark.fuzz
 def test_the_report_and_what_was_understood_say_how_replies_were_chosen(run):
     count = len(run.model.task._parts["test"])
     said = str(run.model.task.understood())
@@ -83,6 +85,7 @@ def test_the_report_and_what_was_understood_say_how_replies_were_chosen(run):
     assert "distinct-1" in page
 
 
+@pytest.mark.fuzz
 def test_a_loaded_run_judges_alike_with_its_kept_baselines(run):
     again = elman.evaluate(run.path, None)
     assert again["test"] == pytest.approx(run.results["test"], rel=1e-4)
@@ -97,6 +100,7 @@ def test_pairs_in_a_table_are_dialogues_of_one_reply_for_a_run_on_dialogues():
     assert part_of(pairs, Where("source", "target", longest=9)).dialogues is None
 
 
+@pytest.mark.fuzz
 def test_n_grams_write_no_reply(run):
     with pytest.raises(InputError, match="5-gram says how likely a reply is; it writes none"):
         elman.load(run.path, "5-gram").predict(["do you like tea ?"])
