@@ -153,15 +153,34 @@ def deleted(
         chances: gives the probability of each one's answer, as it was given to the whole sequence.
         seed: of what is drawn at random.
     """
-    generator = np.random.default_rng(seed)
+    counts = [max(1, len(array) // 5) for array in arrays]
+    strongest, random = falls(arrays, parts, chances, counts, np.random.default_rng(seed))
+    return Deletion(float(strongest.mean()), float(random.mean()), len(arrays))
+
+
+def falls(
+    arrays: Sequence[Array],
+    parts: Sequence[Array],
+    chances: Callable[[Sequence[Array]], Array],
+    counts: Sequence[int],
+    generator: np.random.Generator,
+) -> tuple[Array, Array]:
+    """Return by how much each answer's probability falls without some steps, `(n,)` twice.
+
+    Args:
+        arrays, parts, chances: as for `deleted`.
+        counts: steps that are taken out of each sequence.
+        generator: draws steps at random.
+
+    Returns:
+        The fall without the steps of the largest parts, and without as many random ones.
+    """
     without, anyway = [], []
-    for array, part in zip(arrays, parts, strict=True):
-        count = max(1, len(array) // 5)
+    for array, part, count in zip(arrays, parts, counts, strict=True):
         without.append(np.delete(array, np.argsort(-part, kind="stable")[:count], 0))
         anyway.append(np.delete(array, generator.permutation(len(array))[:count], 0))
     whole = chances(arrays)
-    strongest, random = (float((whole - chances(some)).mean()) for some in (without, anyway))
-    return Deletion(strongest, random, len(arrays))
+    return whole - chances(without), whole - chances(anyway)
 
 
 def told(steps: Sequence[Any], part: Array) -> list[list[Any]]:
