@@ -25,6 +25,7 @@ PAGES = (
     "numerics",
     "tasks/answers",
     "tasks/generate",
+    "tasks/key-phrases",
     "tasks/regress",
     "tasks/tag",
     "tasks/translate",
@@ -37,11 +38,19 @@ TUTORIALS = [
 
 
 SLOW = ("answers", "from-a-paper", "generate", "growing", "regress", "translate")
+SLOWER = ("key-phrases",)
 
 
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(p, marks=[pytest.mark.fuzz] * (p.stem in SLOW), id=p.stem) for p in TUTORIALS],
+    [
+        pytest.param(
+            p,
+            marks=[pytest.mark.fuzz] * (p.stem in SLOW) + [pytest.mark.slow] * (p.stem in SLOWER),
+            id=p.stem,
+        )
+        for p in TUTORIALS
+    ],
 )
 def test_tutorial_runs(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
