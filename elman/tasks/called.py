@@ -27,7 +27,7 @@ _FORMS = (
     *("id", "ids", "idx", "index", "num", "number", "no", "code", "key", "int", "enc", "encoded"),
     *("name", "names", "text", "str", "desc", "description"),
 )
-"""What says in which form the answer is written."""
+"""Words that say in which form the answer is written."""
 _LABELS = ("label", "labels", "target", "targets", "class", "classes", "category", "y")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
