@@ -25,6 +25,7 @@ from elman.cli.arguments import (
     Config,
     Data,
     From,
+    Label,
     Options,
     Quiet,
     RunPath,
@@ -276,12 +277,7 @@ def predict(
 def generate(
     run: RunPath,
     prompt: Annotated[str, typer.Option("--prompt", "-p", help="the beginning of the text")] = "",
-    label: Annotated[
-        str | None,
-        typer.Option(
-            "--label", "-l", metavar="NAME", help="of a run with labels: in whose manner to write"
-        ),
-    ] = None,
+    label: Label = None,
     length: Annotated[
         int, typer.Option("--length", "-n", min=1, help="characters or words to add")
     ] = 500,

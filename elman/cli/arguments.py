@@ -62,6 +62,12 @@ From = Annotated[
         callback=_run_or_none,
     ),
 ]
+Label = Annotated[
+    str | None,
+    typer.Option(
+        "--label", "-l", metavar="NAME", help="of a run with labels: in whose manner to write"
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
 With = Annotated[

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from elman.cli import early, show
-from elman.cli.arguments import AsJson, RunPath, With
+from elman.cli.arguments import AsJson, Label, RunPath, With
 from elman.cli.talk import as_line, lines
 
 _END, _TAB, _BACK, _ESCAPE = "\x04", "\t", "\x7f\b", b"\x1b"
@@ -24,6 +24,7 @@ _CLEAR = "\x1b[K"
 def complete(
     run: RunPath,
     n: Annotated[int, typer.Option("--words", "-n", min=1, help="words to suggest")] = 5,
+    label: Label = None,
     with_: With = "model",
     as_json: AsJson = False,
 ) -> None:
@@ -36,7 +37,7 @@ def complete(
     with early.interrupted(["complete"]):
         from elman.runs import pipeline
 
-    board = pipeline.load(run, with_).keyboard()
+    board = pipeline.load(run, with_).keyboard(label=label)
     try:
         if sys.stdin.isatty() and sys.stdout.isatty() and not as_json and _has_keys():
             by_keys(board, n)

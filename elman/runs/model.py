@@ -83,8 +83,11 @@ class Model:
         """The likeliest next symbols after `prompt` with their probabilities."""
         return _generator(self).complete(self.predictor, prompt, **options)
 
-    def keyboard(self) -> Any:
+    def keyboard(self, label: str | None = None) -> Any:
         """Suggestions for someone who types, from a run of `generate`.
+
+        Args:
+            label: of a language model that was trained with labels, whose manner is suggested.
 
         Returns:
             An object with `suggest(text, n)`: the likeliest words after a text, or those that its
@@ -94,7 +97,7 @@ class Model:
         Raises:
             InputError: the task of this run does not generate.
         """
-        return _generator(self).keyboard(self.predictor)
+        return _generator(self).keyboard(self.predictor, label)
 
     def chat(self, **how: Any) -> Any:
         """A dialogue with a run of `translate` that was trained on dialogues.
