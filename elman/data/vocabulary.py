@@ -151,6 +151,11 @@ class Vocabulary:
             line_ends=self.line_ends,
         )
 
+    @property
+    def unknown(self) -> str | None:
+        """The symbol that stands for all that the vocabulary lacks, if there is one."""
+        return None if self.unk is None else self.symbols[self.unk]
+
     def __len__(self) -> int:
         return len(self.symbols)
 

@@ -58,11 +58,14 @@ class Indexed(NamedTuple):
         what: the names in a word, in the plural.
         names: in the order of the entries.
         axes: from the name of a tensor to the axes along which the entries lie.
+        like: the name whose entries a new name begins with; None where it begins as in a model
+            that is new.
     """
 
     what: str
     names: Sequence[Hashable]
     axes: Mapping[str, tuple[int, ...]]
+    like: Hashable = None
 
     def within(self, module: str) -> Indexed:
         """Return the vocabulary with its tensors named as of a module inside another one."""

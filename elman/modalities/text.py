@@ -128,7 +128,8 @@ class TextCodec(Stepwise):
 
     def indexed(self) -> list[Indexed]:
         """Return the symbols, each with a row of the embedding."""
-        return [Indexed(self.unit, self.vocabulary.symbols, {"table.weight": (0,)})]
+        symbols, unknown = self.vocabulary.symbols, self.vocabulary.unknown
+        return [Indexed(self.unit, symbols, {"table.weight": (0,)}, unknown)]
 
     def front(self, size: int) -> Any:
         """Return convolutions over time, or None."""

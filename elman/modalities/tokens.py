@@ -254,13 +254,13 @@ class TokensCodec(Stepwise):
 
     def indexed(self) -> list[Indexed]:
         """Return the words, forms and characters, each with a row of its embedding."""
-        found = [Indexed("words", [PAD, UNKNOWN, *self.words], {"table.weight": (0,)})]
+        found = [Indexed("words", [PAD, UNKNOWN, *self.words], {"table.weight": (0,)}, UNKNOWN)]
         if self.settings.form_size:
             forms = [PAD, UNKNOWN, *self.forms]
-            found.append(Indexed("forms of words", forms, {"forms.weight": (0,)}))
+            found.append(Indexed("forms of words", forms, {"forms.weight": (0,)}, UNKNOWN))
         if self.width:
             letters = [PAD, UNKNOWN, *self.characters]
-            found.append(Indexed("characters", letters, {"characters.weight": (0,)}))
+            found.append(Indexed("characters", letters, {"characters.weight": (0,)}, UNKNOWN))
         return found
 
     def front(self, size: int) -> Any:

@@ -217,9 +217,8 @@ class TurnsCodec(Stepwise):
 
     def indexed(self) -> list[Indexed]:
         """Return the words and the codes of speakers, each with a row of its embedding."""
-        symbols = Indexed(
-            self.vocabulary.unit, self.vocabulary.symbols, {"table.table.weight": (0,)}
-        )
+        words = self.vocabulary
+        symbols = Indexed(words.unit, words.symbols, {"table.table.weight": (0,)}, words.unknown)
         if not self.settings.speaker_size:
             return [symbols]
         codes = [NOBODY, *self.speakers, *((NOBODY, place) for place in range(SLOTS))]

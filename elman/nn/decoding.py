@@ -372,7 +372,7 @@ def largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     if blocks <= 2 * k:
         found = scores.topk(k)
         return found.values, found.indices
-    inside = scores[..., : blocks * _BLOCK].unflatten(-1, (blocks, _BLOCK))
+    inside = scores[..., : blocks * _BLOCK].reshape(*scores.shape[:-1], blocks, _BLOCK)
     chosen = inside.amax(-1).topk(k).indices
     some = inside.gather(-2, chosen.unsqueeze(-1).expand(*chosen.shape, _BLOCK)).flatten(-2)
     places = torch.arange(_BLOCK, device=scores.device) + chosen.unsqueeze(-1) * _BLOCK

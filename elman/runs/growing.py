@@ -206,7 +206,8 @@ def carried(
 
     Args:
         before: the tensors of the old network.
-        after: those of the new one, as it begins; the entries of new names are taken from here.
+        after: those of the new one, as it begins; the entries of new names are taken from here
+            where these are to begin like no other one.
         olds, news: the vocabularies by which either is indexed, in the same order.
 
     >>> old, new = (Indexed("classes", list(names), {"bias": (0,)}) for names in ("ab", "bca"))
@@ -217,7 +218,8 @@ def carried(
     kept: dict[str, list[tuple[int, Tensor, Tensor]]] = {}
     for was, now in zip(olds, news, strict=True):
         places = {name: place for place, name in enumerate(was.names)}
-        pairs = [(k, places[name]) for k, name in enumerate(now.names) if name in places]
+        known = [places.get(name, places.get(now.like)) for name in now.names]
+        pairs = [(k, place) for k, place in enumerate(known) if place is not None]
         to = torch.tensor([k for k, _ in pairs], dtype=torch.int64)
         of = torch.tensor([place for _, place in pairs], dtype=torch.int64)
         for name, axes in now.axes.items():

@@ -139,6 +139,33 @@ def test_before_training_a_grown_model_gives_the_old_answers(task, modality):
     assert (after - answers).square().mean().sqrt() <= 1e-5 * answers.square().mean().sqrt()
 
 
+@pytest.mark.parametrize(("task", "modality"), [("classify", "text"), ("tag", "tokens")])
+def test_before_training_new_words_are_read_as_unknown_ones_were(task, modality):
+    kind = TASKS[task]
+    first = kind.from_data(kind.example(modality, 60), settings_of(kind, {"hidden_size": 8}))
+    module = first.build().eval()
+    origin = Origin(Run(Path("old")), first, module.state_dict(), None)
+    rows = kind.example(modality, 40, 1)
+
+    def said(cell: Any) -> Any:
+        return [f"{w}q" for w in cell] if isinstance(cell, list) else cell.replace("and", "yet")
+
+    second = first.grown(
+        first,
+        rows.assign(input=rows["input"].map(said)),
+        growing.settings_from(origin, settings_of(kind, {})),
+    )
+    larger = second.build().eval()
+    growing.begin(larger, second, origin)
+    cells = second._parts["train"].inputs
+    ours, theirs = (
+        np.concatenate([np.atleast_2d(one) for one in t.outputs(net, t._encode(cells))])
+        for t, net in ((second, larger), (first, module))
+    )
+    assert len(second.indexed()[0].names) > len(first.indexed()[0].names)
+    np.testing.assert_allclose(ours[:, : theirs.shape[1]], theirs, rtol=1e-4, atol=1e-6)
+
+
 def old_answers(first: Any, module: Any, second: Any, larger: Any) -> tuple[Tensor, Tensor]:
     """What both models give for the old test part, of the old names alone."""
     found = first._asked(None)

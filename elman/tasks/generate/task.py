@@ -366,7 +366,8 @@ class Generate:
         axes = dict.fromkeys(("embedding.weight", "bias"), (0,))
         if not self.settings.tied:
             axes["head.weight"] = (0,)
-        return [Indexed(self.codec.unit, self.vocabulary.symbols, axes)]
+        symbols, unknown = self.vocabulary.symbols, self.vocabulary.unknown
+        return [Indexed(self.codec.unit, symbols, axes, unknown)]
 
     def before_and_after(
         self, old: Self, before: nn.Module, after: nn.Module
