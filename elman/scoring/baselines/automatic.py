@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from elman.errors import require
 from elman.scoring.baselines.series import LEAST_FITTED, kept_for_smoothing
+from elman.writing import written
 
 Floats = NDArray[np.float64]
 Kind = Literal["AutoETS", "AutoTheta", "AutoARIMA"]
@@ -83,7 +84,8 @@ def too_slow(kind: Kind, channels: Sequence[Channel], season: int, given: float)
     windows = sum(len(each.origins) for each in channels)
     return (
         f"{kind}: {windows:,} forecasts of {len(channels):,} series would take about "
-        f"{needed:,.0f} s, and its share is {share:,.1f} s (a larger budget has a larger one)"
+        f"{written(needed, 2)} s, and its share is {written(share, 2)} s (a larger budget, or more "
+        "steps of training where there is none, has a larger one)"
     )
 
 
