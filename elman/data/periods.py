@@ -83,7 +83,7 @@ def fiscal_years(dates: pd.Series) -> pd.Series | None:
 
 
 _BETWEEN = (r"\s+[-\u2013\u2014]\s+", r"\s+(?:to|bis|until|au)\s+", r"\s*(?:/|--|\u2013)\s*")
-"""Marks between the beginning and the end of an interval."""
+"""The marks between the beginning and the end of an interval."""
 _LEAST_DIGITS = 6
 """Digits of a date that may begin or end an interval."""
 
