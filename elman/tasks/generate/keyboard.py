@@ -116,7 +116,7 @@ class Keyboard:
         token, state = self._read(text)
         if self._next is None or self._next[0] != self._ids:
             scores, after = self._step(token, state)
-            self._states.append(after)
+            self._keep(after)
             p = scores[0].float().softmax(-1).cpu().numpy().astype(np.float64)
             self._next = list(self._ids), p
         return self._next[1]
@@ -154,12 +154,16 @@ class Keyboard:
         del self._states[known - self._first + 1 :]
         for symbol in ids[known:-1]:
             token = torch.tensor([symbol], device=self._device)
-            self._states.append(self._step(token, self._states[-1])[1])
-            if len(self._states) > 2 * _KEPT:
-                del self._states[:_KEPT]
-                self._first += _KEPT
+            self._keep(self._step(token, self._states[-1])[1])
         self._ids = ids
         return torch.tensor(ids[-1:], device=self._device), self._states[len(ids) - 1 - self._first]
+
+    def _keep(self, state: Any) -> None:
+        """Keep the state behind the last one, and not too many."""
+        self._states.append(state)
+        if len(self._states) > 2 * _KEPT:
+            del self._states[:_KEPT]
+            self._first += _KEPT
 
     def _begin(self) -> Any:
         """Return the state before the first symbol of a document."""
