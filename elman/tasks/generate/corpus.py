@@ -61,6 +61,8 @@ class Documents:
     high: int | None = None
     doubts: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    """Labels that there could be and that are not read, in words."""
 
     @classmethod
     def of_texts(cls, texts: Sequence[str], doubts: Sequence[str] = ()) -> Documents:
@@ -200,12 +202,11 @@ def find(
         InputError: no such file or column, or no text in it.
     """
     if column is None and (found := of_plain_files(source, encoding)) is not None:
-        unread = unread_folders(found.sources)
-        return replace(found, left_out=(*found.left_out, *unread))
+        return replace(found, unread=unread_folders(found.sources))
     table = elman.data.read(source, encoding=encoding, sheet=sheet)
     name = column or text_column(table)
     found = of_column(table, name, named=column is not None)
-    return replace(found, left_out=unread_labels(table, name))
+    return replace(found, unread=unread_labels(table, name))
 
 
 def of_plain_files(source: Any, encoding: str | None) -> Documents | None:
@@ -267,10 +268,7 @@ def unread_labels(table: Table, text: str) -> tuple[str, ...]:
             continue
         different = table.frame[name].nunique()
         if 2 <= different <= len(table) // 2:
-            found.append(
-                f"column {name!r} ({different} values; with --set label={name} texts are written "
-                "in the manner of each)"
-            )
+            found.append(f"column {name!r} ({different} values), with --set label={name}")
     return tuple(found)
 
 
@@ -279,10 +277,7 @@ def unread_folders(sources: Sequence[Any]) -> tuple[str, ...]:
     folders = {source.parent for source in sources if isinstance(source, Path)}
     if len(folders) < 2 or len(folders) > len(sources) // 2:
         return ()
-    return (
-        f"the names of {len(folders)} folders (with --set label={FOLDER} texts are written in the "
-        "manner of each)",
-    )
+    return (f"the names of {len(folders)} folders, with --set label={FOLDER}",)
 
 
 def _files(source: Any) -> tuple[list[Path], list[str]]:

@@ -57,13 +57,13 @@ class Trial:
         tokens: of the documents.
         of: the unit of each predicted token.
         units: how many units there are in all.
-        labels: how many labels there are.
+        memos: for each label, what is known of costs under it.
     """
 
     tokens: Tokens
     of: Ints
     units: int
-    labels: int
+    memos: list[dict[Any, Nats]]
 
     @classmethod
     def drawn(cls, tokens: Tokens, labels: int, seed: int) -> Trial | None:
@@ -80,7 +80,8 @@ class Trial:
         chosen = np.sort(order[np.cumsum(sizes) - sizes < quota])
         some, places = tokens.documents(chosen, np.full(len(chosen), most))
         firsts, _ = passages(tokens)
-        return cls(some, np.searchsorted(firsts, places, side="right") - 1, len(firsts), labels)
+        units = np.searchsorted(firsts, places, side="right") - 1
+        return cls(some, units, len(firsts), [{} for _ in range(labels)])
 
     def cheapest(self, nats: Callable[[Tokens, dict[Any, Nats]], Nats]) -> Ints:
         """Return the label under which each unit costs least; -1 where it was not asked.
@@ -88,10 +89,10 @@ class Trial:
         Args:
             nats: gives the cost of each token; takes a memo of what is known.
         """
-        found = np.empty((self.labels, self.units))
-        for code in range(self.labels):
+        found = np.empty((len(self.memos), self.units))
+        for code, memo in enumerate(self.memos):
             given = replace(self.tokens, labels=np.full(len(self.tokens.starts), code))
-            found[code] = np.bincount(self.of, nats(given, {}), minlength=self.units)
+            found[code] = np.bincount(self.of, nats(given, memo), minlength=self.units)
         best: Ints = found.argmin(0)
         best[np.bincount(self.of, minlength=self.units) == 0] = _NOT_ASKED
         return best

@@ -175,7 +175,7 @@ class LanguageModel(nn.Module):
             assert label is not None
             beside = self.label.weight[label].expand(len(self.embedding.weight), -1)
             table = torch.cat((self.embedding.weight, beside), 1).detach()
-            read = nn.Embedding(*table.shape, _weight=table)
+            read = nn.Embedding(table.shape[0], table.shape[1], _weight=table)
         parts: list[tuple[str, nn.Module]] = [("embedding", read)]
         parts += [("recurrent", self.recurrent), ("between", self.between), ("scores", scores)]
         return ModelStream(parts, batch)

@@ -435,6 +435,8 @@ class Generate:
         if isinstance(train, Labelled):
             told = f"{many(len(self.labels), 'labels')} as label={settings.label} says; to train on"
             lines.insert(-1, ("label", f"{told}: {labelled.shown(train)}"))
+        elif train.unread:
+            lines.insert(-1, ("label", f"none; there could be one: {'; '.join(train.unread)}"))
         for name, share in self._unknown.items():
             if share:
                 lines.append((f"in {name}", f"{share:.2%} of the symbols are unknown"))
@@ -599,8 +601,9 @@ class Generate:
         sizes = {name: tokens.predicted for name, tokens in self._tokens.items()}
         held = sizes.get("valid", 0)
         looked_at = min(held, self.settings.validate_on or held)
-        tried = identity.COSTED if self.labels else 0
-        return (sizes.get("test", 0) + held + tried) / looked_at if looked_at else 0.0
+        test, labels = sizes.get("test", 0), len(self.labels)
+        tried = labels * min(test, identity.COSTED // labels) if labels else 0
+        return (test + held + tried) / looked_at if looked_at else 0.0
 
     def evaluate(self, model: Any, data: Any = None) -> Evaluation:
         """Score the model on the test part, or on `data`, in blocks of consecutive tokens."""
@@ -892,13 +895,13 @@ class Generate:
         self, model: Any, prompt: str = "", label: str | None = None, **options: Any
     ) -> list[str]:
         """Texts that begin with `prompt`; other options as for `Writer.generate`."""
-        return self.writer(model, label).generate(prompt, **options)
+        return self._writer(model, label).generate(prompt, **options)
 
     def complete(
         self, model: Any, prompt: str, n: int = 5, label: str | None = None
     ) -> list[dict[str, Any]]:
         """The likeliest next words; see `Writer.complete`."""
-        return self.writer(model, label).complete(prompt, n)
+        return self._writer(model, label).complete(prompt, n)
 
     def keyboard(self, model: Any, label: str | None = None) -> Keyboard:
         """Return what suggests words while a text is typed."""
@@ -906,9 +909,9 @@ class Generate:
 
     def stream(self, model: Any, label: str | None = None) -> SymbolStream:
         """Return the model on a stream: a symbol in, the probability of every next one out."""
-        return SymbolStream(self.writer(model, label))
+        return SymbolStream(self._writer(model, label))
 
-    def writer(self, model: Any, label: str | None = None) -> Writer:
+    def _writer(self, model: Any, label: str | None = None) -> Writer:
         """Return what writes with a network, n-grams, or a blend, in the manner of a label.
 
         Raises:
