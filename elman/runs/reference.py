@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 NAME = "Transformer (reference)"
 CLOSE = 0.05
 """Share by which the parameters of reference and model may differ."""
-LR = 1e-3
+LR = 2e-3
 """The learning rate at its highest; lower where that of the run is."""
 DROPOUT = 0.1
 """Dropout inside the layers at its highest; lower where that of the run is."""
