@@ -39,17 +39,26 @@ def of_folders(table: Table) -> Table | None:
     plain = all(kind in ("number", "time") for kind in table.kinds.values())
     if len(names) < 2 or not plain or {FILE, LABEL} & set(table.kinds):
         return None
-    found = by_file(table)
+    return with_labels(by_file(table))
+
+
+def with_labels(table: Table) -> Table:
+    """Return a table of recordings with the name of each one's folder as its label, where they lie
+    in several that do not only say train and test."""
+    folders = {origin.file.parent.name for origin in table.origins if origin.file is not None}
+    if len({name for name in folders if name.casefold() not in PARTS}) < 2 or LABEL in table.kinds:
+        return table
     labels = [origin.file.parent.name for origin in table.origins if origin.file is not None]
     rows = [origin.rows for origin in table.origins]
-    found.frame[LABEL] = objects(np.repeat(np.array(labels, object), rows).tolist())
+    own = objects(np.repeat(np.array(labels, object), rows).tolist())
     first = table.origins[0].file
     assert first is not None
     note = f"The label is the name of a file's folder: {labels[0]!r} of {first.name}."
     return replace(
-        found,
-        kinds={**found.kinds, LABEL: "category"},
-        meta={**found.meta, "notes": [*found.meta["notes"], note]},
+        table,
+        frame=table.frame.assign(**{LABEL: own}),
+        kinds={**table.kinds, LABEL: "category"},
+        meta={**table.meta, "notes": [*table.meta.get("notes", ()), note]},
     )
 
 

@@ -72,7 +72,7 @@ def transcript_of(
     others = [name for name in others if name != speaker]
     if group is None:
         named = turn_names.of_text(text) is not None
-        if not asked or not named or any(table.kinds[name] == "text" for name in others):
+        if not asked or not named or any(_is_prose(table, name) for name in others):
             return None
     return Transcript(group, text, speaker, time or _order(table, others, group))
 
@@ -205,6 +205,14 @@ def _likeliest(rank: Callable[[str], int | None], names: Sequence[str]) -> str |
     """Return the name that a function ranks first, or None where it ranks none."""
     found = [(place, name) for name in names if (place := rank(name)) is not None]
     return min(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def _is_prose(table: Table, name: str) -> bool:
+    """Tell whether a column holds texts of several words, and no times."""
+    if table.kinds[name] != "text" or turn_names.of_time(name) is not None:
+        return False
+    cells = table.frame[name].dropna().astype(str).str.strip()
+    return bool(2 * cells.str.contains(r"\s").sum() > len(cells))
 
 
 def _group(table: Table, names: Sequence[str], asked: bool) -> str | None:

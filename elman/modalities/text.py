@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -13,6 +14,7 @@ from pydantic import BaseModel, Field
 from torch import Generator, Tensor, nn
 
 from elman.data import Vocabulary
+from elman.data.reading import format_of
 from elman.data.vocabulary import Unit
 from elman.errors import InputError
 from elman.modalities import ngrams
@@ -173,7 +175,9 @@ class TextCodec(Stepwise):
         return torch.from_numpy(tokens)[None]
 
     def raw(self, data: Any) -> list[Any] | None:
-        """Return texts from a list of strings of which none is the path of a file."""
+        """Return texts from a text, or a list of strings of which none is the path of a file."""
+        if is_text(data):
+            return [data]
         if not isinstance(data, list | tuple) or not data:
             return None
         if not all(isinstance(text, str) for text in data) or any(map(is_path, data)):
@@ -291,6 +295,18 @@ def vocabulary_of(texts: Iterable[str], settings: Any) -> Vocabulary:
         specials=("pad", "unk"),
         punctuation=unit == "words",
     )
+
+
+def is_text(data: Any) -> bool:
+    """Tell whether what is given is a text as it is, and names no file: it has a blank in it, and
+    does not end as the name of a file does.
+
+    >>> is_text("a good film"), is_text("film"), is_text("my films.csv"), is_text(["a film"])
+    (True, False, False, False)
+    """
+    if not isinstance(data, str) or not re.search(r"\S\s+\S", data) or is_path(data):
+        return False
+    return "\n" in data.strip() or format_of(Path(data)) is None
 
 
 def is_path(text: str) -> bool:

@@ -37,6 +37,7 @@ from elman.modalities.base import (
     Stepwise,
 )
 from elman.modalities.steps import front
+from elman.modalities.text import is_text
 from elman.needs import Need
 from elman.nn import Recurrent
 from elman.nn.dropout import locked
@@ -285,6 +286,8 @@ class TokensCodec(Stepwise):
 
     def raw(self, data: Any) -> list[Any] | None:
         """Return sentences from strings or lists of words; None where `data` names files."""
+        if is_text(data):
+            return [Sentence.of(data, self.settings.split)]
         if not isinstance(data, list) or not data:
             return None
         if all(isinstance(one, str) for one in data):

@@ -21,7 +21,7 @@ from torch import Generator, Tensor, nn
 from elman.data import Vocabulary
 from elman.data.packed import lengths_of
 from elman.data.transcripts import said, transcript_of
-from elman.data.turns import Conversation, NoTurns, Turn, conversation, turn
+from elman.data.turns import Conversation, NoTurns, Turn, before_colons, conversation, turn
 from elman.errors import InputError
 from elman.modalities import ngrams
 from elman.modalities.base import (
@@ -37,7 +37,7 @@ from elman.modalities.base import (
     Stepwise,
 )
 from elman.modalities.steps import front
-from elman.modalities.text import VocabularySettings, is_path, vocabulary_of
+from elman.modalities.text import VocabularySettings, is_path, is_text, vocabulary_of
 from elman.modalities.turn_reader import TurnReader
 from elman.needs import Need
 
@@ -333,13 +333,17 @@ class TurnsCodec(Stepwise):
 
         Args:
             data: a list of conversations, each a list of texts, pairs (speaker, text) or objects;
-                or one conversation.
+                or one conversation; or a text with an utterance a line, whose speaker may stand
+                before a colon.
 
         Raises:
             InputError: an utterance is none of these.
         """
         if isinstance(data, Conversation):
             return [data]
+        if is_text(data):
+            lines = [line.strip() for line in data.splitlines() if line.strip()]
+            return [Conversation(before_colons(lines))]
         if not isinstance(data, list) or not data:
             return None
         if all(isinstance(one, str) for one in data):

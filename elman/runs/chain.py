@@ -26,14 +26,22 @@ def fits(models: Sequence[Model]) -> None:
         gives = getattr(model.task, "gives", None)
         layout = getattr(after.task, "layout", None)
         told = f"{gives}s" if gives else "no answers that another run reads"
-        reads = getattr(layout, "modality", after.task.name)
-        kinds = MODALITIES[reads].kinds if reads in MODALITIES else ()
-        if gives not in kinds or getattr(layout, "form", "") != "cell":
+        takes = getattr(after.task, "takes", None)
+        reads, kinds, form = takes or after.task.name, (takes,), "cell" if takes else ""
+        if layout is not None:
+            reads, kinds, form = layout.modality, MODALITIES[layout.modality].kinds, layout.form
+        if gives is None or gives not in kinds or form != "cell":
             raise InputError(
                 f"{model.path} ({model.task.name}) gives {told}, and {after.path} "
                 f"({after.task.name}) reads {reads}.",
                 fix="Give --then a run that reads what the one before it answers.",
             )
+
+
+def _input(task: Any) -> str:
+    """Return the name of the column that a task reads."""
+    name: str = task.reads_column if hasattr(task, "takes") else task.layout.inputs[0]
+    return name
 
 
 def predict(models: Sequence[Model], data: Any, **how: Any) -> pd.DataFrame:
@@ -61,9 +69,9 @@ def predict(models: Sequence[Model], data: Any, **how: Any) -> pd.DataFrame:
             continue
         cells = np.empty(len(answers), dtype=object)
         cells[:] = ["" if answer is None else answer for answer in answers]
-        task: Any = model.task
-        found = model.predict(pd.DataFrame({task.layout.inputs[0]: cells}), **how)
+        column = _input(model.task)
+        found = model.predict(pd.DataFrame({column: cells}), **how)
         answers = found["prediction"]
-        kept = found.drop(columns=["row", "file", task.layout.inputs[0]], errors="ignore")
+        kept = found.drop(columns=["row", "file", column], errors="ignore")
         table = table.join(kept.add_suffix(f"_{number}"))
     return table

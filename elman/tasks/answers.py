@@ -198,6 +198,8 @@ _TAGS = ("tags", "tag", "ner_tags", "ner", "slots", "labels", "pos_tags", "upos"
 """Names that a column of tags often has, the likelier ones first."""
 _OF_TURNS = (*_TAGS, "label", "act", "acts", "emotion", "emotions", "dialogue_act")
 """Names that the labels of utterances often have."""
+ANSWERS = frozenset([*TARGETS, *_OF_TURNS])
+"""Names that a column of answers often has."""
 _INTENTS = ("intent", "intents", "label")
 """Names that a column of intents beside tags often has."""
 

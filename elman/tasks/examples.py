@@ -150,6 +150,7 @@ class FromExamples:
         given = _given(data, valid, test)
         asked = settings.model_dump()
         table = reading.learnable(given["train"], reading.Writing.of(settings), text=settings.text)
+        table = reading.as_calls(table, settings, cls.aligned)
         settings = reading.as_written(settings, table)
         cls = cls.suited(table, settings)
         writing = reading.Writing.of(settings)
@@ -209,6 +210,8 @@ class FromExamples:
             *understood.doubts_of_numbers(table, layout),
             *understood.doubts_of_marks(table, layout),
             *understood.doubts_of_times(table, layout),
+            *understood.doubts_of_answers(table, layout, asked),
+            *understood.doubts_of_utterances(table, layout),
         ]
         learnt = [made._hashes[part] for part in ("train", "valid") if part in parts]
         made.seen = Seen.of(np.concatenate(learnt))
@@ -690,7 +693,10 @@ class FromExamples:
         else:
             found = Examples(cells, None, lambda number: (None, number + 1))
             check_cells(self.codec, found)
-        return self._answered(model, found, gaps.filled(found.inputs, found.where), why)
+        there = gaps.filled(found.inputs, found.where)
+        if self.layout.aligned:
+            gaps.warn_of_steps(found.inputs, found.place)
+        return self._answered(model, found, there, why)
 
     def _answered(
         self, model: Any, found: Examples, there: NDArray[np.int64], why: bool

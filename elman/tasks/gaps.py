@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.data.table import is_blank
+from elman.data.turns import Conversation
 from elman.errors import InputError, PredictionWarning, warn
 
 if TYPE_CHECKING:
@@ -25,9 +26,51 @@ def is_empty(cell: Any) -> bool:
         return True
     if isinstance(cell, str):
         return is_blank(cell)
+    if isinstance(cell, Conversation):
+        return len(blank_steps(cell)) == len(cell)
     if isinstance(cell, list):
         return all(isinstance(word, str) and is_blank(word) for word in cell)
     return len(cell) == 0
+
+
+def blank_steps(cell: Any) -> list[int]:
+    """Return the places of the utterances of a conversation in which there is no word.
+
+    >>> from elman.data.turns import conversation
+    >>> blank_steps(conversation(["Hi.", " "])), blank_steps(["", "a"])
+    ([1], [])
+    """
+    if not isinstance(cell, Conversation):
+        return []
+    return [place for place, one in enumerate(cell) if is_blank(one.text)]
+
+
+def warn_of_steps(
+    cells: Sequence[Any], where: Callable[[int, int], tuple[Any, int | None]]
+) -> None:
+    """Warn of steps that have no answer, for they hold no word; those of empty sequences apart.
+
+    Args:
+        cells: the sequences.
+        where: gives the file and the row of a step, given the numbers of sequence and step.
+    """
+    blank = [
+        (number, step)
+        for number, cell in enumerate(cells)
+        if not is_empty(cell)
+        for step in blank_steps(cell)
+    ]
+    if blank:
+        file, row = where(*blank[0])
+        place = f"row {row}" if file is None else f"{file}, row {row}"
+        count = len(blank)
+        one = count == 1
+        warn(
+            f"{count:,} utterance{'' if one else 's'} {'is' if one else 'are'} empty "
+            f"({'' if one else 'the first: '}{place}); {'its' if one else 'their'} "
+            f"answer{'' if one else 's'} {'is' if one else 'are'} left empty.",
+            PredictionWarning,
+        )
 
 
 def filled(

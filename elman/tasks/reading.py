@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 
 from elman import data as elman_data
 from elman.data import Table, files, numerals, recordings, transcripts
+from elman.data.formats import dialogues
 from elman.data.formats.text import FASTTEXT
 from elman.data.numerals import Decimal
 from elman.errors import InputError
@@ -49,6 +50,8 @@ _ID = "an id: another one in each row"
 _ROW_NUMBERS = "it numbers the rows"
 _LOOKED_AT = 50
 """Cells of a column that are looked at for lists and objects."""
+_OWN_LABELS = 0.5
+"""Share of conversations with several answers from which those are of utterances."""
 _PARTS = {
     "train": "train",
     "training": "train",
@@ -141,6 +144,10 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def place(self, number: int, step: int) -> tuple[Path | None, int]:
+        """Return the file and row of a step of a sequence."""
+        return self.where(number) if self.steps is None else self.steps[number][step]
 
     def take(self, rows: ArrayLike) -> Examples:
         """Return some of them; they keep their place."""
@@ -339,10 +346,35 @@ def _recorded(table: Table, source: Any, writing: Writing, text: str | None) -> 
     return recordings.from_list(table, column, lambda places: read(places, writing))
 
 
+def as_calls(table: Table, settings: Any, aligned: bool) -> Table:
+    """Return a table of utterances in which no column names the conversation with one that says the
+    file of each row, and the folder of each file as its label where there are several.
+
+    It is one where conversations are asked for, or each row is to have an answer and has a speaker
+    and a text.
+    """
+    given = (settings.group, settings.columns)
+    if any(given) or group_of(table):
+        return table
+    asked = settings.modality is not None
+    if asked and not hasattr(MODALITIES[settings.modality], "transcript"):
+        return table
+    taken = [settings.target] if isinstance(settings.target, str) else settings.target or ()
+    there = transcripts.transcript_of(table, text=settings.text, taken=taken, asked=True)
+    if there is None or there.group is not None or not (asked or aligned):
+        return table
+    cells = table.frame[there.text].astype(str).str.strip()
+    if not asked and 2 * cells.str.contains(r"\s").sum() < len(cells):
+        return table  # words, and no utterances
+    return recordings.with_labels(transcripts.by_file(table))
+
+
 def recorded_like(table: Table, source: Any, layout: Layout, writing: Writing) -> Table:
     """Return a table as recordings where those of training were."""
     if layout.group != recordings.FILE or layout.group in table.kinds:
         return table
+    if hasattr(MODALITIES[layout.modality], "transcript"):
+        return transcripts.by_file(table)
     table = _recorded(table, source, writing, None)
     return table if layout.group in table.kinds else recordings.by_file(table)
 
@@ -415,7 +447,15 @@ def find_layout(
         if there is None and modality is not None and group is not None:
             raise _unclear(table, "which column holds the text of an utterance", "text")
         known_as = there and _of_transcript(
-            table, answer, there, found_in.name, targets, together, aligned, modality is not None
+            table,
+            answer,
+            there,
+            modalities,
+            targets,
+            together,
+            aligned,
+            (found_in.name, modality is not None),
+            group is not None,
         )
         if known_as:
             return known_as
@@ -572,17 +612,28 @@ def _of_transcript(
     table: Table,
     answer: type[Answer],
     there: Any,
-    name: str,
+    modalities: Sequence[str],
     targets: Sequence[str],
     together: str | None,
     aligned: bool | Callable[[Sequence[str]], bool],
-    asked: bool,
+    named: tuple[str, bool],
+    grouped: bool,
 ) -> Layout | None:
     """Return the layout of a table whose rows are utterances; None where it is something else.
 
-    It is where the answer belongs to each row and the task learns one for each sequence, unless
-    the modality was asked for.
+    Each utterance is read alone where the task learns one answer for each sequence and most
+    conversations have several, unless conversations were asked for.
+
+    Args:
+        table: typed columns.
+        answer: the kind of answer.
+        there: the columns of the utterances.
+        modalities: names of what a sequence can be made of.
+        targets, together, aligned: as for `find_layout`.
+        named: the modality of conversations, and whether it was asked for.
+        grouped: whether a column of conversations was given.
     """
+    name, asked = named
     columns = [column for column in (there.text, there.speaker) if column is not None]
     used = {*columns, there.group, there.time, together}
     free = [column for column in table.kinds if column not in used]
@@ -603,7 +654,19 @@ def _of_transcript(
     if asked or layout.aligned:
         return layout
     differ = table.frame.groupby(there.group)[list(layout.answers)].nunique(dropna=False) > 1
-    return None if bool(differ.to_numpy().any()) else layout
+    several = table.frame.groupby(there.group).size() > 1
+    share = float(differ.any(axis=1)[several].mean()) if several.any() else 0.0
+    if share <= _OWN_LABELS or grouped:
+        return layout
+    return find_layout(
+        table,
+        answer,
+        [other for other in modalities if other != name],
+        text=there.text,
+        target=targets,
+        together=together,
+        aligned=aligned,
+    )
 
 
 def ids_of(table: Table) -> dict[str, str]:
@@ -922,7 +985,11 @@ def table_like(
     ours = answer is None and "each" in table.meta and layout.labels in _IN_LINES
     if ours and _labelled(table.texts("text"), layout.labels, set(known)):
         table = table_of(layout.labels)
-    layout = _as_there(table, layout)
+    if "each" in table.meta and hasattr(MODALITIES[layout.modality], "transcript"):
+        # A line of a text is an utterance to what reads conversations.
+        paths = [origin.file for origin in table.origins if origin.file is not None]
+        table = dialogues.read_lines(paths, encoding=writing.encoding)
+    table, layout = _as_there(table, layout)
     table = filled_down(table, layout.group)
     # Other modalities may read raw text where training had no such column.
     raw = "each" in table.meta or "text" not in MODALITIES[layout.modality].kinds
@@ -944,20 +1011,24 @@ def order_words(table: Table, layout: Layout) -> list[str]:
     return [f"rows{of} did not stand in the order of {layout.time!r}, and were put in it"]
 
 
-def _as_there(table: Table, layout: Layout) -> Layout:
-    """Return the layout of a table that holds sequences in another form than training had: one a
-    cell where they were rows, or rows where they were cells."""
+def _as_there(table: Table, layout: Layout) -> tuple[Table, Layout]:
+    """Return the table and the layout of sequences in another form than training had: one a cell
+    where they were rows, rows where they were cells, or one a file."""
     kind = MODALITIES[layout.modality]
-    if set(layout.inputs) <= set(table.kinds) or not hasattr(kind, "transcript"):
-        return layout
+    needed = {*layout.inputs, layout.group, layout.time} - {None}
+    if needed <= set(table.kinds) or not hasattr(kind, "transcript"):
+        return table, layout
     cells = [name for name, of in table.kinds.items() if of in kind.kinds]
     if len(cells) == 1:
-        return replace(layout, form="cell", inputs=(cells[0],), group=None, time=None)
+        return table, replace(layout, form="cell", inputs=(cells[0],), group=None, time=None)
     there = kind.transcript(table, taken=layout.answers, asked=True)
     if there is None:
-        return layout
+        return table, layout
+    if there.group is None:
+        table = transcripts.by_file(table)
+        there = there._replace(group=recordings.FILE)
     inputs = tuple(name for name in (there.text, there.speaker) if name is not None)
-    return replace(layout, form="long", inputs=inputs, group=there.group, time=there.time)
+    return table, replace(layout, form="long", inputs=inputs, group=there.group, time=there.time)
 
 
 def _labelled(lines: Sequence[str], place: TextLabels | None, known: set[str]) -> bool:
@@ -977,6 +1048,12 @@ def _one_a_group(
     word: str,
     column: str,
 ) -> None:
+    instead = ""
+    if hasattr(MODALITIES[layout.modality], "transcript"):
+        instead = (
+            ": correct it. Answers for each utterance are learnt by `elman train tag`; to take "
+            f"each utterance alone, set text={quote(layout.inputs[0])}"
+        )
     for group, members in groups.items():
         for row in members:
             if found[row] != found[members[0]]:
@@ -985,7 +1062,7 @@ def _one_a_group(
                     f"of other rows of {layout.group} {group!r}.",
                     row,
                     column,
-                    f"A series has one {word}.",
+                    f"Each has one {word}{instead}.",
                 )
 
 

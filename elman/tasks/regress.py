@@ -27,6 +27,7 @@ from elman.nn.masking import valid_steps
 from elman.scoring import Evaluation, numbers
 from elman.scoring.blending import weight_of_points
 from elman.scoring.predictors import Asked, Baseline, CannotSay, Constant, Last, Nearest, Sees
+from elman.tasks import gaps
 from elman.tasks.answers import Numbers
 from elman.tasks.base import Section
 from elman.tasks.examples import FromExamples, Memo
@@ -389,7 +390,11 @@ class Regress(FromExamples):
         if found.names is not None:
             table[str(self.layout.group)] = np.repeat(np.array(found.names, object), counts)
         table["step"] = [step for count in counts for step in range(1, count + 1)]
-        table = table.assign(**self.columns(found, outputs))
+        answers = self.columns(found, outputs)
+        table = table.assign(**answers)
+        blank = [gaps.blank_steps(cell) for cell in found.inputs]
+        empty = [k in of for of, count in zip(blank, counts, strict=True) for k in range(count)]
+        table.loc[empty, list(answers)] = np.nan
         order = sorted(range(len(places)), key=lambda k: (files[places[k][0]], places[k][1]))
         return table.iloc[order].reset_index(drop=True)
 

@@ -35,7 +35,7 @@ from elman.scoring import Evaluation, confusion, entities
 from elman.scoring.baselines import share
 from elman.scoring.blending import Blend
 from elman.scoring.predictors import Baseline, Constant, class_scores
-from elman.tasks import alike, told_steps
+from elman.tasks import alike, gaps, told_steps
 from elman.tasks.answers import Tags, only_tags
 from elman.tasks.base import Mark, Section, device_of
 from elman.tasks.examples import Batch, FromExamples, Memo
@@ -699,8 +699,11 @@ class Tag(FromExamples):
         for number, one in enumerate(said):
             told = self.codec.told_steps(found.inputs[number])
             answer = (found.answers or [None] * len(said))[number]
-            for step, tag in enumerate(one.tags):
-                where = found.where(number) if found.steps is None else found.steps[number][step]
+            # What holds no word has no answer.
+            blank = gaps.blank_steps(found.inputs[number])
+            tags: list[str | None] = [*one.tags] or [None] * len(blank)
+            for step, tag in enumerate(tags):
+                where = found.place(number, step)
                 row: dict[str, Any] = {"file": where[0] and where[0].name, "row": where[1]}
                 if found.names is not None:
                     row[self.layout.group or "group"] = found.names[number]
@@ -708,8 +711,9 @@ class Tag(FromExamples):
                 row |= {name: values[step] for name, values in told.items()}
                 if answer is not None:
                     row["truth"] = answer[step][0]
-                row["prediction"] = tag
-                row["probability"] = float(one.chances[step]) if one.chances is not None else None
+                row["prediction"] = None if step in blank else tag
+                chances = None if step in blank else one.chances
+                row["probability"] = None if chances is None else float(chances[step])
                 if self.answer.intents:
                     row["intent"], row["intent_probability"] = one.intent, one.intent_chance
                 rows.append(row)

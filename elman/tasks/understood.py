@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from elman.data import numerals
+from elman.data import numerals, transcripts
 from elman.data.kinds import MISSING
 from elman.data.stand_ins import stand_in_words, stand_ins
 from elman.data.turns import Conversation
 from elman.modalities import MODALITIES
+from elman.tasks.answers import ANSWERS
 from elman.writing import written
 
 if TYPE_CHECKING:
@@ -376,6 +377,52 @@ def doubts_of_times(table: Table, layout: Layout) -> list[str]:
         f"{whose}row {table.where(row)[1]}), and stay in the order of the file. Take out what "
         "stands there twice."
     ]
+
+
+def doubts_of_answers(table: Table, layout: Layout, given: Mapping[str, Any]) -> list[str]:
+    """Return a doubt where the answer was found by its name and another column may be it too.
+
+    Args:
+        table: of training.
+        layout: where its sequences and answers stand.
+        given: the settings; nothing is doubtful where they name the answer.
+    """
+    if given.get("target"):
+        return []
+    kind = table.kinds[layout.target]
+    others = []
+    for name, why in layout.left_out.items():
+        if table.kinds[name] != kind or not why.startswith(f"{kind}, "):
+            continue
+        usual = name.rpartition(".")[2].casefold().strip() in ANSWERS
+        within = False
+        if layout.aligned and layout.group is not None and kind == "category":
+            within = bool((table.frame.groupby(layout.group)[name].nunique() > 1).any())
+        if name not in layout.answers and (usual or within):
+            others.append(name)
+    if not others:
+        return []
+    one = len(others) == 1
+    return [
+        f"column {layout.target!r} is taken for the answer, and {listed(list(map(repr, others)))} "
+        f"may be {'it' if one else 'one'} as well. Say which with --set target={quote(others[0])} "
+        f"or --set target={quote(layout.target)}."
+    ]
+
+
+def doubts_of_utterances(table: Table, layout: Layout) -> list[str]:
+    """Return doubts about rows that are utterances: read alone, or in no order of their times."""
+    there = transcripts.transcript_of(table, taken=layout.answers)
+    if there is None:
+        return []
+    if layout.form == "cell" and layout.inputs == (there.text,):
+        return [
+            f"each utterance is read alone, for {layout.target!r} differs within most of "
+            f"{there.group!r}. `elman train tag` reads utterances along their conversation."
+        ]
+    if not hasattr(MODALITIES[layout.modality], "transcript"):
+        return []
+    return transcripts.unread_times(table, there._replace(time=layout.time))
 
 
 def doubts_of_parts(shared: Duplicates, sizes: Mapping[str, int], what: str) -> list[str]:

@@ -129,6 +129,19 @@ def of_sheet(at: random.Random) -> bytes:
         return path.read_bytes()
 
 
+def of_chat(at: random.Random) -> bytes:
+    form = at.choice(
+        ["{d}/03/24, 2{i}:14 - {y}: so it is", "[{d}.03.24, 0{i}:14:05] {y}: so\nit is"]
+    )
+    lines = [form.format(d=10 + i, i=i % 3, y=("Ann", "Bo")[i % 2]) for i in range(9)]
+    return "\n".join(lines).encode()
+
+
+def of_yaml(at: random.Random) -> bytes:
+    head = at.choice(["", "conversations:\n"])
+    return (head + "- - so it is\n  - 'is it: so'\n- - {who: a, text: b}\n  - yes\n").encode()
+
+
 KINDS: dict[str, tuple[Callable[[random.Random], bytes], tuple[str, ...]]] = {
     "csv": (of_csv, (".csv", ".tsv", ".txt", "")),
     "json": (of_json, (".jsonl", ".json")),
@@ -140,6 +153,8 @@ KINDS: dict[str, tuple[Callable[[random.Random], bytes], tuple[str, ...]]] = {
     "conll": (of_conll, (".conll", ".txt", ".tsv")),
     "numbers": (of_numbers, (".txt", ".csv", "")),
     "idx": (of_idx, ("-idx3-ubyte",)),
+    "chats": (of_chat, (".txt",)),
+    "yaml": (of_yaml, (".yml",)),
     "sound": (of_wav, (".wav", ".flac", ".ogg", ".mp3")),
     "sheet": (of_sheet, (".xlsx", ".ods", ".xls", ".xlsb")),
     "parallel": (of_text, (".in",)),

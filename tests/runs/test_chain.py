@@ -46,3 +46,19 @@ def test_answers_go_on_as_inputs(models):
 def test_kinds_that_do_not_fit_are_refused_before_work(models):
     with pytest.raises(InputError, match=r"c \(regress\) gives numbers, and .*a .* reads text"):
         chain.predict([models[2], models[0]], "nowhere.csv")
+
+
+def test_what_is_translated_goes_on_and_is_gone_on_to(models, tmp_path):
+    sources = [f"{what} {number}" for number in range(20) for what in ("la mer", "le feu")]
+    pairs = pd.DataFrame({"source": sources, "target": ["blue", "red"] * 20})
+    how = {"unit": "words", "hidden_size": 8, "max_steps": 60, "lr": 0.03, "progress": False}
+    made = elman.train("translate", pairs, tmp_path / "t", resamples=0, **how).model
+    table = chain.predict([made, models[1]], ["la mer 1", "le feu 2"])
+    alone = made.predict(["la mer 1", "le feu 2"])
+    assert table["prediction"].tolist() == alone["prediction"].tolist()
+    after = models[1].predict(pd.DataFrame({"name": table["prediction"]}))
+    assert table["prediction_2"].tolist() == after["prediction"].tolist()
+    back = chain.predict([models[0], made], pd.DataFrame({"text": ["the sea is wide"]}))
+    assert back["prediction_2"].tolist() == made.predict(["blue"])["prediction"].tolist()
+    with pytest.raises(InputError, match=r"gives numbers, and .*translate.* reads text"):
+        chain.fits([models[2], made])

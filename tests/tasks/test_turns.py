@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import pandas as pd
 import pytest
 
 import elman
-from elman.errors import InputError
+from elman.errors import InputError, PredictionWarning
 from elman.tasks import TASKS
 from elman.tasks.settings import settings_of
 
@@ -38,6 +39,14 @@ def rows(calls=20):
 
 def made(task, data, **given):
     return TASKS[task].from_data(data, settings_of(TASKS[task], {**SMALL, **given}))
+
+
+def told(call, *given):
+    """What a call returns, and the warnings of predictions."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = call(*given)
+    return found, [str(one.message) for one in caught if one.category is PredictionWarning]
 
 
 def words_of(task):
@@ -169,6 +178,101 @@ def test_lists_and_objects_hold_the_labels_of_utterances(tmp_path):
     frame["act"] = [[0.5, 1, 2]] * 12
     with pytest.raises(InputError, match="row 1, column 'act': The tags are numbers that are not"):
         made("tag", frame)
+
+
+def test_two_columns_that_may_be_the_answer_are_doubtful():
+    frame = rows().rename(columns={"act": "emotion", "outcome": "label"})
+    doubt = "column 'label' is taken for the answer, and 'emotion' may be it as well"
+    assert any(doubt in one for one in made("tag", frame).understood().doubts)
+    said = made("tag", frame, target="label").understood().doubts
+    assert not any("may be it" in one for one in said)
+    # What is the same in a whole conversation is no answer for each utterance.
+    alone = rows().rename(columns={"act": "label", "outcome": "shop"})
+    assert not any("may be" in one for one in made("tag", alone).understood().doubts)
+    frame = rows().assign(topic=rows()["outcome"].map({"good": "x", "bad": "y"}))
+    frame = frame.drop(columns="act")
+    [said] = [one for one in made("classify", frame).understood().doubts if "may be" in one]
+    assert said.endswith("--set target=outcome or --set target=topic.")
+
+
+@pytest.mark.parametrize("form", ["9:{m:02}", "0{h}:{m:02} AM", "00:0{h}:{m:02}.5"])
+def test_clock_times_order_utterances(form):
+    times = [form.format(h=3 + turn // 60, m=turn) for turn in rows()["turn"]]
+    frame = rows().assign(time=times).drop(columns="turn")
+    for given in ({}, {"time": "time"}):
+        task = made("tag", frame, target="act", **given)
+        assert task.layout.time == "time"
+        assert all(cell[-1].text == SAY["bye"] for cell in task._parts["train"].inputs)
+    frame["time"] = "morning"
+    doubts = made("tag", frame, target="act").understood().doubts
+    assert any("holds no times that could be read ('morning')" in one for one in doubts)
+
+
+def test_answers_that_differ_within_a_conversation():
+    frame = rows()
+    frame.loc[5, "outcome"] = {"good": "bad", "bad": "good"}[frame["outcome"][5]]
+    with pytest.raises(InputError, match=r"row 6, column 'outcome': .*elman train tag"):
+        made("classify", frame, target="outcome")
+    task = TASKS["classify"].from_data(rows(), settings_of(TASKS["classify"], {"target": "act"}))
+    assert (task.layout.form, task.layout.inputs) == ("cell", ("text",))
+    doubts = task.understood().doubts
+    assert any("each utterance is read alone, for 'act' differs within most" in d for d in doubts)
+    with pytest.raises(InputError, match="elman train tag"):
+        made("classify", rows(), target="act", group="call_id")
+
+
+def test_an_utterance_without_a_word_has_no_answer(live, tmp_path):
+    asked = [("caller", SAY["ask"]), ("agent", " "), ("caller", SAY["bye"])]
+    found, said = told(live.model.predict, [asked, [("a", SAY["tell"])], [("a", ""), ("b", "")]])
+    empty = [False, True, False, False, True, True]
+    assert found["prediction"].isna().tolist() == empty
+    assert found["probability"].isna().tolist() == empty
+    assert said == [
+        "1 of 3 inputs is empty (row 3); its answer is left empty.",
+        "1 utterance is empty (row 1); its answer is left empty.",
+    ]
+    whole = live.model.predict([asked[:1]])
+    assert found["probability"][0] == pytest.approx(whole["probability"][0], rel=1e-4)
+    lines = "call_id,speaker,text,turn\nx,agent,,0\nx,caller,so it is,1\n"
+    (tmp_path / "a.csv").write_text(lines)
+    found, said = told(live.model.predict, tmp_path / "a.csv")
+    assert found["prediction"].isna().tolist() == [True, False]
+    assert said == [
+        f"1 utterance is empty ({tmp_path / 'a.csv'}, row 2); its answer is left empty."
+    ]
+    with pytest.raises(InputError, match="The input is empty"):
+        live.model.predict([[("a", " ")]])
+
+
+def test_a_text_is_a_conversation_with_an_utterance_a_line(live):
+    text = f"caller: {SAY['ask']}\n\nagent: {SAY['tell']}\n"
+    found = live.model.predict(text)
+    assert found["speaker"].tolist() == ["caller", "agent"]
+    assert found["utterance"].tolist() == [SAY["ask"], SAY["tell"]]
+    assert live.model.predict(SAY["ask"])["speaker"].tolist() == [""]
+    with pytest.raises(InputError, match=r"no such calls\.csv"):
+        live.model.predict("no such calls.csv")
+
+
+def test_calls_in_files_of_their_own(live, tmp_path):
+    names = {"turn": "Start", "speaker": "Sprecher", "text": "Text"}
+    frame = rows(8).rename(columns=names)
+    for call, part in frame.groupby("call_id"):
+        folder = tmp_path / part["outcome"].iloc[0]
+        folder.mkdir(exist_ok=True)
+        part.drop(columns=["call_id", "outcome"]).to_csv(folder / f"{call}.csv", index=False)
+    task = made("tag", tmp_path, target="act")
+    assert (task.layout.group, task.layout.time) == ("file", "Start")
+    assert sum(map(len, task._parts.values())) == 8
+    task = made("classify", tmp_path, modality="turns", target=None, valid_fraction=0)
+    assert task.layout.answers == ("label",)
+    assert sorted(task.answer.classes) == ["bad", "good"]
+    one = tmp_path / "bad" / "c0.csv"
+    found = live.model.predict(one)
+    assert found["step"].tolist() == [2, 1, 0]
+    assert found["call_id"].tolist() == ["c0.csv"] * 3
+    (tmp_path / "a.txt").write_text(f"agent: {SAY['tell']}\ncaller: {SAY['bye']}\n")
+    assert live.model.predict(tmp_path / "a.txt")["speaker"].tolist() == ["agent", "caller"]
 
 
 def of_lists(**change):

@@ -7,6 +7,7 @@ Columns after a tab hold a number for the dialogue, or one for each utterance.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from elman.errors import InputError
 
 _LOOKED_AT = 200
 """Lines of a file by which its form is known."""
+_TOP = 8
+_OF_MAIL = re.compile(r"(From|To|Cc|Subject|Date|Message-ID|Received|Reply-To):\s", re.IGNORECASE)
+"""Begins a line at the top of an e-mail."""
 _SPEAKERS = ("A", "B")
 _TOPICS = (
     *("ordinary life", "school life", "culture and education", "attitude and emotion"),
@@ -161,6 +165,12 @@ def read_lines(
         ]
         if not filled:
             raise InputError("The file is empty.", file=path)
+        if sum(_OF_MAIL.match(line) is not None for _, line in filled[:_TOP]) > 1:
+            raise InputError(
+                "This is an e-mail; the messages that it quotes are not read as a dialogue.",
+                file=path,
+                fix="Give a table with a row for each message: conversation, speaker, text.",
+            )
         numbers = [number for number, _ in filled]
         texts = [" ".join(line.split()) for _, line in filled]
         said = before_colons(texts)

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from elman.data import files, turn_names
+from elman.data import files, reading, turn_names
 from elman.data.formats import delimited
 from elman.data.formats.sides import by_names, given_sides, is_language, is_side
 from elman.data.table import Table
@@ -16,6 +17,8 @@ from elman.errors import InputError
 
 WRITTEN = ("text", "category", "tokens")
 """Kinds of columns that hold what was written, and not what it means."""
+_NAME = 3
+"""Words of the name of a column at most."""
 _HEAD = 200
 """Lines of a text file by which its form is known."""
 
@@ -50,6 +53,36 @@ class Named:
                 "columns; source= and target= name them."
             )
         return table
+
+    def table_of_rows(
+        self, paths: list[Path], *, types: Mapping[str, str] | None = None, **written: Any
+    ) -> Table:
+        """Read CSV whose first row is a pair where it has no usual names and is like sentences.
+
+        Args:
+            paths: files.
+            types: kinds of columns.
+            written: encoding and separator.
+        """
+        name = written["encoding"] or files.encoding_of(paths[0])
+        head = delimited.header(paths[0], name, written["separator"])
+        wanted = {self.source, self.target} - {None}
+        names = head.names
+        usual = any(map(is_side, names)) or bool(wanted & set(names)) or _of_turns(names)
+        shown = ", ".join(repr(name[:40]) for name in names[:2])
+        if head.headless or usual:
+            return reading.read(paths, types=types, **written)
+        if any(map(_is_sentence, names)):
+            table = delimited.read(paths, types=types, headless=True, **written)
+            note = f"The first row is read as a pair: {shown} are no names of columns."
+        else:
+            table = reading.read(paths, types=types, **written)
+            note = (
+                f"The first row, {shown}, is read as the names of columns; if it is a pair, write "
+                "a row such as source,target above it."
+            )
+        notes = [*table.meta.get("notes", ()), note]
+        return replace(table, meta={**table.meta, "notes": notes})
 
     def columns_of(self, table: Table) -> tuple[str, str | None, str]:
         """Return the columns of source and target, and how they are known."""
@@ -99,6 +132,17 @@ class Named:
             file=table.source,
             fix=f"Set source={texts[0]} and target={texts[1]}, say.",
         )
+
+
+def _is_sentence(cell: str) -> bool:
+    """Tell whether a cell is rather something that is said than the name of a column.
+
+    >>> _is_sentence("I am cold."), _is_sentence("how are you now"), _is_sentence("English text")
+    (True, True, False)
+    """
+    text = cell.strip()
+    ends = text[-1:] in ".?!…。？！" and any(map(str.isalpha, text))
+    return bool(text) and (ends or len(text.split()) > _NAME)
 
 
 def _of_turns(cells: Sequence[str]) -> bool:

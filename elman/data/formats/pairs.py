@@ -186,6 +186,9 @@ class _Asked:
             return self._alone(paths)
         if kind == "tabs":
             return self.of_table(partial(self._named.table_with_tabs, paths, self.encoding))
+        if kind == "csv":
+            how: dict[str, Any] = {"encoding": self.encoding, "separator": self.separator}
+            return self.of_table(partial(self._named.table_of_rows, paths, **how))
         options: dict[str, Any] = {"encoding": self.encoding, "sheet": self.sheet}
         return self.of_table(partial(reading.read, paths, separator=self.separator, **options))
 
@@ -194,11 +197,13 @@ class _Asked:
         named = reading.format_of(path)
         if named in (None, "text", "parallel"):
             return "text" if self.separator is None else "table"
+        if named == "csv" and self.sheet is None:
+            return "csv"
         return "yaml" if named == "yaml" else "table"
 
     def _form(self, path: Path) -> str:
         kind = self._kind(path)
-        if kind == "table" and files.suffix(path) in (".tsv", ".tab") and self.separator is None:
+        if kind == "csv" and files.suffix(path) in (".tsv", ".tab") and self.separator is None:
             return "tabs"
         if kind != "text":
             return kind
@@ -207,8 +212,8 @@ class _Asked:
             return "dialogues"
         if tabs_of(path, self.encoding):
             return "tabs"
-        if format_in(path, reading.format_of(path)) in ("csv", "chats"):
-            return "table"
+        if (shown := format_in(path, reading.format_of(path))) in ("csv", "chats"):
+            return "csv" if shown == "csv" else "table"
         return "turn a line" if turns == "lines" and self.needs_target else "lines"
 
     def _parallel(self, texts: list[Path], given: list[Path], folder: Path | None) -> _Found | None:

@@ -14,7 +14,7 @@ from elman.data import split
 from elman.data.formats.pairs import Pairs, read_pairs
 from elman.data.kinds import objects
 from elman.errors import InputError
-from elman.modalities.text import is_path, unit_of
+from elman.modalities.text import is_path, is_text, unit_of
 
 _SAMPLE = 2000
 """Pairs that are looked at for what is decided."""
@@ -58,8 +58,8 @@ class Part:
 
 def raw(data: Any) -> list[str] | None:
     """Return texts that were given as they are: a list of strings, or one, that name no file."""
-    if isinstance(data, str):
-        return [data] if (" " in data.strip() or "\n" in data) and not is_path(data) else None
+    if is_text(data):
+        return [data]
     if not isinstance(data, list | tuple) or not data:
         return None
     if not all(isinstance(text, str) for text in data) or any(

@@ -59,6 +59,8 @@ class Translate:
 
     name: ClassVar[str] = "translate"
     summary: ClassVar[str] = "a text in, another out: translations, summaries, answers"
+    gives: ClassVar[str] = "text"
+    takes: ClassVar[str] = "text"
     Settings = TranslateSettings
     higher_is_better: bool
 
@@ -83,6 +85,11 @@ class Translate:
         self._probe: Translator | None = None
 
     # Data
+
+    @property
+    def reads_column(self) -> str:
+        """The column of sources in data to predict on."""
+        return self.where.source or "source"
 
     @classmethod
     def modalities(cls) -> list[str]:
