@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from elman.data.turns import Conversation, Turn
 from elman.errors import InputError
-from elman.modalities.turns import NOBODY, SLOTS, Turns, TurnsSettings
+from elman.modalities.turn_codec import NOBODY, SLOTS
+from elman.modalities.turns import Turns, TurnsSettings
 
 CALLS = [
     Conversation([Turn("agent", "Hello there."), Turn(f"Mr {name}", "My router is slow")])
