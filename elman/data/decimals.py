@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,12 +36,14 @@ class Settled:
         numbers: columns that are to be read otherwise than as they parse.
         asks: a column that may be read in two ways, and a place in it; None where none does.
         against: a column that the mark which was given does not fit, and a place in it.
+        signs: columns of `numbers` beside whose numbers a currency or a per cent sign stands.
     """
 
     mark: Decimal | None
     numbers: dict[str, NDArray[np.float64]]
     asks: tuple[str, int] | None = None
     against: tuple[str, int] | None = None
+    signs: dict[str, str] = field(default_factory=dict)
 
 
 def settle(
@@ -82,10 +84,12 @@ def settle(
         if other:
             return Settled(None, {}, against=_first(cells, other[0]))
         tried = {name: _written(cells[name], decimal) for name in words}
-        read = {name: found for name, found in tried.items() if found is not None}
+        kept = {name: found for name, found in tried.items() if found is not None}
+        read = {n: found.values for n, found in kept.items() if found.values is not None}
+        signs = {name: found.sign for name, found in kept.items() if found.sign}
         if decimal == ",":
             read |= {name: _without_points(cells[name]) for name in doubtful}
-        return Settled(decimal, read)
+        return Settled(decimal, read, signs=signs)
     mark: Decimal | None = "." if point is not None else None
     if mark is None and doubtful and any(_has_comma(cells[name]) for name in words):
         mark = ","
@@ -124,12 +128,12 @@ def _first(cells: Mapping[str, pa.ChunkedArray], name: str) -> tuple[str, int]:
     return name, (plain or marked)[0]
 
 
-def _written(column: pa.ChunkedArray, mark: Decimal) -> NDArray[np.float64] | None:
-    """Return a column of strings as numbers with this mark, or None where it holds others."""
+def _written(column: pa.ChunkedArray, mark: Decimal) -> numerals.Numerals | None:
+    """Return how a column of strings is read with this mark, or None where it holds others."""
     found = numerals.read(column.to_pandas().str.strip(), MISSING, mark)
     if found is None or found.values is None or len(found.wrong) or not found.words:
         return None
-    return found.values
+    return found
 
 
 def _has_comma(column: pa.ChunkedArray) -> bool:

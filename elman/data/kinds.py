@@ -85,8 +85,9 @@ class Unfit(ValueError):
 def infer(values: pd.Series) -> tuple[pd.Series, Kind]:
     """Find the kind of a column and convert the cells; the string "12" stays text.
 
-    The `attrs` of the cells hold the arguments of `written` that would read the same again, and
-    `years`, the first and last year of dates whose years have two digits.
+    The `attrs` of the cells hold the arguments of `written` that would read the same again;
+    `years`, the first and last year of dates whose years have two digits; and `sign`, the currency
+    or the per cent sign beside numbers.
     """
     import datetime
 
@@ -195,6 +196,8 @@ def _words(values: pd.Series) -> tuple[pd.Series, Kind]:
         made = pd.Series(numbers.values, index=values.index)
         if "comma before" in numbers.words:
             made.attrs["decimal"] = ","
+        if numbers.sign:
+            made.attrs["sign"] = numbers.sign
         return made, "number"
     if repeated:
         return to_category(values), "category"

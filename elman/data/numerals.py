@@ -50,13 +50,18 @@ class Numerals:
             readings.
         wrong: positions of the cells that are not missing and no numbers.
         words: how they were read, empty where they are plain numbers.
-        marks: currencies or per cent signs stood beside them.
+        sign: the currencies or the per cent sign that stood beside them, empty where none did.
     """
 
     values: NDArray[np.float64] | None
     wrong: NDArray[np.int64]
     words: str = ""
-    marks: bool = False
+    sign: str = ""
+
+    @property
+    def marks(self) -> bool:
+        """Tell whether currencies or per cent signs stood beside the numbers."""
+        return bool(self.sign)
 
 
 def read(
@@ -102,7 +107,7 @@ def read(
         return Numerals(None, wrong)
     words = _words(list(values), [parts[cell][0] for cell in values], next(iter(kept)), signed)
     numbers = np.array([values.get(cell, np.nan) for cell in cells], dtype=np.float64)
-    return Numerals(numbers, wrong, words, bool(signed))
+    return Numerals(numbers, wrong, words, signed)
 
 
 def zeros(cells: pd.Series) -> bool:

@@ -51,8 +51,9 @@ class Table:
         kinds: column → kind.
         source: the file, or the first of several; None for a DataFrame.
         meta: what a file says about itself (the headers of `.ts` and `.tsf`).
-        how: column → how its numbers or dates were written, as arguments of `kinds.written`; and
-            `years`, the first and last year where years have two digits.
+        how: column → how its numbers or dates were written, as arguments of `kinds.written`;
+            `years`, the first and last year where years have two digits; and `sign`, the currency
+            or the per cent sign beside numbers.
     """
 
     frame: pd.DataFrame

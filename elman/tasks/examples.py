@@ -30,7 +30,7 @@ from elman.scoring import Evaluation
 from elman.scoring.baselines import share
 from elman.scoring.blending import NO_VALIDATION, ON_VALIDATION, Blend, blend_of
 from elman.scoring.predictors import Asked, Baseline, CannotSay, restored
-from elman.tasks import alike, gaps, growing, looking, number_cells, reading, understood
+from elman.tasks import alike, gaps, growing, looking, number_cells, reading, understood, units
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.parts import (
     check_cells,
@@ -173,6 +173,7 @@ class FromExamples:
         if layout.aligned:
             settings = kept_aligned(settings)
         table = reading.filled_down(table, layout.group)
+        layout = replace(layout, signs=units.signs_of(table, layout))
         owners = reading.owners_in(table, layout, settings.together)
         everything = reading.examples(table, layout, cls.Answer, owners=owners)
         everything = cls.extended(everything, settings, layout)

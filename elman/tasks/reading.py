@@ -28,7 +28,7 @@ from elman.data.formats.text import FASTTEXT
 from elman.data.numerals import Decimal
 from elman.errors import InputError
 from elman.modalities import MODALITIES
-from elman.tasks import called, number_cells, totals, word_rows
+from elman.tasks import called, number_cells, totals, units, word_rows
 from elman.tasks.answers import Answer
 
 TextLabels = Literal["file", "first", "before tab", "after tab", "none", "found"]
@@ -83,6 +83,8 @@ class Layout:
         labels: of plain text: the place of the label; see `elman.data.read`.
         left_out: columns that are not read, and why.
         separator: of a cell with several labels: marks of which each parts them.
+        signs: column → the currency or the per cent sign beside its numbers; None of a run that
+            does not know them.
     """
 
     modality: str
@@ -96,6 +98,7 @@ class Layout:
     labels: TextLabels | None = None
     left_out: dict[str, str] = field(default_factory=dict)
     separator: str | None = None
+    signs: dict[str, str] | None = None
 
     @property
     def target(self) -> str:
@@ -866,6 +869,7 @@ def examples(
     """
     if answer is not None:
         totals.refuse(table, layout)
+    units.refuse_others(table, layout)
     modality = MODALITIES[layout.modality]
     rows = groups = None
     if layout.form == "long":

@@ -101,6 +101,8 @@ def read(
     if doubts:
         meta["doubts"] = doubts
     table = build(pd.DataFrame(cells), origins, columns=columns, types=types, meta=meta)
+    for name, sign in settled.signs.items():
+        table.how.setdefault(name, {})["sign"] = sign
     if any(how.get("decimal") == "," for how in table.how.values()):
         table.meta["decimal"] = ","
     return table
