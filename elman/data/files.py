@@ -53,7 +53,8 @@ def find(path: Source) -> Path:
     """Return the path if a file or folder is there.
 
     Raises:
-        InputError: nothing is there; the message has the nearest name in that folder.
+        InputError: nothing is there; the message has the nearest name in that folder. Or it is
+            standard input or a pipe.
     """
     if isinstance(path, bytes) or not isinstance(path, str | os.PathLike):
         raise InputError(f"{str(path)[:60]!r} is no path of a file.", fix="Give strings or paths.")
@@ -64,6 +65,13 @@ def find(path: Source) -> Path:
         there = found.exists()
     except (OSError, ValueError):  # too long, or a null character
         raise InputError(f"{str(path)[:60]!r} cannot be the path of a file.") from None
+    if (str(path) == "-" and not there) or found.is_fifo() or found.is_socket():
+        # They are read several times: for the format, the encoding, the content, the fingerprint.
+        raise InputError(
+            "Standard input and pipes are not read, for data are read more than once.",
+            file=found,
+            fix="Write them to a file first, such as: COMMAND > data.csv",
+        )
     if there:
         return found
     if found.is_symlink():

@@ -171,3 +171,16 @@ def test_a_folder_is_listed_as_people_count(tmp_path):
         (tmp_path / f"part{number}.csv").write_text("a,b\n1,2\n")
     names = [path.stem for path in files.listing(tmp_path)]
     assert names == ["part1", "part2", "part10", "part11", "part100"]
+
+
+def test_standard_input_and_pipes_are_refused_in_words(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for source in ("-", pipe):
+        with pytest.raises(
+            InputError, match=r"pipes are not read .*> data\.csv|not read, for data"
+        ):
+            files.find(source)
+    (tmp_path / "-").write_text("a,b")
+    assert files.find("-").read_text() == "a,b"

@@ -122,3 +122,25 @@ def test_objects_among_other_cells_and_two_columns_of_a_name_are_refused(tmp_pat
 def test_a_map_from_many_ids_stays_in_its_cell():
     table = data.read([{"seen": {f"u{i}_{k}": k for k in range(10)}} for i in range(60)])
     assert list(table.kinds) == ["seen"]
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("a.json", '["a b", "c d"]'),
+        ("a.json", '[\n "a b",\n "c d"\n]\n'),
+        ("a.jsonl", '"a b"\n"c d"\n'),
+    ],
+)
+def test_an_array_of_texts_has_a_row_for_each(tmp_path, name, written):
+    file = tmp_path / name
+    file.write_text(written)
+    table = data.read(file)
+    assert table.kinds == {"text": "text"}
+    assert table.texts("text") == ["a b", "c d"]
+
+
+def test_a_line_of_texts_stays_a_conversation(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_text('["a b", "c d"]\n')
+    assert data.read(file).kinds == {"turns": "turns"}

@@ -111,7 +111,7 @@ def test_a_line_may_be_a_conversation_by_itself(tmp_path, name):
 def test_a_file_may_be_one_conversation(tmp_path):
     one = {"id": 7, "turns": [{"speaker": "a", "text": "One."}, {"speaker": "b", "text": "Two."}]}
     assert turns(read(lines(tmp_path / "a.json", [one]))) == [[("a", "One."), ("b", "Two.")]]
-    assert turns(read(lines(tmp_path / "b.json", [["One day.", "Two."]]))) == [
+    assert turns(read(lines(tmp_path / "b.json", [[["One day.", "Two."]]]))) == [
         [("", "One day."), ("", "Two.")]
     ]
 

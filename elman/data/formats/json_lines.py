@@ -12,7 +12,7 @@ from elman.data import files
 from elman.data.nested import as_column
 from elman.data.table import Origin, Table, build
 from elman.data.turn_names import plain
-from elman.data.turns import Conversation, NoTurns, Turn, conversation, is_conversation, usual
+from elman.data.turns import NoTurns, conversation, is_conversation, usual
 from elman.errors import InputError
 
 _SEVERAL = ("conversations", "dialogues", "dialogs", "chats", "calls")
@@ -31,7 +31,8 @@ def read(
     The keys of an object within an object become columns too, named after the way to them.
 
     Texts with spans of characters become the columns `tokens` and `tags`; see `tagged_json`. A
-    line that is a list of texts or of utterances is a conversation, in the column `turns`.
+    line that is a list of texts or of utterances is a conversation, in the column `turns`. A file
+    `.json` that is an array of texts, or a text in a line, gives the column `text`.
     """
     import pandas as pd
 
@@ -41,25 +42,9 @@ def read(
     origins, notes = [], []
     for path in paths:
         numbers: list[int] = []
-        alone: list[tuple[int, str]] = []
-        for number, value in values(path, encoding):
-            if isinstance(value, str) and not numbers:
-                alone.append((number, value))
-                continue
-            if alone:
-                _object(alone[0][1], path, alone[0][0])  # refuses a text among other things
+        for number, record in records(path, encoding):
             numbers.append(number)
-            found.append(_object(value, path, number))
-        if alone:
-            numbers.append(alone[0][0])
-            found.append(
-                {
-                    "turns": Conversation(
-                        (Turn("", text) for _, text in alone), [number for number, _ in alone]
-                    )
-                }
-            )
-            notes.append(f"{path.name} is one conversation.")
+            found.append(record)
         if not numbers:
             raise InputError("The file is empty.", file=path)
         if len(numbers) == 1 and (folded := _unfolded(found[-1])) is not None:
@@ -67,6 +52,15 @@ def read(
             found[-1:] = rows
             numbers *= len(rows)
             notes.append(f"{path.name} is one object: {note}.")
+        if (
+            len(numbers) > 1
+            and files.suffix(path) == ".json"
+            and _all_texts(found[-len(numbers) :])
+        ):
+            notes.append(
+                f"{path.name} holds texts alone, a row each (one conversation is written "
+                '[["Hello.", "Hi."]]).'
+            )
         origins.append(Origin(path, len(numbers), numbers.__getitem__))
     if not any(found):
         raise InputError("The objects have no named values.", file=paths[0])
@@ -79,6 +73,10 @@ def read(
     )
     meta = {"notes": notes} if notes else {}
     return build(frame, origins, columns=columns, types=types, meta=meta)
+
+
+def _all_texts(rows: Sequence[dict[str, Any]]) -> bool:
+    return all(list(row) == ["text"] and isinstance(row["text"], str) for row in rows)
 
 
 def _unfolded(record: dict[str, Any]) -> tuple[list[dict[str, Any]], str] | None:
@@ -148,7 +146,9 @@ def values(path: Path, encoding: str | None = None) -> Iterator[tuple[int, Any]]
                 fix="Correct or remove the line.",
             ) from None
         one = next(numbered, None)
+        # A line of texts is a conversation; a file called .json that is one array holds a row each.
         of_texts = bool(value) and isinstance(value, list) and all(map(_is_text, value))
+        of_texts = of_texts and files.suffix(path) != ".json"
         if alone and one is None and isinstance(value, list) and not of_texts:
             yield from _whole(line, path, number)
             return
@@ -205,7 +205,7 @@ def _whole(text: str, path: Path, first: int = 1) -> Iterator[tuple[int, Any]]:
 
 def _object(record: Any, path: Path, number: int) -> dict[str, Any]:
     """Return what is to be an object with named values; a conversation by itself has the name
-    `turns`.
+    `turns`, a text `text`.
 
     Raises:
         InputError: it is something else, or holds all rows under one name.
@@ -218,6 +218,8 @@ def _object(record: Any, path: Path, number: int) -> dict[str, Any]:
                 raise InputError(
                     str(error), file=path, row=number, fix="Write a list of texts."
                 ) from None
+    if isinstance(record, str) and record.strip():
+        return {"text": record}
     if not isinstance(record, dict):
         raise InputError(
             f"Here stands {_called(record)}, not an object with named values.",
