@@ -86,7 +86,7 @@ def writing_of(
     blanks = any(not gap.strip() for gap in every)
     if len(marks) == 2 and "," in marks and not blanks:
         (outer,) = marks - {","}
-        found = Writing(outer, ",")
+        steps = Writing(outer, ",")
     elif not marks:
         return Writing(" ")
     elif len(marks) > 1:
@@ -94,12 +94,12 @@ def writing_of(
     elif not blanks:
         return Writing(marks.pop())
     elif marks == {","} and not any(gap != "," for gap in every if "," in gap):
-        found = Writing(" ", ",")
+        steps = Writing(" ", ",")
     elif all(gap != "," for gap in every):
         return Writing(marks.pop(), " ")
     else:
         return None
-    return Writing(found.mark, ",", _comma(there, found, decimal))
+    return Writing(steps.mark, ",", _comma(there, steps, decimal))
 
 
 def parsed(cell: str, how: Writing) -> list[list[float | None]]:

@@ -58,6 +58,12 @@ _MARKED = 0.005
 """Share of tokens that are lone marks, above which texts are split at marks."""
 
 
+_LOOKED_AT = 1000
+"""Cells and words that are looked at to tell words from sentences."""
+_SENTENCE = 3
+"""Parts apart by blanks from which a word is a sentence."""
+
+
 class TokensSettings(ModalitySettings):
     """Settings of words."""
 
@@ -318,6 +324,18 @@ class TokensCodec(Stepwise):
         """Return the words, and the text that they make."""
         words = self.decode(array)
         return Shown(words, pieces=[word + " " for word in words])
+
+    def told_cells(self, cells: Sequence[Any]) -> tuple[list[tuple[str, str]], list[str]]:
+        """Return a doubt where a word holds a whole sentence."""
+        words = [word for cell in cells[:_LOOKED_AT] for word in cell][:_LOOKED_AT]
+        whole = [word for word in words if len(word.split()) >= _SENTENCE]
+        if 2 * len(whole) <= len(words):
+            return [], []
+        return [], [
+            "each cell counts as one word, and most hold several, such as "
+            f"{whole[0][:60]!r}: it is learnt as a whole. Write a word a cell; or set modality=text or modality=turns to "
+            "read sentences."
+        ]
 
     def told_pieces(self, cell: Any) -> list[str]:
         """Return each word with a blank behind it, also those that are unknown."""

@@ -163,3 +163,12 @@ def test_classify_reads_words(tmp_path):
     )
     assert run.results["test"]["accuracy"] > 0.95
     assert run.model.task.layout.modality == "tokens"
+
+
+def test_sentences_that_count_as_words_are_doubted():
+    rows = [["The film was seen on Monday."], ["New York", "in 2020"]]
+    for cells, doubted in ((rows[:1] * 4, True), (rows[1:] * 4, False), ([["a", "b"]], False)):
+        codec = Tokens.fit(cells, Tokens.Settings())
+        _, doubts = codec.told_cells(cells)
+        assert bool(doubts) == doubted
+        assert not doubted or "'The film was seen on Monday.'" in doubts[0]
