@@ -23,8 +23,6 @@ from elman.tasks.forecast.columns import (
     as_list,
     framed,
     is_footer,
-    likely_groups,
-    names_of,
     read_told,
     sort_out,
     unread,
@@ -43,11 +41,12 @@ from elman.tasks.forecast.doubts import (
 from elman.tasks.forecast.files import FILE, each_is_a_series, named_by_file
 from elman.tasks.forecast.filling import ADVICE, all_completed
 from elman.tasks.forecast.finding import frequency_of, local
+from elman.tasks.forecast.groups import names_of
 from elman.tasks.forecast.in_cells import from_cells
+from elman.tasks.forecast.order import as_numbers, check_order
 from elman.tasks.forecast.panel import Panel, Series
 from elman.tasks.forecast.rules import rule_of
 from elman.tasks.forecast.times import (
-    clocks_went_back,
     step_in_words,
     time_told,
     times_after,
@@ -56,15 +55,9 @@ from elman.tasks.forecast.times import (
 from elman.tasks.forecast.wide import from_wide, looks_wide
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from elman.data import Table
 
 Floats = NDArray[np.float64]
-_LEAST_OF_A_SERIES = 3
-"""Rows of a series at least where several follow one another without a name."""
-_YEAR = 365.25 * 86_400e6
-"""Microseconds."""
 
 
 def read_panel(data: Any, columns: Columns, rule: str | None = None) -> Panel:
@@ -226,7 +219,7 @@ def _from_long(out: Sorted, columns: Columns, rule: str | None) -> Panel:
         [table.numbers(n) for n in columns.covariates] or [np.empty(len(table))], axis=1
     )[:, : len(columns.covariates)]
     names = names_of(table, out.groups)
-    keys = None if moments is None else _as_numbers(moments)
+    keys = None if moments is None else as_numbers(moments)
     series, places = [], []
     turned = 0
     for name, rows in pd.Series(range(len(table))).groupby(np.array(names), sort=False):
@@ -235,7 +228,7 @@ def _from_long(out: Sorted, columns: Columns, rule: str | None) -> Panel:
             if len(index) > 1 and (np.diff(keys[index]) < 0).all():
                 index = index[::-1]
                 turned += 1
-            _in_order(out, keys, index, str(name))
+            check_order(out, keys, index, str(name))
         length = len(index)
         if ahead:
             length = _observed(table, values[index], index, targets, fill=columns.fill is not None)
@@ -342,17 +335,6 @@ def _what_was_taken(out: Sorted, targets: list[str], columns: Columns) -> list[t
     return told
 
 
-def _as_numbers(moments: pd.Series) -> Floats | NDArray[np.int64]:
-    """Return moments as numbers that run evenly, microseconds where they are times."""
-    import pandas as pd
-
-    if moments.dtype.kind != "M":
-        return moments.to_numpy(dtype=np.float64)
-    exact = pd.DatetimeIndex(moments)
-    exact = exact if exact.tz is None else exact.tz_convert("UTC").tz_localize(None)
-    return exact.to_numpy().astype("datetime64[us]").astype(np.int64)
-
-
 def _observed(
     table: Table, values: Floats, rows: NDArray[np.int64], targets: list[str], *, fill: bool
 ) -> int:
@@ -364,112 +346,3 @@ def _observed(
         row, column = holes[0]
         raise table.refuse("A value is missing.", int(rows[row]), targets[column], ADVICE)
     return length
-
-
-def _changes_with(out: Sorted, rows: NDArray[np.int64], begins: NDArray[np.int64]) -> str | None:
-    """Return the column whose names change at these places and nowhere else, or None."""
-    for name, kind in out.table.kinds.items():
-        cells = out.table.frame[name]
-        if kind not in ("text", "category") and cells.dtype.kind not in "iu":
-            continue
-        values = cells.to_numpy()[rows]
-        changes = np.flatnonzero(values[1:] != values[:-1]) + 1
-        if name != out.time and name not in out.groups and np.array_equal(changes, begins):
-            return name
-    return None
-
-
-def _other_times(out: Sorted, rows: NDArray[np.int64]) -> str | None:
-    """Return another column of times, in whose order some rows run, or None."""
-    for name, kind in out.table.kinds.items():
-        if kind != "time" or name == out.time:
-            continue
-        moments = out.table.frame[name].iloc[rows]
-        if moments.notna().all() and (_as_numbers(moments)[1:] > _as_numbers(moments)[:-1]).all():
-            return name
-    return None
-
-
-def _in_order(
-    out: Sorted, keys: Floats | NDArray[np.int64], rows: NDArray[np.int64], name: str
-) -> None:
-    """Refuse rows whose times repeat or run backwards.
-
-    Raises:
-        InputError: the message names the row, and the columns that would tell series apart.
-    """
-    import pandas as pd
-
-    steps = np.diff(keys[rows])
-    wrong = np.flatnonzero(steps <= 0)
-    if not len(wrong):
-        return
-    table, column, moments = out.table, str(out.time), out.moments
-    assert moments is not None
-    whose = f" in series {name!r}" if name else ""
-    if (other := _other_times(out, rows)) is not None:
-        raise InputError(
-            f"there are several columns of times; the rows run in the order of {other!r}{whose}, "
-            f"and not in that of {column!r}, which was taken.",
-            file=table.source,
-            column=column,
-            fix=f"Set time={other}.",
-        )
-    at = int(wrong[0])
-    first, second = moments.iloc[rows[at]], moments.iloc[rows[at + 1]]
-    if clocks_went_back(first, second):
-        raise table.refuse(
-            f"the time {second} is there twice{whose}, because clocks were put back in that night.",
-            int(rows[at + 1]),
-            column,
-            f"Write times with their offset, such as {second:%Y-%m-%dT%H:%M}+01:00.",
-        )
-    if out.time in out.years:
-        leaps = np.flatnonzero(np.abs(steps) > 50 * _YEAR)
-        if len(leaps):
-            at = int(leaps[0])
-            first, second = moments.iloc[rows[at]], moments.iloc[rows[at + 1]]
-            raise table.refuse(
-                f"the time leaps from {first.date()} to {second.date()}{whose}, because years have "
-                "two digits.",
-                int(rows[at + 1]),
-                column,
-                "Write years with four digits.",
-            )
-    twice = pd.Series(keys[rows]).duplicated().to_numpy()
-    groups = None if out.groups or not twice.any() else likely_groups(out, keys)
-    begins = np.flatnonzero(steps < 0) + 1
-    lengths = np.diff([0, *begins, len(rows)])
-    if groups is None and len(begins) == len(wrong) and lengths.min() >= _LEAST_OF_A_SERIES:
-        at = int(begins[0])
-        named = _changes_with(out, rows, begins)
-        fix = (
-            f"If they are, set group={named}"
-            if named
-            else ("If they are, add a column that names each, and set group to its name")
-        )
-        raise table.refuse(
-            f"the times begin again here, at {moments.iloc[rows[at]]} after "
-            f"{moments.iloc[rows[at - 1]]}{whose}, as where {len(lengths):,} series follow one "
-            "another.",
-            int(rows[at]),
-            column,
-            f"{fix}; if not, sort the file by {column!r} and keep one row a moment.",
-        )
-    if twice.any():
-        row = int(rows[int(np.argmax(twice))])
-        what = f"the time {moments.iloc[row]} is there twice{whose}."
-        fix = "Name the column that tells series apart with group=NAME, or keep one row a moment."
-        if groups is not None and len(groups) == 1:
-            what += f" {groups[0]!r} looks like the name of a series."
-            fix = f"If the file holds several series, set group={groups[0]}."
-        elif groups is not None:
-            what += f" {groups[0]!r} and {groups[1]!r} together look like the name of a series."
-            fix = f"If the file holds several series, set group='[{', '.join(groups)}]'."
-        raise table.refuse(what, row, column, fix)
-    raise table.refuse(
-        f"the time {second} comes after {first}{whose}.",
-        int(rows[at + 1]),
-        column,
-        f"Sort the file by {column!r}.",
-    )

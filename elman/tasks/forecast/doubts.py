@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from elman.data import dates
 from elman.data.stand_ins import MOST_LOOKED, stand_in_words, stand_ins, together
 from elman.data.wide import named_like_a_total, total_of
-from elman.tasks.forecast.columns import as_list, is_part_of_time
+from elman.tasks.forecast.columns import as_list
 from elman.tasks.forecast.finding import commonest_step, local, microseconds, odd_steps
+from elman.tasks.forecast.groups import is_part_of_time
 from elman.tasks.forecast.rules import Monthly, rule_of
 from elman.tasks.forecast.times import MOST_COUNTED, step_in_words, times_after, unit_of
 from elman.tasks.forecast.weekly import DAY, Session, Weekdays, day_of_week

@@ -12,10 +12,11 @@ from elman.data import dates
 from elman.data.stand_ins import MOST_LOOKED, stand_in_words, stand_ins, together
 from elman.data.wide import counted_names, named_like_a_total, total_of
 from elman.errors import InputError
-from elman.tasks.forecast.columns import Columns, Sorted, names_of, read_told, unread
+from elman.tasks.forecast.columns import Columns, Sorted, read_told, unread
 from elman.tasks.forecast.doubts import months_as_series, of_times
 from elman.tasks.forecast.filling import ADVICE, all_completed
 from elman.tasks.forecast.finding import frequency_of
+from elman.tasks.forecast.groups import names_of
 from elman.tasks.forecast.panel import VALUE, Panel, Series
 from elman.tasks.forecast.times import time_told
 
