@@ -90,6 +90,7 @@ def test_words_say_who_is_better_and_by_how_much() -> None:
     assert "worse by 0.5. 1,003" in said({"difference": -0.5, "ci95": None})
 
 
+@pytest.mark.fuzz
 def test_a_stopped_reference_goes_on(
     beside: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,6 +113,7 @@ def test_a_stopped_reference_goes_on(
     assert found["steps"] == 6
 
 
+@pytest.mark.fuzz
 def test_a_budget_is_halved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[float, float]] = []
 
