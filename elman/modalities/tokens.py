@@ -333,8 +333,8 @@ class TokensCodec(Stepwise):
             return [], []
         return [], [
             "each cell counts as one word, and most hold several, such as "
-            f"{whole[0][:60]!r}: it is learnt as a whole. Write a word a cell; or set modality=text or modality=turns to "
-            "read sentences."
+            f"{whole[0][:60]!r}: it is learnt as a whole. Write a word a cell; or set "
+            "modality=text or modality=turns to read sentences."
         ]
 
     def told_pieces(self, cell: Any) -> list[str]:
