@@ -905,7 +905,7 @@ class Generate:
 
     def keyboard(self, model: Any, label: str | None = None) -> Keyboard:
         """Return what suggests words while a text is typed."""
-        return Keyboard(self.writer(model, label))
+        return Keyboard(self._writer(model, label))
 
     def stream(self, model: Any, label: str | None = None) -> SymbolStream:
         """Return the model on a stream: a symbol in, the probability of every next one out."""
