@@ -208,6 +208,7 @@ def test_the_label_is_read_in_every_step_and_makes_the_first_state(cell: str) ->
     np.testing.assert_allclose(costs(model, tokens), by_hand(model, tokens), atol=1e-5)
 
 
+@pytest.mark.fuzz
 def test_pieces_of_long_documents_cost_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(language_model, "WARM_UP", 60)
     monkeypatch.setattr(language_model, "_PIECE", 90)
@@ -399,6 +400,7 @@ def test_a_label_that_is_not_there_is_refused(run: Any) -> None:
         task.generate(bare, label="sea")
 
 
+@pytest.mark.fuzz
 def test_a_run_with_labels_is_loaded_scored_and_examined(run: Any) -> None:
     again = elman.evaluate(run.path)
     assert again["test"]["label_identity"] == run.results["test"]["label_identity"]
@@ -412,6 +414,7 @@ def test_a_run_with_labels_is_loaded_scored_and_examined(run: Any) -> None:
     assert doctor.of_run(run.path, rows=8).layers
 
 
+@pytest.mark.fuzz
 def test_the_label_is_named_on_the_command_line(run: Any, elman: Any) -> None:
     done = elman("generate", run.path, "--label", "town", "-n", 30, "-t", 0)
     assert done.returncode == 0, done.stderr
