@@ -388,6 +388,19 @@ def test_a_stream_takes_the_label(run: Any, predictor: str) -> None:
         assert model.stream(label=name).step(other[0])[other[1]] < 1
 
 
+@pytest.mark.parametrize("predictor", ["model", "5-gram Kneser-Ney of each label"])
+def test_words_are_suggested_in_the_manner_of_the_label(run: Any, predictor: str) -> None:
+    model = elman.load(run.path, predictor=predictor)
+    for name, words in WORDS.items():
+        board = model.keyboard(label=name)
+        for text in ("", words[0]):
+            [first] = board.suggest(text, 1)
+            [wanted] = model.complete(text, n=1, label=name)
+            assert first.adds == wanted["text"]
+            assert first.probability == pytest.approx(wanted["probability"], rel=1e-4)
+            assert first.text.strip() in words.split()
+
+
 def test_a_label_that_is_not_there_is_refused(run: Any) -> None:
     model = run.model
     with pytest.raises(InputError, match=r"no label 'seo'. Did you mean 'sea'"):

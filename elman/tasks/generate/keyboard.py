@@ -52,7 +52,7 @@ class Keyboard:
         self._device = torch.device("cpu")
         if writer.model is not None:
             # A stream is compiled for one step, and does not look at the weights again.
-            self._stream = writer.model.eval().stream()
+            self._stream = writer.model.eval().stream(label=writer.label)
             self._device = device_of(writer.model)
         self._ids = [vocabulary.bos]
         self._states: list[Any] = [self._begin()]
@@ -167,8 +167,10 @@ class Keyboard:
 
     def _begin(self) -> Any:
         """Return the state before the first symbol of a document."""
-        counts = self._writer.counts
-        return None, None if counts is None else counts.begin(self._writer.vocabulary.bos)
+        counts, model = self._writer.counts, self._writer.model
+        label = self._writer.labels(self._device)
+        inner = None if model is None or label is None else model.start(label)
+        return inner, None if counts is None else counts.begin(self._writer.vocabulary.bos)
 
     def _step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Do as `Writer.step`, for one row."""
