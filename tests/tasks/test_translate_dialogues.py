@@ -170,6 +170,35 @@ def test_the_reply_that_costs_least_a_symbol_is_chosen():
     assert opposite["recall_at_5"].tolist() == [0.0] * 12
 
 
+def test_what_a_reply_costs_anywhere_is_taken_off_as_far_as_validation_says():
+    part = Part(
+        [f"c{n}" for n in range(12)], [f"r{n}" for n in range(12)], [(None, 1)] * 12,
+        list(range(12)),
+    )  # fmt: skip
+    asked = dialogues.choice(part, 3)
+    assert asked is not None
+
+    def costs(sources, replies):
+        # The later a reply, the dearer it is anywhere; after its own context it is cheaper.
+        same = [s[1:] == r[1:] for s, r in zip(sources, replies, strict=True)]
+        return np.array([float(r[1:]) for r in replies]) - np.array(same)
+
+    usual = dialogues.usual_of(costs, part, asked, part, seed=0)
+    assert usual.weight == 1.0
+    assert len(set(usual.contexts)) == 4
+    for taken_off, least, most in ((usual, 1.0, 1.0), (dialogues.Usual(), 0.0, 0.5)):
+        units = pd.DataFrame({"nll": np.zeros(12)})
+        dialogues.with_selection(
+            units, asked, lambda a, u=taken_off: dialogues.chosen_by_cost(costs, part, a, u)
+        )
+        assert least <= units["recall_at_1"].mean() <= most
+
+    def alike(sources, replies):
+        return np.zeros(len(replies))
+
+    assert dialogues.usual_of(alike, part, asked, part, seed=0).weight == 0.0
+
+
 def test_only_some_contexts_are_asked_and_the_others_do_not_count(monkeypatch):
     monkeypatch.setattr(dialogues, "_CONTEXTS", 4)
     part = Part(["c"] * 20, [f"r{n}" for n in range(20)], [(None, 1)] * 20, list(range(20)))

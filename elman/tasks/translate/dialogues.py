@@ -37,6 +37,11 @@ _ORDER = 5
 NEAREST, COUNTS = "nearest by TF-IDF", f"{_ORDER}-gram"
 """Names of the baselines."""
 
+_ELSEWHERE = 4
+"""Contexts of training after which it is seen what a reply costs anywhere."""
+_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Of that cost, of which the validation part chooses one."""
+
 Costs = Callable[[Sequence[str], Sequence[str]], NDArray[np.float64]]
 """Gives, for contexts and replies, the nats that a symbol of each reply costs."""
 
@@ -53,6 +58,21 @@ class Choice(NamedTuple):
     among: NDArray[np.int64]
 
 
+class Usual(NamedTuple):
+    """How much of what a reply costs anywhere is taken off what it costs after a context.
+
+    A reply that is likely anywhere, such as "Yes.", says little about its context (Li et al. 2016,
+    "A diversity-promoting objective function", where it is called anti-language model).
+
+    Attributes:
+        weight: from 0, nothing, to 1, all of it.
+        contexts: after which the cost anywhere is the mean.
+    """
+
+    weight: float = 0.0
+    contexts: Sequence[str] = ()
+
+
 def choice(part: Part, seed: int) -> Choice | None:
     """Draw contexts and, for each, replies of other dialogues; None where there are too few."""
     if part.dialogues is None:
@@ -66,11 +86,49 @@ def choice(part: Part, seed: int) -> Choice | None:
     return Choice(rows, among)
 
 
-def chosen_by_cost(costs: Costs, part: Part, asked: Choice) -> NDArray[np.float64]:
+def chosen_by_cost(
+    costs: Costs, part: Part, asked: Choice, usual: Usual | None = None
+) -> NDArray[np.float64]:
     """Return a score of each candidate, `(n, REPLIES)`: less the nats of a symbol that it costs."""
+    usual = usual or Usual()
+    here = _here(costs, part, asked)
+    return usual.weight * _anywhere(costs, part, asked, usual.contexts) - here
+
+
+def usual_of(costs: Costs, valid: Part, asked: Choice, train: Part, seed: int) -> Usual:
+    """Return the weight by which most true replies of the validation part come first."""
+    drawn = np.random.default_rng(seed).choice(len(train), min(_ELSEWHERE, len(train)), False)
+    contexts = [train.source[row] for row in sorted(drawn.tolist())]
+    here, anywhere = _here(costs, valid, asked), _anywhere(costs, valid, asked, contexts)
+    found = [
+        float(selection_units(weight * anywhere - here)["recall_at_1"].mean())
+        for weight in _WEIGHTS
+    ]
+    return Usual(_WEIGHTS[int(np.argmax(found))], contexts)
+
+
+def costed(asked: Choice | None) -> int:
+    """Return how many costs choosing takes."""
+    return 0 if asked is None else asked.among.size + _ELSEWHERE * len(np.unique(asked.among))
+
+
+def _here(costs: Costs, part: Part, asked: Choice) -> NDArray[np.float64]:
+    """Return the nats of a symbol of each candidate after its context."""
     sources = [part.source[row] for row in asked.rows.tolist() for _ in range(REPLIES)]
     replies = [part.target[row] for row in asked.among.ravel().tolist()]
-    return -costs(sources, replies).reshape(asked.among.shape)
+    return costs(sources, replies).reshape(asked.among.shape)
+
+
+def _anywhere(
+    costs: Costs, part: Part, asked: Choice, contexts: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return the mean nats of a symbol of each candidate after other contexts; 0 without them."""
+    rows, places = np.unique(asked.among, return_inverse=True)
+    replies = [part.target[row] for row in rows.tolist()]
+    total = np.zeros(len(rows))
+    for context in contexts:
+        total += costs([context] * len(replies), replies)
+    return (total / max(1, len(contexts)))[places].reshape(asked.among.shape)
 
 
 def chosen_by_rule(rule: Baseline, part: Part, asked: Choice) -> NDArray[np.float64]:
@@ -150,7 +208,7 @@ _WAYS = {
 }
 
 
-def said_of_choice(rules: Sequence[Baseline], units: pd.DataFrame) -> str:
+def said_of_choice(rules: Sequence[Baseline], units: pd.DataFrame, usual: Usual) -> str:
     """Return how the true replies were told from others, in sentences."""
     asked = int(units["recall_at_1"].notna().sum())
     if not asked:
@@ -158,8 +216,14 @@ def said_of_choice(rules: Sequence[Baseline], units: pd.DataFrame) -> str:
     said = (
         f"For {asked:,} contexts the true reply stood among {REPLIES - 1} of other dialogues; "
         "recall at 1 and at 5 are the shares of contexts in which it was the first, or among the "
-        "first five, by the nats of a symbol that it costs the model."
+        "first five, by the nats of a symbol that it costs the model"
     )
+    if usual.weight:
+        said += (
+            f", less {usual.weight:g} of what it costs after {len(usual.contexts)} contexts of "
+            "training, a weight chosen on validation"
+        )
+    said += "."
     ways = [rule.map.way for rule in rules if isinstance(rule.map, Retrieval)]
     return f"{said} TF-IDF orders them by {_WAYS[ways[0]]}." if ways else said
 

@@ -136,9 +136,10 @@ def _replies(task: Translate, evaluation: Evaluation) -> Section:
             "references": [f"{share:.3f}" for share in theirs.values()],
         }
     )
+    choice = dialogues.said_of_choice(task.predictors(), evaluation.units, task.usual)
     text = (
         "Distinct-1 and -2 (Li et al. 2016) are the different words, and pairs of words, among all "
-        f"that were written. {dialogues.said_of_choice(task.predictors(), evaluation.units)} "
+        f"that were written. {choice} "
         "Perplexity is of a symbol of the replies; perplexity per word is of a word or mark, so "
         "that models with other vocabularies can be compared."
     )

@@ -77,6 +77,7 @@ class Translate:
         self.higher_is_better = self.metric != "perplexity"
         self.length_penalty = settings.length_penalty
         """As set, or as found on the validation part."""
+        self.usual = dialogues.Usual()
         self.seen: Seen | None = None
         self._parts = parts or {}
         self._encoded: dict[str, tuple[list[Source], list[Ids]]] = {}
@@ -360,7 +361,9 @@ class Translate:
         test = self._parts.get("test")
         asked = (0 if test is None else len(test)) + min(_CHOSEN_ON, len(sources))
         choice = None if test is None else dialogues.choice(test, self.settings.seed)
-        costed = 0 if choice is None else choice.among.size
+        costed = dialogues.costed(choice)
+        if self.where.talks:
+            costed += dialogues.costed(dialogues.choice(self._parts["valid"], self.settings.seed))
         return (ratio * asked + costed) / len(sources)
 
     def evaluate(self, model: Any, data: Any = None) -> Evaluation:
@@ -415,17 +418,24 @@ class Translate:
         if self.where.talks:
             units["words"] = dialogues.words_in(part.target, targets, self.symbols)
             dialogues.with_variety(units, said)
-
-            def costs(some: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
-                pairs = self._encoded_pairs(some, replies)
-                return self.costs(model, *pairs) / [len(ids) for ids in pairs[1]]
-
+            costs = self._costs_of_symbols(model)
             dialogues.with_selection(
-                units, choice, lambda asked: dialogues.chosen_by_cost(costs, part, asked)
+                units,
+                choice,
+                lambda asked: dialogues.chosen_by_cost(costs, part, asked, self.usual),
             )
         table = self._table(part, [row[:1] for row in answers])
         table["reference"] = part.target
         return Evaluation(units, translations.score, table)
+
+    def _costs_of_symbols(self, model: Translator) -> dialogues.Costs:
+        """Return what gives the nats that a symbol of each reply costs after its context."""
+
+        def costs(some: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
+            pairs = self._encoded_pairs(some, replies)
+            return self.costs(model, *pairs) / [len(ids) for ids in pairs[1]]
+
+        return costs
 
     def looked(self, model: Translator, sources: Sequence[str]) -> list[Answer]:
         """Return the best answer to each source, with where the decoder looked."""
@@ -502,7 +512,8 @@ class Translate:
         return list(predictor.outputs(asked))
 
     def settle(self, model: nn.Module) -> dict[str, Any]:
-        """Choose the length penalty on pairs of the validation part, where it is not set."""
+        """Choose on the validation part the length penalty, where it is not set, and how replies
+        are told from others."""
         if self.settings.length_penalty is None and "valid" in self._parts:
             part = self._parts["valid"].take(range(min(_CHOSEN_ON, len(self._parts["valid"]))))
             options = self._options.with_(n_best=self.settings.beam)
@@ -515,11 +526,19 @@ class Translate:
                 for alpha in _PENALTIES
             }
             self.length_penalty = max(_PENALTIES, key=lambda alpha: scores[alpha])
-        return {"length_penalty": self.length_penalty}
+        asked = None
+        if self.where.talks and "valid" in self._parts:
+            asked = dialogues.choice(self._parts["valid"], self.settings.seed)
+        if asked is not None:
+            costs = self._costs_of_symbols(cast(Translator, model))
+            train, valid = self._parts["train"], self._parts["valid"]
+            self.usual = dialogues.usual_of(costs, valid, asked, train, self.settings.seed)
+        return {"length_penalty": self.length_penalty, "usual": self.usual._asdict()}
 
     def recall(self, about: dict[str, Any]) -> None:
-        """Take up the length penalty that was found."""
+        """Take up the length penalty that was found, and how replies are told from others."""
         self.length_penalty = about["length_penalty"]
+        self.usual = dialogues.Usual(**about.get("usual", {}))
 
     def blend(self, model: nn.Module, predictors: Sequence[Baseline]) -> str:
         """Return why there is none."""
