@@ -23,7 +23,8 @@ from elman.tasks import alike, called
 
 if TYPE_CHECKING:
     from elman.data import Table
-    from elman.tasks.reading import Examples, Layout
+    from elman.tasks.reading.examples import Examples
+    from elman.tasks.reading.layout import Layout
 
 
 class Answer(Protocol):

@@ -30,7 +30,7 @@ from elman.scoring import Evaluation
 from elman.scoring.baselines import share
 from elman.scoring.blending import NO_VALIDATION, ON_VALIDATION, Blend, blend_of
 from elman.scoring.predictors import Asked, Baseline, CannotSay, restored
-from elman.tasks import alike, gaps, growing, looking, number_cells, reading, understood, units
+from elman.tasks import alike, gaps, growing, looking, number_cells, understood, units
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.parts import (
     check_cells,
@@ -41,7 +41,15 @@ from elman.tasks.parts import (
     pieces,
     shared_out,
 )
-from elman.tasks.reading import Examples, Layout
+from elman.tasks.reading import tables
+from elman.tasks.reading.examples import Examples, examples_in, order_words
+from elman.tasks.reading.finding import find_layout
+from elman.tasks.reading.groups import filled_down, owners_in
+from elman.tasks.reading.labelled import learnable
+from elman.tasks.reading.later import read_like
+from elman.tasks.reading.layout import Layout
+from elman.tasks.reading.recorded import as_calls, group_of, recorded_like
+from elman.tasks.reading.tables import Writing, as_written, named_parts
 from elman.tasks.settings import ExamplesSettings, joined, recorded
 from elman.tasks.streaming import CodecStream
 from elman.tasks.understood import Column, Understood, overlap_words
@@ -149,12 +157,12 @@ class FromExamples:
         """
         given = _given(data, valid, test)
         asked = settings.model_dump()
-        table = reading.learnable(given["train"], reading.Writing.of(settings), text=settings.text)
-        table = reading.as_calls(table, settings, cls.aligned)
-        settings = reading.as_written(settings, table)
+        table = learnable(given["train"], Writing.of(settings), text=settings.text)
+        table = as_calls(table, settings, cls.aligned)
+        settings = as_written(settings, table)
         cls = cls.suited(table, settings)
-        writing = reading.Writing.of(settings)
-        layout = reading.find_layout(
+        writing = Writing.of(settings)
+        layout = find_layout(
             table,
             cls.Answer,
             cls.modalities(),
@@ -162,7 +170,7 @@ class FromExamples:
             text=settings.text,
             target=cls.targets(table, settings),
             columns=settings.columns,
-            group=settings.group or reading.group_of(table),
+            group=settings.group or group_of(table),
             time=settings.time,
             together=settings.together,
             aligned=lambda targets: cls.each_step(table, targets, settings),
@@ -172,20 +180,20 @@ class FromExamples:
         settings = joined(cls, modality, settings)
         if layout.aligned:
             settings = kept_aligned(settings)
-        table = reading.filled_down(table, layout.group)
+        table = filled_down(table, layout.group)
         layout = replace(layout, signs=units.signs_of(table, layout))
-        owners = reading.owners_in(table, layout, settings.together)
-        everything = reading.examples(table, layout, cls.Answer, owners=owners)
+        owners = owners_in(table, layout, settings.together)
+        everything = examples_in(table, layout, cls.Answer, owners=owners)
         everything = cls.extended(everything, settings, layout)
         cls.refuse(everything, table, layout)
         parts = {"train": everything}
         for part in ("valid", "test"):
             if part in given:
-                other = reading.read(given[part], writing, each=layout.each, labels=layout.labels)
-                other = reading.recorded_like(other, given[part], layout, writing)
-                other = reading.filled_down(other, layout.group)
+                other = tables.read(given[part], writing, each=layout.each, labels=layout.labels)
+                other = recorded_like(other, given[part], layout, writing)
+                other = filled_down(other, layout.group)
                 there = [name for name in owners if name in other.kinds]
-                parts[part] = reading.examples(other, layout, cls.Answer, owners=there)
+                parts[part] = examples_in(other, layout, cls.Answer, owners=there)
         settings = chosen(settings, layout, modality, everything)
         settings = settings.model_copy(update=cls.decide(settings, layout, everything))
         parts = shared_out(parts, settings, cls.Answer)
@@ -201,7 +209,7 @@ class FromExamples:
             ("read", " ".join(table.notes())),
             ("input", understood.input_words(layout, asked)),
             *((("lists", lists),) if (lists := number_cells.words(table, layout)) else ()),
-            *(("order", words) for words in reading.order_words(table, layout)),
+            *(("order", words) for words in order_words(table, layout)),
             ("answer", understood.answer_words(layout, asked, cls.Answer.word)),
             ("split", _split_words(data, given, settings, parts)),
         ]
@@ -871,12 +879,12 @@ class FromExamples:
         return self._parts["test"]
 
     def _read(self, data: Any, answers: bool) -> Examples:
-        found = reading.read_like(
+        found = read_like(
             data,
             self.layout,
             self.Answer if answers else None,
             getattr(self.answer, "classes", ()),
-            reading.Writing.of(self.settings),
+            Writing.of(self.settings),
         )
         adapted = [cell if cell is None else self.codec.adapt(cell) for cell in found.inputs]
         found = replace(found, inputs=adapted)
@@ -1006,7 +1014,7 @@ def _given(data: Any, valid: Any, test: Any) -> dict[str, Any]:
     """Return the data of each part that is given; a folder may hold several parts."""
     given = {"train": data, "valid": valid, "test": test}
     if valid is None and test is None:
-        given |= reading.parts(data) or {}
+        given |= named_parts(data) or {}
     given = {part: source for part, source in given.items() if source is not None}
     if "train" not in given:
         raise InputError(

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import InputError
-from elman.tasks import reading
 from elman.tasks.parts import check_cells, check_steps, chosen, installed, shared_out
-from elman.tasks.reading import Examples
+from elman.tasks.reading.examples import Examples, examples_in, order_words
+from elman.tasks.reading.later import table_like
+from elman.tasks.reading.tables import Writing
 from elman.tasks.understood import answer_words, columns_of, input_words
 
 
@@ -45,12 +46,12 @@ def grown(
             fix="Put them into the training file, with a label, set outside=LABEL, and train a "
             "new run.",
         )
-    writing = reading.Writing.of(settings)
+    writing = Writing.of(settings)
     parts, tables = dict[str, Examples](), dict[str, Any]()
     for part, source in given.items():
-        tables[part], there = reading.table_like(source, layout, kind.Answer, writing=writing)
+        tables[part], there = table_like(source, layout, kind.Answer, writing=writing)
         owners = [settings.together] if settings.together and part == "train" else []
-        found = reading.examples(tables[part], there, kind.Answer, owners=owners)
+        found = examples_in(tables[part], there, kind.Answer, owners=owners)
         parts[part] = replace(found, inputs=[old.codec.adapt(cell) for cell in found.inputs])
     settings = chosen(settings, layout, modality, parts["train"])
     parts = shared_out(parts, settings, kind.Answer)
@@ -73,7 +74,7 @@ def grown(
     made._read_lines = [
         ("read", " ".join(table.notes())),
         ("input", input_words(layout, values)),
-        *(("order", words) for words in reading.order_words(table, layout)),
+        *(("order", words) for words in order_words(table, layout)),
         ("answer", answer_words(layout, values, kind.Answer.word)),
         ("rehearsed", f"{read_again or 'none'} of the old examples"),
         ("split", split(settings, fresh)),

@@ -12,7 +12,7 @@ from elman.tasks import called
 
 if TYPE_CHECKING:
     from elman.data import Table
-    from elman.tasks.reading import Layout
+    from elman.tasks.reading.layout import Layout
 
 _WORDS = ("text", "category")
 

@@ -15,7 +15,8 @@ from elman.modalities import MODALITIES
 from elman.modalities.base import Codec
 from elman.tasks import gaps
 from elman.tasks.answers import Answer
-from elman.tasks.reading import Examples, Layout
+from elman.tasks.reading.examples import Examples
+from elman.tasks.reading.layout import Layout
 
 Array = NDArray[Any]
 

@@ -34,7 +34,8 @@ from elman.tasks.examples import FromExamples, Memo
 from elman.tasks.intervals import between, correction, moved
 from elman.tasks.looking import histogram
 from elman.tasks.networks import aligned, many_to_one
-from elman.tasks.reading import Examples, Layout
+from elman.tasks.reading.examples import Examples
+from elman.tasks.reading.layout import Layout
 from elman.tasks.settings import AlignedSettings, ManyToOneSettings, other_default
 from elman.writing import written
 

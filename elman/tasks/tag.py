@@ -40,7 +40,8 @@ from elman.tasks.answers import Tags, only_tags
 from elman.tasks.base import Mark, Section, device_of
 from elman.tasks.examples import Batch, FromExamples, Memo
 from elman.tasks.looking import bars, reliability
-from elman.tasks.reading import Examples, Layout
+from elman.tasks.reading.examples import Examples
+from elman.tasks.reading.layout import Layout
 from elman.tasks.settings import AlignedSettings, other_default
 from elman.tasks.understood import class_words
 

@@ -11,7 +11,7 @@ from elman.data.wide import named_like_a_total, resolution
 
 if TYPE_CHECKING:
     from elman.data import Table
-    from elman.tasks.reading import Layout
+    from elman.tasks.reading.layout import Layout
 
 _LAST = 3
 """Rows at the end of a table that may be a sum and a mean."""

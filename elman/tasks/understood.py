@@ -27,7 +27,8 @@ from elman.writing import written
 if TYPE_CHECKING:
     from elman.data import Table
     from elman.data.splitting import Duplicates
-    from elman.tasks.reading import Examples, Layout
+    from elman.tasks.reading.examples import Examples
+    from elman.tasks.reading.layout import Layout
 
 _WIDE = 100
 """Characters of a line of words at most; a longer list is cut and says so."""

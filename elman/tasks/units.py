@@ -11,7 +11,7 @@ from elman.data.kinds import MISSING
 
 if TYPE_CHECKING:
     from elman.data import Table
-    from elman.tasks.reading import Layout
+    from elman.tasks.reading.layout import Layout
 
 _ALIKE = {
     **{"EUR": "€", "US$": "$", "USD": "$", "GBP": "£", "JPY": "¥", "CNY": "¥", "INR": "₹"},

@@ -13,14 +13,18 @@ import pytest
 from elman import data
 from elman.errors import InputError
 from elman.modalities import MODALITIES
-from elman.tasks import reading
 from elman.tasks.answers import Labels, Numbers
 from elman.tasks.classify.task import Classify
+from elman.tasks.reading import tables
+from elman.tasks.reading.examples import examples_in
+from elman.tasks.reading.finding import find_layout
+from elman.tasks.reading.labelled import learnable
+from elman.tasks.reading.tables import named_parts
 from elman.tasks.settings import settings_of
 
 
 def layout_of(data, **told):
-    return reading.find_layout(reading.read(data), Labels, list(MODALITIES), **told)
+    return find_layout(tables.read(data), Labels, list(MODALITIES), **told)
 
 
 def write(file: Path, text: str) -> Path:
@@ -64,7 +68,7 @@ def test_label_is_found_by_its_few_values(reviews):
 def test_columns_can_be_told(reviews):
     found = layout_of(reviews, text="sentiment", target="stars")
     assert (found.inputs, found.target) == (("sentiment",), "stars")
-    assert reading.examples(reading.read(reviews), found, Labels).answers[:2] == ["1", "5"]
+    assert examples_in(tables.read(reviews), found, Labels).answers[:2] == ["1", "5"]
 
 
 def test_a_wrong_name_is_answered_with_the_nearest(reviews):
@@ -80,9 +84,9 @@ def test_what_cannot_be_guessed_is_asked_for():
 
 def test_rows_of_numbers_are_series_that_may_end_early(tmp_path):
     file = write(tmp_path / "s.csv", "label,t0,t1,t2\na,1,2,3\nb,4,5,\na,7,8,9\nb,1,1,1\n")
-    table = reading.read(file)
-    layout = reading.find_layout(table, Labels, list(MODALITIES))
-    found = reading.examples(table, layout, Labels)
+    table = tables.read(file)
+    layout = find_layout(table, Labels, list(MODALITIES))
+    found = examples_in(table, layout, Labels)
     assert [x[:, 0].tolist() for x in found.inputs[:2]] == [[1, 2, 3], [4, 5]]
     assert found.answers == ["a", "b", "a", "b"]
 
@@ -109,12 +113,10 @@ def long_table() -> pd.DataFrame:
 
 
 def test_a_long_table_is_one_series_a_group_in_the_order_of_time():
-    table = reading.read(long_table())
-    layout = reading.find_layout(
-        table, Labels, list(MODALITIES), target="who", group="walk", time="at"
-    )
+    table = tables.read(long_table())
+    layout = find_layout(table, Labels, list(MODALITIES), target="who", group="walk", time="at")
     assert (layout.form, layout.inputs) == ("long", ("x", "y"))
-    found = reading.examples(table, layout, Labels)
+    found = examples_in(table, layout, Labels)
     by_name = dict(zip(found.names, zip(found.inputs, found.answers, strict=True), strict=True))
     series, label = by_name["w1"]
     assert (series.tolist(), label) == ([[1, 0], [2, -1], [3, -2], [4, -3]], "b")
@@ -153,7 +155,7 @@ def test_folders_of_folders_as_imdb_has_them(tmp_path):
         for label in ("pos", "neg"):
             for i in range(4):
                 write(tmp_path / part / label / f"{i}.txt", f"{part} {label}\n{i}\n")
-    found = reading.parts(tmp_path)
+    found = named_parts(tmp_path)
     assert {part: len(paths) for part, paths in found.items()} == {"train": 8, "test": 8}
     task = made(tmp_path)
     assert task.classes == ["neg", "pos"]
@@ -245,7 +247,7 @@ def nested(n: int = 30) -> list[dict]:
 
 
 def test_an_id_is_never_what_is_to_be_learnt():
-    layout = reading.find_layout(data.read(nested()), Numbers, ["text", "series"])
+    layout = find_layout(data.read(nested()), Numbers, ["text", "series"])
     assert layout.answers == ("review.stars",)
     assert layout.inputs == ("review.text",)
     texts = [f"words {i}" for i in range(30)]
@@ -257,13 +259,13 @@ def test_an_id_is_never_what_is_to_be_learnt():
     }.items():
         table = data.read(pd.DataFrame({"text": texts, name: values}))
         with pytest.raises(InputError, match="not clear which column holds the number"):
-            reading.find_layout(table, Numbers, ["text", "series"])
-        assert reading.find_layout(
+            find_layout(table, Numbers, ["text", "series"])
+        assert find_layout(
             table, Numbers, ["text", "series"], target=name, text="text"
         ).answers == (name,)
     repeated = pd.DataFrame({"text": texts, "user_id": ["a", "b", "c"] * 10})
     with pytest.raises(InputError, match="not clear which column holds the label"):
-        reading.find_layout(data.read(repeated), Labels, ["text", "series"])
+        find_layout(data.read(repeated), Labels, ["text", "series"])
 
 
 @pytest.mark.parametrize(
@@ -281,14 +283,14 @@ def test_objects_and_lists_written_out_are_never_text_in_silence(written):
     cells = [written(row) for row in rows]
     frame = pd.DataFrame({"payload": cells, "text": [f"words {i}" for i in range(30)]})
     frame["label"] = ["a", "b"] * 15
-    layout = reading.find_layout(data.read(frame), Labels, ["text", "series"])
+    layout = find_layout(data.read(frame), Labels, ["text", "series"])
     assert layout.inputs == ("text",)
     assert "no sequence of numbers or words" in layout.left_out["payload"]
     alone = data.read(frame.drop(columns="text"))
     with pytest.raises(InputError, match=r"not a list of numbers|not a list|different") as caught:
-        reading.find_layout(alone, Labels, ["text", "series"])
+        find_layout(alone, Labels, ["text", "series"])
     assert caught.value.column == "payload"
-    told = reading.find_layout(alone, Labels, ["text", "series"], text="payload")
+    told = find_layout(alone, Labels, ["text", "series"], text="payload")
     assert told.modality == "text"
 
 
@@ -300,9 +302,9 @@ def test_first_words_written_as_sentences_begin_are_doubted(tmp_path: Path) -> N
     lines = [f"{rng.choice(begins)} {text}." for text in rest]
     path = tmp_path / "prose.txt"
     path.write_text("\n".join(lines) + "\n")
-    (doubt,) = [d for d in reading.learnable(path).doubts() if "first word" in d]
+    (doubt,) = [d for d in learnable(path).doubts() if "first word" in d]
     most = max(begins, key=lambda word: sum(line.startswith(word + " ") for line in lines))
     assert f"'{most}' (" in doubt
     labelled = [f"{rng.choice(['Good', 'Bad'])} The {text}." for text in rest]
     path.write_text("\n".join(labelled) + "\n")
-    assert not [d for d in reading.learnable(path).doubts() if "first word" in d]
+    assert not [d for d in learnable(path).doubts() if "first word" in d]

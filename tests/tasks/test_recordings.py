@@ -9,7 +9,8 @@ import pytest
 
 import elman
 from elman.errors import InputError
-from elman.tasks import reading
+from elman.tasks.reading.labelled import learnable
+from elman.tasks.reading.recorded import group_of
 
 COUNT = 10
 
@@ -46,8 +47,8 @@ def listed(folders, tmp_path_factory):
 
 
 def test_the_folder_is_the_class_and_a_file_a_sequence(folders):
-    table = reading.learnable(folders)
-    assert reading.group_of(table) == "file"
+    table = learnable(folders)
+    assert group_of(table) == "file"
     assert "t" not in table.kinds
     assert len(table) == 2 * sum(30 + i for i in range(COUNT))
     by_file = table.frame.groupby("file")["label"].agg(["first", "nunique", "size"])
@@ -61,7 +62,7 @@ def test_the_folder_is_the_class_and_a_file_a_sequence(folders):
 
 @pytest.mark.parametrize("way", ["folder", "list"])
 def test_a_list_says_the_class(listed, way):
-    table = reading.learnable(listed if way == "folder" else listed / "labels.csv")
+    table = learnable(listed if way == "folder" else listed / "labels.csv")
     assert set(table.kinds) == {"ax", "ay", "file", "activity", "weight"}
     first = table.frame.groupby("file").first()
     assert first.loc["walk_00.csv", "activity"] == "walk"
@@ -92,8 +93,8 @@ def test_what_is_no_recording_is_read_as_before(tmp_path):
         (tmp_path / part).mkdir()
         rows = [f"{i},{i % 3},{'ab'[i % 2]}" for i in range(20)]
         (tmp_path / part / "x.csv").write_text("p,q,label\n" + "\n".join(rows) + "\n")
-    table = reading.learnable(tmp_path)
-    assert reading.group_of(table) is None
+    table = learnable(tmp_path)
+    assert group_of(table) is None
     assert set(table.kinds) == {"p", "q", "label"}
 
 
@@ -115,7 +116,7 @@ def test_a_list_that_is_wrong_is_refused_with_its_row(listed, tmp_path, row, sai
     with (folder / "labels.csv").open("a") as file:
         file.write(row + "\n")
     with pytest.raises(InputError, match=said) as caught:
-        reading.learnable(folder)
+        learnable(folder)
     assert caught.value.row is not None
 
 
@@ -125,11 +126,11 @@ def test_a_list_with_a_column_of_the_files_is_refused(listed, tmp_path):
     text = (folder / "labels.csv").read_text().replace("weight", "ax")
     (folder / "labels.csv").write_text(text)
     with pytest.raises(InputError, match="both have this column"):
-        reading.learnable(folder)
+        learnable(folder)
 
 
 def test_names_of_files_may_be_what_is_learnt_from(listed):
-    table = reading.learnable(listed / "labels.csv", text="recording")
+    table = learnable(listed / "labels.csv", text="recording")
     assert set(table.kinds) == {"recording", "activity", "weight"}
 
 
@@ -137,5 +138,5 @@ def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path):
     for part in ("a", "b"):
         (tmp_path / part).mkdir()
         (tmp_path / part / "one.csv").write_text("x\n1\n2\n5\n")
-    table = reading.learnable(tmp_path)
+    table = learnable(tmp_path)
     assert pd.unique(table.frame["file"]).tolist() == ["a/one.csv", "b/one.csv"]

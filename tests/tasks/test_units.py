@@ -7,7 +7,7 @@ import pytest
 
 from elman.data import read
 from elman.errors import InputError
-from elman.tasks.reading import Layout
+from elman.tasks.reading.layout import Layout
 from elman.tasks.regress import Regress
 from elman.tasks.settings import settings_of
 

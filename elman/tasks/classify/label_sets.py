@@ -16,7 +16,8 @@ from elman.tasks.classify.written_sets import written_lists
 
 if TYPE_CHECKING:
     from elman.data import Table
-    from elman.tasks.reading import Examples, Layout
+    from elman.tasks.reading.examples import Examples
+    from elman.tasks.reading.layout import Layout
 
 KIND = "label sets"
 """The kind of answer that the assets of a run name."""

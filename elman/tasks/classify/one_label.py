@@ -40,7 +40,8 @@ from elman.tasks.classify.written_sets import doubts_of_separators
 from elman.tasks.examples import FromExamples, Memo, counted, pictures
 from elman.tasks.looking import bars
 from elman.tasks.networks import many_to_one
-from elman.tasks.reading import Examples, Layout
+from elman.tasks.reading.examples import Examples
+from elman.tasks.reading.layout import Layout
 from elman.tasks.understood import (
     class_words,
     doubts_of_absent,

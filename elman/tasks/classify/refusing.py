@@ -14,9 +14,11 @@ from elman.errors import InputError
 from elman.scoring import rejection
 from elman.scoring.calibration import Classes
 from elman.scoring.rejection import Rejection
-from elman.tasks import reading
 from elman.tasks.base import Section
-from elman.tasks.reading import Examples, Layout
+from elman.tasks.reading.examples import Examples
+from elman.tasks.reading.later import read_like
+from elman.tasks.reading.layout import Layout
+from elman.tasks.reading.tables import Writing
 from elman.tasks.settings import ManyToOneSettings
 
 if TYPE_CHECKING:
@@ -81,8 +83,8 @@ def extended(found: Examples, settings: Any, layout: Layout) -> Examples:
         )
     given = settings.outside_data
     paths = [Path(path) for path in ([given] if isinstance(given, str) else given)]
-    others = reading.read_like(
-        paths if len(paths) > 1 else paths[0], layout, None, (), reading.Writing.of(settings)
+    others = read_like(
+        paths if len(paths) > 1 else paths[0], layout, None, (), Writing.of(settings)
     )
     return found.and_more(replace(others, answers=[label] * len(others), owners={}))
 

@@ -32,7 +32,8 @@ from elman.tasks.classify.one_label import OneLabel
 from elman.tasks.examples import Memo, pictures, spread
 from elman.tasks.looking import bars
 from elman.tasks.networks import many_to_one
-from elman.tasks.reading import Examples, Layout
+from elman.tasks.reading.examples import Examples
+from elman.tasks.reading.layout import Layout
 from elman.tasks.understood import class_words, listed
 
 if TYPE_CHECKING:

@@ -67,7 +67,7 @@ from elman.tasks.forecast.windows import (
     observed,
     training_origins,
 )
-from elman.tasks.reading import parts as named_parts
+from elman.tasks.reading.tables import named_parts
 from elman.tasks.understood import Understood, overlap_words
 from elman.training import Objective, fit, seed
 from elman.training.progress import announced

@@ -1,0 +1,112 @@
+"""The column whose rows together are one sequence, or belong to one owner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from shlex import quote
+from typing import Any
+
+from elman.data import Table
+from elman.errors import InputError
+from elman.tasks import called
+from elman.tasks.reading.ids import ID_REPEATS
+from elman.tasks.reading.layout import Layout
+
+
+def ask_for_group(table: Table, others: Sequence[str], ids: dict[str, str], aligned: bool) -> None:
+    """Ask for the group where an id stands in several rows that hold numbers."""
+    repeated = [name for name, why in ids.items() if why == ID_REPEATS]
+    numeric = [name for name in others if table.kinds[name] == "number"]
+    cells = any(
+        table.kinds[name] in ("series", "tokens", "image", "sound", "text") for name in others
+    )
+    if repeated and numeric and not cells and not aligned:
+        raise unclear_repeats(table, repeated[0], numeric)
+
+
+def ask_for_group_of_steps(table: Table, free: Sequence[str]) -> None:
+    """Ask for the group where a clock begins anew for each owner of rows of numbers."""
+    clocks = [name for name in free if table.kinds[name] in ("number", "time")]
+    owners = [name for name in free if called.an_id(name) or called.an_owner(name)]
+    numbers = [name for name in clocks if table.kinds[name] == "number" and name not in owners]
+    if not numbers or not set(free) <= {*clocks, *owners}:
+        return
+    for owner in owners:
+        cells = table.frame[owner]
+        if cells.isna().any() or not 1 < cells.nunique() <= len(cells) / 2:
+            continue
+        by = table.frame.groupby(owner, sort=False)
+        for clock in clocks:
+            times = table.frame[clock]
+            if clock == owner or times.isna().any() or times.is_monotonic_increasing:
+                continue
+            if all(own.is_monotonic_increasing and own.is_unique for _, own in by[clock]):
+                raise InputError(
+                    f"It is not clear what a sequence is: {owner!r} holds names that repeat, and "
+                    f"{clock!r} begins anew for each of them.",
+                    file=table.source,
+                    fix=f"Set group={quote(owner)} and time={quote(clock)}; or, if all rows are "
+                    "one sequence, name its channels with columns=[A,B,…].",
+                )
+
+
+def unclear_repeats(table: Table, name: str, numeric: Sequence[str]) -> InputError:
+    """Return the error of names that repeat beside columns of numbers."""
+    text = ""
+    if table.kinds[name] != "number":
+        text = f", or text={name} if the names themselves are to be read"
+    return InputError(
+        f"It is not clear what a sequence is: {name!r} holds names that repeat, beside columns of "
+        f"numbers ({', '.join(numeric[:6])}).",
+        file=table.source,
+        fix=f"Set group={quote(name)} if its rows are the steps of a series{text}, or "
+        f"together={quote(name)} if "
+        "each row stands alone: then all rows of one are in one part.",
+    )
+
+
+def may_be_group(table: Table, name: str) -> bool:
+    """Tell whether a column is called an id and repeats, or names a sequence in its first row."""
+    repeats = called.an_id(name) and table.frame[name].duplicated().any()
+    return bool(repeats) or _in_first_rows(table.frame[name])
+
+
+def _in_first_rows(cells: Any) -> bool:
+    """Tell whether the first row is filled and others are not, each with another value."""
+    named = cells.replace("", None).notna()
+    some = len(cells) > 0 and not named.all() and named.iloc[0]
+    return bool(some and named.sum() > 1 and not cells[named].duplicated().any())
+
+
+def filled_down(table: Table, group: str | None) -> Table:
+    """Return a table whose group is named in every row, where only the first row of each had its
+    name."""
+    if group is None or group not in table.kinds:
+        return table
+    cells = table.frame[group].replace("", None)
+    if not _in_first_rows(cells):
+        return table
+    note = f"{group!r} stands in the first row of each only, and was filled in below it."
+    notes = [*table.meta.get("notes", ()), note]
+    return replace(
+        table,
+        frame=table.frame.assign(**{group: cells.ffill()}),
+        meta={**table.meta, "notes": notes},
+    )
+
+
+def owners_in(table: Table, layout: Layout, together: str | None) -> list[str]:
+    """Return the columns of whom or what a sequence belongs to: the one that was given, else ids
+    that stand in several rows and are not used for anything else.
+
+    Those that lack a cell, or change within a sequence, say it of no sequence.
+    """
+    if together is not None:
+        return [together]
+    found = [name for name, why in layout.left_out.items() if why == ID_REPEATS]
+    found = [name for name in found if table.frame[name].notna().all()]
+    if layout.group is None:
+        return found
+    by = table.frame.groupby(layout.group)
+    return [name for name in found if (by[name].nunique() == 1).all()]
