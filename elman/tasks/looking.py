@@ -15,7 +15,7 @@ from elman.tasks.base import Section
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from elman.tasks.examples import FromExamples
+    from elman.tasks.examples.task import FromExamples
 
 _INK = "#1f3a5f"
 _BARS, _EACH, _SHOWN, _DRAWN = 20, 3, 24, 6
@@ -74,6 +74,19 @@ def _some_of_each(answers: Sequence[str]) -> list[int]:
     if len(places) > _SHOWN:
         return list(range(min(_SHOWN, len(answers))))
     return [row for rows in places.values() for row in rows[:_EACH]][:_SHOWN]
+
+
+def pictures(task: FromExamples, titles: Sequence[str]) -> list[Section]:
+    """Return a section with some test sequences drawn, where the modality can draw them."""
+    arrays = task._inputs("test") if "test" in task._parts else []
+    if not arrays or len(titles) != len(arrays):
+        return []
+    places = np.unique(np.linspace(0, len(arrays) - 1, _DRAWN).astype(int)).tolist()
+    drawn = [(titles[k], task.codec.show(arrays[k]).picture) for k in places]
+    if any(picture is None for _, picture in drawn):
+        return []
+    figure = panels([picture for _, picture in drawn], [title for title, _ in drawn])
+    return [Section("Test examples", f"As the model reads them: {task.codec.unit}.", figure=figure)]
 
 
 def bars(counts: Mapping[str, int], what: str) -> Figure:

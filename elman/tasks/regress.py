@@ -30,7 +30,8 @@ from elman.scoring.predictors import Asked, Baseline, CannotSay, Constant, Last,
 from elman.tasks import gaps
 from elman.tasks.answers import Numbers
 from elman.tasks.base import Section
-from elman.tasks.examples import FromExamples, Memo
+from elman.tasks.examples.judging import Memo
+from elman.tasks.examples.task import FromExamples
 from elman.tasks.intervals import between, correction, moved
 from elman.tasks.looking import histogram
 from elman.tasks.networks import aligned, many_to_one

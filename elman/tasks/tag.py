@@ -38,7 +38,9 @@ from elman.scoring.predictors import Baseline, Constant, class_scores
 from elman.tasks import alike, gaps, told_steps
 from elman.tasks.answers import Tags, only_tags
 from elman.tasks.base import Mark, Section, device_of
-from elman.tasks.examples import Batch, FromExamples, Memo
+from elman.tasks.examples.batch import Batch
+from elman.tasks.examples.judging import Memo
+from elman.tasks.examples.task import FromExamples
 from elman.tasks.looking import bars, reliability
 from elman.tasks.reading.examples import Examples
 from elman.tasks.reading.layout import Layout

@@ -12,7 +12,7 @@ from elman.tasks.understood import shorter, shown_answer
 
 if TYPE_CHECKING:
     from elman.modalities.base import Codec
-    from elman.tasks.examples import FromExamples
+    from elman.tasks.examples.task import FromExamples
     from elman.tasks.reading.examples import Examples
 
 _COLOURS = ("#cfe3f7", "#fbdcc4", "#d6edcf", "#e9d8f2", "#fdeaa8", "#f9d3de", "#cdeeea", "#e3e0cf")

@@ -37,8 +37,10 @@ from elman.tasks.base import Section
 from elman.tasks.classify import deciding, refusing, report
 from elman.tasks.classify.refusing import RefusingSettings
 from elman.tasks.classify.written_sets import doubts_of_separators
-from elman.tasks.examples import FromExamples, Memo, counted, pictures
-from elman.tasks.looking import bars
+from elman.tasks.examples.judging import Memo
+from elman.tasks.examples.task import FromExamples
+from elman.tasks.examples.telling import counted
+from elman.tasks.looking import bars, pictures
 from elman.tasks.networks import many_to_one
 from elman.tasks.reading.examples import Examples
 from elman.tasks.reading.layout import Layout

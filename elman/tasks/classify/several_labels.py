@@ -29,8 +29,9 @@ from elman.tasks.base import Section
 from elman.tasks.classify import report
 from elman.tasks.classify.label_sets import LabelSets, holds_lists, refuse_sets
 from elman.tasks.classify.one_label import OneLabel
-from elman.tasks.examples import Memo, pictures, spread
-from elman.tasks.looking import bars
+from elman.tasks.examples.judging import Memo
+from elman.tasks.examples.telling import spread
+from elman.tasks.looking import bars, pictures
 from elman.tasks.networks import many_to_one
 from elman.tasks.reading.examples import Examples
 from elman.tasks.reading.layout import Layout

@@ -1,0 +1,1 @@
+"""Tasks that learn from examples, each a sequence with its answer."""
