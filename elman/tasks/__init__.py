@@ -15,7 +15,7 @@ TASKS = Registry(
         "forecast": "elman.tasks.forecast.task:Forecast",
         "generate": "elman.tasks.generate.task:Generate",
         "regress": "elman.tasks.regress:Regress",
-        "tag": "elman.tasks.tag:Tag",
+        "tag": "elman.tasks.tag.task:Tag",
         "translate": "elman.tasks.translate.task:Translate",
     },
 )

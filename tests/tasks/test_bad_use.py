@@ -16,7 +16,7 @@ from elman.tasks import TASKS
 from elman.tasks.classify.task import Classify
 from elman.tasks.regress import Regress
 from elman.tasks.settings import settings_of
-from elman.tasks.tag import Tag
+from elman.tasks.tag.task import Tag
 
 SMALL = {"hidden_size": 4, "max_steps": 3, "batch_size": 8}
 
@@ -164,7 +164,7 @@ def test_one_sequence_is_split_in_time_beside_test_data() -> None:
 
 
 def test_one_sentence_is_too_few_to_share_out(tmp_path: Path) -> None:
-    from elman.tasks.tag import Tag
+    from elman.tasks.tag.task import Tag
 
     file = tmp_path / "nosep.conll"
     file.write_text("".join(f"w{i}\t{'B-x' if i % 3 else 'O'}\n" for i in range(30)))

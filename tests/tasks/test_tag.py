@@ -14,6 +14,7 @@ from elman.errors import InputError
 from elman.tasks import TASKS
 from elman.tasks.answers import Tags, only_tags
 from elman.tasks.settings import settings_of
+from elman.tasks.tag.deciding import chances_of
 
 pytestmark = pytest.mark.xdist_group("tag")  # so that runs are trained once
 
@@ -127,8 +128,9 @@ def test_probabilities_are_of_whole_spans(run):
             # A span is never surer than any of its tags.
             assert chance <= one.chances[span.start : span.end].min() + 1e-5
             others = [(row, span._replace(label=label)) for label in ("start", "goal")]
-            assert sum(task._chances(module, outputs, others)) <= 1 + 1e-6
-            assert task._chances(module, outputs, [(row, span._replace(label="unheard"))]) == [0.0]
+            assert sum(chances_of(task, module, outputs, others)) <= 1 + 1e-6
+            unheard = [(row, span._replace(label="unheard"))]
+            assert chances_of(task, module, outputs, unheard) == [0.0]
 
 
 def test_the_report_shows_sentences_in_colour(run):

@@ -7,6 +7,7 @@ import pytest
 from elman.errors import InputError
 from elman.tasks import TASKS
 from elman.tasks.settings import settings_of
+from elman.tasks.tag.tables import steps_table
 
 SENTENCES = [
     [("Ada", "B-PER"), ("went", "O"), ("to", "O"), (("Oslo", "Rome")[i % 2], "B-LOC"), (".", "O")]
@@ -60,8 +61,9 @@ def test_predictions_stand_beside_the_rows_they_are_of(tmp_path):
     path = rows(tmp_path / "a.csv", "sentence,word,tag", lambda i, k, w, t: f"{i},{w},{t}")
     made, _ = said(path, hidden_size=4)
     new = rows(tmp_path / "b.csv", "sentence,word", lambda i, k, w, t: f"{i},{w}", SENTENCES[:2])
-    table = made._steps(
-        *(lambda found: (found, made.given(made.build(), found)))(made._read(new, answers=False))
+    table = steps_table(
+        made,
+        *(lambda found: (found, made.given(made.build(), found)))(made._read(new, answers=False)),
     )
     assert table["token"].tolist() == [w for sentence in SENTENCES[:2] for w, _ in sentence]
     assert table["row"].tolist() == list(range(2, 12))
