@@ -40,7 +40,7 @@ NEAREST, COUNTS = "nearest by TF-IDF", f"{_ORDER}-gram"
 _ELSEWHERE = 4
 """Contexts of training after which it is seen what a reply costs anywhere."""
 _WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Of that cost, of which the validation part chooses one."""
+"""Shares of that cost, of which the validation part chooses one."""
 
 Costs = Callable[[Sequence[str], Sequence[str]], NDArray[np.float64]]
 """Gives, for contexts and replies, the nats that a symbol of each reply costs."""
