@@ -320,7 +320,7 @@ if "{wait}" == "import torch":
                 press()
     sys.meta_path.insert(0, Pressing())
 else:
-    import elman.tasks.generate.task as reading
+    import elman.tasks.generate.sharing as reading
     reading.find = lambda *a, **k: press()
 from elman.cli import main
 main(sys.argv[1:])

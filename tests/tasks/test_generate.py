@@ -23,7 +23,8 @@ from elman.tasks.generate import corpus, language_model, plan
 from elman.tasks.generate.corpus import Documents, Tokens, encode, find
 from elman.tasks.generate.language_model import LanguageModel, costs
 from elman.tasks.generate.plan import planned
-from elman.tasks.generate.task import Generate, GenerateSettings
+from elman.tasks.generate.settings import GenerateSettings
+from elman.tasks.generate.task import Generate
 from elman.training import fit
 
 VERSE = "the cat sat on the mat. the dog sat on the log. "

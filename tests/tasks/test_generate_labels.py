@@ -24,7 +24,8 @@ from elman.tasks.generate import identity, language_model
 from elman.tasks.generate.corpus import Documents, Tokens
 from elman.tasks.generate.labelled import Labelled
 from elman.tasks.generate.language_model import LanguageModel, costs
-from elman.tasks.generate.task import Generate, GenerateSettings
+from elman.tasks.generate.settings import GenerateSettings
+from elman.tasks.generate.task import Generate
 from elman.training import fit, seed
 
 WORDS = {"sea": "wave gull salt ship", "hill": "goat pine rock path", "town": "tram bell door lamp"}

@@ -1,0 +1,120 @@
+"""A language model made of text: read, shared out, its vocabulary fitted on the training part."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from elman.data import Vocabulary
+from elman.data.seen import Seen, hashes_of
+from elman.errors import InputError
+from elman.modalities.text import TextCodec
+from elman.tasks.generate.corpus import encode, find, joined
+from elman.tasks.generate.labelled import Labelled
+from elman.tasks.generate.overlap import LOOKED_AT, compared
+from elman.tasks.generate.plan import planned
+from elman.tasks.generate.settings import GenerateSettings
+from elman.tasks.generate.sharing import HELD_OUT, check_sizes, decided, documents_in, parts_of
+
+if TYPE_CHECKING:
+    from elman.tasks.generate.task import Generate
+
+Task = TypeVar("Task", bound="Generate")
+
+
+def made_from(
+    kind: type[Task], data: Any, settings: GenerateSettings, valid: Any = None, test: Any = None
+) -> Task:
+    """Read text and cut it by position: the first part trains, the last one tests.
+
+    Raises:
+        InputError: no text, or too little to train on and to test with.
+    """
+    whole = documents_in(data, settings)
+    labels = whole.names if isinstance(whole, Labelled) else ()
+    told = {
+        name: documents_in(source, settings, labels)
+        for name, source in (("valid", valid), ("test", test))
+        if source is not None
+    }
+    if "valid_fraction" not in settings.model_fields_set and "valid" not in told:
+        held = min(0.1, HELD_OUT[settings.unit] / max(1, whole.characters))
+        settings = settings.model_copy(update={"valid_fraction": round(held, 4)})
+    parts = parts_of(whole, settings, told) | told
+    settings = decided(settings, parts["train"])
+    vocabulary = Vocabulary.fit(
+        parts["train"].texts(),
+        settings.unit,
+        size=settings.vocabulary_size,
+        min_count=settings.min_count or 1,
+        lower=settings.lower,
+        specials=("unk", "bos"),
+        punctuation=bool(settings.punctuation),
+        line_ends=settings.unit == "words" and "\n" in next(parts["train"].texts(), ""),
+    )
+    documents = parts["train"].count
+    tokens = {name: encode(part, vocabulary, ended=documents > 1) for name, part in parts.items()}
+    check_sizes(tokens, whole)
+    settings = planned(settings, tokens["train"].predicted, len(vocabulary))
+    made = kind(settings, TextCodec(vocabulary, settings), documents, parts, tokens, labels)
+    if sum(part.predicted for part in tokens.values()) <= LOOKED_AT:
+        learnt = [compared(parts[n], documents > 1) for n in ("train", "valid") if n in parts]
+        made.seen = Seen.of(hashes_of(chain.from_iterable(learnt)))
+    return made
+
+
+def grown_from(
+    kind: type[Task], old: Task, data: Any, settings: Any, valid: Any = None, test: Any = None
+) -> Task:
+    """Read new text, and stretches of the old one; see `elman.tasks.base.Growing`.
+
+    Raises:
+        InputError: as `from_data`.
+    """
+    if old.labels:
+        raise InputError(
+            "a run that writes in the manner of labels cannot be gone on from yet.",
+            fix="Train a new run on all the data.",
+        )
+    given = {"train": data, "valid": valid, "test": test}
+    if data is None:
+        raise InputError("There are no data to train on: None was given.")
+    where = (settings.text, settings.encoding, settings.sheet)
+    told = {name: find(source, *where) for name, source in given.items() if source is not None}
+    whole = told.pop("train")
+    if "valid_fraction" not in settings.model_fields_set and "valid" not in told:
+        held = min(0.1, HELD_OUT[settings.unit] / max(1, whole.characters))
+        settings = settings.model_copy(update={"valid_fraction": round(held, 4)})
+    parts = parts_of(whole, settings, told) | told
+    vocabulary = old.vocabulary
+    if settings.unit != "subwords":  # which can write every text
+        vocabulary = vocabulary.grown(
+            Vocabulary.fit(
+                parts["train"].texts(),
+                settings.unit,
+                size=settings.vocabulary_size,
+                min_count=settings.min_count or 1,
+                lower=settings.lower,
+                specials=("unk", "bos"),
+                punctuation=bool(settings.punctuation),
+                line_ends=vocabulary.line_ends,
+            )
+        )
+    # Whether the end of a document is to be learnt stays as it was.
+    ended = old.documents > 1
+    tokens = {name: encode(part, vocabulary, ended=ended) for name, part in parts.items()}
+    check_sizes(tokens, whole)
+    for name in ("train", "valid"):
+        again = old._parts[name].stretches(settings.rehearsal) if name in old._parts else []
+        if again and name in tokens:
+            read = [encode(part, vocabulary, ended=ended) for part in again]
+            # Validation may stop before the end, so the old text comes first there.
+            order = [tokens[name], *read] if name == "train" else [*read, tokens[name]]
+            tokens[name] = joined(order)
+    settings = planned(settings, tokens["train"].predicted, len(vocabulary))
+    documents = max(2, parts["train"].count) if ended else 1
+    made = kind(settings, TextCodec(vocabulary, settings), documents, parts, tokens)
+    if old.seen is not None:
+        learnt = [compared(parts[n], ended) for n in ("train", "valid") if n in parts]
+        made.seen = old.seen.with_more(hashes_of(chain.from_iterable(learnt)))
+    return made
