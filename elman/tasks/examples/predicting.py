@@ -93,7 +93,7 @@ def streamed(task: FromExamples, model: Any) -> CodecStream:
         whole = model.baseline.name if isinstance(model, Blend) else model.name
         raise InputError(
             f"{whole} needs the whole sequence, so it cannot stream.",
-            fix="Stream the model by ittask.",
+            fix="Stream the model by itself.",
         )
     settings = task.settings
     if settings.bidirectional:
