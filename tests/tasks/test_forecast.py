@@ -24,6 +24,7 @@ from elman.scoring.forecasts import band
 from elman.tasks.forecast.baselines import Automatic, Rule, restored
 from elman.tasks.forecast.blend import Judged, mixed, weight_of
 from elman.tasks.forecast.intervals import Calibrated
+from elman.tasks.forecast.scoring import evaluation_of
 from elman.tasks.forecast.settings import ForecastSettings
 from elman.tasks.forecast.task import Forecast
 from elman.tasks.forecast.windows import Origins, blocks
@@ -893,7 +894,7 @@ def test_m4_hourly_baseline_is_the_published_one(data_dir: Path) -> None:
     held, origins, begins = task._to_score(None)
     task.settings = task.settings.model_copy(update={"quantiles": [0.5]})
     naive = Rule("seasonal naive", 24).forecaster(held, begins, [0.5], origins)
-    found = task._evaluation(held, origins, naive)
+    found = evaluation_of(task, held, origins, naive)
     assert found.metrics["smape"] == pytest.approx(13.912, abs=1e-3)
     assert found.metrics["mase"] == pytest.approx(1.193, abs=1e-3)
 
@@ -905,7 +906,7 @@ def test_etth1_repeat_last_is_the_published_one(data_dir: Path) -> None:
     held, origins, begins = task._to_score(None)
     assert origins.count == 2785
     point = Rule("last value").points(held, begins)
-    found = task._evaluation(held, origins, lambda o: (p := point(o), p[..., None]))
+    found = evaluation_of(task, held, origins, lambda o: (p := point(o), p[..., None]))
     assert found.metrics["scaled_mse"] == pytest.approx(1.294, abs=1e-3)
     assert found.metrics["scaled_mae"] == pytest.approx(0.713, abs=1e-3)
 
