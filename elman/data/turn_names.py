@@ -101,7 +101,7 @@ def of_text(name: str) -> int | None:
 def of_speaker(name: str) -> int | None:
     """Return how surely a column is called like a speaker, 0 being the surest; None where not.
 
-    >>> of_speaker("speaker_id"), of_speaker("Sprecher") is not None, of_speaker("text")
+    >>> of_speaker("speaker"), of_speaker("Sprecher") is not None, of_speaker("text")
     (0, True, None)
     """
     return _rank(name, SPEAKER, _OF_SPEAKERS)

@@ -135,7 +135,9 @@ class Placement:
         return torch.cat([torch.arange(n) for n in self.count.tolist()])
 
 
+# Kept ones serve training too, where tensors of inference mode are refused.
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def whole(steps: int, batch: int, reverse: bool) -> Placement:
     """Return the placement of rows that all take all steps."""
     first = torch.arange(steps) * batch
@@ -147,6 +149,7 @@ def whole(steps: int, batch: int, reverse: bool) -> Placement:
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)
 def _ragged(steps: int, batch: int, reverse: bool, ends: tuple[int, ...]) -> Placement:
     lengths, order = torch.tensor(ends).sort(descending=True, stable=True)
     longest = int(lengths[0])

@@ -108,7 +108,7 @@ def drawn(
     """Return the numbers of a share of so many examples, in order; of each stratum one at least.
 
     >>> drawn(6, 0.5, 0, ["a", "a", "a", "a", "b", "c"]).tolist()
-    [1, 3, 4, 5]
+    [0, 2, 4, 5]
     """
     if not share:
         return np.empty(0, np.int64)

@@ -148,14 +148,23 @@ def test_two_columns_in_a_file_of_text(tmp_path: Path) -> None:
     "text",
     [
         "Well, hello there\nYes, I know\nSo, what now\n",
-        "[01.01.23, 08:00] Anna: see you\n[02.01.23, 09:01] Ben: at noon, then\n" * 3,
-        "1.1.23, 08:00 - Anna: see you\n2.1.23, 09:01 - Ben: at noon\n" * 3,
         "one two three\nfour five six\nseven eight nine\n",
         "in 1999 we met\nin 2001 we left\nin 2002 it ended\n",
     ],
 )
 def test_sentences_are_no_table(tmp_path: Path, text: str) -> None:
     assert list(read(put(tmp_path / "a.txt", text)).kinds) == ["text"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[01.01.23, 08:00] Anna: see you\n[02.01.23, 09:01] Ben: at noon, then\n" * 3,
+        "1.1.23, 08:00 - Anna: see you\n2.1.23, 09:01 - Ben: at noon\n" * 3,
+    ],
+)
+def test_chats_are_no_table(tmp_path: Path, text: str) -> None:
+    assert list(read(put(tmp_path / "a.txt", text)).kinds) == ["turns"]
 
 
 def test_quotes_that_enclose_no_whole_cell_are_read_as_written(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_day_or_month_first_is_the_one_in_which_time_goes_forward(tmp_path: Path
 
 def test_kinds_can_be_told(tmp_path: Path) -> None:
     path = put(
-        tmp_path / "a.csv", "n,day,unix,seq,words\n1,20240131,0,1 2 3,a b\n0,20240201,60,4;5,c\n"
+        tmp_path / "a.csv", "n,day,unix,seq,words\n1,20240131,0,1 2 3,a b\n0,20240201,60,4 5,c\n"
     )
     kinds = {"n": "category", "day": "time", "unix": "time", "seq": "series", "words": "tokens"}
     table = read(path, types=kinds)

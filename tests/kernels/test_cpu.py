@@ -16,7 +16,8 @@ from torch.nn.utils import parametrizations, parametrize
 
 from elman.cells import CELLS, LSTM, Cell, make
 from elman.errors import InputError, SlowPathWarning
-from elman.kernels import choose, launch, program, record, run, use
+from elman.kernels import choose, launch, program, record, rows, run, use
+from elman.nn import Recurrent
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: (name, {}) for name in CELLS},
@@ -790,3 +791,15 @@ def test_what_is_shared_within_a_cell_gets_the_gradients_of_all_its_uses(held_to
     x, state = drawn(cell, 6, 3)
     held_to_the_reference(cell, x, state)
     held_to_the_reference(cell, x, state, lengths=[6, 0, 4])
+
+
+@pytest.mark.parametrize("lengths", [None, [3, 7, 2]])
+def test_what_was_prepared_in_inference_mode_serves_training(lengths):
+    steps = 7 if lengths else 11
+    layer, x = Recurrent("gru", 4, 5), torch.randn(steps, 3, 4)
+    rows.whole.cache_clear()
+    rows._ragged.cache_clear()
+    with torch.inference_mode():
+        layer(x, lengths=lengths)
+    layer(x, lengths=lengths)[0].sum().backward()
+    assert all(p.grad is not None for p in layer.parameters())

@@ -77,6 +77,8 @@ ELSEWHERE = {
     "encoding": "tests/data/test_encodings.py, and below",
     "sheet": "tests/data/test_found_formats.py, and below",
     "resamples": "the pipeline",
+    "reference": "tests/runs/test_reference.py",
+    "rehearsal": "tests/runs/test_growing.py",
     "checkpoints": "the pipeline",
     **dict.fromkeys(TrainingSettings.model_fields, "tests/training"),
 }

@@ -27,13 +27,15 @@ def written_lists(cells: Sequence[Any]) -> list[list[Any] | None] | None:
 
     >>> written_lists(["['a', 'b']", "{'a'}", "['c' 'b']"])
     [['a', 'b'], ['a'], ['c', 'b']]
+    >>> written_lists(["[late rude]", "[]"])
+    [['late', 'rude'], []]
     >>> written_lists(["[late rude]", "[]", "late"]), written_lists(["[spam]", "ham"])
     (None, None)
     """
     there = [cell for cell in cells if isinstance(cell, str) and cell.strip()]
     if not there:
         return None
-    if any(_in_quotes(cell) is not None for cell in there):
+    if any(map(_in_quotes, there)):  # an empty list says nothing of how names are written
         return [_in_quotes(cell) for cell in cells]
     bare = [body for cell in there if (body := _within(cell)) is not None]
     if len(bare) < _MOSTLY * len(there) or any(":" in body for body in bare):

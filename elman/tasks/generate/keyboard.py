@@ -148,7 +148,8 @@ class Keyboard:
         assert vocabulary.bos is not None
         ids = [vocabulary.bos, *vocabulary.encode(text).tolist()]
         # The state behind what both texts have in common is known, if it is still kept.
-        known = min(_same(ids, self._ids), self._first + len(self._states) - 1)
+        kept = self._first + len(self._states) - 1
+        known = min(_same(ids, self._ids), len(ids) - 1, kept)
         if known < self._first:
             self._states, self._first, known = [self._begin()], 0, 0
         del self._states[known - self._first + 1 :]

@@ -143,7 +143,7 @@ def _in_rows(counts: Ints, rows: int) -> Callable[[np.random.Generator], list[In
 
     >>> windows = _in_rows(np.array([2, 1, 2]), 2)(np.random.default_rng(0))
     >>> [one.tolist() for one in windows]
-    [[2, 1], [3, 4], [0, -1]]
+    [[3, 1], [4, 2], [0, -1]]
     """
     firsts = np.cumsum(counts) - counts
 
