@@ -149,6 +149,24 @@ def numbers_in(cells: pa.ChunkedArray) -> NDArray[Any] | None:
     return np.asarray(pc.fill_null(numbers, np.nan))
 
 
+def spelling(cells: pa.ChunkedArray, numbers: NDArray[Any]) -> pd.Series | None:
+    """Return the cells of a column of numbers as they are written, or None where the numbers tell.
+
+    Args:
+        cells: strings.
+        numbers: what they were read as.
+    """
+    import pyarrow as pa
+    from pyarrow import compute as pc
+
+    trimmed = pc.utf8_trim_whitespace(cells)
+    plain = pc.cast(pa.array(numbers, from_pandas=True), pa.string())
+    if pc.all(pc.equal(trimmed, plain), skip_nulls=True).as_py():
+        return None
+    written_so: pd.Series = pc.dictionary_encode(trimmed).to_pandas()
+    return written_so
+
+
 def is_number(cell: str) -> bool:
     """Return true if a string is a number or one of the words for a missing one."""
     cell = cell.strip()

@@ -124,18 +124,23 @@ def from_list(table: Table, column: str, read: Callable[[list[Path]], Table]) ->
                 column=name,
                 fix="Rename one of them.",
             )
-    frame = found.frame.assign(
-        **{
-            name: pd.Series(
-                np.repeat(np.array(table.frame[name], object), [o.rows for o in found.origins])
-            )
-            for name in said
-        }
-    )
+    sizes = [origin.rows for origin in found.origins]
+
+    def each(cells: pd.Series) -> pd.Series:
+        return pd.Series(np.repeat(np.array(cells, object), sizes))
+
+    frame = found.frame.assign(**{name: each(table.frame[name]) for name in said})
+    spelt = {name: each(table.spelt[name]) for name in said if name in table.spelt}
     kinds = {**found.kinds, **{name: table.kinds[name] for name in said}}
     listed = f"{table.source.name if table.source else 'The list'} says of each file: "
     notes = [*found.meta["notes"], listed + ", ".join(said) + "."] if said else found.meta["notes"]
-    return replace(found, frame=frame, kinds=kinds, meta={**found.meta, "notes": notes})
+    return replace(
+        found,
+        frame=frame,
+        kinds=kinds,
+        meta={**found.meta, "notes": notes},
+        spelt={**found.spelt, **spelt},
+    )
 
 
 def list_in(folder: Path) -> Path | None:

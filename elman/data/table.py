@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,8 @@ class Table:
         how: column → how its numbers or dates were written, as arguments of `kinds.written`;
             `years`, the first and last year where years have two digits; and `sign`, the currency
             or the per cent sign beside numbers.
+        spelt: column of numbers → its cells as the file writes them, where the numbers do not tell
+            (1.10, 1E5, 21 digits): a name that is made of digits keeps its text.
     """
 
     frame: pd.DataFrame
@@ -63,6 +65,7 @@ class Table:
     origins: tuple[Origin, ...] = ()
     index: NDArray[np.int64] | None = None
     how: dict[str, dict[str, str]] = field(default_factory=dict)
+    spelt: dict[str, pd.Series] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -81,7 +84,8 @@ class Table:
         chosen = np.asarray(rows, dtype=np.int64)
         index = chosen if self.index is None else self.index[chosen]
         frame = self.frame.iloc[chosen].reset_index(drop=True)
-        return Table(frame, self.kinds, self.source, self.meta, self.origins, index, self.how)
+        spelt = {n: c.iloc[chosen].reset_index(drop=True) for n, c in self.spelt.items()}
+        return replace(self, frame=frame, index=index, spelt=spelt)
 
     def notes(self) -> list[str]:
         """Return in sentences how the table was read: format, encoding, header, and its rows."""
@@ -113,12 +117,23 @@ class Table:
             )
         if kind is None or kind == self.kinds[name]:
             return self.frame[name]
+        if kind in ("category", "text"):
+            return kinds_of.convert(self.names(name), kind)
         try:
             if kind == "series":
                 return kinds_of.to_series(self.frame[name], self.meta.get("decimal"))
             return kinds_of.convert(self.frame[name], kind)
         except Unfit as error:
             raise self.unfit(error, name) from None
+
+    def names(self, name: str) -> pd.Series:
+        """Return the cells of a column by which rows are told apart: of numbers, as the file writes
+        them. (1.1 and 1.10 are one number and two names).
+        """
+        cells = self.frame[name]
+        if self.kinds[name] != "number" or name not in self.spelt:
+            return cells
+        return self.spelt[name].astype(object).where(cells.notna(), None)
 
     def numbers(self, name: str, *, allow_missing: bool = False) -> NDArray[np.float64]:
         """Return a column as float64, `(rows,)`.
@@ -271,6 +286,7 @@ def build(
     columns: Sequence[str] | None = None,
     types: Mapping[str, str] | None = None,
     meta: dict[str, Any] | None = None,
+    spelt: Mapping[str, pd.Series] | None = None,
 ) -> Table:
     """Make a table: find the kind of every column whose kind is neither known nor given.
 
@@ -284,6 +300,7 @@ def build(
         columns: the columns to keep, in that order; all when None.
         types: column → kind, as the user says; it comes before `known`.
         meta: what a file says about itself.
+        spelt: columns of numbers as the file writes them; see `Table`.
 
     Raises:
         InputError: two columns have one name, or a cell does not fit its column.
@@ -327,8 +344,14 @@ def build(
                 made[name] = kinds_of.convert(values, found[name])
         except Unfit as error:
             raise raw.unfit(error, name) from None
+    spelt = dict(spelt or {})
+    for name, kind in found.items():
+        words = kind == "number" and pd.api.types.infer_dtype(frame[name], skipna=True) == "string"
+        if words and name not in spelt:
+            spelt[name] = frame[name].astype(str).str.strip().astype("category")
+    spelt = {name: cells for name, cells in spelt.items() if found.get(name) == "number"}
     frame = pd.DataFrame(made)
-    return Table(frame, found, source, meta, tuple(origins), how=how)
+    return Table(frame, found, source, meta, tuple(origins), how=how, spelt=spelt)
 
 
 def _refuse_names_again(raw: Table) -> None:

@@ -194,9 +194,12 @@ def _order(table: Table, names: Sequence[str], group: str | None) -> str | None:
     for name in names:
         if table.kinds[name] not in ("time", "number") and not ordering.tells(table, name):
             continue
-        columns = [name] if group is None else [group, name]
-        if turn_names.plain(name) in turn_names.UNSURE and table.frame.duplicated(columns).any():
-            continue
+        if turn_names.plain(name) in turn_names.UNSURE:
+            times = table.frame[[name]]
+            if group is not None:
+                times = times.assign(**{group: table.names(group)})
+            if times.duplicated().any():
+                continue
         able.append(name)
     return _likeliest(turn_names.of_time, able)
 
@@ -219,7 +222,7 @@ def _group(table: Table, names: Sequence[str], asked: bool) -> str | None:
     """Return the column that names the conversation of a row: it repeats, or at least holds names
     where rows are meant to be utterances."""
     able = [name for name in names if table.kinds[name] in ("category", "text", "number")]
-    cells = {name: table.frame[name].dropna() for name in able}
+    cells = {name: table.names(name).dropna() for name in able}
     repeat = [name for name in able if cells[name].duplicated().any()]
     found = _likeliest(turn_names.of_conversation, repeat)
     if found is not None or not asked:

@@ -398,7 +398,9 @@ def doubts_of_answers(table: Table, layout: Layout, given: Mapping[str, Any]) ->
         usual = name.rpartition(".")[2].casefold().strip() in ANSWERS
         within = False
         if layout.aligned and layout.group is not None and kind == "category":
-            within = bool((table.frame.groupby(layout.group)[name].nunique() > 1).any())
+            within = bool(
+                (table.frame.groupby(table.names(layout.group))[name].nunique() > 1).any()
+            )
         if name not in layout.answers and (usual or within):
             others.append(name)
     if not others:

@@ -69,7 +69,7 @@ def check_runs(table: Table, group: str) -> None:
     Raises:
         InputError: with the row where a name comes again.
     """
-    cells = table.frame[group].replace("", None).ffill()
+    cells = table.names(group).replace("", None).ffill()
     begins = np.flatnonzero((cells != cells.shift()).to_numpy())
     again = cells.iloc[begins].duplicated().to_numpy()
     if again.any():
@@ -89,7 +89,7 @@ def _plain(name: Any) -> str:
 
 def _repeats(table: Table, name: str) -> bool:
     """Tell whether a name stands in several rows, or in the first one of several."""
-    cells = table.frame[name].replace("", None)
+    cells = table.names(name).replace("", None)
     return bool(cells.ffill().duplicated().any()) and not bool(cells.isna().all())
 
 

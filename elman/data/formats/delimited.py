@@ -17,7 +17,7 @@ import numpy as np
 
 from elman.data import decimals, files
 from elman.data.headers import above, are_units, header_of
-from elman.data.kinds import is_number, numbers_in
+from elman.data.kinds import is_number, numbers_in, spelling
 from elman.data.numerals import Decimal
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError
@@ -100,7 +100,15 @@ def read(
     meta: dict[str, Any] = {"notes": list(dict.fromkeys(notes)), "decimal": settled.mark}
     if doubts:
         meta["doubts"] = doubts
-    table = build(pd.DataFrame(cells), origins, columns=columns, types=types, meta=meta)
+    spelt = {n: spelling(joined[n], got) for n, got in numbers.items() if got is not None}
+    table = build(
+        pd.DataFrame(cells),
+        origins,
+        columns=columns,
+        types=types,
+        meta=meta,
+        spelt={name: cells for name, cells in spelt.items() if cells is not None},
+    )
     for name, sign in settled.signs.items():
         table.how.setdefault(name, {})["sign"] = sign
     if any(how.get("decimal") == "," for how in table.how.values()):

@@ -386,7 +386,7 @@ def _find_clock(out: Sorted) -> None:
     assert moments is not None
     if moments.isna().any() or not (moments == moments.dt.normalize()).all():
         return
-    groups = [table.frame[name].astype(str) for name in out.groups]
+    groups = [table.names(name).astype(str) for name in out.groups]
     repeated = int(_keys(moments, groups).duplicated().sum())
     if not repeated:
         return

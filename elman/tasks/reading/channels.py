@@ -39,7 +39,7 @@ def without_counters(
     sizes = [len(table)]
     owner = np.zeros(len(table))
     if group is not None:
-        owner = table.frame[group].factorize()[0]
+        owner = table.names(group).factorize()[0]
         sizes = np.bincount(owner[owner >= 0]).tolist()
 
     def counts(name: str) -> bool:

@@ -278,8 +278,9 @@ def _of_transcript(
     )
     if asked or layout.aligned:
         return layout
-    differ = table.frame.groupby(there.group)[list(layout.answers)].nunique(dropna=False) > 1
-    several = table.frame.groupby(there.group).size() > 1
+    groups = table.frame.groupby(table.names(there.group))
+    differ = groups[list(layout.answers)].nunique(dropna=False) > 1
+    several = groups.size() > 1
     share = float(differ.any(axis=1)[several].mean()) if several.any() else 0.0
     if share <= _OWN_LABELS or grouped:
         return layout

@@ -33,10 +33,10 @@ def ask_for_group_of_steps(table: Table, free: Sequence[str]) -> None:
     if not numbers or not set(free) <= {*clocks, *owners}:
         return
     for owner in owners:
-        cells = table.frame[owner]
+        cells = table.names(owner)
         if cells.isna().any() or not 1 < cells.nunique() <= len(cells) / 2:
             continue
-        by = table.frame.groupby(owner, sort=False)
+        by = table.frame.groupby(cells, sort=False)
         for clock in clocks:
             times = table.frame[clock]
             if clock == owner or times.isna().any() or times.is_monotonic_increasing:
@@ -68,8 +68,8 @@ def unclear_repeats(table: Table, name: str, numeric: Sequence[str]) -> InputErr
 
 def may_be_group(table: Table, name: str) -> bool:
     """Tell whether a column is called an id and repeats, or names a sequence in its first row."""
-    repeats = called.an_id(name) and table.frame[name].duplicated().any()
-    return bool(repeats) or _in_first_rows(table.frame[name])
+    repeats = called.an_id(name) and table.names(name).duplicated().any()
+    return bool(repeats) or _in_first_rows(table.names(name))
 
 
 def _in_first_rows(cells: Any) -> bool:
@@ -85,13 +85,15 @@ def filled_down(table: Table, group: str | None) -> Table:
     if group is None or group not in table.kinds:
         return table
     cells = table.frame[group].replace("", None)
-    if not _in_first_rows(cells):
+    if not _in_first_rows(table.names(group)):
         return table
     note = f"{group!r} stands in the first row of each only, and was filled in below it."
     notes = [*table.meta.get("notes", ()), note]
+    spelt = {n: table.names(n).ffill() if n == group else own for n, own in table.spelt.items()}
     return replace(
         table,
         frame=table.frame.assign(**{group: cells.ffill()}),
+        spelt=spelt,
         meta={**table.meta, "notes": notes},
     )
 
@@ -108,5 +110,5 @@ def owners_in(table: Table, layout: Layout, together: str | None) -> list[str]:
     found = [name for name in found if table.frame[name].notna().all()]
     if layout.group is None:
         return found
-    by = table.frame.groupby(layout.group)
-    return [name for name in found if (by[name].nunique() == 1).all()]
+    groups = table.names(layout.group)
+    return [n for n in found if (table.names(n).groupby(groups).nunique() == 1).all()]

@@ -33,7 +33,7 @@ def ids_of(table: Table) -> dict[str, str]:
             continue
         cells = table.frame[name].dropna()
         named = called.an_id(name)
-        different = not cells.duplicated().any() and len(cells) == len(table)
+        different = not table.names(name).duplicated().any() and len(cells) == len(table)
         if kind == "number":
             if not (cells % 1 == 0).all():
                 continue
