@@ -63,17 +63,60 @@ def test_two_parallel_files_are_read_in_the_order_given(tmp_path, ours, theirs):
     assert (turned.source, turned.target) == (DE, EN)
 
 
-def test_the_partner_of_one_file_is_found_beside_it(tmp_path):
+def test_the_other_language_beside_one_file_is_read_and_doubted(tmp_path):
     path = written(tmp_path, "train.de", lines(DE))
     written(tmp_path, "train.en.gz", lines(EN))
     pairs = read_pairs(path)
     assert (pairs.source, pairs.target, pairs.names) == (DE, EN, ("de", "en"))
+    [doubt] = pairs.doubts
+    assert "train.en.gz was not given" in doubt
+    assert "set source=de and target=en" in doubt
     named = read_pairs(path, source="en", target="de")
-    assert (named.source, named.target) == (EN, DE)
+    assert (named.source, named.target, named.doubts) == (EN, DE, [])
+    # What is only to be translated needs no partner, and is the side of the source.
+    short = written(tmp_path, "new.de", lines(DE[:2]))
+    written(tmp_path, "new.en", lines(EN))
+    assert read_pairs(short, source="de", target="en", needs_target=False).source == DE[:2]
+    with pytest.raises(InputError, match=r"new\.de: .*the side \.de.*Give the side \.en"):
+        read_pairs(short, source="en", target="de", needs_target=False)
     written(tmp_path, "train.fr", lines(EN))
     with pytest.raises(InputError, match=r"\.de, \.en, \.fr.*Set source=de and target=en"):
         read_pairs(path)
     assert read_pairs(path, target="fr", source="de").target == EN
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("chat-us.txt", "chat-uk.txt"),
+        ("notes_us.txt", "notes_ios.txt"),
+        ("dlg_tv.txt", "dlg_web.txt"),
+        ("chat.jan", "chat.feb"),
+        ("call_in.txt", "call_out.txt"),
+        ("wa_us.txt", "wa_de.txt"),
+        ("a.src", "a.tgt"),
+    ],
+)
+def test_a_file_that_was_not_given_is_not_read(tmp_path, name, other):
+    path = written(tmp_path, name, lines(EN))
+    written(tmp_path, other, lines(DE[:2]))
+    with pytest.raises(InputError, match="there are sources and no targets"):
+        read_pairs(path)
+    path.write_text("Hello. __eou__ Hi. __eou__\n")
+    talk = read_pairs(path)
+    assert (talk.source, talk.target, talk.doubts) == (["Hello."], ["Hi."], [])
+
+
+def test_a_file_that_can_be_read_alone_is_read_alone_and_its_neighbour_is_told_of(tmp_path):
+    path = written(tmp_path, "a.en", "Hello.\nHi.\n\nNo\nYes\n")
+    written(tmp_path, "a.de", "Hallo.\nHi.\n\nNein\nJa\n")
+    pairs = read_pairs(path)
+    assert (pairs.source, pairs.target) == (["Hello.", "No"], ["Hi.", "Yes"])
+    [doubt] = pairs.doubts
+    assert "a.de stands beside a.en and was not read" in doubt
+    assert "set source=en and target=de" in doubt
+    named = read_pairs(path, source="en", target="de")
+    assert (named.source[2], named.target[2], named.doubts) == ("No", "Nein", [])
 
 
 def test_a_folder_gives_its_parts_and_its_name_the_direction(tmp_path):

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from elman.data import files
 from elman.data.formats import FORMATS
-from elman.data.formats.sides import NAMES, by_direction, by_names, given_sides, is_language
+from elman.data.formats.sides import (
+    NAMES,
+    by_direction,
+    by_names,
+    given_sides,
+    is_code,
+    is_language,
+)
 from elman.errors import InputError
 
 _SPLIT = re.compile(r"[._-]")
@@ -95,6 +102,18 @@ def partners(path: Path) -> dict[str, Path]:
         if known is not None and known[0] == about[0] and known[1] != about[1]:
             found[known[1]] = other
     return found
+
+
+def languages_beside(path: Path) -> dict[str, Path]:
+    """Return the files beside one that are surely other languages of it: side → file.
+
+    Both names must end in the code of a language: `notes_us.txt` and `notes_ios.txt` are not one
+    text in two languages.
+    """
+    about = side_of(path)
+    if about is None or not is_code(about[1]):
+        return {}
+    return {side: other for side, other in partners(path).items() if is_code(side)}
 
 
 def direction(

@@ -38,6 +38,7 @@ class Pairs:
             `source=` and `target=` later data are read in the same way.
         groups: the number of the dialogue of each, which must not be parted; dialogues of the same
             turns have one. None for what is no dialogue.
+        doubts: what a person should look at, in sentences.
     """
 
     source: list[str]
@@ -47,6 +48,7 @@ class Pairs:
     said: list[str]
     names: tuple[str, str] = ("source", "target")
     groups: list[int] | None = None
+    doubts: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -63,6 +65,7 @@ class _Found:
     names: tuple[str, str] = ("source", "target")
     groups: list[int] | None = None
     parts: list[Part | None] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
 
 
 def read_pairs(
@@ -79,8 +82,10 @@ def read_pairs(
 ) -> Pairs:
     """Read pairs of a source and a target.
 
-    - Parallel files: `train.en` and `train.de`, also gzip; a folder of them; one of them, with the
-      other beside it; or two files in any name, the source first.
+    - Parallel files: `train.en` and `train.de`, also gzip; a folder of them; or two files in any
+      name, the source first. One file alone is read with the other beside it where `source=` or
+      `target=` names a side of them, or as a doubt, where both end in codes of languages and the
+      one cannot be read alone.
     - Tables (CSV, TSV, Excel, JSON lines, Parquet, DataFrame, TMX, a list of pairs) with two
       columns, known by their names or their place.
     - Dialogues, of which each turn but the first is a target: a dialogue a line with `__eou__`
@@ -143,7 +148,8 @@ class _Asked:
         folder = given[0] if len(given) == 1 and given[0].is_dir() else None
         paths = [p for one in given for p in (files.listing(one) if one.is_dir() else [one])]
         texts = [path for path in paths if self._kind(path) == "text"]
-        found = None
+        found, beside = None, dict[str, Path]()
+        doubts: list[str] = []
         if len(texts) == len(paths):
             if self.sheet is not None:
                 raise InputError(
@@ -151,9 +157,12 @@ class _Asked:
                     file=paths[0],
                     fix="Leave it out.",
                 )
-            found = self._parallel(texts, given, folder)
+            if len(texts) == 1 and folder is None:
+                beside, doubts = self._beside(texts[0])
+            found = self._parallel(texts, given, folder, beside)
         if found is None:
             found = self._of_form(paths)
+        found.doubts += doubts
         parts = [None if path is None else part_of(path) for path, _ in found.places]
         if len({part for part in parts if part is not None}) > 1:
             found.parts = parts
@@ -216,11 +225,20 @@ class _Asked:
             return "csv" if shown == "csv" else "table"
         return "turn a line" if turns == "lines" and self.needs_target else "lines"
 
-    def _parallel(self, texts: list[Path], given: list[Path], folder: Path | None) -> _Found | None:
-        """Read parallel files, or return None where there are none."""
+    def _parallel(
+        self, texts: list[Path], given: list[Path], folder: Path | None, beside: dict[str, Path]
+    ) -> _Found | None:
+        """Read parallel files, or return None where there are none.
+
+        Args:
+            texts: the files.
+            given: files and folders that were given.
+            folder: the one folder that was given, or None.
+            beside: other sides of a file that was given alone.
+        """
         groups = bitext.bitexts(texts)
         ordered = folder is None
-        if len(texts) == 1 and (beside := bitext.partners(texts[0])):
+        if beside:
             name, side = cast("tuple[str, str]", bitext.side_of(texts[0]))
             groups = [bitext.Bitext(name, {side: texts[0], **beside})]
         paired = [group for group in groups if len(group.sides) > 1]
@@ -262,13 +280,53 @@ class _Asked:
         said += self._doubts(read)
         return found
 
+    def _beside(self, path: Path) -> tuple[dict[str, Path], list[str]]:
+        """Return the other sides of a file that was given alone, side → file, and doubts.
+
+        A file that was not given is read where a setting names a side of the two, or where both
+        end in codes of languages and the one that was given cannot be read alone.
+
+        Raises:
+            InputError: the file holds what is to be written, and only sources are asked for.
+        """
+        beside, about = bitext.partners(path), bitext.side_of(path)
+        if not beside or about is None:
+            return {}, []
+        sides = {side.casefold() for side in (about[1], *beside)}
+        named = {name.casefold() for name in (self.source, self.target) if name is not None}
+        if not self.needs_target:
+            if named <= sides and about[1].casefold() == (self.target or "").casefold():
+                raise InputError(
+                    f"This file is the side .{about[1]}, which is to be written.",
+                    file=path,
+                    fix=f"Give the side .{self.source} of it.",
+                )
+            return {}, []
+        if named & sides:
+            return beside, []
+        languages = bitext.languages_beside(path)
+        if len(languages) != 1:
+            return ({} if self._form(path) != "lines" else languages), []
+        [(side, other)] = languages.items()
+        fix = f"set source={about[1]} and target={side}"
+        if self._form(path) == "lines":
+            return languages, [
+                f"{other.name} was not given; it was read because it stands beside {path.name}, as "
+                f"its lines in another language. If it is so, {fix}; if not, give the two files "
+                "that belong together, the source first."
+            ]
+        return {}, [
+            f"{other.name} stands beside {path.name} and was not read. If its lines are "
+            f"translations, {fix}."
+        ]
+
     def _alone(self, paths: list[Path]) -> _Found:
         if self.needs_target:
             raise InputError(
                 "The lines have one column only: there are sources and no targets.",
                 file=paths[0],
-                fix="Give the targets in a file beside it (a.en and a.de), or both in a table; "
-                "turns of a dialogue need __eou__ after each, or a blank line between dialogues.",
+                fix="Give the file of the targets after it (a.en a.de), or both in a table; turns "
+                "of a dialogue need __eou__ after each, or a blank line between dialogues.",
             )
         found = _Found([], None, [], [f"Lines {_from(paths)}, a source each."])
         for path in paths:
@@ -397,6 +455,7 @@ def _counted(found: _Found, needs_target: bool) -> Pairs:
         said,
         found.names,
         None if found.groups is None else [found.groups[n] for n in kept],
+        found.doubts,
     )
     if pairs.target is not None and needs_target:
         said += copies(pairs.source, pairs.target)

@@ -37,6 +37,18 @@ _NO_LANGUAGES = (
     "new",
 )
 """Words as short as codes of languages that mostly mean something else."""
+_CODES = (
+    "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy "
+    "da de dv dz ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu "
+    "hy hz ia id ie ig ii ik io is it iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb "
+    "lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn no nr nv ny oc oj om "
+    "or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw "
+    "ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu "
+    "ara ben ces chi cmn cze dan deu dut ell eng est fas fin fra fre ger gre heb hin hun ind ita "
+    "jpn kor lav lit nld nob nor per pol por ron rum rus slk slv spa swa swe tam tel tha tur ukr "
+    "urd vie zho"
+)
+"""Codes of languages: all of two letters (ISO 639-1), and usual ones of three (ISO 639-2)."""
 _SPOKEN = (
     *("english", "german", "deutsch", "french", "spanish", "italian", "portuguese", "dutch"),
     *("russian", "chinese", "japanese", "korean", "arabic", "hindi", "turkish", "polish"),
@@ -54,6 +66,15 @@ def is_language(name: str) -> bool:
     return plain in _SPOKEN or (
         plain not in _NO_LANGUAGES and _LANGUAGE.fullmatch(plain) is not None
     )
+
+
+def is_code(name: str) -> bool:
+    """Tell whether a name is the code of a language that there is, with or without a country.
+
+    >>> [is_code(name) for name in ("en", "pt-BR", "deu", "us", "ios", "tv")]
+    [True, True, True, False, False, False]
+    """
+    return re.split("[-_]", name.strip().casefold())[0] in _CODES.split() and is_language(name)
 
 
 def is_side(name: str) -> bool:

@@ -82,6 +82,7 @@ class Translate:
         self._parts = parts or {}
         self._encoded: dict[str, tuple[list[Source], list[Ids]]] = {}
         self._lines: list[tuple[str, str]] = []
+        self._doubts: list[str] = []
         self._predictors: list[Baseline] | None = None
         self._probe: Translator | None = None
 
@@ -173,6 +174,7 @@ class Translate:
         longest = int(min(settings.max_target, math.ceil(_ROOM * lengths.max())))
         made.where = replace(where, longest=longest)
         judged = made._judged_words()
+        made._doubts = pairs.doubts
         made._lines = [
             ("read", " ".join(pairs.said)),
             ("split", _split_words(given, shared_out, parts)),
@@ -236,7 +238,8 @@ class Translate:
         train = self._parts["train"]
         first = f"{shorter(train.source[0])!r} → {shorter(train.target[0])!r}"
         lines.append(("the first", first))
-        doubts = [
+        doubts = list(self._doubts)
+        doubts += [
             f"{count:,} of {sizes[later]:,} pairs of {later} stand in {earlier} too: the scores "
             "flatter. Take them out."
             for (earlier, later), count in self.shared.counts.items()
