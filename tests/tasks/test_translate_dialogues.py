@@ -18,7 +18,7 @@ from elman.errors import InputError
 from elman.scoring.translations import candidates, distinct, distinct_units, score
 from elman.tasks import TASKS
 from elman.tasks.settings import settings_of
-from elman.tasks.translate import dialogues
+from elman.tasks.translate import corpus, dialogues
 from elman.tasks.translate.corpus import Part, Where, part_of
 from elman.tasks.translate.symbols import Symbols
 
@@ -98,6 +98,27 @@ def test_pairs_in_a_table_are_dialogues_of_one_reply_for_a_run_on_dialogues():
     pairs = read_pairs(pd.DataFrame({"source": ["a b", "c"], "target": ["d", "e f"]}))
     assert part_of(pairs, Where(None, None, longest=9)).dialogues == [0, 1]
     assert part_of(pairs, Where("source", "target", longest=9)).dialogues is None
+
+
+TALK = "I: word3 is 4\nB: word5 is 1\nI: so it is\nB: yes\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "sources"),
+    [
+        (f"{TALK}\n" * 3, ["word3 is 4", "word5 is 1", "so it is"] * 3),
+        (TALK, ["word3 is 4", "word5 is 1", "so it is"]),
+        ("word3 is 4\nis it so ?\n", ["word3 is 4", "is it so ?"]),
+        ("Note: it is 4\nis it so ?\nso it is\n", ["Note: it is 4", "is it so ?", "so it is"]),
+    ],
+)
+def test_dialogues_to_answer_are_read_as_those_of_training(tmp_path, text, sources):
+    path = tmp_path / "dia.txt"
+    path.write_text(text)
+    asked, where = settings_of(Task, {}), Where(None, None, longest=9)
+    assert corpus.read(path, asked, where, answered=False).source == sources
+    if text.startswith(TALK):
+        assert corpus.read(path, asked, where).source == sources
 
 
 @pytest.mark.fuzz

@@ -141,6 +141,14 @@ def in_lines(path: Path, encoding: str | None = None) -> str | None:
     return "lines" if len(groups) > 1 and max(groups) > 1 else None
 
 
+def names_speakers(path: Path, encoding: str | None = None) -> bool:
+    """Tell whether most lines of a text file begin with one of two speakers or more."""
+    head = itertools.islice(files.lines(path, encoding), _LOOKED_AT)
+    said = before_colons([" ".join(line.split()) for line in head if line.strip()])
+    named = [one.speaker for one in said if one.speaker]
+    return 2 * len(named) > len(said) and 1 < len(set(named)) < len(named)
+
+
 def read_lines(
     paths: Sequence[Path],
     *,

@@ -79,6 +79,7 @@ def read_pairs(
     separator: str | None = None,
     sheet: str | None = None,
     needs_target: bool = True,
+    talks: bool = False,
 ) -> Pairs:
     """Read pairs of a source and a target.
 
@@ -102,6 +103,8 @@ def read_pairs(
         sheet: of a workbook.
         needs_target: False where there may be sources alone, as for `predict`. Empty ones are then
             kept.
+        talks: True where lines are turns of dialogues if they may be, though there may be sources
+            alone, as for `predict` after training on dialogues.
 
     Raises:
         InputError: a file is wrong, files disagree, or there are no two sides; the message names
@@ -109,7 +112,7 @@ def read_pairs(
     """
     if turns < 1:
         raise InputError(f"turns={turns}: a reply needs at least 1 turn before it.")
-    asked = _Asked(source, target, turns, encoding, separator, sheet, needs_target)
+    asked = _Asked(source, target, turns, encoding, separator, sheet, needs_target, talks)
     in_files = memory.names_files(data)
     found = asked.of_files(data) if in_files else asked.of_table(partial(reading.read, data))
     if turns > 1 and needs_target and found.groups is None:
@@ -132,6 +135,7 @@ class _Asked:
     separator: str | None
     sheet: str | None
     needs_target: bool
+    talks: bool
 
     @property
     def _named(self) -> Named:
@@ -223,7 +227,9 @@ class _Asked:
             return "tabs"
         if (shown := format_in(path, reading.format_of(path))) in ("csv", "chats"):
             return "csv" if shown == "csv" else "table"
-        return "turn a line" if turns == "lines" and self.needs_target else "lines"
+        if self.talks and turns is None and dialogues.names_speakers(path, self.encoding):
+            turns = "lines"
+        return "turn a line" if turns == "lines" and (self.needs_target or self.talks) else "lines"
 
     def _parallel(
         self, texts: list[Path], given: list[Path], folder: Path | None, beside: dict[str, Path]

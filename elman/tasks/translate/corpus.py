@@ -119,6 +119,7 @@ def read(data: Any, settings: Any, where: Where | None = None, *, answered: bool
         encoding=settings.encoding,
         sheet=settings.sheet,
         needs_target=answered,
+        talks=where is not None and where.talks,
     )
 
 
