@@ -189,6 +189,36 @@ def test_a_turn_alone_gives_no_pair_and_is_said(tmp_path):
     assert told in pairs.said
 
 
+@pytest.mark.parametrize(
+    ("instructs", "asks", "answers", "left_out"),
+    [
+        ("system", "user", "assistant", True),
+        ("System", "human", "gpt", True),
+        ("developer", "user", "assistant", True),
+        ("system", "Ann", "Bo", False),
+    ],
+)
+def test_instructions_to_a_model_are_no_turns(tmp_path, instructs, asks, answers, left_out):
+    said = [(instructs, "You are helpful."), (asks, "q 580"), (answers, "a 1")]
+    said += [(asks, "q 581"), (answers, "a 2")]
+    whole = [{"role": who, "content": text} for who, text in said]
+    rows = [{"conversation": n, "speaker": w, "text": t} for n in range(3) for w, t in said]
+    whole_ones = [{"messages": whole}] * 3
+    for name, data in (("a.jsonl", whole_ones), ("b.jsonl", rows)):
+        pairs = read_pairs(written(tmp_path, name, lines(map(json.dumps, data))))
+        wanted = [("q 580", "a 1"), ("a 1", "q 581"), ("q 581", "a 2")]
+        if not left_out:
+            wanted.insert(0, ("You are helpful.", "q 580"))
+        assert list(zip(pairs.source, pairs.target, strict=True)) == wanted * 3
+        told = f"Turns of the role {instructs.lower()}, which tell a model how to answer, left out"
+        assert (f"{told}: 3." in pairs.said) == left_out
+    # An instruction alone gives no pair.
+    alone = written(
+        tmp_path, "c.jsonl", lines(map(json.dumps, [*whole_ones, {"messages": whole[:1]}]))
+    )
+    assert len(read_pairs(alone)) == 3 * len(wanted)
+
+
 @pytest.mark.skipif(not DATA.is_dir(), reason="ELMAN_DATA is not set")
 def test_real_dialogues():
     pairs = read_pairs(DATA / "chatterbot_english")

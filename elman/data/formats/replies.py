@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,11 @@ from elman.data import transcripts
 from elman.data.recordings import FILE
 from elman.data.table import Table
 from elman.data.turns import END, Conversation, Turn
+
+_INSTRUCTIONS = frozenset(["system", "developer"])
+_PERSONS = frozenset(["user", "human"])
+_MODELS = frozenset(["assistant", "gpt", "model", "chatgpt", "bot", "ai"])
+"""Roles in conversations with a language model: instructions, the person, and the model."""
 
 
 class Dialogue(NamedTuple):
@@ -92,12 +98,17 @@ def of_table(table: Table) -> tuple[list[Dialogue], list[str]] | None:
         column = list(table.column(name))
         empty = [row for row, cell in enumerate(column) if not cell]
         table.refuse_missing(empty, name, "Here stands no list of turns")
+        column, instructed = _without_instructions(column)
         places = [table.where(row) for row in range(len(table))]
         said = [
             joined(place[0], cell, place[1]) for cell, place in zip(column, places, strict=True)
         ]
         left = [repr(other) for other in table.kinds if other != name]
-        return said, [*_counted(column), *([f"Left out: {', '.join(left)}."] if left else [])]
+        return said, [
+            *_counted(column),
+            *instructed,
+            *([f"Left out: {', '.join(left)}."] if left else []),
+        ]
     found = transcripts.transcript_of(table, asked=True)
     if found is None:
         return None
@@ -105,7 +116,8 @@ def of_table(table: Table) -> tuple[list[Dialogue], list[str]] | None:
         table = transcripts.by_file(table)
         found = found._replace(group=FILE)
     rows = list(transcripts.rows_of(table, found.group, found.time).values())
-    column = transcripts.said(table, found.text, found.speaker, found.time, rows)
+    cells = transcripts.said(table, found.text, found.speaker, found.time, rows)
+    column, instructed = _without_instructions(cells)
     said = [
         joined(*_begin(table, members[0], cell)) for members, cell in zip(rows, column, strict=True)
     ]
@@ -113,7 +125,34 @@ def of_table(table: Table) -> tuple[list[Dialogue], list[str]] | None:
     how = "ordered as they stand" if found.time is None else "ordered by the last"
     words = f"A row is a turn: columns {', '.join(repr(one) for one in told if one)}; {how}."
     unread = transcripts.unread_times(table, found)
-    return said, [words, *_counted(column), *unread]
+    return said, [words, *_counted(column), *instructed, *unread]
+
+
+def _without_instructions(
+    cells: Sequence[Conversation],
+) -> tuple[list[Conversation], list[str]]:
+    """Return conversations of a person and a model without what tells the model how to answer.
+
+    Such a turn answers nobody and is answered by nobody.
+
+    Args:
+        cells: conversations with the roles that interfaces of language models give.
+
+    Returns:
+        The conversations, and how many turns were left out, in a sentence.
+    """
+    roles = {one.speaker.casefold() for cell in cells for one in cell}
+    if not (roles & _INSTRUCTIONS and roles & _PERSONS and roles & _MODELS):
+        return list(cells), []
+    kept, gone = [], 0
+    for cell in cells:
+        keeps = [one.speaker.casefold() not in _INSTRUCTIONS for one in cell]
+        gone += keeps.count(False)
+        kept.append(Conversation(compress(cell, keeps), compress(cell.lines, keeps)))
+    shown = " and ".join(sorted(roles & _INSTRUCTIONS))
+    return kept, [
+        f"Turns of the role {shown}, which tell a model how to answer, left out: {gone:,}."
+    ]
 
 
 def _begin(table: Table, row: int, cell: Conversation) -> tuple[Path | None, Conversation, int]:
