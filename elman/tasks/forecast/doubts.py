@@ -16,6 +16,7 @@ from elman.data.wide import named_like_a_total, total_of
 from elman.tasks.forecast.columns import as_list
 from elman.tasks.forecast.finding import commonest_step, local, microseconds, odd_steps
 from elman.tasks.forecast.groups import is_part_of_time
+from elman.tasks.forecast.hours import hours_as_columns
 from elman.tasks.forecast.rules import Monthly, rule_of
 from elman.tasks.forecast.times import MOST_COUNTED, step_in_words, times_after, unit_of
 from elman.tasks.forecast.weekly import DAY, Session, Weekdays, day_of_week
@@ -297,7 +298,7 @@ def numbers_with_marks(table: Table, names: Sequence[str]) -> list[str]:
 
 
 def of_targets(targets: list[str], values: Floats, frequency: str | None) -> list[str]:
-    """Return doubts about a target that is the sum of the others, and about months as columns."""
+    """Return doubts about a target that is the sum of the others, and about months or hours."""
     doubts = []
     for column, name in enumerate(targets):
         likely = column in (0, len(targets) - 1) or named_like_a_total(name)
@@ -314,7 +315,7 @@ def of_targets(targets: list[str], values: Floats, frequency: str | None) -> lis
             f"each row is a year, and {months} of its columns are months, so each month is "
             "forecast from year to year. For one series of months, write a row a month."
         )
-    return doubts
+    return doubts + hours_as_columns(targets, frequency)
 
 
 def _rounded(name: str, values: Floats) -> str | None:

@@ -17,6 +17,7 @@ from elman.tasks.forecast.doubts import months_as_series, of_times
 from elman.tasks.forecast.filling import ADVICE, all_completed
 from elman.tasks.forecast.finding import frequency_of
 from elman.tasks.forecast.groups import names_of
+from elman.tasks.forecast.hours import hours_as_series
 from elman.tasks.forecast.panel import VALUE, Panel, Series
 from elman.tasks.forecast.times import time_told
 
@@ -135,6 +136,7 @@ def from_wide(out: Sorted, columns: Columns, rule: str | None = None) -> Panel:
         (m, row) for row, cell in enumerate(cells[:MOST_LOOKED]) for m in stand_ins(cell)
     )
     doubts = [*out.doubtful, *_totals_among(names), *months_as_series(names, frequency)]
+    doubts += hours_as_series(names, frequency)
     doubts += of_times(series, frequency)
     doubts += [stand_in_words(m, names[m.first], f"row {table.where(m.first)[1]}") for m in marks]
     used = frozenset(out.used)
