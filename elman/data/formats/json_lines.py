@@ -36,7 +36,7 @@ def read(
     """
     import pandas as pd
 
-    from elman.data.formats import tagged_json
+    from elman.data.formats import label_studio, tagged_json
 
     found: list[dict[str, Any]] = []
     origins, notes = [], []
@@ -64,7 +64,7 @@ def read(
         origins.append(Origin(path, len(numbers), numbers.__getitem__))
     if not any(found):
         raise InputError("The objects have no named values.", file=paths[0])
-    unwrapped = [tagged_json.unwrapped(record) for record in found]
+    unwrapped = [label_studio.unwrapped(record) for record in found]
     if all(map(tagged_json.has_spans, unwrapped)) or any(map(tagged_json.marks_spans, unwrapped)):
         return tagged_json.read(paths, columns=columns, types=types, encoding=encoding)
     names = list(dict.fromkeys(name for record in found for name in record))

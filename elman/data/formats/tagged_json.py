@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from elman.data.formats import label_studio
 from elman.data.formats.json_lines import records
+from elman.data.formats.label_studio import TEXT, unwrapped
 from elman.data.kinds import Kind, objects
 from elman.data.table import Origin, Table, build
 from elman.data.tagging import Span, tags_of
 from elman.errors import InputError
 
 # Names that are in use, those of spaCy, Prodigy, doccano and Rasa among them.
-TEXT = ("text", "sentence")
 SPANS = ("entities", "spans", "label", "labels")
 INTENT = ("intent", "label")
 _START, _END, _LABEL = (
@@ -189,42 +190,9 @@ def _no_example(record: Mapping[str, Any]) -> str | None:
     answer = record.get("answer")
     if answer in _REFUSED and has_spans(record):
         return f'their answer is "{answer}"'
-    if _of_label_studio(record) and _annotation(record) is None:
+    if label_studio.wrote(record) and label_studio.annotation(record) is None:
         return _UNANNOTATED
     return None
-
-
-def _of_label_studio(record: Mapping[str, Any]) -> bool:
-    return isinstance(record.get("data"), dict) and isinstance(record.get("annotations"), list)
-
-
-def _annotation(record: Mapping[str, Any]) -> list[Any] | None:
-    """Return the results of the first annotation that was not cancelled, or None."""
-    for one in record["annotations"]:
-        if isinstance(one, dict) and not one.get("was_cancelled"):
-            results = one.get("result")
-            return results if isinstance(results, list) else None
-    return None
-
-
-def unwrapped(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return an object of Label Studio's export as a text with spans; any other as it is.
-
-    >>> value = {"start": 3, "end": 7, "labels": ["city"]}
-    >>> task = {"data": {"text": "to Oslo"}, "annotations": [{"result": [{"value": value}]}]}
-    >>> unwrapped(task)["text"], unwrapped(task)["spans"] == [value]
-    ('to Oslo', True)
-    """
-    if not _of_label_studio(record):
-        return record
-    data = record["data"]
-    texts = [name for name, value in data.items() if isinstance(value, str)]
-    named = [name for name in TEXT if name in texts] or texts
-    # Relations and choices have no value with places.
-    values = [one.get("value") for one in _annotation(record) or [] if isinstance(one, dict)]
-    spans = [value for value in values if isinstance(value, dict) and "start" in value]
-    text = {"text": data[named[0]]} if len(named) == 1 or set(named) & set(TEXT) else {}
-    return {**text, "spans": spans, "id": record.get("id")}
 
 
 def has_spans(record: Mapping[str, Any]) -> bool:
