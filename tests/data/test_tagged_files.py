@@ -292,6 +292,34 @@ def test_an_export_of_label_studio_is_read_and_says_what_is_left_out(tmp_path, m
     assert sentences(read(path)) == [(["What", "?"], ["O", "O"])]
 
 
+def test_several_annotations_of_label_studio_are_told_and_doubted_where_they_differ(tmp_path):
+    other = VALUE | {"labels": ["ORG"]}
+    left, agreeing, differing = (
+        [{"was_cancelled": True, "result": []}, {"result": [{"value": VALUE}]}, *more]
+        for more in (
+            [],
+            [{"result": [{"value": dict(reversed(VALUE.items()))}]}],
+            [{"result": [{"value": other}]}],
+        )
+    )
+
+    def export(*annotations):
+        tasks = [{"data": {"text": "Mr Li left."}, "annotations": one} for one in annotations]
+        return read(written(tmp_path, "two.json", json.dumps(tasks, indent=1)))
+
+    table = export(left, agreeing, differing, differing)
+    assert sentences(table) == [(["Mr", "Li", "left", "."], ["O", "B-PER", "O", "O"])] * 4
+    told = "3 of 4 texts have several annotations; the first of each was taken"
+    assert table.notes()[0] == f"{told}; in 2 they mark different spans."
+    [doubt] = table.doubts()
+    assert doubt.startswith("annotations of 2 of 4 texts mark different spans (the first in two.js")
+    assert int(doubt.split("row ")[1].split(")")[0]) == table.where(2)[1]
+    table = export(left, agreeing)
+    assert table.notes()[0].startswith("1 of 2 texts have several annotations; the first of each")
+    assert (table.notes()[0].endswith("they mark the same spans."), table.doubts()) == (True, [])
+    assert (len(export(left, left).notes()), table.doubts()) == (1, [])
+
+
 def test_a_short_export_of_label_studio_and_refusals_of_prodigy(tmp_path):
     path = written(
         tmp_path, "min.json", json.dumps([{"text": "Mr Li left.", "label": [VALUE]}] * 2)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 TEXT = ("text", "sentence")
@@ -16,11 +17,58 @@ def wrote(record: Mapping[str, Any]) -> bool:
 
 def annotation(record: Mapping[str, Any]) -> list[Any] | None:
     """Return the results of the first annotation that was not cancelled, or None."""
-    for one in record["annotations"]:
-        if isinstance(one, dict) and not one.get("was_cancelled"):
-            results = one.get("result")
-            return results if isinstance(results, list) else None
-    return None
+    kept = _kept(record)
+    return kept[0] if kept else None
+
+
+def several(tasks: Sequence[tuple[Path, int, Mapping[str, Any]]]) -> tuple[list[str], list[str]]:
+    """Return in words that tasks have several annotations, and a doubt where they differ.
+
+    Args:
+        tasks: each the file, the row and the object.
+    """
+    annotated, found, differing = 0, 0, []
+    for path, row, record in tasks:
+        if not wrote(record):
+            continue
+        kept = _kept(record)
+        annotated += bool(kept)
+        if len(kept) < 2:
+            continue
+        found += 1
+        if any(_marked(one) != _marked(kept[0]) for one in kept[1:]):
+            differing.append((path, row))
+    if not found:
+        return [], []
+    told = f"{found:,} of {annotated:,} texts have several annotations; the first of each was taken"
+    if not differing:
+        return [f"{told}; they mark the same spans."], []
+    path, row = differing[0]
+    return [f"{told}; in {len(differing):,} they mark different spans."], [
+        f"annotations of {len(differing):,} of {annotated:,} texts mark different spans (the first "
+        f"in {path.name}, row {row}), and only the first annotation of each text is learnt. "
+        "Decide between them in Label Studio and export again, or cancel those that do not count."
+    ]
+
+
+def _kept(record: Mapping[str, Any]) -> list[list[Any]]:
+    """Return the results of each annotation that was not cancelled."""
+    alone = [one for one in record["annotations"] if isinstance(one, dict)]
+    results = [one.get("result") for one in alone if not one.get("was_cancelled")]
+    return [one for one in results if isinstance(one, list)]
+
+
+def _spans(results: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return what has places in a text; relations and choices have none."""
+    values = [one.get("value") for one in results if isinstance(one, dict)]
+    return [value for value in values if isinstance(value, dict) and "start" in value]
+
+
+def _marked(results: Sequence[Any]) -> list[str]:
+    """Return the spans of an annotation in an order of their own, to compare them with others."""
+    return sorted(
+        str([value.get(name) for name in ("start", "end", "labels")]) for value in _spans(results)
+    )
 
 
 def unwrapped(record: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -36,8 +84,6 @@ def unwrapped(record: Mapping[str, Any]) -> Mapping[str, Any]:
     data = record["data"]
     texts = [name for name, value in data.items() if isinstance(value, str)]
     named = [name for name in TEXT if name in texts] or texts
-    # Relations and choices have no value with places.
-    values = [one.get("value") for one in annotation(record) or [] if isinstance(one, dict)]
-    spans = [value for value in values if isinstance(value, dict) and "start" in value]
+    spans = _spans(annotation(record) or [])
     text = {"text": data[named[0]]} if len(named) == 1 or set(named) & set(TEXT) else {}
     return {**text, "spans": spans, "id": record.get("id")}

@@ -155,7 +155,8 @@ def read(
         if len(others[name]) == len(tokens):
             frame[name] = pd.Series(others[name], dtype=object)
             known[name] = kind  # type: ignore[assignment]
-    meta = {"notes": notes} if notes else {}
+    told, doubts = label_studio.several(held)
+    meta = {"notes": [*notes, *told], "doubts": doubts}
     return build(frame, origins, known=known, columns=columns, types=types, meta=meta)
 
 
