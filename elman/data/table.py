@@ -34,7 +34,7 @@ class Origin:
 
     A row's number is the line of the file on which it begins, the first line being 1 (so that
     the first row under a header is row 2); where a file has no lines (Parquet, IDX, a
-    DataFrame) it is the row itself, counted from 1.
+    DataFrame), or several rows stand on one (JSON), it is the row itself, counted from 1.
     """
 
     file: Path | None

@@ -48,6 +48,24 @@ def test_a_row_is_the_line_on_which_its_object_begins(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ('[{"a": 1}, {"a": 2}, {"a": 3}]', [1, 2, 3]),
+        ('\n\n[{"a": 1}, {"a": 2}, {"a": 3}]\n', [1, 2, 3]),
+        ('[\n{"a": 1}, {"a": 2}\n]\n', [1, 2]),
+        ('[\n{"a": 1}\n]\n', [2]),
+        ('[{"a": 1},\n{"a": 2}, {"a": 3}]', [1, 2, 2]),
+        ('{"of": "x", "data": [{"a": 1}, {"a": 2}]}', [1, 2]),
+    ],
+)
+def test_a_row_of_an_array_on_one_line_is_its_number_there(text, rows, tmp_path):
+    file = tmp_path / "rows.json"
+    file.write_text(text)
+    table = data.read(file)
+    assert [table.where(row)[1] for row in range(len(table))] == rows
+
+
+@pytest.mark.parametrize(
     ("text", "row", "said"),
     [
         ('{"a": 1\n{"a": 2}\n', 1, "not JSON"),

@@ -50,7 +50,7 @@ def read(
         if len(numbers) == 1 and (folded := _unfolded(found[-1])) is not None:
             rows, note = folded
             found[-1:] = rows
-            numbers *= len(rows)
+            numbers = [*range(1, len(rows) + 1)]
             notes.append(f"{path.name} is one object: {note}.")
         if (
             len(numbers) > 1
@@ -109,7 +109,7 @@ def _unfolded(record: dict[str, Any]) -> tuple[list[dict[str, Any]], str] | None
 
 
 def records(path: Path, encoding: str | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield objects, each with the line on which it begins.
+    """Yield objects, each with its row; see `values`.
 
     Raises:
         InputError: as `values`, or a value is no object with named values.
@@ -119,10 +119,11 @@ def records(path: Path, encoding: str | None = None) -> Iterator[tuple[int, dict
 
 
 def values(path: Path, encoding: str | None = None) -> Iterator[tuple[int, Any]]:
-    """Yield what stands in each line, each with the line on which it begins.
+    """Yield what stands in each line, each with its row: the line on which it begins.
 
     A file of a value a line is read line by line, any other as a whole; an array that is all of a
-    file gives what stands in it.
+    file gives what stands in it. Where several values of an array stand on one line, and no others
+    do, the row is the number in the array.
 
     Raises:
         InputError: a line or a value is not JSON.
@@ -173,16 +174,18 @@ def _whole(text: str, path: Path, first: int = 1) -> Iterator[tuple[int, Any]]:
     at = len(text) - len(text.lstrip())
     array = text.startswith("[", at)
     at = at + 1 if array else at
-    number, counted = first, 0
+    on_a_line = array and "\n" not in text[at:].strip().removesuffix("]").strip()
+    number, counted, before = first, 0, 0
     while True:
         start = at
         begin = skipped.match(text, at)
         assert begin is not None
         at = begin.end()
         number, counted = number + text.count("\n", counted, at), at
+        row = before + 1 if on_a_line and before else number
         if text.count(",", start, at) > 1 or (at == len(text) and array):
             what = "The array does not end" if at == len(text) else "There are two commas"
-            raise InputError(f"{what}.", file=path, row=number, fix="Fetch or write it again.")
+            raise InputError(f"{what}.", file=path, row=row, fix="Fetch or write it again.")
         if at == len(text):
             return
         if array and text[at] == "]":
@@ -197,10 +200,16 @@ def _whole(text: str, path: Path, first: int = 1) -> Iterator[tuple[int, Any]]:
                 f"The object that begins here is not JSON ({getattr(error, 'msg', error)}, line "
                 f"{at_line}).",
                 file=path,
-                row=number,
+                row=row,
                 fix="Correct or remove it.",
             ) from None
-        yield number, value
+        if on_a_line and before == 0:
+            follows = skipped.match(text, at)
+            assert follows is not None
+            on_a_line = "," in follows[0]  # a value by itself has its line
+            row = 1 if on_a_line else number
+        before += 1
+        yield row, value
 
 
 def _object(record: Any, path: Path, number: int) -> dict[str, Any]:
