@@ -23,6 +23,10 @@ _OWNERS = (
 _OWNER = re.compile(
     rf"(^|.*[\W_])({'|'.join(_OWNERS)})([\W_]*(no|nr|num|number|code))?\.?", re.IGNORECASE
 )
+_NUMBER_OF = re.compile(
+    r"[^\W_][\W_]*(nummer|numéro)$|[^\W_][\W_]+(no|nr|number|nummer|numero|numéro)\.?$",
+    re.IGNORECASE,
+)
 _FORMS = (
     *("id", "ids", "idx", "index", "num", "number", "no", "code", "key", "int", "enc", "encoded"),
     *("name", "names", "text", "str", "desc", "description"),
@@ -53,6 +57,15 @@ def an_owner(name: str) -> bool:
     (True, True, True, False)
     """
     return _OWNER.fullmatch(_CAMEL.sub("_", name.strip())) is not None
+
+
+def a_number(name: str) -> bool:
+    """Tell whether a column is called like whom a row belongs to, or like the number of something.
+
+    >>> [a_number(name) for name in ("Customer No.", "Kundennummer", "order-nr", "Fallzahl", "jan")]
+    [True, True, True, False, False]
+    """
+    return an_owner(name) or _NUMBER_OF.search(_CAMEL.sub("_", name.strip())) is not None
 
 
 def owns(table: Table, name: str) -> bool:

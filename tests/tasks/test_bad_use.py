@@ -190,7 +190,21 @@ def test_a_customer_a_row_is_read_by_its_numbers_not_by_its_id(tmp_path: Path) -
     layout = taken(Classify, written(tmp_path / "a.csv", "id,jan,feb,mar,status\n" + rows)).layout
     assert (layout.form, layout.inputs) == ("row", ("jan", "feb", "mar"))
     assert layout.left_out == {"id": "an id: another one in each row"}
-    assert layout.left_out == {"id": "an id: another one in each row"}
+
+
+@pytest.mark.parametrize("name", ["Customer No.", "customer", "Kundennummer", "order_nr"])
+@pytest.mark.parametrize("steps", [1, 37])
+def test_numbers_of_customers_are_ids_whatever_they_are_called(
+    tmp_path: Path, name: str, steps: int
+) -> None:
+    rows = "".join(
+        f"{1000 + i * steps % 41},{1 + i % 2},{i % 3},{i % 5},{'ab'[i % 2]}\n" for i in range(40)
+    )
+    layout = taken(
+        Classify, written(tmp_path / "a.csv", f"{name},jan,feb,mar,churn\n" + rows)
+    ).layout
+    assert layout.inputs == ("jan", "feb", "mar")
+    assert list(layout.left_out) == [name]
 
 
 @pytest.mark.parametrize("ids", [["p0", "p1", "p2", "p3"], [7, 8, 9, 10]])

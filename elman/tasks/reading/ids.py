@@ -24,19 +24,20 @@ def ids_of(table: Table) -> dict[str, str]:
     """Return the columns that hold an id of each row, and by what they are known.
 
     An id tells rows apart and nothing else: codes with digits of which each stands there once, or
-    whole numbers of which each does in a column that is called so, or that counts the rows. Whole
-    numbers that repeat in a column called like whom a row belongs to (`patient`) are an id too.
+    whole numbers of which each does in a column that is called so or like whom a row belongs to
+    (`patient`), or that counts the rows. Whole numbers that repeat in such a column are an id too.
     """
     found = {}
     for name, kind in table.kinds.items():
         if kind not in ("text", "category", "number") or len(table) < 2:
             continue
         cells = table.frame[name].dropna()
-        named = called.an_id(name)
         different = not table.names(name).duplicated().any() and len(cells) == len(table)
+        named = called.an_id(name)
         if kind == "number":
             if not (cells % 1 == 0).all():
                 continue
+            named = named or (different and called.a_number(name))
             counts = different and bool((cells.diff().iloc[1:] == 1).all())
             if counts and (named or called.unnamed(name)):
                 found[name] = ROW_NUMBERS
