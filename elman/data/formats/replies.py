@@ -116,8 +116,8 @@ def of_table(table: Table) -> tuple[list[Dialogue], list[str]] | None:
         table = transcripts.by_file(table)
         found = found._replace(group=FILE)
     rows = list(transcripts.rows_of(table, found.group, found.time).values())
-    cells = transcripts.said(table, found.text, found.speaker, found.time, rows)
-    column, instructed = _without_instructions(cells)
+    spoken = transcripts.said(table, found.text, found.speaker, found.time, rows)
+    column, instructed = _without_instructions(spoken)
     said = [
         joined(*_begin(table, members[0], cell)) for members, cell in zip(rows, column, strict=True)
     ]
