@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,6 +15,11 @@ from elman.data.table import Table
 from elman.data.turns import Conversation, Turn
 
 _WORDY = ("text", "category")
+_SERVICE = {
+    "subtype": r"(?:channel|group)_\w+|bot_(?:add|remove|enable|disable)|pinned_item|reminder_add",
+    "message_type": r"systemEventMessage|unknownFutureValue",
+}
+"""Names of columns that say the kind of a message, and the kinds that nobody wrote."""
 
 
 class Transcript(NamedTuple):
@@ -122,6 +127,25 @@ def rows_of(table: Table, group: str | None, time: str | None) -> dict[str, list
     if time is not None and clocks.is_clock(table, time):
         rows = {one: _past_midnight(table, time, members) for one, members in rows.items()}
     return rows
+
+
+def of_service(table: Table, rows: Mapping[str, list[int]]) -> tuple[dict[str, list[int]], int]:
+    """Return the rows of each conversation that somebody wrote, and how many others there are.
+
+    Slack marks a message that somebody joined by a subtype, Teams one of the system by its type.
+
+    Args:
+        table: of utterances.
+        rows: of each conversation, as `rows_of` gives them; one of which nothing is left is gone.
+    """
+    marks = np.zeros(len(table), bool)
+    for name in table.kinds:
+        pattern = _SERVICE.get(turn_names.plain(name))
+        if pattern is not None:
+            cells = table.frame[name].astype("string").str.strip()
+            marks |= cells.str.fullmatch(pattern).fillna(False).to_numpy(bool)
+    left = {one: [row for row in members if not marks[row]] for one, members in rows.items()}
+    return {one: members for one, members in left.items() if members}, int(marks.sum())
 
 
 def said(

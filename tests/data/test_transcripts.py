@@ -133,6 +133,21 @@ def test_messages_of_slack_and_teams_are_utterances(tmp_path):
         (tmp_path / name).write_text(json.dumps(value))
         pairs = read_pairs(tmp_path / name)
         assert (pairs.source, pairs.target) == (["what is it ?"], ["it is the bill"])
+    joined = {"subtype": "channel_join", "user": "U3", "text": "<@U3> has joined the channel"}
+    place = tmp_path / "joined.json"
+    # A message that others answer is one: only those of the service are left out.
+    answer = {"subtype": "thread_broadcast", "user": "U3", "text": "thanks", "ts": "1710271236.1"}
+    place.write_text(json.dumps([slack[0], joined | {"ts": "1710271234.5"}, slack[1], answer]))
+    pairs = read_pairs(place)
+    assert pairs.source == ["what is it ?", "it is the bill"]
+    assert pairs.target == ["it is the bill", "thanks"]
+    assert "Messages of the service, left out: 1." in pairs.said
+    teams["value"][0] |= {"messageType": "message"}
+    teams["value"][1] |= {"messageType": "message"}
+    event = teams["value"][0] | {"id": "7", "messageType": "systemEventMessage"}
+    teams["value"].append(event | {"body": {"content": "<systemEventMessage/>"}})
+    place.write_text(json.dumps(teams))
+    assert read_pairs(place).target == ["it is the bill"]
 
 
 CHAT = """\
@@ -156,7 +171,7 @@ def test_a_chat_is_read_by_days(tmp_path):
         (("Ann", "thanks"),),
     ]
     assert [cell.lines for cell in table.frame["turns"]] == [(2, 4), (8,)]
-    assert "2 lines that name no sender, 1 pictures" in " ".join(table.notes())
+    assert "2 lines of the service, which nobody wrote, 1 pictures" in " ".join(table.notes())
     pairs = read_pairs(place)
     assert pairs.places == [(place, 4)]
     ios = "\u200e[12.03.24, 9:14:05\u202fPM] Ann: Hi.\n\u200e[12.03.24, 9:15:05\u202fPM] Bo: So\n"
@@ -166,6 +181,33 @@ def test_a_chat_is_read_by_days(tmp_path):
     (tmp_path / "WhatsApp Chat with Ann.txt").write_text("a note\n" + CHAT)
     with pytest.raises(InputError, match="row 1: The line is no message"):
         read(tmp_path / "WhatsApp Chat with Ann.txt")
+
+
+MARK = "\u200e"
+IOS = f"""\
+[01.02.24, 08:00:01] Familie: {MARK}Nachrichten und Anrufe sind Ende-zu-Ende-verschlüsselt.
+[01.02.24, 08:01:00] Ann: was ist es ?
+{MARK}[01.02.24, 08:02:00] Bnn: {MARK}Bild weggelassen
+[01.02.24, 08:03:00] Bnn: die Rechnung
+{MARK}[01.02.24, 08:04:00] Ann: {MARK}Diese Nachricht wurde gelöscht.
+"""
+NOTICE = "Messages and calls are end-to-end encrypted. No one outside of this chat can read them."
+
+
+def test_what_the_service_wrote_under_a_name_is_no_turn(tmp_path):
+    place = tmp_path / "a.txt"
+    place.write_text(IOS)
+    table = read(place)
+    assert list(table.frame["turns"]) == [(("Ann", "was ist es ?"), ("Bnn", "die Rechnung"))]
+    assert "2 lines of the service, which nobody wrote, 1 pictures" in " ".join(table.notes())
+    # Without the marks the notice and the picture are known by their words.
+    place.write_text(IOS.replace(MARK, "").replace("Diese Nachricht", "Die Nachricht"))
+    [said] = read(place).frame["turns"]
+    assert said[2:] == (("Ann", "Die Nachricht wurde gelöscht."),)
+    head = "12/03/24, 21:14 - Ann: "
+    place.write_text(f"{head}{NOTICE}\n{head}is it end-to-end encrypted ?\n{head}Messages, so\n")
+    [said] = read(place).frame["turns"]
+    assert [one.text for one in said] == ["is it end-to-end encrypted ?", "Messages, so"]
 
 
 def test_lines_with_speakers_and_mail(tmp_path):

@@ -24,8 +24,24 @@ _DATE = r"(?:\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d{2})|\d{4}[./-]\d{1,2}[./-]\d{1,
 _HOUR = r"\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:\s?[ap]\.?\s?m\.?)?"
 _HEAD = re.compile(rf"\[?(?P<day>{_DATE}),?\s+{_HOUR}(?:\]\s*|\s+[-–]\s+)(?P<rest>.*)", re.I)
 _SAID = re.compile(r"(?P<who>[^:]{1,60}):(?:\s+(?P<text>.*)|$)")
-_NO_TEXT = re.compile(r"<[^<>]{3,40}>|.{1,30} omitted")
+_SHOWN = (
+    r"(?:bild|imagen?|imagem|immagine|afbeelding|video|vidéo|vídeo|audio|áudio|gif|sticker|"
+    r"figurinha|document|dokument|documento|kontaktkarte)"
+)
+_NO_TEXT = re.compile(
+    r"<[^<>]{3,40}>|.{1,30} omitted|"
+    rf"{_SHOWN} (?:weggelassen|weggelaten|absente?|omise?|omitid[oa]|omess[oa]|ocultad[oa])",
+    re.I,
+)
 """Stands in place of a picture or a recording."""
+_NOTICE = re.compile(
+    r"(?:messages|nachrichten|les messages|los mensajes|i messaggi|berichten|as mensagens)\b"
+    r".*\b(?:end-to-end|ende-zu-ende|bout en bout|extremo a extremo|ponta a ponta)\b.*",
+    re.I,
+)
+"""The service's notice that a chat is encrypted, which some telephones put under a name."""
+_OF_SERVICE = "\u200e"
+"""iOS begins what nobody wrote, under the name of a sender, with this mark."""
 _LOOKED_AT = 400
 
 
@@ -60,8 +76,8 @@ def read(
 ) -> Table:
     """Read the messages of each day as a conversation, in the column `turns`.
 
-    Lines of the service itself, which name no sender, and marks of pictures are left out and
-    counted.
+    Lines of the service itself, which name no sender or are no sender's own, and marks of pictures
+    are left out and counted.
 
     Raises:
         InputError: a file does not begin with a message, or has none.
@@ -84,8 +100,8 @@ def read(
         pictures = len(messages) - len(said)
         if of_service or pictures:
             notes.append(
-                f"Left out of {path.name}: {of_service:,} lines that name no sender, {pictures:,} "
-                "pictures and recordings."
+                f"Left out of {path.name}: {of_service:,} lines of the service, which nobody "
+                f"wrote, {pictures:,} pictures and recordings."
             )
     frame = pd.DataFrame({"turns": objects(cells)})
     return build(
@@ -109,11 +125,13 @@ def _messages(path: Path, encoding: str | None) -> tuple[list[_Message], int]:
         head = _HEAD.fullmatch(plain)
         if head is not None:
             said = _SAID.fullmatch(head["rest"])
-            goes_on = said is not None
-            if said is None:
+            text = "" if said is None else (said["text"] or "").strip()
+            marked = line.partition(": ")[2].startswith(_OF_SERVICE)
+            nobody = _NOTICE.fullmatch(text) or (marked and not _NO_TEXT.fullmatch(text))
+            goes_on = said is not None and not nobody
+            if said is None or nobody:
                 of_service += 1
             else:
-                text = (said["text"] or "").strip()
                 found.append(_Message(number, head["day"], said["who"].strip(), text))
         elif goes_on:
             last = found[-1]

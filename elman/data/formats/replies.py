@@ -115,7 +115,9 @@ def of_table(table: Table) -> tuple[list[Dialogue], list[str]] | None:
     if found.group is None:
         table = transcripts.by_file(table)
         found = found._replace(group=FILE)
-    rows = list(transcripts.rows_of(table, found.group, found.time).values())
+    every = transcripts.rows_of(table, found.group, found.time)
+    written, of_service = transcripts.of_service(table, every)
+    rows = list(written.values())
     spoken = transcripts.said(table, found.text, found.speaker, found.time, rows)
     column, instructed = _without_instructions(spoken)
     said = [
@@ -125,7 +127,8 @@ def of_table(table: Table) -> tuple[list[Dialogue], list[str]] | None:
     how = "ordered as they stand" if found.time is None else "ordered by the last"
     words = f"A row is a turn: columns {', '.join(repr(one) for one in told if one)}; {how}."
     unread = transcripts.unread_times(table, found)
-    return said, [words, *_counted(column), *instructed, *unread]
+    told_of = [f"Messages of the service, left out: {of_service:,}."] if of_service else []
+    return said, [words, *_counted(column), *told_of, *instructed, *unread]
 
 
 def _without_instructions(
