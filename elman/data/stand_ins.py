@@ -22,6 +22,8 @@ _OFTEN = 3
 """A value comes so often before it is suspected; one of many nines need not."""
 _DIFFERENT = 5
 """Different other values without which nothing is far from them."""
+_CODES = 20
+"""Different whole numbers at most that may be codes, such as ratings and classes."""
 _MOST_ZEROS = 0.1
 """Share of zeros above which a zero is a value like another: a closed day, a night."""
 
@@ -60,7 +62,7 @@ def together(found: Iterable[tuple[StandIn, int]]) -> list[StandIn]:
     return [held[value] for value in sorted(held)]
 
 
-def stand_ins(values: NDArray[np.float64]) -> list[StandIn]:
+def stand_ins(values: NDArray[np.float64], *, codes: bool = False) -> list[StandIn]:
     """Return the numbers that look like marks of a missing value, in the order of their size.
 
     Such a number comes again and again, exactly, and lies far from all others: by their whole
@@ -68,6 +70,8 @@ def stand_ins(values: NDArray[np.float64]) -> list[StandIn]:
 
     Args:
         values: `(n,)`; NaN is no value.
+        codes: the values may be codes, such as ratings and classes: among few whole numbers, two
+            others are enough, and only a number that is usual for it is suspected.
 
     >>> readings = np.array([21.0, 22.5, -999.0, 23.0, 24.5, 25.0, -999.0, 26.0])
     >>> [(each.value, each.rows, each.first) for each in stand_ins(readings)]
@@ -78,9 +82,12 @@ def stand_ins(values: NDArray[np.float64]) -> list[StandIn]:
     suspects: list[int] = []
     # From both ends inwards, as long as what is left lies far away.
     low, high = 0, len(found) - 1
-    while high - low >= _DIFFERENT:
+    few = codes and len(found) <= _CODES and bool((found % 1 == 0).all())
+    while high - low >= (2 if few else _DIFFERENT):
         for place in (low, high):
             left = found[low + (place == low) : high + (place == low)]
+            if few and float(found[place]) not in _USUAL:
+                continue
             if _suspect(float(found[place]), int(counts[place]), len(there), left):
                 suspects.append(place)
                 low, high = low + (place == low), high - (place == high)

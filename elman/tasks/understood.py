@@ -346,15 +346,16 @@ def doubts_of_numbers(table: Table, layout: Layout) -> list[str]:
 
 
 def doubts_of_marks(table: Table, layout: Layout) -> list[str]:
-    """Return doubts about numbers of the input that look like marks of a missing value."""
-    if layout.form == "cell" or not _of_numbers(layout):
-        return []
-    fix = "take out its rows, or write there what is likely"
+    """Return doubts about numbers of input or answer that look like marks of a missing value."""
+    fixes = dict.fromkeys(layout.answers, "take out its rows")
+    if layout.form != "cell" and _of_numbers(layout):
+        fixes |= dict.fromkeys(layout.inputs, "take out its rows, or write there what is likely")
     doubts = []
-    for name in layout.inputs:
+    for name, fix in fixes.items():
         if table.kinds[name] != "number":
             continue
-        for mark in stand_ins(table.numbers(name, allow_missing=True)):
+        values = table.numbers(name, allow_missing=True)
+        for mark in stand_ins(values, codes=name in layout.answers):
             doubts.append(stand_in_words(mark, name, f"row {table.where(mark.first)[1]}", fix))
     return doubts
 

@@ -82,3 +82,20 @@ def test_noise_has_no_marks_at_any_scale(seed: int, scale: float, shift: float) 
 def test_marks_of_several_series_are_counted_together() -> None:
     first, second = StandIn(-9.0, 3, 4, 1.0, 2.0), StandIn(-9.0, 2, 0, 0.5, 1.5)
     assert together([(first, 14), (second, 20)]) == [StandIn(-9.0, 5, 14, 0.5, 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("others", "mark"), [([1, 2, 3, 4, 5], 99), ([1, 2, 3, 4, 5], -9), ([0, 1], 99), ([1, 2], -999)]
+)
+def test_a_code_beside_ratings_or_classes_is_found(others: list[int], mark: int) -> None:
+    values = np.array([*others * 4, mark, mark, mark], np.float64)
+    (found,) = stand_ins(values, codes=True)
+    assert (found.value, found.rows, found.first) == (mark, 3, 4 * len(others))
+    assert (found.low, found.high) == (min(others), max(others))
+
+
+@pytest.mark.parametrize(
+    "values", [[0, 1], [0, 1, 2], [-1, 0, 1], [0, 2, 4], [1, 2, 9], [3, 7, 50]]
+)
+def test_classes_and_ratings_are_no_marks(values: list[int]) -> None:
+    assert stand_ins(np.array(values * 6, np.float64), codes=True) == []
