@@ -106,3 +106,24 @@ def test_the_preview_shows_no_more_than_the_horizon(horizon: int, shown: int) ->
     assert "…" not in before
     assert after.endswith(", …)" if horizon > 2 else ")")
     assert after.count(",") == shown - (horizon <= 2)
+
+
+def test_a_total_among_the_names_and_a_last_sum_are_doubted(tmp_path):
+    days = pd.date_range("2023-01-02", periods=40).astype(str)
+    values = [1 + (7 * n) % 31 for n in range(40)]
+    lines = [f"{day},{value}" for day, value in zip(days, values, strict=True)]
+    plain, total = tmp_path / "plain.csv", tmp_path / "total.csv"
+    plain.write_text("date,y\n" + "\n".join(lines) + "\n")
+    total.write_text("date,y\n" + "\n".join([*lines, f"2023-02-11,{sum(values)}"]) + "\n")
+    assert not Forecast.from_data(plain, ForecastSettings()).understood().doubts
+    [doubt] = Forecast.from_data(total, ForecastSettings()).understood().doubts
+    assert doubt.startswith(f"the last value of 'y' in the series, {sum(values)}, is the sum of")
+    shops = tmp_path / "shops.csv"
+    rows = [
+        f"{day},{shop},{amount}"
+        for day, value in zip(days, values, strict=True)
+        for shop, amount in (("A", value), ("B", value + 1), ("Total", 2 * value + 1))
+    ]
+    shops.write_text("date,store,y\n" + "\n".join(rows) + "\n")
+    doubts = Forecast.from_data(shops, ForecastSettings(group="store")).understood().doubts
+    assert any("the series 'Total' is named like the total" in doubt for doubt in doubts)

@@ -29,6 +29,7 @@ from elman.tasks.forecast.columns import (
 )
 from elman.tasks.forecast.doubts import (
     PLAIN,
+    ends_with_a_sum,
     marks,
     names_in_turn,
     numbers_with_marks,
@@ -36,6 +37,7 @@ from elman.tasks.forecast.doubts import (
     of_times,
     other_step,
     still_to_come,
+    totals_among,
     two_in_one,
 )
 from elman.tasks.forecast.files import FILE, each_is_a_series, named_by_file
@@ -262,6 +264,7 @@ def _from_long(out: Sorted, columns: Columns, rule: str | None) -> Panel:
             for what in numbers_with_marks(table, [n for n in table.kinds if n not in used])
         ]
     out.doubtful += of_targets(targets, values, frequency)
+    out.doubtful += [*totals_among([one.name for one in series]), *ends_with_a_sum(series, targets)]
     if not out.groups:
         out.doubtful += two_in_one(table, targets, values)
         out.doubtful += names_in_turn(table, [*out.counters, str(out.time)], columns.target)

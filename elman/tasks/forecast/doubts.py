@@ -318,6 +318,37 @@ def of_targets(targets: list[str], values: Floats, frequency: str | None) -> lis
     return doubts + hours_as_columns(targets, frequency)
 
 
+def totals_among(names: Sequence[str]) -> list[str]:
+    """Return a doubt about a series that is named like the total of the others."""
+    named = [name for name in names if named_like_a_total(name)]
+    if not named or len(names) < 3:
+        return []
+    return [
+        f"the series {named[0]!r} is named like the total of the others; if so, take its rows out."
+    ]
+
+
+_BEFORE_A_SUM = 5
+"""Rows before a last value at least that is doubted as their sum."""
+
+
+def ends_with_a_sum(series: Sequence[Series], targets: Sequence[str]) -> list[str]:
+    """Return a doubt about a series whose last value is the sum of all before it."""
+    for one in series:
+        *before, last = one.observed
+        if len(before) < _BEFORE_A_SUM:
+            continue
+        earlier = np.stack(before)
+        sums = np.nansum(earlier, 0)
+        larger = np.abs(last) > np.nanmax(np.abs(earlier), 0, initial=0)
+        for column in np.flatnonzero(larger & np.isclose(last, sums, rtol=1e-9, atol=0)):
+            return [
+                f"the last value of {targets[column]!r} in {one}, {written(float(last[column]))}, "
+                f"is the sum of all {len(before):,} before it. If it is a total, take its row out."
+            ]
+    return []
+
+
 def _rounded(name: str, values: Floats) -> str | None:
     """Return a doubt about values whose differences are near the rounding of a double, or None."""
     there = values[~np.isnan(values)]

@@ -13,7 +13,7 @@ from elman.data.stand_ins import MOST_LOOKED, stand_in_words, stand_ins, togethe
 from elman.data.wide import counted_names, named_like_a_total, total_of
 from elman.errors import InputError
 from elman.tasks.forecast.columns import Columns, Sorted, read_told, unread
-from elman.tasks.forecast.doubts import months_as_series, of_times
+from elman.tasks.forecast.doubts import months_as_series, of_times, totals_among
 from elman.tasks.forecast.filling import ADVICE, all_completed
 from elman.tasks.forecast.finding import frequency_of
 from elman.tasks.forecast.groups import names_of
@@ -135,7 +135,7 @@ def from_wide(out: Sorted, columns: Columns, rule: str | None = None) -> Panel:
     marks = together(
         (m, row) for row, cell in enumerate(cells[:MOST_LOOKED]) for m in stand_ins(cell)
     )
-    doubts = [*out.doubtful, *_totals_among(names), *months_as_series(names, frequency)]
+    doubts = [*out.doubtful, *totals_among(names), *months_as_series(names, frequency)]
     doubts += hours_as_series(names, frequency)
     doubts += of_times(series, frequency)
     doubts += [stand_in_words(m, names[m.first], f"row {table.where(m.first)[1]}") for m in marks]
@@ -200,16 +200,6 @@ def _without_totals(
         numbers = numbers[:place] + numbers[place + 1 :]
         cells = np.delete(cells, place, axis=1)
     return numbers, cells
-
-
-def _totals_among(names: list[str]) -> list[str]:
-    """Return a doubt about a row that is named like the total of the others."""
-    named = [name for name in names if named_like_a_total(name)]
-    if not named or len(names) < 3:
-        return []
-    return [
-        f"the series {named[0]!r} is named like the total of the others; if so, take its row out."
-    ]
 
 
 _YEAR = re.compile(r"(?:[A-Za-z]?)((?:1[6-9]|2[01])\d\d)(?: ?\[.*\])?")
