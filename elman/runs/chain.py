@@ -72,6 +72,6 @@ def predict(models: Sequence[Model], data: Any, **how: Any) -> pd.DataFrame:
         column = _input(model.task)
         found = model.predict(pd.DataFrame({column: cells}), **how)
         answers = found["prediction"]
-        kept = found.drop(columns=["row", "file", column], errors="ignore")
+        kept = found.drop(columns=["row", "file", "reply", column], errors="ignore")
         table = table.join(kept.add_suffix(f"_{number}"))
     return table

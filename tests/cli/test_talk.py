@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import pytest
@@ -52,6 +53,20 @@ def test_what_begins_with_a_stroke_tells_of_the_last_answer(elman, talk_run):
     assert len(shades) == 1
     assert set(row) - set("yes ") <= set("░▒▓█")
     assert set(row) & set("▒▓█")
+
+
+def test_predictions_tell_the_replies_of_a_line_apart(elman, talk_run, tmp_path):
+    one, two = "do you like tea ? __eou__ yes , tea and art . __eou__ good .", "do you like golf ?"
+    (tmp_path / "new.txt").write_text(f"{one}\n{one}\n")
+    done = elman("predict", talk_run, tmp_path / "new.txt", "--n-best", 2)
+    assert done.returncode == 0, done.stderr
+    found = list(csv.DictReader(done.stdout.splitlines()))
+    told = [(row["row"], row["reply"], row["rank"]) for row in found]
+    assert told[:4] == [("1", "1", "1"), ("1", "1", "2"), ("1", "2", "1"), ("1", "2", "2")]
+    assert len(set(told)) == len(told) == 8
+    (tmp_path / "new.txt").write_text(f"{two} __eou__ yes .\n")
+    done = elman("predict", talk_run, tmp_path / "new.txt")
+    assert "reply" not in done.stdout.splitlines()[0]
 
 
 @pytest.mark.parametrize(

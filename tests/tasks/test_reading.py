@@ -13,6 +13,7 @@ import pytest
 from elman import data
 from elman.errors import InputError
 from elman.modalities import MODALITIES
+from elman.runs.model import Model
 from elman.tasks.answers import Labels, Numbers
 from elman.tasks.classify.task import Classify
 from elman.tasks.reading import tables
@@ -308,3 +309,27 @@ def test_first_words_written_as_sentences_begin_are_doubted(tmp_path: Path) -> N
     labelled = [f"{rng.choice(['Good', 'Bad'])} The {text}." for text in rest]
     path.write_text("\n".join(labelled) + "\n")
     assert not [d for d in learnable(path).doubts() if "first word" in d]
+
+
+def test_predictions_name_the_ids_of_new_data_though_training_had_none(reviews, tmp_path) -> None:
+    train = reviews[["review", "sentiment"]]
+    task = made(train, resamples=10)
+    model = Model(task, task.build(), tmp_path)
+    new = train[["review"]].head(3)
+    assert list(model.predict(new)) == ["row", "prediction", "probability"]
+    found = model.predict(new.assign(film_id=["A7", "A9", "B1"]))
+    assert list(found) == ["film_id", "prediction", "probability"]
+    assert found["film_id"].tolist() == ["A7", "A9", "B1"]
+    whole = model.predict(new.assign(film_id=["A7", "A9", "B1"]), proba=True)
+    assert whole["row"].tolist() == [1, 2, 3]
+    # What repeats or is missing tells no rows apart.
+    for ids in (["A7", "A7", "B1"], ["A7", None, "B1"]):
+        assert list(model.predict(new.assign(film_id=ids))) == ["row", "prediction", "probability"]
+
+
+def test_a_class_that_is_called_like_an_id_is_none(reviews, tmp_path) -> None:
+    task = made(reviews.assign(sentiment=reviews["sentiment"].replace({"good": "id"})))
+    model = Model(task, task.build(), tmp_path)
+    found = model.predict(reviews[["review"]].head(2), proba=True)
+    assert "p_id" in found
+    assert list(task.brief(found)) == ["row", "prediction", "probability"]

@@ -12,7 +12,7 @@ from torch import nn
 
 from elman.errors import InputError
 from elman.scoring.blending import Blend
-from elman.tasks import gaps
+from elman.tasks import called, gaps
 from elman.tasks.parts import check_cells
 from elman.tasks.reading.examples import Examples
 from elman.tasks.streaming import CodecStream
@@ -80,7 +80,11 @@ def places_in(task: FromExamples, found: Examples) -> pd.DataFrame:
         columns = {"file": files} | columns
     if found.names is not None:
         columns[task.layout.group or "group"] = found.names
-    columns |= {name: of for name, of in found.owners.items() if name in task.layout.ids}
+    columns |= {
+        name: of
+        for name, of in found.owners.items()
+        if name in task.layout.ids or called.an_id(name)
+    }
     told = [None if cell is None else task.codec.told(cell) for cell in found.inputs]
     if any(text is not None for text in told):
         columns[task.layout.modality] = told

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
@@ -27,7 +28,7 @@ from elman.scoring import Evaluation
 from elman.scoring.baselines import share
 from elman.scoring.blending import Blend
 from elman.scoring.predictors import Asked, Baseline, CannotSay, restored
-from elman.tasks import growing, looking
+from elman.tasks import called, growing, looking
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.examples.batch import Batch
 from elman.tasks.examples.hooks import Hooks
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
     from elman.training import Objective
 
 Array = NDArray[Any]
+_ANSWERS = ("truth", "prediction")
+"""The columns of predictions that answers begin with."""
 
 
 class FromExamples(Hooks):
@@ -391,7 +394,9 @@ class FromExamples(Hooks):
     def places_of(self, predictions: pd.DataFrame) -> list[str]:
         """Return the columns that say which sequence a prediction is of: an id, or else the row."""
         known = [*self.layout.ids, *([self.layout.group] if self.layout.group else [])]
-        ids = [name for name in known if name in predictions]
+        # Answers are called like their classes, which may be called like an id.
+        places = takewhile(lambda name: not name.startswith(_ANSWERS), predictions)
+        ids = [name for name in places if name in known or called.an_id(name)]
         files = ["file"] if "file" in predictions else []
         return list(dict.fromkeys([*files, *(ids or ["row"])]))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from elman.data import Table, numerals
 from elman.errors import InputError
@@ -55,6 +55,17 @@ def ids_of(table: Table) -> dict[str, str]:
         ):
             found[name] = CODES
     return found
+
+
+def ids_by_name(table: Table, used: Collection[str | None]) -> list[str]:
+    """Return columns that are called ids, have another one in each row, and have no other use."""
+    return [
+        name
+        for name, kind in table.kinds.items()
+        if kind in ("text", "category", "number") and called.an_id(name) and name not in used
+        if table.frame[name].notna().all() and table.frame[name].is_unique
+        if table.frame[name].astype(str).str.strip().all()
+    ]
 
 
 def without_ids(table: Table, free: Sequence[str], ids: dict[str, str]) -> list[str]:

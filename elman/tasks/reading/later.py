@@ -13,6 +13,7 @@ from elman.modalities import MODALITIES
 from elman.tasks.answers import Answer
 from elman.tasks.reading.examples import Examples, examples_in
 from elman.tasks.reading.groups import filled_down
+from elman.tasks.reading.ids import ids_by_name
 from elman.tasks.reading.layout import Layout, TextLabels
 from elman.tasks.reading.recorded import recorded_like, recordings_in
 from elman.tasks.reading.tables import AS_FOUND, Writing, read
@@ -31,7 +32,9 @@ def read_like(
     table, there = table_like(source, layout, answer, known, writing)
     ids: list[str] = []
     if answer is None and there.form != "long":
-        ids = [name for name in there.ids if name in table.kinds]
+        ids = [name for name in there.ids if name in table.kinds] or ids_by_name(
+            table, {*there.inputs, *there.answers, there.group, there.time}
+        )
     return examples_in(table, there, answer, strict=answer is not None, owners=ids)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, cast
 
 import numpy as np
@@ -639,19 +641,25 @@ class Translate:
     def _table(
         self, part: Part, answers: Sequence[Sequence[Answer]], *, alignments: bool = False
     ) -> pd.DataFrame:
-        """Return where each source stands, what it is, and what is written for it."""
+        """Return where each source stands, what it is, and what is written for it.
+
+        Where sources stand in the same place, `reply` counts them there.
+        """
         import pandas as pd
 
         several = any(len(row) > 1 for row in answers)
         files = {file for file, _ in part.places}
+        # Several replies of a dialogue that stands on one line have the same place.
+        one_place = len(set(part.places)) < len(part.places)
+        met: Counter[tuple[Path | None, int]] = Counter()
         rows: list[dict[str, Any]] = []
         for number, some in enumerate(answers):
             file, place = part.places[number]
             about: dict[str, Any] = {"file": None if file is None else file.name}
-            about = (about if len(files) > 1 else {}) | {
-                "row": place,
-                "source": part.source[number],
-            }
+            about = (about if len(files) > 1 else {}) | {"row": place}
+            met[part.places[number]] += 1
+            about |= {"reply": met[part.places[number]]} if one_place else {}
+            about["source"] = part.source[number]
             for rank, answer in enumerate(some or [Answer("", [], 0.0, 0.0, True)], 1):
                 row = about | ({"rank": rank} if several else {}) | {"prediction": answer.text}
                 if answer.score == answer.score:
