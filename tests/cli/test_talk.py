@@ -95,6 +95,13 @@ def test_in_a_terminal_a_mistake_is_told_and_the_dialogue_goes_on(elman, talk_ru
     assert b"yes, " in b"".join(shown)
 
 
+def test_an_option_without_effect_on_a_dialogue_is_refused(elman, talk_run):
+    done = elman("chat", talk_run, "--set", "n_best=3", typed=b"hello .\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "n_best has no effect on a dialogue" in done.stderr
+    assert "type /n-best N" in done.stderr
+
+
 def test_ctrl_c_ends_it(model, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)

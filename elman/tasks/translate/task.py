@@ -617,12 +617,17 @@ class Translate:
             how: options of `Options`.
 
         Raises:
-            InputError: the run was trained on something else, or there is no such option.
+            InputError: the run was trained on something else, or an option has no effect here.
         """
         if not self.where.talks:
             raise InputError(
                 "this run was trained on pairs that are no dialogues, so it cannot talk.",
                 fix="Use predict, or train on dialogues: elman train translate DIALOGUES.",
+            )
+        if "n_best" in how:
+            raise InputError(
+                "n_best has no effect on a dialogue, which goes on from one answer.",
+                fix="Leave it out, and type /n-best N (in Python: n_best(N)) after an answer.",
             )
         if not isinstance(predictor, nn.Module):
             _refuse_options(predictor, how)
