@@ -3,6 +3,7 @@ and replies; from parallel files, tables, TMX and dialogues."""
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +18,12 @@ from elman.data.formats.pair_columns import WRITTEN, Named, few, tabs_of, texts_
 from elman.data.formats.sides import by_names
 from elman.data.guessing import format_in
 from elman.data.table import Table
+from elman.data.written_for import written_for
 from elman.errors import InputError
 
 Place = tuple[Path | None, int]
+_HEAD = 200
+"""Lines by which a file that was written for a program is known."""
 _TALK = ("context", "reply")
 """Names of the sides of dialogues, which have no columns of their own."""
 
@@ -191,6 +195,8 @@ class _Asked:
         if kind in ("dialogues", "turn a line"):
             read = dialogues.read if kind == "dialogues" else dialogues.read_lines
             self._refuse_names(paths[0])
+            if kind == "turn a line":
+                self._refuse_other_files(paths)
             table = read(paths, columns=["turns"], encoding=self.encoding)
             found, told = cast("tuple[list[replies.Dialogue], list[str]]", replies.of_table(table))
             said = [f"Dialogues {_from(paths)}.", *told, *self._doubts(paths)]
@@ -422,6 +428,19 @@ class _Asked:
                     f"{setting}={name} names a column, and these are lists of turns.",
                     file=path,
                     fix="Leave it out.",
+                )
+
+    def _refuse_other_files(self, paths: Sequence[Path]) -> None:
+        """Refuse files with blank lines that were written for a program, and hold no turns."""
+        for path in paths:
+            head = list(itertools.islice(files.lines(path, self.encoding), _HEAD))
+            found = written_for(path, head, talk=True)
+            if found is not None:
+                raise InputError(
+                    f"The file looks like {found}, and its lines are no turns of dialogues.",
+                    file=path,
+                    fix="Give pairs in a table with the columns source and target, or dialogues "
+                    "in a .txt file with a blank line between them.",
                 )
 
     def _doubts(self, paths: Iterable[Path]) -> list[str]:

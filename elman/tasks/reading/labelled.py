@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from elman.data import Table
+from elman.data.written_for import written_for
 from elman.errors import InputError
 from elman.tasks.reading.recorded import as_recordings, recordings_in
 from elman.tasks.reading.tables import AS_FOUND, Writing, read
@@ -15,6 +16,8 @@ _OF_PROSE = 0.08
 """Share of the words of lines that are first words of some line, from which they are sentences."""
 _AS_SENTENCES = 0.8
 """Share of lines that begin with a capital and go on without one, from which labels are doubted."""
+_LOOKED_AT = 200
+"""Lines by which a file that was written for a program is known."""
 _MANY = 20
 """First words of which most may stand there once only in sentences."""
 
@@ -36,14 +39,36 @@ def learnable(source: Any, writing: Writing = AS_FOUND, *, text: str | None = No
     unmarked = table.kinds.get("label") == "category"
     if "each" in table.meta and table.meta["labels"] == "first" and unmarked:
         _refuse_prose(table)
-        if (doubt := _as_prose(table)) is not None:
-            doubts = [*table.meta.get("doubts", ()), doubt]
+        doubts = _for_programs(table) or _as_prose(table)
+        if doubts:
+            doubts = [*table.meta.get("doubts", ()), *doubts]
             return replace(table, meta=table.meta | {"doubts": doubts})
     return table
 
 
-def _as_prose(table: Table) -> str | None:
-    """Return a doubt where first words are written as sentences begin, or None.
+def _for_programs(table: Table) -> list[str]:
+    """Return a doubt where the lines were written for a program and their first words are no labels
+    of a person."""
+    cells = table.frame[:_LOOKED_AT]
+    lines = [f"{label} {text}" for label, text in zip(cells["label"], cells["text"], strict=True)]
+    found = written_for(table.source, lines)
+    if found is None:
+        return []
+    where = "the file" if table.source is None else table.source.name
+    return [
+        f"{where} looks like {found}, and the first word of each line is taken as its label "
+        f"({_commonest(table)}). If the lines have no labels, write a table with the columns text "
+        "and label."
+    ]
+
+
+def _commonest(table: Table) -> str:
+    counts = Counter(table.frame["label"]).most_common(3)
+    return ", ".join(f"{name!r} ({count})" for name, count in counts)
+
+
+def _as_prose(table: Table) -> list[str]:
+    """Return a doubt where first words are written as sentences begin.
 
     A sentence begins with a capital and goes on without; a label beside a text is written as it
     likes, and the text begins with a capital of its own.
@@ -52,13 +77,12 @@ def _as_prose(table: Table) -> str | None:
     begun = labels.str.istitle() & labels.str.isalpha()
     going_on = texts.str.strip().str[:1].str.islower()
     if float((begun & going_on).mean()) < _AS_SENTENCES:
-        return None
-    shown = ", ".join(f"{name!r} ({count})" for name, count in Counter(labels).most_common(3))
-    return (
-        f"the first word of each line is taken as its label ({shown}); they are written as the "
-        "beginnings of sentences are. If the lines have no labels, write the label, a tab and the "
-        "text on each line."
-    )
+        return []
+    return [
+        f"the first word of each line is taken as its label ({_commonest(table)}); they are "
+        "written as the beginnings of sentences are. If the lines have no labels, write the label, "
+        "a tab and the text on each line."
+    ]
 
 
 def _refuse_prose(table: Table) -> None:
