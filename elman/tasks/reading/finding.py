@@ -7,12 +7,12 @@ from shlex import quote
 from typing import Any
 
 from elman.data import Table
+from elman.data.code_cells import written_in_code
 from elman.errors import InputError
 from elman.modalities import MODALITIES
 from elman.tasks import called, number_cells, word_rows
 from elman.tasks.answers import Answer
 from elman.tasks.reading.channels import numeric_columns, without_counters
-from elman.tasks.reading.code_cells import written_in_code
 from elman.tasks.reading.groups import (
     ask_for_group,
     ask_for_group_of_steps,

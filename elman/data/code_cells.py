@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from elman.data import Table
+from elman.data.table import Table
 
 _LOOKED_AT = 50
 """Cells of a column that are looked at for lists and objects."""
