@@ -445,3 +445,29 @@ def test_dates_and_numbers_stay_as_they_are_written(tmp_path, name):
     path.write_text("\n".join(rows) + "\n")
     found = read_pairs(path)
     assert list(zip(found.source, found.target, strict=True)) == sides
+
+
+def test_a_column_of_objects_is_no_target_unless_it_is_named(tmp_path):
+    rows = [{"name": f"a dog {n} runs", "meta": json.dumps([{"a": n}])} for n in range(20)]
+    path = tmp_path / "a.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    with pytest.raises(InputError, match="'meta' holds objects, and no sequence"):
+        read_pairs(path)
+    pd.DataFrame([row | {"note": f"ein Hund {n}"} for n, row in enumerate(rows)]).to_csv(path)
+    pairs = read_pairs(path)
+    assert (pairs.names, pairs.target[3]) == (("name", "note"), "ein Hund 3")
+    assert "'meta' holds objects" in said(pairs)
+    assert read_pairs(path, source="name", target="meta").target[3] == '[{"a": 3}]'
+
+
+def test_paragraphs_of_articles_are_no_target(tmp_path):
+    articles = [
+        {
+            "title": f"Town {n}",
+            "paragraphs": [{"context": f"It lies {n}.", "qas": [{"question": "Where?"}]}],
+        }
+        for n in range(5)
+    ]
+    path = written(tmp_path, "squad.json", json.dumps({"version": "1.1", "data": articles}))
+    with pytest.raises(InputError, match=r"no two columns of text.*'paragraphs' holds objects"):
+        read_pairs(path)

@@ -84,9 +84,17 @@ class Named:
         notes = [*table.meta.get("notes", ()), note]
         return replace(table, meta={**table.meta, "notes": notes})
 
-    def columns_of(self, table: Table) -> tuple[str, str | None, str]:
-        """Return the columns of source and target, and how they are known."""
-        names = list(table.kinds)
+    def columns_of(
+        self, table: Table, unread: Mapping[str, str] | None = None
+    ) -> tuple[str, str | None, str]:
+        """Return the columns of source and target, and how they are known.
+
+        Args:
+            table: typed columns.
+            unread: columns that are no text, and what they hold.
+        """
+        unread = unread or {}
+        names = [name for name in table.kinds if name not in unread]
         texts = [name for name in names if table.kinds[name] in WRITTEN]
         if not self.needs_target and self.target is not None and self.target not in names:
             # Later data need not have what is asked for.
@@ -104,7 +112,7 @@ class Named:
                 return *pair, "as set, and the only other text"
             if self.source is not None and not self.needs_target and not left:
                 return self.source, None, "as set"
-            raise self._undecided(table, left)
+            raise self._undecided(table, left, unread)
         if (named := by_names(names)) is not None:
             return *named, "by their names"
         language = table.meta.get("source")
@@ -117,13 +125,17 @@ class Named:
             return some[0], some[1], "as the header says" if language else "by their place"
         if len(texts) == 1 and not self.needs_target:
             return texts[0], None, "the only text"
-        raise self._undecided(table, texts)
+        raise self._undecided(table, texts, unread)
 
-    def _undecided(self, table: Table, texts: Sequence[str]) -> InputError:
+    def _undecided(
+        self, table: Table, texts: Sequence[str], unread: Mapping[str, str]
+    ) -> InputError:
         shown = few([repr(name) for name in table.kinds])
         if len(texts) < 2:
+            held = "".join(f" {name!r} holds {what}." for name, what in unread.items())
             return InputError(
-                f"The table has no two columns of text, a source and a target (columns: {shown}).",
+                "The table has no two columns of text, a source and a target (columns: "
+                f"{shown}).{held}",
                 file=table.source,
                 fix="Give a table with both, and name them with source= and target=.",
             )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from elman.data import files, memory, reading
+from elman.data.code_cells import written_in_code
 from elman.data.formats import bitext, dialogues, replies
 from elman.data.formats.pair_checks import Part, across_parts, copies, part_of, repeats
 from elman.data.formats.pair_columns import WRITTEN, Named, few, tabs_of, texts_of
@@ -364,7 +365,10 @@ class _Asked:
             if "turns" in table.kinds.values():
                 self._refuse_names(table.source)
             return self._replies(talk[0], said + talk[1], table.source)
-        source, target, how = self._named.columns_of(table)
+        told = (self.source, self.target)
+        unread = {n: what for n, what in written_in_code(table).items() if n not in told}
+        said += [f"{name!r} holds {what}." for name, what in unread.items()]
+        source, target, how = self._named.columns_of(table, unread)
         sides = [name for name in (source, target) if name is not None]
         if any(table.kinds[name] not in WRITTEN for name in sides):
             # A text of dates or numbers alone is to stay as it is written.
