@@ -211,3 +211,16 @@ def test_a_row_knows_its_line(tmp_path: Path, text: str, lines: list[int]) -> No
     path.write_bytes(text.encode())
     table = read(path)
     assert [table.where(row)[1] for row in range(2)] == lines
+
+
+@pytest.mark.parametrize("rule", ["|---|---|", "| :--- | ---: |", "|--|:-:|"])
+def test_the_rule_of_a_markdown_table_is_no_row(tmp_path, rule):
+    path = tmp_path / "a.csv"
+    rows = [f"| thing {i} | {'ab'[i % 2]} |" for i in range(20)]
+    path.write_text("\n".join(["| subject | category |", rule, *rows]) + "\n")
+    with pytest.raises(InputError, match="row 2: The row is the rule of a table in Markdown"):
+        read(path)
+    path.write_text("\n".join(["| subject | category |", *rows]) + "\n")
+    assert read(path).labels("category") == ["a", "b"] * 10
+    path.write_text("subject,category\n-,-\na,b\n")
+    assert len(read(path)) == 2

@@ -30,6 +30,7 @@ _LOOKED_AT = 200
 """Rows by which a header is told from values."""
 EXCEL = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 """The first line of a file that Excel is to open, with the mark between cells."""
+_RULE = re.compile(r":?-{2,}:?|:-:?|-:")
 _BETWEEN_DIGITS = re.compile(r"(?<=\d),(?=\d)")
 _STEADY = 0.8
 """Share of lines with as many separators as most, from which they are rows of a table."""
@@ -397,9 +398,22 @@ def header(
             row=ends[title + 2],
             fix="Take it out.",
         )
+    if len(rows) > 1 and _is_rule(rows[1]):
+        raise InputError(
+            "The row is the rule of a table in Markdown, and holds no values.",
+            file=path,
+            row=ends[title + 2],
+            fix="Take it out.",
+        )
     if headless:
         lines = skipped
     return replace(head, names=names, lines=lines, skipped=skipped, headless=headless)
+
+
+def _is_rule(row: Sequence[str]) -> bool:
+    """Tell whether a row is dashes alone, as below the names of a table in Markdown."""
+    filled = [cell.strip() for cell in row if cell.strip()]
+    return bool(filled) and all(map(_RULE.fullmatch, filled))
 
 
 def _comments(lines: Sequence[str]) -> int:
