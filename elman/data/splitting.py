@@ -168,7 +168,10 @@ def _by_group(codes: NDArray[Any], shares: NDArray[np.float64], rng: np.random.G
     sizes = np.bincount(codes)
     wanted = int((shares > 0).sum())
     if len(sizes) < wanted:
-        raise InputError(f"{len(sizes)} groups cannot be split into {wanted} parts.")
+        raise InputError(
+            f"{len(sizes)} groups cannot be split into {wanted} parts.",
+            fix="Give more groups, or set the shares of the other parts to 0.",
+        )
     target, have = shares * len(codes), np.zeros(3)
     part_of = np.full(len(sizes), -1)
     order = rng.permutation(len(sizes))

@@ -145,6 +145,16 @@ def shared_out(
     by: By = "random" if strata is None else "class"
     if settings.together is not None:
         strata, by = np.array(train.owners[settings.together], dtype=object), "group"
+        different = len(set(train.owners[settings.together]))
+        if different < wanted:
+            raise InputError(
+                f"together={settings.together} has {different:,} different "
+                f"{'value' if different == 1 else 'values'}, too few to share out to {wanted} "
+                "parts.",
+                file=train.where(0)[0],
+                fix="Give data of more of them; or give the other parts by themselves (--valid F "
+                "--test F), or set valid_fraction=0.",
+            )
     rows = split(
         len(train),
         fractions=(1 - valid - test, valid, test),

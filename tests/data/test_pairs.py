@@ -246,6 +246,8 @@ def test_what_parts_share_is_counted():
         (["translation.en", "translation.de"], "translation.en", "translation.de"),
         (["first words", "second words"], "first words", "second words"),
         (["note", "en", "de"], "en", "de"),
+        (["key", "en", "de"], "en", "de"),
+        (["id", "translation.en", "translation.pt-BR"], "translation.en", "translation.pt-BR"),
         (["tgt", "src", "text", "summary"], "src", "tgt"),
     ],
 )
@@ -264,6 +266,9 @@ def test_columns_that_nothing_tells_are_asked_for():
     table = pd.DataFrame({n: [f"{n} {k}" for k in range(4)] for n in ("alpha", "beta", "gamma")})
     with pytest.raises(InputError, match="which columns are source and target: 'alpha', 'beta'"):
         read_pairs(table)
+    three = table.set_axis(["key", "en", "de"], axis=1).assign(fr="il pleut")
+    with pytest.raises(InputError, match="Set source=en and target=de, say"):
+        read_pairs(three)
     with pytest.raises(InputError, match=r"source and target: 'alpha', 'gamma'"):
         read_pairs(table, target="beta")
     with pytest.raises(InputError, match=r"no column 'gama' for source=.*mean 'gamma'"):

@@ -121,6 +121,22 @@ def test_dialogues_to_answer_are_read_as_those_of_training(tmp_path, text, sourc
         assert corpus.read(path, asked, where).source == sources
 
 
+def test_too_few_dialogues_are_refused_with_the_file_and_what_to_do(tmp_path):
+    path = tmp_path / "result.json"
+    said = [{"from": "AB"[n % 2], "text": f"is it {n} ?"} for n in range(20)]
+    path.write_text(json.dumps({"name": "Ann", "messages": said}))
+    with pytest.raises(InputError) as failed:
+        Task.from_data(path, settings_of(Task, {}))
+    assert failed.value.file == path
+    assert "There is one dialogue, too few to share out to 3 parts" in str(failed.value)
+    assert "a column such as conversation" in str(failed.value)
+    alone = settings_of(Task, {"valid_fraction": 0.0, "test_fraction": 0.0, "unit": "words"})
+    assert "19 train" in str(Task.from_data(path, alone).understood())
+    pairs = pd.DataFrame({"source": ["a b", "A b"], "target": ["x", "y"]})
+    with pytest.raises(InputError, match=r"There is one source, too few .* Give more pairs;"):
+        Task.from_data(pairs, settings_of(Task, {}))
+
+
 @pytest.mark.fuzz
 def test_n_grams_write_no_reply(run):
     with pytest.raises(InputError, match="5-gram says how likely a reply is; it writes none"):

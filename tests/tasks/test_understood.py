@@ -434,3 +434,16 @@ def test_a_leak_is_named_where_only_a_baseline_is_perfect(tmp_path):
     assert len(doubts) == 1
     assert "the model" not in doubts[0].split(" is perfect")[0]
     assert "column 'known' tells the answer by itself" in doubts[0]
+
+
+def test_too_few_owners_to_share_out_are_refused_with_what_to_do(tmp_path):
+    place = tmp_path / "a.csv"
+    rows = [f"word {n} {'ab'[n % 2]},{'xy'[n % 2]},ann" for n in range(40)]
+    place.write_text("\n".join(["text,label,owner", *rows]))
+    task = TASKS["classify"]
+    with pytest.raises(
+        elman.errors.InputError, match="together=owner has 1 different value"
+    ) as failed:
+        task.from_data(place, settings_of(task, {"together": "owner"}))
+    assert failed.value.file == place
+    assert "--valid F --test F" in str(failed.value)

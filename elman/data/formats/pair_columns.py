@@ -4,14 +4,14 @@ names."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from elman.data import files, reading, turn_names
 from elman.data.formats import delimited
-from elman.data.formats.sides import by_names, given_sides, is_language, is_side
+from elman.data.formats.sides import by_names, given_sides, is_code, is_language, is_side
 from elman.data.table import Table
 from elman.errors import InputError
 
@@ -117,7 +117,12 @@ class Named:
             return *named, "by their names"
         language = table.meta.get("source")
         spoken = [name for name in names if is_language(name)]
-        for some in (texts, spoken, [name for name in texts if table.kinds[name] == "text"]):
+        for some in (
+            texts,
+            _coded(names),
+            spoken,
+            [name for name in texts if table.kinds[name] == "text"],
+        ):
             if len(some) != 2:
                 continue
             if language == some[1]:
@@ -139,11 +144,18 @@ class Named:
                 file=table.source,
                 fix="Give a table with both, and name them with source= and target=.",
             )
+        coded = [name for name in _coded(table.kinds) if name in texts]
+        first, second = (coded if len(coded) > 1 else texts)[:2]
         return InputError(
             f"Nothing says which columns are source and target: {few([repr(n) for n in texts])}.",
             file=table.source,
-            fix=f"Set source={texts[0]} and target={texts[1]}, say.",
+            fix=f"Set source={first} and target={second}, say.",
         )
+
+
+def _coded(names: Iterable[str]) -> list[str]:
+    """Return the names that are codes of languages, or end in one as `translation.en` does."""
+    return [name for name in names if is_code(name.rsplit(".", 1)[-1])]
 
 
 def _is_sentence(cell: str) -> bool:

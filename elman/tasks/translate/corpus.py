@@ -172,6 +172,7 @@ def parts_of(pairs: Pairs, settings: Any, told: Collection[str]) -> tuple[dict[s
     if pairs.groups is not None:
         alike = [str(number) for number in pairs.groups]
     texts = objects([alike[i] for i in pool])
+    _check_enough(pairs, len(set(texts)), 1 + sum(share > 0 for share in shares.values()))
     fractions = (1 - shares["valid"] - shares["test"], shares["valid"], shares["test"])
     cut = split(len(pool), fractions=fractions, by="group", column=texts, seed=settings.seed)
     parts["train"] = found.take(pool[cut.train])
@@ -188,6 +189,31 @@ def parts_of(pairs: Pairs, settings: Any, told: Collection[str]) -> tuple[dict[s
         apart = "sources" if pairs.groups is None else "dialogues"
         words.append(f"{' and '.join(made)} drawn at random (seed {settings.seed}), {apart} apart")
     return parts, "; ".join(words)
+
+
+def _check_enough(pairs: Pairs, different: int, wanted: int) -> None:
+    """Refuse fewer different dialogues, or sources, than parts that are to be drawn from them.
+
+    Raises:
+        InputError: with the first file, and what to give or to set.
+    """
+    if different >= wanted:
+        return
+    what = "source" if pairs.groups is None else "dialogue"
+    there = f"is one {what}" if different == 1 else f"are {different} different {what}s"
+    more = "Give more pairs"
+    if pairs.groups is not None:
+        more = (
+            "Give more dialogues (several files, or a column such as conversation that says which "
+            "one a turn is of)"
+        )
+    raise InputError(
+        f"There {there}, too few to share out to {wanted} parts: what is of one {what} stays in "
+        "one part.",
+        file=pairs.places[0][0],
+        fix=f"{more}; or give the other parts by themselves (--valid F --test F), or do without "
+        "them (--set valid_fraction=0 --set test_fraction=0).",
+    )
 
 
 def decided(settings: Any, train: Part, talks: bool, chooses: bool) -> Any:
