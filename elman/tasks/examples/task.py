@@ -395,7 +395,7 @@ class FromExamples(Hooks):
         """Return the columns that say which sequence a prediction is of: an id, or else the row."""
         known = [*self.layout.ids, *([self.layout.group] if self.layout.group else [])]
         # Answers are called like their classes, which may be called like an id.
-        places = takewhile(lambda name: not name.startswith(_ANSWERS), predictions)
+        places = takewhile(lambda name: not name.startswith(_ANSWERS), map(str, predictions))
         ids = [name for name in places if name in known or called.an_id(name)]
         files = ["file"] if "file" in predictions else []
         return list(dict.fromkeys([*files, *(ids or ["row"])]))
