@@ -71,9 +71,9 @@ def _answer(dialogue: Any, line: str, in_json: bool, by_hand: bool) -> str:
     text = line.strip()
     if text.startswith("/"):
         return _told(dialogue, *text[1:].split(), in_json=in_json)
-    if not text:
-        return "" if by_hand else "\n"
-    said = dialogue.say(text)
+    if not text and by_hand:
+        return ""
+    said = dialogue.say(text) if text else ""
     return as_line({"said": text, "answer": said}) if in_json else f"{said}\n"
 
 
@@ -82,18 +82,19 @@ def _told(dialogue: Any, verb: str = "", *rest: str, in_json: bool) -> str:
     if verb == "n-best" and len(rest) < 2 and all(map(str.isdecimal, rest)):
         found = dialogue.n_best(int(rest[0]) if rest else _N_BEST)
         if in_json:
-            return as_line([{"answer": one.text, "score": one.score} for one in found])
+            listed = [{"answer": one.text, "score": one.score} for one in found]
+            return as_line({"n_best": listed})
         return "".join(f"{one.score:8.3f}  {one.text}\n" for one in found)
     if verb == "why" and not rest:
         width = shutil.get_terminal_size().columns
-        if _can_write("░▒▓█"):
-            return f"{dialogue.why(width)}\n"
-        return f"{dialogue.why(width, _PLAIN)}\n"
+        shades = () if _can_write("░▒▓█") else (_PLAIN,)
+        drawn = dialogue.why(width, *shades)
+        return as_line({"why": drawn}) if in_json else f"{drawn}\n"
     if verb == "reset" and not rest:
         dialogue.reset()
-        return ""
+        return as_line({"reset": True}) if in_json else ""
     if verb == "help":
-        return f"{_HELP}\n"
+        return as_line({"help": _HELP}) if in_json else f"{_HELP}\n"
     raise InputError(f"There is no /{' '.join([verb, *rest])}.", fix="/help lists what there is.")
 
 

@@ -29,9 +29,14 @@ def test_each_line_has_an_answer_and_the_dialogue_goes_on(elman, talk_run):
 
 
 def test_answers_are_json_where_that_is_asked_for(elman, talk_run):
-    done = elman("chat", talk_run, "--json", typed=b"do you like golf ?\n/n-best 2\n")
-    first, best = map(json.loads, done.stdout.splitlines())
+    typed = b"do you like golf ?\n/n-best 2\n\n/why\n/help\n/reset\ndo you like golf ?\n/quit\n"
+    done = elman("chat", talk_run, "--json", typed=typed)
+    first, listed, empty, why, told, reset, again = map(json.loads, done.stdout.splitlines())
     assert first["said"] == "do you like golf ?"
+    assert (empty, reset, again) == ({"said": "", "answer": ""}, {"reset": True}, first)
+    assert "do you like golf ?" in why["why"]
+    assert "/n-best" in told["help"]
+    best = listed["n_best"]
     assert best[0]["answer"] == first["answer"]
     assert best[0]["score"] >= best[1]["score"]
 
