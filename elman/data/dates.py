@@ -446,6 +446,21 @@ _HOURS = re.compile(r"h|hh|he|hrs?|hours?|stunden?|heures?|horas?|ora|ore|uur|go
 _TIMES = re.compile(r"(?:.*[^a-z])?(?:time|uhrzeit|zeit|clock|hhmm|hhmmss|hora|heure)(?:[^a-z].*)?")
 
 
+def named_like_hours(name: str) -> bool:
+    """Tell whether a column's name says that it holds hours or times of day.
+
+    >>> [named_like_hours(n) for n in ("Hora", "HourEnding", "hora inicio", "shop")]
+    [True, True, True, False]
+    """
+    words = _plain_words(name)
+    hours = any(_HOURS.fullmatch(word) for word in re.split(r"[^a-z]+", words))
+    return hours or _TIMES.fullmatch(words) is not None
+
+
+def _plain_words(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower().strip()
+
+
 def clock(values: pd.Series, name: str) -> tuple[pd.Series, str] | None:
     """Read a column as times of day: `08:30`, `8:30 PM`, hours 0 to 23 or 1 to 24, 830, 83000.
 
@@ -486,7 +501,7 @@ def clock(values: pd.Series, name: str) -> tuple[pd.Series, str] | None:
 def _clock_of(numbers: NDArray[np.int64], index: Any, name: str) -> tuple[pd.Series, str] | None:
     import pandas as pd
 
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower().strip()
+    words = _plain_words(name)
     hours = any(_HOURS.fullmatch(word) for word in re.split(r"[^a-z]+", words))
     if not (hours or _TIMES.fullmatch(words)) or numbers.min() < 0:
         return None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from elman.errors import InputError
 from elman.tasks.forecast.data import read_panel
 from elman.tasks.forecast.settings import ForecastSettings
 
@@ -65,3 +67,87 @@ def test_hours_as_rows_and_days_as_columns_are_doubted() -> None:
     frame.columns = frame.columns.strftime("%Y-%m-%d")
     found = read_panel(frame.rename_axis("Hour").reset_index(), ForecastSettings(layout="wide"))
     assert "each column is a day, and 24 of the rows are hours" in " ".join(found.doubts)
+
+
+def meter(days: int = 10) -> pd.DataFrame:
+    begin = pd.date_range("2024-01-08", periods=24 * days, freq="h")
+    end = begin + pd.Timedelta(hours=1)
+    return pd.DataFrame(
+        {
+            "Datum": begin.strftime("%d.%m.%Y"),
+            "von": begin.strftime("%H:%M"),
+            "bis": end.strftime("%H:%M"),
+            "Wert": np.random.default_rng(0).normal(50, 5, len(begin)),
+        }
+    )
+
+
+def test_the_beginning_of_a_step_is_its_time_of_day_where_the_end_stands_beside_it() -> None:
+    found = read_panel(meter(), ForecastSettings(date_order="day"))
+    assert found.time == ["Datum", "von"]
+    times = found.series[0].times
+    assert times is not None
+    assert str(times[1]) == "2024-01-08 01:00:00"
+    assert found.frequency == "h"
+
+
+def test_a_time_of_day_beside_a_date_that_repeats_is_proposed() -> None:
+    given = ForecastSettings(date_order="day", time="Datum")
+    with pytest.raises(InputError, match=r"set time='\[Datum,von\]'"):
+        read_panel(meter(), given)
+
+
+@pytest.mark.parametrize("name", ["Hora", "Hour", "HourEnding"])
+def test_hours_are_never_proposed_as_names_and_hour_25_is_named(name: str) -> None:
+    dates = pd.date_range("2023-10-25", periods=10)
+    rows = [(d, h) for d in dates for h in range(1, 26 if d == dates[4] else 25)]
+    frame = pd.DataFrame(rows, columns=["Date", name])
+    frame["Price"] = np.random.default_rng(0).normal(50, 5, len(frame))
+    with pytest.raises(InputError, match="hour 25 is of a night in which clocks were") as raised:
+        read_panel(frame, ForecastSettings())
+    assert raised.value.row == 121
+    assert raised.value.column == name
+    assert "2023-10-29T02:00+01:00" in str(raised.value)
+    assert read_panel(frame[frame[name] < 25], ForecastSettings()).time == ["Date", name]
+
+
+def test_a_column_of_times_that_never_changes_is_not_the_time() -> None:
+    times = pd.date_range("2024-01-01", periods=60, freq="h")
+    frame = pd.DataFrame({"_start": times[0], "_stop": times[-1], "_time": times})
+    frame["value"] = np.random.default_rng(0).normal(50, 5, 60)
+    found = read_panel(frame, ForecastSettings())
+    assert found.time == ["_time"]
+    assert found.found["time"] == "_time"
+    assert ("time", "Other columns of times were left out: '_start', '_stop'.") in found.told
+
+
+def test_a_column_that_never_changes_is_left_out_with_a_word() -> None:
+    frame = wide(["sales", "table"]).assign(table=0)
+    found = read_panel(frame, ForecastSettings())
+    assert found.targets == ["sales"]
+    said = "Column 'table' was left out: it has one value in all rows."
+    assert ("left out", said) in found.told
+    assert read_panel(frame, ForecastSettings(target="table")).targets == ["table"]
+    alone = read_panel(frame[["Date", "table"]], ForecastSettings())
+    assert alone.targets == ["table"]
+
+
+def test_a_number_that_each_series_has_of_its_own_is_left_out_with_a_word() -> None:
+    rooms = [wide(["sales"]).assign(room=room, table=place) for place, room in enumerate("ab")]
+    found = read_panel(pd.concat(rooms, ignore_index=True), ForecastSettings(group="room"))
+    assert found.targets == ["sales"]
+    said = "Column 'table' was left out: it has one value in each series."
+    assert ("left out", said) in found.told
+
+
+def test_a_comma_before_decimals_is_not_told_as_a_point_between_thousands(tmp_path: Path) -> None:
+    path = tmp_path / "meter.csv"
+    rows = [f"{day:%d.%m.%Y};52,{100 + 7 * n}" for n, day in enumerate(wide([""]).Date)]
+    path.write_text("\n".join(["Datum;Wert", *rows]))
+    found = read_panel(path, ForecastSettings(decimal=","))
+    assert found.series[0].values[1, 0] == 52.107
+    assert not any("thousands" in sentence for _, sentence in found.told)
+    path.write_text("\n".join(["Datum;Wert", *rows[:-1], "30.01.2024;1.052,5"]))
+    found = read_panel(path, ForecastSettings(decimal=","))
+    assert found.series[0].values[-1, 0] == 1052.5
+    assert any("A point stands between thousands in 'Wert'" in said for _, said in found.told)

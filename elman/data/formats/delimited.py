@@ -95,9 +95,11 @@ def read(
     numbers |= settled.numbers
     cells = {n: joined[n].to_pandas() if got is None else got for n, got in numbers.items()}
     if settled.numbers:
-        shown = ", ".join(map(repr, settled.numbers))
-        between = "A point" if settled.mark == "," else "A comma"
-        notes.append(f"{between} stands between thousands in {shown}.")
+        mark, between = (".", "A point") if settled.mark == "," else (",", "A comma")
+        held = [name for name in settled.numbers if _some_hold(joined[name], mark)]
+        if held:
+            shown = ", ".join(map(repr, held))
+            notes.append(f"{between} stands between thousands in {shown}.")
     meta: dict[str, Any] = {"notes": list(dict.fromkeys(notes)), "decimal": settled.mark}
     if doubts:
         meta["doubts"] = doubts
@@ -115,6 +117,12 @@ def read(
     if any(how.get("decimal") == "," for how in table.how.values()):
         table.meta["decimal"] = ","
     return table
+
+
+def _some_hold(column: pa.ChunkedArray, mark: str) -> bool:
+    from pyarrow import compute as pc
+
+    return bool(pc.any(pc.match_substring(column, mark)).as_py())
 
 
 def _unsettled(

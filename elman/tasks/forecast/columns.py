@@ -65,7 +65,8 @@ class Sorted:
         moments: its values: datetime64, or numbers; None without one.
         numbers: how numbers were read as times, in words; `COUNTED` where they only count.
         joined: columns that were put together to the times, where there are several.
-        counters: columns that only count the rows.
+        counters: columns that are not forecast: they count the rows, are parts of the time, or
+            never change.
         plain: columns of numbers in quotes.
         years: column of dates with years of two digits → the first and last year.
         unread: columns named like times that could not be read as such.
@@ -321,9 +322,14 @@ def _find_time(out: Sorted, columns: Columns) -> None:
     table = out.table
     times = [name for name, kind in table.kinds.items() if kind == "time"]
     if times:
-        out.time, out.moments = times[0], table.frame[times[0]]
+        # The beginning and the end of a query are the same in all rows.
+        moving = (name for name in times if table.frame[name].nunique() > 1)
+        out.time = next(moving, times[0])
+        out.moments = table.frame[out.time]
+        if out.time != times[0]:
+            out.found["time"] = out.time
         if len(times) > 1:
-            others = ", ".join(repr(name) for name in times[1:])
+            others = ", ".join(repr(name) for name in times if name != out.time)
             out.say("time", f"Other columns of times were left out: {others}.")
         _find_clock(out)
         return
@@ -415,6 +421,7 @@ def _each_has_one(out: Sorted, clock: str) -> bool:
         kind in ("text", "category")
         and name != clock
         and frame[name].nunique() > 1
+        and dates.clock(frame[name], name) is None  # the end of each step says nothing more
         and frame.groupby(name)[clock].nunique().max() == 1
         for name, kind in out.table.kinds.items()
     )

@@ -302,6 +302,7 @@ def _targets(out: Sorted, columns: Columns) -> list[str]:
     found = [n for n, k in table.kinds.items() if k == "number" and n not in aside]
     # A column without any value is not forecast where another one could be.
     found = [name for name in found if table.frame[name].notna().any()] or found
+    found = _without_constant(out, found)
     found = found or [name for name in out.plain if name not in aside]
     if not found:
         what = numbers_with_marks(table, [n for n in table.kinds if n not in aside])
@@ -313,6 +314,20 @@ def _targets(out: Sorted, columns: Columns) -> list[str]:
             else f"The columns are {', '.join(repr(n) for n in table.kinds)}.",
         )
     return found
+
+
+def _without_constant(out: Sorted, found: list[str]) -> list[str]:
+    """Leave out columns that have one value in each series, where others change."""
+    named = np.array(names_of(out.table, out.groups))
+    each = out.table.frame[found].groupby(named).nunique().max()
+    still = [name for name in found if each[name] <= 1]
+    if not still or len(still) == len(found):
+        return found
+    where = "in each series" if out.groups else "in all rows"
+    for name in still:
+        out.counters.append(name)
+        out.say("left out", f"Column {name!r} was left out: it has one value {where}.")
+    return [name for name in found if name not in still]
 
 
 def _what_was_taken(out: Sorted, targets: list[str], columns: Columns) -> list[tuple[str, str]]:

@@ -72,7 +72,8 @@ def is_part_of_time(cells: pd.Series, name: str) -> bool:
     """Tell whether a column is a part of a moment, such as an hour or a weekday."""
     plain = name.casefold().strip()
     part = plain in _CYCLES or any(plain in names for names in PARTS.values())
-    return part or dates.named_like_a_time(name) or dates.clock(cells, name) is not None
+    named = dates.named_like_a_time(name) or dates.named_like_hours(name)
+    return part or named or dates.clock(cells, name) is not None
 
 
 def _fills(table: Table, names: list[str], keys: NDArray[Any]) -> bool:

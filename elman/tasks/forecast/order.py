@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.data import dates
 from elman.errors import InputError
 from elman.tasks.forecast.columns import Sorted
 from elman.tasks.forecast.groups import likely_groups
@@ -55,6 +56,39 @@ def _other_times(out: Sorted, rows: NDArray[np.int64]) -> str | None:
         if moments.notna().all() and (as_numbers(moments)[1:] > as_numbers(moments)[:-1]).all():
             return name
     return None
+
+
+def _clock_beside(out: Sorted) -> str | None:
+    """Return the column of times of day that belongs to dates without one, or None."""
+    if not _are_days(out):
+        return None
+    for name, kind in out.table.kinds.items():
+        usable = kind in ("number", "text", "category") and name not in (*out.groups, *out.joined)
+        if usable and dates.clock(out.table.frame[name], name) is not None:
+            return name
+    return None
+
+
+def _hour_too_many(out: Sorted) -> tuple[str, int] | None:
+    """Return the column of hours that go up to 25 beside dates, and the row of the first 25."""
+    if not _are_days(out):
+        return None
+    for name, kind in out.table.kinds.items():
+        if kind == "number" and dates.named_like_hours(name):
+            hours = out.table.frame[name].to_numpy(np.float64)
+            if hours.max() == 25 and hours.min() >= 0 and not (hours % 1).any():
+                return name, int(np.argmax(hours))
+    return None
+
+
+def _are_days(out: Sorted) -> bool:
+    moments = out.moments
+    return (
+        moments is not None
+        and moments.dtype.kind == "M"
+        and not out.joined
+        and bool((moments == moments.dt.normalize()).all())
+    )
 
 
 def check_order(
@@ -133,6 +167,19 @@ def check_order(
         elif groups is not None:
             what += f" {groups[0]!r} and {groups[1]!r} together look like the name of a series."
             fix = f"If the file holds several series, set group='[{', '.join(groups)}]'."
+        elif (clock := _clock_beside(out)) is not None:
+            fix = f"If {clock!r} is its time of day, set time='[{column},{clock}]'."
+        elif (odd := _hour_too_many(out)) is not None:
+            hours, place = odd
+            at_night = f"{moments.iloc[place]:%Y-%m-%d}T02:00+01:00"
+            raise table.refuse(
+                f"{what} {hours!r} holds hours, and hour 25 is of a night in which clocks were put "
+                "back, so it is not clear which moment each row is of.",
+                place,
+                hours,
+                f"Write times with their offset from UTC, such as {at_night}, in one "
+                "column; or take the row out.",
+            )
         raise table.refuse(what, row, column, fix)
     raise table.refuse(
         f"the time {second} comes after {first}{whose}.",
