@@ -93,7 +93,7 @@ def render(run: Run) -> None:
         equations=_equations(config["settings"]),
         **_training(history, results),
         kept=kept_words(results["training"]),
-        uses=_uses(run, config),
+        uses=_uses(run, config) | _writing(run, TASKS[config["task"]]),
         sections=run.read_json(folder.SECTIONS),
         facts=_facts(results.get("data", {})),
         understood=results.get("understood", {"lines": [], "doubts": []}),
@@ -370,6 +370,19 @@ def _uses(run: Run, config: dict[str, Any]) -> dict[str, str]:
         "data": shlex.quote(data),
         "python_run": json.dumps(place, ensure_ascii=False),
         "python_data": json.dumps(data, ensure_ascii=False) if trained else "table",
+    }
+
+
+def _writing(run: Run, task: Any) -> dict[str, str]:
+    """Return the options without which a run does not write, for a shell and for Python."""
+    needed: dict[str, str] = {}
+    if hasattr(task, "needed_to_write"):
+        needed = task.needed_to_write(run.assets())
+    return {
+        "options": "".join(f" --{name} {shlex.quote(value)}" for name, value in needed.items()),
+        "arguments": "".join(
+            f", {name}={json.dumps(value, ensure_ascii=False)}" for name, value in needed.items()
+        ),
     }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -348,6 +350,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     how = {"hidden_size": 24, "batch_size": 8, "max_steps": 120, "lr": 0.02, "resamples": 50}
     how |= {"num_layers": 1, "precision": "float32", "label": "place"}
     return elman.train("generate", folder / "places.jsonl", folder / "run", progress=False, **how)
+
+
+def test_the_commands_of_the_report_name_a_label(run: Any) -> None:
+    page = html.unescape((run.path / "report.html").read_text())
+    label = run.model.task.labels[0]
+    assert re.search(rf"elman generate \S+ --label {label}\n", page)
+    [called] = re.findall(r"print\((model\.generate\(.*\))\[0\]\)", page)
+    assert called == f'model.generate("", label="{label}")'
+    assert eval(called, {"model": run.model})[0]  # what a person would copy
 
 
 def test_it_writes_with_the_words_of_the_label(run: Any) -> None:

@@ -371,6 +371,16 @@ class Generate:
 
     # New text
 
+    @staticmethod
+    def needed_to_write(assets: dict[str, Any]) -> dict[str, str]:
+        """Return the options of writing without which a run is refused: a label where it has any.
+
+        Args:
+            assets: of the run.
+        """
+        labels = assets["corpus"].get("labels", ())
+        return {"label": labels[0]} if labels else {}
+
     def generate(
         self, model: Any, prompt: str = "", label: str | None = None, **options: Any
     ) -> list[str]:
