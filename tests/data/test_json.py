@@ -162,3 +162,27 @@ def test_a_line_of_texts_stays_a_conversation(tmp_path):
     file = tmp_path / "a.jsonl"
     file.write_text('["a b", "c d"]\n')
     assert data.read(file).kinds == {"turns": "turns"}
+
+
+def test_choices_of_label_studio_are_labels(tmp_path):
+    def task(n, *choices, start=None):
+        value = {"choices": list(choices)}
+        result = [{"from_name": "mood", "to_name": "text", "type": "choices", "value": value}]
+        if start is not None:
+            span = {"start": start, "end": start + 4, "labels": ["WHAT"]}
+            result.append({"from_name": "what", "type": "labels", "value": span})
+        made = [{"result": result}] if choices else []
+        return {"id": n, "data": {"text": f"text {n}"}, "annotations": made}
+
+    place = tmp_path / "a.json"
+    place.write_text(json.dumps([task(1, "good"), task(2), task(3, "bad")], indent=1))
+    table = data.read(place)
+    assert table.frame.to_dict("list") == {"text": ["text 1", "text 3"], "mood": ["good", "bad"]}
+    assert "1 of 3 texts were left out: not annotated." in table.notes()
+    first, second = (table.where(row)[1] for row in range(2))
+    assert first < second
+    place.write_text(json.dumps([task(1, "good"), task(2, "bad", "late")]))
+    assert list(data.read(place).frame["mood"].map(list)) == [["good"], ["bad", "late"]]
+    # Spans beside choices are tags, as they were.
+    place.write_text(json.dumps([task(1, "good", start=0), task(2, "bad", start=0)]))
+    assert list(data.read(place).frame["tags"].map(list)) == [["B-WHAT", "O"]] * 2

@@ -47,6 +47,14 @@ def read(
             found.append(record)
         if not numbers:
             raise InputError("The file is empty.", file=path)
+        if (choices := label_studio.chosen(found[-len(numbers) :])) is not None:
+            count = len(numbers)
+            kept, found[-count:] = choices
+            numbers = [numbers[place] for place in kept]
+            notes.append(f"{path.name} is an export of Label Studio with choices.")
+            if len(kept) < count:
+                left = count - len(kept)
+                notes.append(f"{left:,} of {count:,} texts were left out: not annotated.")
         if len(numbers) == 1 and (folded := _unfolded(found[-1])) is not None:
             rows, note = folded
             found[-1:] = rows

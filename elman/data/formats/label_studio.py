@@ -1,4 +1,4 @@
-"""The export of Label Studio: tasks, each with annotations of a text."""
+"""The export of Label Studio: tasks, each with spans or choices for a text."""
 
 from __future__ import annotations
 
@@ -87,3 +87,45 @@ def unwrapped(record: Mapping[str, Any]) -> Mapping[str, Any]:
     spans = _spans(annotation(record) or [])
     text = {"text": data[named[0]]} if len(named) == 1 or set(named) & set(TEXT) else {}
     return {**text, "spans": spans, "id": record.get("id")}
+
+
+def chosen(records: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[dict[str, Any]]] | None:
+    """Return the tasks for which a choice was made as rows, or None where these are none.
+
+    A row has the data of its task, and each choice under the name that its question has. A question
+    that allows several choices, and got them for some task, has a list for each.
+
+    Args:
+        records: all objects of a file.
+
+    Returns:
+        The places of the tasks with a choice, and their rows. A task with spans makes it None, for
+        then the texts are tagged.
+
+    >>> result = {"from_name": "mood", "type": "choices", "value": {"choices": ["good"]}}
+    >>> task = {"data": {"text": "so"}, "annotations": [{"result": [result]}]}
+    >>> chosen([task, {"data": {"text": "no"}, "annotations": []}])
+    ([0], [{'text': 'so', 'mood': 'good'}])
+    """
+    if not records or not all(map(wrote, records)):
+        return None
+    made: list[dict[str, list[str]]] = []
+    for record in records:
+        results = [one for one in annotation(record) or [] if isinstance(one, Mapping)]
+        values = [one.get("value") for one in results]
+        if any(isinstance(value, Mapping) and "start" in value for value in values):
+            return None
+        made.append({})
+        for one, value in zip(results, values, strict=True):
+            if isinstance(value, Mapping) and isinstance(value.get("choices"), list):
+                name = str(one.get("from_name", "label"))
+                made[-1].setdefault(name, []).extend(map(str, value["choices"]))
+    kept = [place for place, choices in enumerate(made) if choices]
+    if not kept:
+        return None
+    several = {name for choices in made for name, some in choices.items() if len(some) > 1}
+    return kept, [
+        records[place]["data"]
+        | {name: some if name in several else some[0] for name, some in made[place].items() if some}
+        for place in kept
+    ]
