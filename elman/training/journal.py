@@ -117,4 +117,4 @@ class Journal:
 
 
 def _where(pace: Pace) -> dict[str, Any]:
-    return {"step": pace.step, "epoch": pace.epoch, "seconds": round(pace.seconds, 3)}
+    return {"step": pace.step, "epoch": pace.finished_epochs, "seconds": round(pace.seconds, 3)}

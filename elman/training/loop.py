@@ -255,7 +255,7 @@ class _Run:
         best_step = kept.step if kept else self.pace.step
         return Fit(
             steps=self.pace.step,
-            epochs=self.pace.epoch,
+            epochs=self.pace.finished_epochs,
             seconds=self.pace.seconds,
             best=dict(kept.metrics) if kept else {},
             best_step=best_step,
@@ -267,7 +267,8 @@ class _Run:
 
     def _epochs_at(self, step: int) -> int:
         rows = self.store.metrics.rows
-        return next((r["epoch"] for r in reversed(rows) if r.get("step") == step), self.pace.epoch)
+        known = (row["epoch"] for row in reversed(rows) if row.get("step") == step)
+        return next(known, self.pace.finished_epochs)
 
     def _improving(self) -> bool | None:
         """Say whether validation was still improving at the end.

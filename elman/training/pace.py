@@ -96,6 +96,11 @@ class Pace:
         """The time used over all sessions, by the first process's clock in every process."""
         return self.clock.seconds
 
+    @property
+    def finished_epochs(self) -> int:
+        """The passes over the data that are finished; `epoch` counts one when the next begins."""
+        return max(self.epoch, self.step // self.epoch_steps)
+
     def over(self) -> str | None:
         """Return the setting that ends the run here; None while there is none."""
         settings = self.settings

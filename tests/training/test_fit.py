@@ -87,6 +87,16 @@ def test_what_is_left_of_an_epoch_is_an_update_too(line, draws):
     assert (fitted.steps, fitted.epochs) == (6, 2)
 
 
+@pytest.mark.parametrize(("steps", "finished"), [(17, 2), (18, 3), (19, 3)])
+def test_an_epoch_is_finished_with_its_last_step(line, draws, steps, finished):
+    how = Settings(max_steps=steps, validate_every=6)
+    fitted = fit(line(scores=[3.0, 2.0, 1.0, 4.0]), draws(length=6), how)
+    assert (fitted.steps, fitted.epochs) == (steps, finished)
+    assert fitted.best_epoch == (2 if steps == 17 else 3)
+    rows = {row["step"]: row["epoch"] for row in fitted.history if "valid" in row}
+    assert [rows[step] for step in (6, 12)] == [1, 2]
+
+
 def test_early_stopping_keeps_the_best(line, draws):
     objective = line(scores=[5.0, 3.0, 4.0, 3.0, 3.5, 1.0])
     fitted = fit(objective, draws(), Settings(epochs=50, patience=3))
