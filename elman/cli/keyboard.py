@@ -106,7 +106,8 @@ def _draw(text: str, words: Sequence[Any]) -> None:
 
 
 def _said(words: Sequence[Any]) -> str:
-    return "  ".join(f"{word.text} {word.probability:.1%}" for word in words)
+    """Return words with their probabilities in one line, also those that hold line breaks."""
+    return "  ".join(f"{'⏎'.join(word.text.splitlines())} {word.probability:.1%}" for word in words)
 
 
 def _has_keys() -> bool:

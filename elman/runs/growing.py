@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from elman.data import fingerprint
+from elman.data.vocabulary import SPECIALS
 from elman.errors import InputError
 from elman.modalities.base import Indexed
 from elman.runs import folder
@@ -260,13 +261,18 @@ def understood(task: Any, origin: Origin | None) -> Understood:
     return Understood([*lines, *found.lines], [*found.doubts, *task.met_before(origin.task)])
 
 
+_SPECIAL = frozenset(SPECIALS.values())
+
+
 def told(task: Any, origin: Origin) -> str:
-    """Return in words what the vocabularies had, and what is new in them."""
+    """Return in words what the vocabularies had, symbols for nothing and the unknown apart, and
+    what is new in them."""
     said = []
     for was, now in zip(origin.task.indexed(), task.indexed(), strict=True):
         new = [str(name) for name in now.names if name not in set(was.names)]
         few = f" ({listed(new, 6)})" if new else ""
-        said.append(f"{len(was.names):,} {was.what} and {len(new):,} new{few}")
+        old = sum(name not in _SPECIAL for name in was.names)
+        said.append(f"{old:,} {was.what} and {len(new):,} new{few}")
     return "; ".join(said) or "nothing in it grows"
 
 

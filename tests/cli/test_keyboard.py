@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from elman.cli.keyboard import _said
 from elman.runs import pipeline
+from elman.tasks.generate.keyboard import Word
 
 
 def test_each_line_has_a_line_of_words(elman, generate_run):
@@ -17,6 +19,11 @@ def test_each_line_has_a_line_of_words(elman, generate_run):
         *_, last = line.split()
         assert last.endswith("%")
     assert done.stderr == ""
+
+
+def test_a_word_behind_a_line_break_stays_in_the_line_of_its_text():
+    words = [Word(".\nquite", ".\nquite", 0.25), Word("the", "the", 0.5)]
+    assert _said(words) == ".⏎quite 25.0%  the 50.0%"
 
 
 def test_words_are_json_where_that_is_asked_for(elman, generate_run):
