@@ -341,7 +341,7 @@ def ends_with_a_sum(series: Sequence[Series], targets: Sequence[str]) -> list[st
         earlier = np.stack(before)
         sums = np.nansum(earlier, 0)
         larger = np.abs(last) > np.nanmax(np.abs(earlier), 0, initial=0)
-        for column in np.flatnonzero(larger & np.isclose(last, sums, rtol=1e-9, atol=0)):
+        for column in np.flatnonzero(larger & np.isclose(last, sums, rtol=1e-9, atol=0)).tolist():
             return [
                 f"the last value of {targets[column]!r} in {one}, {written(float(last[column]))}, "
                 f"is the sum of all {len(before):,} before it. If it is a total, take its row out."
