@@ -335,12 +335,10 @@ _BEFORE_A_SUM = 5
 def ends_with_a_sum(series: Sequence[Series], targets: Sequence[str]) -> list[str]:
     """Return a doubt about a series whose last value is the sum of all before it."""
     for one in series:
-        *before, last = one.observed
-        if len(before) < _BEFORE_A_SUM:
+        if len(one) <= _BEFORE_A_SUM:
             continue
-        earlier = np.stack(before)
-        sums = np.nansum(earlier, 0)
-        larger = np.abs(last) > np.nanmax(np.abs(earlier), 0, initial=0)
+        before, last = np.nan_to_num(one.observed[:-1]), one.observed[-1]
+        sums, larger = before.sum(0), np.abs(last) > np.abs(before).max(0)
         for column in np.flatnonzero(larger & np.isclose(last, sums, rtol=1e-9, atol=0)).tolist():
             return [
                 f"the last value of {targets[column]!r} in {one}, {written(float(last[column]))}, "
