@@ -15,6 +15,7 @@ from elman.errors import InputError
 from elman.runs.folder import Run
 from elman.runs.keeping import Kept
 from elman.scoring.blending import Blend
+from elman.tasks.generate.costs import nats_of
 from elman.tasks.generate.language_model import costs
 
 SMALL = {"hidden_size": 8, "num_layers": 1, "batch_size": 8, "resamples": 30, "cell": "gru"}
@@ -234,14 +235,14 @@ def test_a_blended_stream_says_what_the_blend_costs(writer):
                 stream = moved
             chances = stream.step(letter)
         tokens = type(task._tokens["test"])(ids, np.array([0]))
-        nats = task._nats(used, tokens, {})[1:]
+        nats = nats_of(task, used, tokens, {})[1:]
         np.testing.assert_allclose(-np.log(said), nats, rtol=1e-4, atol=1e-5)
 
 
 def test_a_blend_of_tokens_is_a_linear_interpolation(writer):
     task, module = writer.model.task, writer.model.module
     grams, tokens = task.predictors()[1], task._tokens["test"]
-    mixed = task._nats(Blend(module, grams, 0.25), tokens, {})
+    mixed = nats_of(task, Blend(module, grams, 0.25), tokens, {})
     ours, theirs = costs(module, tokens), grams.shared.nll(tokens.ids, tokens.starts)[3]
     np.testing.assert_allclose(
         np.exp(-mixed), 0.25 * np.exp(-ours) + 0.75 * np.exp(-theirs), rtol=1e-9
