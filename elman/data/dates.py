@@ -190,10 +190,10 @@ def read(cells: pd.Series, order: Order | None = None) -> Written | None:
         minority = zoned.isna() if zoned.notna().mean() > 0.5 else zoned.notna()
         if (minority & ~wrong).any():
             there = cells.map(zoned).notna().to_numpy()
-            read_there = (cells != "").to_numpy() & ~cells.map(wrong).fillna(True).to_numpy(bool)
+            read_there = (cells != "").to_numpy() & ~cells.isin(unique[wrong.to_numpy()]).to_numpy()
             mixed = int(np.argmax(read_there & there)), int(np.argmax(read_there & ~there))
         wrong |= minority
-    places = np.flatnonzero((cells != "") & cells.map(wrong).fillna(False).astype(bool))
+    places = np.flatnonzero(cells.isin(unique[wrong.to_numpy()]).to_numpy())
     placed = [replace(each, moments=present.map(each.moments)) for each in held]
     placed = [
         replace(each, moments=_in_century(each.moments)) if each.short else each for each in placed

@@ -280,8 +280,8 @@ def by_target(predictions: pd.DataFrame, missed: Floats, name: str) -> Section:
             "target": targets,
             "mae": [error[predictions["target"] == t].abs().mean() for t in targets],
             "rmse": [np.sqrt((error[predictions["target"] == t] ** 2).mean()) for t in targets],
-            f"mae, {name}": np.nanmean(np.abs(missed), axis=(0, 1)),
-            f"rmse, {name}": np.sqrt(np.nanmean(missed**2, axis=(0, 1))),
+            f"mae, {name}": mean_of_known(np.abs(missed), (0, 1)),
+            f"rmse, {name}": np.sqrt(mean_of_known(missed**2, (0, 1))),
         }
     )
     text = (
@@ -291,6 +291,21 @@ def by_target(predictions: pd.DataFrame, missed: Floats, name: str) -> Section:
     return Section("Each target", text, table=table)
 
 
+def mean_of_known(errors: Floats, axis: tuple[int, ...]) -> Floats:
+    """Return the means of errors over some axes, without those of values that were missing.
+
+    NaN where none is known: with few windows the value may be missing at a step in all of them.
+
+    >>> mean_of_known(np.array([[1.0, np.nan], [3.0, np.nan]]), (0,)).tolist()
+    [2.0, nan]
+    """
+    known = ~np.isnan(errors)
+    count = known.sum(axis=axis)
+    total = np.where(known, errors, 0.0).sum(axis=axis)
+    means: Floats = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return means
+
+
 def nearest_rival(missed: Mapping[str, Floats], spread: Floats) -> str:
     """Return the name of the baseline with the least mean absolute error.
 
@@ -298,6 +313,8 @@ def nearest_rival(missed: Mapping[str, Floats], spread: Floats) -> str:
         missed: errors `(N, H, C)` of each baseline.
         spread: `(N, C)`, the standard deviations in which series are comparable.
     """
-    size = {n: float(np.nanmean(np.abs(e / spread[:, None]))) for n, e in missed.items()}
+    size = {
+        n: float(mean_of_known(np.abs(e / spread[:, None]), (0, 1, 2))) for n, e in missed.items()
+    }
     names: Sequence[str] = list(missed)
     return min(names, key=lambda name: size[name])

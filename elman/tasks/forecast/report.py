@@ -36,7 +36,7 @@ def sections_of(task: Forecast, model: nn.Module, evaluation: Evaluation) -> lis
     truth, spread = held.truth(origins), held.spread[origins.series]
     missed = {name: truth - rule(origins)[0] for name, rule in rules.items()}
     name = figures.nearest_rival(missed, spread)
-    beside = np.nanmean(np.abs(missed[name] / spread[:, None]), axis=(0, 2))
+    beside = figures.mean_of_known(np.abs(missed[name] / spread[:, None]), (0, 2))
     series = {s.name: s for s in held.panel.series}
     some = figures.to_draw(task._test_origins())
     drawn = table_of(task, held, some, forecaster_of(model, held))
