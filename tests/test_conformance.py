@@ -373,7 +373,7 @@ def test_a_blend_is_a_row_of_its_own_or_its_absence_has_a_reason(
 @pytest.mark.parametrize(
     ("task", "modality"),
     [
-        pytest.param(*pair, marks=[pytest.mark.fuzz] * (pair[1] != TASKS[pair[0]].modalities()[0]))
+        pytest.param(*pair, marks=[pytest.mark.slow] * (pair[1] != TASKS[pair[0]].modalities()[0]))
         for pair in PAIRS
     ],
 )

@@ -37,8 +37,8 @@ TUTORIALS = [
 ]
 
 
-SLOW = ("answers", "from-a-paper", "generate", "growing", "regress", "translate")
-SLOWER = ("key-phrases",)
+SLOW = ("answers", "from-a-paper", "generate", "regress")
+SLOWER = ("growing", "key-phrases", "translate")
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,10 @@ def chosen_by_cost(
 
 
 def usual_of(costs: Costs, valid: Part, asked: Choice, train: Part, seed: int) -> Usual:
-    """Return the weight by which most true replies of the validation part come first."""
+    """Return the weight by which most true replies of the validation part come first.
+
+    It is 0 where no other one is better by more than the standard error of a recall.
+    """
     drawn = np.random.default_rng(seed).choice(len(train), min(_ELSEWHERE, len(train)), False)
     contexts = [train.source[row] for row in sorted(drawn.tolist())]
     here, anywhere = _here(costs, valid, asked), _anywhere(costs, valid, asked, contexts)
@@ -104,7 +107,9 @@ def usual_of(costs: Costs, valid: Part, asked: Choice, train: Part, seed: int) -
         float(selection_units(weight * anywhere - here)["recall_at_1"].mean())
         for weight in _WEIGHTS
     ]
-    return Usual(_WEIGHTS[int(np.argmax(found))], contexts)
+    best = int(np.argmax(found))
+    least = found[0] + (found[0] * (1 - found[0]) / len(here)) ** 0.5
+    return Usual(_WEIGHTS[best], contexts) if found[best] > least else Usual()
 
 
 def costed(asked: Choice | None) -> int:
