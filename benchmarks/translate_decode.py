@@ -13,7 +13,6 @@ after another; and beam search of one source after another, its hypotheses side 
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import time
@@ -21,7 +20,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from translate_step import BOS, Loop, ours
+from translate_step import BOS, Loop, asked, ours
 
 from elman.nn.decoding import beam_search, greedy
 from elman.nn.seq2seq import EncoderDecoder
@@ -82,19 +81,7 @@ def _scores(
 @torch.inference_mode()
 def main() -> None:
     """Check that all write the same, time them in turns, and print a table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    for name, value in {
-        "batch": 64,
-        "steps": 20,
-        "symbols": 8000,
-        "embedding": 256,
-        "hidden": 512,
-        "beam": 5,
-    }.items():
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--cells", nargs="+", default=["gru", "lstm"], choices=["gru", "lstm"])
-    size = parser.parse_args()
+    size = asked(rounds=5, beam=5)
     torch.set_num_threads(1)
     sys.stdout.write(
         "| cell | search | program | sources a second | times |\n|---|---|---|---|---|\n"

@@ -157,20 +157,19 @@ def spent(step: Callable[[], float], steps: int = 3) -> dict[str, float]:
     return {**shares, "Python": max(0.0, 1 - sum(shares.values()))}
 
 
+def asked(**more: int) -> argparse.Namespace:
+    """Return the sizes that the command line gives, and numbers of a program's own."""
+    parser = argparse.ArgumentParser()
+    sizes = {"batch": 64, "steps": 20, "symbols": 8000, "embedding": 256, "hidden": 512}
+    for name, value in (sizes | more).items():
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--cells", nargs="+", default=["gru", "lstm"], choices=["gru", "lstm"])
+    return parser.parse_args()
+
+
 def main() -> None:
     """Check that the models agree, time them in turns, and print both tables."""
-    parser = argparse.ArgumentParser()
-    for name, value in {
-        "batch": 64,
-        "steps": 20,
-        "symbols": 8000,
-        "embedding": 256,
-        "hidden": 512,
-    }.items():
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--cells", nargs="+", default=["gru", "lstm"], choices=["gru", "lstm"])
-    size = parser.parse_args()
+    size = asked(rounds=9)
     torch.set_num_threads(1)
     print("| cell | model | median ms (quartiles) | times ours |\n|---|---|---|---|")
     shares = {}

@@ -23,7 +23,7 @@ from types import FrameType
 from elman.errors import InputError, nearest
 
 _CLASS = re.compile(r"^class \w*Settings\b.*?(?=^\S|\Z)", re.M | re.S)
-_FIELD = re.compile(r"^    (\w+): ", re.M)
+_FIELD = re.compile(r"^    ([^\W_]\w*): (?!ClassVar)", re.M)
 
 
 def check_names(names: Iterable[str]) -> None:

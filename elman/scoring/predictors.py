@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from elman.modalities.base import Distance, Features
 
 Array = NDArray[Any]
+Answered = TypeVar("Answered")
 Sees = Literal["all", "cells", "arrays", "features", "counts"]
 
 KINDS = Registry(
@@ -53,6 +54,17 @@ KINDS = Registry(
 
 class CannotSay(InputError):
     """A baseline has no answer to what it is asked; the message says why."""
+
+
+def answer_of(found: Answered | CannotSay) -> Answered:
+    """Return what a predictor said.
+
+    Raises:
+        CannotSay: it has no answer.
+    """
+    if isinstance(found, CannotSay):
+        raise found
+    return found
 
 
 class Predictor(Protocol):

@@ -14,5 +14,4 @@ def test_every_setting_of_every_task_and_modality_is_found_in_the_source():
         for kind in table.values()
         for name in kind.Settings.model_fields
     }
-    assert known <= _declared()
-    assert _declared() - known <= {"model_config", "needs", "anew", "unused", "_in_place"}
+    assert known == _declared()

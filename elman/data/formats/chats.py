@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from elman.data import files
-from elman.data.kinds import objects
-from elman.data.table import Origin, Table, build
+from elman.data.formats.dialogues import table_of
+from elman.data.table import Origin, Table
 from elman.data.turns import Conversation, Turn
 from elman.errors import InputError
 
@@ -82,8 +82,6 @@ def read(
     Raises:
         InputError: a file does not begin with a message, or has none.
     """
-    import pandas as pd
-
     cells: list[Conversation] = []
     origins, notes = [], ["A chat: the messages of a day are a conversation."]
     for path in paths:
@@ -103,15 +101,7 @@ def read(
                 f"Left out of {path.name}: {of_service:,} lines of the service, which nobody "
                 f"wrote, {pictures:,} pictures and recordings."
             )
-    frame = pd.DataFrame({"turns": objects(cells)})
-    return build(
-        frame,
-        origins,
-        known={"turns": "turns"},
-        columns=columns,
-        types=types,
-        meta={"notes": notes},
-    )
+    return table_of(cells, origins, columns, types, notes)
 
 
 def _messages(path: Path, encoding: str | None) -> tuple[list[_Message], int]:

@@ -162,8 +162,6 @@ def read_lines(
     Raises:
         InputError: a file is empty.
     """
-    import pandas as pd
-
     cells: list[Conversation] = []
     origins = []
     notes = ["A line is an utterance; a blank line stands between dialogues."]
@@ -194,15 +192,23 @@ def read_lines(
         cells += [Conversation(said[i:j], numbers[i:j]) for i, j in zip(begins, ends, strict=True)]
         firsts = [numbers[place] for place in begins]
         origins.append(Origin(path, len(firsts), firsts.__getitem__))
+    return table_of(cells, origins, columns, types, notes)
+
+
+def table_of(
+    cells: Sequence[Conversation],
+    origins: Sequence[Origin],
+    columns: Sequence[str] | None,
+    types: Mapping[str, str] | None,
+    notes: Sequence[str] = (),
+) -> Table:
+    """Return conversations as the column `turns` of a table; `columns` and `types` as `build`."""
+    import pandas as pd
+
     frame = pd.DataFrame({"turns": objects(cells)})
-    return build(
-        frame,
-        origins,
-        known={"turns": "turns"},
-        columns=columns,
-        types=types,
-        meta={"notes": notes},
-    )
+    meta = {"notes": list(notes)} if notes else {}
+    known: dict[str, Kind] = {"turns": "turns"}
+    return build(frame, origins, known=known, columns=columns, types=types, meta=meta)
 
 
 def _of_daily(

@@ -8,8 +8,8 @@ from pathlib import Path
 import yaml
 
 from elman.data import files
-from elman.data.kinds import objects
-from elman.data.table import Origin, Table, build
+from elman.data.formats.dialogues import table_of
+from elman.data.table import Origin, Table
 from elman.data.turn_names import CONVERSATIONS, SPEAKER, TEXT, key, plain
 from elman.data.turns import Conversation, Turn
 from elman.errors import InputError
@@ -29,8 +29,6 @@ def read(
     Raises:
         InputError: it is not YAML, or holds something else; the message has the line.
     """
-    import pandas as pd
-
     cells: list[Conversation] = []
     origins = []
     for path in paths:
@@ -38,8 +36,7 @@ def read(
         firsts = [cell.lines[0] if cell.lines else 1 for cell in found]
         cells += found
         origins.append(Origin(path, len(found), firsts.__getitem__))
-    frame = pd.DataFrame({"turns": objects(cells)})
-    return build(frame, origins, known={"turns": "turns"}, columns=columns, types=types)
+    return table_of(cells, origins, columns, types)
 
 
 def _dialogues(path: Path, encoding: str | None) -> list[Conversation]:

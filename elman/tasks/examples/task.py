@@ -27,7 +27,7 @@ from elman.nn import Ensemble
 from elman.scoring import Evaluation
 from elman.scoring.baselines import share
 from elman.scoring.blending import Blend
-from elman.scoring.predictors import Asked, Baseline, CannotSay, restored
+from elman.scoring.predictors import Asked, Baseline, CannotSay, answer_of, restored
 from elman.tasks import called, growing, looking
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.examples.batch import Batch
@@ -274,9 +274,7 @@ class FromExamples(Hooks):
     def evaluate(self, model: Any, data: Any = None) -> Evaluation:
         """Score the model, or what is used in its place, on `data` or on the test part."""
         [found] = self.scores([model], data)
-        if isinstance(found, CannotSay):
-            raise found
-        return found
+        return answer_of(found)
 
     def scores(self, predictors: Sequence[Any], data: Any = None) -> list[Evaluation | CannotSay]:
         """Score models, baselines and blends on the same rows; a model with its predictions."""

@@ -27,25 +27,21 @@ _SHORTER = {"", "p", "sp", "period", "hh", "q", "qh", "interval", "slot", "perio
 
 def hours_as_columns(names: Sequence[str], frequency: str | None) -> list[str]:
     """Return a doubt about a table of a row a day whose columns are the parts of the day."""
-    parts = parts_of_a_day(names, frequency)
-    if parts is None:
-        return []
-    what = _PARTS[parts]
-    return [
-        f"each row is a day, and {parts} of its columns are {what}, so each of them is forecast "
-        f"from day to day, and the day is no season. For one series of {what}, write a row for "
-        "each, with its date and time."
-    ]
+    return _doubted(names, frequency, "row", "its columns")
 
 
 def hours_as_series(names: Sequence[str], frequency: str | None) -> list[str]:
     """Return a doubt about a table of a column a day whose rows are the parts of the day."""
+    return _doubted(names, frequency, "column", "the rows")
+
+
+def _doubted(names: Sequence[str], frequency: str | None, day: str, hours: str) -> list[str]:
     parts = parts_of_a_day(names, frequency)
     if parts is None:
         return []
     what = _PARTS[parts]
     return [
-        f"each column is a day, and {parts} of the rows are {what}, so each of them is forecast "
+        f"each {day} is a day, and {parts} of {hours} are {what}, so each of them is forecast "
         f"from day to day, and the day is no season. For one series of {what}, write a row for "
         "each, with its date and time."
     ]

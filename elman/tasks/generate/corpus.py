@@ -6,7 +6,7 @@ needed, and long texts become tokens in a memory-mapped file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -42,6 +42,28 @@ class Piece(NamedTuple):
 
     begins: bool
     text: str
+
+
+def pieces_within(texts: Iterable[str], place: int, low: int, high: int) -> Iterator[Piece]:
+    """Yield what texts that follow one another hold of the characters from `low` to `high`.
+
+    Args:
+        texts: those of a document, in order.
+        place: where the first of them begins.
+        low, high: the first character, and the one behind the last.
+
+    >>> [tuple(piece) for piece in pieces_within(["abc", "de", "f"], 10, 11, 14)]
+    [(True, 'bc'), (False, 'd')]
+    """
+    begins = True
+    for text in texts:
+        inside = text[max(0, low - place) : max(0, high - place)]
+        place += len(text)
+        if inside:
+            yield Piece(begins, inside)
+            begins = False
+        if place >= high:
+            return
 
 
 @dataclass(frozen=True)
@@ -130,15 +152,7 @@ class Documents:
             place = int(self.begins[number])
             if place >= high:
                 return
-            begins = True
-            for text in self._read(number):
-                inside = text[max(0, self.low - place) : max(0, high - place)]
-                place += len(text)
-                if inside:
-                    yield Piece(begins, inside)
-                    begins = False
-                if place >= high:
-                    break
+            yield from pieces_within(self._read(number), place, self.low, high)
 
     def whole(self) -> Iterator[str]:
         """The text of each document of this part, one in memory at a time."""

@@ -83,15 +83,8 @@ class Labelled(Documents):
     def __iter__(self) -> Iterator[Piece]:
         """The pieces of this part, in order; the first begins a document."""
         for number, (low, high) in zip(self._numbers, self.ranges.tolist(), strict=True):
-            place, begins = int(self.begins[number]), True
-            for text in self._read(int(number)):
-                inside = text[max(0, low - place) : max(0, high - place)]
-                place += len(text)
-                if inside:
-                    yield Piece(begins, inside)
-                    begins = False
-                if place >= high:
-                    break
+            texts = self._read(int(number))
+            yield from corpus.pieces_within(texts, int(self.begins[number]), low, high)
 
     def only(self, ranges: Ints) -> Self:
         """Return the part of these characters; a range lies in one document."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -9,7 +10,7 @@ from elman.data import Vocabulary
 from elman.data.seen import Seen, hashes_of
 from elman.errors import InputError
 from elman.modalities.text import TextCodec
-from elman.tasks.generate.corpus import encode, find, joined
+from elman.tasks.generate.corpus import Documents, encode, joined
 from elman.tasks.generate.labelled import Labelled
 from elman.tasks.generate.overlap import LOOKED_AT, compared
 from elman.tasks.generate.plan import planned
@@ -37,21 +38,11 @@ def made_from(
         for name, source in (("valid", valid), ("test", test))
         if source is not None
     }
-    if "valid_fraction" not in settings.model_fields_set and "valid" not in told:
-        held = min(0.1, HELD_OUT[settings.unit] / max(1, whole.characters))
-        settings = settings.model_copy(update={"valid_fraction": round(held, 4)})
+    settings = _holding_out(settings, whole, told)
     parts = parts_of(whole, settings, told) | told
     settings = decided(settings, parts["train"])
-    vocabulary = Vocabulary.fit(
-        parts["train"].texts(),
-        settings.unit,
-        size=settings.vocabulary_size,
-        min_count=settings.min_count or 1,
-        lower=settings.lower,
-        specials=("unk", "bos"),
-        punctuation=bool(settings.punctuation),
-        line_ends=settings.unit == "words" and "\n" in next(parts["train"].texts(), ""),
-    )
+    line_ends = settings.unit == "words" and "\n" in next(parts["train"].texts(), "")
+    vocabulary = _fitted(settings, parts["train"], line_ends)
     documents = parts["train"].count
     tokens = {name: encode(part, vocabulary, ended=documents > 1) for name, part in parts.items()}
     check_sizes(tokens, whole)
@@ -61,6 +52,28 @@ def made_from(
         learnt = [compared(parts[n], documents > 1) for n in ("train", "valid") if n in parts]
         made.seen = Seen.of(hashes_of(chain.from_iterable(learnt)))
     return made
+
+
+def _holding_out(settings: Any, whole: Documents, told: Mapping[str, Documents]) -> Any:
+    """Return the settings with the share of the text that is held out, where none is set."""
+    if "valid_fraction" in settings.model_fields_set or "valid" in told:
+        return settings
+    held = min(0.1, HELD_OUT[settings.unit] / max(1, whole.characters))
+    return settings.model_copy(update={"valid_fraction": round(held, 4)})
+
+
+def _fitted(settings: Any, train: Documents, line_ends: bool) -> Vocabulary:
+    """Return the symbols of the training text."""
+    return Vocabulary.fit(
+        train.texts(),
+        settings.unit,
+        size=settings.vocabulary_size,
+        min_count=settings.min_count or 1,
+        lower=settings.lower,
+        specials=("unk", "bos"),
+        punctuation=bool(settings.punctuation),
+        line_ends=line_ends,
+    )
 
 
 def grown_from(
@@ -79,27 +92,15 @@ def grown_from(
     given = {"train": data, "valid": valid, "test": test}
     if data is None:
         raise InputError("There are no data to train on: None was given.")
-    where = (settings.text, settings.encoding, settings.sheet)
-    told = {name: find(source, *where) for name, source in given.items() if source is not None}
+    told = {
+        name: documents_in(source, settings) for name, source in given.items() if source is not None
+    }
     whole = told.pop("train")
-    if "valid_fraction" not in settings.model_fields_set and "valid" not in told:
-        held = min(0.1, HELD_OUT[settings.unit] / max(1, whole.characters))
-        settings = settings.model_copy(update={"valid_fraction": round(held, 4)})
+    settings = _holding_out(settings, whole, told)
     parts = parts_of(whole, settings, told) | told
     vocabulary = old.vocabulary
     if settings.unit != "subwords":  # which can write every text
-        vocabulary = vocabulary.grown(
-            Vocabulary.fit(
-                parts["train"].texts(),
-                settings.unit,
-                size=settings.vocabulary_size,
-                min_count=settings.min_count or 1,
-                lower=settings.lower,
-                specials=("unk", "bos"),
-                punctuation=bool(settings.punctuation),
-                line_ends=vocabulary.line_ends,
-            )
-        )
+        vocabulary = vocabulary.grown(_fitted(settings, parts["train"], vocabulary.line_ends))
     # Whether the end of a document is to be learnt stays as it was.
     ended = old.documents > 1
     tokens = {name: encode(part, vocabulary, ended=ended) for name, part in parts.items()}

@@ -23,7 +23,7 @@ from elman.scoring import Evaluation, translations
 from elman.scoring.baselines.dictionary import LONGEST, dictionary, words_of
 from elman.scoring.baselines.extracts import Extract
 from elman.scoring.baselines.translations import CopySource, TargetNGrams, retrieval
-from elman.scoring.predictors import Asked, Baseline, CannotSay, restored
+from elman.scoring.predictors import Asked, Baseline, CannotSay, answer_of, restored
 from elman.scoring.translations import Judge, Kind
 from elman.tasks import gaps
 from elman.tasks.base import Sample, Section, device_of
@@ -374,9 +374,7 @@ class Translate:
     def evaluate(self, model: Any, data: Any = None) -> Evaluation:
         """Score the model, or a baseline, on `data` or on the test part."""
         [found] = self.scores([model], data)
-        if isinstance(found, CannotSay):
-            raise found
-        return found
+        return answer_of(found)
 
     def scores(self, predictors: Sequence[Any], data: Any = None) -> list[Evaluation | CannotSay]:
         """Score models and baselines on the same pairs; a model with its predictions."""
