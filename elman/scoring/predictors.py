@@ -85,18 +85,6 @@ class Predictor(Protocol):
         """Return plain JSON values and arrays, of which the task's `kept_predictor` makes it."""
 
 
-class Fitted(Protocol):
-    """A fitted map, from what it is shown to what it says."""
-
-    kind: ClassVar[str]
-
-    def __call__(self, shown: Any) -> Any:
-        """Return what it says of what it is shown."""
-
-    def to_state(self) -> State:
-        """Return plain JSON values and arrays."""
-
-
 class Asked:
     """Sequences that a baseline is asked about, or windows of them; made as they are needed.
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from elman.tasks.reading.layout import Layout
 
 _WORDS = ("text", "category")
+_LOOKED_AT = 20_000
+"""Rows of a column that are looked at."""
 
 
 def found(table: Table, apart_from: Collection[str] = ()) -> dict[str, Writing]:
@@ -54,9 +56,10 @@ def doubts(table: Table, layout: Layout) -> list[str]:
     place = number_lists.of_digits(cells)
     if place is None:
         return []
+    row = table.where(place * _apart(table))[1]
     return [
         f"column {name!r} is read as {layout.modality}, though its cells are nothing but digits "
-        f"and marks ({cells[place]!r} in row {table.where(place)[1]}). If they are lists of "
+        f"and marks ({cells[place]!r} in row {row}). If they are lists of "
         "numbers, write one mark between the numbers, such as 1;2;3, and set modality=series."
     ]
 
@@ -78,7 +81,13 @@ def _writing(table: Table, name: str, least: int | None = None) -> Writing | Non
 
 
 def _cells(table: Table, name: str) -> list[str]:
-    return [cell if isinstance(cell, str) else "" for cell in table.frame[name]]
+    """Return the cells of a column, of a long one some that are evenly spread."""
+    cells = table.frame[name].iloc[:: _apart(table)]
+    return [cell if isinstance(cell, str) else "" for cell in cells]
+
+
+def _apart(table: Table) -> int:
+    return max(1, len(table) // _LOOKED_AT)
 
 
 def _whole(cells: Sequence[str]) -> bool:
