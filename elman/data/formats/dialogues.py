@@ -77,7 +77,7 @@ def read(
         if not numbers:
             raise InputError("The file is empty.", file=path)
         origins.append(Origin(path, len(numbers), numbers.__getitem__))
-    frame = pd.DataFrame({"turns": objects(cells)})
+    frame = pd.DataFrame({"turns": objects(list(cells))})
     known: dict[str, Kind] = {"turns": "turns"}
     notes = [
         f"A line is a dialogue, {END} ends an utterance, and two speakers take turns: "
@@ -205,7 +205,7 @@ def table_of(
     """Return conversations as the column `turns` of a table; `columns` and `types` as `build`."""
     import pandas as pd
 
-    frame = pd.DataFrame({"turns": objects(cells)})
+    frame = pd.DataFrame({"turns": objects(list(cells))})
     meta = {"notes": list(notes)} if notes else {}
     known: dict[str, Kind] = {"turns": "turns"}
     return build(frame, origins, known=known, columns=columns, types=types, meta=meta)
