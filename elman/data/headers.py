@@ -112,7 +112,8 @@ def above(rows: Sequence[Sequence[str]]) -> int:
     """Return how many of the first rows stand above the header: a title, or notes.
 
     They have fewer cells than the table, and the first row with as many is a header: a name stands
-    over a column of numbers or dates, or all are names of which one is usual.
+    over a column of numbers or dates, or all are names of which one is usual. Names may be years or
+    dates, beside words.
 
     >>> above([["Report 2022"], ["made by", "us"], ["day", "kWh", "t"], ["2022-01-01", "5", "3"]])
     2
@@ -135,9 +136,9 @@ def _size(row: Sequence[str]) -> int:
 def _is_header(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     names = [cell.strip() for cell in row]
     below = [cells for cells in below if len(cells) >= len(names)]
-    if not below or any(
-        is_written_number(name) or dates.like_dates([name]) for name in names if name
-    ):
+    values = [name for name in names if is_written_number(name) or dates.like_dates([name])]
+    # Years and dates that run on are names of columns, beside words.
+    if not below or (values and (not _run_on(values) or len(values) == sum(map(bool, names)))):
         return False
     columns = [[cells[n].strip() for cells in below] for n in range(len(names))]
     filled = [[cell for cell in column if cell not in MISSING] for column in columns]
@@ -221,6 +222,13 @@ def is_written_number(cell: str) -> bool:
     if cell in MISSING:
         return False
     return is_number(cell) or _COMMA.fullmatch(cell) is not None
+
+
+def _run_on(cells: Sequence[str]) -> bool:
+    """Return true for two or more whole numbers that count up, or dates of which none is twice."""
+    if len(cells) < 2:
+        return False
+    return _counted(cells) or (dates.like_dates(cells) and len(set(cells)) == len(cells))
 
 
 def _counted(cells: Sequence[str]) -> bool:

@@ -939,6 +939,8 @@ def test_a_classifier_answers_for_the_sequence_so_far(name, dtype):
         slow.append(y)
     assert_near(torch.stack(slow, 1), wanted)
     assert_near(end, state)
+    # Products of torch's own, as in attention, round otherwise for another number of rows.
+    same = assert_near if name in ("attention", "ensemble") else assert_equal
 
     @settings(max_examples=15, deadline=None)
     @given(st.lists(st.integers(0, 11), max_size=5))
@@ -947,7 +949,7 @@ def test_a_classifier_answers_for_the_sequence_so_far(name, dtype):
         stream.reset()
         parts = [stream.chunk(tokens[:, a:b]) for a, b in itertools.pairwise(bounds)]
         assert_near(torch.cat(parts, 1), wanted)
-        assert_equal(stream.state, end)
+        same(stream.state, end)
 
     check()
 
