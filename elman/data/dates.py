@@ -59,6 +59,7 @@ _LIKE = re.compile(
       \d{{4}}[-/. ]\d{{1,2}}(?:[-/. ]\d{{1,2}})?(?!\d)      # 2024-01-31, 2024/01
     | \d{{1,2}}[-/. ]\d{{1,2}}[-/. ](?:\d{{4}}|\d{{2}})(?!\d)  # 31/01/2024, 31.1.24
     | \d{{1,2}}[-/]\d{{4}}$                                # 01/2024
+    | \d{{4}}[-/. ]\d{{3}}$                                # 2024-031, a day of the year
     | (?:\d{{1,4}}[-/., ]*)?{_MONTH}\b[-/., ]*(?:\d{{1,4}})?  # 31 Jan 2024, Jan-24
     | \d{{8}}t\d{{4,6}}
     | {periods.LIKE}
@@ -300,6 +301,8 @@ def _days(dates: pd.Series) -> list[tuple[Order, pd.Series, bool]]:
     if text.str.match(r"^\d{4} ?w\d{1,2}$").mean() > 0.5:
         weeks = text.str.replace(r" ?w", " ", regex=True) + " 1"
         return [("year", _parsed(weeks, "%G %V %u"), False)]
+    if text.str.match(r"^\d{4} \d{3}$").mean() > 0.5:
+        return [("year", _parsed(text, "%Y %j"), False)]
     text = text.str.replace(r"^(\d{4}) ?m(\d{1,2})$", r"\1 \2", regex=True)
     text = text.str.replace(r"(?<=\d)(?=[a-z])|(?<=[a-z])(?=\d)", " ", regex=True)
     named = text.str.contains(r"[a-z]{3}").mean() > 0.5
@@ -577,6 +580,8 @@ def from_numbers(values: NDArray[Any], *, named: bool) -> tuple[pd.Series, str] 
         return read if named or _steady(read[0]) else None
     if not named:
         return None
+    if whole and (found := _days_of_years(numbers)) is not None:
+        return found
     if whole and low >= 1600 and high <= 2200:
         years = (numbers.astype(np.int64) - 1970).astype("datetime64[Y]").astype("datetime64[us]")
         return pd.Series(years), "years"
@@ -586,6 +591,36 @@ def from_numbers(values: NDArray[Any], *, named: bool) -> tuple[pd.Series, str] 
         seconds = np.round(numbers * 86_400).astype("timedelta64[s]")
         return pd.Series(np.datetime64("1899-12-30", "us") + seconds), "days of a spreadsheet"
     return None
+
+
+def _days_of_years(numbers: NDArray[np.float64]) -> tuple[pd.Series, str] | None:
+    """Read a year and the day of it: 2022305 or 22305 for the first of November 2022.
+
+    Five digits are days of a spreadsheet too. They are days of years unless that leads beyond the
+    next year, or farther from today than days of a spreadsheet do.
+    """
+    import pandas as pd
+
+    low, high = int(numbers.min()), int(numbers.max())
+    if not (low >= 1_800_001 and high <= 2_200_366) and not (low >= 10_001 and high <= 99_366):
+        return None
+    days = numbers.astype(np.int64) % 1000
+    if days.min() < 1 or days.max() > 366:
+        return None
+    text = pd.Series(numbers.astype(np.int64)).astype(str)
+    if low > 99_999:
+        moments = _parsed(text, "%Y%j")
+        written = "YYYYDDD"
+    else:
+        moments = _in_century(_parsed(text, "%y%j"))
+        written = "YYDDD"
+    if moments.isna().any():
+        return None
+    if written == "YYDDD" and low >= 20_000 and high <= 80_000:
+        today, last = datetime.date.today().year, moments.max().year
+        if last > today + 1 or abs(today - 1900 - high / 365.25) < abs(today - last):
+            return None
+    return moments, f"years and days of the year, written {written}"
 
 
 def _decimal_years(numbers: NDArray[np.float64]) -> tuple[pd.Series, str] | None:

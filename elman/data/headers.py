@@ -103,9 +103,20 @@ def header_of(rows: Sequence[Sequence[str]]) -> tuple[list[str], bool]:
         values = True
     # A header in the middle is one of files that were put together, and is no value.
     repeated = not written and first in [[cell.strip() for cell in row] for row in below]
-    if not values or repeated:
+    if not values or repeated or _names_dates(first, below):
         return names, False
     return [f"column {place}" for place in range(1, len(first) + 1)], True
+
+
+def _names_dates(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Tell whether a cell says that it stands over times, and dates stand below it."""
+    return any(
+        dates.named_like_a_time(name)
+        and not dates.like_dates([name])
+        and dates.like_dates([row[place] for row in below])
+        for place, name in enumerate(first)
+        if name and below
+    )
 
 
 def above(rows: Sequence[Sequence[str]]) -> int:

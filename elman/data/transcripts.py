@@ -200,6 +200,28 @@ def unread_times(table: Table, found: Transcript) -> list[str]:
     return words
 
 
+def in_several_files(table: Table, group: str | None) -> list[str]:
+    """Return a doubt where the rows of one sequence stand in several files."""
+    import pandas as pd
+
+    apart = [origin for origin in table.origins if origin.file is not None]
+    if group is None or group in table.meta.get("made", ()) or len(apart) < 2:
+        return []
+    files = np.repeat(np.arange(len(table.origins)), [origin.rows for origin in table.origins])
+    if table.index is not None:
+        files = files[table.index]
+    names = table.names(group)
+    several = pd.Series(files).groupby(names.to_numpy()).nunique() > 1
+    if not several.any():
+        return []
+    first = several.index[several][0]
+    return [
+        f"{int(several.sum()):,} of {len(several):,} {group!r} stand in several files (such as "
+        f"{str(first)!r}), and the rows of each are read as one. If files number them anew, write "
+        "the name of the file before each."
+    ]
+
+
 def _past_midnight(table: Table, time: str, rows: list[int]) -> list[int]:
     """Return the rows of a conversation as they stand where only midnight divides their times."""
     there = sorted(rows)

@@ -205,6 +205,11 @@ def test_written_days_come_back(first: date, days: int, way: str) -> None:
         ([1672531200123, 1672531209000], True, "2023-01-01", "milliseconds since 1970"),
         ([1990, 1991, 1993], True, "1990-01-01", "years"),
         ([44927, 44928.5], True, "2023-01-01", "days of a spreadsheet"),
+        ([35065 + i for i in range(200)], True, "1996-01-01", "days of a spreadsheet"),
+        ([45001 + 7 * i for i in range(40)], True, "2023-03-16", "days of a spreadsheet"),
+        ([22305, 22365, 23001], True, "2022-11-01", "years and days of the year, written YYDDD"),
+        ([95123, 95124], True, "1995-05-03", "years and days of the year, written YYDDD"),
+        ([2022305, 2023001], True, "2022-11-01", "years and days of the year, written YYYYDDD"),
     ],
 )
 def test_numbers_are_dates_by_size_steps_and_name(
@@ -225,8 +230,19 @@ def test_numbers_are_dates_by_size_steps_and_name(
         ([44927, 44928, 44929], False),
         ([5, 6, 7], True),
         ([20231301, 20231302], True),
+        ([2_000_001 + i for i in range(60)], False),
+        ([2022400, 2022401], True),
         ([0.5, 1.5], True),
     ],
 )
 def test_other_numbers_are_no_dates(values: list[float], named: bool) -> None:
     assert dates.from_numbers(np.array(values, dtype=np.float64), named=named) is None
+
+
+def test_days_of_the_year_are_dates() -> None:
+    there = [date(2022, 12, 20) + timedelta(days=i) for i in range(40)]
+    for way in ("%Y-%j", "%Y/%j", "%Y %j"):
+        found = dates.read(pd.Series([day.strftime(way) for day in there]))
+        assert found is not None
+        assert found.moments is not None
+        assert [moment.date() for moment in found.moments] == there

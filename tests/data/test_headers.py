@@ -47,6 +47,23 @@ def test_rows_above_the_names_are_skipped_and_told(
     assert sum(batch.num_rows for batch in scan(path)) == 7
 
 
+@pytest.mark.parametrize("end", ["", ","])
+def test_names_that_are_years_stand_below_notes(tmp_path: Path, end: str) -> None:
+    years = range(1960, 1980)
+    cells = ["Country", "Code", *map(str, years)]
+    rows = [["Aruba", "ABW", *("1" * 20)], ["Chile", "CHL", *("2" * 20)]]
+    text = f'"Data Source","Indicators"{end}\n\n"Last Updated","2024-05-30"{end}\n\n'
+    text += "".join(",".join(f'"{cell}"' for cell in row) + f"{end}\n" for row in [cells, *rows])
+    table = read(put(tmp_path / "a.csv", text))
+    assert [name for name in table.kinds if name in cells] == cells
+    assert table.numbers("1979").tolist() == [1, 2]
+
+
+def test_a_name_over_dates_is_a_header_beside_names_that_are_numbers(tmp_path: Path) -> None:
+    table = read(put(tmp_path / "a.csv", "date,1.1,1.2\n" + DAYS))
+    assert table.kinds == {"date": "time", "1.1": "number", "1.2": "number"}
+
+
 def test_the_mark_of_excel_is_honoured_and_names_of_text_are_found(tmp_path: Path) -> None:
     lines = "".join(f"mies, {n};{'np'[n % 2]}\n" for n in range(6))
     table = read(put(tmp_path / "a.csv", "sep=;\ntext;label\n" + lines))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -193,3 +194,57 @@ def test_a_calendar_of_360_days_is_named() -> None:
     cells = [f"2000-{m:02}-{d:02}" for m in (1, 2, 3) for d in range(1, 31)]
     with pytest.raises(InputError, match=r"'2000-02-30'.*calendar of 360 days has it"):
         panel(pd.DataFrame({"date": cells, "y": WAVE[:90]}))
+
+
+@pytest.mark.parametrize(
+    ("year", "name"), [(1395, "Persian"), (1445, "Persian or the Islamic"), (2560, "Thai")]
+)
+def test_years_of_another_calendar_are_doubted(year: int, name: str) -> None:
+    months = [f"{year + i // 12}/{i % 12 + 1:02}/01" for i in range(36)]
+    found = panel(pd.DataFrame({"date": months, "y": np.arange(36.0) % 5}))
+    assert [f"of the {name} calendar" in doubt for doubt in found.doubts].count(True) == 1
+    months = [cell.replace(str(year)[:2], "20", 1) for cell in months]
+    found = panel(pd.DataFrame({"date": months, "y": np.arange(36.0) % 5}))
+    assert not any("calendar" in doubt for doubt in found.doubts)
+
+
+def told(task: Forecast) -> list[str]:
+    return [sentence for _, sentence in task.understood().lines]
+
+
+def gluonts(folder: Path, rows: dict[str, int], wrong: bool = False) -> Path:
+    for part, count in rows.items():
+        values = [[round(np.sin(i) + k, 3) for i in range(count)] for k in range(3)]
+        if wrong and part == "test":
+            values[1][0] = 9.0
+        lines = [
+            {"start": "2021-01-01", "freq": "D", "target": each, "item_id": f"T{k}"}
+            for k, each in enumerate(values)
+        ]
+        (folder / part).mkdir(parents=True)
+        (folder / part / "data.json").write_text("".join(json.dumps(x) + "\n" for x in lines))
+    return folder
+
+
+def test_a_test_part_that_holds_the_training_data_too_counts_from_their_end(
+    tmp_path: Path,
+) -> None:
+    folder = gluonts(tmp_path, {"train": 60, "test": 67})
+    task = Forecast.from_data(folder / "train", ForecastSettings(), test=folder / "test")
+    assert task.settings.horizon == 7
+    assert any("begin with the training data: only the" in line for line in told(task))
+
+
+@pytest.mark.parametrize(
+    ("rows", "wrong", "message"),
+    [
+        ({"train": 60, "test": 60}, False, "nothing that follows"),
+        ({"train": 60, "test": 67}, True, "begins"),
+    ],
+)
+def test_a_test_part_that_is_the_training_data_is_refused(
+    tmp_path: Path, rows: dict[str, int], wrong: bool, message: str
+) -> None:
+    folder = gluonts(tmp_path, rows, wrong)
+    with pytest.raises(InputError, match=message):
+        Forecast.from_data(folder / "train", ForecastSettings(), test=folder / "test")

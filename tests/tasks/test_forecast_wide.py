@@ -85,6 +85,28 @@ def test_few_dated_columns_are_a_series_too() -> None:
     assert [s.name for s in panel(frame, group="Product").series] == ["P0", "P1", "P2", "P3"]
 
 
+def test_series_may_begin_after_the_first_dated_column() -> None:
+    frame = table([f"{m:%Y-%m}" for m in MONTHS])
+    frame.iloc[1, 1:4] = None
+    found = panel(frame)
+    assert [len(s) for s in found.series] == [24, 21, 24, 24]
+    times = found.series[1].times
+    assert times is not None
+    assert str(times[0].date()) == "2020-04-01"
+    assert "1 of them begins after '2020-01'." in found.notes
+    frame.iloc[1, 8] = None
+    with pytest.raises(InputError, match=r"row 2, column '2020-08'.*the beginning and the end"):
+        panel(frame)
+
+
+def test_the_order_of_day_and_month_in_names_is_told() -> None:
+    frame = table([f"{m:%d/%m/%Y}" for m in pd.date_range("2023-01-20", periods=24)])
+    found = panel(frame)
+    assert "The names of the columns: times, read with the day first." in found.notes
+    assert found.found["date_order"] == "day"
+    assert "first." not in str(panel(table([f"{m:%Y-%m-%d}" for m in WEEKS])).notes)
+
+
 def test_a_word_in_a_dated_column_is_named() -> None:
     frame = table([f"{m:%b %Y}" for m in MONTHS]).astype({"Mar 2020": object})
     frame.loc[1, "Mar 2020"] = "n.a."

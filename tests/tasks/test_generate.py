@@ -19,7 +19,7 @@ from elman.errors import InputError
 from elman.nn import Recurrent
 from elman.nn.state import detach
 from elman.scoring.baselines.ngram import KneserNey
-from elman.tasks.generate import corpus, language_model, plan
+from elman.tasks.generate import corpus, language_model, plan, sharing
 from elman.tasks.generate.corpus import Documents, Tokens, encode, find
 from elman.tasks.generate.language_model import LanguageModel, costs
 from elman.tasks.generate.plan import planned
@@ -70,6 +70,35 @@ def test_a_text_is_cut_by_position(tmp_path: Path) -> None:
     sizes = {name: tokens.predicted for name, tokens in task._tokens.items()}
     assert sizes == {"train": 70, "valid": 20, "test": 10}
     assert set(task._tokens["valid"].ids[1:].tolist()) == {task.vocabulary.unk}
+
+
+def test_a_small_share_of_a_long_text_is_still_held_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sharing.HELD_OUT, "characters", 20)
+    path = tmp_path / "long.txt"
+    path.write_text("abcd" * 125_000)
+    task = Generate.from_data(path, settings())
+    assert task._tokens["valid"].predicted == 20
+
+
+def test_of_many_symbols_a_shorter_test_part_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "book.txt"
+    path.write_text("".join(f"{VERSE} {chr(0x4E00 + i)}" for i in range(100)))
+    whole = Generate.from_data(path, settings())
+    classes, there = len(whole.vocabulary), whole._tokens["test"].predicted
+    monkeypatch.setattr(sharing, "_SCORES_AT_MOST", classes * 100)
+    cut = Generate.from_data(path, settings())
+    assert there > 400
+    assert abs(cut._tokens["test"].predicted - 100) <= 1
+    ids = cut._tokens["test"].ids
+    assert ids.tolist() == whole._tokens["test"].ids[: len(ids)].tolist()
+    assert cut._parts["test"].size == cut._tokens["test"].predicted
+    # What was given to test on is all judged.
+    told = Generate.from_data(path, settings(), test=path)
+    assert told._tokens["test"].predicted > there
 
 
 def test_words_are_not_cut_in_two(tmp_path: Path) -> None:

@@ -127,6 +127,10 @@ def of_table(table: Table) -> tuple[list[Dialogue], list[str]] | None:
     how = "ordered as they stand" if found.time is None else "ordered by the last"
     words = f"A row is a turn: columns {', '.join(repr(one) for one in told if one)}; {how}."
     unread = transcripts.unread_times(table, found)
+    unread += [
+        f"{words[0].upper()}{words[1:]}"
+        for words in transcripts.in_several_files(table, found.group)
+    ]
     told_of = [f"Messages of the service, left out: {of_service:,}."] if of_service else []
     return said, [words, *_counted(column), *told_of, *instructed, *unread]
 

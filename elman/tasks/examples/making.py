@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from elman.data import files
+from elman.data import files, transcripts
 from elman.data.seen import Seen
 from elman.errors import InputError
 from elman.tasks import number_cells, understood, units
@@ -21,7 +21,7 @@ from elman.tasks.parts import (
     shared_out,
 )
 from elman.tasks.reading import tables
-from elman.tasks.reading.examples import Examples, examples_in, order_words
+from elman.tasks.reading.examples import Examples, examples_in, order_words, service_words
 from elman.tasks.reading.finding import find_layout
 from elman.tasks.reading.groups import filled_down, owners_in
 from elman.tasks.reading.labelled import learnable
@@ -94,6 +94,7 @@ def made_from(
         ("input", understood.input_words(layout, asked)),
         *((("lists", lists),) if (lists := number_cells.words(table, layout)) else ()),
         *(("order", words) for words in order_words(table, layout)),
+        *(("left out", words) for words in service_words(table, layout)),
         ("answer", understood.answer_words(layout, asked, kind.Answer.word)),
         ("split", split_words(data, given, settings, parts)),
     ]
@@ -105,6 +106,7 @@ def made_from(
         *understood.doubts_of_times(table, layout),
         *understood.doubts_of_answers(table, layout, asked),
         *understood.doubts_of_utterances(table, layout),
+        *transcripts.in_several_files(table, layout.group),
     ]
     learnt = [made._hashes[part] for part in ("train", "valid") if part in parts]
     made.seen = Seen.of(np.concatenate(learnt))

@@ -16,6 +16,9 @@ from elman.tasks.understood import Understood
 if TYPE_CHECKING:
     from elman.tasks.examples.task import FromExamples
 
+_FEW_ODD = 0.02
+"""Share of the sequences up to which another length than that of all others is doubtful."""
+
 
 def understood_of(task: FromExamples) -> Understood:
     """Return how the data were read, what was taken for what, and what is doubtful."""
@@ -44,6 +47,7 @@ def understood_of(task: FromExamples) -> Understood:
     lines.append(("the first", f"{shown} → {answer}"))
     doubts = task._read_doubts + more
     doubts += understood.doubts_of_inputs(task.layout, train.inputs)
+    doubts += _odd_lengths(task) if task.layout.modality == "series" else []
     doubts += task.answer_doubts(train)
     names = Counter(n for found in task._parts.values() for n in set(found.names or []))
     doubts += alike.doubts(names, "groups", alike.AS_OTHERS)
@@ -53,6 +57,29 @@ def understood_of(task: FromExamples) -> Understood:
         owners = {part: found.owners for part, found in task._parts.items()}
         doubts += understood.doubts_of_owners(owners, drawn)
     return Understood(lines, doubts)
+
+
+def _odd_lengths(task: FromExamples) -> list[str]:
+    """Return a doubt where nearly all sequences have one length and few have another."""
+    lengths = {part: lengths_of(task._inputs(part)) for part in task._parts}
+    every = np.concatenate(list(lengths.values()))
+    values, counts = np.unique(every, return_counts=True)
+    usual, odd = int(values[np.argmax(counts)]), len(every) - int(counts.max())
+    if not 0 < odd <= _FEW_ODD * len(every):
+        return []
+    part, place = next(
+        (part, int(np.argmax(found != usual)))
+        for part, found in lengths.items()
+        if (found != usual).any()
+    )
+    file, row = task._parts[part].where(place)
+    where = f"row {row}" if file is None else f"{file.name}, row {row}"
+    unit = task.codec.unit
+    others = "another has not" if odd == 1 else f"{odd:,} others have not"
+    return [
+        f"{len(every) - odd:,} sequences have {usual} {unit}, and {others}: the first, in {where}, "
+        f"has {int(lengths[part][place])}. If a value is missing there, write NaN in its place."
+    ]
 
 
 def described(task: FromExamples) -> dict[str, Any]:

@@ -60,6 +60,9 @@ if TYPE_CHECKING:
     from elman.data import Table
 
 Floats = NDArray[np.float64]
+_BEGIN = "begin"
+_LEAST_REPEATED = 3
+"""Values of a series at least that are no chance where they come again."""
 
 
 def read_panel(data: Any, columns: Columns, rule: str | None = None) -> Panel:
@@ -121,7 +124,55 @@ def extend(panel: Panel, later: Panel, part: str) -> Panel:
     doubts = [f"of the {part} data: {doubt}" for doubt in [*_left_out(panel, later), *later.doubts]]
     words = {"valid": "validation", "test": "test"}.get(part, part)
     told = [("time", f"The {words} data: {t}") for about, t in later.told if about == "time"][:1]
+    told += [("split", f"The {words} data {t}") for about, t in later.told if about == _BEGIN]
     return replace(panel, series=joined, told=[*panel.told, *told], doubts=[*panel.doubts, *doubts])
+
+
+def without_repeated(panel: Panel, later: Panel) -> Panel:
+    """Return later data without their beginning where that is the training data once more.
+
+    GluonTS writes a test part so: each series whole, and longer by what is to be forecast.
+
+    Raises:
+        InputError: some series begin so and others do not, or one holds nothing more.
+    """
+    follows = {s.name: s for s in later.series}
+    repeats = {
+        s.name: s for s in panel.series if s.name in follows and _begins_with(follows[s.name], s)
+    }
+    if not repeats:
+        return later
+    other = next((s for s in later.series if s.name not in repeats), None)
+    if other is not None:
+        first = next(s for s in later.series if s.name in repeats)
+        raise InputError(
+            f"{first} begins with its training data, and {other} does not.",
+            file=later.source,
+            fix="Give only rows that come after the training data.",
+        )
+    rest = []
+    for then in later.series:
+        count = len(repeats[then.name])
+        if len(then) == count:
+            raise InputError(
+                f"{then} holds its training data and nothing that follows.", file=later.source
+            )
+        times = None if then.times is None else then.times[count:]
+        rest.append(Series(then.name, then.values[count:], then.known[count:], times))
+    told = (_BEGIN, "begin with the training data: only the rest counts.")
+    return replace(later, series=rest, told=[*later.told, told])
+
+
+def _begins_with(then: Series, first: Series) -> bool:
+    """Tell whether a series begins with all values of another, at the same times."""
+    count = len(first)
+    if len(then) < count or count < _LEAST_REPEATED:
+        return False
+    if not np.array_equal(then.values[:count], first.values, equal_nan=True):
+        return False
+    if first.times is None or then.times is None:
+        return first.times is then.times
+    return bool((first.times[:count] == then.times[:count]).all())
 
 
 def _left_out(panel: Panel, later: Panel) -> list[str]:

@@ -56,13 +56,37 @@ _LONG_GAP = 10
 """Steps of a gap at least that is long beside a whole series."""
 
 
+_CALENDARS = (
+    (1280, 1420, "Persian"),
+    (1421, 1480, "Persian or the Islamic"),
+    (2480, 2620, "Thai"),
+)
+"""First and last year of dates that are often of another calendar, and its name."""
+
+
 def of_times(series: Sequence[Series], frequency: str | None) -> list[str]:
-    """Return doubts about times: their rule, long gaps, and other steps in some series."""
+    """Return doubts about times: calendar, rule, long gaps, and other steps in some series."""
     known = [s.times[: len(s)] for s in series if s.times is not None and len(s.times) > 2]
-    if not known or frequency is None:
+    if not known:
         return []
-    doubts = of_rule(max(known, key=len), frequency)
+    doubts = _of_calendar(max(known, key=len))
+    if frequency is None:
+        return doubts
+    doubts += of_rule(max(known, key=len), frequency)
     return doubts + _long_gaps(series, frequency) + _other_steps(series, frequency)
+
+
+def _of_calendar(times: pd.DatetimeIndex) -> list[str]:
+    """Return a doubt about years that are those of today in another calendar."""
+    first, last = times.min().year, times.max().year
+    for begin, end, name in _CALENDARS:
+        if begin <= first and last <= end:
+            return [
+                f"the years are {first} to {last}. If they are of the {name} calendar, months, "
+                "days of the week and lengths of months are wrong: write the dates in the common "
+                "(Gregorian) calendar, such as 2024-01-31."
+            ]
+    return []
 
 
 def of_rule(times: pd.DatetimeIndex, frequency: str) -> list[str]:

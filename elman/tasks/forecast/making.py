@@ -49,7 +49,7 @@ def made_from(
     told: dict[str, dict[str, int]] = {}
     for part, source in (("valid", valid), ("test", test)):
         if source is not None:
-            later = read_panel(source, settings)
+            later = forecast_data.without_repeated(panel, read_panel(source, settings))
             panels.append(later)
             told[part] = {s.name: len(s) for s in later.series}
             panel = forecast_data.extend(panel, later, part)

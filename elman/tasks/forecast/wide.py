@@ -79,9 +79,12 @@ def from_wide(out: Sorted, columns: Columns, rule: str | None = None) -> Panel:
     table = out.table
     moments = None
     if (dated := _dated(out, columns)) is not None:
-        numbers, moments = dated
+        numbers, moments, order = dated
         groups = out.groups or _naming(out, numbers)
         _say_left_out(out, [n for n in table.kinds if n not in (*groups, *numbers)])
+        if order is not None:
+            out.found["date_order"] = order
+            out.say("read", f"The names of the columns: times, read with the {order} first.")
     else:
         first = next(iter(table.kinds))
         groups = out.groups or ([first] if table.kinds[first] == "number" else _naming(out, []))
@@ -100,34 +103,40 @@ def from_wide(out: Sorted, columns: Columns, rule: str | None = None) -> Panel:
         numbers, cells = _without_totals(out, numbers, cells)
         numbers, cells = _without_others(out, numbers, cells)
     else:
-        order = np.argsort(moments.to_numpy(), kind="stable")
-        if (np.diff(order) != 1).any():
+        places = np.argsort(moments.to_numpy(), kind="stable")
+        if (np.diff(places) != 1).any():
             out.say("time", "The columns were put in the order of their dates.")
-        moments, cells = moments[order], cells[:, order]
-        numbers = [numbers[i] for i in order]
+        moments, cells = moments[places], cells[:, places]
+        numbers = [numbers[i] for i in places]
     frequency = None if moments is None else rule or frequency_of(moments)
-    series = []
+    series, late = [], 0
+    ends = "Only the end" if moments is None else "Only the beginning and the end"
     for row, name in enumerate(names):
         there = np.flatnonzero(~np.isnan(cells[row]))
         if not len(there):
             raise table.refuse("the series has no values.", row, numbers[0], "Take the row out.")
         length = int(there[-1]) + 1
-        if len(there) < length and columns.fill is None:
-            gap = int(np.argmax(np.isnan(cells[row])))
+        begin = 0 if moments is None else int(there[0])
+        late += begin > 0
+        if len(there) < length - begin and columns.fill is None:
+            gap = begin + int(np.argmax(np.isnan(cells[row, begin:])))
             raise table.refuse(
                 f"series {name!r} misses a value before its end.",
                 row,
                 numbers[gap],
-                f"{ADVICE} Only the end of a row may be empty.",
+                f"{ADVICE} {ends} of a row may be empty.",
             )
-        times = None if moments is None else pd.DatetimeIndex(moments[:length])
-        series.append(Series(name, cells[row, :length, None], np.empty((length, 0)), times))
+        times = None if moments is None else pd.DatetimeIndex(moments[begin:length])
+        values = cells[row, begin:length, None]
+        series.append(Series(name, values, np.empty((length - begin, 0)), times))
     if columns.fill is not None:
         series, put_in = all_completed(series, frequency)
         out.told += [("time", sentence) for sentence in put_in]
     found = out.found | {"layout": "wide", "group": groups[0] if len(groups) == 1 else groups}
     how = f"named in {', '.join(map(repr, groups))}" if groups else "named by its number"
     told = [*read_told(table), ("series", f"Each row is a series, {how}."), *out.told]
+    if late:
+        told.append(("series", f"{late:,} of them begin{'s' * (late == 1)} after {numbers[0]!r}."))
     where = "" if moments is None else "the names of the columns"
     told += time_told([s.times for s in series], frequency, where)
     if moments is None:
@@ -205,10 +214,13 @@ def _without_totals(
 _YEAR = re.compile(r"(?:[A-Za-z]?)((?:1[6-9]|2[01])\d\d)(?: ?\[.*\])?")
 
 
-def _dated(out: Sorted, columns: Columns) -> tuple[list[str], pd.DatetimeIndex] | None:
+def _dated(
+    out: Sorted, columns: Columns
+) -> tuple[list[str], pd.DatetimeIndex, dates.Order | None] | None:
     """Return the columns named after dates, each a different one, and their dates.
 
-    None where there are fewer than three, or fewer than there are other columns of numbers.
+    Also what stands first in them, where day and month could be mistaken for one another. None
+    where there are fewer than three, or fewer than there are other columns of numbers.
     """
     import pandas as pd
 
@@ -216,17 +228,17 @@ def _dated(out: Sorted, columns: Columns) -> tuple[list[str], pd.DatetimeIndex] 
     years = {n: int(year[1]) for n in table.kinds if (year := _YEAR.fullmatch(n.strip()))}
     written = [name for name in table.kinds if name not in years]
     bodies = [re.sub(r"^[xX](?=\d)", "", name.strip()) for name in written]
-    candidates = []
+    candidates: list[tuple[list[str], pd.DatetimeIndex, dates.Order | None]] = []
     # Columns are also numbered: years run on by one, or by five.
     if len(years) >= _DATED and len(set(np.diff(list(years.values())).tolist())) == 1:
         begins = pd.DatetimeIndex([f"{year}-01-01" for year in years.values()])
-        candidates.append((list(years), begins))
+        candidates.append((list(years), begins, None))
     pairs = list(zip(written, bodies, strict=True))
     whole = [(name, body) for name, body in pairs if re.fullmatch(r"\d{6}|\d{8}", body)]
     if len(whole) >= _DATED:
         counted = dates.from_numbers(np.array([float(body) for _, body in whole]), named=True)
         if counted is not None:
-            candidates.append(([name for name, _ in whole], pd.DatetimeIndex(counted[0])))
+            candidates.append(([name for name, _ in whole], pd.DatetimeIndex(counted[0]), None))
     like = [(name, body) for name, body in pairs if dates.like_dates([body])]
     if len(like) >= _DATED:
         found = dates.read(pd.Series([body for _, body in like]), columns.date_order)
@@ -235,11 +247,13 @@ def _dated(out: Sorted, columns: Columns) -> tuple[list[str], pd.DatetimeIndex] 
                 out.used.add("date_order")
             kept = np.setdiff1d(np.arange(len(like)), found.wrong)
             moments = pd.DatetimeIndex(found.moments.iloc[kept])
-            candidates.append(([like[i][0] for i in kept], moments))
-    for chosen, moments in sorted(candidates, key=lambda pair: -len(pair[0])):
+            numbered = found.orders[0] != "year" and not re.search(r"[^\W\d]{3}", like[0][1])
+            first = found.orders[0] if numbered else None
+            candidates.append(([like[i][0] for i in kept], moments, first))
+    for chosen, moments, first in sorted(candidates, key=lambda pair: -len(pair[0])):
         others = sum(kind == "number" for name, kind in table.kinds.items() if name not in chosen)
         if len(chosen) >= max(_DATED, others) and moments.is_unique:
-            return chosen, moments
+            return chosen, moments, first
     return None
 
 

@@ -15,7 +15,14 @@ from elman.tasks.generate.labelled import Labelled
 from elman.tasks.generate.overlap import LOOKED_AT, compared
 from elman.tasks.generate.plan import planned
 from elman.tasks.generate.settings import GenerateSettings
-from elman.tasks.generate.sharing import HELD_OUT, check_sizes, decided, documents_in, parts_of
+from elman.tasks.generate.sharing import (
+    HELD_OUT,
+    check_sizes,
+    decided,
+    documents_in,
+    judged_in_time,
+    parts_of,
+)
 
 if TYPE_CHECKING:
     from elman.tasks.generate.task import Generate
@@ -45,6 +52,11 @@ def made_from(
     vocabulary = _fitted(settings, parts["train"], line_ends)
     documents = parts["train"].count
     tokens = {name: encode(part, vocabulary, ended=documents > 1) for name, part in parts.items()}
+    if "test" in parts and "test" not in told:
+        shorter = judged_in_time(parts["test"], tokens["test"].predicted, len(vocabulary))
+        if shorter is not parts["test"]:
+            parts["test"] = shorter
+            tokens["test"] = encode(shorter, vocabulary, ended=documents > 1)
     check_sizes(tokens, whole)
     settings = planned(settings, tokens["train"].predicted, len(vocabulary))
     made = kind(settings, TextCodec(vocabulary, settings), documents, parts, tokens, labels)
@@ -59,7 +71,7 @@ def _holding_out(settings: Any, whole: Documents, told: Mapping[str, Documents])
     if "valid_fraction" in settings.model_fields_set or "valid" in told:
         return settings
     held = min(0.1, HELD_OUT[settings.unit] / max(1, whole.characters))
-    return settings.model_copy(update={"valid_fraction": round(held, 4)})
+    return settings.model_copy(update={"valid_fraction": float(f"{held:.3g}")})
 
 
 def _fitted(settings: Any, train: Documents, line_ends: bool) -> Vocabulary:

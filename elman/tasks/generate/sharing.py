@@ -17,6 +17,9 @@ from elman.training.update import multiplies_bfloat16
 
 # Of a large text this much is enough to choose a model by, and to score it: characters.
 _VALID_AT_MOST, _TEST_AT_MOST = 500_000, 5_000_000
+_SCORES_AT_MOST = 3e9
+"""Scores by which a test part that was cut off is judged: one for each symbol of the vocabulary at
+each place. They cost a network some seconds."""
 # So many characters are held out to choose by, a tenth of the text at most: what stands just
 # before the test part is the best to learn from.
 HELD_OUT = {"characters": 30_000, "words": 150_000, "subwords": 100_000}
@@ -46,6 +49,20 @@ def parts_of(
     if test:
         parts["test"] = whole.part(second, min(whole.characters, second + _TEST_AT_MOST))
     return parts
+
+
+def judged_in_time(part: Documents, symbols: int, classes: int) -> Documents:
+    """Return the beginning of a test part, where judging all of it would take minutes.
+
+    Args:
+        part: as it was cut off.
+        symbols: in it.
+        classes: symbols of the vocabulary, each of which is scored at each place.
+    """
+    share = _SCORES_AT_MOST / (classes * max(1, symbols))
+    if share >= 1 or isinstance(part, Labelled):
+        return part
+    return part.part(part.low, part.low + int(share * part.size))
 
 
 def _with_all(parts: dict[str, Labelled]) -> dict[str, Documents]:

@@ -119,7 +119,7 @@ def examples_in(
     modality = MODALITIES[layout.modality]
     rows = groups = None
     if layout.form == "long":
-        groups = transcripts.rows_of(table, layout.group, layout.time)
+        groups, _ = _rows_of(table, layout)
         rows = list(groups.values())
     inputs = modality.cells(table, layout, rows, strict)
     found = None if answer is None else answer.read(table, layout)
@@ -143,11 +143,30 @@ def examples_in(
     return Examples(inputs, found, lambda number: table.where(firsts[number]), names, steps, known)
 
 
+def _rows_of(table: Table, layout: Layout) -> tuple[dict[str, list[int]], int]:
+    """Return the rows of each sequence of a long table, and how many are left out.
+
+    Those are messages of the service in a conversation, unless each row has an answer.
+    """
+    groups = transcripts.rows_of(table, layout.group, layout.time)
+    if layout.aligned or not hasattr(MODALITIES[layout.modality], "transcript"):
+        return groups, 0
+    return transcripts.of_service(table, groups)
+
+
+def service_words(table: Table, layout: Layout) -> list[str]:
+    """Return in words that messages of the service are left out; nothing where there are none."""
+    if layout.form != "long":
+        return []
+    _, count = _rows_of(table, layout)
+    return [f"messages of the service: {count:,}"] if count else []
+
+
 def order_words(table: Table, layout: Layout) -> list[str]:
     """Return in words that rows did not stand in the order of their times; nothing where all do."""
     if layout.form != "long" or layout.time is None:
         return []
-    groups = transcripts.rows_of(table, layout.group, layout.time)
+    groups, _ = _rows_of(table, layout)
     moved = [name for name, rows in groups.items() if rows != sorted(rows)]
     if not moved:
         return []
