@@ -70,7 +70,13 @@ class Settings(BaseModel):
     600.0
     """
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        validate_assignment=True,
+        allow_inf_nan=False,
+        # A column or a label may be called 2020, and the command line reads that as a number.
+        coerce_numbers_to_str=True,
+    )
 
     needs: ClassVar[Mapping[str, Need]] = {
         "decay": Need("schedule", ["step", "plateau"]),

@@ -124,7 +124,7 @@ def extend(panel: Panel, later: Panel, part: str) -> Panel:
     doubts = [f"of the {part} data: {doubt}" for doubt in [*_left_out(panel, later), *later.doubts]]
     words = {"valid": "validation", "test": "test"}.get(part, part)
     told = [("time", f"The {words} data: {t}") for about, t in later.told if about == "time"][:1]
-    told += [("split", f"The {words} data {t}") for about, t in later.told if about == _BEGIN]
+    told += [("series", f"The {words} data {t}") for about, t in later.told if about == _BEGIN]
     return replace(panel, series=joined, told=[*panel.told, *told], doubts=[*panel.doubts, *doubts])
 
 
