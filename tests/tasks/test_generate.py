@@ -25,6 +25,7 @@ from elman.tasks.generate.language_model import LanguageModel, costs
 from elman.tasks.generate.plan import planned
 from elman.tasks.generate.settings import GenerateSettings
 from elman.tasks.generate.task import Generate
+from elman.tasks.generate.writers import writer_of
 from elman.training import fit
 
 VERSE = "the cat sat on the mat. the dog sat on the log. "
@@ -80,6 +81,31 @@ def test_a_small_share_of_a_long_text_is_still_held_out(
     path.write_text("abcd" * 125_000)
     task = Generate.from_data(path, settings())
     assert task._tokens["valid"].predicted == 20
+
+
+def test_characters_too_rare_to_be_learnt_are_unknown(
+    book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book.write_text("ñ" + VERSE * 30)
+    assert "ñ" in Generate.from_data(book, settings()).vocabulary.symbols
+    monkeypatch.setattr(sharing, "_TOO_RARE", 500)
+    task = Generate.from_data(book, settings())
+    assert task.settings.min_count == 2
+    assert "ñ" not in task.vocabulary.symbols
+    told = Generate.from_data(book, settings(min_count=1))
+    assert "ñ" in told.vocabulary.symbols
+
+
+def test_the_one_document_is_written_on_from_the_end_of_a_line(tmp_path: Path) -> None:
+    """Nothing follows a beginning that was seen once; after a line end comes a letter here."""
+    path = tmp_path / "lines.txt"
+    path.write_text("abc\n" * 200)
+    task, model = made(path)
+    writer = writer_of(task, model)
+    token, _ = writer._begin("")
+    assert task.vocabulary.decode(token.tolist()) == "\n"
+    token, _ = writer._begin("b")
+    assert task.vocabulary.decode(token.tolist()) == "b"
 
 
 def test_of_many_symbols_a_shorter_test_part_is_judged(

@@ -49,7 +49,10 @@ class GenerateSettings(TaskSettings, VocabularySettings):
         None, ge=2, description="symbols at most (default: by unit and length of the text)"
     )
     min_count: int | None = Field(
-        None, ge=1, description="rarer symbols are unknown (default: 1; 2 for words of plain text)"
+        None,
+        ge=1,
+        description="rarer symbols are unknown (default: 2 for words of plain text; "
+        "for characters one in ten million)",
     )
     embedding_size: int | None = Field(
         None,

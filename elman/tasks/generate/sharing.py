@@ -20,6 +20,9 @@ _VALID_AT_MOST, _TEST_AT_MOST = 500_000, 5_000_000
 _SCORES_AT_MOST = 3e9
 """Scores by which a test part that was cut off is judged: one for each symbol of the vocabulary at
 each place. They cost a network some seconds."""
+_TOO_RARE = 10_000_000
+"""Characters of a text in which one must come once on average, or it is unknown: there is little to
+learn of it, and thousands of such make every step dear."""
 # So many characters are held out to choose by, a tenth of the text at most: what stands just
 # before the test part is the best to learn from.
 HELD_OUT = {"characters": 30_000, "words": 150_000, "subwords": 100_000}
@@ -115,6 +118,8 @@ def decided(settings: GenerateSettings, train: Documents) -> GenerateSettings:
         found["vocabulary_size"] = None if prepared else 10_000
     elif settings.unit == "subwords":
         found["vocabulary_size"] = int(np.clip(characters // 500, 500, 8000))
+    else:
+        found["min_count"] = max(1, characters // _TOO_RARE)
     found = {name: value for name, value in found.items() if getattr(settings, name) is None}
     return settings.model_copy(update=found)
 

@@ -172,7 +172,13 @@ class Writer:
     def _begin(self, prompt: str) -> tuple[Tensor, Any]:
         """The last token of boundary and prompt, `(1,)`, and the state before it."""
         boundary = np.array([self.vocabulary.bos], np.int64)
-        ids = torch.from_numpy(np.concatenate((boundary, self.vocabulary.encode(prompt))))
+        read = self.vocabulary.encode(prompt)
+        if not self.ends and not len(read):
+            # The one document begins once: what follows its beginning is not learnt, what follows
+            # the end of a line is.
+            read = self.vocabulary.encode("\n")
+            read = read[read != self.vocabulary.unk]
+        ids = torch.from_numpy(np.concatenate((boundary, read)))
         history = None
         if self.counts is not None:
             history = self.counts.begin(self.vocabulary.bos)
