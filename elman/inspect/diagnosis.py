@@ -129,6 +129,8 @@ remember: with more, most of what the gates say is yes or no."""
 CREEPS = 1e-4
 """Size of an update over that of the weights below which nothing comes of thousands of them;
 around 1e-3 is usual."""
+LEAST_POINTS = 3
+"""Losses of a curve from which it can be told whether it still falls."""
 WIDE = 0.2
 """Width of an interval as a share of the score: with more, few differences can be told."""
 
@@ -183,6 +185,12 @@ def _unmeasured(layers: Sequence[LayerFacts], run: RunFacts) -> Finding | None:
         missing.append("how gradients flow back")
     if longer and all(facts.horizon is None for facts in longer):
         missing.append("how far the memory reaches")
+    points = max(len(run.trained), len(run.validated))
+    if run.metric and points < LEAST_POINTS:
+        missing.append(
+            "whether it has learnt enough (too short: its loss was taken "
+            f"{'once' if points == 1 else f'{points} times'})"
+        )
     if not missing:
         return None
     need = f" The task needs about {run.need:.3g} {run.unit}." if run.need is not None else ""

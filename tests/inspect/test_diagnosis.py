@@ -100,6 +100,17 @@ def test_each_disease_is_named_alone(name):
     assert any(character.isdigit() for character in found[0].evidence)
 
 
+def test_a_run_too_short_to_be_judged_is_not_called_healthy():
+    short = replace(RUN, metric="bleu", trained=[(1, 4.0)], validated=[])
+    (finding,) = diagnose([WELL], short)
+    assert finding.name == "not measured"
+    assert "its loss was taken once" in finding.evidence
+    (finding,) = diagnose(
+        [WELL], replace(RUN, metric="bleu", trained=[(k, 1.0) for k in (1, 2, 3)])
+    )
+    assert finding.name == "healthy"
+
+
 def test_what_was_not_measured_is_not_blamed():
     nothing = LayerFacts("l0", "Mine", 8, 100)
     (finding,) = diagnose([nothing])
