@@ -426,6 +426,7 @@ def config(
         )
         settings = read.settings
         sys.stderr.write(f"{read.understood()}\n")
+        read.build()  # refuses a cell or an option that is not there
     if as_json:
         show.as_json(settings.model_dump(mode="json"))
     else:

@@ -133,6 +133,23 @@ def is_cut(cell: str) -> bool:
     return _CUT.fullmatch(cell.strip()) is not None
 
 
+_UNIT = re.compile(r"(?<=[\d.])\s?([^\W\d_]{1,4}|[°%µ€$£][A-Za-z]{0,3})(?![^\W_])")
+
+
+def unit_of(cells: Sequence[str]) -> str | None:
+    """Return the unit after every number of cells that are else lists of numbers, or None.
+
+    >>> unit_of(["1.5 kg; 2 kg; 3 kg", "4 kg; 5 kg; 6.5 kg"]), unit_of(["1 a; 2 b; 3 a"])
+    ('kg', None)
+    """
+    there = [cell for cell in cells if cell.strip()]
+    there = there[:: max(1, len(there) // _LOOKED_AT)]
+    units = {str(unit) for cell in there for unit in _UNIT.findall(cell)}
+    if len(units) != 1 or writing_of([_UNIT.sub("", cell) for cell in there]) is None:
+        return None
+    return units.pop()
+
+
 def of_digits(cells: Sequence[str]) -> int | None:
     """Return the place of a cell where nearly all cells are several numbers with marks between
     them and no letter; None elsewhere.

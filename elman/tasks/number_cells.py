@@ -55,7 +55,13 @@ def doubts(table: Table, layout: Layout) -> list[str]:
     cells = _cells(table, name)
     place = number_lists.of_digits(cells)
     if place is None:
-        return []
+        unit = number_lists.unit_of(cells)
+        if unit is None:
+            return []
+        return [
+            f"column {name!r} is read as {layout.modality}, though its cells are numbers with the "
+            f"unit {unit!r}. If they are lists of numbers, write them without it, such as 1;2;3."
+        ]
     row = table.where(place * _apart(table))[1]
     return [
         f"column {name!r} is read as {layout.modality}, though its cells are nothing but digits "

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, Field, PrivateAttr, create_model, field_validator, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, create_model, model_validator
 from pydantic.fields import FieldInfo
 
 from elman.errors import InputError
@@ -140,12 +140,6 @@ class TaskSettings(RecurrenceSettings):
         description="what stays in RUN/checkpoints when the run has finished: nothing, the best "
         "parameters, or all that training would go on from",
     )
-
-    @field_validator("sheet", mode="before")
-    @classmethod
-    def _called_by_a_number(cls, value: Any) -> Any:
-        # The command reads sheet=2023 as a number.
-        return str(value) if type(value) in (int, float) else value
 
     @property
     def own_budget(self) -> float | None:

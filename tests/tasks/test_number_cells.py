@@ -52,6 +52,21 @@ def test_digits_that_are_read_as_text_are_doubted():
     assert not text.understood().doubts
 
 
+def test_numbers_with_a_unit_that_are_read_as_text_are_doubted():
+    data = table("; ")
+    data["signal"] = [cell.replace(";", " kg;") + " kg" for cell in data["signal"]]
+    assert any("with the unit 'kg'" in doubt for doubt in made(data).understood().doubts)
+
+
+def test_one_list_of_another_length_is_doubted():
+    data = table()
+    data["signal"] = [f"{i}|2|3" for i in range(len(data))]
+    assert not made(data).understood().doubts
+    data.loc[7, "signal"] = "1|2"
+    doubts = made(data).understood().doubts
+    assert any("row 8, has 2" in doubt for doubt in doubts), doubts
+
+
 def test_labels_of_numbers_are_no_series():
     data = pd.DataFrame(
         {

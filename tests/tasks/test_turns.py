@@ -312,3 +312,34 @@ def test_what_is_wrong_is_named(frame, why):
 def test_settings_without_effect_are_refused(given, why):
     with pytest.raises(InputError, match=why):
         made("tag", rows(), target="act", **given)
+
+
+def test_messages_of_the_service_are_no_turns():
+    data = rows()
+    joined = data.assign(subtype="", text=data["text"])
+    notices = joined[joined.turn == 0].assign(subtype="channel_join", text="has joined", turn=-1)
+    both = pd.concat([notices, joined], ignore_index=True)
+    read = made("classify", both, target="outcome")
+    cells = [str(cell) for part in read._parts.values() for cell in part.inputs]
+    assert len(cells) == 20
+    assert not any("has joined" in cell for cell in cells)
+    assert ("left out", "messages of the service: 20") in read.understood().lines
+
+
+def test_a_call_in_two_files_is_doubted(tmp_path):
+    data = rows()
+    for day in ("monday", "tuesday"):
+        data.to_csv(tmp_path / f"{day}.csv", index=False)
+    read = made("classify", tmp_path, target="outcome")
+    (doubt,) = [d for d in read.understood().doubts if "several files" in d]
+    assert doubt.startswith("20 of 20 'call_id' stand in several files (such as 'c0')")
+    data.loc[data.call_id == "c4", "outcome"] = "good"
+    data.to_csv(tmp_path / "tuesday.csv", index=False)
+    with pytest.raises(InputError, match=r"in monday.csv.*If each file numbers them anew"):
+        made("classify", tmp_path, target="outcome")
+
+
+def test_one_label_a_text_is_nothing_to_tag():
+    data = pd.DataFrame({"text": [f"so it is {i}" for i in range(40)], "mood": ["a", "b"] * 20})
+    with pytest.raises(InputError, match="elman train classify"):
+        made("tag", data)

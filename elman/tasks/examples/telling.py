@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _FEW_ODD = 0.02
 """Share of the sequences up to which another length than that of all others is doubtful."""
+_LEAST_ALIKE = 20
+"""Sequences from which a single one of another length is."""
 
 
 def understood_of(task: FromExamples) -> Understood:
@@ -65,7 +67,7 @@ def _odd_lengths(task: FromExamples) -> list[str]:
     every = np.concatenate(list(lengths.values()))
     values, counts = np.unique(every, return_counts=True)
     usual, odd = int(values[np.argmax(counts)]), len(every) - int(counts.max())
-    if not 0 < odd <= _FEW_ODD * len(every):
+    if not 0 < odd <= max(1, _FEW_ODD * len(every)) or len(every) < _LEAST_ALIKE:
         return []
     part, place = next(
         (part, int(np.argmax(found != usual)))

@@ -191,10 +191,15 @@ def _one_a_group(
     for group, members in groups.items():
         for row in members:
             if found[row] != found[members[0]]:
+                first = table.where(members[0])[0]
+                apart = first is not None and first != table.where(row)[0]
                 raise table.refuse(
                     f"The {word} {found[row]!r} differs from {found[members[0]]!r}, the {word} "
-                    f"of other rows of {layout.group} {group!r}.",
+                    f"of other rows of {layout.group} {group!r}"
+                    f"{f' in {first.name}' if apart and first is not None else ''}.",
                     row,
                     column,
-                    f"Each has one {word}{instead}.",
+                    "If each file numbers them anew, write the name of the file before each."
+                    if apart
+                    else f"Each has one {word}{instead}.",
                 )

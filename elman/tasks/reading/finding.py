@@ -230,6 +230,15 @@ def find_layout(
             file=table.source,
             fix=f"Set group={quote(owner)} if its rows are the steps of a sequence.",
         )
+    prose = [n for n in free if table.kinds[n] == "text"]
+    if aligned and len(prose) == 1 and len(targets) == 1:
+        raise InputError(
+            f"column {targets[0]!r} has one label for the whole text in {prose[0]!r}, and none for "
+            "each word.",
+            file=table.source,
+            fix="To learn it: elman train classify DATA. For tags give spans in JSON lines, or a "
+            "word and its tag a line.",
+        )
     raise _unclear(table, "which column holds the sequence", "text")
 
 
