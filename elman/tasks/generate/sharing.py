@@ -16,8 +16,8 @@ from elman.tasks.generate.settings import GenerateSettings
 from elman.training.update import multiplies_bfloat16
 
 # Of a large text this much is enough to choose a model by, and to score it: characters.
-_VALID_AT_MOST, _TEST_AT_MOST = 500_000, 5_000_000
-_SCORES_AT_MOST = 3e9
+_VALID_AT_MOST, _TEST_AT_MOST = 500_000, 2_000_000
+_SCORES_AT_MOST = 1e9
 """Scores by which a test part that was cut off is judged: one for each symbol of the vocabulary at
 each place. They cost a network some seconds."""
 _TOO_RARE = 10_000_000
