@@ -19,7 +19,7 @@ from elman.errors import InputError
 from elman.nn import Recurrent
 from elman.nn.state import detach
 from elman.scoring.baselines.ngram import KneserNey
-from elman.tasks.generate import corpus, language_model, plan, sharing
+from elman.tasks.generate import corpus, language_model, making, plan, sharing
 from elman.tasks.generate.corpus import Documents, Tokens, encode, find
 from elman.tasks.generate.language_model import LanguageModel, costs
 from elman.tasks.generate.plan import planned
@@ -77,10 +77,14 @@ def test_a_small_share_of_a_long_text_is_still_held_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sharing.HELD_OUT, "characters", 20)
+    monkeypatch.setattr(making, "LEAST_HELD", 0.0)
     path = tmp_path / "long.txt"
     path.write_text("abcd" * 125_000)
     task = Generate.from_data(path, settings())
     assert task._tokens["valid"].predicted == 20
+    monkeypatch.setattr(making, "LEAST_HELD", 0.001)
+    task = Generate.from_data(path, settings())
+    assert task._tokens["valid"].predicted == 500
 
 
 def test_characters_too_rare_to_be_learnt_are_unknown(

@@ -17,6 +17,7 @@ from elman.tasks.generate.plan import planned
 from elman.tasks.generate.settings import GenerateSettings
 from elman.tasks.generate.sharing import (
     HELD_OUT,
+    LEAST_HELD,
     check_sizes,
     decided,
     documents_in,
@@ -70,7 +71,7 @@ def _holding_out(settings: Any, whole: Documents, told: Mapping[str, Documents])
     """Return the settings with the share of the text that is held out, where none is set."""
     if "valid_fraction" in settings.model_fields_set or "valid" in told:
         return settings
-    held = min(0.1, HELD_OUT[settings.unit] / max(1, whole.characters))
+    held = min(0.1, max(LEAST_HELD, HELD_OUT[settings.unit] / max(1, whole.characters)))
     return settings.model_copy(update={"valid_fraction": float(f"{held:.3g}")})
 
 

@@ -65,7 +65,7 @@ class GenerateSettings(TaskSettings, VocabularySettings):
         ge=0,
         lt=1,
         description="share held out to choose the best model (default: 30,000 characters, 150,000 "
-        "of words, a tenth at most)",
+        "of words, a tenth at most, 0.05 % at least)",
     )
     hidden_size: int | None = Field(  # type: ignore[assignment]
         None, ge=1, description="units in each recurrent layer (default: by text and time)"

@@ -26,6 +26,8 @@ learn of it, and thousands of such make every step dear."""
 # So many characters are held out to choose by, a tenth of the text at most: what stands just
 # before the test part is the best to learn from.
 HELD_OUT = {"characters": 30_000, "words": 150_000, "subwords": 100_000}
+LEAST_HELD = 0.0005
+"""Share of a long text that is held out at least: a few pages say little of many books."""
 
 
 def parts_of(
