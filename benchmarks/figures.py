@@ -334,6 +334,7 @@ FIGURES: dict[str, Figure] = {
             "input_dropout": 0.4,
             "word_dropout": 0.05,
             "epochs": 15,
+            "members": 5,
         },
     ),
     "cmapss_fd001": Figure(
