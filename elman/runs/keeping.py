@@ -39,7 +39,7 @@ def keep(
         rows.append({"name": one.name, "file": stem, "shared": shared.get(id(one.shared))})
     mixed: dict[str, Any] = {"none": blend}
     if isinstance(blend, Blend):
-        mixed = {"with": blend.baseline.name, "weight": blend.weight}
+        mixed = {"with": blend.baseline.name, "weight": blend.weight, "scale": blend.scale}
     run.write_predictors({"predictors": rows, "model": about, "blend": mixed})
 
 
@@ -109,7 +109,9 @@ class Kept:
         mixed = self.index["blend"]
         if "none" in mixed:
             return str(mixed["none"])
-        return Blend(module, self.predictor(mixed["with"]), float(mixed["weight"]))
+        # A run of an earlier version has no scale: nothing was multiplied.
+        weight, scale = float(mixed["weight"]), float(mixed.get("scale", 1.0))
+        return Blend(module, self.predictor(mixed["with"]), weight, scale)
 
 
 def used(kept: Kept | None, run: Run, module: Any, asked: str) -> Any:

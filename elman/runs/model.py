@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +120,29 @@ class Model:
                 fix=f"Use {instead}, or train on dialogues: elman train translate DIALOGUES.",
             )
         return self.task.chat(self.predictor, **how)
+
+    def rank(self, context: str | Sequence[str], replies: Sequence[str]) -> pd.DataFrame:
+        """Replies to a context, the one that fits it best first; of a run on dialogues.
+
+        Args:
+            context: what was said last, or the turns so far, of which the last ones are read, as
+                many as in training.
+            replies: the texts to choose from.
+
+        Returns:
+            A row a reply, the best first: `rank`, `reply` and `score`, which can be compared
+            among replies to one context. Of a run that was loaded with `predictor="blend"` they
+            are those of model and TF-IDF together, as in the row of its table.
+
+        Raises:
+            InputError: the run orders no replies; the message says what to use.
+        """
+        if not hasattr(self.task, "rank"):
+            raise InputError(
+                f"a {self.task.name} model orders no replies.",
+                fix="Use predict, or train on dialogues: elman train translate DIALOGUES.",
+            )
+        return self.task.rank(self.predictor, context, replies)  # type: ignore[no-any-return]
 
     def stream(self, **how: Any) -> Streamed:
         """The model one step at a time, in constant memory.

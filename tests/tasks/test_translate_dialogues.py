@@ -220,8 +220,9 @@ def test_what_a_reply_costs_anywhere_is_taken_off_as_far_as_validation_says():
         same = [s[1:] == r[1:] for s, r in zip(sources, replies, strict=True)]
         return np.array([float(r[1:]) for r in replies]) - np.array(same)
 
-    usual = dialogues.usual_of(costs, part, asked, part, seed=0)
+    usual, held = dialogues.usual_of(costs, part, asked, part, seed=0)
     assert usual.weight == 1.0
+    np.testing.assert_allclose(held, dialogues.chosen_by_cost(costs, part, asked, usual))
     assert len(set(usual.contexts)) == 4
     for taken_off, least, most in ((usual, 1.0, 1.0), (dialogues.Usual(), 0.0, 0.5)):
         units = pd.DataFrame({"nll": np.zeros(12)})
@@ -233,7 +234,9 @@ def test_what_a_reply_costs_anywhere_is_taken_off_as_far_as_validation_says():
     def alike(sources, replies):
         return np.zeros(len(replies))
 
-    assert dialogues.usual_of(alike, part, asked, part, seed=0).weight == 0.0
+    usual, held = dialogues.usual_of(alike, part, asked, part, seed=0)
+    assert usual.weight == 0.0
+    assert not held.any()
 
 
 def test_only_some_contexts_are_asked_and_the_others_do_not_count(monkeypatch):

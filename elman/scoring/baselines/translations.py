@@ -77,6 +77,18 @@ class Retrieval:
             found += [self.targets[n] for n in np.asarray(alike.argmax(1)).ravel().tolist()]
         return found
 
+    def nearest(self, source: str, count: int) -> list[str]:
+        """Return targets of the training sources that are likest, likest first, no text twice.
+
+        Args:
+            source: the text.
+            count: of targets, at most; sources that share no word with the text have none.
+        """
+        alike = self._vectors([source]) @ self._known.T
+        order = np.lexsort((alike.indices, -alike.data))
+        every = (self.targets[n] for n in alike.indices[order].tolist())
+        return list(itertools.islice(dict.fromkeys(every), count))
+
     def choose(
         self, sources: Sequence[str], replies: Sequence[str], candidates: NDArray[np.int64]
     ) -> NDArray[np.float64]:

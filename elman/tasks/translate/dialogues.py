@@ -19,6 +19,7 @@ from elman.scoring.baselines.translations import (
     retrieval,
     target_ngrams,
 )
+from elman.scoring.blending import above_noise
 from elman.scoring.predictors import Asked, Baseline
 from elman.scoring.translations import candidates, distinct_units, selection_units
 from elman.tasks.translate.symbols import Ids, Symbols
@@ -51,7 +52,8 @@ class Choice(NamedTuple):
 
     Attributes:
         rows: their numbers in the part, `(n,)`.
-        among: the numbers of the replies to choose from, `(n, REPLIES)`, the true one first.
+        among: the numbers of the replies to choose from, `(n, count)`, the true one first where
+            it is known.
     """
 
     rows: NDArray[np.int64]
@@ -89,16 +91,21 @@ def choice(part: Part, seed: int) -> Choice | None:
 def chosen_by_cost(
     costs: Costs, part: Part, asked: Choice, usual: Usual | None = None
 ) -> NDArray[np.float64]:
-    """Return a score of each candidate, `(n, REPLIES)`: less the nats of a symbol that it costs."""
+    """Return a score of each candidate, `(n, count)`: less the nats of a symbol that it costs."""
     usual = usual or Usual()
     here = _here(costs, part, asked)
     return usual.weight * _anywhere(costs, part, asked, usual.contexts) - here
 
 
-def usual_of(costs: Costs, valid: Part, asked: Choice, train: Part, seed: int) -> Usual:
+def usual_of(
+    costs: Costs, valid: Part, asked: Choice, train: Part, seed: int
+) -> tuple[Usual, NDArray[np.float64]]:
     """Return the weight by which most true replies of the validation part come first.
 
     It is 0 where no other one is better by more than the standard error of a recall.
+
+    Returns:
+        The weight, and with it the scores of the candidates, as `chosen_by_cost` gives them.
     """
     drawn = np.random.default_rng(seed).choice(len(train), min(_ELSEWHERE, len(train)), False)
     contexts = [train.source[row] for row in sorted(drawn.tolist())]
@@ -108,8 +115,9 @@ def usual_of(costs: Costs, valid: Part, asked: Choice, train: Part, seed: int) -
         for weight in _WEIGHTS
     ]
     best = int(np.argmax(found))
-    least = found[0] + (found[0] * (1 - found[0]) / len(here)) ** 0.5
-    return Usual(_WEIGHTS[best], contexts) if found[best] > least else Usual()
+    if not above_noise(found[best], found[0], len(here)):
+        return Usual(), -here
+    return Usual(_WEIGHTS[best], contexts), _WEIGHTS[best] * anywhere - here
 
 
 def costed(asked: Choice | None) -> int:
@@ -119,7 +127,8 @@ def costed(asked: Choice | None) -> int:
 
 def _here(costs: Costs, part: Part, asked: Choice) -> NDArray[np.float64]:
     """Return the nats of a symbol of each candidate after its context."""
-    sources = [part.source[row] for row in asked.rows.tolist() for _ in range(REPLIES)]
+    each = asked.among.shape[1]
+    sources = [part.source[row] for row in asked.rows.tolist() for _ in range(each)]
     replies = [part.target[row] for row in asked.among.ravel().tolist()]
     return costs(sources, replies).reshape(asked.among.shape)
 
@@ -137,7 +146,7 @@ def _anywhere(
 
 
 def chosen_by_rule(rule: Baseline, part: Part, asked: Choice) -> NDArray[np.float64]:
-    """Return a score of each candidate by TF-IDF, `(n, REPLIES)`."""
+    """Return a score of each candidate by TF-IDF, `(n, count)`."""
     sources = [part.source[row] for row in asked.rows.tolist()]
     return np.asarray(rule.map.choose(sources, part.target, asked.among))
 
@@ -230,7 +239,13 @@ def said_of_choice(rules: Sequence[Baseline], units: pd.DataFrame, usual: Usual)
         )
     said += "."
     ways = [rule.map.way for rule in rules if isinstance(rule.map, Retrieval)]
-    return f"{said} TF-IDF orders them by {_WAYS[ways[0]]}." if ways else said
+    if not ways:
+        return said
+    return (
+        f"{said} TF-IDF orders them by {_WAYS[ways[0]]}. A blend adds both scores with a weight "
+        "chosen on validation, those of TF-IDF multiplied so that they lie as far apart as those "
+        "of the model."
+    )
 
 
 def _without_end(symbols: Symbols, text: str) -> Ids:

@@ -8,6 +8,7 @@ from torch import nn
 
 from elman.data.turns import END
 from elman.errors import InputError
+from elman.scoring.blending import Blend
 from elman.tasks.translate.report import by_words
 from elman.tasks.translate.symbols import Symbols
 from elman.tasks.translate.writing import Answer, Options
@@ -31,7 +32,7 @@ class Talk:
 
     Args:
         task: the task of the run.
-        predictor: the trained model, or a kept baseline that writes.
+        predictor: the trained model, a kept baseline that writes, or their blend.
         options: how answers are written.
     """
 
@@ -51,10 +52,9 @@ class Talk:
         if not text:
             raise InputError("There is nothing to answer.")
         turns = [*self.said, text]
-        # As in training: the last turns are the source.
-        source = f" {END} ".join(turns[-self._task.settings.turns :])
+        source = self._task.source_of(turns)
         turn = self._turn + 1
-        if isinstance(self._predictor, nn.Module):
+        if isinstance(self._predictor, nn.Module | Blend):
             answer = self._answers(source, turn, self._options)[0].text
         else:
             [answer] = self._task.rule_says(self._predictor, [source])
@@ -68,7 +68,7 @@ class Talk:
         Raises:
             InputError: nothing was said yet, or a baseline answers.
         """
-        source = self._last("n-best answers")
+        source = self._last("n-best answers", nn.Module | Blend)
         return self._answers(source, self._turn, self._options.with_(n_best=n))
 
     def why(self, width: int = 80, shades: str = SHADES) -> str:
@@ -81,7 +81,7 @@ class Talk:
         Raises:
             InputError: nothing was said yet, or what answers has no attention.
         """
-        source = self._last("attention")
+        source = self._last("attention", nn.Module)
         answer = self._answers(source, self._turn, self._options, looks=True)[0]
         if answer.looks is None:
             raise InputError(
@@ -94,8 +94,8 @@ class Talk:
         """Begin a new dialogue."""
         self.said, self._source, self._turn = [], None, 0
 
-    def _last(self, what: str) -> str:
-        if not isinstance(self._predictor, nn.Module):
+    def _last(self, what: str, of: Any) -> str:
+        if not isinstance(self._predictor, of):
             raise InputError(f"{self._predictor.name} has no {what}.")
         if self._source is None:
             raise InputError("Nothing was said yet.")

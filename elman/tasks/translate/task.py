@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,16 +18,18 @@ from torch import Tensor, nn
 
 from elman.data import Batches, Duplicates, bucketed, duplicates
 from elman.data.seen import Seen, hashes_of
+from elman.data.turns import END
 from elman.errors import InputError
 from elman.scoring import Evaluation, translations
 from elman.scoring.baselines.dictionary import LONGEST, dictionary, words_of
 from elman.scoring.baselines.extracts import Extract
 from elman.scoring.baselines.translations import CopySource, TargetNGrams, retrieval
+from elman.scoring.blending import Blend
 from elman.scoring.predictors import Asked, Baseline, CannotSay, answer_of, restored
 from elman.scoring.translations import Judge, Kind
 from elman.tasks import gaps
 from elman.tasks.base import Sample, Section, device_of
-from elman.tasks.translate import corpus, dialogues, report
+from elman.tasks.translate import corpus, dialogues, ranking, report
 from elman.tasks.translate.corpus import Part, Where, part_of
 from elman.tasks.translate.settings import OF_DIALOGUES, TranslateSettings
 from elman.tasks.translate.symbols import Ids, Source, Symbols
@@ -56,6 +58,10 @@ _COSTED = 1 << 13
 """Symbols of sources and targets whose costs are computed at once."""
 
 
+Select = Callable[["pd.DataFrame", Any], None]
+"""Adds to the units of a predictor whether it chose the true replies."""
+
+
 class Translate:
     """The task `translate`; see `elman.tasks.base.Task` for what its methods promise."""
 
@@ -80,6 +86,7 @@ class Translate:
         self.length_penalty = settings.length_penalty
         """As set, or as found on the validation part."""
         self.usual = dialogues.Usual()
+        self._held: dict[Any, ranking.Scores] = {}
         self.seen: Seen | None = None
         self._parts = parts or {}
         self._encoded: dict[str, tuple[list[Source], list[Ids]]] = {}
@@ -377,40 +384,54 @@ class Translate:
         return answer_of(found)
 
     def scores(self, predictors: Sequence[Any], data: Any = None) -> list[Evaluation | CannotSay]:
-        """Score models and baselines on the same pairs; a model with its predictions."""
+        """Score models, baselines and a blend on the same pairs; a model with its predictions."""
         part = self._to_score(data)
-        choice = dialogues.choice(part, self.settings.seed) if self.where.talks else None
+        select = self._selecting(part)
         found: list[Evaluation | CannotSay] = []
         for one in predictors:
             if isinstance(one, nn.Module):
-                found.append(self._of_model(cast(Translator, one), part, choice))
+                found.append(self._of_model(cast(Translator, one), part, select))
                 continue
             try:
-                units = self._units_of_rule(one, part, choice)
+                units = self._units_of_rule(one, part, select)
             except CannotSay as why:
                 found.append(why)
                 continue
             found.append(Evaluation(units, translations.score))
         return found
 
-    def _units_of_rule(
-        self, rule: Baseline, part: Part, choice: dialogues.Choice | None
-    ) -> pd.DataFrame:
-        """Return what the scores of a baseline are made of."""
+    def _selecting(self, part: Part) -> Select:
+        """Return what adds to the units of a predictor whether it chose the true replies."""
+        choice = dialogues.choice(part, self.settings.seed) if self.where.talks else None
+        memo: dict[Any, ranking.Scores] = {}
+
+        def select(units: pd.DataFrame, predictor: Any) -> None:
+            dialogues.with_selection(
+                units,
+                choice,
+                lambda asked: ranking.scores_of(self, predictor, part, asked, memo),
+            )
+
+        return select
+
+    def _units_of_rule(self, rule: Any, part: Part, select: Select) -> pd.DataFrame:
+        """Return what the scores of a baseline, or of a blend, are made of."""
+        import pandas as pd
+
+        if isinstance(rule, Blend):
+            units = pd.DataFrame(index=range(len(part)))
+            select(units, rule)
+            return units
         if isinstance(rule.map, TargetNGrams):
             return dialogues.units_of_counts(rule, part, self.symbols)
         said = self.rule_says(rule, part.source)
         units = self.judge.units(said, part.target)
         if self.where.talks:
             dialogues.with_variety(units, said)
-            dialogues.with_selection(
-                units, choice, lambda asked: dialogues.chosen_by_rule(rule, part, asked)
-            )
+            select(units, rule)
         return units
 
-    def _of_model(
-        self, model: Translator, part: Part, choice: dialogues.Choice | None
-    ) -> Evaluation:
+    def _of_model(self, model: Translator, part: Part, select: Select) -> Evaluation:
         with doing(f"writing {len(part):,} answers"):
             answers = self.answers(model, part.source)
         said = [row[0].text if row else "" for row in answers]
@@ -421,12 +442,7 @@ class Translate:
         if self.where.talks:
             units["words"] = dialogues.words_in(part.target, targets, self.symbols)
             dialogues.with_variety(units, said)
-            costs = self._costs_of_symbols(model)
-            dialogues.with_selection(
-                units,
-                choice,
-                lambda asked: dialogues.chosen_by_cost(costs, part, asked, self.usual),
-            )
+            select(units, model)
         table = self._table(part, [row[:1] for row in answers])
         table["reference"] = part.target
         return Evaluation(units, translations.score, table)
@@ -535,7 +551,8 @@ class Translate:
         if asked is not None:
             costs = self._costs_of_symbols(cast(Translator, model))
             train, valid = self._parts["train"], self._parts["valid"]
-            self.usual = dialogues.usual_of(costs, valid, asked, train, self.settings.seed)
+            self.usual, held = dialogues.usual_of(costs, valid, asked, train, self.settings.seed)
+            self._held = {model: held}
         return {"length_penalty": self.length_penalty, "usual": self.usual._asdict()}
 
     def recall(self, about: dict[str, Any]) -> None:
@@ -543,9 +560,9 @@ class Translate:
         self.length_penalty = about["length_penalty"]
         self.usual = dialogues.Usual(**about.get("usual", {}))
 
-    def blend(self, model: nn.Module, predictors: Sequence[Baseline]) -> str:
-        """Return why there is none."""
-        return "texts that two predictors write cannot be mixed"
+    def blend(self, model: nn.Module, predictors: Sequence[Baseline]) -> Blend | str:
+        """Let the model and TF-IDF order replies to dialogues together, or return why not."""
+        return ranking.blended(self, model, predictors, self._held)
 
     # Use
 
@@ -563,22 +580,27 @@ class Translate:
 
     def answers(
         self,
-        model: Translator,
+        model: Any,
         sources: Sequence[str],
         options: Options | None = None,
         *,
         looks: bool = False,
         rows: Sequence[int] | None = None,
     ) -> list[list[Answer]]:
-        """Return the answers of the model to each source, best first; see `write`."""
+        """Return the answers of the model, or of its blend, to each source, best first.
+
+        See `write`, and `ranking.answered` for a blend.
+        """
         options, longest = options or self._options, self.where.longest
+        if isinstance(model, Blend):
+            return ranking.answered(self, model, sources, options, looks=looks, rows=rows)
         return write(model, self.symbols, sources, options, longest, looks=looks, rows=rows)
 
     def predict(self, model: Any, data: Any, **how: Any) -> pd.DataFrame:
         """Write an answer for each source of `data`; a row each, or several with `n_best`.
 
         Args:
-            model: the trained model or a kept baseline.
+            model: the trained model, a kept baseline, or their blend.
             data: paths, a table, a list of texts, or one text.
             how: options of `Options`, and `alignments=True` for the source word that each written
                 word was made from.
@@ -595,20 +617,19 @@ class Translate:
             part = Part(texts, [""] * len(texts), list(places))
         there = gaps.filled(part.source, lambda number: part.places[number]).tolist()
         alignments = bool(how.pop("alignments", False))
-        if not isinstance(model, nn.Module):
+        if not isinstance(model, nn.Module | Blend):
             _refuse_options(model, how | ({"alignments": True} if alignments else {}))
             said = self.rule_says(model, [part.source[number] for number in there])
             written = [[Answer(text, [], math.nan, math.nan, True)] for text in said]
             return self._table(part, _beside(len(part.source), there, written))
         options = self._options_with(how, "alignments")
-        translator = cast(Translator, model)
         sources = [part.source[number] for number in there]
-        answers = self.answers(translator, sources, options, looks=alignments, rows=there)
+        answers = self.answers(model, sources, options, looks=alignments, rows=there)
         every = _beside(len(part.source), there, answers)
         return self._table(part, every, alignments=alignments)
 
     def chat(self, predictor: Any, **how: Any) -> Talk:
-        """Return a dialogue with the model, or with a kept baseline.
+        """Return a dialogue with the model, with a kept baseline, or with their blend.
 
         Args:
             predictor: what answers.
@@ -627,9 +648,19 @@ class Translate:
                 "n_best has no effect on a dialogue, which goes on from one answer.",
                 fix="Leave it out, and type /n-best N (in Python: n_best(N)) after an answer.",
             )
-        if not isinstance(predictor, nn.Module):
+        if not isinstance(predictor, nn.Module | Blend):
             _refuse_options(predictor, how)
         return Talk(self, predictor, self._options_with(how))
+
+    def source_of(self, turns: Sequence[str]) -> str:
+        """Return the last turns of a dialogue as one source, as in training."""
+        return f" {END} ".join(turns[-self.settings.turns :])
+
+    def rank(
+        self, predictor: Any, context: str | Sequence[str], replies: Sequence[str]
+    ) -> pd.DataFrame:
+        """Put replies to a context in an order; see `elman.Model.rank`."""
+        return ranking.ranked(self, predictor, context, replies)
 
     def _options_with(self, how: dict[str, Any], *others: str) -> Options:
         known = [field.name for field in fields(Options)]
@@ -667,6 +698,7 @@ class Translate:
                 row = about | ({"rank": rank} if several else {}) | {"prediction": answer.text}
                 if answer.score == answer.score:
                     row["score"] = answer.score
+                if answer.log_probability == answer.log_probability:
                     row["log_probability"] = answer.log_probability
                     row["ended"] = answer.ended
                 if alignments:

@@ -1,0 +1,164 @@
+"""Replies put in an order: by the model, by TF-IDF, or by both, and what a blend answers by it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from elman.data.seen import key_of
+from elman.errors import InputError
+from elman.scoring.baselines.translations import Retrieval
+from elman.scoring.blending import (
+    NO_VALIDATION,
+    ON_VALIDATION,
+    Blend,
+    blend_of,
+    scale_of_orders,
+    weight_of_orders,
+)
+from elman.scoring.predictors import Baseline
+from elman.tasks.translate import dialogues
+from elman.tasks.translate.corpus import Part
+from elman.tasks.translate.dialogues import Choice
+from elman.tasks.translate.translator import Translator
+from elman.tasks.translate.writing import Answer, Options
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from elman.tasks.translate.task import Translate
+
+Scores = NDArray[np.float64]
+
+
+def scores_of(
+    task: Translate, predictor: Any, part: Part, asked: Choice, memo: dict[Any, Scores]
+) -> Scores:
+    """Return a score of each candidate, `(n, count)`, more being better.
+
+    Args:
+        task: the task of the run.
+        predictor: the model, TF-IDF, or their blend.
+        part: contexts and replies.
+        asked: the candidates for each context.
+        memo: holds what is known of other predictors.
+    """
+    if predictor not in memo:
+        if isinstance(predictor, Blend):
+            pair = (predictor.model, predictor.baseline)
+            ours, theirs = (scores_of(task, one, part, asked, memo) for one in pair)
+            others = (1 - predictor.weight) * predictor.scale
+            memo[predictor] = predictor.weight * ours + others * theirs
+        elif isinstance(predictor, nn.Module):
+            costs = task._costs_of_symbols(cast(Translator, predictor))
+            memo[predictor] = dialogues.chosen_by_cost(costs, part, asked, task.usual)
+        else:
+            memo[predictor] = dialogues.chosen_by_rule(predictor, part, asked)
+    return memo[predictor]
+
+
+def blended(
+    task: Translate, model: nn.Module, predictors: Sequence[Baseline], held: dict[Any, Scores]
+) -> Blend | str:
+    """Let the model and TF-IDF order replies together, or say why they do not.
+
+    Args:
+        task: of dialogues, with its data.
+        model: the trained model.
+        predictors: the baselines.
+        held: what is known of the candidates of the validation part.
+    """
+    if not task.where.talks:
+        return "texts that two predictors write cannot be mixed"
+    if task.metric != "recall_at_1":
+        return f"a mixture of them puts replies in an order, which has no {task.metric}"
+    valid = task._parts.get("valid")
+    if valid is None:
+        return NO_VALIDATION
+    asked = dialogues.choice(valid, task.settings.seed)
+    if asked is None:
+        return "the validation part has too few replies to find the weight of a blend on"
+    nearest = next(one for one in predictors if isinstance(one.map, Retrieval))
+    ours, theirs = (scores_of(task, one, valid, asked, held) for one in (model, nearest))
+    scale = scale_of_orders(ours, theirs)
+    weight = weight_of_orders(ours, scale * theirs)
+    where = f"{ON_VALIDATION}, and by more than the standard error,"
+    return blend_of(model, nearest, weight, where, scale)
+
+
+def ranked(
+    task: Translate, predictor: Any, context: str | Sequence[str], replies: Sequence[str]
+) -> pd.DataFrame:
+    """Put replies to a context in an order; see `elman.Model.rank`."""
+    import pandas as pd
+
+    if not task.where.talks:
+        raise InputError(
+            "this run was trained on pairs that are no dialogues, so it orders no replies.",
+            fix="Use predict, or train on dialogues: elman train translate DIALOGUES.",
+        )
+    if not isinstance(predictor, nn.Module | Blend) and not isinstance(predictor.map, Retrieval):
+        raise InputError(
+            f"{predictor.name} does not see the context, so it orders no replies.",
+            fix="Choose another predictor.",
+        )
+    if isinstance(replies, str) or not len(replies):
+        raise InputError("There are no replies to order.", fix="Give a list of texts.")
+    turns = [context] if isinstance(context, str) else list(context)
+    source = task.source_of(turns)
+    if not source.strip():
+        raise InputError("There is nothing to reply to.")
+    texts = list(replies)
+    scores = _scored(task, predictor, source, texts)
+    order = np.argsort(-scores, kind="stable")
+    return pd.DataFrame(
+        {
+            "rank": np.arange(1, len(texts) + 1),
+            "reply": [texts[place] for place in order.tolist()],
+            "score": scores[order],
+        }
+    )
+
+
+def answered(
+    task: Translate, blend: Blend, sources: Sequence[str], options: Options, **how: Any
+) -> list[list[Answer]]:
+    """Return replies to each source, the best of the blend first.
+
+    The model's own best answers, and as many replies to the likest contexts of training, are put
+    in an order by the blend.
+
+    Args:
+        task: the task of the run.
+        blend: of the model and TF-IDF.
+        sources: the contexts.
+        options: how the model writes.
+        how: as for `Translate.answers`.
+    """
+    many = max(options.n_best, options.beam)
+    every = task.answers(blend.model, sources, options.with_(n_best=many), **how)
+    found: list[list[Answer]] = []
+    for source, answers in zip(sources, every, strict=True):
+        candidates = {key_of(one.text): one for one in answers}
+        for text in blend.baseline.map.nearest(source, many):
+            candidates.setdefault(key_of(text), Answer(text, [], math.nan, math.nan, True))
+        some = list(candidates.values())
+        scores = _scored(task, blend, source, [one.text for one in some])
+        order = np.argsort(-scores, kind="stable")[: options.n_best].tolist()
+        found.append([replace(some[place], score=float(scores[place])) for place in order])
+    return found
+
+
+def _scored(
+    task: Translate, predictor: Any, source: str, replies: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return a score of each reply to a source, `(n,)`."""
+    part = Part([source], list(replies), [(None, 1)])
+    asked = Choice(np.zeros(1, np.int64), np.arange(len(replies))[None])
+    return np.asarray(scores_of(task, predictor, part, asked, {})[0])
