@@ -25,6 +25,7 @@ TOPICS = ["tea", "rain", "golf", "jazz", "cars", "maths", "fish", "snow", "film"
 SMALL = {
     "unit": "words", "hidden_size": 24, "epochs": 2, "batch_size": 16, "lr": 0.02,
     "dropout": 0.0, "label_smoothing": 0.0, "resamples": 40, "beam": 2, "turns": 2,
+    "checkpoints": "last",
 }  # fmt: skip
 TFIDF = "nearest by TF-IDF"
 ASKED = "do you like jazz ?"
@@ -150,6 +151,17 @@ def test_the_blend_is_chosen_on_the_validation_part_and_kept_scores_change_nothi
     if isinstance(before, Blend):
         assert before.weight == again.weight
         assert before.scale == pytest.approx(again.scale, rel=1e-4)
+
+
+@pytest.mark.fuzz
+def test_a_run_that_stopped_before_its_scores_finds_the_same_blend(run, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run.path, copy)
+    (copy / "results.json").unlink()
+    shutil.rmtree(copy / "predictors")
+    again = elman.resume(copy, progress=False)
+    assert again.results["blend"].get("name") == run.results["blend"].get("name")
+    assert again.results["verdict"] == run.results["verdict"]
 
 
 @pytest.mark.fuzz
