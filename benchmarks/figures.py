@@ -530,6 +530,7 @@ def measure(name: str, data: Path, out: Path) -> dict[str, Any]:
         "reached": score <= reach if figure.below else score >= reach,
         "baselines": baselines,
         "verdict": results["verdict"],
+        "blend": results.get("blend"),
         "metric": figure.metric,
         "test": results["test"],
         "task": figure.task,
@@ -555,10 +556,17 @@ def table() -> str:
         best = (min if figure.below else max)(scores, key=lambda n: scores[n], default="none")
         low, high = kept["ci95"]
         sign = "≤" if figure.below else "≥"
+        mixed, metric = kept.get("blend") or {}, kept["metric"]
+        both = ""
+        if "test" in mixed:
+            low_of, high_of = mixed["ci95"][metric]
+            both = (
+                f"; with {mixed['with']} {mixed['test'][metric]:.4g} ({low_of:.4g} – {high_of:.4g})"
+            )
         rows.append(
             f"| {name}{f' ({figure.note})' if figure.note else ''} "
             f"| {kept['metric'].replace('_', ' ')} | **{kept['score']:.4g}** "
-            f"| {low:.4g} – {high:.4g} | {best} {scores.get(best, float('nan')):.4g} "
+            f"| {low:.4g} – {high:.4g}{both} | {best} {scores.get(best, float('nan')):.4g} "
             f"| {sign} {kept['reach']:.3g}{'' if kept['reached'] else ' (missed)'} "
             f"| {kept['seconds']['train']:.0f} s |"
         )
