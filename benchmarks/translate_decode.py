@@ -9,6 +9,11 @@ first. They take turns in one process with one thread; medians of processor time
 
 The loops in torch.nn are as most write them: the likeliest symbol, all sources side by side or one
 after another; and beam search of one source after another, its hypotheses side by side.
+
+    python benchmarks/translate_decode.py --run RUN --sources FILE [--rounds 5] [--many 200]
+
+With a trained run its own beam search is measured instead, on real sources that end at different
+steps: with all of them kept to the last step, and with those that are done leaving the batch.
 """
 
 from __future__ import annotations
@@ -17,13 +22,17 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
 from translate_step import BOS, Loop, asked, ours
 
+import elman
 from elman.nn.decoding import beam_search, greedy
 from elman.nn.seq2seq import EncoderDecoder
+from elman.tasks.translate.translator import Translator
 
 
 def by_ours(model: EncoderDecoder, source: Tensor, steps: int, beam: int) -> Tensor:
@@ -78,11 +87,47 @@ def _scores(
     return model.head(read.squeeze(1)), state
 
 
+def of_run(run: str, sources: str, rounds: int, many: int) -> None:
+    """Time a run's beam search with and without sources that are done, and print a table."""
+    model: Any = elman.load(run)
+    with open(sources, encoding="utf-8") as file:
+        texts = [line.strip() for line in file][:many]
+
+    def written(narrow: bool) -> list[tuple[str, float]]:
+        if narrow:
+            answers = model.task.answers(model.module, texts)
+        else:
+            with mock.patch.object(Translator, "narrowed", return_value=None):
+                answers = model.task.answers(model.module, texts)
+        return [(row[0].text, row[0].score) for row in answers]
+
+    kept, left = written(False), written(True)
+    same = sum(a == b for (a, _), (b, _) in zip(kept, left, strict=True))
+    apart = max(abs(a - b) / abs(a) for (_, a), (_, b) in zip(kept, left, strict=True))
+    sys.stdout.write(f"{same} of {len(texts)} answers are the same; scores differ by {apart:.1e}\n")
+    took: dict[bool, list[float]] = {False: [], True: []}
+    for _ in range(rounds):
+        for narrow, times in took.items():
+            began = time.process_time()
+            written(narrow)
+            times.append(time.process_time() - began)
+    ratios = [a / b for a, b in zip(took[False], took[True], strict=True)]
+    sys.stdout.write("| sources that are done | sentences a second |\n|---|---|\n")
+    for name, narrow in (("stay", False), ("leave", True)):
+        sys.stdout.write(f"| {name} | {len(texts) / statistics.median(took[narrow]):.1f} |\n")
+    sys.stdout.write(
+        f"{statistics.median(ratios):.2f} times ({min(ratios):.2f} to {max(ratios):.2f})\n"
+    )
+
+
 @torch.inference_mode()
 def main() -> None:
     """Check that all write the same, time them in turns, and print a table."""
-    size = asked(rounds=5, beam=5)
+    size = asked(("run", "sources"), rounds=5, beam=5, many=200)
     torch.set_num_threads(1)
+    if size.run is not None:
+        of_run(size.run, size.sources, size.rounds, size.many)
+        return
     sys.stdout.write(
         "| cell | search | program | sources a second | times |\n|---|---|---|---|---|\n"
     )

@@ -20,7 +20,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -157,12 +157,14 @@ def spent(step: Callable[[], float], steps: int = 3) -> dict[str, float]:
     return {**shares, "Python": max(0.0, 1 - sum(shares.values()))}
 
 
-def asked(**more: int) -> argparse.Namespace:
-    """Return the sizes that the command line gives, and numbers of a program's own."""
+def asked(texts: Sequence[str] = (), **more: int) -> argparse.Namespace:
+    """Return the sizes that the command line gives, and texts and numbers of a program's own."""
     parser = argparse.ArgumentParser()
     sizes = {"batch": 64, "steps": 20, "symbols": 8000, "embedding": 256, "hidden": 512}
     for name, value in (sizes | more).items():
         parser.add_argument(f"--{name}", type=int, default=value)
+    for name in texts:
+        parser.add_argument(f"--{name}")
     parser.add_argument("--cells", nargs="+", default=["gru", "lstm"], choices=["gru", "lstm"])
     return parser.parse_args()
 

@@ -260,11 +260,13 @@ def beam_search(
     n_best: int = 1,
     min_length: int = 0,
     block: int = 0,
+    narrowed: Callable[[Tensor], Step] | None = None,
 ) -> list[list[Hypothesis]]:
     """Search the likeliest sequences by keeping `beam` hypotheses at a time.
 
     A hypothesis that ends leaves the beam, and the beam is then one narrower (Sutskever et al.
     2014). So beam 1 is greedy choice, and a beam as wide as there are sequences finds the best.
+    A row whose best hypotheses can no longer be beaten is done.
 
     Args:
         step: `(tokens, state) -> (logits, state)`; rows of the state are picked with
@@ -280,6 +282,9 @@ def beam_search(
         min_length: fewest tokens before the end token.
         block: no sequence has the same so many tokens in a row twice (Paulus et al. 2018); 0 blocks
             nothing.
+        narrowed: gives the step for some of the rows of `start`, from their numbers `(n,)`; with it
+            rows that are done leave the batch; without it the step is given all of them until the
+            last is done. A step that holds nothing of the rows beside the state is its own.
 
     >>> table = torch.tensor([[0.0, 0.6, 0.4], [0.5, 0.4, 0.1], [0.98, 0.01, 0.01]]).log()
     >>> def step(tokens, state):
@@ -301,8 +306,9 @@ def beam_search(
         return []
     found: list[list[Hypothesis]] = [[] for _ in range(batch)]
     first = torch.arange(batch, device=device).unsqueeze(-1) * beam
-    rows = torch.arange(batch, device=device).repeat_interleave(beam)
-    tokens, state = start[rows], index(state, rows)
+    rows = torch.arange(batch, device=device)
+    each = rows.repeat_interleave(beam)
+    tokens, state = start[each], index(state, each)
     history = start.new_empty(batch, beam, 0)
     # Every hypothesis of a row begins alike, so only one may be continued.
     scores = torch.full((batch, beam), -torch.inf, device=device)
@@ -311,7 +317,7 @@ def beam_search(
     widest = [length_penalty(row, alpha) for row in most.tolist()]
     for length in range(1, int(most.max()) + 1):
         logits, state = step(tokens, state)
-        following = _at_least_float32(logits).reshape(batch, beam, -1)
+        following = _at_least_float32(logits).reshape(len(rows), beam, -1)
         whole = following.logsumexp(-1, keepdim=True)
         if eos is not None and length <= min_length:
             following = following.index_fill(-1, torch.tensor(eos, device=device), -torch.inf)
@@ -328,10 +334,10 @@ def beam_search(
         live = scores.isfinite()
         by_itself = live & (choices == (-1 if eos is None else eos))
         leaving = by_itself | (live & (most == length).unsqueeze(-1))
-        penalty = length_penalty(length, alpha)
+        penalty, numbers = length_penalty(length, alpha), rows.tolist()
         for row, slot in leaving.nonzero().tolist():
             total = float(scores[row, slot])
-            found[row].append(
+            found[numbers[row]].append(
                 Hypothesis(
                     history[row, slot].tolist(),
                     total,
@@ -344,17 +350,29 @@ def beam_search(
 
         # A log-probability only falls: a row is done when no hypothesis could still get among
         # its n best, even at the largest penalty.
-        reach = [best / most for best, most in zip(scores.amax(-1).tolist(), widest, strict=True)]
-        for row, hypotheses in enumerate(found):
+        for row, (number, best_score) in enumerate(
+            zip(numbers, scores.amax(-1).tolist(), strict=True)
+        ):
+            hypotheses = found[number]
             hypotheses.sort(key=lambda h: -h.score)
-            if len(hypotheses) >= n_best and hypotheses[n_best - 1].score >= reach[row]:
+            reach = best_score / widest[number]
+            if len(hypotheses) >= n_best and hypotheses[n_best - 1].score >= reach:
                 scores[row] = -torch.inf
-        if not bool(scores.isfinite().any()):
+        going = scores.isfinite().any(-1).nonzero().squeeze(-1)
+        if not len(going):
             break
-        tokens, state = choices.flatten(), index(state, (first + parents).flatten())
+        parents = first[: len(rows)] + parents
+        if narrowed is not None and len(going) < _WORTH_NARROWING * len(rows):
+            scores, room, most, history = (one[going] for one in (scores, room, most, history))
+            rows, parents, choices = rows[going], parents[going], choices[going]
+            step = narrowed(rows)
+        tokens, state = choices.flatten(), index(state, parents.flatten())
     return [hypotheses[:n_best] for hypotheses in found]
 
 
+_WORTH_NARROWING = 0.9
+"""Share of the rows that are still searched below which the others leave the batch: what the rows
+hold beside the state is then copied."""
 _BLOCK = 64
 """Scores of which only the largest is compared at first: about the root of a vocabulary."""
 

@@ -199,6 +199,69 @@ def test_rows_of_a_batch_do_not_meet(seed, beam):
     ]
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    limits=st.lists(st.integers(1, 9), min_size=1, max_size=9),
+    beam=st.integers(1, 4),
+    alpha=st.sampled_from([0.0, 0.6, 1.5]),
+    eos=st.sampled_from([None, 1]),
+    block=st.sampled_from([0, 2]),
+    data=st.data(),
+)
+def test_rows_that_are_done_leave_the_batch_and_change_nothing(
+    seed, limits, beam, alpha, eos, block, data
+):
+    """Against a search that is given all rows to the end, by a step that holds some of each row."""
+    inner = chain(5, seed)
+    held = torch.randn(len(limits), 1, 5, generator=seeded(seed + 1), dtype=torch.float64)
+    fed, left = [], [torch.arange(len(limits))]
+
+    def step_of(rows):
+        def step(tokens, state):
+            logits, state = inner(tokens, state)
+            fed.append(len(tokens))
+            own = held[rows]
+            return (logits.view(len(rows), -1, 5) + own).flatten(0, 1), state
+
+        return step
+
+    def narrowed(rows):
+        assert set(rows.tolist()) < set(left[-1].tolist())
+        left.append(rows)
+        return step_of(rows)
+
+    options = {
+        "beam": beam,
+        "max_length": torch.tensor(limits),
+        "eos": eos,
+        "alpha": alpha,
+        "n_best": data.draw(st.integers(1, beam)),
+        "min_length": data.draw(st.integers(0, 3)),
+        "block": block,
+    }
+    began = beginning(range(len(limits)))
+    whole = beam_search(step_of(left[0]), *began, **options)
+    steps = len(fed)
+    assert set(fed) == {len(limits) * beam}
+    assert beam_search(step_of(left[0]), *began, narrowed=narrowed, **options) == whole
+    assert len(fed) == 2 * steps
+    assert set(fed[steps:]) == {len(rows) * beam for rows in left}
+
+
+def test_rows_of_unequal_length_leave_early():
+    step, fed = chain(6, 0), []
+
+    def counted(tokens, state):
+        fed.append(len(tokens))
+        return step(tokens, state)
+
+    limits = torch.tensor([2, 3, 4, 8])
+    options = {"beam": 2, "max_length": limits, "narrowed": lambda rows: counted}
+    beam_search(counted, *beginning(range(4)), **options)
+    assert fed == [8, 8, 6, 4, 2, 2, 2, 2]
+
+
 def test_a_wider_beam_finds_what_greedy_misses():
     """The garden path: the likeliest first token leads to an unlikely sequence."""
     table = torch.tensor([[0.1, 0.5, 0.4], [0.4, 0.3, 0.3], [0.98, 0.01, 0.01]]).log()

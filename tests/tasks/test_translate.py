@@ -209,19 +209,20 @@ def test_without_the_extra_nothing_begins(monkeypatch, tmp_path):
 # Writing, against every text there is
 
 
+MODELS = (
+    {},
+    {"copying": True},
+    {"coverage": 1.0, "attention": "additive"},
+    {"input_feeding": True},
+    {"attention": "none", "cell": "lstm"},
+    {"copying": True, "reverse_source": True, "bidirectional": False},
+)
+
+
 @settings(max_examples=5, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
-    how=st.sampled_from(
-        [
-            {},
-            {"copying": True},
-            {"coverage": 1.0, "attention": "additive"},
-            {"input_feeding": True},
-            {"attention": "none", "cell": "lstm"},
-            {"copying": True, "reverse_source": True, "bidirectional": False},
-        ]
-    ),
+    how=st.sampled_from(MODELS),
     alpha=st.sampled_from([0.0, 1.0]),
 )
 def test_a_wide_beam_finds_the_best_of_all_texts(seed, how, alpha):
@@ -250,6 +251,29 @@ def test_a_wide_beam_finds_the_best_of_all_texts(seed, how, alpha):
         assert [ids for _, ids in ended] == [ids for _, ids in best[: len(ended)]]
         for (score, _), (expected, _) in zip(ended, best, strict=False):
             assert score == pytest.approx(expected, abs=1e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    how=st.sampled_from(MODELS),
+    texts=st.lists(
+        st.lists(st.sampled_from(["a", "b", "odd", "rare"]), min_size=1, max_size=9).map(" ".join),
+        min_size=2,
+        max_size=9,
+    ),
+    beam=st.integers(1, 4),
+)
+def test_sources_that_are_done_leave_the_batch_and_answers_stay(seed, how, texts, beam):
+    symbols, model = tiny(seed, **how)
+    options = Options(beam=beam, length_penalty=1.0, n_best=beam)
+    found = write(model, symbols, texts, options, longest=30)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Translator, "narrowed", lambda *_: None)
+        whole = write(model, symbols, texts, options, longest=30)
+    for some, others in zip(found, whole, strict=True):
+        assert [one.text for one in some] == [one.text for one in others]
+        assert [one.score for one in some] == pytest.approx([o.score for o in others], rel=1e-5)
 
 
 def test_with_a_closed_gate_the_source_is_copied_also_words_that_are_unknown():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from elman.nn import state as states
 from elman.nn.attention import Memory, make_attention
 from elman.nn.decoder import Decoder, Inner, Written
 from elman.nn.decoding import Step
@@ -68,6 +69,10 @@ class Batch(NamedTuple):
     def to(self, device: Any) -> Batch:
         """Return the batch on a device."""
         return Batch(*(part.to(device) for part in self))
+
+    def take(self, rows: Tensor) -> Batch:
+        """Return some of the pairs, by their numbers `(n,)`."""
+        return Batch(*(part[rows] for part in self))
 
     @classmethod
     def of(
@@ -231,6 +236,15 @@ class Translator(nn.Module):
             return scores, state
 
         return step
+
+    def narrowed(self, batch: Batch, memory: Memory | None) -> Callable[[Tensor], Step]:
+        """Return what gives the step for some rows of a batch that was read, from their numbers."""
+
+        def step_of(rows: Tensor) -> Step:
+            some = None if memory is None else states.index(memory, rows)
+            return self.step(batch.take(rows), some)
+
+        return step_of
 
     def _with_copies(self, scores: Tensor, written: Written, copies: Tensor, beyond: int) -> Tensor:
         assert self.gate is not None

@@ -189,6 +189,7 @@ def _batch(
             n_best=options.n_best,
             min_length=options.min_length,
             block=options.block_repeats,
+            narrowed=model.narrowed(batch, memory),
         )
     else:
         found = _drawn(model, step, batch, (tokens, state), symbols, options, limits, of_sources)
