@@ -83,9 +83,10 @@ def check(run: Run, task: str) -> dict[str, Any]:
         )
     if not issubclass(TASKS[task], Growing):
         raise InputError(
-            f"a run of {task} cannot be gone on from yet.",
+            f"a run of {task} cannot go on with new data yet.",
             file=run.path,
-            fix="Train a new run on all the data.",
+            fix="Put the old data and the new ones together, and train a new run on them: "
+            f"elman train {task} DATA, without --from.",
         )
     if not run.finished:
         raise InputError(

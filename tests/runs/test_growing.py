@@ -20,7 +20,7 @@ from elman.modalities import MODALITIES
 from elman.modalities.base import Indexed
 from elman.registry import absent
 from elman.runs import growing, pipeline
-from elman.runs.folder import Run
+from elman.runs.folder import FORMAT, Run
 from elman.runs.growing import Origin
 from elman.tasks import TASKS
 from elman.tasks.base import Growing
@@ -353,6 +353,15 @@ def test_a_setting_that_shapes_the_model_is_refused(old, tmp_path, how, words):
     with pytest.raises(InputError, match=words):
         grown(old, tmp_path / "run", **how)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_forecast_is_refused_and_it_is_said_what_to_do(tmp_path):
+    (tmp_path / "config.yaml").write_text(f"format: {FORMAT}\ntask: forecast\nsettings: {{}}\n")
+    with pytest.raises(InputError) as refused:
+        growing.check(Run(tmp_path), "forecast")
+    assert "a run of forecast cannot go on with new data yet" in str(refused.value)
+    assert "Put the old data and the new ones together" in str(refused.value)
+    assert "elman train forecast DATA, without --from" in str(refused.value)
 
 
 def test_what_cannot_be_gone_on_from_is_refused(old, tmp_path):

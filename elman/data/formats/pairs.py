@@ -120,7 +120,7 @@ def read_pairs(
     asked = _Asked(source, target, turns, encoding, separator, sheet, needs_target, talks)
     in_files = memory.names_files(data)
     found = asked.of_files(data) if in_files else asked.of_table(partial(reading.read, data))
-    if turns > 1 and needs_target and found.groups is None:
+    if turns > 1 and needs_target and found.groups is None and not talks:
         raise InputError(
             f"turns={turns} is for dialogues, and these are pairs.",
             file=found.places[0][0] if found.places else None,

@@ -55,6 +55,20 @@ class Part:
             None if self.dialogues is None else [self.dialogues[row] for row in chosen],
         )
 
+    def and_more(self, other: Part) -> Part:
+        """Return the pairs, and those of another part after them; dialogues stay apart."""
+        groups = self.dialogues
+        if groups is not None:
+            more = other.dialogues or range(len(other))
+            first = max(groups, default=-1) + 1
+            groups = [*groups, *(first + number for number in more)]
+        return Part(
+            [*self.source, *other.source],
+            [*self.target, *other.target],
+            [*self.places, *other.places],
+            groups,
+        )
+
 
 def raw(data: Any) -> list[str] | None:
     """Return texts that were given as they are: a list of strings, or one, that name no file."""

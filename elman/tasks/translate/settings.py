@@ -25,6 +25,17 @@ def _attended(value: Any) -> bool:
 class TranslateSettings(TaskSettings, VocabularySettings):
     """Settings of an encoder-decoder that reads one text and writes another."""
 
+    anew: ClassVar[frozenset[str]] = frozenset(
+        {
+            "label_smoothing",
+            "beam",
+            "length_penalty",
+            "block_repeats",
+            "min_length",
+            "max_length",
+            "judge_at_most",
+        }
+    )
     needs: ClassVar[Mapping[str, Need]] = {
         "input_feeding": Need("attention", _attended, "attention"),
         "coverage": Need("attention", _attended, "attention"),

@@ -86,6 +86,12 @@ class Symbols:
             return cls(both, both, max_source, max_target)
         return cls(fitted(sources), fitted(targets), max_source, max_target)
 
+    def grown(self, other: Self) -> Self:
+        """Return the symbols with those of others after their own; subwords stay as they are."""
+        source = self.source.grown(other.source)
+        target = source if self.joint else self.target.grown(other.target)
+        return type(self)(source, target, self.max_source, self.max_target)
+
     @property
     def joint(self) -> bool:
         """True where both sides have one vocabulary."""
@@ -145,6 +151,11 @@ class Symbols:
                     found[place] = len(self.target) + source.unknown.index(words[place])
         ended = np.append(found, self.eos)
         return ended[: self.max_target]
+
+    def known(self, text: str) -> NDArray[np.bool_]:
+        """Return which symbols of a target the vocabulary has, its end among them."""
+        found: NDArray[np.bool_] = self.write(text) != self.unk
+        return found
 
     def text(self, ids: Sequence[int], copied: Sequence[str] = ()) -> str:
         """Return written symbols as a text.

@@ -6,8 +6,9 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, cast
 
@@ -20,23 +21,28 @@ from elman.data import Batches, Duplicates, bucketed, duplicates
 from elman.data.seen import Seen, hashes_of
 from elman.data.turns import END
 from elman.errors import InputError
+from elman.modalities.base import Indexed
 from elman.scoring import Evaluation, translations
 from elman.scoring.baselines.dictionary import LONGEST, dictionary, words_of
 from elman.scoring.baselines.extracts import Extract
 from elman.scoring.baselines.translations import CopySource, TargetNGrams, retrieval
 from elman.scoring.blending import Blend
 from elman.scoring.predictors import Asked, Baseline, CannotSay, answer_of, restored
-from elman.scoring.translations import Judge, Kind
+from elman.scoring.translations import Judge
 from elman.tasks import gaps
 from elman.tasks.base import Sample, Section, device_of
+from elman.tasks.growing import met_words
 from elman.tasks.translate import corpus, dialogues, ranking, report
 from elman.tasks.translate.corpus import Part, Where, part_of
+from elman.tasks.translate.making import grown_from, made_from
+from elman.tasks.translate.objective import CostOfSymbols
 from elman.tasks.translate.settings import OF_DIALOGUES, TranslateSettings
 from elman.tasks.translate.symbols import Ids, Source, Symbols
 from elman.tasks.translate.talking import Talk
-from elman.tasks.translate.translator import IGNORED, Batch, Translator
+from elman.tasks.translate.telling import understood_of
+from elman.tasks.translate.translator import Batch, Translator
 from elman.tasks.translate.writing import Answer, Options, write
-from elman.tasks.understood import Understood, overlap_words, shorter
+from elman.tasks.understood import Understood, overlap_words
 from elman.training import Objective
 from elman.training.progress import announced, doing
 
@@ -46,14 +52,6 @@ if TYPE_CHECKING:
 _PENALTIES = (0.0, 0.5, 1.0)
 _CHOSEN_ON = 100
 """Pairs of the validation part on which the length penalty is chosen."""
-_JUDGED = 0.2
-"""Share of a budget for writing what is judged."""
-_WORK = 4e9
-"""Floating-point operations a second that beam search makes at least, on one slow core."""
-_ROOM = 1.2
-"""Symbols of an answer at most, for each of the longest target of training."""
-_SHARED = 0.01
-"""Share of a part that stands in an earlier part too, from which it is a doubt."""
 _COSTED = 1 << 13
 """Symbols of sources and targets whose costs are computed at once."""
 
@@ -145,58 +143,61 @@ class Translate:
         Raises:
             InputError: there are no pairs, or a file is wrong; the message says where.
         """
-        given = {"train": data, "valid": valid, "test": test}
-        given = {part: source for part, source in given.items() if source is not None}
-        if "train" not in given:
-            raise InputError("There are no data to train on: None was given.")
-        pairs = corpus.read(data, settings)
-        where = Where.of(pairs)
-        if settings.metric in OF_DIALOGUES and not where.talks:
-            raise InputError(
-                f"metric={settings.metric} is for dialogues, and these are pairs.",
-                fix="Leave it out.",
-            )
-        parts, shared_out = corpus.parts_of(pairs, settings, given)
-        for part in ("valid", "test"):
-            if part in given:
-                parts[part] = part_of(corpus.read(given[part], settings, where), where)
-        parts = {part: parts[part] for part in ("train", "valid", "test") if part in parts}
-        chooses = "test" in parts and dialogues.choice(parts["test"], settings.seed) is not None
-        asked = settings
-        settings = corpus.decided(settings, parts["train"], where.talks, chooses)
-        train = parts["train"]
-        assert settings.unit is not None
-        symbols = Symbols.fit(
-            train.source,
-            train.target,
-            settings.unit,
-            joint=settings.vocabulary == "joint",
-            size=settings.vocabulary_size,
-            min_count=settings.min_count or 1,
-            lower=bool(settings.lower),
-            max_source=settings.max_source,
-            max_target=settings.max_target,
-        )
-        judge = Judge.of(train.target, _kinds(settings), lowercase=bool(settings.lower))
-        made = cls(settings, symbols, where, judge, parts)
-        lengths = np.array([len(ids) for ids in made._of("train")[1]])
-        longest = int(min(settings.max_target, math.ceil(_ROOM * lengths.max())))
-        made.where = replace(where, longest=longest)
-        judged = made._judged_words()
-        made._doubts = pairs.doubts
-        made._lines = [
-            ("read", " ".join(pairs.said)),
-            ("split", _split_words(given, shared_out, parts)),
-            *([("judged", judged)] if judged else []),
-            ("metric", _metric_words(asked, settings)),
-            *([("replies", made._choice_words())] if where.talks and "test" in parts else []),
-            *(("", f"{name}: {how}") for name, how in judge.signatures().items()),
+        return made_from(cls, data, settings, valid, test)
+
+    @classmethod
+    def grown(
+        cls, old: Self, data: Any, settings: Any, valid: Any = None, test: Any = None
+    ) -> Self:
+        """Read new pairs, and some of the old ones; see `elman.tasks.base.Growing`.
+
+        Raises:
+            InputError: as `from_data`; or the run learnt from dialogues and these are none.
+        """
+        return grown_from(cls, old, data, settings, valid, test)
+
+    def indexed(self) -> list[Indexed]:
+        """Return the symbols of both sides, with their embeddings and scores."""
+        ours, theirs = self.symbols.source, self.symbols.target
+        axes = dict.fromkeys(("net.decoder.embedding.weight", "net.decoder.head.bias"), (0,))
+        if not self.settings.tied:
+            axes["net.decoder.head.own.weight"] = (0,)
+        if self.symbols.joint:
+            return [Indexed(theirs.unit, theirs.symbols, axes, theirs.unknown)]
+        reading = {"reading.weight": (0,)}
+        return [
+            Indexed(f"{ours.unit} of sources", ours.symbols, reading, ours.unknown),
+            Indexed(f"{theirs.unit} of targets", theirs.symbols, axes, theirs.unknown),
         ]
-        learnt = [
-            text for part in ("train", "valid") if part in parts for text in parts[part].source
-        ]
-        made.seen = Seen.of(hashes_of(learnt))
-        return made
+
+    def before_and_after(
+        self, old: Self, before: nn.Module, after: nn.Module
+    ) -> tuple[Evaluation, Evaluation]:
+        """Score two models on the test part of another run.
+
+        A symbol that was unknown before and is told apart now costs more by that alone, so what
+        was unknown costs nothing in both.
+        """
+        part = old._to_score(None)
+        known = [old.symbols.known(text) for text in part.target]
+        then = old._of_model(cast(Translator, before), part, old._selecting(part), known)
+        return then, self._of_model(cast(Translator, after), part, self._selecting(part), known)
+
+    def met_before(self, old: Self) -> list[str]:
+        """Return doubts where the new test part was learnt before, or the old one is learnt now."""
+        met = missed = 0
+        if old.seen is not None and "test" in self._parts:
+            met = old.seen.shared(hashes_of(self._parts["test"].source))
+        if "test" in old._parts:
+            now, then = (task.learnt() for task in (self, old))
+            asked = hashes_of(old._parts["test"].source)
+            missed = int(np.isin(asked, np.setdiff1d(now, then)).sum())
+        return met_words(met, missed, "sources")
+
+    def learnt(self) -> NDArray[np.uint64]:
+        """Return hashes of the sources that are trained on and chosen on."""
+        parts = (self._parts[part] for part in ("train", "valid") if part in self._parts)
+        return hashes_of(chain.from_iterable(part.source for part in parts))
 
     @classmethod
     def from_assets(cls, settings: TranslateSettings, assets: dict[str, Any]) -> Self:
@@ -222,49 +223,7 @@ class Translate:
 
     def understood(self) -> Understood:
         """Return how the pairs were read and shared out, and what a symbol is."""
-        sizes = {part: len(found) for part, found in self._parts.items()}
-        lines = [pair for pair in self._lines if pair[0] != "split"]
-        counts = ", ".join(f"{count:,} {part}" for part, count in sizes.items())
-        lines.insert(1, ("pairs", f"{counts}; {dict(self._lines)['split']}"))
-        ours, theirs = self.symbols.source, self.symbols.target
-        many = f"{len(ours):,} for both sides"
-        if not self.symbols.joint:
-            many = f"{len(ours):,} of sources, {len(theirs):,} of targets"
-        lines.append(("symbols", f"{ours.unit}; {many}"))
-        sources, targets = self._of("train")
-        for word, rows, most in (
-            ("sources", [one.ids for one in sources], self.symbols.max_source),
-            ("targets", targets, self.symbols.max_target),
-        ):
-            lengths = np.array([len(row) for row in rows])
-            cut = int((lengths == most).sum())
-            said = f"{lengths.min()} to {lengths.max()} {ours.unit}"
-            said += f" (median {int(np.median(lengths))})"
-            lines.append((word, f"{said}{f', {cut:,} cut' if cut else ''}"))
-        for part in self._parts:
-            if part != "train" and self._unknown(part):
-                lines.append((f"in {part}", f"{self._unknown(part):.2%} of symbols are unknown"))
-        train = self._parts["train"]
-        first = f"{shorter(train.source[0])!r} → {shorter(train.target[0])!r}"
-        lines.append(("the first", first))
-        doubts = list(self._doubts)
-        doubts += [
-            f"{count:,} of {sizes[later]:,} pairs of {later} stand in {earlier} too: the scores "
-            "flatter. Take them out."
-            for (earlier, later), count in self.shared.counts.items()
-            if count > _SHARED * sizes[later]
-        ]
-        return Understood(lines, doubts)
-
-    def _unknown(self, part: str) -> float:
-        """Return the share of unknown symbols of a part."""
-        sources, targets = self._of(part)
-        pairs = (
-            *((one.ids, self.symbols.source.unk) for one in sources),
-            *((ids, self.symbols.target.unk) for ids in targets),
-        )
-        total = sum(len(ids) for ids, _ in pairs)
-        return sum(int((ids == unk).sum()) for ids, unk in pairs) / max(1, total)
+        return understood_of(self)
 
     def look(self) -> list[Section]:
         """Return pairs, lengths of both sides, and what parts share."""
@@ -311,7 +270,7 @@ class Translate:
     def objective(self, model: nn.Module) -> Objective:
         """Return the mean cost of a symbol of the targets, judged on the validation part."""
         self._probe = cast(Translator, model)
-        return _Objective(self, self._probe)
+        return CostOfSymbols(self, self._probe)
 
     def batches(self, rank: int = 0, world_size: int = 1) -> Batches[Batch]:
         """Return training batches of pairs of similar length."""
@@ -331,9 +290,19 @@ class Translate:
 
     @torch.no_grad()
     def costs(
-        self, model: Translator, sources: Sequence[Source], targets: Sequence[Ids]
+        self,
+        model: Translator,
+        sources: Sequence[Source],
+        targets: Sequence[Ids],
+        known: Sequence[NDArray[np.bool_]] | None = None,
     ) -> NDArray[np.float64]:
-        """Return the nats that each target costs, `(n,)`."""
+        """Return the nats that each target costs, `(n,)`.
+
+        Args:
+            model: the model.
+            sources, targets: as symbols.
+            known: of each target, which symbols cost something; all when None.
+        """
         training = model.training
         model.eval()
         found = np.zeros(len(sources))
@@ -347,7 +316,11 @@ class Translate:
             rows = order[first : first + many]
             batch = self.batch([sources[r] for r in rows], [targets[r] for r in rows])
             nats = model.costs(batch.to(device_of(model)))
-            found[rows] = nats.double().sum(1).cpu().numpy()
+            cost = nats.double().cpu().numpy()
+            if known is not None:
+                for row, number in enumerate(rows):
+                    cost[row, : len(known[number])][~known[number]] = 0.0
+            found[rows] = cost.sum(1)
             first += many
         model.train(training)
         return found
@@ -431,16 +404,34 @@ class Translate:
             select(units, rule)
         return units
 
-    def _of_model(self, model: Translator, part: Part, select: Select) -> Evaluation:
+    def _of_model(
+        self,
+        model: Translator,
+        part: Part,
+        select: Select,
+        known: Sequence[NDArray[np.bool_]] | None = None,
+    ) -> Evaluation:
+        """Write an answer to each source of a part, and score all that is scored.
+
+        Args:
+            model: the trained model.
+            part: the pairs.
+            select: adds to the units whether the true reply was chosen.
+            known: which symbols of each target cost something; all when None.
+        """
         with doing(f"writing {len(part):,} answers"):
             answers = self.answers(model, part.source)
         said = [row[0].text if row else "" for row in answers]
         units = self.judge.units(said, part.target)
         sources, targets = self._encoded_pairs(part.source, part.target)
-        units["nll"] = self.costs(model, sources, targets)
+        units["nll"] = self.costs(model, sources, targets, known)
         units["tokens"] = [len(ids) for ids in targets]
+        if known is not None:
+            units["tokens"] = [int(one.sum()) for one in known]
         if self.where.talks:
             units["words"] = dialogues.words_in(part.target, targets, self.symbols)
+            if known is not None and self.symbols.target.unit == "words":
+                units["words"] -= [int((~one).sum()) for one in known]
             dialogues.with_variety(units, said)
             select(units, model)
         table = self._table(part, [row[:1] for row in answers])
@@ -774,70 +765,6 @@ class Translate:
             for text, source in zip(texts, sources, strict=True)
         ]
 
-    def _choice_words(self) -> str:
-        """Return how replies are chosen from others, in words."""
-        choice = dialogues.choice(self._parts["test"], self.settings.seed)
-        if choice is None:
-            return (
-                f"the test part has fewer than {dialogues.REPLIES} different replies that are not "
-                "of one dialogue, so none is chosen from others"
-            )
-        return (
-            f"the true one is to be told from {dialogues.REPLIES - 1} of other dialogues of the "
-            f"test part, for {len(choice.rows):,} contexts (seed {self.settings.seed})"
-        )
-
-    def _judged_words(self) -> str | None:
-        """Draw the pairs that are judged where the test part is too dear; return what to say."""
-        test, settings = self._parts.get("test"), self.settings
-        if test is None:
-            return None
-        most, why = settings.judge_at_most, "as set"
-        if most is None and settings.budget is not None:
-            with torch.device("meta"):
-                model = Translator(self.symbols, settings)
-            decoder = model.net.decoder
-            weights = sum(p.numel() for p in decoder.parameters())
-            steps = float(np.mean([len(ids) for ids in self._of("train")[1]]))
-            work = 2.0 * settings.beam * weights * steps
-            most = max(100, int(_JUDGED * settings.budget * _WORK / work))
-            why = f"for writing all would take more than {_JUDGED:.0%} of the budget"
-        if most is None or most >= len(test):
-            return None
-        rows = np.random.default_rng(settings.seed).permutation(len(test))[:most]
-        self._parts["test"] = test.take(np.sort(rows))
-        self._encoded.pop("test", None)
-        return f"{most:,} of {len(test):,} pairs of the test part, drawn at random, {why}"
-
-
-class _Objective:
-    """Cross-entropy of the symbols of the targets."""
-
-    metric = "loss"
-    higher_is_better = False
-    model: nn.Module
-
-    def __init__(self, task: Translate, model: Translator) -> None:
-        self.task, self.model, self.translator = task, model, model
-
-    def loss(self, batch: Batch, carried: Any) -> tuple[Tensor, float, Any]:
-        """Return the summed cost, and the number of symbols."""
-        if not len(batch):
-            return torch.zeros((), device=device_of(self.model)), 0.0, None
-        total = self.translator.loss(
-            batch.to(device_of(self.model)), self.task.settings.label_smoothing
-        )
-        return total, float((batch.target != IGNORED).sum()), None
-
-    def validate(self) -> dict[str, float]:
-        """Return nats and perplexity of a symbol of the validation part."""
-        if "valid" not in self.task._parts:
-            return {}
-        sources, targets = self.task._of("valid")
-        nats = self.task.costs(self.translator, sources, targets).sum()
-        loss = float(nats) / sum(map(len, targets))
-        return {"loss": loss, "perplexity": math.exp(min(loss, 700.0))}
-
 
 def _refuse_options(rule: Any, how: dict[str, Any]) -> None:
     if how:
@@ -870,30 +797,3 @@ def _beside(
 def _short(text: str) -> bool:
     """Tell whether a dictionary can be learnt from a text."""
     return 0 < len(words_of(text)) <= LONGEST
-
-
-def _split_words(given: dict[str, Any], drawn: str, parts: dict[str, Part]) -> str:
-    said = [f"{part} as given" for part in given if part != "train"]
-    said += [drawn] if drawn else []
-    if "valid" not in parts:
-        said.append("none held out to choose the best step")
-    return "; ".join(said)
-
-
-def _kinds(settings: TranslateSettings) -> tuple[Kind, ...]:
-    """Return the scores that are computed; chrF always, for it can be told of a single answer."""
-    if str(settings.metric).startswith("rouge"):
-        return ("chrf", "rouge")
-    return ("bleu", "chrf")
-
-
-def _metric_words(asked: TranslateSettings, settings: TranslateSettings) -> str:
-    if asked.metric is not None:
-        return f"{settings.metric}, as set"
-    if settings.metric == "recall_at_1":
-        return "recall_at_1, for these are dialogues, in which many answers are right"
-    if settings.metric == "perplexity":
-        return "perplexity, for these are dialogues, and too few to choose replies from"
-    if settings.metric == "rouge1":
-        return "rouge1, for the targets are much shorter than the sources, as summaries are"
-    return "bleu, for the targets are about as long as the sources, as translations are"

@@ -1,0 +1,197 @@
+"""A task made of pairs: read, shared out, its vocabularies fitted on the training part or grown."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+
+from elman.data.formats.pairs import Pairs
+from elman.data.seen import Seen
+from elman.errors import InputError
+from elman.scoring.translations import Judge, Kind
+from elman.tasks.growing import drawn
+from elman.tasks.translate import corpus, dialogues
+from elman.tasks.translate.corpus import Part, Where, part_of
+from elman.tasks.translate.settings import OF_DIALOGUES, TranslateSettings
+from elman.tasks.translate.symbols import Symbols
+from elman.tasks.translate.telling import choice_words, metric_words, split_words
+from elman.tasks.translate.translator import Translator
+
+if TYPE_CHECKING:
+    from elman.tasks.translate.task import Translate
+
+Task = TypeVar("Task", bound="Translate")
+
+_JUDGED = 0.2
+"""Share of a budget for writing what is judged."""
+_WORK = 4e9
+"""Floating-point operations a second that beam search makes at least, on one slow core."""
+_ROOM = 1.2
+"""Symbols of an answer at most, for each of the longest target of training."""
+
+
+def made_from(
+    kind: type[Task], data: Any, settings: TranslateSettings, valid: Any = None, test: Any = None
+) -> Task:
+    """Return the task that `Translate.from_data` makes."""
+    given = _given(data, valid, test)
+    pairs = corpus.read(data, settings)
+    where = Where.of(pairs)
+    if settings.metric in OF_DIALOGUES and not where.talks:
+        raise InputError(
+            f"metric={settings.metric} is for dialogues, and these are pairs.",
+            fix="Leave it out.",
+        )
+    parts, shared_out = _parts(pairs, given, settings, where)
+    chooses = "test" in parts and dialogues.choice(parts["test"], settings.seed) is not None
+    asked = settings
+    settings = corpus.decided(settings, parts["train"], where.talks, chooses)
+    train = parts["train"]
+    judge = Judge.of(train.target, _kinds(settings), lowercase=bool(settings.lower))
+    made = kind(settings, _fitted(train, settings), where, judge, parts)
+    _finish(made, pairs, split_words(given, shared_out, parts), asked.metric is not None)
+    made.seen = Seen.of(made.learnt())
+    return made
+
+
+def grown_from(
+    kind: type[Task],
+    old: Task,
+    data: Any,
+    settings: TranslateSettings,
+    valid: Any = None,
+    test: Any = None,
+) -> Task:
+    """Return the task of a run that goes on from another one; see `elman.tasks.base.Growing`."""
+    given = _given(data, valid, test)
+    pairs = corpus.read(data, settings, old.where)
+    if old.where.talks and pairs.groups is None:
+        raise InputError(
+            "these are pairs, and the run that this one goes on from learnt from dialogues.",
+            file=pairs.places[0][0],
+            fix="Give dialogues, or train a new run without --from.",
+        )
+    parts, shared_out = _parts(pairs, given, settings, old.where)
+    if settings.metric == "recall_at_1" and "test" in parts:
+        _check_choice(parts["test"], settings, pairs)
+    symbols = old.symbols
+    if settings.unit != "subwords":  # which can write every text
+        symbols = symbols.grown(_fitted(parts["train"], settings))
+    fresh = {part: len(found) for part, found in parts.items()}
+    for part in ("train", "valid"):
+        if part in parts and part in old._parts:
+            before = old._parts[part]
+            rows = drawn(len(before), settings.rehearsal or 0.0, settings.seed)
+            parts[part] = parts[part].and_more(before.take(rows))
+    made = kind(settings, symbols, old.where, old.judge, parts)
+    more = {part: len(found) - fresh[part] for part, found in parts.items()}
+    again = " and ".join(f"{count:,} in {part}" for part, count in more.items() if count)
+    _finish(made, pairs, split_words(given, shared_out, parts), set_by_hand=True)
+    made._lines.insert(1, ("rehearsed", f"{again or 'none'} of the old pairs"))
+    if old.seen is not None:
+        made.seen = old.seen.with_more(made.learnt())
+    return made
+
+
+def _given(data: Any, valid: Any, test: Any) -> dict[str, Any]:
+    """Return the data of each part that is given."""
+    given = {"train": data, "valid": valid, "test": test}
+    given = {part: source for part, source in given.items() if source is not None}
+    if "train" not in given:
+        raise InputError("There are no data to train on: None was given.")
+    return given
+
+
+def _parts(
+    pairs: Pairs, given: dict[str, Any], settings: TranslateSettings, where: Where
+) -> tuple[dict[str, Part], str]:
+    """Return the parts of pairs, with those given by themselves, and how they were made."""
+    parts, shared_out = corpus.parts_of(pairs, settings, given)
+    for part in ("valid", "test"):
+        if part in given:
+            parts[part] = part_of(corpus.read(given[part], settings, where), where)
+    return {part: parts[part] for part in ("train", "valid", "test") if part in parts}, shared_out
+
+
+def _fitted(train: Part, settings: TranslateSettings) -> Symbols:
+    """Return the symbols of the training part."""
+    assert settings.unit is not None
+    return Symbols.fit(
+        train.source,
+        train.target,
+        settings.unit,
+        joint=settings.vocabulary == "joint",
+        size=settings.vocabulary_size,
+        min_count=settings.min_count or 1,
+        lower=bool(settings.lower),
+        max_source=settings.max_source,
+        max_target=settings.max_target,
+    )
+
+
+def _finish(made: Translate, pairs: Pairs, split: str, set_by_hand: bool) -> None:
+    """Give a task the longest answer, the pairs that are judged, and what is said of its data."""
+    settings, parts = made.settings, made._parts
+    lengths = np.array([len(ids) for ids in made._of("train")[1]])
+    longest = int(min(settings.max_target, math.ceil(_ROOM * lengths.max())))
+    made.where = replace(made.where, longest=max(made.where.longest, longest))
+    judged = _judged_words(made)
+    made._doubts = list(pairs.doubts)
+    talks = made.where.talks and "test" in parts
+    made._lines = [
+        ("read", " ".join(pairs.said)),
+        ("split", split),
+        *([("judged", judged)] if judged else []),
+        ("metric", metric_words(set_by_hand, str(settings.metric))),
+        *([("replies", choice_words(parts["test"], settings.seed))] if talks else []),
+        *(("", f"{name}: {how}") for name, how in made.judge.signatures().items()),
+    ]
+
+
+def _check_choice(test: Part, settings: TranslateSettings, pairs: Pairs) -> None:
+    """Refuse a test part with too few replies to choose from, where that is the score.
+
+    Raises:
+        InputError: it says how many replies are needed.
+    """
+    if dialogues.choice(test, settings.seed) is None:
+        raise InputError(
+            f"the test part has fewer than {dialogues.REPLIES} different replies that are not of "
+            "one dialogue, and recall_at_1, the score of the run that this one goes on from, "
+            "chooses among as many.",
+            file=pairs.places[0][0],
+            fix="Give more dialogues, or a test part of its own with --test F.",
+        )
+
+
+def _judged_words(made: Translate) -> str | None:
+    """Draw the pairs that are judged where the test part is too dear; return what to say."""
+    test, settings = made._parts.get("test"), made.settings
+    if test is None:
+        return None
+    most, why = settings.judge_at_most, "as set"
+    if most is None and settings.budget is not None:
+        with torch.device("meta"):
+            model = Translator(made.symbols, settings)
+        decoder = model.net.decoder
+        weights = sum(p.numel() for p in decoder.parameters())
+        steps = float(np.mean([len(ids) for ids in made._of("train")[1]]))
+        work = 2.0 * settings.beam * weights * steps
+        most = max(100, int(_JUDGED * settings.budget * _WORK / work))
+        why = f"for writing all would take more than {_JUDGED:.0%} of the budget"
+    if most is None or most >= len(test):
+        return None
+    rows = np.random.default_rng(settings.seed).permutation(len(test))[:most]
+    made._parts["test"] = test.take(np.sort(rows))
+    return f"{most:,} of {len(test):,} pairs of the test part, drawn at random, {why}"
+
+
+def _kinds(settings: TranslateSettings) -> tuple[Kind, ...]:
+    """Return the scores that are computed; chrF always, for it can be told of a single answer."""
+    if str(settings.metric).startswith("rouge"):
+        return ("chrf", "rouge")
+    return ("bleu", "chrf")
