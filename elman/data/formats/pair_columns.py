@@ -13,9 +13,10 @@ from elman.data import files, reading, turn_names
 from elman.data.formats import delimited
 from elman.data.formats.sides import by_names, given_sides, is_code, is_language, is_side
 from elman.data.table import Table
+from elman.data.turns import Conversation, Turn
 from elman.errors import InputError
 
-WRITTEN = ("text", "category", "tokens")
+WRITTEN = ("text", "category", "tokens", "turns")
 """Kinds of columns that hold what was written, and not what it means."""
 _NAME = 3
 """Words of the name of a column at most."""
@@ -187,10 +188,21 @@ def tabs_of(path: Path, encoding: str | None) -> int:
 
 
 def texts_of(table: Table, name: str) -> list[str]:
-    """Return the cells of a column as texts; a missing one is empty."""
+    """Return the cells of a column as texts; a missing one is empty.
+
+    Symbols of a list have a blank between them. An utterance of a conversation is a line, its
+    speaker before a colon.
+    """
+    if table.kinds[name] == "turns":
+        return ["" if cell is None else _spoken(cell) for cell in table.column(name)]
     if table.kinds[name] == "tokens":
         return ["" if cell is None else " ".join(cell) for cell in table.column(name)]
     return [cell or "" for cell in table.column(name, "text")]
+
+
+def _spoken(cell: Conversation) -> str:
+    said = ((one.speaker.strip(), " ".join(one.text.split())) for one in cell)
+    return str(Conversation(Turn(speaker, text) for speaker, text in said if text))
 
 
 def few(names: Sequence[str]) -> str:

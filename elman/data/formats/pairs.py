@@ -93,7 +93,8 @@ def read_pairs(
       `target=` names a side of them, or as a doubt, where both end in codes of languages and the
       one cannot be read alone.
     - Tables (CSV, TSV, Excel, JSON lines, Parquet, DataFrame, TMX, a list of pairs) with two
-      columns, known by their names or their place.
+      columns, known by their names or their place. A source may be a conversation, which is read
+      as a text with a line for each utterance.
     - Dialogues, of which each turn but the first is a target: a dialogue a line with `__eou__`
       after each turn, a turn a line with a blank line between dialogues, lists of turns in JSON or
       YAML, a table with a row for each turn.
@@ -370,6 +371,17 @@ class _Asked:
         said += [f"{name!r} holds {what}." for name, what in unread.items()]
         source, target, how = self._named.columns_of(table, unread)
         sides = [name for name in (source, target) if name is not None]
+        if target is not None and table.kinds[target] == "turns":
+            raise InputError(
+                f"{target!r} holds conversations, which can be read and not written.",
+                file=table.source,
+                fix=f"Set source={target}, and target= to a column of texts.",
+            )
+        if table.kinds[source] == "turns":
+            said.append(
+                f"{source!r} holds conversations; each utterance is a line of its text, the "
+                "speaker before a colon."
+            )
         if any(table.kinds[name] not in WRITTEN for name in sides):
             # A text of dates or numbers alone is to stay as it is written.
             table = read(types=dict.fromkeys(sides, "text"))
