@@ -474,6 +474,7 @@ FIGURES: dict[str, Figure] = {
         settings={
             "turns": 2,
             "lower": True,
+            "label_smoothing": 0.0,
             "copying": True,
             "embedding_size": 128,
             "dropout": 0.4,
