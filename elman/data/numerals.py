@@ -25,7 +25,7 @@ _CURRENCY = (
 _NUMBER = re.compile(
     rf"^(?P<open>\()?\s*(?P<sign>[-+−])?\s*(?P<before>{_CURRENCY})?\s*(?P<inner>[-+−])?"
     rf"(?P<body>\d[\d.,'’\u00a0\u202f ]*|[.,]\d+)(?P<power>[eE][-+]?\d+)?"
-    rf"\s*(?P<after>{_CURRENCY}|%)?(?P<close>\))?$"
+    rf"\s*(?P<last>[-−](?!\d))?(?P<after>{_CURRENCY}|%)?(?P<close>\))?$"
 )
 # In India two digits stand between the marks, but for the last three: 1,23,456.
 _POINT = re.compile(r"^(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d?(?:,\d{2})*,\d{3}|\d*)(?:\.\d*)?$")
@@ -151,12 +151,15 @@ def _parts(cell: str) -> tuple[str, float, str, str] | None:
         return None
     if found["before"] and found["after"]:
         return None
+    if found["last"] and (found["open"] or found["sign"] or found["inner"]):
+        return None
     body = found["body"].strip()
     if re.search(r"['’\u00a0\u202f ]", body):
         if _APART.match(body) is None:
             return None
         body = re.sub(r"['’\u00a0\u202f ]", "", body)
-    negative = [found["open"], found["sign"] in ("-", "−"), found["inner"] in ("-", "−")]
+    signs = (found["sign"], found["inner"], found["last"])
+    negative = [found["open"], *(sign in ("-", "−") for sign in signs)]
     return (
         body,
         -1.0 if any(negative) else 1.0,
@@ -200,6 +203,8 @@ def _words(cells: list[str], bodies: list[str], mark: str, marks: str) -> str:
         found.append(f"{marks} left off")
     if any(cell.startswith("(") for cell in cells):
         found.append("brackets as a minus sign")
+    if any(re.search(r"\d[.,]?\s*[-−]", cell) for cell in cells):
+        found.append("a minus sign behind the number")
     if any(not body.isascii() for body in bodies):
         found.append("digits of another script")
     if any("−" in cell for cell in cells):

@@ -266,8 +266,8 @@ def _refused(table: Table, name: str, found: Reading) -> InputError:
     assert unfit is not None
     cell = str(table.frame[name].iloc[unfit.place]).strip()
     fix = {
-        "missing": f"Correct it; or take the row out; or set missing='[{cell}]' where it says "
-        "that the value is missing; or name the columns to forecast with target=.",
+        "missing": f"Correct it; or take the row out; or set missing='[{_quoted(cell)}]' where it "
+        "says that the value is missing; or name the columns to forecast with target=.",
         "decimal": "Set decimal=',' or decimal='.'.",
         "date_order": "Say which with date_order=day or date_order=month.",
     }.get(found.asks, unfit.fix or "")
@@ -280,6 +280,15 @@ def _refused(table: Table, name: str, found: Reading) -> InputError:
         what += f" {FOOTER}"
         fix = "Take the row out of the file."
     return table.refuse(what, unfit.place, name, fix)
+
+
+def _quoted(cell: str) -> str:
+    """Return a cell as an item of a list on the command line, in quotes where marks mean more.
+
+    >>> _quoted("n.a."), _quoted(":"), _quoted("1,5-")
+    ('n.a.', '":"', '"1,5-"')
+    """
+    return cell if re.fullmatch(r"-?[\w/.]+(?: [\w/.]+)*", cell) else f'"{cell}"'
 
 
 FOOTER = "It stands in the last row, which looks like a footer or a total."
