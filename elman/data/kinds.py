@@ -34,6 +34,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 # is missing: "NA" is also Namibia.
 MISSING = frozenset(
     ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "?", "#N/A", "-"]
+    + [":", ".."]  # Eurostat and the World Bank
 )
 _LOOKED_AT = 50
 """Lists of a column that are looked at to tell conversations from words."""
