@@ -33,8 +33,24 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 # How files without types write that a value is missing. In a column of words only the empty cell
 # is missing: "NA" is also Namibia.
 MISSING = frozenset(
-    ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "?", "#N/A", "-"]
-    + [":", ".."]  # Eurostat and the World Bank
+    # The last two stand in files of Eurostat and of the World Bank.
+    [
+        "",
+        "NA",
+        "N/A",
+        "n/a",
+        "NaN",
+        "nan",
+        "NULL",
+        "null",
+        "None",
+        "none",
+        "?",
+        "#N/A",
+        "-",
+        ":",
+        "..",
+    ]
 )
 _LOOKED_AT = 50
 """Lists of a column that are looked at to tell conversations from words."""

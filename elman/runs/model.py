@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from elman.errors import InputError
+from elman.runs.later import read_as_in_training
 from elman.tasks.base import Streamed, Task
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ class Model:
                 raise InputError(f"{self.task.name} has no shares of steps.", fix="Leave why out.")
             how["why"] = True
         _refuse_unknown(self.task, how)
-        found = self.task.predict(self.predictor, data, **how)
+        with read_as_in_training():
+            found = self.task.predict(self.predictor, data, **how)
         if abstain is not None:
             found = _abstained(self.task, found, abstain)
         if proba:

@@ -28,6 +28,7 @@ from elman.runs import folder, growing, keeping, reference
 from elman.runs.folder import Run
 from elman.runs.growing import Origin
 from elman.runs.keeping import Kept
+from elman.runs.later import read_as_in_training
 from elman.runs.model import Model
 from elman.runs.reference import Reference
 from elman.scoring import Evaluation, calibration
@@ -206,10 +207,12 @@ def evaluate(run: str | Path, data: Any = None) -> dict[str, Any]:
             note = f"Baselines were not run: {error}"
     module = _with_weights(task, opened)
     kept = Kept.of(opened, task)
-    if kept is not None:
-        results, _ = judged(task, module, kept.all(), kept.blend(module), kept.index["model"], data)
-    else:
-        results = judge(task, task.evaluate(module, data), {} if note else task.baselines(data))
+    with read_as_in_training():
+        if kept is not None:
+            blend = kept.blend(module)
+            results, _ = judged(task, module, kept.all(), blend, kept.index["model"], data)
+        else:
+            results = judge(task, task.evaluate(module, data), {} if note else task.baselines(data))
     overlap = None if data is None else task.overlap(data)
     said = [words for words in (overlap, note) if words]
     return results | ({"note": " ".join(said)} if said else {})

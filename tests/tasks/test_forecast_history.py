@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import elman
 from elman.errors import InputError, PredictionWarning
 from elman.tasks.forecast.settings import ForecastSettings
 from elman.tasks.forecast.task import Forecast
@@ -148,3 +149,20 @@ def test_a_gap_in_a_stream_is_filled_as_in_training(fill: Any) -> None:
         expected = task.predict(model, GAP[:86])
     np.testing.assert_allclose(found["forecast"]["sales"], expected["forecast"], atol=1e-5)
     assert [pd.Timestamp(time) for time in found["time"]] == expected["time"].tolist()
+
+
+def test_an_error_about_later_data_proposes_no_setting_of_training(tmp_path):
+    days = pd.date_range("2023-01-01", periods=60)
+    table = pd.DataFrame({"date": days.strftime("%Y-%m-%d"), "y": np.arange(60.0) % 7 + 0.25})
+    settings = {"epochs": 1, "hidden_size": 4, "progress": False}
+    run = elman.train("forecast", table, tmp_path / "run", **settings)
+    model = elman.load(run.path)
+    other = table.assign(date=days.strftime("%m/%d/%Y").where(days.day < 3, "01/02/2023"))
+    with pytest.raises(InputError, match="Write dates as the training data does") as raised:
+        model.predict(other.head(2))
+    assert "date_order" not in str(raised.value)
+    path = tmp_path / "commas.csv"
+    table.assign(y=table.y.map("{:.2f}".format).str.replace(".", ",")).to_csv(path, index=False)
+    with pytest.raises(InputError, match="Write numbers as the training data does") as raised:
+        elman.evaluate(run.path, path)
+    assert (raised.value.row, raised.value.column) == (2, "y")
