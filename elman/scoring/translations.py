@@ -22,7 +22,7 @@ from elman.errors import InputError, require
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["bleu", "chrf", "rouge"]
+Kind = Literal["bleu", "chrf", "rouge", "symbols"]
 KINDS: tuple[Kind, ...] = ("bleu", "chrf", "rouge")
 EXTRA = "translate"
 """The pip extra with sacrebleu and rouge-score."""
@@ -31,6 +31,7 @@ _WORDS, _CHARACTERS = 4, 6
 _BETA = 2
 _BLEU = [f"bleu.{n}" for n in range(2 + 2 * _WORDS)]
 _CHRF = [f"chrf.{n}" for n in range(3 * _CHARACTERS)]
+_EDITS = ["exact", "edits", "symbols"]
 _ROUGE = ("rouge1", "rouge2", "rougeL")
 _MEANS = [*_ROUGE, "recall_at_1", "recall_at_5"]
 _DISTINCT = ("distinct_1", "distinct_2")
@@ -45,7 +46,8 @@ class Judge:
     """How outputs are scored: the same for the model and every baseline.
 
     Attributes:
-        kinds: the scores that are computed.
+        kinds: the scores that are computed; `symbols` are accuracy and error rate of sequences of
+            symbols with blanks between them.
         lowercase: without regard to case (BLEU and chrF; ROUGE never regards it).
         tokenize: the tokeniser of BLEU, as sacrebleu names them.
         stemmed: ROUGE compares the stems of English words; else words of any script as they are.
@@ -92,6 +94,13 @@ class Judge:
             chrf = _metrics().CHRF(lowercase=self.lowercase)
             chrf.corpus_score(["a"], [["a"]])
             said["chrf"] = str(chrf.get_signature())
+        if "symbols" in self.kinds:
+            from importlib.metadata import version
+
+            said["error_rate"] = (
+                "substitutions, deletions and insertions of symbols for each symbol of the "
+                f"references, torchmetrics:{version('torchmetrics')}"
+            )
         if "rouge" in self.kinds:
             from importlib.metadata import version
 
@@ -119,6 +128,8 @@ class Judge:
         if "rouge" in self.kinds:
             shares = self._rouge(hypotheses, references)
             parts.append(pd.DataFrame(shares, columns=list(_ROUGE)))
+        if "symbols" in self.kinds:
+            parts.append(pd.DataFrame(self._edits(hypotheses, references), columns=_EDITS))
         return pd.concat(parts, axis=1)
 
     def _bleu(self, effective_order: bool) -> Any:
@@ -168,6 +179,18 @@ class Judge:
             found[row] = [100 * scores[name].fmeasure for name in _ROUGE]
         return found
 
+    def _edits(self, hypotheses: Sequence[str], references: Sequence[str]) -> NDArray[np.int64]:
+        """Return whether a sequence is right, its edits, and the symbols of its reference."""
+        from torchmetrics.functional.text import word_error_rate
+
+        found = np.zeros((len(hypotheses), len(_EDITS)), np.int64)
+        for row, pair in enumerate(zip(hypotheses, references, strict=True)):
+            one, other = (text.lower() if self.lowercase else text for text in pair)
+            many = len(other.split())
+            edits = round(float(word_error_rate([one], [other])) * many)
+            found[row] = one.split() == other.split(), edits, many
+        return found
+
 
 class _Words:
     """Words of any script, for rouge-score, which else knows the letters a to z only."""
@@ -211,6 +234,10 @@ def score(units: pd.DataFrame) -> dict[str, float]:
         found["bleu"] = _corpus_bleu(units[_BLEU].to_numpy().sum(0))
     if _CHRF[0] in columns:
         found["chrf"] = float(_chrf(units[_CHRF].to_numpy().sum(0)))
+    if set(_EDITS) <= columns:
+        right, edits, many = units[_EDITS].to_numpy(np.float64).sum(0)
+        found["accuracy"] = right / len(units)
+        found["error_rate"] = edits / many
     for name in _MEANS:
         if name in columns:
             found[name] = float(units[name].mean())
@@ -226,7 +253,13 @@ def score(units: pd.DataFrame) -> dict[str, float]:
 
 
 def each(units: pd.DataFrame) -> NDArray[np.float64]:
-    """Return chrF of each example, by which a report finds the best and the worst, `(n,)`."""
+    """Return chrF of each example, by which a report finds the best and the worst, `(n,)`.
+
+    Of sequences of symbols it is 1 less the error rate.
+    """
+    if set(_EDITS) <= set(units.columns):
+        _, edits, many = units[_EDITS].to_numpy(np.float64).T
+        return np.asarray(1 - edits / many)
     return _chrf(units[_CHRF].to_numpy())
 
 

@@ -64,7 +64,7 @@ def tiny(seed=0, unit="words", **given):
     chosen = settings_of(Task, {"hidden_size": 6, "dropout": 0.0, **given})
     chosen = chosen.model_copy(update={"embedding_size": 6})
     symbols = Symbols.fit(
-        texts, texts, unit, joint=True, size=None, min_count=1, lower=False,
+        texts, texts, (unit, unit), joint=True, size=None, min_count=1, lower=False,
         max_source=20, max_target=20,
     )  # fmt: skip
     model = Translator(symbols, chosen).eval()
@@ -342,7 +342,7 @@ def test_a_text_that_holds_a_special_symbol_is_text():
 def test_words_are_found_again_in_their_parts(unit):
     text = "to be or not"
     symbols = Symbols.fit(
-        [text], [text], unit, joint=True, size=300, min_count=1, lower=False,
+        [text], [text], (unit, unit), joint=True, size=300, min_count=1, lower=False,
         max_source=99, max_target=99,
     )  # fmt: skip
     words, places = words_of(symbols.source, symbols.read(text).ids.tolist())

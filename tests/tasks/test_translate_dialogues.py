@@ -265,7 +265,7 @@ def test_words_are_counted_without_regard_to_the_symbols():
     texts = ["Well , hello there .", "no"]
     for unit in ("words", "characters"):
         symbols = Symbols.fit(
-            texts, texts, unit, joint=True, size=None, min_count=1, lower=False,
+            texts, texts, (unit, unit), joint=True, size=None, min_count=1, lower=False,
             max_source=99, max_target=8,
         )  # fmt: skip
         ids = [symbols.write(text) for text in texts]

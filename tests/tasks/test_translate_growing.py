@@ -142,7 +142,8 @@ def test_what_was_unknown_costs_nothing_before_or_after():
 def test_symbols_grow_and_stay_one_vocabulary_or_two():
     fit = {"size": None, "min_count": 1, "lower": False, "max_source": 9, "max_target": 9}
     one, other = (
-        Symbols.fit([text], [text], "words", joint=True, **fit) for text in ("a cat", "a dog")
+        Symbols.fit([text], [text], ("words", "words"), joint=True, **fit)
+        for text in ("a cat", "a dog")
     )
     assert one.grown(other).joint
     assert one.grown(other).target.symbols[-3:] == ["a", "cat", "dog"]

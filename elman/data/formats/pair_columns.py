@@ -205,6 +205,20 @@ def _spoken(cell: Conversation) -> str:
     return str(Conversation(Turn(speaker, text) for speaker, text in said if text))
 
 
+def unfit_symbols(table: Table, name: str) -> str | None:
+    """Return where a list holds an entry that is no symbol, for it is empty or has a blank inside.
+
+    Returns:
+        The first such entry and its place, in words; None where there is none.
+    """
+    for row, cell in enumerate(table.column(name)):
+        for entry in cell or ():
+            if len(entry.split()) != 1:
+                file, line = table.where(row)
+                return f"{entry!r} ({'' if file is None else f'{file.name}, '}row {line})"
+    return None
+
+
 def few(names: Sequence[str]) -> str:
     """Return the first names, and how many more there are."""
     more = f" and {len(names) - 6} more" if len(names) > 6 else ""

@@ -15,7 +15,7 @@ from elman.data import files, memory, reading
 from elman.data.code_cells import written_in_code
 from elman.data.formats import bitext, dialogues, replies
 from elman.data.formats.pair_checks import Part, across_parts, copies, part_of, repeats
-from elman.data.formats.pair_columns import WRITTEN, Named, few, tabs_of, texts_of
+from elman.data.formats.pair_columns import WRITTEN, Named, few, tabs_of, texts_of, unfit_symbols
 from elman.data.formats.sides import by_names
 from elman.data.guessing import format_in
 from elman.data.table import Table
@@ -44,6 +44,8 @@ class Pairs:
         groups: the number of the dialogue of each, which must not be parted; dialogues of the same
             turns have one. None for what is no dialogue.
         doubts: what a person should look at, in sentences.
+        listed: the sides, `source` or `target`, that are lists; each with the first entry that is
+            no symbol, in words, or None. A text of such a side has blanks between the entries.
     """
 
     source: list[str]
@@ -54,6 +56,7 @@ class Pairs:
     names: tuple[str, str] = ("source", "target")
     groups: list[int] | None = None
     doubts: list[str] = field(default_factory=list)
+    listed: dict[str, str | None] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -71,6 +74,7 @@ class _Found:
     groups: list[int] | None = None
     parts: list[Part | None] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
+    listed: dict[str, str | None] = field(default_factory=dict)
 
 
 def read_pairs(
@@ -393,6 +397,9 @@ class _Asked:
             said,
             (source, target or self.target or "target"),
         )
+        for side, name in (("source", source), ("target", target)):
+            if name is not None and table.kinds[name] == "tokens":
+                found.listed[side] = unfit_symbols(table, name)
         named = f"source {source!r}" + ("" if target is None else f", target {target!r}")
         left = [name for name in names if name not in (source, target)]
         said.append(
@@ -497,6 +504,7 @@ def _counted(found: _Found, needs_target: bool) -> Pairs:
         found.names,
         None if found.groups is None else [found.groups[n] for n in kept],
         found.doubts,
+        found.listed,
     )
     if pairs.target is not None and needs_target:
         said += copies(pairs.source, pairs.target)

@@ -64,16 +64,20 @@ class Dictionary:
 
     Attributes:
         words: source word in lower case → target word; an empty one is left out.
+        plain: words stand between blanks, and have no case and no marks beside them.
     """
 
     kind: ClassVar[str] = "dictionary"
     words: dict[str, str]
+    plain: bool = False
 
     def __call__(self, sources: Sequence[str]) -> list[str]:
         """Return the translations of texts; unknown words are copied."""
         return [self._written(text) for text in sources]
 
     def _written(self, text: str) -> str:
+        if self.plain:
+            return " ".join(filter(None, (self.words.get(word, word) for word in text.split())))
         found = [self.words.get(word.lower(), word) for word in words_of(text)]
         written = joined([word for word in found if word])
         begins = next((letter for letter in text if letter.isalpha()), "")
@@ -81,16 +85,21 @@ class Dictionary:
 
     def to_state(self) -> State:
         """Return the words as JSON."""
-        return {"words": self.words}, {}
+        return {"words": self.words, "plain": self.plain}, {}
 
     @classmethod
     def from_state(cls, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Dictionary:
         """Return the dictionary that `to_state` described."""
-        return cls(facts["words"])
+        return cls(facts["words"], facts.get("plain", False))
 
 
 def dictionary(
-    source: Sequence[str], target: Sequence[str], *, diagonal: bool = True, seed: int = 0
+    source: Sequence[str],
+    target: Sequence[str],
+    *,
+    diagonal: bool = True,
+    seed: int = 0,
+    plain: bool = False,
 ) -> Dictionary:
     """Learn a dictionary from pairs of texts.
 
@@ -101,14 +110,18 @@ def dictionary(
         source, target: the training pairs.
         diagonal: words at like places belong together more likely (Dyer et al. 2013).
         seed: of the draw of sentences, where there are more than fit.
+        plain: words are all that stands between blanks, as it is written.
 
     >>> dictionary(["a dog", "a cat", "the cat"], ["ein Hund", "eine Katze", "die Katze"])(["cat"])
     ['Katze']
     """
-    ours = [[word.lower() for word in words_of(text)] for text in source]
-    theirs = _as_elsewhere([words_of(text) for text in target])
+    if plain:
+        ours, theirs = ([text.split() for text in texts] for texts in (source, target))
+    else:
+        ours = [[word.lower() for word in words_of(text)] for text in source]
+        theirs = _as_elsewhere([words_of(text) for text in target])
     model = Model1.fit(ours, theirs, diagonal=diagonal, seed=seed)
-    return Dictionary(model.best())
+    return Dictionary(model.best(), plain)
 
 
 @dataclass(frozen=True, eq=False)

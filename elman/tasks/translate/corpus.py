@@ -15,6 +15,7 @@ from elman.data.formats.pairs import Pairs, read_pairs
 from elman.data.kinds import objects
 from elman.errors import InputError
 from elman.modalities.text import is_path, is_text, unit_of
+from elman.tasks.translate.symbols import Piece
 
 _SAMPLE = 2000
 """Pairs that are looked at for what is decided."""
@@ -70,10 +71,19 @@ class Part:
         )
 
 
-def raw(data: Any) -> list[str] | None:
-    """Return texts that were given as they are: a list of strings, or one, that name no file."""
+def raw(data: Any, unit: Piece = "words") -> list[str] | None:
+    """Return texts that were given as they are: a list of strings, or one, that name no file.
+
+    Args:
+        data: what was given.
+        unit: of the sources; where it is symbols, lists of them are texts with blanks between.
+    """
     if is_text(data):
         return [data]
+    if unit == "symbols" and isinstance(data, list | tuple) and data:
+        rows = [row for row in data if isinstance(row, list | tuple)]
+        if len(rows) == len(data) and all(isinstance(one, str) for row in rows for one in row):
+            return [" ".join(row) for row in rows]
     if not isinstance(data, list | tuple) or not data:
         return None
     if not all(isinstance(text, str) for text in data) or any(
@@ -230,7 +240,39 @@ def _check_enough(pairs: Pairs, different: int, wanted: int) -> None:
     )
 
 
-def decided(settings: Any, train: Part, talks: bool, chooses: bool) -> Any:
+def units_of(settings: Any, train: Part, listed: Collection[str]) -> tuple[Piece, Piece]:
+    """Return what one step of each side is.
+
+    A unit of texts that is set is for the side that is no list; where both are lists, these are
+    read as texts.
+
+    Args:
+        settings: as given.
+        train: the pairs.
+        listed: the sides that are lists.
+    """
+    asked: Piece | None = settings.unit
+    if asked == "symbols" or (asked is None and len(listed) == 2):
+        return "symbols", "symbols"
+    texts = [
+        text
+        for side, some in (("source", train.source), ("target", train.target))
+        if side not in listed
+        for text in some[:_SAMPLE]
+    ]
+    if asked is None:
+        asked = "characters" if unit_of(texts) == "characters" else "subwords"
+    if len(listed) == 2:
+        return asked, asked
+    return (
+        "symbols" if "source" in listed else asked,
+        "symbols" if "target" in listed else asked,
+    )
+
+
+def decided(
+    settings: Any, train: Part, talks: bool, chooses: bool, units: tuple[Piece, Piece]
+) -> Any:
     """Return settings with metric, unit, vocabulary and blocking filled in from training pairs.
 
     Args:
@@ -238,19 +280,20 @@ def decided(settings: Any, train: Part, talks: bool, chooses: bool) -> Any:
         train: the pairs.
         talks: they are of dialogues.
         chooses: there are enough replies in the test part to choose from.
+        units: what one step of each side is.
     """
     sources, targets = train.source[:_SAMPLE], train.target[:_SAMPLE]
-    summed_up = not talks and is_summary(sources, targets)
-    metric = "rouge1" if summed_up else "bleu"
+    summed_up = not talks and units[1] != "symbols" and is_summary(sources, targets)
+    metric = "rouge1" if summed_up else "accuracy" if units[1] == "symbols" else "bleu"
     if talks:
         metric = "recall_at_1" if chooses else "perplexity"
-    unit = settings.unit
-    if unit is None:
-        unit = "characters" if unit_of([*sources, *targets]) == "characters" else "subwords"
+    mixed = units[0] != units[1]
+    unit = units[1] if mixed and units[0] == "symbols" else units[0]
     letters = sum(map(len, train.source)) + sum(map(len, train.target))
     sizes = {
         "subwords": int(np.clip(letters // 400, 500, 8000)),
         "words": 30_000,
+        "symbols": 30_000,
         "characters": 5000,
     }
     found = {
@@ -262,9 +305,10 @@ def decided(settings: Any, train: Part, talks: bool, chooses: bool) -> Any:
         "min_count": 1,
         "block_repeats": 3 if summed_up else 0,
     }
-    return settings.model_copy(
-        update={name: value for name, value in found.items() if getattr(settings, name) is None}
-    )
+    found = {name: value for name, value in found.items() if getattr(settings, name) is None}
+    if mixed:
+        found["vocabulary"] = "separate"
+    return settings.model_copy(update=found)
 
 
 def is_summary(sources: Sequence[str], targets: Sequence[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -16,9 +17,14 @@ from elman.scoring.translations import Judge, Kind
 from elman.tasks.growing import drawn
 from elman.tasks.translate import corpus, dialogues
 from elman.tasks.translate.corpus import Part, Where, part_of
-from elman.tasks.translate.settings import OF_DIALOGUES, TranslateSettings
-from elman.tasks.translate.symbols import Symbols
-from elman.tasks.translate.telling import choice_words, metric_words, split_words
+from elman.tasks.translate.settings import OF_DIALOGUES, OF_SYMBOLS, TranslateSettings
+from elman.tasks.translate.symbols import Piece, Symbols
+from elman.tasks.translate.telling import (
+    choice_words,
+    lists_words,
+    metric_words,
+    split_words,
+)
 from elman.tasks.translate.translator import Translator
 
 if TYPE_CHECKING:
@@ -47,13 +53,16 @@ def made_from(
             fix="Leave it out.",
         )
     parts, shared_out = _parts(pairs, given, settings, where)
+    units = corpus.units_of(settings, parts["train"], pairs.listed)
+    _check_units(units, pairs, settings, where)
     chooses = "test" in parts and dialogues.choice(parts["test"], settings.seed) is not None
     asked = settings
-    settings = corpus.decided(settings, parts["train"], where.talks, chooses)
+    settings = corpus.decided(settings, parts["train"], where.talks, chooses, units)
     train = parts["train"]
     judge = Judge.of(train.target, _kinds(settings), lowercase=bool(settings.lower))
-    made = kind(settings, _fitted(train, settings), where, judge, parts)
-    _finish(made, pairs, split_words(given, shared_out, parts), asked.metric is not None)
+    made = kind(settings, _fitted(train, settings, units), where, judge, parts)
+    how = metric_words(asked.metric is not None, str(settings.metric))
+    _finish(made, pairs, split_words(given, shared_out, parts), how)
     made.seen = Seen.of(made.learnt())
     return made
 
@@ -76,11 +85,12 @@ def grown_from(
             fix="Give dialogues, or train a new run without --from.",
         )
     parts, shared_out = _parts(pairs, given, settings, old.where)
+    _check_units(old.symbols.units, pairs, settings, old.where)
     if settings.metric == "recall_at_1" and "test" in parts:
         _check_choice(parts["test"], settings, pairs)
     symbols = old.symbols
-    if settings.unit != "subwords":  # which can write every text
-        symbols = symbols.grown(_fitted(parts["train"], settings))
+    if set(symbols.units) != {"subwords"}:  # which can write every text
+        symbols = symbols.grown(_fitted(parts["train"], settings, symbols.units))
     fresh = {part: len(found) for part, found in parts.items()}
     for part in ("train", "valid"):
         if part in parts and part in old._parts:
@@ -90,7 +100,8 @@ def grown_from(
     made = kind(settings, symbols, old.where, old.judge, parts)
     more = {part: len(found) - fresh[part] for part, found in parts.items()}
     again = " and ".join(f"{count:,} in {part}" for part, count in more.items() if count)
-    _finish(made, pairs, split_words(given, shared_out, parts), set_by_hand=True)
+    how = f"{settings.metric}, as in the run that this one goes on from"
+    _finish(made, pairs, split_words(given, shared_out, parts), how)
     made._lines.insert(1, ("rehearsed", f"{again or 'none'} of the old pairs"))
     if old.seen is not None:
         made.seen = old.seen.with_more(made.learnt())
@@ -117,13 +128,12 @@ def _parts(
     return {part: parts[part] for part in ("train", "valid", "test") if part in parts}, shared_out
 
 
-def _fitted(train: Part, settings: TranslateSettings) -> Symbols:
+def _fitted(train: Part, settings: TranslateSettings, units: tuple[Piece, Piece]) -> Symbols:
     """Return the symbols of the training part."""
-    assert settings.unit is not None
     return Symbols.fit(
         train.source,
         train.target,
-        settings.unit,
+        units,
         joint=settings.vocabulary == "joint",
         size=settings.vocabulary_size,
         min_count=settings.min_count or 1,
@@ -133,8 +143,15 @@ def _fitted(train: Part, settings: TranslateSettings) -> Symbols:
     )
 
 
-def _finish(made: Translate, pairs: Pairs, split: str, set_by_hand: bool) -> None:
-    """Give a task the longest answer, the pairs that are judged, and what is said of its data."""
+def _finish(made: Translate, pairs: Pairs, split: str, metric: str) -> None:
+    """Give a task the longest answer, the pairs that are judged, and what is said of its data.
+
+    Args:
+        made: the task.
+        pairs: what was read.
+        split: how they were shared out, in words.
+        metric: the headline score and why it is that one, in words.
+    """
     settings, parts = made.settings, made._parts
     lengths = np.array([len(ids) for ids in made._of("train")[1]])
     longest = int(min(settings.max_target, math.ceil(_ROOM * lengths.max())))
@@ -143,13 +160,68 @@ def _finish(made: Translate, pairs: Pairs, split: str, set_by_hand: bool) -> Non
     made._doubts = list(pairs.doubts)
     talks = made.where.talks and "test" in parts
     made._lines = [
-        ("read", " ".join(pairs.said)),
+        ("read", " ".join([*pairs.said, *lists_words(made.symbols.units, pairs)])),
         ("split", split),
         *([("judged", judged)] if judged else []),
-        ("metric", metric_words(set_by_hand, str(settings.metric))),
+        ("metric", metric),
         *([("replies", choice_words(parts["test"], settings.seed))] if talks else []),
         *(("", f"{name}: {how}") for name, how in made.judge.signatures().items()),
     ]
+
+
+def _check_units(
+    units: tuple[Piece, Piece], pairs: Pairs, settings: TranslateSettings, where: Where
+) -> None:
+    """Refuse lists whose entries are no symbols, and settings that do not fit what a step is.
+
+    Raises:
+        InputError: with the first wrong entry, or what to set.
+    """
+    file, names = pairs.places[0][0], dict(zip(("source", "target"), pairs.names, strict=True))
+    for side, unit in zip(("source", "target"), units, strict=True):
+        unfit = pairs.listed.get(side)
+        if unit == "symbols" and unfit is not None:
+            raise InputError(
+                f"an entry of the lists in {names[side]!r} is empty or has a blank inside, so it "
+                f"is no symbol: {unfit}.",
+                file=file,
+                fix="Write new_york for 'new york', say; or set unit=words to read the lists as "
+                "texts.",
+            )
+    if "symbols" in units and where.talks:
+        raise InputError(
+            "unit=symbols is for lists of symbols, and these are dialogues.",
+            file=file,
+            fix="Set unit=words.",
+        )
+    metric, listed = settings.metric, units[1] == "symbols"
+    if metric is not None and metric != "perplexity" and listed != (metric in OF_SYMBOLS):
+        kinds = ("texts", "lists of symbols")
+        raise InputError(
+            f"metric={metric} is for targets that are {kinds[not listed]}, and these are "
+            f"{kinds[listed]}.",
+            file=file,
+            fix=f"Leave it out, or choose from {', '.join(OF_SYMBOLS)}."
+            if listed
+            else "Leave it out.",
+        )
+    if units[0] != units[1]:
+        _check_apart(units, settings, file)
+
+
+def _check_apart(
+    units: tuple[Piece, Piece], settings: TranslateSettings, file: Path | None
+) -> None:
+    """Refuse settings that need one vocabulary where the sides are made of different things."""
+    joint = "vocabulary" in settings.model_fields_set and settings.vocabulary == "joint"
+    for name, given in (("vocabulary=joint", joint), ("copying", settings.copying)):
+        if given:
+            raise InputError(
+                f"{name} needs both sides to be made of the same; the sources are {units[0]} and "
+                f"the targets {units[1]}.",
+                file=file,
+                fix="Leave it out.",
+            )
 
 
 def _check_choice(test: Part, settings: TranslateSettings, pairs: Pairs) -> None:
@@ -192,6 +264,8 @@ def _judged_words(made: Translate) -> str | None:
 
 def _kinds(settings: TranslateSettings) -> tuple[Kind, ...]:
     """Return the scores that are computed; chrF always, for it can be told of a single answer."""
+    if settings.metric in OF_SYMBOLS:
+        return ("symbols",)
     if str(settings.metric).startswith("rouge"):
         return ("chrf", "rouge")
     return ("bleu", "chrf")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from elman.scoring.health import health
 from elman.tasks.base import Panel, Section
 from elman.tasks.looking import histogram
 from elman.tasks.translate import dialogues
-from elman.tasks.translate.symbols import Symbols, words_of
+from elman.tasks.translate.symbols import Piece, Symbols, words_of
 from elman.tasks.translate.writing import Answer
 from elman.tasks.understood import shorter
 from elman.training.progress import say
@@ -38,11 +39,14 @@ _CURES = {
     "endless": "max_length, or block_repeats=3",
     "unknown": "unit=subwords, a larger vocabulary_size, or copying=true",
 }
+_OF_SYMBOLS = {"unknown": "a larger vocabulary_size, or a lower min_count"}
+_SIDES = ("source", "prediction", "reference")
 _INK, _OTHER = "#1f3a5f", "#b35c1e"
 
 
-def look(parts: Mapping[str, Part], shared: str) -> list[Section]:
+def look(parts: Mapping[str, Part], shared: str, units: tuple[Piece, Piece]) -> list[Section]:
     """Return pairs of training, lengths of both sides, and what parts share."""
+    ours_are, theirs_are = ("symbols" if unit == "symbols" else "words" for unit in units)
     import pandas as pd
 
     train = parts["train"]
@@ -58,12 +62,20 @@ def look(parts: Mapping[str, Part], shared: str) -> list[Section]:
     ratio = np.clip(theirs / np.maximum(ours, 1), 0, 5)
     return [
         Section("Pairs of training", table=table),
-        Section("Words of sources", figure=histogram(ours.tolist(), "words of a source")),
-        Section("Words of targets", figure=histogram(theirs.tolist(), "words of a target")),
+        Section(
+            f"{ours_are.capitalize()} of sources",
+            figure=histogram(ours.tolist(), f"{ours_are} of a source"),
+        ),
+        Section(
+            f"{theirs_are.capitalize()} of targets",
+            figure=histogram(theirs.tolist(), f"{theirs_are} of a target"),
+        ),
         Section(
             "Targets beside their sources",
             "Pairs far from the others are often no pairs: look at their lines.",
-            figure=histogram(ratio.tolist(), "words of a target for each word of its source"),
+            figure=histogram(
+                ratio.tolist(), f"{theirs_are} of a target for each of the {ours_are} of its source"
+            ),
         ),
         Section("In several parts", shared),
     ]
@@ -71,8 +83,12 @@ def look(parts: Mapping[str, Part], shared: str) -> list[Section]:
 
 def sections(task: Translate, model: Translator, evaluation: Evaluation) -> list[Section]:
     """Return examples with attention, lengths of answers beside references, and repeats."""
-    table = evaluation.predictions
-    assert table is not None
+    assert evaluation.predictions is not None
+    # Sequences of symbols are shown as texts with blanks between them.
+    table = evaluation.predictions.assign(
+        **{name: list(map(_text, evaluation.predictions[name])) for name in _SIDES}
+    )
+    evaluation = replace(evaluation, predictions=table)
     found = [_examples(task, model, evaluation)]
     said, known = list(table["prediction"]), list(table["reference"])
     found.append(_health(task, table))
@@ -104,7 +120,7 @@ def _health(task: Translate, table: pd.DataFrame) -> Section:
         ended=table["ended"].tolist(),
         unknown=mark,
         seen=seen,
-        cures=_CURES,
+        cures=_CURES if mark is None or symbols.units[1] != "symbols" else _CURES | _OF_SYMBOLS,
     )
     warnings = [sign.warning for sign in signs if sign.warning is not None]
     for warning in warnings:
@@ -173,9 +189,10 @@ def _examples(task: Translate, model: Translator, evaluation: Evaluation) -> Sec
                     _beside(source, answer.text, str(table["reference"].iloc[row])),
                 )
             )
+    by = "the error rate" if task.symbols.units[1] == "symbols" else "chrF"
     text = (
         "Darker is where the decoder looked when it wrote a word, a row each; parts of words are "
-        "added up. The order is by chrF of each answer by itself."
+        f"added up. The order is by {by} of each answer by itself."
     )
     return Section("Answers and where the decoder looked", text, panels=panels)
 
@@ -254,6 +271,10 @@ def _lengths(said: NDArray[np.int64], known: NDArray[np.int64]) -> Figure:
     axes.legend(frameon=False, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _text(cell: Any) -> str:
+    return cell if isinstance(cell, str) else " ".join(cell)
 
 
 def _words(texts: Sequence[str]) -> NDArray[Any]:

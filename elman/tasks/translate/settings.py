@@ -13,9 +13,21 @@ from elman.needs import Need
 from elman.tasks.settings import TaskSettings, other_default
 from elman.training.settings import AveragingName, ScheduleName
 
-Metric = Literal["bleu", "chrf", "rouge1", "rouge2", "rougeL", "recall_at_1", "perplexity"]
+Metric = Literal[
+    "bleu",
+    "chrf",
+    "rouge1",
+    "rouge2",
+    "rougeL",
+    "recall_at_1",
+    "perplexity",
+    "accuracy",
+    "error_rate",
+]
 OF_DIALOGUES = ("recall_at_1", "perplexity")
 """Metrics that only dialogues have, for only they have baselines for them."""
+OF_SYMBOLS = ("accuracy", "error_rate")
+"""Metrics of targets that are lists of symbols, which have no others but perplexity."""
 
 
 def _attended(value: Any) -> bool:
@@ -54,16 +66,18 @@ class TranslateSettings(TaskSettings, VocabularySettings):
     metric: Metric | None = Field(
         None,
         description="headline score (default: bleu; rouge1 where targets are much shorter than "
-        "sources, as summaries are; recall_at_1 of dialogues, perplexity where they are few)",
+        "sources, as summaries are; accuracy of lists of symbols; recall_at_1 of dialogues, "
+        "perplexity where they are few)",
     )
 
     vocabulary: Literal["joint", "separate"] = Field(
         "joint", description="one vocabulary for both sides, or one for each"
     )
-    unit: Unit | None = Field(
+    unit: Unit | Literal["symbols"] | None = Field(  # type: ignore[assignment]
         None,
-        description="one step is a character, word or subword (default: subwords; characters where "
-        "texts are one or two words)",
+        description="one step is a character, word or subword, or a symbol: an entry of a list, or "
+        "what stands between blanks (default: symbols of lists; of texts subwords, or characters "
+        "where they are one or two words)",
     )
     lower: bool = other_default(VocabularySettings, "lower", False)
     vocabulary_size: int | None = Field(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from elman.data import Vocabulary
 from elman.data.vocabulary import Unit
 
 Ids = NDArray[np.int64]
+Piece = Unit | Literal["symbols"]
+"""The thing that one step of a side is."""
 
 _SPECIALS = ("pad", "unk", "bos", "eos")
 _BEFORE_MARK = re.compile(r"\s+(?=[.,;:!?%)\]}»](?:\s|$))|(?<=[(\[{«])\s+")
@@ -55,7 +57,7 @@ class Symbols:
         cls,
         sources: Sequence[str],
         targets: Sequence[str],
-        unit: Unit,
+        units: tuple[Piece, Piece],
         *,
         joint: bool,
         size: int | None,
@@ -66,15 +68,25 @@ class Symbols:
     ) -> Self:
         """Count the symbols of the training part.
 
+        Args:
+            sources, targets: the texts; symbols stand between blanks.
+            units: what one step is, of sources and of targets. One vocabulary needs one unit.
+            joint: one vocabulary for both sides.
+            size: symbols of a vocabulary at most; symbols beside texts have no such limit.
+            min_count: symbols seen less often are unknown.
+            lower: without regard to case.
+            max_source, max_target: symbols that are kept of a text.
+
         Raises:
             MissingExtra: subwords need a package that is not installed.
         """
 
-        def fitted(texts: Sequence[str]) -> Vocabulary:
+        def fitted(texts: Sequence[str], unit: Piece) -> Vocabulary:
+            mixed = unit == "symbols" and len(set(units)) > 1
             return Vocabulary.fit(
                 texts,
-                unit,
-                size=size,
+                "words" if unit == "symbols" else unit,
+                size=None if mixed else size,
                 min_count=min_count,
                 lower=lower,
                 specials=_SPECIALS,
@@ -82,9 +94,17 @@ class Symbols:
             )
 
         if joint:
-            both = fitted([*sources, *targets])
+            both = fitted([*sources, *targets], units[0])
             return cls(both, both, max_source, max_target)
-        return cls(fitted(sources), fitted(targets), max_source, max_target)
+        ours, theirs = (
+            fitted(texts, unit) for texts, unit in zip((sources, targets), units, strict=True)
+        )
+        return cls(ours, theirs, max_source, max_target)
+
+    @property
+    def units(self) -> tuple[Piece, Piece]:
+        """Say what one step is, of sources and of targets."""
+        return _unit(self.source), _unit(self.target)
 
     def grown(self, other: Self) -> Self:
         """Return the symbols with those of others after their own; subwords stay as they are."""
@@ -175,6 +195,8 @@ class Symbols:
         ]
         if vocabulary.unit == "characters":
             return "".join(shown).strip()
+        if self.units[1] == "symbols":
+            return " ".join(shown)
         return _BEFORE_MARK.sub("", " ".join(shown))
 
     def to_json(self) -> dict[str, Any]:
@@ -212,6 +234,12 @@ def words_of(vocabulary: Vocabulary, ids: Sequence[int]) -> tuple[list[str], lis
         places.append(len(parts) - 1)
         fresh = bool(piece) and not piece.strip()
     return [vocabulary.decode(part).strip() for part in parts], places
+
+
+def _unit(vocabulary: Vocabulary) -> Piece:
+    # Words are parted from marks, and symbols are not.
+    symbols = vocabulary.unit == "words" and not vocabulary.punctuation
+    return "symbols" if symbols else vocabulary.unit
 
 
 def _plain(vocabulary: Vocabulary, ids: Ids) -> Ids:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from elman.data import Batches, Duplicates, bucketed, duplicates
+from elman.data.kinds import objects
 from elman.data.seen import Seen, hashes_of
-from elman.data.turns import END
+from elman.data.turns import END, Conversation, Turn
 from elman.errors import InputError
 from elman.modalities.base import Indexed
 from elman.scoring import Evaluation, translations
@@ -64,7 +65,10 @@ class Translate:
     """The task `translate`; see `elman.tasks.base.Task` for what its methods promise."""
 
     name: ClassVar[str] = "translate"
-    summary: ClassVar[str] = "a text in, another out: translations, summaries, answers"
+    summary: ClassVar[str] = (
+        "a text, symbols or a conversation in, a text or symbols out: translations, summaries, "
+        "answers"
+    )
     gives: ClassVar[str] = "text"
     takes: ClassVar[str] = "text"
     Settings = TranslateSettings
@@ -80,7 +84,7 @@ class Translate:
     ) -> None:
         self.settings, self.symbols, self.where, self.judge = settings, symbols, where, judge
         self.metric = str(settings.metric)
-        self.higher_is_better = self.metric != "perplexity"
+        self.higher_is_better = self.metric not in ("perplexity", "error_rate")
         self.length_penalty = settings.length_penalty
         """As set, or as found on the validation part."""
         self.usual = dialogues.Usual()
@@ -102,8 +106,8 @@ class Translate:
 
     @classmethod
     def modalities(cls) -> list[str]:
-        """Return text."""
-        return ["text"]
+        """Return what a source may be made of."""
+        return ["text", "tokens", "turns"]
 
     @classmethod
     def reads(cls, modality: str) -> None:
@@ -121,18 +125,28 @@ class Translate:
 
     @classmethod
     def example(cls, modality: str, n: int, seed: int = 0) -> pd.DataFrame:
-        """Return a table of `n` made-up pairs: numbers in words, and their figures reversed."""
+        """Return a table of `n` made-up pairs: numbers in words, and their figures reversed.
+
+        Symbols are lists; of a conversation each utterance says a number.
+        """
         import pandas as pd
 
         generator = np.random.default_rng(seed)
         words = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
         rows = [generator.integers(0, 10, generator.integers(3, 7)) for _ in range(n)]
-        return pd.DataFrame(
-            {
-                "source": [" ".join(words[i] for i in row) for row in rows],
-                "target": [" ".join(str(i) for i in row[::-1]) for row in rows],
-            }
-        )
+        read = [[words[i] for i in row] for row in rows]
+        written = [[str(i) for i in row[::-1]] for row in rows]
+        if modality == "tokens":
+            return pd.DataFrame({"source": objects(read), "target": objects(written)})
+        source: Any = [" ".join(row) for row in read]
+        if modality == "turns":
+            source = objects(
+                [
+                    Conversation(Turn("AB"[k % 2], word) for k, word in enumerate(row))
+                    for row in read
+                ]
+            )
+        return pd.DataFrame({"source": source, "target": [" ".join(row) for row in written]})
 
     @classmethod
     def from_data(
@@ -163,11 +177,11 @@ class Translate:
         if not self.settings.tied:
             axes["net.decoder.head.own.weight"] = (0,)
         if self.symbols.joint:
-            return [Indexed(theirs.unit, theirs.symbols, axes, theirs.unknown)]
+            return [Indexed(self.symbols.units[1], theirs.symbols, axes, theirs.unknown)]
         reading = {"reading.weight": (0,)}
         return [
-            Indexed(f"{ours.unit} of sources", ours.symbols, reading, ours.unknown),
-            Indexed(f"{theirs.unit} of targets", theirs.symbols, axes, theirs.unknown),
+            Indexed(f"{self.symbols.units[0]} of sources", ours.symbols, reading, ours.unknown),
+            Indexed(f"{self.symbols.units[1]} of targets", theirs.symbols, axes, theirs.unknown),
         ]
 
     def before_and_after(
@@ -227,7 +241,7 @@ class Translate:
 
     def look(self) -> list[Section]:
         """Return pairs, lengths of both sides, and what parts share."""
-        return report.look(self._parts, str(self.shared))
+        return report.look(self._parts, str(self.shared), self.symbols.units)
 
     @cached_property
     def shared(self) -> Duplicates:
@@ -253,7 +267,7 @@ class Translate:
     def describe(self) -> dict[str, Any]:
         """Return sizes of the parts, symbols, and what the parts share."""
         facts: dict[str, Any] = {
-            "unit": self.symbols.source.unit,
+            "unit": " and ".join(dict.fromkeys(self.symbols.units)),
             "symbols": len(self.symbols.target),
             "pairs": {part: len(found) for part, found in self._parts.items()},
         }
@@ -435,7 +449,7 @@ class Translate:
             dialogues.with_variety(units, said)
             select(units, model)
         table = self._table(part, [row[:1] for row in answers])
-        table["reference"] = part.target
+        table["reference"] = self._as_given(part.target, 1)
         return Evaluation(units, translations.score, table)
 
     def _costs_of_symbols(self, model: Translator) -> dialogues.Costs:
@@ -489,7 +503,8 @@ class Translate:
             if any(
                 _short(a) and _short(b) for a, b in zip(train.source, train.target, strict=True)
             ):
-                found = dictionary(train.source, train.target, seed=self.settings.seed)
+                plain = "symbols" in self.symbols.units
+                found = dictionary(train.source, train.target, seed=self.settings.seed, plain=plain)
                 yield "dictionary, word by word", found
         yield "nearest by TF-IDF", retrieval(train.source, train.target)
 
@@ -535,7 +550,8 @@ class Translate:
                 )[metric]
                 for alpha in _PENALTIES
             }
-            self.length_penalty = max(_PENALTIES, key=lambda alpha: scores[alpha])
+            way = 1 if self.higher_is_better or metric == "chrf" else -1
+            self.length_penalty = max(_PENALTIES, key=lambda alpha: way * scores[alpha])
         asked = None
         if self.where.talks and "valid" in self._parts:
             asked = dialogues.choice(self._parts["valid"], self.settings.seed)
@@ -599,7 +615,7 @@ class Translate:
         Raises:
             InputError: there is no such option, or the data are wrong.
         """
-        texts = corpus.raw(data)
+        texts = corpus.raw(data, self.symbols.units[0])
         if texts is None:
             read = corpus.read(data, self.settings, self.where, answered=False)
             part = part_of(read, self.where)
@@ -684,9 +700,10 @@ class Translate:
             about = (about if len(files) > 1 else {}) | {"row": place}
             met[part.places[number]] += 1
             about |= {"reply": met[part.places[number]]} if one_place else {}
-            about["source"] = part.source[number]
+            [about["source"]] = self._as_given([part.source[number]], 0)
             for rank, answer in enumerate(some or [Answer("", [], 0.0, 0.0, True)], 1):
-                row = about | ({"rank": rank} if several else {}) | {"prediction": answer.text}
+                row = about | ({"rank": rank} if several else {}) | {}
+                [row["prediction"]] = self._as_given([answer.text], 1)
                 if answer.score == answer.score:
                     row["score"] = answer.score
                 if answer.log_probability == answer.log_probability:
@@ -696,6 +713,12 @@ class Translate:
                     row["alignment"] = report.aligned(self.symbols, part.source[number], answer)
                 rows.append(row)
         return pd.DataFrame(rows)
+
+    def _as_given(self, texts: Sequence[str], side: int) -> list[Any]:
+        """Return texts of sources (side 0) or targets (side 1) as people have them: lists of
+        symbols where they are made of symbols."""
+        listed = self.symbols.units[side] == "symbols"
+        return [text.split() for text in texts] if listed else list(texts)
 
     def brief(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """Return where a source stands, its answer, and how it is ranked."""

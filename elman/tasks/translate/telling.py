@@ -10,7 +10,9 @@ from elman.tasks.translate import dialogues
 from elman.tasks.understood import Understood, shorter
 
 if TYPE_CHECKING:
+    from elman.data.formats.pairs import Pairs
     from elman.tasks.translate.corpus import Part
+    from elman.tasks.translate.symbols import Piece
     from elman.tasks.translate.task import Translate
 
 _SHARED = 0.01
@@ -28,15 +30,17 @@ def understood_of(task: Translate) -> Understood:
     many = f"{len(ours):,} for both sides"
     if not symbols.joint:
         many = f"{len(ours):,} of sources, {len(theirs):,} of targets"
-    lines.append(("symbols", f"{ours.unit}; {many}"))
+    units = symbols.units
+    made_of = units[0] if units[0] == units[1] else f"{units[0]} and {units[1]}"
+    lines.append(("symbols", f"{made_of}; {many}"))
     sources, targets = task._of("train")
-    for word, rows, most in (
-        ("sources", [one.ids for one in sources], symbols.max_source),
-        ("targets", targets, symbols.max_target),
+    for word, unit, rows, most in (
+        ("sources", units[0], [one.ids for one in sources], symbols.max_source),
+        ("targets", units[1], targets, symbols.max_target),
     ):
         lengths = np.array([len(row) for row in rows])
         cut = int((lengths == most).sum())
-        said = f"{lengths.min()} to {lengths.max()} {ours.unit}"
+        said = f"{lengths.min()} to {lengths.max()} {unit}"
         said += f" (median {int(np.median(lengths))})"
         lines.append((word, f"{said}{f', {cut:,} cut' if cut else ''}"))
     for part in parts:
@@ -83,9 +87,23 @@ def metric_words(set_by_hand: bool, metric: str) -> str:
         return "recall_at_1, for these are dialogues, in which many answers are right"
     if metric == "perplexity":
         return "perplexity, for these are dialogues, and too few to choose replies from"
+    if metric == "accuracy":
+        return "accuracy of whole targets, for these are lists of symbols"
     if metric == "rouge1":
         return "rouge1, for the targets are much shorter than the sources, as summaries are"
     return "bleu, for the targets are about as long as the sources, as translations are"
+
+
+def lists_words(units: tuple[Piece, Piece], pairs: Pairs) -> list[str]:
+    """Return how lists, and texts whose symbols stand between blanks, are read."""
+    said = []
+    for side, name, unit in zip(("source", "target"), pairs.names, units, strict=True):
+        if unit == "symbols":
+            what = "each entry of a list" if side in pairs.listed else "what stands between blanks"
+            said.append(f"In {name!r} {what} is a symbol.")
+        elif side in pairs.listed:
+            said.append(f"Lists in {name!r} are read as texts of {unit}, a blank between entries.")
+    return said
 
 
 def choice_words(test: Part, seed: int) -> str:
