@@ -155,7 +155,8 @@ def test_an_error_about_later_data_proposes_no_setting_of_training(tmp_path):
     days = pd.date_range("2023-01-01", periods=60)
     table = pd.DataFrame({"date": days.strftime("%Y-%m-%d"), "y": np.arange(60.0) % 7 + 0.25})
     settings = {"epochs": 1, "hidden_size": 4, "progress": False}
-    run = elman.train("forecast", table, tmp_path / "run", **settings)
+    table.to_csv(tmp_path / "points.csv", index=False)
+    run = elman.train("forecast", tmp_path / "points.csv", tmp_path / "run", **settings)
     model = elman.load(run.path)
     other = table.head(12).assign(date=days[:12].strftime("%m/%d/%Y"))
     with pytest.raises(InputError, match="Write dates as the training data does") as raised:
