@@ -97,7 +97,7 @@ def test_a_header_in_the_first_row_stays_there(tmp_path: Path, text: str) -> Non
     ],
 )
 def test_no_row_of_values_is_skipped(tmp_path: Path, text: str) -> None:
-    with pytest.raises(InputError, match=r"row 2: The row has \d fields"):
+    with pytest.raises(InputError, match=r"row 2: The row has \d fields|one field more"):
         read(put(tmp_path / "a.csv", text))
 
 
@@ -241,3 +241,13 @@ def test_the_rule_of_a_markdown_table_is_no_row(tmp_path, rule):
     assert read(path).labels("category") == ["a", "b"] * 10
     path.write_text("subject,category\n-,-\na,b\n")
     assert len(read(path)) == 2
+
+
+@pytest.mark.parametrize("mark", [" ", ",", "\t"])
+def test_a_header_that_lacks_the_name_of_row_names_is_named(tmp_path: Path, mark: str) -> None:
+    rows = [["x1", "x2", "y"], *([str(n), "0.1", f"{n}.5", "3"] for n in range(1, 9))]
+    path = put(tmp_path / "r.txt", "".join(mark.join(row) + "\n" for row in rows))
+    path = path.rename(path.with_suffix({" ": ".txt", ",": ".csv", "\t": ".tsv"}[mark]))
+    with pytest.raises(InputError, match="one field more than the 3 names") as raised:
+        read(path)
+    assert "row.names=FALSE" in str(raised.value)

@@ -275,6 +275,14 @@ class Header:
 
     def explain(self, error: Exception) -> InputError:
         """Return the error for a file that Arrow refused: the first record unlike the header."""
+        if self._lacks_a_name():
+            return InputError(
+                f"Each row has one field more than the {len(self.names)} names in the header.",
+                file=self.path,
+                row=self.lines,
+                fix="Write a name for the first column too. R's write.table leaves out that of its "
+                "row names: there, set col.names=NA or row.names=FALSE.",
+            )
         line, records = 0, self.records()
         for line, fields in records:
             if len(fields) == len(self.names):
@@ -312,6 +320,11 @@ class Header:
         if not line:
             return self.no_rows()
         return InputError(f"It cannot be read as CSV ({error}).", file=self.path)
+
+    def _lacks_a_name(self) -> bool:
+        """Tell whether the first rows all have one field more than there are names."""
+        sizes = {len(fields) for _, fields in itertools.islice(self.records(), _LOOKED_AT)}
+        return sizes == {len(self.names) + 1} and len(self.names) > 1
 
     def check_end(self, last: object) -> None:
         """Refuse a file whose last cell is the rest of it, behind a quote that never closes."""
@@ -472,13 +485,17 @@ def _steady(counts: Sequence[int]) -> int:
 
 
 def _apart_by_blanks(lines: Sequence[str]) -> bool:
-    """Tell whether runs of blanks keep columns apart: names above, and numbers in one of them."""
+    """Tell whether runs of blanks keep columns apart: names above, and numbers in one of them.
+
+    Rows may have one cell more than there are names, which R writes so.
+    """
     first, *below = (line.split() for line in lines)
-    if len(below) < 2 or len(first) < 2 or any(len(cells) != len(first) for cells in below):
+    if len(below) < 2 or len(first) < 2 or len(set(map(len, below))) > 1:
         return False
-    return any(
+    more = len(below[0]) - len(first)
+    return more in (0, 1) and any(
         not is_number(name) and all(is_number(cells[place]) for cells in below)
-        for place, name in enumerate(first)
+        for place, name in enumerate(first, more)
     )
 
 
