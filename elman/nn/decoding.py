@@ -40,8 +40,9 @@ def with_temperature(logits: Tensor, temperature: float) -> Tensor:
     if temperature == 0:
         only = torch.full_like(logits, -torch.inf)
         return only.scatter(-1, best.indices, 0.0)
-    # Relative to the best, so that a small temperature overflows to -inf and never to NaN.
-    return (logits - best.values) / temperature
+    # Relative to the best, so that a small temperature overflows to -inf and never to NaN. Beyond
+    # these bounds it would be 0 or infinite in float32, and what is forbidden would be NaN.
+    return (logits - best.values) / min(max(temperature, 1e-30), 1e30)
 
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:

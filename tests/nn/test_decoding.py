@@ -455,3 +455,10 @@ def test_the_largest_of_blocks_are_the_largest(scores, k):
     assert torch.equal(values, scores.topk(k).values)
     assert torch.equal(scores.gather(-1, places), values)
     assert all(len(set(row)) == k for row in places.tolist())
+
+
+@pytest.mark.parametrize("temperature", [1e308, 1e-320])
+def test_what_is_forbidden_never_comes_at_any_temperature(temperature):
+    logits = torch.tensor([[-torch.inf, 1.0, 3.0, -torch.inf]]).expand(200, -1)
+    drawn = choose(logits, temperature=temperature, generator=torch.Generator().manual_seed(0))
+    assert set(drawn.tolist()) == ({1, 2} if temperature > 1 else {2})
