@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from elman import data
+from elman.data import read as read_table
 from elman.errors import InputError
 
 ROWS = [{"text": f"a, [{i}] {{film}}", "n": i, "label": "ab"[i % 2]} for i in range(12)]
@@ -186,3 +187,38 @@ def test_choices_of_label_studio_are_labels(tmp_path):
     # Spans beside choices are tags, as they were.
     place.write_text(json.dumps([task(1, "good", start=0), task(2, "bad", start=0)]))
     assert list(data.read(place).frame["tags"].map(list)) == [["B-WHAT", "O"]] * 2
+
+
+def test_what_was_not_accepted_in_prodigy_is_no_example(tmp_path):
+    answers = ["accept", "reject", "accept", "ignore"] * 5
+    lines = [
+        {"text": f"t{i}", "label": "A", "answer": answer, "_input_hash": i}
+        for i, answer in enumerate(answers)
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    table = read_table(path)
+    assert list(table.kinds) == ["text", "label"]
+    assert len(table) == 10
+    assert table.where(1) == (path, 3)
+    assert "5 with the answer 'reject', 5 with the answer 'ignore'" in " ".join(table.notes())
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_choices_of_prodigy_are_labels(tmp_path, several):
+    lines = [
+        {
+            "text": f"t{i}",
+            "options": [{"id": "P"}, {"id": "N"}],
+            "accept": ["P", "N"] if several and i == 0 else ["P" if i % 2 else "N"],
+            "answer": "ignore" if i == 3 else "accept",
+        }
+        for i in range(8)
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    table = read_table(path)
+    assert list(table.kinds) == ["text", "label"]
+    labels = list(table.frame["label"])
+    assert labels[:2] == ([["P", "N"], ["P"]] if several else ["N", "P"])
+    assert len(table) == 7

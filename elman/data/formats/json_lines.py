@@ -36,7 +36,7 @@ def read(
     """
     import pandas as pd
 
-    from elman.data.formats import label_studio, tagged_json
+    from elman.data.formats import label_studio, prodigy, tagged_json
 
     found: list[dict[str, Any]] = []
     origins, notes = [], []
@@ -55,6 +55,13 @@ def read(
             if len(kept) < count:
                 left = count - len(kept)
                 notes.append(f"{left:,} of {count:,} texts were left out: not annotated.")
+        if (accepted := prodigy.answered(found[-len(numbers) :])) is not None:
+            kept, rows, said = accepted
+            if not kept:
+                raise InputError("No line was accepted in Prodigy.", file=path)
+            found[-len(numbers) :] = rows
+            numbers = [numbers[place] for place in kept]
+            notes += said
         if len(numbers) == 1 and (folded := _unfolded(found[-1])) is not None:
             rows, note = folded
             found[-1:] = rows

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from elman.data.formats import label_studio
+from elman.data.formats import label_studio, prodigy
 from elman.data.formats.json_lines import records
 from elman.data.formats.label_studio import TEXT, unwrapped
 from elman.data.kinds import Kind, objects
@@ -24,8 +24,6 @@ _START, _END, _LABEL = (
     ("end", "end_offset"),
     ("label", "entity", "type", "labels"),
 )
-_REFUSED = ("reject", "ignore")
-"""Answers of Prodigy that say that a line is no example."""
 _UNANNOTATED = "not annotated"
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
@@ -189,7 +187,7 @@ def _examples(held: Sequence[Record]) -> tuple[list[Record], list[str]]:
 def _no_example(record: Mapping[str, Any]) -> str | None:
     """Return why an object is nothing to learn from, or None."""
     answer = record.get("answer")
-    if answer in _REFUSED and has_spans(record):
+    if answer in prodigy.LEFT_OUT and has_spans(record):
         return f'their answer is "{answer}"'
     if label_studio.wrote(record) and label_studio.annotation(record) is None:
         return _UNANNOTATED
