@@ -732,3 +732,17 @@ def test_the_precision_follows_the_processor(tmp_path, monkeypatch, flag, expect
     assert Generate.from_data(file, GenerateSettings()).settings.precision == expected
     asked = Generate.from_data(file, GenerateSettings(precision="bf16"))
     assert asked.settings.precision == "bf16"
+
+
+def test_subtitles_are_learnt_as_they_are_spoken(tmp_path: Path) -> None:
+    said = "".join(
+        f"{i + 1}\n00:{i // 60:02}:{i % 60:02},000 --> 00:{i // 60:02}:{i % 60:02},900\n"
+        f"<i>the house is blue.</i>\n\n"
+        for i in range(100)
+    )
+    (tmp_path / "film.srt").write_text(said)
+    task = Generate.from_data(tmp_path / "film.srt", settings())
+    text = "".join(task._parts["train"].texts())
+    assert text.startswith("the house is blue.\nthe house")
+    assert not any(letter.isdigit() or letter == "<" for letter in text)
+    assert any("times and marks of subtitles" in line for _, line in task.understood().lines)

@@ -235,8 +235,19 @@ def of_plain_files(source: Any, encoding: str | None) -> Documents | None:
     paths, repeated = repeats.once(paths)
     if all(reading.format_of(path) in _TABLES for path in paths):
         return None
-    found = Documents.of_files(paths, encoding)
+    if all(reading.format_of(path) == "subtitles" for path in paths):
+        found = _spoken(paths, encoding)
+        left_out.append("numbers, times and marks of subtitles")
+    else:
+        found = Documents.of_files(paths, encoding)
     return replace(found, doubts=(*found.doubts, *repeated), left_out=tuple(left_out))
+
+
+def _spoken(paths: Sequence[Path], encoding: str | None) -> Documents:
+    """Return what is said in each file of subtitles."""
+    table = elman.data.read(paths, encoding=encoding)
+    cells = table.column("turns")
+    return Documents.of_texts(["\n".join(turn.text for turn in cell) + "\n" for cell in cells])
 
 
 def of_column(table: Table, name: str, *, named: bool) -> Documents:
