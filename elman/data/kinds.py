@@ -107,6 +107,7 @@ def infer(values: pd.Series) -> tuple[pd.Series, Kind]:
     or the per cent sign beside numbers.
     """
     import datetime
+    import decimal
 
     import pandas as pd
 
@@ -130,7 +131,8 @@ def infer(values: pd.Series) -> tuple[pd.Series, Kind]:
         return _listed(values)
     if all(isinstance(cell, bool) for cell in present) and len(present):
         return _strings(values), "category"
-    if all(isinstance(cell, int | float) for cell in present):
+    # Parquet and data bases give decimals of Python.
+    if all(isinstance(cell, int | float | decimal.Decimal) for cell in present):
         return values.astype(np.float64), "number"
     if all(isinstance(cell, datetime.date) for cell in present):
         try:

@@ -10,7 +10,12 @@ if TYPE_CHECKING:
     from elman.data import Table
 
 _ID = re.compile(r"(^|[\W_])(id|ids|uuid|guid|idx|index|key|rowid)$|[a-z]I[dD]$", re.IGNORECASE)
-_UNNAMED = re.compile(r"|index|unnamed: ?\d+|column 1|#|nr\.?|no\.?|row|n", re.IGNORECASE)
+# Pandas calls a second index `Unnamed: 0.1` or `level_0`.
+_UNNAMED = re.compile(
+    r"|index(\.\d+)?|unnamed: ?\d+(\.\d+)*|level_\d+|(__)?index_level_\d+(__)?"
+    r"|column 1|#|nr\.?|no\.?|row|n",
+    re.IGNORECASE,
+)
 # In the singular: `customers` and `cases` are counted, `customer` and `case` are named.
 _OWNERS = (
     *("patient", "subject", "subj", "participant", "person", "proband", "individual"),
@@ -46,7 +51,11 @@ def an_id(name: str) -> bool:
 
 
 def unnamed(name: str) -> bool:
-    """Tell whether a column has no name, or one such as "row"."""
+    """Tell whether a column has no name, or one such as "row".
+
+    >>> [unnamed(name) for name in ("Unnamed: 0", "Unnamed: 0.1", "level_0", "level")]
+    [True, True, True, False]
+    """
     return _UNNAMED.fullmatch(name.strip()) is not None
 
 

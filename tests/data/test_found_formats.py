@@ -7,6 +7,7 @@ import io
 import pickle
 import tarfile
 import zipfile
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -432,3 +433,13 @@ def test_labels_meet_wherever_they_come_from(tmp_path: Path) -> None:
     assert read(put(tmp_path / "b.csv", "y\n1.0\n2.0\n1.0\n")).labels("y") == ["1", "2", "1"]
     assert read(pd.DataFrame({"y": ["1.0", "2", "1.0"]})).labels("y") == ["1", "2", "1"]
     assert read(pd.DataFrame({"y": ["01", "1", "01"]})).labels("y") == ["01", "1", "01"]
+
+
+def test_decimals_of_parquet_are_numbers(tmp_path):
+    cells = [Decimal("1.25"), None, Decimal("-3.50")]
+    frame = pd.DataFrame({"amount": cells, "name": ["a", "b", "c"]})
+    frame.to_parquet(tmp_path / "a.parquet")
+    for source in (frame, tmp_path / "a.parquet"):
+        table = read(source)
+        assert table.kinds["amount"] == "number"
+        assert table.frame["amount"].fillna(0).tolist() == [1.25, 0, -3.5]

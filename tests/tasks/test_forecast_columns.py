@@ -408,3 +408,9 @@ def test_words_and_codes_are_no_numbers_with_marks() -> None:
     for cells in (["wet", "dry"] * 20, ["12B", "13B"] * 20, [f"A{i}-x" for i in range(40)]):
         frame = pd.DataFrame({"date": days, "kind": cells, "temp": np.arange(40.0) % 7})
         assert not read_panel(frame, ForecastSettings()).doubts
+
+
+@pytest.mark.parametrize("names", [("Unnamed: 0.1", "Unnamed: 0"), ("level_0", "index")])
+def test_every_index_that_counts_the_rows_is_not_forecast(names: tuple[str, str]) -> None:
+    frame = pd.DataFrame({name: np.arange(60) for name in names} | {"y": WAVE})
+    assert read_panel(frame, columns()).targets == ["y"]

@@ -85,3 +85,15 @@ def test_decimal_settles_what_a_comma_is(tmp_path):
         made(file)
     task = made(file, decimal=",", test_fraction=0, valid_fraction=0)
     assert task._parts["train"].inputs[0][:, 0].tolist() == [1.5, 1.1, 2.2]
+
+
+@pytest.mark.parametrize("names", [("Unnamed: 0.1", "Unnamed: 0"), ("level_0", "index")])
+@pytest.mark.parametrize("first", [0, 1])
+def test_every_index_that_counts_the_rows_is_left_out(names, first):
+    rng = np.random.default_rng(0)
+    counted = np.arange(60) + first
+    data = pd.DataFrame(dict.fromkeys(names, counted) | {"x1": rng.normal(size=60)})
+    data["x2"], data["y"] = rng.normal(size=60), 2.5 * counted
+    task = made(data, "regress", target="y")
+    assert task.layout.inputs == ("x1", "x2")
+    assert all(name in dict(task.understood().lines)["left out"] for name in names)

@@ -18,6 +18,7 @@ from elman.data.dates import Order
 from elman.data.kinds import Kind, Reading
 from elman.data.wide import resolution
 from elman.errors import InputError
+from elman.tasks import called
 from elman.tasks.forecast.groups import PARTS, is_part_of_time, names_of
 from elman.tasks.forecast.panel import COUNTED
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from elman.data import Table
 
-_COUNTERS = ("t", "step", "index", "id", "row", "no", "no.", "nr", "nr.", "#", "unnamed: 0")
+_COUNTERS = ("t", "step", "id")
 _ROWS = 8
 """Rows before a last one that may be a footer."""
 _UNITS = {"hour": 3600, "minute": 60, "second": 1}
@@ -622,7 +623,7 @@ def _counted(out: Sorted, columns: Columns) -> None:
         key = name.casefold().strip()
         timed = dates.named_like_a_time(name) or key in ("t", "step")
         # The first column of a file has no name where a program wrote its index there.
-        if not (timed or key in (*_COUNTERS, "column 1", "")):
+        if not (timed or key in _COUNTERS or called.unnamed(name)):
             continue
         values = out.table.frame[name].to_numpy(dtype=np.float64)
         there = np.unique(values)
