@@ -222,3 +222,31 @@ def test_choices_of_prodigy_are_labels(tmp_path, several):
     labels = list(table.frame["label"])
     assert labels[:2] == ([["P", "N"], ["P"]] if several else ["N", "P"])
     assert len(table) == 7
+
+
+DAYS = pd.date_range("2023-01-01", periods=12)
+
+
+@pytest.mark.parametrize("orient", ["columns", "index", "split"])
+@pytest.mark.parametrize("form", ["epoch", "iso"])
+@pytest.mark.parametrize("names", [["sales", "temp"], ["sales"]])
+def test_labels_of_rows_that_are_times_are_a_column(tmp_path, orient, form, names):
+    frame = pd.DataFrame({name: range(12) for name in names}, index=DAYS[::-1])
+    frame.to_json(tmp_path / "a.json", orient=orient, date_format=form)
+    if orient == "index" and len(names) == 1:
+        return  # {"2023-01-01": {"sales": 1}} may be anything
+    table = data.read(tmp_path / "a.json")
+    assert list(table.frame) == ["index", *names]
+    assert pd.to_datetime(table.frame["index"]).dt.day.tolist() == [*range(12, 0, -1)]
+    assert table.frame["sales"].tolist() == [*range(12)]
+    assert "the labels of the rows are column 'index'" in " ".join(table.notes())
+
+
+def test_years_are_kept_and_numbers_of_rows_are_not(tmp_path):
+    frame = pd.DataFrame({"a": range(12), "b": range(12)})
+    frame.set_axis(range(1990, 2002)).to_json(tmp_path / "a.json")
+    assert data.read(tmp_path / "a.json").frame["year"].tolist() == [*range(1990, 2002)]
+    frame.set_axis(range(0, 36, 3)).to_json(tmp_path / "a.json")
+    table = data.read(tmp_path / "a.json")
+    assert list(table.frame) == ["a", "b"]
+    assert "the numbers of the rows were left out" in " ".join(table.notes())

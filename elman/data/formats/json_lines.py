@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from elman.data import files
+from elman.data.formats import json_columns
 from elman.data.nested import as_column
 from elman.data.table import Origin, Table, build
 from elman.data.turn_names import plain
@@ -98,8 +99,7 @@ def _unfolded(record: dict[str, Any]) -> tuple[list[dict[str, Any]], str] | None
     """Return the rows of a file that is one object, and how they stand in it; None where the object
     is a row itself.
 
-    Rows stand under one name, `{"data": [{…}, …]}`, or every name has a list or an object with a
-    value for each row, as pandas writes columns.
+    Rows stand under one name, `{"data": [{…}, …]}`, or as pandas writes a table (`json_columns`).
     """
     lists = [
         name
@@ -114,13 +114,7 @@ def _unfolded(record: dict[str, Any]) -> tuple[list[dict[str, Any]], str] | None
         return None  # the file is one conversation
     if len(lists) == 1:
         return record[lists[0]], f"its rows are those under {lists[0]!r}"
-    values = list(record.values())
-    if len(values) < 2 or not all(isinstance(v, dict) and len(v) > 1 for v in values):
-        return None
-    if any(v.keys() != values[0].keys() for v in values):
-        return None
-    rows = [{name: record[name][key] for name in record} for key in values[0]]
-    return rows, "each name has a value for every row"
+    return json_columns.rows_of(record)
 
 
 def records(path: Path, encoding: str | None = None) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -1,0 +1,105 @@
+"""JSON of a whole table in one object, as pandas writes it: columns, rows by label, or split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+Rows = list[dict[str, Any]]
+
+_ISO = re.compile(r"\d{4}-\d\d(-\d\d)?([T ]\d\d:\d\d.*)?")
+_WHOLE = re.compile(r"-?\d{1,15}")
+_LEAST_MILLISECONDS = 100_000_000_000
+"""The largest of some numbers is this, or they are no milliseconds since 1970."""
+_ALONE = 3
+"""Labels at least where one name stands alone, and may be an object in a row."""
+
+
+def rows_of(record: dict[str, Any]) -> tuple[Rows, str] | None:
+    """Return the rows of a table that is one object, and how they stand in it; None for no table.
+
+    Labels of rows that do not count them become the column `index`, or `year`; those that are
+    times in milliseconds become times.
+
+    >>> rows_of({"y": {"2024-01-01": 1, "2024-01-02": 2, "2024-01-03": 3}})[0][0]
+    {'index': '2024-01-01', 'y': 1}
+    """
+    if (split := _split(record)) is not None:
+        names, labels, cells = split
+        rows = [dict(zip(names, row, strict=True)) for row in cells]
+        return _labelled(rows, labels, "a list of its columns, and one of its rows")
+    values = list(record.values())
+    if not values or not all(isinstance(v, dict) and len(v) > 1 for v in values):
+        return None
+    if any(v.keys() != values[0].keys() for v in values):
+        return None
+    outer, inner = list(record), list(values[0])
+    if len(outer) > 1 and _tells_rows(outer) and not _tells_rows(inner):
+        return _labelled([dict(row) for row in values], outer, "each name is that of a row")
+    if len(outer) < 2 and not (len(inner) >= _ALONE and _tells_rows(inner)):
+        return None
+    rows = [{name: record[name][key] for name in outer} for key in inner]
+    return _labelled(rows, inner, "each name has a value for every row")
+
+
+def _split(record: dict[str, Any]) -> tuple[list[str], list[Any], list[list[Any]]] | None:
+    """Return names, labels and cells of a table that holds its columns, index and data apart."""
+    if set(record) != {"columns", "index", "data"}:
+        return None
+    names, labels, cells = record["columns"], record["index"], record["data"]
+    if not all(isinstance(each, list) and each for each in (names, labels, cells)):
+        return None
+    if len(labels) != len(cells) or any(isinstance(label, list | dict) for label in labels):
+        return None
+    if any(not isinstance(row, list) or len(row) != len(names) for row in cells):
+        return None
+    texts = [str(name) for name in names]
+    return None if len(set(texts)) < len(texts) else (texts, labels, cells)
+
+
+def _tells_rows(labels: Sequence[Any]) -> bool:
+    """Tell whether labels count rows or are their times."""
+    texts = [str(label) for label in labels]
+    return _counts(texts) or _milliseconds(texts) or _dates(texts)
+
+
+def _counts(texts: Sequence[str]) -> bool:
+    return list(texts) == [str(i) for i in range(len(texts))]
+
+
+def _milliseconds(texts: Sequence[str]) -> bool:
+    if not all(_WHOLE.fullmatch(text) for text in texts):
+        return False
+    numbers = [int(text) for text in texts]
+    whole = all(number % 1000 == 0 for number in numbers)
+    largest = max(map(abs, numbers))
+    return whole and _LEAST_MILLISECONDS <= largest <= 50 * _LEAST_MILLISECONDS
+
+
+def _dates(texts: Sequence[str]) -> bool:
+    return all(_ISO.fullmatch(text) for text in texts)
+
+
+def _labelled(rows: Rows, labels: Sequence[Any], how: str) -> tuple[Rows, str]:
+    """Return rows with their labels in front, and what is to be said of both."""
+    import pandas as pd
+
+    texts = [str(label) for label in labels]
+    if _counts(texts):
+        return rows, how
+    cells: list[Any] = list(labels)
+    name, what = "index", ""
+    if _milliseconds(texts):
+        cells = [*pd.to_datetime([int(text) for text in texts], unit="ms")]
+        what = ", read as milliseconds since 1970"
+    elif all(_WHOLE.fullmatch(text) for text in texts):
+        cells = [int(text) for text in texts]
+        if not all(1600 <= number <= 2200 for number in cells) or len(set(cells)) < len(cells):
+            # Numbers that some rows kept when others were taken out hold nothing to learn from.
+            return rows, f"{how}; the numbers of the rows were left out"
+        name = "year"
+    if any(name in row for row in rows):
+        name = f"{name} of rows"
+    rows = [{name: cell} | row for cell, row in zip(cells, rows, strict=True)]
+    return rows, f"{how}; the labels of the rows are column {name!r}{what}"
