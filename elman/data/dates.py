@@ -427,9 +427,20 @@ def _place(exact: pd.Series, moments: pd.Series, offsets: pd.Series) -> str | No
 # Numbers that are dates
 
 _SIZES = (("s", 1e8, 5e9), ("ms", 1e11, 5e12), ("us", 1e14, 5e15), ("ns", 1e17, 5e18))
+_TICKS = (
+    (1, 6.2766e17, 6.6236e17, ".NET"),
+    (1601, 1.2276e17, 1.5746e17, "Windows"),
+)
+"""The year since which ticks count, their number in 1990 and in 2100, and who counts so.
+
+As nanoseconds since 1970 they are of 1990 and of 1974, in which nobody wrote nanoseconds.
+"""
+SPREADSHEET = "days of a spreadsheet"
+_DAYS_OF_1900, _DAYS_OF_1970, _DAYS_OF_2100 = 693_962, 719_529, 767_011
+"""Days since year 0, as MATLAB counts them."""
 _DIGITS = ((14, "%Y%m%d%H%M%S"), (12, "%Y%m%d%H%M"), (10, "%Y%m%d%H"), (8, "%Y%m%d"), (6, "%Y%m"))
 _NAMES = re.compile(
-    r"(?:^|[^a-z])(date|fy|datetime|time|timestamp|ts|day|month|year|yr|week|period|ds|epoch|unix"
+    r"(?:^|[^a-z])(date|datenum|fy|datetime|time|timestamp|ts|day|month|year|yr|week|period|ds|epoch|unix"
     r"|when|dt|datum|dato|fecha|jahr|monat|zeit|unixtime|fiscal_?year|created|updated|mois|annee"
     r"|mes|mese|ano|anno|maand|jaar|tarih|tanggal|дата|месяц|год)(?:[^a-z]|$)"
 )
@@ -570,14 +581,18 @@ def from_numbers(values: NDArray[Any], *, named: bool) -> tuple[pd.Series, str] 
                 written = written.replace("%H", "hh").replace("%M", "mm").replace("%S", "ss")
                 read = moments, f"dates written {written}"
     if read is None:
-        for unit, least, most in _SIZES:
-            if least <= low and high <= most:
-                exact = np.round(numbers * {"s": 1e6, "ms": 1e3, "us": 1, "ns": 1e-3}[unit])
-                moments = pd.Series(exact.astype(np.int64).astype("datetime64[us]"))
-                words = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}
-                read = moments, f"{words.get(unit, 'nanoseconds')} since 1970"
+        read = _since(numbers)
     if read is not None:
         return read if named or _steady(read[0]) else None
+    if not whole and low >= 1600 and high < 2201:
+        read = _decimal_years(numbers)
+        if read is not None and (named or _months_on_end(*read)):
+            return read
+    if low >= _DAYS_OF_1900 and high <= _DAYS_OF_2100 and (named or not whole):
+        seconds = np.round((numbers - _DAYS_OF_1970) * 86_400).astype(np.int64)
+        moments = pd.Series(seconds.astype("datetime64[s]").astype("datetime64[us]"))
+        if named or _steady(moments):
+            return moments, "days since year 0, as MATLAB counts them"
     if not named:
         return None
     if whole and (found := _days_of_years(numbers)) is not None:
@@ -585,12 +600,43 @@ def from_numbers(values: NDArray[Any], *, named: bool) -> tuple[pd.Series, str] 
     if whole and low >= 1600 and high <= 2200:
         years = (numbers.astype(np.int64) - 1970).astype("datetime64[Y]").astype("datetime64[us]")
         return pd.Series(years), "years"
-    if low >= 1600 and high < 2201 and (read := _decimal_years(numbers)) is not None:
-        return read
     if low >= 20_000 and high <= 80_000:
         seconds = np.round(numbers * 86_400).astype("timedelta64[s]")
-        return pd.Series(np.datetime64("1899-12-30", "us") + seconds), "days of a spreadsheet"
+        return pd.Series(np.datetime64("1899-12-30", "us") + seconds), SPREADSHEET
     return None
+
+
+def _since(numbers: NDArray[np.float64]) -> tuple[pd.Series, str] | None:
+    """Read numbers as time since 1970 by their size; as ticks of Windows where these fit better."""
+    import pandas as pd
+
+    low, high = float(numbers.min()), float(numbers.max())
+    for unit, least, most in _SIZES:
+        if not (least <= low and high <= most):
+            continue
+        micros = np.round(numbers * {"s": 1e6, "ms": 1e3, "us": 1, "ns": 1e-3}[unit])
+        exact = micros.astype(np.int64).astype("datetime64[us]")
+        words = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}
+        said = f"{words.get(unit, 'nanoseconds')} since 1970"
+        for year, first, last, who in _TICKS:
+            if unit != "ns" or not (first <= low and high <= last):
+                continue
+            # Doubles are rounded to some ten microseconds here.
+            millis = np.round(numbers / 1e4).astype(np.int64)
+            begin = np.datetime64(f"{year:04}-01-01", "ms").astype(np.int64)
+            ticks = (millis + begin).astype("datetime64[ms]").astype("datetime64[us]")
+            unit_of_exact = _unit_of(exact)
+            if unit_of_exact < 60 and (_unit_of(ticks) > unit_of_exact or not unit_of_exact):
+                exact, said = ticks, f"ticks of 100 nanoseconds since year {year}, as {who} counts"
+        return pd.Series(exact), said
+    return None
+
+
+def _unit_of(moments: NDArray[Any]) -> int:
+    """Return the seconds of a day, an hour or a minute, or 1, that all moments are whole; or 0."""
+    micros = moments.astype(np.int64)
+    units = (86_400, 3_600, 60, 1)
+    return next((unit for unit in units if not (micros % (unit * 1_000_000)).any()), 0)
 
 
 def _days_of_years(numbers: NDArray[np.float64]) -> tuple[pd.Series, str] | None:
@@ -654,6 +700,14 @@ def _decimal_years(numbers: NDArray[np.float64]) -> tuple[pd.Series, str] | None
             exact = pd.Series(moments.astype("datetime64[us]"))
             return exact, f"years with decimals, in {words}"
     return None
+
+
+def _months_on_end(moments: pd.Series, words: str) -> bool:
+    """Tell whether years with decimals are one month or quarter after the other, for two years."""
+    there = moments.to_numpy().astype("datetime64[M]")
+    steps = np.abs(np.diff(there).astype(np.int64))
+    wanted = {"months": 1, "quarters": 3}.get(words.rsplit(" ", 1)[-1], 0)
+    return wanted > 0 and len(steps) * wanted >= 23 and bool((steps == wanted).all())
 
 
 def _steady(moments: pd.Series) -> bool:

@@ -246,3 +246,39 @@ def test_days_of_the_year_are_dates() -> None:
         assert found is not None
         assert found.moments is not None
         assert [moment.date() for moment in found.moments] == there
+
+
+def _numbers(values, named):
+    found = dates.from_numbers(np.asarray(values), named=named)
+    return found and (found[0].tolist(), found[1])
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("step", ["h", "D", "15min"])
+def test_ticks_of_windows_are_no_nanoseconds_of_1990(step, named):
+    days = pd.date_range("2023-01-01", periods=40, freq=step)
+    since_1970 = days.as_unit("us").asi8 * 10
+    for ticks in (since_1970 + 621_355_968_000_000_000, since_1970 + 116_444_736_000_000_000):
+        moments, words = _numbers(ticks, named)
+        assert moments == days.tolist()
+        assert words.startswith("ticks of 100 nanoseconds since year 1")
+    real = pd.date_range("1990-03-01", periods=40, freq=step)
+    assert _numbers(real.as_unit("ns").asi8, named) == (real.tolist(), "nanoseconds since 1970")
+
+
+def test_ticks_that_are_no_whole_seconds_are_of_today():
+    days = pd.date_range("2023-01-01", periods=40, freq="1357ms")
+    ticks = days.as_unit("us").asi8 * 10 + 621_355_968_000_000_000
+    assert _numbers(ticks, True)[0] == days.tolist()
+
+
+def test_days_of_matlab_and_years_with_decimals_need_no_name():
+    hours = pd.date_range("2023-01-01", periods=40, freq="h")
+    numbers = np.round(738_887 + np.arange(40) / 24, 6)
+    assert _numbers(numbers, False) == (hours.tolist(), "days since year 0, as MATLAB counts them")
+    assert _numbers(738_887 + np.arange(40), True)[0][1] == pd.Timestamp("2023-01-02")
+    assert _numbers(738_887 + np.arange(40), False) is None
+    months = pd.date_range("1980-01-01", periods=60, freq="MS").tolist()
+    assert _numbers(np.round(1980 + np.arange(60) / 12, 4), False)[0] == months
+    assert _numbers(np.round(1980 + np.arange(60) * 0.11, 4), False) is None
+    assert _numbers(np.round(1980 + np.arange(9) / 12, 4), False) is None

@@ -10,6 +10,7 @@ import pytest
 
 from elman.errors import InputError
 from elman.tasks.forecast.data import read_panel
+from elman.tasks.forecast.doubts import counting
 from elman.tasks.forecast.finding import frequency_of
 from elman.tasks.forecast.panel import Panel
 from elman.tasks.forecast.settings import ForecastSettings
@@ -127,3 +128,18 @@ def test_a_total_among_the_names_and_a_last_sum_are_doubted(tmp_path):
     shops.write_text("date,store,y\n" + "\n".join(rows) + "\n")
     doubts = Forecast.from_data(shops, ForecastSettings(group="store")).understood().doubts
     assert any("the series 'Total' is named like the total" in doubt for doubt in doubts)
+
+
+def test_days_of_a_spreadsheet_long_ago_may_count_from_1960() -> None:
+    [doubt] = panel(WAVE, 22_646 + np.arange(N)).doubts
+    assert "If they count from 1960 (SAS, Stata), it is 2022-06-09" in doubt
+    assert panel(WAVE, 44_562 + np.arange(N)).doubts == []
+
+
+def test_targets_that_count_are_doubted() -> None:
+    nearly = np.round(5 + np.arange(N) / 7, 3)
+    [doubt] = counting(["x", "y"], np.stack([WAVE, nearly], 1))
+    assert "'y' grows by 0.143 in each row" in doubt
+    parts = np.stack([1980 + np.arange(60) // 12, np.arange(60) % 12 + 1.0, WAVE[:60]], 1)
+    [doubt] = counting(["column 1", "column 2", "column 3"], parts)
+    assert "'column 1' and 'column 2' are years and months" in doubt

@@ -460,7 +460,7 @@ def _told_times(out: Sorted, name: str) -> pd.Series:
         return table.column(name, "time")
     read = dates.from_numbers(values.to_numpy(), named=True)
     if read is not None:
-        out.say("time", f"Column {name!r}: numbers read as {read[1]}.")
+        _say_numbers(out, name, *read)
         out.numbers = read[1]
         return read[0].set_axis(values.index)
     # Anything else counts years, steps or seconds of an experiment.
@@ -478,9 +478,21 @@ def _from_digits(out: Sorted, numbers: list[str]) -> bool:
             continue
         out.time, out.moments, out.numbers = name, read[0].set_axis(values.index), read[1]
         out.found["time"] = name
-        out.say("time", f"Column {name!r}: numbers read as {read[1]}.")
+        _say_numbers(out, name, *read)
         return True
     return False
+
+
+def _say_numbers(out: Sorted, name: str, moments: pd.Series, words: str) -> None:
+    """Say how numbers were read as times; doubt days of a spreadsheet that are long ago."""
+    out.say("time", f"Column {name!r}: numbers read as {words}.")
+    if words == dates.SPREADSHEET and (last := moments.max()).year < 1980:
+        since = last + (np.datetime64("1960-01-01", "D") - np.datetime64("1899-12-30", "D"))
+        out.doubtful.append(
+            f"the numbers of column {name!r} are read as {words}, so its last date is "
+            f"{last.date()}. If they count from 1960 (SAS, Stata), it is {since.date()}: write "
+            "dates, such as 2024-01-31."
+        )
 
 
 def _from_parts(out: Sorted, numbers: list[str]) -> bool:

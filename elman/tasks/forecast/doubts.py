@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from elman.data import dates
 from elman.data.stand_ins import MOST_LOOKED, stand_in_words, stand_ins, together
-from elman.data.wide import named_like_a_total, total_of
+from elman.data.wide import named_like_a_total, resolution, total_of
 from elman.tasks.forecast.columns import as_list
 from elman.tasks.forecast.finding import commonest_step, local, microseconds, odd_steps
 from elman.tasks.forecast.groups import is_part_of_time
@@ -340,6 +340,40 @@ def of_targets(targets: list[str], values: Floats, frequency: str | None) -> lis
             "forecast from year to year. For one series of months, write a row a month."
         )
     return doubts + hours_as_columns(targets, frequency)
+
+
+def counting(targets: Sequence[str], values: Floats) -> list[str]:
+    """Return doubts about targets that grow alike in each row, and about years beside months.
+
+    Args:
+        targets: their names.
+        values: `(T, C)` of a series.
+    """
+    doubts = []
+    for column, name in enumerate(targets):
+        one = values[:, column]
+        if len(one) <= 10 or np.isnan(one).any() or not np.ptp(one):
+            continue
+        steps = np.diff(one)
+        step = float(np.median(steps))
+        # Numbers with few digits rise evenly but for the last one.
+        nearly = np.ptp(steps) <= 2.01 * resolution(one) < 0.5 * abs(step)
+        if np.ptp(steps) == 0 or nearly:
+            doubts.append(
+                f"{name!r} grows by {step:g} in each row: is it a number of the row or a date? "
+                "Name the column to forecast with --set target=NAME."
+            )
+    for year, month in itertools.permutations(range(min(len(targets), 4)), 2):
+        years, months = values[:, year], values[:, month]
+        if len(years) < 13 or not ((years >= 1600) & (years <= 2200)).all():
+            continue
+        if months.min() == 1 and months.max() == 12 and (np.diff(12 * years + months) == 1).all():
+            doubts.append(
+                f"{targets[year]!r} and {targets[month]!r} are years and months by their values, "
+                "and both are forecast. Call them year and month in the header of the file, so "
+                "that they date the rows."
+            )
+    return doubts
 
 
 def totals_among(names: Sequence[str]) -> list[str]:

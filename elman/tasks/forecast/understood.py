@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from elman.tasks.forecast.doubts import counting
 from elman.tasks.understood import Understood, listed
 from elman.writing import figures_of, written
 
@@ -113,12 +114,7 @@ def _doubts(panel: Panel) -> list[str]:
     alike = [s.name or "the series" for s in panel.series if np.ptp(s.values, axis=0).max() == 0]
     if alike:
         doubts.append(f"the values never change in {listed(alike, 4)}: any rule is right there.")
-    values = panel.series[0].values[:, 0]
-    steady = len(values) > 10 and np.ptp(np.diff(values)) == 0 and np.ptp(values) > 0
     # A series in a cell or in a row is no number of the row.
-    if steady and panel.found.get("layout") == "long":
-        doubts.append(
-            f"{panel.targets[0]!r} grows by {values[1] - values[0]:g} in each row: is it a "
-            "number of the row or a date? Name the column to forecast with --set target=NAME."
-        )
+    if panel.found.get("layout") == "long":
+        doubts += counting(panel.targets, panel.series[0].values)
     return doubts
