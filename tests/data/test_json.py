@@ -250,3 +250,12 @@ def test_years_are_kept_and_numbers_of_rows_are_not(tmp_path):
     table = data.read(tmp_path / "a.json")
     assert list(table.frame) == ["a", "b"]
     assert "the numbers of the rows were left out" in " ".join(table.notes())
+
+
+def test_a_text_in_parts_is_whole(tmp_path):
+    link = {"type": "link", "text": "http://x.y"}
+    rows = [{"from": "A", "text": ["see ", link, " ok"]}, {"from": "B", "text": "fine"}] * 3
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps({"name": "us", "messages": rows}))
+    table = read_table(path)
+    assert table.texts("text")[:2] == ["see http://x.y ok", "fine"]

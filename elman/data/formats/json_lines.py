@@ -12,8 +12,8 @@ from elman.data import files
 from elman.data.formats import json_columns
 from elman.data.nested import as_column
 from elman.data.table import Origin, Table, build
-from elman.data.turn_names import plain
-from elman.data.turns import NoTurns, conversation, is_conversation, usual
+from elman.data.turn_names import SPEAKER, plain
+from elman.data.turns import NoTurns, conversation, is_conversation, named, usual
 from elman.errors import InputError
 
 _SEVERAL = ("conversations", "dialogues", "dialogs", "chats", "calls")
@@ -80,6 +80,7 @@ def read(
         origins.append(Origin(path, len(numbers), numbers.__getitem__))
     if not any(found):
         raise InputError("The objects have no named values.", file=paths[0])
+    found = [_with_whole_texts(record) for record in found]
     unwrapped = [label_studio.unwrapped(record) for record in found]
     if all(map(tagged_json.has_spans, unwrapped)) or any(map(tagged_json.marks_spans, unwrapped)):
         return tagged_json.read(paths, columns=columns, types=types, encoding=encoding)
@@ -89,6 +90,37 @@ def read(
     )
     meta = {"notes": notes} if notes else {}
     return build(frame, origins, columns=columns, types=types, meta=meta)
+
+
+def _with_whole_texts(record: dict[str, Any]) -> dict[str, Any]:
+    """Return an object whose texts in parts, with links and the like among them, are whole.
+
+    Telegram writes messages so, and interfaces of language models.
+
+    >>> _with_whole_texts({"text": ["see ", {"type": "link", "text": "x.org"}, "!"]})
+    {'text': 'see x.org!'}
+    """
+    parts = {name: value for name, value in record.items() if _is_text_in_parts(value)}
+    return record | {
+        name: "".join(part if isinstance(part, str) else part["text"] for part in value)
+        for name, value in parts.items()
+    }
+
+
+def _is_text_in_parts(value: Any) -> bool:
+    """Tell whether a list holds pieces of one text, each bare or an object with type and text."""
+    if not isinstance(value, list) or not any(isinstance(part, dict) for part in value):
+        return False
+    return all(
+        isinstance(part, str)
+        or (
+            isinstance(part, dict)
+            and isinstance(part.get("text"), str)
+            and isinstance(part.get("type"), str)
+            and named(part, SPEAKER) is None
+        )
+        for part in value
+    )
 
 
 def _all_texts(rows: Sequence[dict[str, Any]]) -> bool:
