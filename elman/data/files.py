@@ -46,7 +46,11 @@ _SURELY = 4
 _NOT_TEXT = frozenset(range(32)) - set(b"\t\n\r\f\v\x1a\x1b")
 # What programs leave beside their files.
 _MADE = {"__pycache__", "_SUCCESS", "_metadata", "_common_metadata"}
-_UNSEEN = {"readme", "license", "licence", "changelog", "copying", "sha256sums"}
+# Notes about the data, and what describes a dump of them.
+_UNSEEN = {
+    *("readme", "license", "licence", "changelog", "copying", "sha256sums"),
+    *("dataset_info", "dataset_infos", "dataset_dict"),
+}
 
 
 def find(path: Source) -> Path:

@@ -184,3 +184,9 @@ def test_standard_input_and_pipes_are_refused_in_words(tmp_path, monkeypatch):
             files.find(source)
     (tmp_path / "-").write_text("a,b")
     assert files.find("-").read_text() == "a,b"
+
+
+def test_what_describes_a_dump_of_data_is_no_data(tmp_path):
+    (tmp_path / "dataset_info.json").write_text('{"features": {"text": "string"}}')
+    (tmp_path / "train.jsonl").write_text('{"text": "so", "label": "a"}\n' * 3)
+    assert [path.name for path in files.listing(tmp_path)] == ["train.jsonl"]
