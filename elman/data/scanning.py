@@ -281,7 +281,9 @@ def _parquet(paths: list[Path], columns: Sequence[str] | None) -> Iterator[pa.Re
                 if name not in file.schema_arrow.names:
                     raise _no_column(name, file.schema_arrow.names, path)
             yield from file.iter_batches(batch_size=_ROWS, columns=columns)
-        except (pa.ArrowException, OSError) as error:
+        except InputError:
+            raise
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             raise parquet.not_parquet(path, error) from None
 
 

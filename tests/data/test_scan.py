@@ -140,3 +140,11 @@ def test_scan_and_read_agree_on_real_data(data_dir: Path) -> None:
     assert [t.timestamp() for t in scanned["date"].to_pylist()[:3]] == [
         t.timestamp() for t in table.column("date").dt.to_pydatetime()[:3]
     ]
+
+
+def test_a_broken_name_in_parquet_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"aaaaaaaa": range(9), "b": ["x"] * 9}).to_parquet(path)
+    broken = path.read_bytes().replace(b"aaaaaaaa", b"aaaaaaa\xd4")
+    with pytest.raises(InputError, match="not Parquet, or damaged"):
+        list(scan(put(path, broken)))

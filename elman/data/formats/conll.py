@@ -97,10 +97,11 @@ def read(
         sentences += found
     assert layout is not None
     known: dict[str, Kind] = {}
-    frame = pd.DataFrame()
+    cells = {}
     for name, place in _named(layout).items():
-        frame[name] = objects([[row[place - 1] for _, row in one.rows] for one in sentences])
+        cells[name] = objects([[row[place - 1] for _, row in one.rows] for one in sentences])
         known[name] = "tokens"
+    frame = pd.DataFrame(cells)
     for key, name in (("intent", "label"), ("sent_id", "id")):
         if all(key in one.said for one in sentences):
             frame[name] = pd.Series([one.said[key] for one in sentences], dtype=object)
