@@ -548,7 +548,7 @@ def from_numbers(values: NDArray[Any], *, named: bool) -> tuple[pd.Series, str] 
     Args:
         values: numbers; NaN where one is missing.
         named: the name of the column says that it holds times. Without it the steps between
-            the different moments must all be alike.
+            the different moments must all be alike, and days of a spreadsheet are none.
 
     Returns:
         The moments and how they were read, in words; None where they are no dates.

@@ -167,3 +167,21 @@ def test_an_error_about_later_data_proposes_no_setting_of_training(tmp_path):
     with pytest.raises(InputError, match="Write numbers as the training data does") as raised:
         elman.evaluate(run.path, path)
     assert (raised.value.row, raised.value.column) == (2, "y")
+
+
+@pytest.mark.parametrize("factor", [1000, 0.001])
+@pytest.mark.parametrize("log", [False, True])
+def test_a_history_in_another_unit_is_warned_of(factor: float, log: bool) -> None:
+    data = DAILY.assign(sales=DAILY["sales"] + 5)
+    task = task_on(data, log=log)
+    model = task.build()
+    other = data.assign(sales=data["sales"] * factor)
+    with pytest.warns(PredictionWarning, match="If they are in another unit, the forecasts are wr"):
+        task.predict(model, other)
+    with pytest.warns(PredictionWarning, match="If they are in another unit, the forecasts are wr"):
+        task.evaluate(model, other)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        task.predict(model, data.assign(sales=data["sales"] * 4))
+        if not log:
+            task.predict(model, data.assign(sales=0.0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +12,9 @@ from elman.tasks.forecast.data import check_step, read_panel
 from elman.tasks.forecast.finding import odd_steps
 from elman.tasks.forecast.panel import Panel
 from elman.tasks.forecast.rules import rule_of
-from elman.tasks.forecast.windows import check_positive
+from elman.tasks.forecast.windows import Scale, check_positive
 from elman.tasks.understood import listed
+from elman.writing import written
 
 if TYPE_CHECKING:
     from elman.tasks.forecast.settings import ForecastSettings
@@ -151,6 +152,43 @@ def warn_of_new(panel: Panel, known: Collection[str]) -> None:
             "their own last rows.",
             PredictionWarning,
         )
+
+
+_OTHER_UNIT = 30
+"""Times of the level of training at which values may be in another unit."""
+
+
+def warn_of_levels(panel: Panel, ends: Sequence[int], trained: Mapping[str, Scale]) -> None:
+    """Warn of series whose values are many times those of training, or a small part of them.
+
+    Args:
+        panel: the series.
+        ends: of each, rows before its first forecast.
+        trained: the scale of each series that was trained on.
+    """
+    found = []
+    for series, end in zip(panel.series, ends, strict=True):
+        if series.name not in trained:
+            continue
+        levels = trained[series.name].levels()
+        for column, (values, level) in enumerate(zip(series.observed[:end].T, levels, strict=True)):
+            sizes = np.abs(values[~np.isnan(values)])
+            # A night of zeros and a day that is closed are no other unit.
+            if not len(sizes) or not np.ptp(sizes) or not level > 0:
+                continue
+            median, largest = float(np.median(sizes)), float(sizes.max())
+            if median > _OTHER_UNIT * level or largest * _OTHER_UNIT < level:
+                found.append((panel.targets[column], series, median, float(level)))
+    if not found:
+        return
+    name, one, median, level = found[0]
+    more = f" ({len(found) - 1:,} more are so)" if len(found) > 1 else ""
+    warn(
+        f"the values of {name!r} in {one} lie about {written(median)}, those of training about "
+        f"{written(level)}{more}. If they are in another unit, the forecasts are wrong: write "
+        "them in that of training.",
+        PredictionWarning,
+    )
 
 
 def warn_of_doubts(panel: Panel) -> None:

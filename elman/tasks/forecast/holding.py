@@ -89,6 +89,7 @@ def _warn(
     fill = task.settings.fill
     history.warn_of_short(panel, ends, task.lookback)
     history.warn_of_new(panel, task.scales)
+    history.warn_of_levels(panel, ends, task.scales)
     history.warn_of_times(panel, task.frequency, fill, seen)
     history.warn_of_doubts(panel)
     panel = filling.without_holes(panel, fill, task.season, ends)

@@ -231,6 +231,11 @@ class Scale:
         """Own units to the model's."""
         return self.scaler.transform(np.log(values) if self.log else values)
 
+    def levels(self) -> Floats:
+        """Return `(C,)` how large the values of training are: the root of their mean square."""
+        mean = np.exp(self.scaler.shift) if self.log else self.scaler.shift
+        return np.hypot(mean, self.spread)
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
         naive = [None if np.isnan(v) else float(v) for v in self.naive]
