@@ -443,3 +443,12 @@ def test_decimals_of_parquet_are_numbers(tmp_path):
         table = read(source)
         assert table.kinds["amount"] == "number"
         assert table.frame["amount"].fillna(0).tolist() == [1.25, 0, -3.5]
+
+
+def test_a_footer_in_quotes_over_several_lines_is_called_so(tmp_path):
+    rows = "".join(f"2023-01-{i:02},{i}.5\n" for i in range(1, 29))
+    text = f'date,sales\n{rows}"Applied filters:\nRegion is West\nYear is 2016"\n'
+    with pytest.raises(InputError, match=r"row 30: .*looks like a footer\. Take these rows out"):
+        read(put(tmp_path / "a.csv", text))
+    with pytest.raises(InputError, match="row 30: A quote that opens in this row is not closed"):
+        read(put(tmp_path / "b.csv", text.replace('2016"', "2016")))

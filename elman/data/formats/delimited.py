@@ -175,6 +175,8 @@ def _read_one(
     return table, Origin(path, table.num_rows, _lines_of(head, table.num_rows, data)), head
 
 
+_FOOTER = 20
+"""Lines at most of a footer in quotes."""
 _FEW = 8
 """Rows of a file in which a last one is not taken for a footer."""
 
@@ -299,7 +301,14 @@ class Header:
                     fix="If rows of notes stand above the names of the columns, take them out. If "
                     f"there is one column, put quotes around cells that hold {self.separator!r}.",
                 )
-            if fields[-1].count("\n") > 1 and len(fields) < len(self.names):
+            rows = fields[-1].count("\n")
+            if rows > 1 and len(fields) < len(self.names):
+                closed = files.last_bytes(self.path).endswith(b'"')
+                if closed and len(fields) == 1 and rows <= _FOOTER:
+                    what = "The quote that opens in this row closes in the last one, and the row "
+                    what += f"has 1 field; the header has {len(self.names)}. It looks like a footer"
+                    fix = "Take these rows out."
+                    return InputError(f"{what}.", file=self.path, row=line, fix=fix)
                 return self.unclosed(line)
             what = (
                 f"The row has {len(fields)} field{'s' if len(fields) > 1 else ''}; "
