@@ -523,7 +523,8 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        show.error(_operating_system(error))
+        verbs = sys.argv[1:] if arguments is None else arguments
+        show.error(_operating_system(error, verbs[0] if verbs else ""))
         sys.exit(1)
     except Exception as error:
         if os.environ.get("ELMAN_DEBUG"):
@@ -535,10 +536,12 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(1)
 
 
-def _operating_system(error: OSError) -> str:
+def _operating_system(error: OSError, verb: str) -> str:
     place = f"{error.filename}: " if error.filename else ""
     if error.errno == errno.ENOSPC:
-        return f"{place}the disk is full. Make room, then go on with `elman resume RUN`."
+        resumed = verb in ("train", "resume")
+        again = "go on with `elman resume RUN`" if resumed else f"give `elman {verb}` again"
+        return f"{place}the disk is full. Make room, then {again}."
     return f"{place}{error.strerror or error}."
 
 

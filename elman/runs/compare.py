@@ -50,10 +50,20 @@ def _row(run: Run) -> dict[str, Any]:
     }
     if not run.finished:
         return row
-    results = run.read_json(folder.RESULTS)
+    try:
+        return row | _scored(run.read_json(folder.RESULTS))
+    except InputError as error:
+        return row | {"state": f"damaged: {error}"}
+    except (KeyError, TypeError, AttributeError):
+        file = run.path / f"{folder.RESULTS}.json"
+        return row | {"state": f"damaged: {file}: it holds no results of a run."}
+
+
+def _scored(results: dict[str, Any]) -> dict[str, Any]:
+    """Return the score of a finished run, and the best baseline."""
     metric = results["metric"]
     best = next((row for row in report.score_rows(results) if not row["ours"]), None)
-    return row | {
+    return {
         "metric": metric,
         "score": results["test"][metric],
         "baseline": best["name"] if best else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from elman.cli.app import _operating_system
 
 
 def refused(done: subprocess.CompletedProcess[str], *expected: str, code: int = 2) -> None:
@@ -379,3 +382,9 @@ def test_help_and_usage_errors_import_nothing_slow(tmp_path):
         assert ended == code, (arguments, said)
         assert not slow, f"{arguments} imported {slow}"
         assert bool(said) == (code == 2), arguments
+
+
+def test_a_full_disk_is_resumed_where_there_is_a_run():
+    error = OSError(errno.ENOSPC, "No space left on device")
+    assert "elman resume RUN" in _operating_system(error, "train")
+    assert "then give `elman predict` again" in _operating_system(error, "predict")

@@ -115,6 +115,20 @@ def test_a_folder_of_runs_is_listed(runs):
         folder.runs_in(runs[0] / "assets")
 
 
+@pytest.mark.parametrize("damage", ["{", "[]", "{}"])
+def test_a_damaged_run_is_named_beside_the_others(runs, damage):
+    results = runs[2] / f"{folder.RESULTS}.json"
+    kept = results.read_bytes()
+    results.write_text(damage)
+    try:
+        rows = {row["run"]: row for row in compare.listed(folder.runs_in(runs[0].parent))}
+    finally:
+        results.write_bytes(kept)
+    assert rows[str(runs[0])]["verdict"]
+    assert rows[str(runs[2])]["state"].startswith("damaged: ")
+    assert "results.json" in rows[str(runs[2])]["state"]
+
+
 @pytest.mark.fuzz
 def test_the_verbs(runs, elman, tmp_path):
     listed = elman("list", runs[0].parent, "--json")
