@@ -333,3 +333,11 @@ def test_a_class_that_is_called_like_an_id_is_none(reviews, tmp_path) -> None:
     found = model.predict(reviews[["review"]].head(2), proba=True)
     assert "p_id" in found
     assert list(task.brief(found)) == ["row", "prediction", "probability"]
+
+
+def test_one_column_of_numbers_is_asked_about():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"x1": rng.normal(size=60).round(3), "y": ["a", "b"] * 30})
+    with pytest.raises(InputError, match="'x1' is the only column of numbers"):
+        made(table, target="y")
+    assert made(table, target="y", modality="series").layout.inputs == ("x1",)

@@ -230,6 +230,14 @@ def find_layout(
             file=table.source,
             fix=f"Set group={quote(owner)} if its rows are the steps of a sequence.",
         )
+    if not names and len(numeric) == 1 and not aligned:
+        raise InputError(
+            f"{numeric[0]!r} is the only column of numbers to learn from, and a row of one number "
+            "is a sequence of one step.",
+            file=table.source,
+            fix="Set modality=series to read it so; or group=NAME, a column that names a sequence, "
+            "if its rows are the steps.",
+        )
     prose = [n for n in free if table.kinds[n] == "text"]
     if aligned and len(prose) == 1 and len(targets) == 1:
         raise InputError(
