@@ -51,7 +51,7 @@ def test_a_run_goes_on_from_another_one(elman, classify_run, new, tmp_path):
         (("classify", "NEW", "--from", "STOPPED"), "not finished"),
         (("classify", "NEW", "--from", "RUN", "-s", "hidden_size=8"), "hidden_size comes from"),
         (("classify", "NEW", "-s", "rehearsal=0.5"), "goes on from no other one"),
-        (("forecast", "NEW", "--from", "FORECAST"), "cannot be gone on from yet"),
+        (("forecast", "NEW", "--from", "FORECAST"), "cannot go on with new data yet"),
     ],
 )
 def test_what_cannot_go_on_is_refused(

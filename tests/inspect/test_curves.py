@@ -111,7 +111,10 @@ def test_how_sure_a_score_is():
     assert (noise.name, noise.severity) == ("evaluation noise", "note")
     assert "0.85 on 20 rows" in noise.evidence
     assert "from 0.7 to 1" in noise.evidence
-    assert names(**twenty | {"interval": (0.83, 0.87), "examples": 2000}) == ["healthy"]
+    learnt = {"trained": [(k, 0.1 + 0.5**k) for k in range(1, 40)]}
+    sure = twenty | learnt | {"interval": (0.83, 0.87), "examples": 2000}
+    assert names(**sure) == ["healthy"]
+    assert names(**sure | {"trained": []}) == ["not measured"]
 
 
 def test_few_long_series_are_sent_to_convolutions_beside():
