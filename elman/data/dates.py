@@ -476,7 +476,7 @@ def _plain_words(name: str) -> str:
 
 
 def clock(values: pd.Series, name: str) -> tuple[pd.Series, str] | None:
-    """Read a column as times of day: `08:30`, `8:30 PM`, hours 0 to 23 or 1 to 24, 830, 83000.
+    """Read a column as times of day: `08:30`, `8 PM`, hours 0 to 23 or 1 to 24, 830, 83000.
 
     Args:
         values: strings or numbers, none of them missing.
@@ -499,6 +499,7 @@ def clock(values: pd.Series, name: str) -> tuple[pd.Series, str] | None:
         return _clock_of(numbers.astype(np.int64), values.index, name)
     cells = values.astype(str).str.strip().str.lower()
     cells = cells.str.replace(r"^0 days |\s*[-\u2013]\s*\d{1,2}:\d{2}(?::\d{2})?$", "", regex=True)
+    cells = cells.str.replace(r"^(\d{1,2})\s*([ap]\.?m\.?)$", r"\1:00 \2", regex=True)
     if not len(cells) or values.isna().any():
         return None
     if cells.str.fullmatch(r"\d{4}|\d{6}").all():

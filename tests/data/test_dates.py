@@ -282,3 +282,10 @@ def test_days_of_matlab_and_years_with_decimals_need_no_name():
     assert _numbers(np.round(1980 + np.arange(60) / 12, 4), False)[0] == months
     assert _numbers(np.round(1980 + np.arange(60) * 0.11, 4), False) is None
     assert _numbers(np.round(1980 + np.arange(9) / 12, 4), False) is None
+
+
+def test_hours_with_their_half_of_the_day_are_times() -> None:
+    found = dates.clock(pd.Series(["12AM", "1 am", "12PM", "11 p.m."]), "time")
+    assert found is not None
+    assert (found[0].dt.total_seconds() / 3600).tolist() == [0, 1, 12, 23]
+    assert dates.clock(pd.Series(["13AM", "1 am"]), "time") is None
