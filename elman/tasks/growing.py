@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from elman.errors import InputError
 from elman.tasks.parts import check_cells, check_steps, chosen, installed, shared_out
-from elman.tasks.reading.examples import Examples, examples_in, order_words, service_words
+from elman.tasks.reading.examples import Examples, examples_in, row_words
 from elman.tasks.reading.later import table_like
 from elman.tasks.reading.tables import Writing
 from elman.tasks.understood import answer_words, columns_of, input_words
@@ -74,8 +74,7 @@ def grown(
     made._read_lines = [
         ("read", " ".join(table.notes())),
         ("input", input_words(layout, values)),
-        *(("order", words) for words in order_words(table, layout)),
-        *(("left out", words) for words in service_words(table, layout)),
+        *row_words(table, layout),
         ("answer", answer_words(layout, values, kind.Answer.word)),
         ("rehearsed", f"{read_again or 'none'} of the old examples"),
         ("split", split(settings, fresh)),

@@ -90,14 +90,16 @@ def test_a_header_in_the_first_row_stays_there(tmp_path: Path, text: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "words"),
     [
-        "text\nhello, there\nhow are you, hi\nso, yes\n",  # one column of sentences
-        "a,b\nr1,5.1,x\nr2,4.9,y\nr3,5,x\n",  # names of rows without a name, as R writes
+        # One column of sentences.
+        ("text\nhello, there\nhow are you, hi\nso, yes\n", "row 2: The row has 2 fields"),
+        # Names of rows without a name, as R writes them.
+        ("a,b\nr1,5.1,x\nr2,4.9,y\nr3,5,x\n", "row 1: Each row has one field more"),
     ],
 )
-def test_no_row_of_values_is_skipped(tmp_path: Path, text: str) -> None:
-    with pytest.raises(InputError, match=r"row 2: The row has \d fields|one field more"):
+def test_no_row_of_values_is_skipped(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
         read(put(tmp_path / "a.csv", text))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from begun import only_begun
 from hypothesis import given, settings, strategies
 from torch import Tensor
 
@@ -290,10 +291,7 @@ def test_a_grown_run_that_was_stopped_ends_as_one_that_was_not(old, tmp_path, mo
         patch.setattr(growing, "remembered", stop)
         with pytest.raises(Interrupted, match="elman resume"):
             grown(old, tmp_path / "parts", max_steps=12)
-    (tmp_path / "parts" / "model.safetensors").unlink()
-    shutil.rmtree(tmp_path / "parts" / "checkpoints")
-    (tmp_path / "parts" / "checkpoints").mkdir()
-    (tmp_path / "parts" / "metrics.jsonl").unlink()
+    only_begun(tmp_path / "parts")
     parts = elman.resume(tmp_path / "parts", progress=False)
     assert parts.results["test"] == whole.results["test"]
     ours, theirs = whole.model.module.state_dict(), parts.model.module.state_dict()

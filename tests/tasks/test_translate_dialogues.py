@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import random
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from talks import run_on_talks, talks
 
 import elman
 from elman.data.formats.pairs import read_pairs
@@ -23,33 +23,16 @@ from elman.tasks.translate.corpus import Part, Where, part_of
 from elman.tasks.translate.symbols import Symbols
 
 Task = TASKS["translate"]
-TOPICS = ["tea", "rain", "golf", "jazz", "cars", "maths", "fish", "snow", "film", "rome", "bread"]
 SMALL = {
     "unit": "words", "hidden_size": 24, "epochs": 10, "batch_size": 16, "lr": 0.02,
     "dropout": 0.0, "label_smoothing": 0.0, "resamples": 40, "beam": 2, "turns": 2,
 }  # fmt: skip
 
 
-def talks(n, seed=0):
-    """Dialogues in which a question names a topic, and answers hold to it."""
-    draw = random.Random(seed)
-    return [
-        [
-            f"do you like {one} ?",
-            f"yes , i like {one} and {other} .",
-            f"then {other} it is !",
-        ]
-        for one, other in (draw.sample(TOPICS, 2) for _ in range(n))
-    ]
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run on a file of dialogues."""
-    folder = tmp_path_factory.mktemp("talks")
-    lines = [json.dumps({"turns": turns}) for turns in talks(160)]
-    (folder / "talks.jsonl").write_text("\n".join(lines))
-    return elman.train("translate", folder / "talks.jsonl", folder / "run", progress=False, **SMALL)
+    return run_on_talks(tmp_path_factory.mktemp("talks"), SMALL)
 
 
 @pytest.mark.fuzz

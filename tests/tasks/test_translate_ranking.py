@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
-import random
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+from talks import TOPICS, run_on_talks, talks
 
 import elman
 from elman.errors import InputError
@@ -21,7 +21,6 @@ from elman.tasks import TASKS
 from elman.tasks.settings import settings_of
 
 Task = TASKS["translate"]
-TOPICS = ["tea", "rain", "golf", "jazz", "cars", "maths", "fish", "snow", "film", "rome", "bread"]
 SMALL = {
     "unit": "words", "hidden_size": 24, "epochs": 2, "batch_size": 16, "lr": 0.02,
     "dropout": 0.0, "label_smoothing": 0.0, "resamples": 40, "beam": 2, "turns": 2,
@@ -32,22 +31,10 @@ ASKED = "do you like jazz ?"
 REPLIES = ["yes , i like golf and tea .", "yes , i like jazz and tea .", "then snow it is !"]
 
 
-def talks(n):
-    """Dialogues in which a question names a topic, and the answer names it again."""
-    draw = random.Random(0)
-    return [
-        [f"do you like {one} ?", f"yes , i like {one} and {other} .", f"then {other} it is !"]
-        for one, other in (draw.sample(TOPICS, 2) for _ in range(n))
-    ]
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run on a file of dialogues that has not learnt them well, so that TF-IDF can add to it."""
-    folder = tmp_path_factory.mktemp("talks")
-    lines = [json.dumps({"turns": turns}) for turns in talks(160)]
-    (folder / "talks.jsonl").write_text("\n".join(lines))
-    return elman.train("translate", folder / "talks.jsonl", folder / "run", progress=False, **SMALL)
+    return run_on_talks(tmp_path_factory.mktemp("talks"), SMALL)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from elman.tasks.parts import (
     shared_out,
 )
 from elman.tasks.reading import tables
-from elman.tasks.reading.examples import Examples, examples_in, order_words, service_words
+from elman.tasks.reading.examples import Examples, examples_in, row_words
 from elman.tasks.reading.finding import find_layout
 from elman.tasks.reading.groups import filled_down, owners_in
 from elman.tasks.reading.labelled import learnable
@@ -93,8 +93,7 @@ def made_from(
         ("read", " ".join(table.notes())),
         ("input", understood.input_words(layout, asked)),
         *((("lists", lists),) if (lists := number_cells.words(table, layout)) else ()),
-        *(("order", words) for words in order_words(table, layout)),
-        *(("left out", words) for words in service_words(table, layout)),
+        *row_words(table, layout),
         ("answer", understood.answer_words(layout, asked, kind.Answer.word)),
         ("split", split_words(data, given, settings, parts)),
     ]

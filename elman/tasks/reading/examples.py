@@ -154,24 +154,21 @@ def _rows_of(table: Table, layout: Layout) -> tuple[dict[str, list[int]], int]:
     return transcripts.of_service(table, groups)
 
 
-def service_words(table: Table, layout: Layout) -> list[str]:
-    """Return in words that messages of the service are left out; nothing where there are none."""
+def row_words(table: Table, layout: Layout) -> list[tuple[str, str]]:
+    """Return in words which rows of a long table are left out, and that others were put in order.
+
+    Each stands behind the word under which it is said; nothing where there is nothing to say.
+    """
     if layout.form != "long":
         return []
-    _, count = _rows_of(table, layout)
-    return [f"messages of the service: {count:,}"] if count else []
-
-
-def order_words(table: Table, layout: Layout) -> list[str]:
-    """Return in words that rows did not stand in the order of their times; nothing where all do."""
-    if layout.form != "long" or layout.time is None:
-        return []
-    groups, _ = _rows_of(table, layout)
+    groups, left = _rows_of(table, layout)
+    found = [("left out", f"messages of the service: {left:,}")] if left else []
     moved = [name for name, rows in groups.items() if rows != sorted(rows)]
-    if not moved:
-        return []
+    if layout.time is None or not moved:
+        return found
     of = f" of {len(moved):,} of {len(groups):,} {layout.group!r}" if layout.group else ""
-    return [f"rows{of} did not stand in the order of {layout.time!r}, and were put in it"]
+    said = f"rows{of} did not stand in the order of {layout.time!r}, and were put in it"
+    return [("order", said), *found]
 
 
 def _one_a_group(
