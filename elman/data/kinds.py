@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.data import dates, months, number_lists, numerals
+from elman.data import date_numbers, dates, months, number_lists, numerals
 from elman.data.dates import Order
 from elman.data.numerals import Decimal
 from elman.data.turns import NoTurns, conversation, is_conversation
@@ -485,7 +485,7 @@ def to_time(values: pd.Series) -> pd.Series:
     present = cells != ""
     if cells[present].str.fullmatch(r"-?\d+(\.\d+)?").all():
         numbers = pd.to_numeric(cells.where(present, None), errors="coerce")
-        read = dates.from_numbers(numbers.to_numpy(np.float64), named=True)
+        read = date_numbers.from_numbers(numbers.to_numpy(np.float64), named=True)
         if read is not None:
             return read[0].set_axis(values.index)
         moments = pd.to_datetime(numbers, unit="s", errors="coerce")

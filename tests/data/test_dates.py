@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elman.data import dates
+from elman.data import date_numbers, dates
 
 Cells = list[str]
 
@@ -215,7 +215,7 @@ def test_written_days_come_back(first: date, days: int, way: str) -> None:
 def test_numbers_are_dates_by_size_steps_and_name(
     values: list[float], named: bool, first: str, words: str
 ) -> None:
-    found = dates.from_numbers(np.array(values, dtype=np.float64), named=named)
+    found = date_numbers.from_numbers(np.array(values, dtype=np.float64), named=named)
     assert found is not None
     assert str(found[0].iloc[0].date()) == first
     assert found[1] == words
@@ -236,7 +236,7 @@ def test_numbers_are_dates_by_size_steps_and_name(
     ],
 )
 def test_other_numbers_are_no_dates(values: list[float], named: bool) -> None:
-    assert dates.from_numbers(np.array(values, dtype=np.float64), named=named) is None
+    assert date_numbers.from_numbers(np.array(values, dtype=np.float64), named=named) is None
 
 
 def test_days_of_the_year_are_dates() -> None:
@@ -249,7 +249,7 @@ def test_days_of_the_year_are_dates() -> None:
 
 
 def _numbers(values, named):
-    found = dates.from_numbers(np.asarray(values), named=named)
+    found = date_numbers.from_numbers(np.asarray(values), named=named)
     return found and (found[0].tolist(), found[1])
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from elman.data import dates, kinds, months
+from elman.data import date_numbers, dates, kinds, months
 from elman.data.dates import Order
 from elman.data.kinds import Kind, Reading
 from elman.data.wide import resolution
@@ -141,7 +141,7 @@ def _timed(values: pd.Index[Any]) -> bool:
     if pd.api.types.is_numeric_dtype(values.dtype):
         counts = name.casefold() in ("t", "step", "time")
         named = dates.named_like_a_time(name)
-        return counts or dates.from_numbers(values.to_numpy(), named=named) is not None
+        return counts or date_numbers.from_numbers(values.to_numpy(), named=named) is not None
     found = dates.read(pd.Series(values.unique()).astype(str).str.strip())
     return found is not None
 
@@ -458,7 +458,7 @@ def _told_times(out: Sorted, name: str) -> pd.Series:
     values = table.column(name)
     if table.kinds[name] != "number":
         return table.column(name, "time")
-    read = dates.from_numbers(values.to_numpy(), named=True)
+    read = date_numbers.from_numbers(values.to_numpy(), named=True)
     if read is not None:
         _say_numbers(out, name, *read)
         out.numbers = read[1]
@@ -473,7 +473,7 @@ def _from_digits(out: Sorted, numbers: list[str]) -> bool:
     for name in sorted(numbers, key=lambda n: not dates.named_like_a_time(n)):
         values = out.table.frame[name]
         named = dates.named_like_a_time(name)
-        read = dates.from_numbers(values.to_numpy(), named=named)
+        read = date_numbers.from_numbers(values.to_numpy(), named=named)
         if read is None:
             continue
         out.time, out.moments, out.numbers = name, read[0].set_axis(values.index), read[1]
@@ -486,7 +486,7 @@ def _from_digits(out: Sorted, numbers: list[str]) -> bool:
 def _say_numbers(out: Sorted, name: str, moments: pd.Series, words: str) -> None:
     """Say how numbers were read as times; doubt days of a spreadsheet that are long ago."""
     out.say("time", f"Column {name!r}: numbers read as {words}.")
-    if words == dates.SPREADSHEET and (last := moments.max()).year < 1980:
+    if words == date_numbers.SPREADSHEET and (last := moments.max()).year < 1980:
         since = last + (np.datetime64("1960-01-01", "D") - np.datetime64("1899-12-30", "D"))
         out.doubtful.append(
             f"the numbers of column {name!r} are read as {words}, so its last date is "

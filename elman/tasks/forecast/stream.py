@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elman.data import dates
+from elman.data import date_numbers
 from elman.errors import InputError, PredictionWarning, nearest, warn
 from elman.kernels.stream import identity
 from elman.tasks.base import device_of
@@ -400,7 +400,7 @@ def _number(given: Any, numbers: str | None) -> float | None:
 def _read_number(given: Any, number: float, numbers: str | None) -> int:
     if numbers == COUNTED and abs(number) < _MOST:
         return round(number * 1e6)
-    read = dates.from_numbers(np.array([number]), named=True)
+    read = date_numbers.from_numbers(np.array([number]), named=True)
     if numbers is None or read is None or read[1] != numbers:
         trained = f"read its times as {numbers}" if numbers else "had no numbers for times"
         raise InputError(

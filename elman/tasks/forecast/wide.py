@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.data import dates
+from elman.data import date_numbers, dates
 from elman.data.stand_ins import MOST_LOOKED, stand_in_words, stand_ins, together
 from elman.data.wide import counted_names, named_like_a_total, total_of
 from elman.errors import InputError
@@ -236,7 +236,9 @@ def _dated(
     pairs = list(zip(written, bodies, strict=True))
     whole = [(name, body) for name, body in pairs if re.fullmatch(r"\d{6}|\d{8}", body)]
     if len(whole) >= _DATED:
-        counted = dates.from_numbers(np.array([float(body) for _, body in whole]), named=True)
+        counted = date_numbers.from_numbers(
+            np.array([float(body) for _, body in whole]), named=True
+        )
         if counted is not None:
             candidates.append(([name for name, _ in whole], pd.DatetimeIndex(counted[0]), None))
     like = [(name, body) for name, body in pairs if dates.like_dates([body])]
