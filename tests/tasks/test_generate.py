@@ -65,7 +65,7 @@ def learnt(task: Generate, **_: Any) -> LanguageModel:
 
 def test_a_text_is_cut_by_position(tmp_path: Path) -> None:
     path = tmp_path / "abc.txt"
-    path.write_text("a" * 70 + "b" * 20 + "c" * 10)
+    path.write_text("b" * 20 + "a" * 70 + "c" * 10)
     task = Generate.from_data(path, settings(valid_fraction=0.2, test_fraction=0.1))
     assert task.vocabulary.symbols == ["<unk>", "<bos>", "a"]
     sizes = {name: tokens.predicted for name, tokens in task._tokens.items()}
@@ -90,7 +90,7 @@ def test_a_small_share_of_a_long_text_is_still_held_out(
 def test_characters_too_rare_to_be_learnt_are_unknown(
     book: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book.write_text("ñ" + VERSE * 30)
+    book.write_text(VERSE * 15 + "ñ" + VERSE * 15)
     assert "ñ" in Generate.from_data(book, settings()).vocabulary.symbols
     monkeypatch.setattr(sharing, "_TOO_RARE", 500)
     task = Generate.from_data(book, settings())
@@ -135,7 +135,8 @@ def test_words_are_not_cut_in_two(tmp_path: Path) -> None:
     path = tmp_path / "words.txt"
     path.write_text("nightingale " * 40)
     task = Generate.from_data(path, settings(unit="words"))
-    assert [len(t.ids) - 1 for t in task._tokens.values()] == [33, 4, 3]
+    sizes = {name: tokens.predicted for name, tokens in task._tokens.items()}
+    assert sizes == {"train": 32, "valid": 5, "test": 3}
     assert not any((t.ids == task.vocabulary.unk).any() for t in task._tokens.values())
 
 
@@ -511,7 +512,7 @@ def test_memory_beyond_the_n_grams_is_worth_having() -> None:
     rng = np.random.default_rng(0)
     colours = rng.choice(["red", "green", "blue", "white"], 600)
     rows = pd.DataFrame({"text": [f"{c} keeps its colour and stays {c}" for c in colours]})
-    task = Generate.from_data(rows, settings(unit="words", lr=2e-2, epochs=45, batch_size=16))
+    task = Generate.from_data(rows, settings(unit="words", lr=3e-2, epochs=45, batch_size=16))
     ours = task.evaluate(learnt(task)).metrics["perplexity"]
     theirs = task.baselines()["5-gram Kneser-Ney"].metrics["perplexity"]
     # Of 8 tokens a row the first is one of 4; n-grams pay that again for the last word.

@@ -108,7 +108,10 @@ def test_a_few_long_texts_are_cut_inside(tmp_path: Path) -> None:
     sizes = {name: tokens.lengths.tolist() for name, tokens in task._tokens.items()}
     # Of 160 words 129, 16 and 15: a cut inside a word comes after it. An end each.
     assert sizes == {"train": [130, 130], "valid": [17, 17], "test": [16, 16]}
-    assert task.describe()["split"] == "by position in the text of each label"
+    assert task.describe()["split"] == (
+        "by position in the text of each label: "
+        "the first train, the next choose the model, the last test"
+    )
 
 
 def test_a_label_is_not_taken_unasked_and_changes_nothing(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ Task = TypeVar("Task", bound="Generate")
 def made_from(
     kind: type[Task], data: Any, settings: GenerateSettings, valid: Any = None, test: Any = None
 ) -> Task:
-    """Read text and cut it by position: the first part trains, the last one tests.
+    """Read text and cut it by position: the last part tests.
 
     Raises:
         InputError: no text, or too little to train on and to test with.

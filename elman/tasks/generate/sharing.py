@@ -23,8 +23,7 @@ each place. They cost a network some seconds."""
 _TOO_RARE = 10_000_000
 """Characters of a text in which one must come once on average, or it is unknown: there is little to
 learn of it, and thousands of such make every step dear."""
-# So many characters are held out to choose by, a tenth of the text at most: what stands just
-# before the test part is the best to learn from.
+# So many symbols are held out to choose by, a tenth of the text at most.
 HELD_OUT = {"characters": 30_000, "words": 150_000, "subwords": 100_000}
 LEAST_HELD = 0.0005
 """Share of a long text that is held out at least: a few pages say little of many books."""
@@ -33,7 +32,12 @@ LEAST_HELD = 0.0005
 def parts_of(
     whole: Documents, settings: GenerateSettings, told: Collection[str]
 ) -> dict[str, Documents]:
-    """Training, validation and test text by position; parts that are told are not cut off."""
+    """Return training, validation and test text by position; parts that are told are not cut off.
+
+    What stands just before the test part teaches most for it, so it is trained on, and the
+    beginning of the text is what a model is chosen by. Texts with labels are cut within each label,
+    where documents are mostly short and do not go on from one another: there the first ones train.
+    """
     valid = 0.0 if "valid" in told else settings.valid_fraction
     test = 0.0 if "test" in told else settings.test_fraction
     if valid + test >= 1:
@@ -47,10 +51,10 @@ def parts_of(
         cuts = [1 - valid - test, 1 - test][-len(names) :] if names else []
         made = whole.split(cuts, words, [limits[name] for name in ("train", *names)])
         return _with_all(dict(zip(("train", *names), made, strict=True)))
-    first, second = whole.cut(1 - valid - test, words), whole.cut(1 - test, words)
-    parts = {"train": whole.part(0, first)}
+    first, second = whole.cut(valid, words), whole.cut(1 - test, words)
+    parts = {"train": whole.part(first, second)}
     if valid:
-        parts["valid"] = whole.part(first, min(second, first + _VALID_AT_MOST))
+        parts["valid"] = whole.part(0, min(first, _VALID_AT_MOST))
     if test:
         parts["test"] = whole.part(second, min(whole.characters, second + _TEST_AT_MOST))
     return parts

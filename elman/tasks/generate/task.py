@@ -110,7 +110,7 @@ class Generate:
     def from_data(
         cls, data: Any, settings: GenerateSettings, valid: Any = None, test: Any = None
     ) -> Self:
-        """Read text and cut it by position: the first part trains, the last one tests.
+        """Read text and cut it by position: the last part tests.
 
         Raises:
             InputError: no text, or too little to train on and to test with.

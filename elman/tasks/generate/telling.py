@@ -38,7 +38,7 @@ def understood_of(task: Generate) -> Understood:
         *([("left out", listed(train.left_out))] if train.left_out else []),
         ("documents", f"{what} to train on"),
         ("symbols", f"{settings.unit}; {many(_symbols(task), 'different ones')}"),
-        ("split", f"{sizes} symbols, {_cut(task)}: the first train, the last test"),
+        ("split", f"{sizes} symbols, {_cut(task)}"),
     ]
     if isinstance(train, Labelled):
         told = f"{many(len(task.labels), 'labels')} as label={settings.label} says; to train on"
@@ -92,7 +92,16 @@ def described(task: Generate) -> dict[str, Any]:
 
 def _cut(task: Generate) -> str:
     """How the parts were made, in words."""
-    return "by position in the text of each label" if task.labels else "by position"
+    train = task._parts["train"]
+    own = [name for name, part in task._parts.items() if part.sources is train.sources]
+    if len(own) == 1:
+        return "as they were given"
+    order = ("train", "valid", "test") if task.labels else ("valid", "train", "test")
+    does = {"train": "train", "valid": "choose the model", "test": "test"}
+    places = ("the first", "the next", "the last") if len(own) == 3 else ("the first", "the last")
+    said = (does[name] for name in order if name in own)
+    where = " in the text of each label" if task.labels else ""
+    return f"by position{where}: " + ", ".join(map(" ".join, zip(places, said, strict=True)))
 
 
 def _symbols(task: Generate) -> int:
