@@ -187,6 +187,18 @@ class Baseline:
         features = self.shared if self.sees in ("features", "counts") else None
         return self.map(asked.shown(self.sees, features))
 
+    def chances(self, asked: Asked) -> tuple[list[str], list[Array]]:
+        """Return labels, and the probability of each at the steps of each sequence, `(T, K)`.
+
+        Raises:
+            CannotSay: the map gives answers alone.
+        """
+        if not hasattr(self.map, "chances"):
+            raise CannotSay(f"{self.name} gives tags without probabilities")
+        features = self.shared if self.sees in ("features", "counts") else None
+        names, found = self.map.chances(asked.shown(self.sees, features))
+        return names, found
+
     def to_state(self) -> State:
         """Return plain JSON values and arrays."""
         facts, arrays = self.map.to_state()

@@ -65,6 +65,13 @@ class Linear:
         assert self.classes is not None
         return np.asarray(self.classes[self(features).argmax(1)], np.int64)
 
+    def chances(self, features: Any) -> NDArray[np.float32]:
+        """Return the probability of each output where outputs are logits, `(n, K)`."""
+        from scipy.special import softmax
+
+        found: NDArray[np.float32] = softmax(self(features), axis=1).astype(np.float32)
+        return found
+
     def to_state(self) -> State:
         """Return the map as arrays."""
         classes = {} if self.classes is None else {"classes": self.classes}

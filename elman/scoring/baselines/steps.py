@@ -34,6 +34,11 @@ class StepLinear:
             return []
         return [self.names[code] for code in self.linear.codes(features).tolist()]
 
+    def chances(self, features: Any) -> tuple[list[str], list[NDArray[Any]]]:
+        """Return the labels, and the probability of each for all rows of features together."""
+        assert self.linear.classes is not None
+        return [self.names[code] for code in self.linear.classes], [self.linear.chances(features)]
+
     def to_state(self) -> State:
         """Return the map as arrays, the labels as JSON."""
         return {"names": self.names}, self.linear.to_state()[1]

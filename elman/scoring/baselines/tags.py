@@ -31,9 +31,8 @@ Score = Callable[[list[list[str]]], float]
 PENALTIES = (0.1, 0.01, 1.0)
 #: Most iterations of L-BFGS.
 ITERATIONS = 100
-#: Pairs of tags that all iterations may go through, tokens times the square of the tags each: some
-#: two minutes on one core.
-MOST_PAIRS = 2e10
+#: Tokens times tags that an iteration goes through in a second, on one core.
+A_SECOND = 6e6
 #: Longest ending by which the tag of an unknown word is guessed.
 SUFFIX = 4
 #: Steps before and after that a step of a series is judged with.
@@ -146,6 +145,24 @@ class Crf:
         tagger.close()
         return found
 
+    def chances(self, sentences: Sentences) -> tuple[list[str], list[NDArray[np.float32]]]:
+        """Return the tags, and the probability of each at each word of each sentence.
+
+        Raises:
+            MissingExtra: python-crfsuite is not installed.
+        """
+        pycrfsuite = require("pycrfsuite", "tag")
+        tagger = pycrfsuite.Tagger()
+        tagger.open_inmemory(self.file)
+        names = tagger.labels()
+        found = []
+        for sentence in sentences:
+            tagger.set(pycrfsuite.ItemSequence(window_features(sentence)))
+            every = [[tagger.marginal(n, at) for n in names] for at in range(len(sentence))]
+            found.append(np.array(every, np.float32).reshape(len(sentence), len(names)))
+        tagger.close()
+        return names, found
+
     def to_state(self) -> State:
         """Return the file as an array of bytes."""
         return {}, {"file": np.frombuffer(self.file, np.uint8)}
@@ -160,16 +177,18 @@ def crf(
     train: TaggedPart[Words],
     valid: TaggedPart[Words] | None,
     *,
+    seconds: float = 60.0,
     score: Score | None = None,
 ) -> Crf:
     """Train a linear-chain CRF on window features by L-BFGS (python-crfsuite).
 
-    With many tags an iteration is slow: then one penalty is tried, and fewer iterations are made
-    (`iterations`).
+    Where there is no time for all penalties one is tried, and where there is less fewer iterations
+    are made (`iterations`): as many on every machine.
 
     Args:
         train: learnt from.
         valid: the squared penalty (`c2`) of `PENALTIES` with the best score on it is taken.
+        seconds: what it may take, about.
         score: of tags for the sentences of `valid`, more being better; `None` is the share of
             tokens that are right.
 
@@ -187,8 +206,9 @@ def crf(
         if chosen is not None
         else []
     )
-    most = iterations(train)
-    alone = chosen is None or most < ITERATIONS
+    most = iterations(train, seconds)
+    alone = chosen is None or most < len(PENALTIES) * ITERATIONS
+    most = min(most, ITERATIONS)
     for penalty in PENALTIES[:1] if alone else PENALTIES:
         trainer.set_params({"c1": 0.0, "c2": penalty, "max_iterations": most})
         with tempfile.TemporaryDirectory() as folder:
@@ -205,16 +225,15 @@ def crf(
     return best[1]
 
 
-def iterations(train: TaggedPart[Words]) -> int:
-    """Return how many iterations of L-BFGS `crf` makes at most.
+def iterations(train: TaggedPart[Words], seconds: float) -> int:
+    """Return how many iterations of L-BFGS there is time for, 10 at least.
 
-    >>> iterations(TaggedPart([["a", "b"]], [["X", "Y"]]))
-    100
+    >>> iterations(TaggedPart([["a", "b"] * 50_000], [["X", "Y"] * 50_000]), 10.0)
+    300
     """
     tokens = sum(map(len, train.tags))
     kinds = len({tag for tags in train.tags for tag in tags})
-    pairs = max(1, tokens * kinds * kinds)
-    return int(min(ITERATIONS, max(10, MOST_PAIRS // pairs)))
+    return int(max(10, seconds * A_SECOND / max(1, tokens * kinds)))
 
 
 def window_features(words: Sequence[str]) -> list[list[str]]:
@@ -363,6 +382,13 @@ class WindowLinear:
         asked = self.windows.of(series)
         codes = iter(self.linear.codes(asked).tolist() if len(asked) else [])
         return [[self.names[next(codes)] for _ in range(len(one))] for one in series]
+
+    def chances(self, series: Sequence[Series]) -> tuple[list[str], list[NDArray[np.float32]]]:
+        """Return the labels, and the probability of each at each step of each series."""
+        assert self.linear.classes is not None
+        names = [self.names[code] for code in self.linear.classes]
+        ends = np.cumsum([len(one) for one in series])
+        return names, np.split(self.linear.chances(self.windows.of(series)), ends[:-1])
 
     def to_state(self) -> State:
         """Return the scale and the map as arrays, the labels as JSON."""

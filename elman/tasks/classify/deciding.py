@@ -27,8 +27,8 @@ _WRONG, _RIGHT = 4, 4
 """Wrong and right answers of which a report says what decided."""
 _NODES = 16
 """Points between nothing and the input at which the gradient is taken."""
-LOOKED_AT = 200
-"""Answers by which the parts are checked."""
+LOOKED_AT, STEPS_LOOKED_AT = 200, 12_000
+"""Answers by which the parts are checked at most, and about how many steps they have together."""
 _LONGEST = 120
 """Steps of a text that are shown, around the one that weighs most."""
 

@@ -547,10 +547,12 @@ class OneLabel(FromExamples):
         """Return what taking out steps does to some answers of the test part, in words."""
         lengths = lengths_of(inputs)
         rows = [row for row in range(len(inputs)) if lengths[row] > 1]
-        chosen = share.drawn(len(rows), deciding.LOOKED_AT, self.settings.seed)
-        rows = rows if chosen is None else [rows[place] for place in chosen]
         if not rows:
             return ""
+        few = int(deciding.STEPS_LOOKED_AT / np.mean([lengths[row] for row in rows]))
+        most = min(deciding.LOOKED_AT, max(20, few))
+        chosen = share.drawn(len(rows), most, self.settings.seed)
+        rows = rows if chosen is None else [rows[place] for place in chosen]
         some, own = [inputs[row] for row in rows], codes[rows]
         parts = self._parts_of(model, some, own.tolist())
 

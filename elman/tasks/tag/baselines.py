@@ -52,11 +52,12 @@ def baselines_of(task: Tag) -> Iterator[Baseline]:
             beside=constant,
         )
         try:
-            learnt = simple.crf(known, valid, score=_score_of(task, held))
+            time = share.seconds(task.settings.budget)
+            learnt = simple.crf(known, valid, seconds=time, score=_score_of(task, held))
         except MissingExtra as error:
             task._not_run = [f"linear-chain CRF on window features: {error}"]
             return
-        most = simple.iterations(known)
+        most = simple.iterations(known, time)
         short = f" ({most} iterations)" if most < simple.ITERATIONS else ""
         name = f"linear-chain CRF on window features{short}"
         yield Baseline(name, learnt, "cells", _shared(linear), beside=linear)

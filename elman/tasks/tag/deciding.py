@@ -52,6 +52,26 @@ def decided(
     return said
 
 
+@torch.no_grad()
+def chances_of_steps(model: Tagger | Taggers, outputs: Sequence[Array]) -> list[Array]:
+    """Return the probability of each tag at each step of each sequence, `(T, K)`."""
+    found: list[Array] = [np.empty(0)] * len(outputs)
+    for rows in _groups(outputs):
+        padded, lengths = _padded([outputs[row] for row in rows])
+        every = _marginals(model.crf, model.split(padded).scores, lengths)
+        for place, row in enumerate(rows):
+            found[row] = every[place, : len(outputs[row])].float().cpu().numpy()
+    return found
+
+
+def _marginals(crf: CRF | None, scores: Tensor, lengths: Tensor) -> Tensor:
+    """Return the probability of each tag at each step, `(B, T, K)`."""
+    if crf is None:
+        return scores.softmax(-1)
+    device = crf.transitions.device
+    return crf.marginals(scores.to(device), lengths=lengths.to(device))
+
+
 def _decoded(
     crf: CRF | None, scores: Tensor, lengths: Tensor, sure: bool
 ) -> tuple[list[list[int]], list[Array]]:
@@ -60,9 +80,9 @@ def _decoded(
         device = crf.transitions.device
         scores, lengths = scores.to(device), lengths.to(device)
         paths = crf.decode(scores, lengths=lengths).paths
-        every = crf.marginals(scores, lengths=lengths) if sure else None
+        every = _marginals(crf, scores, lengths) if sure else None
     else:
-        every = scores.softmax(-1)
+        every = _marginals(crf, scores, lengths)
         best = every.argmax(-1).tolist()
         paths = [p[:n] for p, n in zip(best, lengths.tolist(), strict=True)]
     chances = []

@@ -10,7 +10,7 @@ word and a CRF on window features, or majority and logistic regression on window
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ from elman.tasks.looking import bars
 from elman.tasks.reading.examples import Examples
 from elman.tasks.reading.layout import Layout
 from elman.tasks.tag.baselines import baselines_of, said_by_baseline
+from elman.tasks.tag.blending import on_held, said_by_blend
 from elman.tasks.tag.deciding import decided, said_of_step
 from elman.tasks.tag.labels import doubts_of, facts_of, label_counts, lines_of
 from elman.tasks.tag.report import sections_of
@@ -245,6 +246,10 @@ class Tag(FromExamples):
 
     # Scores
 
+    def judging(self) -> float:
+        """Return how many validations fit into judging: the blend reads both parts once more."""
+        return 2 * super().judging()
+
     def predict(self, model: Any, data: Any, **how: Any) -> pd.DataFrame:
         """Return predictions on new data.
 
@@ -278,9 +283,20 @@ class Tag(FromExamples):
         """Return tags, the spans that they stand for, and intents."""
         return said_by_baseline(self, predictor, found, memo, every)
 
-    def blend(self, model: nn.Module, predictors: Sequence[Baseline]) -> Blend | str:
-        """Return why there is no blend: a sequence of tags is decoded as a whole."""
-        return "tags are decided for a whole sequence, which two taggers cannot share"
+    def given(
+        self, predictor: Any, found: Examples, memo: Memo | None = None, *, every: bool = False
+    ) -> list[Said]:
+        """Return what a model, a baseline or a blend says of sequences."""
+        if isinstance(predictor, Blend):
+            return said_by_blend(self, predictor, found)
+        said: list[Said] = super().given(predictor, found, memo, every=every)
+        return said
+
+    def on_held(
+        self, held: Examples, model: nn.Module, predictors: Sequence[Baseline]
+    ) -> tuple[dict[Baseline, float], Callable[[Baseline], float | str]]:
+        """Return each baseline's score on the validation part, and a way to weigh the model."""
+        return on_held(self, held, model, predictors)
 
     def _judged_table(self, model: nn.Module, found: Examples, outputs: Any) -> pd.DataFrame:
         return answers_table(self, model, found, self._encode(found.inputs), outputs)
