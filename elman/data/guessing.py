@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import codecs
 import csv
-import itertools
 import re
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
 
-from elman.data import dates, files
+from elman.data import comments, dates, files
 from elman.data.formats import chats, delimited
 from elman.data.headers import above, header_of, is_usual_name, is_written_number
 from elman.data.kinds import MISSING
@@ -22,6 +21,7 @@ _BLANKS = re.compile(r"[ \t]+")
 _BETWEEN = re.compile(r"[ \t]*[,;\t][ \t]*|[ \t]+")
 _DECIMALS = re.compile(r"\d,\d.*[;\t]|[;\t].*\d,\d")
 """Commas within a row whose cells another mark keeps apart."""
+_MARKS = ",;\t"
 _TAG = re.compile(r"[BIESLU]-\S+")
 _WIDEST = 14
 """Columns of a file of tagged tokens at most."""
@@ -56,10 +56,14 @@ def format_in(path: Path, named: str | None) -> str | None:
         filled[0].startswith("%") and any(x.lower().startswith("@relation") for x in filled)
     ):
         return "arff"
-    numbers = all(map(is_row_of_numbers, filled))
+    noted = comments.count(filled)
+    rows = [line for line in filled[noted:] if not comments.is_comment(line)]
+    apart = not noted or (bool(rows) and not any(mark in rows[0] for mark in _MARKS))
+    numbers = apart and all(map(is_row_of_numbers, rows))
     if numbers and any(_DECIMALS.search(line) for line in filled):
         return "csv"
-    if numbers and header_of([cells_of(x) for x in filled[:200]])[1]:
+    named_above = delimited.named_in_comment(filled[:noted], filled[noted:]) is not None
+    if numbers and not named_above and header_of([cells_of(x) for x in rows[:200]])[1]:
         return "numbers"
     if named != "csv" and _is_table(path, filled):
         return "csv"
@@ -150,11 +154,12 @@ def _is_table(path: Path, lines: list[str]) -> bool:
     """
     if delimited.EXCEL.fullmatch(lines[0].strip()):
         return True
-    kept = list(itertools.dropwhile(lambda line: line.lstrip().startswith("#"), lines))
+    noted = comments.count(lines)
+    kept = lines[noted:]
     if len(kept) < 3:
         return False
     mark = delimited.separator_of(path, kept)
-    if mark == delimited.BLANKS:
+    if mark == delimited.BLANKS or delimited.named_in_comment(lines[:noted], kept) is not None:
         return True
     try:
         rows = list(csv.reader(kept, delimiter=mark))

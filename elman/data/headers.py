@@ -136,7 +136,7 @@ def above(rows: Sequence[Sequence[str]]) -> int:
         return 0
     width, _ = max(Counter(sizes).items(), key=lambda pair: (pair[1], pair[0]))
     place = next((n for n, size in enumerate(sizes[:_ABOVE]) if size >= width), 0)
-    return place if place and _is_header(rows[place], rows[place + 1 :]) else 0
+    return place if place and is_header(rows[place], rows[place + 1 :]) else 0
 
 
 def _size(row: Sequence[str]) -> int:
@@ -144,7 +144,9 @@ def _size(row: Sequence[str]) -> int:
     return max((n for n, cell in enumerate(row, 1) if cell.strip()), default=0)
 
 
-def _is_header(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+def is_header(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Tell whether a row holds the names of the columns below it: a name stands over numbers or
+    dates, or all are names of which one is usual."""
     names = [cell.strip() for cell in row]
     below = [cells for cells in below if len(cells) >= len(names)]
     values = [name for name in names if is_written_number(name) or dates.like_dates([name])]

@@ -47,6 +47,49 @@ def test_rows_above_the_names_are_skipped_and_told(
     assert sum(batch.num_rows for batch in scan(path)) == 7
 
 
+NUMBERS = "".join(f" {n:6.1f}  {90 + n}.5   {n}e-1\n" for n in range(1, 8))
+
+
+@pytest.mark.parametrize(
+    ("above", "names"),
+    [
+        ("# run 1 of 3\n# t kWh temp\n", ["t", "kWh", "temp"]),
+        ("#  day    kWh    temp\n# [d] [kWh] [°C]\n", ["day", "kWh", "temp"]),
+        ("# made by us in May\n\n# day,kWh,temp\n", ["day", "kWh", "temp"]),
+        ("# Station 4\n# lat 3.2\nday kWh temp\n", ["day", "kWh", "temp"]),  # names below them
+        ("# lat 3.2 N\n", ["column 1", "column 2", "column 3"]),
+        ("# t t t\n", ["column 1", "column 2", "column 3"]),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.txt", "a.dat", "a.csv"])
+def test_comments_stand_above_columns_that_blanks_keep_apart(
+    tmp_path: Path, above: str, names: list[str], name: str
+) -> None:
+    path = put(tmp_path / name, above + NUMBERS)
+    table = read(path)
+    assert table.kinds == dict.fromkeys(names, "number")
+    assert table.numbers(names[1]).tolist() == [91.5, 92.5, 93.5, 94.5, 95.5, 96.5, 97.5]
+    assert table.where(0) == (path, above.count("\n") + 1)
+
+
+def test_a_comment_may_name_columns_of_dates(tmp_path: Path) -> None:
+    text = "# day kWh\n" + "".join(f"2022-01-0{n} {n}.5\n" for n in range(1, 8))
+    assert read(put(tmp_path / "a.txt", text)).kinds == {"day": "time", "kWh": "number"}
+
+
+def test_comments_above_and_among_rows_of_numbers_are_left_out(tmp_path: Path) -> None:
+    rows = [f"{n % 2} {n}.5 {n}.25 1.5\n" for n in range(8)]
+    table = read(put(tmp_path / "a.txt", "# UCR\n" + "".join([*rows[:4], "# on\n", *rows[4:]])))
+    assert table.labels("label") == ["0", "1"] * 4
+    assert table.where(4)[1] == 7
+    assert "Lines that begin with # left out: 2, the first is row 1, '# UCR'." in table.notes()
+
+
+def test_a_comment_with_as_many_commas_as_the_names_is_no_header(tmp_path: Path) -> None:
+    table = read(put(tmp_path / "a.csv", "# ours, of May, new\nday,kWh,temp\n" + DAYS))
+    assert table.kinds == {"day": "time", "kWh": "number", "temp": "number"}
+
+
 @pytest.mark.parametrize("end", ["", ","])
 def test_names_that_are_years_stand_below_notes(tmp_path: Path, end: str) -> None:
     years = range(1960, 1980)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from elman.data import decimals, files
-from elman.data.headers import above, are_units, header_of
+from elman.data import comments, decimals, files
+from elman.data.headers import above, are_units, header_of, is_header
 from elman.data.kinds import is_number, numbers_in, spelling
 from elman.data.numerals import Decimal
 from elman.data.table import Origin, Table, build
@@ -387,12 +387,20 @@ def header(
     if told is not None:
         skipped = 1 + next(n for n, line in enumerate(first) if line.strip())
         separator = separator or told[1]
-    comments = skipped + _comments(first[skipped:])
-    separator = separator or separator_of(path, first[comments:])
+    noted = skipped + comments.count(first[skipped:])
+    named = None
+    if separator is None:
+        separator = separator_of(path, first[noted:])
+        if separator != BLANKS:
+            named = named_in_comment(first[:noted], first[noted:])
+            separator = separator if named is None else BLANKS
     head = Header(path, encoding, [], separator, 0, quoted=quoted)
-    skipped = comments - 1 if comments > skipped and _names_in_comment(head, comments) else comments
+    in_last = noted > skipped and separator != BLANKS and _names_in_comment(head, noted)
+    skipped = noted - 1 if in_last else noted
     reader = _reader(itertools.islice(head.text(), skipped, None), head)
     rows, ends = [], [skipped]
+    if named is not None:
+        rows, ends = [named.names], [named.line, noted]
     try:
         for fields in itertools.islice(_filled(reader), _LOOKED_AT + 1):
             rows.append(fields)
@@ -446,23 +454,24 @@ def _is_rule(row: Sequence[str]) -> bool:
     return bool(filled) and all(map(_RULE.fullmatch, filled))
 
 
-def _comments(lines: Sequence[str]) -> int:
-    """Return the number of the first lines that are comments, and of blank ones among them."""
-    count = 0
-    for number, line in enumerate(lines, 1):
-        if line.lstrip().startswith("#"):
-            count = number
-        elif line.strip():
-            return count
-    return 0
-
-
 def _names_in_comment(head: Header, comments: int) -> bool:
-    """Tell whether the last of the comments has as many cells as the row below: `#id,label`."""
-    rows = list(
-        itertools.islice(_reader(itertools.islice(head.text(), comments - 1, None), head), 2)
-    )
-    return len(rows) == 2 and len(rows[0]) == len(rows[1]) > 1
+    """Tell whether the last of the comments has as many cells as the row below, which holds no
+    names itself: `#id,label`."""
+    lines = itertools.islice(head.text(), comments - 1, _LOOKED_AT)
+    first, *below = itertools.islice(_filled(_reader(lines, head)), _LOOKED_AT)
+    return len(below) > 0 and len(first) == len(below[0]) > 1 and not is_header(below[0], below[1:])
+
+
+def named_in_comment(lines: Sequence[str], rows: Sequence[str]) -> comments.Named | None:
+    """Return names above columns that blanks keep apart, where a comment holds them.
+
+    Args:
+        lines: those above the first row.
+        rows: the first ones.
+    """
+    if not lines or not rows or any(mark in rows[0] for mark in _SEPARATORS):
+        return None
+    return comments.names_of(lines, rows)
 
 
 def separator_of(path: Path, lines: Sequence[str]) -> str:

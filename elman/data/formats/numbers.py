@@ -1,6 +1,6 @@
 """Rows of numbers without a header, as the UCR archive has them: the label first, then a series.
 
-Between numbers stand commas, semicolons, tabs or blanks.
+Between numbers stand commas, semicolons, tabs or blanks. Lines that begin with `#` are left out.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.data import files
+from elman.data.comments import is_comment
 from elman.data.guessing import cells_of
 from elman.data.kinds import Kind, objects
 from elman.data.table import Origin, Table, build
@@ -50,11 +51,13 @@ def read(
     import pandas as pd
 
     rows: list[NDArray[np.float64]] = []
-    origins = []
+    origins, noted = [], []
     for path in paths:
         numbers = []
         for number, line in enumerate(files.lines(path, encoding), 1):
-            if line.strip():
+            if is_comment(line):
+                noted.append((number, line))
+            elif line.strip():
                 numbers.append(number)
                 rows.append(_row(line, path, number))
         origins.append(Origin(path, len(numbers), numbers.__getitem__))
@@ -89,7 +92,11 @@ def read(
             if np.isfinite(frame[name]).all() and (frame[name] % 1 == 0).all():
                 frame[name] = frame[name].astype(np.int64, errors="ignore")
         note = "No header: the columns are numbered from 1."
-    meta: dict[str, Any] = {"notes": [note]}
+    notes = [note]
+    if noted:
+        where = f"row {noted[0][0]}, {noted[0][1].strip()[:60]!r}"
+        notes.append(f"Lines that begin with # left out: {len(noted):,}, the first is {where}.")
+    meta: dict[str, Any] = {"notes": notes}
     return build(frame, origins, known=known, columns=columns, types=types, meta=meta)
 
 
