@@ -46,6 +46,13 @@ class InputError(ElmanError, ValueError):
         super().__init__((f"{place}: " if place else "") + what + (f" {fix}" if fix else ""))
         self.file, self.row, self.column, self.fix = file, row, column, fix
 
+    def knowing(self, facts: Iterable[str]) -> InputError:
+        """Return the error with sentences before its fix, of what else is to be known."""
+        what = str(self).removesuffix(f" {self.fix}")
+        made = InputError(" ".join([what, *facts]), fix=self.fix)
+        made.file, made.row, made.column = self.file, self.row, self.column
+        return made
+
 
 class RunFailed(ElmanError, RuntimeError):
     """A run started and could not be finished (it diverged, the disk is full, …)."""

@@ -89,7 +89,7 @@ class Table:
 
     def notes(self) -> list[str]:
         """Return in sentences how the table was read: format, encoding, header, and its rows."""
-        told = [str(note) for note in self.meta.get("notes", ())]
+        told = [*(str(note) for note in self.meta.get("notes", ())), *self.left_out()]
         places = list(dict.fromkeys(origin.file for origin in self.origins if origin.file))
         where = "in memory"
         if places:
@@ -100,6 +100,10 @@ class Table:
         shown = [f"{name} ({kind})" for name, kind in list(self.kinds.items())[:8]]
         more = f" and {len(self.kinds) - 8} more" if len(self.kinds) > 8 else ""
         return [*told, f"{rows} {where}; columns: {', '.join(shown)}{more}."]
+
+    def left_out(self) -> list[str]:
+        """Return in sentences how many rows of the files were left out, and why."""
+        return [str(note) for note in self.meta.get("left_out", ())]
 
     def doubts(self) -> list[str]:
         """Return what is doubtful about how the files were read, in sentences."""

@@ -341,3 +341,17 @@ def test_one_column_of_numbers_is_asked_about():
     with pytest.raises(InputError, match="'x1' is the only column of numbers"):
         made(table, target="y")
     assert made(table, target="y", modality="series").layout.inputs == ("x1",)
+
+
+def test_one_class_after_rejects_says_what_was_left_out(tmp_path):
+    lines = [
+        {"text": f"t{i}", "label": "A", "answer": "reject" if i % 4 else "accept"}
+        for i in range(20)
+    ]
+    path = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, lines)))
+    with pytest.raises(InputError) as told:
+        made(path)
+    assert "All 5 examples are of one class, 'A'" in str(told.value)
+    assert "Of 20 lines of Prodigy were left out: 15 with the answer 'reject'." in str(told.value)
+    assert "says only that its text is not 'A'" in str(told.value)
+    assert str(told.value).endswith("--set target=NAME.")

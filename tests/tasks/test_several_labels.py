@@ -103,6 +103,37 @@ def test_lines_for_fasttext_with_several_labels(tmp_path):
         read(path)
 
 
+def prodigy(text, labels):
+    chosen = {"options": [], "accept": list(labels), "answer": "accept"}
+    return json.dumps({"text": text} | chosen)
+
+
+def studio(text, labels):
+    result = {"from_name": "label", "type": "choices", "value": {"choices": list(labels)}}
+    return json.dumps({"data": {"text": text}, "annotations": [{"result": [result]}]})
+
+
+def fast(text, labels):
+    return " ".join([*(f"__label__{x}" for x in labels), text])
+
+
+@pytest.mark.parametrize("line", [prodigy, studio, fast])
+@pytest.mark.parametrize("parts", [("train", "test"), ("one", "two")])
+def test_whether_a_row_has_several_labels_is_settled_for_all_files(tmp_path, line, parts):
+    rows = examples(empty=False)
+    single = [(text, labels[:1]) for text, labels in rows]
+    for part, some in zip(parts, (single, rows[:40]), strict=True):
+        lines = "".join(f"{line(*row)}\n" for row in some)
+        (tmp_path / f"{part}.{'txt' if line is fast else 'jsonl'}").write_text(lines)
+    task = read(tmp_path)
+    assert isinstance(task, SeveralLabels)
+    assert task.classes == ["love", "sea", "war"]
+    answers = [one for found in task._parts.values() for one in found.answers]
+    assert len(answers) == 200
+    assert sum(len(one) > 1 for one in answers) == sum(len(x) > 1 for _, x in rows[:40]) > 0
+    assert not any("first word" in doubt for doubt in task.understood().doubts)
+
+
 def test_numbers_of_labels_and_labels_for_each_step_are_told_apart():
     texts = [text for text, _ in examples(40)]
     table = pd.DataFrame({"text": texts, "labels": [[k % 3, 7] for k in range(40)]})

@@ -39,44 +39,42 @@ def read(
 
     from elman.data.formats import label_studio, prodigy, tagged_json
 
+    held = {path: [*zip(*records(path, encoding), strict=True)] for path in dict.fromkeys(paths)}
+    empty = next((path for path, read in held.items() if not read), None)
+    if empty is not None:
+        raise InputError("The file is empty.", file=empty)
+    # Whether a row may have several labels is settled for all files.
+    listed = any(prodigy.several(rows) for _, rows in held.values())
+    questions = {name for _, rows in held.values() for name in label_studio.listed(rows)}
     found: list[dict[str, Any]] = []
-    origins, notes = [], []
-    for path in paths:
-        numbers: list[int] = []
-        for number, record in records(path, encoding):
-            numbers.append(number)
-            found.append(record)
-        if not numbers:
-            raise InputError("The file is empty.", file=path)
-        if (choices := label_studio.chosen(found[-len(numbers) :])) is not None:
-            count = len(numbers)
-            kept, found[-count:] = choices
+    origins, notes, left_out = [], [], []
+    for path, (lines, read) in held.items():
+        numbers, rows = [*lines], [*read]
+        if (choices := label_studio.chosen(rows, questions)) is not None:
+            count = len(rows)
+            kept, rows = choices
             numbers = [numbers[place] for place in kept]
             notes.append(f"{path.name} is an export of Label Studio with choices.")
             if len(kept) < count:
                 left = count - len(kept)
-                notes.append(f"{left:,} of {count:,} texts were left out: not annotated.")
-        if (accepted := prodigy.answered(found[-len(numbers) :])) is not None:
+                left_out.append(f"{left:,} of {count:,} texts were left out: not annotated.")
+        if (accepted := prodigy.answered(rows, listed)) is not None:
             kept, rows, said = accepted
             if not kept:
                 raise InputError("No line was accepted in Prodigy.", file=path)
-            found[-len(numbers) :] = rows
             numbers = [numbers[place] for place in kept]
-            notes += said
-        if len(numbers) == 1 and (folded := _unfolded(found[-1])) is not None:
+            notes.append(f"{path.name} holds lines of Prodigy.")
+            left_out += said
+        if len(rows) == 1 and (folded := _unfolded(rows[0])) is not None:
             rows, note = folded
-            found[-1:] = rows
             numbers = [*range(1, len(rows) + 1)]
             notes.append(f"{path.name} is one object: {note}.")
-        if (
-            len(numbers) > 1
-            and files.suffix(path) == ".json"
-            and _all_texts(found[-len(numbers) :])
-        ):
+        if len(rows) > 1 and files.suffix(path) == ".json" and _all_texts(rows):
             notes.append(
                 f"{path.name} holds texts alone, a row each (one conversation is written "
                 '[["Hello.", "Hi."]]).'
             )
+        found += rows
         origins.append(Origin(path, len(numbers), numbers.__getitem__))
     if not any(found):
         raise InputError("The objects have no named values.", file=paths[0])
@@ -89,6 +87,7 @@ def read(
         {name: as_column([record.get(name) for record in found]) for name in names}
     )
     meta = {"notes": notes} if notes else {}
+    meta |= {"left_out": left_out} if left_out else {}
     return build(frame, origins, columns=columns, types=types, meta=meta)
 
 

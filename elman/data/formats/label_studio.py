@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,14 +89,22 @@ def unwrapped(record: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**text, "spans": spans, "id": record.get("id")}
 
 
-def chosen(records: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[dict[str, Any]]] | None:
+def listed(records: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Return the questions of which some task has several choices."""
+    made = _choices(records) or []
+    return {name for choices in made for name, some in choices.items() if len(some) > 1}
+
+
+def chosen(
+    records: Sequence[Mapping[str, Any]], several: Collection[str]
+) -> tuple[list[int], list[dict[str, Any]]] | None:
     """Return the tasks for which a choice was made as rows, or None where these are none.
 
-    A row has the data of its task, and each choice under the name that its question has. A question
-    that allows several choices, and got them for some task, has a list for each.
+    A row has the data of its task, and each choice under the name that its question has.
 
     Args:
         records: all objects of a file.
+        several: questions of which each answer is a list.
 
     Returns:
         The places of the tasks with a choice, and their rows. A task with spans makes it None, for
@@ -104,9 +112,23 @@ def chosen(records: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[dict[s
 
     >>> result = {"from_name": "mood", "type": "choices", "value": {"choices": ["good"]}}
     >>> task = {"data": {"text": "so"}, "annotations": [{"result": [result]}]}
-    >>> chosen([task, {"data": {"text": "no"}, "annotations": []}])
+    >>> chosen([task, {"data": {"text": "no"}, "annotations": []}], ())
     ([0], [{'text': 'so', 'mood': 'good'}])
     """
+    made = _choices(records)
+    kept = [place for place, choices in enumerate(made or ()) if choices]
+    if made is None or not kept:
+        return None
+    return kept, [
+        records[place]["data"]
+        | {name: some if name in several else some[0] for name, some in made[place].items() if some}
+        for place in kept
+    ]
+
+
+def _choices(records: Sequence[Mapping[str, Any]]) -> list[dict[str, list[str]]] | None:
+    """Return what was chosen in each task, by question; None where no text has choices
+    alone."""
     if not records or not all(map(wrote, records)):
         return None
     made: list[dict[str, list[str]]] = []
@@ -120,12 +142,4 @@ def chosen(records: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[dict[s
             if isinstance(value, Mapping) and isinstance(value.get("choices"), list):
                 name = str(one.get("from_name", "label"))
                 made[-1].setdefault(name, []).extend(map(str, value["choices"]))
-    kept = [place for place, choices in enumerate(made) if choices]
-    if not kept:
-        return None
-    several = {name for choices in made for name, some in choices.items() if len(some) > 1}
-    return kept, [
-        records[place]["data"]
-        | {name: some if name in several else some[0] for name, some in made[place].items() if some}
-        for place in kept
-    ]
+    return made

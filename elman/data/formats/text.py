@@ -48,7 +48,10 @@ def read(
     }
     place = labels
     if labels in (None, "found"):
-        place = tab_of([text for lines in found.values() for _, text in lines])
+        every = [text for lines in found.values() for _, text in lines]
+        place = tab_of(every)
+        if labels == "found" and each == "line" and every and all(map(_is_marked, every)):
+            place = "first"
         if place is None:
             last: Labels = "first" if labels == "found" and each == "line" else "none"
             place = "file" if len(paths) > 1 else last
@@ -91,6 +94,7 @@ def read(
     meta = {
         "each": each,
         "labels": place,
+        "marked": marked,
         "notes": [
             _note(each, place, ", ".join(encodings), len(folders)),
             *(f"The first line is a header: {line}." for line in dict.fromkeys(headers)),
@@ -99,6 +103,11 @@ def read(
         ],
     }
     return build(frame, origins, known=known, columns=columns, types=types, meta=meta)
+
+
+def _is_marked(line: str) -> bool:
+    """Tell whether a line begins with a label as fastText marks it."""
+    return line.lstrip().startswith(FASTTEXT)
 
 
 def tab_of(lines: Sequence[str]) -> Labels | None:

@@ -87,7 +87,9 @@ class SeveralLabels(OneLabel):
             )
         target: str | list[str] | None = settings.target
         if settings.label_separator is None:
-            return target or LabelSets.guess(table, _free(settings, table))
+            free = _free(settings, table)
+            # One label each, where another part has lists of them.
+            return target or LabelSets.guess(table, free) or Labels.guess(table, free)
         if isinstance(target, list) and len(target) > 1:
             raise InputError(
                 "label_separator has no effect where the labels have a column each.",

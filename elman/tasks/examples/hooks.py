@@ -59,6 +59,14 @@ class Hooks:
         return cls
 
     @classmethod
+    def suited_to(cls, other: Table, layout: Layout) -> type[Self] | None:
+        """Return the class of the task for answers of another part that this one cannot learn.
+
+        None where this class can, for it learns what training data have.
+        """
+        return None
+
+    @classmethod
     def each_step(cls, table: Table, targets: Sequence[str], settings: Any) -> bool:
         """Tell whether each step has an answer; a task may look at its settings or the table."""
         return cls.aligned

@@ -39,7 +39,7 @@ def made_from(
     kind: type[Task], data: Any, settings: Any, valid: Any = None, test: Any = None
 ) -> Task:
     """Return the task that `FromExamples.from_data` makes."""
-    given = given_parts(data, valid, test)
+    given, first_settings = given_parts(data, valid, test), settings
     asked = settings.model_dump()
     table = learnable(given["train"], Writing.of(settings), text=settings.text)
     table = as_calls(table, settings, kind.aligned)
@@ -69,13 +69,19 @@ def made_from(
     owners = owners_in(table, layout, settings.together)
     everything = examples_in(table, layout, kind.Answer, owners=owners)
     everything = kind.extended(everything, settings, layout)
-    kind.refuse(everything, table, layout)
+    try:
+        kind.refuse(everything, table, layout)
+    except InputError as error:
+        raise error.knowing(table.left_out()) from None
     parts = {"train": everything}
     for part in ("valid", "test"):
         if part in given:
             other = tables.read(given[part], writing, each=layout.each, labels=layout.labels)
             other = recorded_like(other, given[part], layout, writing)
             other = filled_down(other, layout.group)
+            wider = kind.suited_to(other, layout)
+            if wider is not None:
+                return made_from(wider, data, first_settings, valid, test)
             there = [name for name in owners if name in other.kinds]
             parts[part] = examples_in(other, layout, kind.Answer, owners=there)
     settings = chosen(settings, layout, modality, everything)

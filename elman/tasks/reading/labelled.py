@@ -35,9 +35,7 @@ def learnable(source: Any, writing: Writing = AS_FOUND, *, text: str | None = No
     table = recordings_in(source, writing, text)
     if table is None:
         table = as_recordings(read(source, writing, labels="found"), source, writing, text)
-    # A line with several labels marks them.
-    unmarked = table.kinds.get("label") == "category"
-    if "each" in table.meta and table.meta["labels"] == "first" and unmarked:
+    if table.meta.get("labels") == "first" and not table.meta["marked"]:
         _refuse_prose(table)
         doubts = _for_programs(table) or _as_prose(table)
         if doubts:
