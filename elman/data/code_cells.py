@@ -16,18 +16,20 @@ _LOOKED_AT = 50
 
 def written_in_code(table: Table) -> dict[str, str]:
     """Return the columns of objects or lists, written out as JSON or as Python prints them."""
-    found = {}
-    for name, kind in table.kinds.items():
-        if kind not in ("text", "category"):
-            continue
-        cells = [str(cell).strip() for cell in table.frame[name].dropna()[:_LOOKED_AT]]
-        read = [_from_code(cell) for cell in cells if cell]
-        if read and all(isinstance(value, dict | list) for value in read):
-            objects = any(isinstance(value, dict) for value in chain(read, *_lists(read)))
-            found[name] = (
-                f"{'objects' if objects else 'lists'}, and no sequence of numbers or words"
-            )
-    return found
+    found = {name: in_code(table, name) for name in table.kinds}
+    return {name: what for name, what in found.items() if what is not None}
+
+
+def in_code(table: Table, name: str) -> str | None:
+    """Return in words what is written out in the cells of a column; None for anything else."""
+    if table.kinds[name] not in ("text", "category"):
+        return None
+    cells = [str(cell).strip() for cell in table.frame[name].dropna()[:_LOOKED_AT]]
+    read = [_from_code(cell) for cell in cells if cell]
+    if not read or not all(isinstance(value, dict | list) for value in read):
+        return None
+    objects = any(isinstance(value, dict) for value in chain(read, *_lists(read)))
+    return f"{'objects' if objects else 'lists'}, and no sequence of numbers or words"
 
 
 def _lists(read: Sequence[Any]) -> list[list[Any]]:

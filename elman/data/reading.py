@@ -143,7 +143,7 @@ def one_format(sources: list[Path], separator: str | None) -> tuple[str, list[Pa
         known = known or files.that_may_be_text(found)[0]
         wanted += known
     wanted, repeated = repeats.once(wanted)
-    chosen = {path: _format(path, separator) for path in wanted}
+    chosen = {path: format_found(path, separator) for path in wanted}
     if separator is not None:
         chosen = {path: "csv" if kind == "text" else kind for path, kind in chosen.items()}
     kinds = sorted(set(chosen.values()))
@@ -156,7 +156,8 @@ def one_format(sources: list[Path], separator: str | None) -> tuple[str, list[Pa
     return kinds[0], wanted, repeated
 
 
-def _format(path: Path, separator: str | None) -> str:
+def format_found(path: Path, separator: str | None = None) -> str:
+    """Return the format of a file by its name, and by its first lines where that says little."""
     named = format_of(path)
     shown = format_in(path, named) if separator is None else None
     return shown or named or "text"

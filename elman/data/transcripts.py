@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from elman.data import clocks, ordering, turn_names
+from elman.data.code_cells import in_code
 from elman.data.kinds import objects
 from elman.data.recordings import FILE, names_of
 from elman.data.table import Table
@@ -257,8 +258,10 @@ def _likeliest(rank: Callable[[str], int | None], names: Sequence[str]) -> str |
 
 
 def _is_prose(table: Table, name: str) -> bool:
-    """Tell whether a column holds texts of several words, and no times."""
+    """Tell whether a column holds texts of several words, no times and no objects."""
     if table.kinds[name] != "text" or turn_names.of_time(name) is not None:
+        return False
+    if in_code(table, name) is not None:
         return False
     cells = table.frame[name].dropna().astype(str).str.strip()
     return bool(2 * cells.str.contains(r"\s").sum() > len(cells))

@@ -17,6 +17,8 @@ END = "__eou__"
 
 
 _NAME = re.compile(r"([^\W\d_][^:]{0,40}):\s+(?=\S)")
+_NAMES = ("name", "display_name", "username", "user", "id")
+"""Names of the name of a speaker who is an object, the likelier ones first."""
 _WORDS = 4
 """Words of a name before a colon at most."""
 
@@ -105,6 +107,8 @@ def turn(one: Any, place: int = 1) -> Turn:
         return Turn("", one)
     if isinstance(one, Mapping):
         text, speaker = named(one, TEXT), named(one, SPEAKER)
+        if isinstance(speaker, Mapping):
+            speaker = named(speaker, _NAMES)
         if isinstance(text, str):
             return Turn("" if speaker is None else str(speaker).strip(), text)
         has = ", ".join(map(str, list(one)[:6])) or "nothing"

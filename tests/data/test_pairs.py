@@ -467,12 +467,90 @@ def test_a_column_of_objects_is_no_target_unless_it_is_named(tmp_path):
 
 def test_paragraphs_of_articles_are_no_target(tmp_path):
     articles = [
-        {
-            "title": f"Town {n}",
-            "paragraphs": [{"context": f"It lies {n}.", "qas": [{"question": "Where?"}]}],
-        }
-        for n in range(5)
+        {"title": f"Town {n}", "paragraphs": [{"context": f"It lies {n}."}]} for n in range(5)
     ]
     path = written(tmp_path, "squad.json", json.dumps({"version": "1.1", "data": articles}))
     with pytest.raises(InputError, match=r"no two columns of text.*'paragraphs' holds objects"):
         read_pairs(path)
+
+
+def test_questions_about_passages_are_named(tmp_path):
+    asked = {"question": "Where?", "answers": [{"text": "here", "answer_start": 3}]}
+    articles = [
+        {"title": f"Town {n}", "paragraphs": [{"context": f"It lies {n}.", "qas": [asked]}]}
+        for n in range(5)
+    ]
+    rows = [
+        {"context": f"It lies {n}.", "question": "?", "answers": {"text": [], "answer_start": []}}
+        for n in range(5)
+    ]
+    for text in (json.dumps({"version": "1.1", "data": articles}), lines(map(json.dumps, rows))):
+        path = written(tmp_path, "squad.json", text)
+        with pytest.raises(InputError, match=r"as SQuAD has them.*columns source"):
+            read_pairs(path)
+
+
+def cues(texts, late=0):
+    return "".join(
+        f"{n}\n00:00:{n:02},{late:03} --> 00:00:{n:02},900\n{text}\n\n"
+        for n, text in enumerate(texts, 1)
+    )
+
+
+@pytest.mark.parametrize("ending", ["srt", "txt", "srt.gz"])
+def test_cues_of_two_languages_at_the_same_times_are_pairs(tmp_path, ending):
+    paths = [
+        written(tmp_path, f"film.en.{ending}", cues(EN)),
+        written(tmp_path, f"film.de.{ending}", cues(DE, late=200)),
+    ]
+    pairs = read_pairs(paths)
+    assert (pairs.source, pairs.target) == (EN, DE)
+    assert pairs.places[1] == (paths[0], 6)
+    assert read_pairs(tmp_path, source="de").target == EN
+    with pytest.raises(InputError, match=r"nothing says which is the source"):
+        read_pairs(tmp_path)
+    # One file alone is a conversation, whatever stands beside it.
+    assert read_pairs(paths[0]).target == EN[1:]
+
+
+def test_cues_at_other_times_are_no_pairs(tmp_path):
+    ours = written(tmp_path, "film.en.srt", cues(EN))
+    theirs = written(tmp_path, "film.de.srt", cues(DE, late=800))
+    with pytest.raises(InputError, match=r"film.en.srt, row 2: The cue begins at 1.0 s.*at 1.8 s"):
+        read_pairs([ours, theirs])
+    theirs.write_text(cues(DE[:2]))
+    with pytest.raises(InputError, match=r"film.en.srt has 3 cues and film.de.srt has 2"):
+        read_pairs([ours, theirs])
+    # Two films are two conversations.
+    other = written(tmp_path, "other.srt", cues(DE))
+    assert len(read_pairs([ours, other]).source) == 4
+
+
+def turns_with(**more):
+    rows = [
+        {"call": n, "speaker": "ab"[k % 2], "text": f"said {n} {k}"}
+        | {name: f"{name} {n}{f' {k}' if each else ''}" for name, each in more.items()}
+        for n in range(4)
+        for k in range(3)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_texts_beside_turns_are_doubted_or_refused():
+    pairs = read_pairs(turns_with(translation=True))
+    assert (pairs.names, pairs.groups) == (("text", "translation"), None)
+    assert "rows look like turns of conversations ('call', 'speaker')" in pairs.doubts[0]
+    named = {"source": "text", "target": "translation"}
+    assert read_pairs(turns_with(translation=True), **named).doubts == []
+    with pytest.raises(
+        InputError, match=r"'summary': It says the same in all turns of each 'call'"
+    ):
+        read_pairs(turns_with(summary=False))
+    # The name of a conversation is no side, whatever it is called.
+    table = turns_with(summary=False).rename(columns={"call": "conversation"})
+    with pytest.raises(InputError, match=r"in all turns of each 'conversation'"):
+        read_pairs(table)
+    replies = read_pairs(turns_with(notes=True))
+    assert replies.groups is not None
+    assert "'notes' is not read" in replies.doubts[0]
+    assert read_pairs(turns_with()).doubts == []

@@ -228,3 +228,34 @@ def test_real_dialogues():
     assert "945 dialogues of 6,960 turns" in "\n".join(first.said)
     assert max(text.count(END) for text in first.source) == 2
     assert not any(END in text for text in first.target)
+
+
+CHATS = {
+    "Telegram": ("service", "message", "from", {"name": "us", "type": "personal_chat"}),
+    "Discord": ("GuildMemberJoin", "Default", "author", {"guild": {}, "channel": {}}),
+}
+
+
+@pytest.mark.parametrize("program", CHATS)
+def test_messages_of_the_service_are_left_out_of_exported_chats(tmp_path, program):
+    service, said, who, about = CHATS[program]
+    texts = ["Hello.", "Hi.", "Bye."]
+    messages = [{"type": said, "text": text, who: n % 2} for n, text in enumerate(texts)]
+    joined = {"type": service, "text": "", "actor": "Bo"}
+    chat = about | {"messages": [joined, *messages[:2], joined, messages[2]]}
+    path = written(tmp_path, "result.json", json.dumps(chat, indent=1))
+    pairs = read_pairs(path)
+    assert [*zip(pairs.source, pairs.target, strict=True)] == [("Hello.", "Hi."), ("Hi.", "Bye.")]
+    assert f"export of {program}. " in pairs.said[0] + " "
+    assert "Messages of the service, left out: 2." in pairs.said
+    assert not any("without a word" in one for one in pairs.said)
+    if program == "Telegram":
+        silent = about | {"messages": [joined]}
+        every = {"about": "so", "chats": {"about": "so", "list": [chat, silent, chat | {"id": 2}]}}
+        path.write_text(json.dumps(every))
+        pairs = read_pairs(path)
+        assert len(pairs.source) == 4
+        assert "1 of 3 chats were left out: nobody wrote in them." in pairs.said
+        path.write_text(json.dumps(silent))
+        with pytest.raises(InputError, match="Nobody wrote a message"):
+            read_pairs(path)

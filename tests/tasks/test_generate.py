@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -735,15 +736,40 @@ def test_the_precision_follows_the_processor(tmp_path, monkeypatch, flag, expect
     assert asked.settings.precision == "bf16"
 
 
-def test_subtitles_are_learnt_as_they_are_spoken(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["film.srt", "film.txt", "film"])
+def test_subtitles_are_learnt_as_they_are_spoken(tmp_path: Path, name: str) -> None:
     said = "".join(
         f"{i + 1}\n00:{i // 60:02}:{i % 60:02},000 --> 00:{i // 60:02}:{i % 60:02},900\n"
         f"<i>the house is blue.</i>\n\n"
         for i in range(100)
     )
-    (tmp_path / "film.srt").write_text(said)
-    task = Generate.from_data(tmp_path / "film.srt", settings())
+    (tmp_path / name).write_text(said)
+    task = Generate.from_data(tmp_path / name, settings())
     text = "".join(task._parts["train"].texts())
     assert text.startswith("the house is blue.\nthe house")
     assert not any(letter.isdigit() or letter == "<" for letter in text)
     assert any("times and marks of subtitles" in line for _, line in task.understood().lines)
+    (tmp_path / "book.txt").write_text("It was a dark night.\n" * 9)
+    with pytest.raises(InputError, match="of several forms"):
+        Generate.from_data(tmp_path, settings())
+
+
+def test_chats_and_conversations_are_learnt_without_dates_and_brackets(tmp_path: Path) -> None:
+    chat = "".join(
+        f"12/{n:02}/24, 21:14 - Anna: so it is\n12/{n:02}/24, 21:15 - Bo: yes\n"
+        for n in range(1, 29)
+    )
+    (tmp_path / "chat.txt").write_text(chat)
+    said = [["user", "so it is"], ["assistant", "yes"]]
+    talk = {"messages": [{"role": who, "content": text} for who, text in said]}
+    (tmp_path / "talk.jsonl").write_text(f"{json.dumps(talk)}\n" * 28)
+    for name, first in (("chat.txt", "Anna: so it is\nBo: yes"), ("talk.jsonl", "user: so it is")):
+        task = Generate.from_data(tmp_path / name, settings())
+        assert next(task._parts["train"].whole()).startswith(first)
+
+
+def test_objects_in_a_column_are_no_text_to_write(tmp_path: Path) -> None:
+    rows = [{"title": f"t {n} it is", "parts": [{"said": f"so {n}"}]} for n in range(40)]
+    (tmp_path / "a.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert next(find(tmp_path / "a.jsonl", None, None).texts()) == "t 0 it is"
+    assert "learnt as they are written" in find(tmp_path / "a.jsonl", "parts", None).doubts[0]

@@ -37,7 +37,7 @@ def read(
     """
     import pandas as pd
 
-    from elman.data.formats import label_studio, prodigy, tagged_json
+    from elman.data.formats import exported_chats, label_studio, prodigy, squad, tagged_json
 
     held = {path: [*zip(*records(path, encoding), strict=True)] for path in dict.fromkeys(paths)}
     empty = next((path for path, read in held.items() if not read), None)
@@ -65,6 +65,14 @@ def read(
             numbers = [numbers[place] for place in kept]
             notes.append(f"{path.name} holds lines of Prodigy.")
             left_out += said
+        squad.refuse(rows, path)
+        if (spoken := exported_chats.chats(rows)) is not None:
+            rows = spoken.rows
+            if not rows:
+                raise InputError("Nobody wrote a message in these chats.", file=path)
+            numbers = [*range(1, len(rows) + 1)]
+            notes.append(f"{path.name} is an export of {spoken.program}.")
+            left_out += spoken.left_out
         if len(rows) == 1 and (folded := _unfolded(rows[0])) is not None:
             rows, note = folded
             numbers = [*range(1, len(rows) + 1)]

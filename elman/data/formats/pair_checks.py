@@ -1,13 +1,17 @@
-"""Parts of pairs by the names of files; copies, repeats, and pairs that stand in two parts."""
+"""Parts of pairs by the names of files; copies, repeats, pairs in two parts; what is refused."""
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from elman.data import files
 from elman.data.seen import key_of
+from elman.data.written_for import written_for
+from elman.errors import InputError
 
 Part = Literal["train", "validation", "test"]
 _PARTS: dict[str, Part] = {
@@ -15,6 +19,46 @@ _PARTS: dict[str, Part] = {
     **dict.fromkeys(("val", "valid", "validation", "dev", "development"), "validation"),
     **dict.fromkeys(("test", "tst", "testing", "newstest", "heldout"), "test"),
 }
+
+
+TALK = ("context", "reply")
+"""Names of the sides of dialogues, which have no columns of their own."""
+_HEAD = 200
+"""Lines by which a file that was written for a program is known."""
+
+
+def refuse_names(source: str | None, target: str | None, path: Path | None) -> None:
+    """Refuse names of columns for data that have none.
+
+    Raises:
+        InputError: a setting names a column.
+    """
+    names = {"source": source, "target": target}
+    for (setting, name), usual in zip(names.items(), TALK, strict=True):
+        if name not in (None, usual):
+            raise InputError(
+                f"{setting}={name} names a column, and these are lists of turns.",
+                file=path,
+                fix="Leave it out.",
+            )
+
+
+def refuse_other_files(paths: Sequence[Path], encoding: str | None) -> None:
+    """Refuse files with blank lines that were written for a program, and hold no turns.
+
+    Raises:
+        InputError: a file is one.
+    """
+    for path in paths:
+        head = list(itertools.islice(files.lines(path, encoding), _HEAD))
+        found = written_for(path, head, talk=True)
+        if found is not None:
+            raise InputError(
+                f"The file looks like {found}, and its lines are no turns of dialogues.",
+                file=path,
+                fix="Give pairs in a table with the columns source and target, or dialogues "
+                "in a .txt file with a blank line between them.",
+            )
 
 
 def part_of(path: Path) -> Part | None:

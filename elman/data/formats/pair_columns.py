@@ -223,3 +223,16 @@ def few(names: Sequence[str]) -> str:
     """Return the first names, and how many more there are."""
     more = f" and {len(names) - 6} more" if len(names) > 6 else ""
     return ", ".join(names[:6]) + more
+
+
+def shown_place(place: tuple[Path | None, int]) -> str:
+    """Return a file and a row in words."""
+    file, row = place
+    return f"row {row}" if file is None else f"{file.name}, row {row}"
+
+
+def from_files(paths: Sequence[Path]) -> str:
+    """Return in words what a text was read from."""
+    if len(paths) == 1:
+        return f"from {paths[0].name}"
+    return f"from {len(paths)} files, {few([path.name for path in paths])}"

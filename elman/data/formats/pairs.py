@@ -3,7 +3,6 @@ and replies; from parallel files, tables, TMX and dialogues."""
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,20 +12,23 @@ from typing import Any, cast
 
 from elman.data import files, memory, reading
 from elman.data.code_cells import written_in_code
-from elman.data.formats import bitext, dialogues, replies
-from elman.data.formats.pair_checks import Part, across_parts, copies, part_of, repeats
-from elman.data.formats.pair_columns import WRITTEN, Named, few, tabs_of, texts_of, unfit_symbols
+from elman.data.formats import bitext, dialogues, pair_checks, pair_cues, pair_turns, replies
+from elman.data.formats.pair_columns import (
+    WRITTEN,
+    Named,
+    few,
+    from_files,
+    shown_place,
+    tabs_of,
+    texts_of,
+    unfit_symbols,
+)
 from elman.data.formats.sides import by_names
 from elman.data.guessing import format_in
 from elman.data.table import Table
-from elman.data.written_for import written_for
 from elman.errors import InputError
 
 Place = tuple[Path | None, int]
-_HEAD = 200
-"""Lines by which a file that was written for a program is known."""
-_TALK = ("context", "reply")
-"""Names of the sides of dialogues, which have no columns of their own."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Pairs:
     source: list[str]
     target: list[str] | None
     places: list[Place]
-    parts: list[Part | None]
+    parts: list[pair_checks.Part | None]
     said: list[str]
     names: tuple[str, str] = ("source", "target")
     groups: list[int] | None = None
@@ -72,7 +74,7 @@ class _Found:
     said: list[str]
     names: tuple[str, str] = ("source", "target")
     groups: list[int] | None = None
-    parts: list[Part | None] = field(default_factory=list)
+    parts: list[pair_checks.Part | None] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
     listed: dict[str, str | None] = field(default_factory=dict)
 
@@ -154,14 +156,16 @@ class _Asked:
     @property
     def _may_be_turns(self) -> bool:
         """True where no columns are named, or only what the sides of dialogues are called."""
-        return (self.source, self.target) in ((None, None), _TALK)
+        return (self.source, self.target) in ((None, None), pair_checks.TALK)
 
     def of_files(self, data: Any) -> _Found:
         """Read files: by the names of parallel files first, then by the form that all have."""
         given = files.given(data)
         folder = given[0] if len(given) == 1 and given[0].is_dir() else None
         paths = [p for one in given for p in (files.listing(one) if one.is_dir() else [one])]
-        texts = [path for path in paths if self._kind(path) == "text"]
+        kinds = {path: self._kind(path) for path in paths}
+        texts = [path for path, kind in kinds.items() if kind == "text"]
+        films = pair_cues.films(paths) if set(kinds.values()) == {"subtitles"} else []
         found, beside = None, dict[str, Path]()
         doubts: list[str] = []
         if len(texts) == len(paths):
@@ -174,10 +178,12 @@ class _Asked:
             if len(texts) == 1 and folder is None:
                 beside, doubts = self._beside(texts[0])
             found = self._parallel(texts, given, folder, beside)
+        if films and self.needs_target:
+            found = self._of_sides(films, folder, paths, ordered=folder is None)
         if found is None:
             found = self._of_form(paths)
         found.doubts += doubts
-        parts = [None if path is None else part_of(path) for path, _ in found.places]
+        parts = [None if path is None else pair_checks.part_of(path) for path, _ in found.places]
         if len({part for part in parts if part is not None}) > 1:
             found.parts = parts
             counts = Counter("no part" if part is None else part for part in parts)
@@ -200,12 +206,12 @@ class _Asked:
         kind = several[0]
         if kind in ("dialogues", "turn a line"):
             read = dialogues.read if kind == "dialogues" else dialogues.read_lines
-            self._refuse_names(paths[0])
+            pair_checks.refuse_names(self.source, self.target, paths[0])
             if kind == "turn a line":
-                self._refuse_other_files(paths)
+                pair_checks.refuse_other_files(paths, self.encoding)
             table = read(paths, columns=["turns"], encoding=self.encoding)
             found, told = cast("tuple[list[replies.Dialogue], list[str]]", replies.of_table(table))
-            said = [f"Dialogues {_from(paths)}.", *told, *self._doubts(paths)]
+            said = [f"Dialogues {from_files(paths)}.", *told, *self._doubts(paths)]
             return self._replies(found, said, paths[0])
         if kind == "lines":
             return self._alone(paths)
@@ -218,10 +224,14 @@ class _Asked:
         return self.of_table(partial(reading.read, paths, separator=self.separator, **options))
 
     def _kind(self, path: Path) -> str:
-        """Return "text" for a file that may be a side of a text, else what its name says."""
+        """Return "text" for a file that may be a side of a text, else what it is."""
         named = reading.format_of(path)
         if named in (None, "text", "parallel"):
-            return "text" if self.separator is None else "table"
+            if self.separator is not None:
+                return "table"
+            return "subtitles" if format_in(path, named) == "subtitles" else "text"
+        if named == "subtitles":
+            return named
         if named == "csv" and self.sheet is None:
             return "csv"
         return "yaml" if named == "yaml" else "table"
@@ -269,11 +279,24 @@ class _Asked:
             paired = groups = [bitext.Bitext(texts[0].stem, sides)]
         if not paired:
             return None
+        return self._of_sides(groups, folder, texts, ordered)
+
+    def _of_sides(
+        self, groups: list[bitext.Bitext], folder: Path | None, texts: list[Path], ordered: bool
+    ) -> _Found:
+        """Read files of lines, or of subtitles, that are sides of one text.
+
+        Args:
+            groups: files that belong together.
+            folder: the one folder that was given, or None.
+            texts: all files.
+            ordered: the source was given first.
+        """
         called = folder.resolve().name if folder is not None else texts[0].name
         source, target, how = bitext.direction(groups, self.source, self.target, called, ordered)
         used = [group for group in groups if group.sides.keys() & {source, target}]
         said = [
-            f"Parallel files {_from([group.sides.get(source, texts[0]) for group in used])}: "
+            f"Parallel files {from_files([group.sides.get(source, texts[0]) for group in used])}: "
             f"source .{source}, target .{target} ({how})."
         ]
         found = _Found([], [], [], said, (source, target))
@@ -287,10 +310,14 @@ class _Asked:
                     fix="Add it, or name the files to read.",
                 )
             one, other = group.sides[source], group.sides[target]
-            ours, theirs = bitext.lines_of(one, other, self.encoding)
+            if self._kind(one) == "subtitles":
+                ours, theirs, numbers = pair_cues.lines_of(one, other, self.encoding)
+            else:
+                ours, theirs = bitext.lines_of(one, other, self.encoding)
+                numbers = [*range(1, len(ours) + 1)]
             found.source += ours
             cast("list[str]", found.target).extend(theirs)
-            found.places += [(one, number) for number in range(1, len(ours) + 1)]
+            found.places += [(one, number) for number in numbers]
         read = [group.sides[side] for group in used for side in (source, target)]
         left = [path.name for path in texts if path not in read]
         if left and len(texts) > 1:
@@ -346,7 +373,7 @@ class _Asked:
                 fix="Give the file of the targets after it (a.en a.de), or both in a table; turns "
                 "of a dialogue need __eou__ after each, or a blank line between dialogues.",
             )
-        found = _Found([], None, [], [f"Lines {_from(paths)}, a source each."])
+        found = _Found([], None, [], [f"Lines {from_files(paths)}, a source each."])
         for path in paths:
             for number, line in enumerate(files.lines(path, self.encoding), 1):
                 found.source.append(line.rstrip("\n"))
@@ -363,17 +390,23 @@ class _Asked:
         table = read()
         said = [*table.notes(), *table.doubts()]
         names = list(table.kinds)
-        talks = self._may_be_turns and by_names(names) is None
+        turns = pair_turns.no_sides(table)
+        may_be = [name for name in names if name not in turns]
+        talks = self._may_be_turns and by_names(may_be) is None
         if "turns" in table.kinds.values() and by_names(names) is None:
             talks = not {self.source, self.target} & set(names)
         if talks and (talk := replies.of_table(table)) is not None:
             if "turns" in table.kinds.values():
-                self._refuse_names(table.source)
-            return self._replies(talk[0], said + talk[1], table.source)
+                pair_checks.refuse_names(self.source, self.target, table.source)
+            made = self._replies(talk[0], said + talk[1], table.source)
+            made.doubts += pair_turns.unread_texts(table, turns) if self.source is None else []
+            return made
         told = (self.source, self.target)
         unread = {n: what for n, what in written_in_code(table).items() if n not in told}
         said += [f"{name!r} holds {what}." for name, what in unread.items()]
-        source, target, how = self._named.columns_of(table, unread)
+        source, target, how = self._named.columns_of(
+            table, unread | (turns if told == (None, None) else {})
+        )
         sides = [name for name in (source, target) if name is not None]
         if target is not None and table.kinds[target] == "turns":
             raise InputError(
@@ -400,6 +433,8 @@ class _Asked:
         for side, name in (("source", source), ("target", target)):
             if name is not None and table.kinds[name] == "tokens":
                 found.listed[side] = unfit_symbols(table, name)
+        if turns and told == (None, None) and target is not None:
+            found.doubts += pair_turns.doubts(table, source, target, turns)
         named = f"source {source!r}" + ("" if target is None else f", target {target!r}")
         left = [name for name in names if name not in (source, target)]
         said.append(
@@ -429,7 +464,7 @@ class _Asked:
             f"and {context} before it the source (turns={self.turns})."
         )
         if lonely:
-            where = _where((lonely[0].file, lonely[0].turns.lines[0]))
+            where = shown_place((lonely[0].file, lonely[0].turns.lines[0]))
             said.append(
                 f"Dialogues of one turn, which give no pair: {len(lonely):,}; the first is {where}."
             )
@@ -438,33 +473,9 @@ class _Asked:
             [one.text for one in made],
             [one.place for one in made],
             said,
-            _TALK,
+            pair_checks.TALK,
             [one.dialogue for one in made],
         )
-
-    def _refuse_names(self, path: Path | None) -> None:
-        """Refuse names of columns for data that have none."""
-        names = {"source": self.source, "target": self.target}
-        for (setting, name), usual in zip(names.items(), _TALK, strict=True):
-            if name not in (None, usual):
-                raise InputError(
-                    f"{setting}={name} names a column, and these are lists of turns.",
-                    file=path,
-                    fix="Leave it out.",
-                )
-
-    def _refuse_other_files(self, paths: Sequence[Path]) -> None:
-        """Refuse files with blank lines that were written for a program, and hold no turns."""
-        for path in paths:
-            head = list(itertools.islice(files.lines(path, self.encoding), _HEAD))
-            found = written_for(path, head, talk=True)
-            if found is not None:
-                raise InputError(
-                    f"The file looks like {found}, and its lines are no turns of dialogues.",
-                    file=path,
-                    fix="Give pairs in a table with the columns source and target, or dialogues "
-                    "in a .txt file with a blank line between them.",
-                )
 
     def _doubts(self, paths: Iterable[Path]) -> list[str]:
         if self.encoding is not None:
@@ -485,7 +496,7 @@ def _counted(found: _Found, needs_target: bool) -> Pairs:
         }
         for side, places in empty.items():
             if places:
-                where = _where(found.places[places[0]])
+                where = shown_place(found.places[places[0]])
                 said.append(
                     f"Pairs with an empty {side}, left out: {len(places):,}; the first is {where}."
                 )
@@ -507,18 +518,7 @@ def _counted(found: _Found, needs_target: bool) -> Pairs:
         found.listed,
     )
     if pairs.target is not None and needs_target:
-        said += copies(pairs.source, pairs.target)
-        said += repeats(pairs.source, pairs.target)
-        said += across_parts(pairs.source, pairs.target, pairs.parts)
+        said += pair_checks.copies(pairs.source, pairs.target)
+        said += pair_checks.repeats(pairs.source, pairs.target)
+        said += pair_checks.across_parts(pairs.source, pairs.target, pairs.parts)
     return pairs
-
-
-def _where(place: Place) -> str:
-    file, row = place
-    return f"row {row}" if file is None else f"{file.name}, row {row}"
-
-
-def _from(paths: Sequence[Path]) -> str:
-    if len(paths) == 1:
-        return f"from {paths[0].name}"
-    return f"from {len(paths)} files, {few([path.name for path in paths])}"

@@ -39,6 +39,26 @@ class Cue(NamedTuple):
     text: str
 
 
+def are_cues(lines: Sequence[str]) -> bool:
+    """Tell whether the first lines of a file are those of subtitles, whatever its name says.
+
+    They begin with the mark of WebVTT, or with the times of a cue, maybe below its number.
+
+    >>> times = "00:00:0{}.000 --> 00:00:02.000"
+    >>> are_cues(["1", times.format(1), "So.", "", "2", times.format(2), "Yes."])
+    True
+    >>> are_cues(["1", "--> so", "", times.format(1)])
+    False
+    """
+    filled = [line.strip("\ufeff \t\r\n") for line in lines if line.strip("\ufeff \t\r\n")]
+    if not filled:
+        return False
+    begun = 1 if filled[0].isdigit() else 0
+    if filled[0].split()[0] == "WEBVTT":
+        return any(map(_TIMES.match, filled))
+    return len(filled) > begun and _TIMES.match(filled[begun]) is not None
+
+
 def read(
     paths: Sequence[Path],
     *,
@@ -112,7 +132,7 @@ def conversation(path: Path, encoding: str | None = None) -> tuple[Conversation,
         InputError: there are no cues, a line of times cannot be read, or a cue ends before it
             begins.
     """
-    cues = _cues(path, [line.rstrip("\n") for line in files.lines(path, encoding)])
+    cues = cues_of(path, encoding)
     if not cues:
         raise InputError(
             "There are no cues with words in this file.",
@@ -140,7 +160,13 @@ def conversation(path: Path, encoding: str | None = None) -> tuple[Conversation,
     return Conversation(said, [cue.line for cue in cues]), notes
 
 
-def _cues(path: Path, lines: Sequence[str]) -> list[Cue]:
+def cues_of(path: Path, encoding: str | None = None) -> list[Cue]:
+    """Return the cues with words of a file, as they stand; of several voices in one each.
+
+    Raises:
+        InputError: a line of times cannot be read, or a cue ends before it begins.
+    """
+    lines = [line.rstrip("\n") for line in files.lines(path, encoding)]
     found: list[Cue] = []
     place = 0
     while place < len(lines):

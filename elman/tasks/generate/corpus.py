@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 import elman.data
 from elman.data import Vocabulary, files, memory, reading, repeats, tokens
+from elman.data.code_cells import written_in_code
+from elman.data.formats.pair_columns import texts_of
 from elman.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -25,6 +27,11 @@ _PIECE = 1 << 20
 # Characters whose tokens are held in memory.
 _IN_MEMORY = 50_000_000
 _TABLES = {"csv", "json", "parquet", "sheet"}
+_SPOKEN = {
+    "subtitles": "numbers, times and marks of subtitles",
+    "chats": "dates and times of messages, and lines of the service",
+}
+"""Forms of text of which only what is said is learnt, and what is left out."""
 # With fewer documents than this a part may begin inside one, else parts hold whole documents.
 _MANY = 20
 _STRETCHES = 10
@@ -235,17 +242,31 @@ def of_plain_files(source: Any, encoding: str | None) -> Documents | None:
     paths, repeated = repeats.once(paths)
     if all(reading.format_of(path) in _TABLES for path in paths):
         return None
-    if all(reading.format_of(path) == "subtitles" for path in paths):
-        found = _spoken(paths, encoding)
-        left_out.append("numbers, times and marks of subtitles")
+    kinds = {path: reading.format_found(path) for path in paths}
+    spoken = {path: kind for path, kind in kinds.items() if kind in _SPOKEN}
+    if spoken and len(set(kinds.values())) > 1:
+        one = next(iter(spoken))
+        other = next(path for path in paths if kinds[path] != spoken[one])
+        raise InputError(
+            f"The files are of several forms: {one.name} holds {spoken[one]}, and {other.name} "
+            "does not.",
+            file=one.parent,
+            fix="Name those to read.",
+        )
+    if spoken:
+        kind = spoken[paths[0]]
+        found = _said_in(paths, encoding, kind)
+        left_out.append(_SPOKEN[kind])
     else:
         found = Documents.of_files(paths, encoding)
     return replace(found, doubts=(*found.doubts, *repeated), left_out=tuple(left_out))
 
 
-def _spoken(paths: Sequence[Path], encoding: str | None) -> Documents:
-    """Return what is said in each file of subtitles."""
+def _said_in(paths: Sequence[Path], encoding: str | None, kind: str) -> Documents:
+    """Return what is said in each file of subtitles, or on each day of a chat and by whom."""
     table = elman.data.read(paths, encoding=encoding)
+    if kind == "chats":
+        return Documents.of_texts([f"{text}\n" for text in texts_of(table, "turns")])
     cells = table.column("turns")
     return Documents.of_texts(["\n".join(turn.text for turn in cell) + "\n" for cell in cells])
 
@@ -261,8 +282,14 @@ def of_column(table: Table, name: str, *, named: bool) -> Documents:
     Raises:
         InputError: a cell is empty, or the column holds no texts and was not named.
     """
-    texts = table.texts(name)
+    spoken = table.kinds.get(name) == "turns"
+    texts = texts_of(table, name) if spoken else table.texts(name)
     doubts = table.doubts()
+    if (what := written_in_code(table).get(name)) is not None:
+        doubts.append(
+            f"column {name!r} holds {what}: they are learnt as they are written, with names and "
+            "brackets. For the texts in them write a column of texts, a row each."
+        )
     if (what := _no_prose(texts)) is not None:
         if not named and name.casefold() != "text":
             raise InputError(
@@ -325,14 +352,18 @@ def text_column(table: Table, label: str | None = None) -> str:
     Raises:
         InputError: there is none, or more than one.
     """
-    kinds = {name: kind for name, kind in table.kinds.items() if name != label}
+    code = written_in_code(table)
+    kinds = {n: kind for n, kind in table.kinds.items() if n != label and n not in code}
     found = [name for name, kind in kinds.items() if kind == "text"]
+    talks = [name for name, kind in kinds.items() if kind == "turns"]
+    if len(found) != 1:
+        found += talks
     found = found or [name for name, kind in kinds.items() if kind == "category"]
     if len(found) != 1:
         raise InputError(
             f"{'no column' if not found else 'more than one column'} of this table holds text.",
             file=table.source,
-            fix=f"Set text=COLUMN. {nearest('', found or kinds)}",
+            fix=f"Set text=COLUMN. {nearest('', found or kinds or table.kinds)}",
         )
     return found[0]
 

@@ -1,0 +1,76 @@
+"""Tables of pairs whose rows are turns of conversations: which columns are no side, and doubts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from elman.data import transcripts
+from elman.data.formats.pair_columns import few
+from elman.data.table import Table
+from elman.errors import InputError
+
+
+def no_sides(table: Table) -> dict[str, str]:
+    """Return the columns of a table of turns that are surely no side of a pair, and what they are.
+
+    >>> from elman.data import read
+    >>> rows = {"conversation": [1, 1, 2, 2], "speaker": list("abab"), "text": list("wxyz")}
+    >>> no_sides(read(rows))
+    {'conversation': 'the conversation', 'speaker': 'the speaker'}
+    """
+    there = transcripts.transcript_of(table)
+    if there is None:
+        return {}
+    held = {there.group: "the conversation", there.speaker: "the speaker", there.time: "the order"}
+    return {name: what for name, what in held.items() if name is not None}
+
+
+def doubts(table: Table, source: str, target: str, turns: Mapping[str, str]) -> list[str]:
+    """Return the doubt that the rows of a table, read as pairs, are turns of conversations.
+
+    Args:
+        table: typed columns.
+        source, target: the columns that were found.
+        turns: columns of the turns, as `no_sides` gives them.
+
+    Raises:
+        InputError: the target says one and the same in all turns of each conversation.
+    """
+    group = next(name for name, what in turns.items() if what == "the conversation")
+    by_conversation = table.frame.groupby(table.names(group))[target]
+    if (by_conversation.nunique() <= 1).all() and (by_conversation.size() > 1).any():
+        raise InputError(
+            f"It says the same in all turns of each {group!r}, so it is about the whole.",
+            file=table.source,
+            column=target,
+            fix=f"Write a line for each {group}: "
+            f'{{"turns": [{{"speaker": …, "text": …}}, …], "{target}": …}}. '
+            f"To learn it from each turn alone, set source={source} and target={target}.",
+        )
+    shown = few([repr(name) for name in turns])
+    return [
+        f"the rows look like turns of conversations ({shown}), and each is read by itself, source "
+        f"{source!r} and target {target!r}. If so, set source={source} and target={target}. To "
+        f"learn replies, take {target!r} out."
+    ]
+
+
+def unread_texts(table: Table, turns: Mapping[str, str]) -> list[str]:
+    """Return a doubt about columns of texts beside the turns, from which replies are learnt."""
+    there = transcripts.transcript_of(table, asked=True)
+    if there is None:
+        return []
+    others = [
+        name
+        for name, kind in table.kinds.items()
+        if kind == "text" and name not in (*turns, there.text, there.speaker, there.time)
+    ]
+    # What tells one row from another, such as an id, is no text.
+    others = [n for n in others if table.frame[n].astype(str).str.contains(r"\s").mean() > 0.5]
+    if not others:
+        return []
+    shown = few([repr(name) for name in others])
+    return [
+        f"each turn of {there.text!r} is the reply to the one before it, and {shown} is not read. "
+        f"If {others[0]!r} is to be written or read, set source= and target=."
+    ]
