@@ -22,6 +22,10 @@ _PICTURE = (
 )
 _ARRAY = "Load it in Python, and give the arrays to elman.train."
 _READ = "Save the table in it as CSV, or give elman.train the DataFrame of pandas.{}(FILE)."
+_HF = (
+    "Load it in Python, datasets.load_from_disk(FOLDER), and save each part with "
+    "to_parquet('train.parquet'), or give its to_pandas() to elman.train."
+)
 _HDF = (
     "Load it in Python (pandas.read_hdf for a table, h5py for arrays), and give what it holds to "
     "elman.train."
@@ -53,6 +57,7 @@ _FIRST: tuple[tuple[bytes, str, str], ...] = (
     (b"MATLAB 5.0", "a MATLAB file", _ARRAY),
     (b"PAR1", "a Parquet file", "Give it a name that ends in .parquet."),
     (b"ARROW1", "an Arrow (Feather) file", _READ.format("read_feather")),
+    (b"\xff\xff\xff\xff", "an Arrow file, as datasets of Hugging Face are saved", _HF),
     (b"FEA1", "a Feather file", _READ.format("read_feather")),
     (b"ORC", "an ORC file", _READ.format("read_orc")),
     (b"Obj\1", "an Avro file", "Save it as Parquet."),

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
 from elman.data import encodings
 from elman.data.contents import content_of, named
 from elman.data.formats import FORMATS
+from elman.data.unseen import seen
 from elman.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -46,11 +47,6 @@ _SURELY = 4
 _NOT_TEXT = frozenset(range(32)) - set(b"\t\n\r\f\v\x1a\x1b")
 # What programs leave beside their files.
 _MADE = {"__pycache__", "_SUCCESS", "_metadata", "_common_metadata"}
-# Notes about the data, and what describes a dump of them.
-_UNSEEN = {
-    *("readme", "license", "licence", "changelog", "copying", "sha256sums"),
-    *("dataset_info", "dataset_infos", "dataset_dict"),
-}
 
 
 def find(path: Source) -> Path:
@@ -145,8 +141,9 @@ def columns_of(table: Table, suffixes: Collection[str]) -> list[str]:
 def listing(folder: Path) -> list[Path]:
     """List the files in a folder and below it by name, `part2` before `part10`.
 
-    Hidden files, notes such as README, and empty files of no known format are left out. An empty
-    file of a known format is listed, so that its reader names it.
+    Hidden files, those that only describe the others (`elman.data.unseen`), and empty files of no
+    known format are left out. An empty file of a known format is listed, so that its reader names
+    it.
     """
     found = [
         path
@@ -154,8 +151,8 @@ def listing(folder: Path) -> list[Path]:
         if path.is_file()
         and (path.stat().st_size or _has_format(path))
         and not any(_hidden(part) for part in path.relative_to(folder).parts)
-        and path.name.split(".")[0].lower() not in _UNSEEN
     ]
+    found = seen(found, folder)
     if not found:
         raise InputError("The folder holds no file that can be read.", file=folder)
     return found

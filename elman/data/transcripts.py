@@ -78,7 +78,7 @@ def transcript_of(
     others = [name for name in others if name != speaker]
     if group is None:
         named = turn_names.of_text(text) is not None
-        if not asked or not named or any(_is_prose(table, name) for name in others):
+        if not asked or not named or any(is_prose(table, name) for name in others):
             return None
     return Transcript(group, text, speaker, time or _order(table, others, group))
 
@@ -257,7 +257,7 @@ def _likeliest(rank: Callable[[str], int | None], names: Sequence[str]) -> str |
     return min(found, key=lambda pair: pair[0])[1] if found else None
 
 
-def _is_prose(table: Table, name: str) -> bool:
+def is_prose(table: Table, name: str) -> bool:
     """Tell whether a column holds texts of several words, no times and no objects."""
     if table.kinds[name] != "text" or turn_names.of_time(name) is not None:
         return False

@@ -57,6 +57,7 @@ def test_a_few_words_again_and_again_are_no_text_to_learn_from(tmp_path: Path) -
         (b"<stata_dta><header>", "a Stata file", "pandas.read_stata"),
         (b"$FL2@(#) SPSS\0", "an SPSS file", "pandas.read_spss"),
         (b"\0" * 12 + b"\xc2\xea\x81\x60\xb3\x14", "a SAS file", "pandas.read_sas"),
+        (b"\xff\xff\xff\xff\xd0\0\0\0\x10", "an Arrow file", "load_from_disk"),
         (b"X\n\0\0\0\3\0\4", "an R file", "write.csv"),
         (b"RDX3\nX\n\0\0", "an R file", "write.csv"),
         (b"\x89HDF\r\n\x1a\n\0", "an HDF5 file", "pandas.read_hdf"),
@@ -100,3 +101,14 @@ def test_marks_of_labels_for_fasttext_are_taken_off(tmp_path: Path) -> None:
     path.write_text("__label__pos a fine film\nneg a dull one\n")
     with pytest.raises(InputError, match="row 2: The line has no label that begins with __label__"):
         read(path, labels="found")
+
+
+def test_a_saved_dataset_of_hugging_face_is_named(tmp_path: Path) -> None:
+    (tmp_path / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
+    for part in ("train", "test"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "state.json").write_text('{"_fingerprint": "x"}')
+        (tmp_path / part / "data-00000-of-00001.arrow").write_bytes(b"\xff\xff\xff\xff\xd0\0\0\0")
+    for task in ("classify", "generate", "translate"):
+        with pytest.raises(InputError, match=r"arrow: This is an Arrow file.*load_from_disk"):
+            look(task, tmp_path)

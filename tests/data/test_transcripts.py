@@ -142,6 +142,18 @@ def test_messages_of_slack_and_teams_are_utterances(tmp_path):
     assert pairs.source == ["what is it ?", "it is the bill"]
     assert pairs.target == ["it is the bill", "thanks"]
     assert "Messages of the service, left out: 1." in pairs.said
+    # A folder of an export holds lists of people and channels, and messages in blocks again.
+    blocks = [{"type": "rich_text", "elements": [{"type": "text", "text": "it is so"}]}]
+    for day in ("01", "02"):
+        channel = tmp_path / "export" / "general"
+        channel.mkdir(parents=True, exist_ok=True)
+        said = [one | {"blocks": blocks} for one in slack]
+        (channel / f"2024-03-{day}.json").write_text(json.dumps(said))
+    for name in ("users", "channels", "integration_logs"):
+        (tmp_path / "export" / f"{name}.json").write_text('[{"id": "U1", "name": "ann"}]')
+    pairs = read_pairs(tmp_path / "export")
+    assert (pairs.source, pairs.target) == (["what is it ?"] * 2, ["it is the bill"] * 2)
+    assert pairs.doubts == []
     teams["value"][0] |= {"messageType": "message"}
     teams["value"][1] |= {"messageType": "message"}
     event = teams["value"][0] | {"id": "7", "messageType": "systemEventMessage"}

@@ -66,7 +66,7 @@ def unread_texts(table: Table, turns: Mapping[str, str]) -> list[str]:
         if kind == "text" and name not in (*turns, there.text, there.speaker, there.time)
     ]
     # What tells one row from another, such as an id, is no text.
-    others = [n for n in others if table.frame[n].astype(str).str.contains(r"\s").mean() > 0.5]
+    others = [n for n in others if transcripts.is_prose(table, n)]
     if not others:
         return []
     shown = few([repr(name) for name in others])
