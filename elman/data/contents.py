@@ -163,6 +163,8 @@ def named(path: Path) -> str | None:
     ('a picture', None)
     """
     ending = path.suffix.lower()
+    if ending == ".ann" and path.with_suffix(".txt").exists():
+        return "annotations of brat"
     return next((f"a {what}" for what, endings in _NAMES.items() if ending in endings), None)
 
 

@@ -115,7 +115,8 @@ def read(
         table = subtitles.from_manifest(table, named)
     doubts = [*table.meta.get("doubts", ()), *repeated]
     if "encoding" in own and not encoding:
-        doubts += files.doubts({path: files.encoding_of(path) for path in chosen[:_ASKED]})
+        asked = [path for path in chosen[:_ASKED] if path.stat().st_size]
+        doubts += files.doubts({path: files.encoding_of(path) for path in asked})
     heeded = [name for name in ("encoding", "sheet") if name in own]
     meta = table.meta | {"heeded": heeded} | ({"doubts": doubts} if doubts else {})
     return replace(table, meta=meta)
@@ -142,7 +143,11 @@ def one_format(sources: list[Path], separator: str | None) -> tuple[str, list[Pa
         known = [path for path in known if format_of(path) != "yaml"] or known
         known = known or files.that_may_be_text(found)[0]
         wanted += known
-    wanted, repeated = repeats.once(wanted)
+    # The reader of annotations takes the text beside each.
+    annotations = [path for path in wanted if format_of(path) == "brat"]
+    wanted, repeated = repeats.once(annotations or wanted)
+    if annotations:
+        repeated = []  # short lists of spans may be alike where texts are not
     chosen = {path: format_found(path, separator) for path in wanted}
     if separator is not None:
         chosen = {path: "csv" if kind == "text" else kind for path, kind in chosen.items()}

@@ -1,4 +1,4 @@
-"""Files beside data that describe them and are no data: notes, and what programs write of a dump."""
+"""Files beside data that describe them and are no data: notes, and what programs leave."""
 
 from __future__ import annotations
 

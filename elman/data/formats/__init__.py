@@ -84,6 +84,7 @@ FORMATS = {
         (".in", ".out"),
         names=r"^(labels?|intents?)$",
     ),
+    "brat": Format("brat", "elman.data.formats.brat:read", (".ann",)),
     "tmx": Format("TMX", "elman.data.formats.tmx:read", (".tmx",)),
     "idx": Format("IDX", "elman.data.formats.idx:read", names=r"[-.]idx\d"),
 }

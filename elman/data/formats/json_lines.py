@@ -267,6 +267,9 @@ def _object(record: Any, path: Path, number: int) -> dict[str, Any]:
     Raises:
         InputError: it is something else, or holds all rows under one name.
     """
+    if _is_pair_of_spacy(record):
+        text, about = record
+        return {"text": text, **about}
     if isinstance(record, list) and any(isinstance(one, str | list | dict) for one in record):
         try:
             return {"turns": conversation(record)}
@@ -285,6 +288,17 @@ def _object(record: Any, path: Path, number: int) -> dict[str, Any]:
             fix='Write {"name": value, ...} for each row.',
         )
     return record
+
+
+def _is_pair_of_spacy(value: Any) -> bool:
+    """Tell whether a value is a text and its entities, as training data of spaCy 2 have them.
+
+    >>> _is_pair_of_spacy(["to Oslo", {"entities": [[3, 7, "city"]]}])
+    True
+    """
+    if not isinstance(value, list) or len(value) != 2 or not isinstance(value[0], str):
+        return False
+    return isinstance(value[1], dict) and bool({"entities", "cats"} & set(value[1]))
 
 
 def _called(value: Any) -> str:

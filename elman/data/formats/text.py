@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -16,6 +17,7 @@ Labels = Literal["file", "first", "before tab", "after tab", "none", "found"]
 """Places of a text's label; see `elman.data.read`."""
 LABELS: tuple[Labels, ...] = get_args(Labels)
 _LONGEST_LABEL = 64
+_OF_SPACY = re.compile(r"^(\w+)\s*=\s*\[[^{}]*\{\s*[\"'](?:entities|cats)\b", re.MULTILINE)
 FASTTEXT = "__label__"
 """The mark of a label in files for fastText."""
 
@@ -37,6 +39,7 @@ def read(
     if labels not in (None, *LABELS):
         raise InputError(f"labels={labels!r} is not known.", fix=nearest(str(labels), LABELS))
     by_folder = each != "line" and labels in (None, "file", "found")
+    _refuse_code(paths)
     strays = files.beside_folders(paths) if by_folder else []
     paths = [path for path in paths if path not in strays]
     folders = {path.parent for path in paths}
@@ -103,6 +106,22 @@ def read(
         ],
     }
     return build(frame, origins, known=known, columns=columns, types=types, meta=meta)
+
+
+def _refuse_code(paths: Sequence[Path]) -> None:
+    """Refuse a Python file with training data of spaCy.
+
+    Raises:
+        InputError: it is one.
+    """
+    for path in paths:
+        if path.suffix == ".py" and (found := _OF_SPACY.search(files.whole(path))):
+            raise InputError(
+                f"This is Python code with the list {found[1]}, training data of spaCy 2.",
+                file=path,
+                fix=f"Write it as JSON, json.dump({found[1]}, open('train.json', 'w')), and give "
+                "that file.",
+            )
 
 
 def _is_marked(line: str) -> bool:
