@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from elman.data import files, memory, repeats
+from elman.data import files, memory, repeats, stems
 from elman.data.formats import FORMATS, sound, subtitles
 from elman.data.guessing import format_in
 from elman.data.numerals import Decimal
@@ -109,6 +109,8 @@ def read(
     own = inspect.signature(reader).parameters
     options = {name: value for name, value in options.items() if name in own}
     table = reader(chosen, columns=columns, types=types, **options)
+    if kind in _MANIFESTS and sound.path_column(table) is None:
+        table = stems.with_endings(table, sound.SUFFIXES)
     if kind in _MANIFESTS and sound.path_column(table) is not None:
         table = sound.from_manifest(table)
     if kind in _MANIFESTS and (named := subtitles.path_column(table)) is not None:

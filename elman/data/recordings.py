@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from elman.data import files
 from elman.data.formats.sound import PARTS
+from elman.data.formats.sound import SUFFIXES as SOUNDS
 from elman.data.kinds import Kind, objects
 from elman.data.table import Table
 from elman.errors import InputError
@@ -24,7 +25,8 @@ FILE = "file"
 """The column that says which recording a row belongs to."""
 
 LABEL = "label"
-_SUFFIXES = (".csv", ".tsv", ".tab", ".parquet", ".pq")
+SUFFIXES = (".csv", ".tsv", ".tab", ".parquet", ".pq")
+_OTHER_TABLES = (".jsonl", ".ndjson")
 _LISTS = ("labels", "label", "manifest", "metadata", "index", "annotations", "classes", "targets")
 
 
@@ -91,7 +93,7 @@ def by_file(table: Table) -> Table:
 
 def path_column(table: Table) -> str | None:
     """Return the column in which every cell names a table's file, or None: the mark of a list."""
-    found = files.columns_of(table, _SUFFIXES)
+    found = files.columns_of(table, SUFFIXES)
     return found[0] if len(found) == 1 else None
 
 
@@ -133,7 +135,8 @@ def from_list(table: Table, column: str, read: Callable[[list[Path]], Table]) ->
     spelt = {name: each(table.spelt[name]) for name in said if name in table.spelt}
     kinds = {**found.kinds, **{name: table.kinds[name] for name in said}}
     listed = f"{table.source.name if table.source else 'The list'} says of each file: "
-    notes = [*found.meta["notes"], listed + ", ".join(said) + "."] if said else found.meta["notes"]
+    notes = [*dict.fromkeys([*table.meta.get("notes", ()), *found.meta["notes"]])]
+    notes += [listed + ", ".join(said) + "."] if said else []
     return replace(
         found,
         frame=frame,
@@ -145,7 +148,7 @@ def from_list(table: Table, column: str, read: Callable[[list[Path]], Table]) ->
 
 def list_in(folder: Path) -> Path | None:
     """Return the one file of a folder that may list its recordings, or None."""
-    found = [p for p in files.listing(folder) if files.suffix(p) in _SUFFIXES]
+    found = [p for p in files.listing(folder) if files.suffix(p) in SUFFIXES]
     named = [p for p in found if p.name.split(".")[0].lower() in _LISTS]
     top = [p for p in found if p.parent == folder]
     if len(found) < 3:
@@ -153,6 +156,18 @@ def list_in(folder: Path) -> Path | None:
     if len(named) == 1:
         return named[0]
     return top[0] if len(top) == 1 else None
+
+
+def list_of_sounds(folder: Path) -> Path | None:
+    """Return the one table in a folder of sound, beside the recordings that it may list, or None.
+
+    Tables that do not lie in the folder itself, or that are several, are none.
+    """
+    found = files.listing(folder)
+    tables = [path for path in found if files.suffix(path) in (*SUFFIXES, *_OTHER_TABLES)]
+    sounds = [path for path in found if files.suffix(path) in SOUNDS]
+    alone = len(tables) == 1 and tables[0].parent == folder
+    return tables[0] if sounds and alone else None
 
 
 def _place(table: Table, row: int, column: str, known: dict[Path, dict[str, list[Path]]]) -> Path:

@@ -19,6 +19,7 @@ from elman.data.formats import sound as recordings
 from elman.data.kinds import Sound
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError, MissingExtra
+from elman.tasks.reading.labelled import learnable
 
 soundfile = pytest.importorskip("soundfile", reason="the extra audio is not installed")
 
@@ -349,3 +350,39 @@ def test_spoken_digits(data_dir: Path) -> None:
     assert table.frame["label"].value_counts().to_dict() == {str(digit): 80 for digit in range(10)}
     seconds = np.array([len(one) / one.rate for one in table.frame["sound"]])
     assert (round(seconds.min(), 3), round(seconds.max(), 3)) == (0.144, 2.283)
+
+
+def test_a_manifest_may_leave_out_the_endings(tmp_path: Path) -> None:
+    for n in range(4):
+        put(tmp_path / f"clips/0{n}.wav", np.full(3 + n, 0.25))
+    path = tmp_path / "labels.csv"
+    path.write_text("clip,label\n02,a\n00,b\n03,a\n")
+    table = read(path)
+    assert table.kinds["clip"] == "sound"
+    assert [len(one.samples) for one in table.frame["clip"]] == [5, 3, 6]
+    assert any("'02' is clips/02.wav" in note for note in table.notes())
+    path.write_text("clip,label\n02,a\n00,b\n03,a\n09,a\n")
+    with pytest.raises(
+        InputError, match=r"row 5, column 'clip': There is no file of the name '09'"
+    ):
+        read(path)
+    put(tmp_path / "other/03.wav", np.zeros(3))
+    path.write_text("clip,label\n02,a\n00,b\n03,a\n")
+    with pytest.raises(InputError, match=r"row 4.*several files: clips/03.wav, other/03.wav"):
+        read(path)
+    # Words that are no names of files stay what they are.
+    path.write_text("clip,label\nso,a\nno,b\n03,a\nyes,b\n")
+    assert read(path).kinds["clip"] == "text"
+
+
+def test_a_folder_of_recordings_with_a_list_of_them(tmp_path: Path) -> None:
+    for n in range(8):
+        put(tmp_path / f"r{n}.wav", np.full(4000, n / 10))
+    path = tmp_path / "labels.csv"
+    for names in ([f"r{n}" for n in range(8)], [f"r{n}.wav" for n in range(8)]):
+        rows = [f"{name},{'ab'[n % 2]}\n" for n, name in enumerate(names)]
+        path.write_text("name,label\n" + "".join(rows))
+        assert learnable(tmp_path).kinds == {"name": "sound", "label": "category"}
+    path.write_text("name,label\nx,a\ny,b\n")
+    with pytest.raises(InputError, match=r"labels.csv: It lies beside recordings, and no column"):
+        learnable(tmp_path)

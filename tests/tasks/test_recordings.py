@@ -69,6 +69,18 @@ def test_a_list_says_the_class(listed, way):
     assert first.loc["run_00.csv", "weight"] == 0.5
 
 
+@pytest.mark.parametrize("way", ["folder", "list"])
+def test_a_list_may_leave_out_the_endings(listed, tmp_path, way):
+    folder = tmp_path / "all"
+    shutil.copytree(listed, folder)
+    text = (folder / "labels.csv").read_text().replace(".csv", "")
+    (folder / "labels.csv").write_text(text)
+    table = learnable(folder if way == "folder" else folder / "labels.csv")
+    assert set(table.kinds) == {"ax", "ay", "file", "activity", "weight"}
+    assert table.frame.groupby("file").first().loc["walk_00.csv", "activity"] == "walk"
+    assert "'recording' names files without their endings" in " ".join(table.notes())
+
+
 @pytest.mark.fuzz
 def test_from_the_folder_to_a_prediction(folders, listed, tmp_path):
     elman.train("classify", folders, tmp_path / "run", max_steps=150, lr=0.01, resamples=20)

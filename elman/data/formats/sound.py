@@ -145,7 +145,8 @@ def from_manifest(table: Table, column: str | None = None) -> Table:
     sounds, told = _decoded(places)
     frame = table.frame.assign(**{column: objects(sounds)})
     kinds: dict[str, Kind] = {**table.kinds, column: "sound"}
-    return Table(frame, kinds, table.source, {**table.meta, **told}, table.origins, table.index)
+    meta = {**table.meta, **told, "notes": [*table.meta.get("notes", ()), *told["notes"]]}
+    return Table(frame, kinds, table.source, meta, table.origins, table.index)
 
 
 def decode(path: Path) -> tuple[Sound, int]:

@@ -62,7 +62,8 @@ def table_like(
     def table_of(labels: TextLabels | None) -> Table:
         return read(source, writing, each=layout.each, labels=labels)
 
-    table = recordings_in(source, writing, None) if layout.group == recordings.FILE else None
+    may_be_listed = layout.group == recordings.FILE or "sound" in MODALITIES[layout.modality].kinds
+    table = recordings_in(source, writing, None) if may_be_listed else None
     if table is None:
         table = table_of(layout.labels if answer is not None else "none")
         table = recorded_like(table, source, layout, writing)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from elman.data import Table, recordings, transcripts
+from elman.data import Table, recordings, stems, transcripts
+from elman.errors import InputError
 from elman.modalities import MODALITIES
 from elman.tasks.reading.layout import Layout
 from elman.tasks.reading.tables import Writing, read
@@ -20,6 +21,18 @@ def recordings_in(source: Any, writing: Writing, text: str | None) -> Table | No
     """Return the recordings of a folder in which a file lists them; None where there is none."""
     if not isinstance(source, str | Path) or not Path(source).is_dir():
         return None
+    listed = recordings.list_of_sounds(Path(source))
+    if listed is not None:
+        found = read(listed, writing)
+        if "sound" not in found.kinds.values():
+            raise InputError(
+                f"It lies beside recordings, and no column of it names them (columns: "
+                f"{', '.join(map(repr, found.kinds))}).",
+                file=listed,
+                fix="Write their names into a column, such as rec1.wav; or take it out of the "
+                "folder.",
+            )
+        return found
     listed = recordings.list_in(Path(source))
     if listed is None:
         return None
@@ -33,8 +46,11 @@ def as_recordings(table: Table, source: Any, writing: Writing, text: str | None)
         return recordings.of_folders(table) or table
     if not isinstance(source, str | Path):
         return table
+    if text is not None and recordings.path_column(table) in (None, text):
+        return table
+    table = stems.with_endings(table, recordings.SUFFIXES)
     column = recordings.path_column(table)
-    if column is None or column == text:
+    if column is None:
         return table
     return recordings.from_list(table, column, lambda places: read(places, writing))
 
