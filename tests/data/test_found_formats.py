@@ -73,6 +73,17 @@ def test_a_workbook_without_rows_is_refused(tmp_path: Path) -> None:
         read(xlsx(tmp_path / "b.xlsx", {"One": [["a", "b"]]}))
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_formulas_without_their_values_are_named(tmp_path: Path, several: bool) -> None:
+    rows: list[list[Any]] = [["n", "twice"], [1, "=A2*2&gt;1"], [2, "=A3*2"], [3, 6]]
+    sheets = {"One": rows, "Two": []} if several else {"One": [["=SUM(1,2)"]]}
+    path = xlsx(tmp_path / "a.xlsx", sheets)
+    count, first = (2, r"\(=A2\*2>1\)") if several else (1, r"\(=SUM\(1,2\)\)")
+    said = rf"{count} cells hold formulas without .* cell B2 {first}: .*Excel or LibreOffice"
+    with pytest.raises(InputError, match=said):
+        read(path)
+
+
 # ARFF, rows of numbers, tables without a header, targets
 
 ARFF = """% made for this test

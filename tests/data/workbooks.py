@@ -20,6 +20,8 @@ def xlsx(path: Path, sheets: dict[str, list[list[Any]]]) -> Path:
     """Write the smallest workbook that programs open."""
 
     def cell(value: Any) -> str:
+        if isinstance(value, str) and value.startswith("="):
+            return f'<c r="B2"><f>{value[1:]}</f><v></v></c>'
         if isinstance(value, str):
             return f'<c t="inlineStr"><is><t>{value}</t></is></c>'
         return "<c/>" if value is None else f"<c><v>{value}</v></c>"

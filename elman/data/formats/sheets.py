@@ -11,6 +11,7 @@ from typing import Any
 import python_calamine as calamine
 
 from elman.data import files
+from elman.data.formats import formulas
 from elman.data.headers import above, are_units, header_of
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError, nearest
@@ -122,6 +123,7 @@ def _chosen(path: Path, sheet: str | None) -> tuple[str, list[list[Any]]]:
         ) from None
     full = {name: rows for name, rows in held.items() if any(c != "" for row in rows for c in row)}
     if not full:
+        formulas.refuse(path, names)
         raise InputError("The sheets of the workbook are empty.", file=path)
     if len(full) > 1:
         shown = ", ".join(f"{name!r} ({len(rows)} rows)" for name, rows in full.items())
@@ -130,7 +132,9 @@ def _chosen(path: Path, sheet: str | None) -> tuple[str, list[list[Any]]]:
             file=path,
             fix=f"Name one with sheet={next(iter(full))!r}, or save it alone as a file.",
         )
-    return next(iter(full.items()))
+    [(name, rows)] = full.items()
+    formulas.refuse(path, [name])
+    return name, rows
 
 
 def _refuse_foreign(path: Path) -> None:
