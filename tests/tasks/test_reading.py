@@ -355,3 +355,10 @@ def test_one_class_after_rejects_says_what_was_left_out(tmp_path):
     assert "Of 20 lines of Prodigy were left out: 15 with the answer 'reject'." in str(told.value)
     assert "says only that its text is not 'A'" in str(told.value)
     assert str(told.value).endswith("--set target=NAME.")
+
+
+def test_conversations_without_a_label_are_named(tmp_path):
+    talk = [{"role": "user", "content": "is it so?"}, {"role": "assistant", "content": "yes it is"}]
+    path = write(tmp_path / "a.jsonl", f"{json.dumps({'messages': talk})}\n" * 20)
+    with pytest.raises(InputError, match=r"conversations, in column 'messages'.*train translate"):
+        made(path)

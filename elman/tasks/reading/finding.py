@@ -103,6 +103,16 @@ def find_layout(
                     file=table.source,
                     fix="To learn the tags: elman train tag DATA.",
                 )
+            talks = [name for name, kind in table.kinds.items() if kind == "turns"]
+            if len(talks) == 1 and all(name in (*talks, *ids) for name in free):
+                raise InputError(
+                    f"These are conversations, in column {talks[0]!r}, and no column says the "
+                    f"{answer.word} of each.",
+                    file=table.source,
+                    fix=f"Write the {answer.word} into a column beside them, or into a table with "
+                    f"the columns text and {answer.word}. To learn what is answered: elman train "
+                    "translate DATA.",
+                )
             if len(table.origins) > 1 and set(table.kinds.values()) <= {"number", "time"}:
                 raise InputError(
                     f"There are {len(table.origins)} files of numbers, and none says its "
