@@ -362,3 +362,13 @@ def test_conversations_without_a_label_are_named(tmp_path):
     path = write(tmp_path / "a.jsonl", f"{json.dumps({'messages': talk})}\n" * 20)
     with pytest.raises(InputError, match=r"conversations, in column 'messages'.*train translate"):
         made(path)
+
+
+def test_columns_of_yes_and_no_are_named_together(tmp_path):
+    marks = {name: [(n >> k) % 2 for n in range(40)] for k, name in enumerate(["mean", "rude"])}
+    texts = {"id": [f"x{n}y" for n in range(40)], "comment": [f"so {n} it is" for n in range(40)]}
+    path = tmp_path / "a.csv"
+    pd.DataFrame(texts | marks).to_csv(path, index=False)
+    with pytest.raises(InputError, match=r"mean, rude hold 0 and 1.*'target=\[mean,rude\]'"):
+        made(path)
+    assert made(path, target=["mean", "rude"]).classes == ["mean", "rude"]

@@ -122,6 +122,15 @@ def find_layout(
                     "with their names in the column file and the answer in another. If each row "
                     "is an example, say which column is the answer: --set target=NAME.",
                 )
+            marks = [name for name in free if _says_yes_or_no(table, name)]
+            if len(marks) > 1 and answer.word == "label" and "text" in table.kinds.values():
+                raise InputError(
+                    f"Columns {', '.join(marks[:8])}{' and more' if len(marks) > 8 else ''} hold 0 "
+                    "and 1, as if each were a label that a text has or has not.",
+                    file=table.source,
+                    fix=f"To learn all of them: --set 'target=[{','.join(marks)}]'; to learn one: "
+                    f"--set target={quote(marks[0])}.",
+                )
             raise _unclear(table, f"which column holds {answer.words}", "target")
         targets = found
     if callable(aligned):
@@ -332,6 +341,11 @@ def _only_time(table: Table, free: Sequence[str]) -> str | None:
     if len(times) > 1:
         raise _unclear(table, f"which of {', '.join(times)} orders the steps", "time")
     return times[0] if times else None
+
+
+def _says_yes_or_no(table: Table, name: str) -> bool:
+    """Tell whether a column holds 0 and 1, and nothing else."""
+    return table.kinds[name] == "number" and set(table.frame[name].unique()) == {0, 1}
 
 
 def _unclear(table: Table, what: str, setting: str) -> InputError:
