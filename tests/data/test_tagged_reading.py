@@ -101,3 +101,51 @@ def test_training_data_of_spacy_2(tmp_path):
     (tmp_path / "train.py").write_text(f"import spacy\n\nTRAIN_DATA = {pairs}\n")
     with pytest.raises(InputError, match=r"train.py: This is Python code with .*TRAIN_DATA.*json"):
         read(tmp_path / "train.py")
+
+
+RASA = """version: "3.1"
+nlu:
+- intent: greet
+  examples: |
+    - hey there
+    - hi [Ann](name)
+- intent: book
+  examples: |
+    - fly to [NYC]{"entity": "city", "value": "New York"}
+
+    - from [Oslo](city:OSL) to [Bern](city) please
+- lookup: country
+  examples: |
+    - Norway
+"""
+
+
+def test_training_data_of_rasa(tmp_path):
+    path = tmp_path / "nlu.yml"
+    path.write_text(RASA)
+    (tmp_path / "domain.yml").write_text("intents:\n- greet\n")
+    for source in (path, tmp_path):
+        table = read(source)
+        assert table.frame["label"].tolist() == ["greet", "greet", "book", "book"]
+        assert table.frame["tokens"].tolist()[2:] == [
+            ["fly", "to", "NYC"],
+            ["from", "Oslo", "to", "Bern", "please"],
+        ]
+        assert table.frame["tags"].tolist()[1:] == [
+            ["O", "B-name"],
+            ["O", "O", "B-city"],
+            ["O", "B-city", "O", "B-city", "O"],
+        ]
+        assert [table.where(row) for row in (1, 3)] == [(path, 6), (path, 11)]
+        assert "no examples of an intent: lookup 1." in table.left_out()[0]
+    assert "files without intents: domain.yml." in read(tmp_path).left_out()[1]
+    path.write_text(RASA.replace('"entity": "city", ', ""))
+    with pytest.raises(InputError, match=r"nlu.yml, row 9: .* is no entity"):
+        read(path)
+    one = {"text": "to Oslo", "intent": "book", "entities": [{"start": 3, "end": 7}]}
+    one["entities"][0] |= {"value": "OSL", "entity": "city"}
+    held = {"rasa_nlu_data": {"common_examples": [one, one], "lookup_tables": []}}
+    (tmp_path / "nlu.json").write_text(json.dumps(held))
+    table = read(tmp_path / "nlu.json")
+    assert table.frame["tags"].tolist() == [["O", "B-city"]] * 2
+    assert table.frame["label"].tolist() == ["book"] * 2

@@ -163,7 +163,13 @@ def records(path: Path, encoding: str | None = None) -> Iterator[tuple[int, dict
         InputError: as `values`, or a value is no object with named values.
     """
     for number, value in values(path, encoding):
-        yield number, _object(value, path, number)
+        record = _object(value, path, number)
+        within = record.get("rasa_nlu_data")
+        if isinstance(within, dict) and isinstance(within.get("common_examples"), list):
+            for count, one in enumerate(within["common_examples"], 1):
+                yield count, _object(one, path, count)
+        else:
+            yield number, record
 
 
 def values(path: Path, encoding: str | None = None) -> Iterator[tuple[int, Any]]:

@@ -29,6 +29,10 @@ _UNANNOTATED = "not annotated"
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
+Record = tuple[Path, int, Mapping[str, Any]]
+"""An object, its file, and the line on which it begins."""
+
+
 class Token(NamedTuple):
     """A word or a punctuation mark, and the characters of the text where it stands."""
 
@@ -115,14 +119,33 @@ def read(
         InputError: with the line: names are missing, spans overlap, are empty or lie beyond the
             text, or one begins or ends inside a token.
     """
+    held = [(path, number, record) for path in paths for number, record in records(path, encoding)]
+    return table_of(held, paths, columns, types)
+
+
+def table_of(
+    held: Sequence[Record],
+    paths: Sequence[Path],
+    columns: Sequence[str] | None,
+    types: Mapping[str, str] | None,
+) -> Table:
+    """Return a table of texts with spans.
+
+    Args:
+        held: objects of all files.
+        paths: the files, each of which has some.
+        columns, types: as for `read`.
+
+    Raises:
+        InputError: as `read`.
+    """
     import pandas as pd
 
     tokens: list[Sentence] = []
     tags: list[list[str]] = []
     others: dict[str, list[str]] = {"label": [], "id": []}
     origins = []
-    held = [(path, number, record) for path in paths for number, record in records(path, encoding)]
-    kept, notes = _examples(held)
+    kept, left_out = _examples(held)
     of_file: dict[Path, list[Record]] = {path: [] for path in paths}
     for one in kept:
         of_file[one[0]].append(one)
@@ -154,12 +177,8 @@ def read(
             frame[name] = pd.Series(others[name], dtype=object)
             known[name] = kind  # type: ignore[assignment]
     told, doubts = label_studio.several(held)
-    meta = {"notes": [*notes, *told], "doubts": doubts}
+    meta = {"notes": told, "left_out": left_out, "doubts": doubts}
     return build(frame, origins, known=known, columns=columns, types=types, meta=meta)
-
-
-Record = tuple[Path, int, Mapping[str, Any]]
-"""An object, its file, and the line on which it begins."""
 
 
 def _examples(held: Sequence[Record]) -> tuple[list[Record], list[str]]:

@@ -1,4 +1,5 @@
-"""Dialogues in YAML: lists of turns, alone or under `conversations` as ChatterBot has them."""
+"""Dialogues in YAML: lists of turns, alone or under `conversations` as ChatterBot has them; and the
+intents of Rasa (`rasa`)."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from elman.data import files
+from elman.data.formats import rasa
 from elman.data.formats.dialogues import table_of
 from elman.data.table import Origin, Table
 from elman.data.turn_names import CONVERSATIONS, SPEAKER, TEXT, key, plain
@@ -22,7 +24,7 @@ def read(
     types: Mapping[str, str] | None = None,
     encoding: str | None = None,
 ) -> Table:
-    """Read the dialogues of each file as the column `turns`.
+    """Read the dialogues of each file as the column `turns`, or the training data of Rasa.
 
     Only the nodes are looked at: no object is ever made of what the file says, and `No` is a word.
 
@@ -31,18 +33,26 @@ def read(
     """
     cells: list[Conversation] = []
     origins = []
-    for path in paths:
-        found = _dialogues(path, encoding)
+    roots = {path: _root(path, encoding) for path in paths}
+    intents = {path: nlu for path, root in roots.items() if (nlu := rasa.nlu_of(root))}
+    if intents:
+        table = rasa.table_of(intents, columns, types)
+        others = [path.name for path in roots if path not in intents]
+        if others:
+            table.meta["left_out"].append(f"Left out, files without intents: {', '.join(others)}.")
+        return table
+    for path, root in roots.items():
+        found = _dialogues(root, path)
         firsts = [cell.lines[0] if cell.lines else 1 for cell in found]
         cells += found
         origins.append(Origin(path, len(found), firsts.__getitem__))
     return table_of(cells, origins, columns, types)
 
 
-def _dialogues(path: Path, encoding: str | None) -> list[Conversation]:
+def _root(path: Path, encoding: str | None) -> yaml.Node | None:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        root = yaml.compose(files.whole(path, encoding), Loader=loader)
+        root: yaml.Node | None = yaml.compose(files.whole(path, encoding), Loader=loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise InputError(
@@ -55,6 +65,10 @@ def _dialogues(path: Path, encoding: str | None) -> list[Conversation]:
         raise InputError(
             f"The file is not sound YAML ({str(error).splitlines()[0][:80]}).", file=path
         ) from None
+    return root
+
+
+def _dialogues(root: yaml.Node | None, path: Path) -> list[Conversation]:
     if isinstance(root, yaml.MappingNode):
         under = _values(root)
         root = next((under[name] for name in CONVERSATIONS if name in under), None)
