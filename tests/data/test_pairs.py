@@ -554,3 +554,12 @@ def test_texts_beside_turns_are_doubted_or_refused():
     assert replies.groups is not None
     assert "'notes' is not read" in replies.doubts[0]
     assert read_pairs(turns_with()).doubts == []
+
+
+def test_an_instruction_without_its_input_is_doubted():
+    rows = {"instruction": ["Say it.", "Add."], "input": [None, "1 2"], "output": ["It.", "3"]}
+    pairs = read_pairs(pd.DataFrame(rows))
+    assert pairs.names == ("instruction", "output")
+    assert "column 'input' is filled in 1 of 2 rows and is not read" in pairs.doubts[0]
+    rows["input"] = [None, None]
+    assert read_pairs(pd.DataFrame(rows)).doubts == []

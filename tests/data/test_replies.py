@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from elman.data import read
 from elman.data.formats.pairs import read_pairs
 from elman.data.formats.replies import joined, replies
 from elman.data.turns import END, Conversation, Turn
@@ -228,6 +229,20 @@ def test_real_dialogues():
     assert "945 dialogues of 6,960 turns" in "\n".join(first.said)
     assert max(text.count(END) for text in first.source) == 2
     assert not any(END in text for text in first.target)
+
+
+def test_chats_of_messenger_are_read_from_the_oldest_message(tmp_path):
+    messages = [
+        {"sender_name": "Bo", "timestamp_ms": 3000, "content": "Bye."},
+        {"sender_name": "Zo\u00c3\u00ab", "timestamp_ms": 2000, "photos": []},
+        {"sender_name": "Zo\u00c3\u00ab", "timestamp_ms": 1000, "content": "Caf\u00c3\u00a9?"},
+    ]
+    held = {"participants": [{"name": "Bo"}, {"name": "Zo"}], "messages": messages, "title": "Bo"}
+    path = written(tmp_path, "message_1.json", json.dumps(held))
+    pairs = read_pairs(path)
+    assert (pairs.source, pairs.target) == (["Café?"], ["Bye."])
+    assert "Messages without a text, left out: 1." in pairs.said
+    assert read(path).frame["messages"][0][0] == Turn("Zoë", "Café?")
 
 
 CHATS = {

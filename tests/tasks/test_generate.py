@@ -768,6 +768,14 @@ def test_chats_and_conversations_are_learnt_without_dates_and_brackets(tmp_path:
         assert next(task._parts["train"].whole()).startswith(first)
 
 
+def test_a_title_beside_a_conversation_is_not_taken_for_the_text(tmp_path: Path) -> None:
+    said = [{"role": "user", "content": "so it is"}, {"role": "assistant", "content": "yes"}]
+    rows = [{"title": f"on {n} and more", "messages": said} for n in range(30)]
+    (tmp_path / "a.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    with pytest.raises(InputError, match="Choose from 'title', 'messages'"):
+        find(tmp_path / "a.jsonl", None, None)
+
+
 def test_objects_in_a_column_are_no_text_to_write(tmp_path: Path) -> None:
     rows = [{"title": f"t {n} it is", "parts": [{"said": f"so {n}"}]} for n in range(40)]
     (tmp_path / "a.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))

@@ -56,6 +56,7 @@ def test_labels_with_a_mark_between_them_are_doubted(mark):
 
 
 def test_marks_within_names_are_no_separators():
+    assert separator_in(["pos", "neg", "pos#neg"]) == ("#", "pos#neg")  # as doccano writes them
     assert separator_in(["Rome, Italy", "Oslo, Norway", "Boston, USA"]) is None
     assert separator_in(["science & art", "sport", "R&D"]) is None
     assert written_lists(["[spam]", "ham", "ham", "ham"]) is None

@@ -1,4 +1,4 @@
-"""The exports of Telegram and Discord: chats of messages, some of which the service wrote."""
+"""The exports of Telegram, Discord and Messenger: chats of messages, some of which nobody wrote."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 _WRITTEN = {"Telegram": {"message"}, "Discord": {"Default", "Reply"}}
 """Types of messages that somebody wrote, as each program calls them."""
+
+_OF_MESSENGER = {"sender_name", "timestamp_ms"}
 
 
 class Chats(NamedTuple):
@@ -36,6 +38,8 @@ def chats(records: Sequence[Mapping[str, Any]]) -> Chats | None:
     if programs or program is None:
         return None
     rows, of_service = [], 0
+    if program == "Messenger":
+        return _of_messenger(found)
     for one in found:
         messages = [each for each in one["messages"] if each["type"] in _WRITTEN[program]]
         of_service += len(one["messages"]) - len(messages)
@@ -46,6 +50,36 @@ def chats(records: Sequence[Mapping[str, Any]]) -> Chats | None:
         silent = len(found) - len(rows)
         said.append(f"{silent:,} of {len(found):,} chats were left out: nobody wrote in them.")
     return Chats(rows, program, said)
+
+
+def _of_messenger(found: Sequence[Mapping[str, Any]]) -> Chats:
+    """Return chats of Messenger or Instagram in the order of their times, the newest last.
+
+    Their letters beyond ASCII are bytes of UTF-8 written as letters, which are put right.
+    """
+    rows, silent = [], 0
+    for one in found:
+        texts = [each for each in one["messages"] if isinstance(each.get("content"), str)]
+        silent += len(one["messages"]) - len(texts)
+        messages = [
+            {
+                "speaker": _as_written(each["sender_name"]),
+                "text": _as_written(each["content"]),
+                "time": each["timestamp_ms"],
+            }
+            for each in sorted(texts, key=lambda each: each["timestamp_ms"])
+        ]
+        if messages:
+            rows.append({"title": _as_written(str(one.get("title", ""))), "messages": messages})
+    said = [f"Messages without a text, left out: {silent:,}."] if silent else []
+    return Chats(rows, "Messenger", said)
+
+
+def _as_written(text: str) -> str:
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 def _all_chats(record: Mapping[str, Any]) -> list[Any] | None:
@@ -60,6 +94,8 @@ def _program(one: Any) -> str | None:
     messages = one.get("messages") if isinstance(one, Mapping) else None
     if not isinstance(messages, list):
         return None
+    if messages and all(isinstance(e, Mapping) and set(e) >= _OF_MESSENGER for e in messages):
+        return "Messenger"
     types = [each.get("type") if isinstance(each, Mapping) else None for each in messages]
     if "guild" in one and "channel" in one and all(isinstance(each, str) for each in types):
         return "Discord"

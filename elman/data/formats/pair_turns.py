@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from elman.data import transcripts
-from elman.data.formats.pair_columns import few
+from elman.data.formats.pair_columns import WRITTEN, few, texts_of
 from elman.data.table import Table
 from elman.errors import InputError
 
@@ -26,7 +26,8 @@ def no_sides(table: Table) -> dict[str, str]:
 
 
 def doubts(table: Table, source: str, target: str, turns: Mapping[str, str]) -> list[str]:
-    """Return the doubt that the rows of a table, read as pairs, are turns of conversations.
+    """Return doubts about a table read as pairs: its rows are turns of conversations, or an
+    instruction is read without the input that stands beside it.
 
     Args:
         table: typed columns.
@@ -36,6 +37,8 @@ def doubts(table: Table, source: str, target: str, turns: Mapping[str, str]) -> 
     Raises:
         InputError: the target says one and the same in all turns of each conversation.
     """
+    if not turns:
+        return _unread_input(table, source, target)
     group = next(name for name, what in turns.items() if what == "the conversation")
     by_conversation = table.frame.groupby(table.names(group))[target]
     if (by_conversation.nunique() <= 1).all() and (by_conversation.size() > 1).any():
@@ -53,6 +56,19 @@ def doubts(table: Table, source: str, target: str, turns: Mapping[str, str]) -> 
         f"{source!r} and target {target!r}. If so, set source={source} and target={target}. To "
         f"learn replies, take {target!r} out."
     ]
+
+
+def _unread_input(table: Table, source: str, target: str) -> list[str]:
+    """Return a doubt where an instruction has an input in another column."""
+    others = {name.casefold(): name for name in table.kinds if name not in (source, target)}
+    name = others.get("input")
+    if source.casefold() != "instruction" or name is None or table.kinds[name] not in WRITTEN:
+        return []
+    filled = sum(bool(cell.strip()) for cell in texts_of(table, name))
+    return [
+        f"column {name!r} is filled in {filled:,} of {len(table):,} rows and is not read, though "
+        f"{source!r} may be about it. Write both into one column, and name it with source=."
+    ] * (filled > 0)
 
 
 def unread_texts(table: Table, turns: Mapping[str, str]) -> list[str]:

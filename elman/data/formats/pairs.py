@@ -433,7 +433,7 @@ class _Asked:
         for side, name in (("source", source), ("target", target)):
             if name is not None and table.kinds[name] == "tokens":
                 found.listed[side] = unfit_symbols(table, name)
-        if turns and told == (None, None) and target is not None:
+        if told == (None, None) and target is not None:
             found.doubts += pair_turns.doubts(table, source, target, turns)
         named = f"source {source!r}" + ("" if target is None else f", target {target!r}")
         left = [name for name in names if name not in (source, target)]

@@ -12,7 +12,7 @@ from typing import Any
 _CLOSED = {"[": "]", "{": "}", "(": ")"}
 _MOSTLY = 0.75
 """Share of cells in brackets, from which bare names in brackets are lists."""
-_MARKS = ("|", ";", ",", "/", "+", "&")
+_MARKS = ("|", ";", ",", "/", "+", "&", "#")
 """Marks that may stand between labels, the clearer ones first."""
 _NEXT_TO = re.compile(r"""(['"])\s+(?=['"])""")
 """Two names in quotes without a mark between them, as NumPy prints them."""

@@ -356,7 +356,7 @@ def text_column(table: Table, label: str | None = None) -> str:
     kinds = {n: kind for n, kind in table.kinds.items() if n != label and n not in code}
     found = [name for name, kind in kinds.items() if kind == "text"]
     talks = [name for name, kind in kinds.items() if kind == "turns"]
-    if len(found) != 1:
+    if [name.casefold() for name in found] != ["text"]:
         found += talks
     found = found or [name for name, kind in kinds.items() if kind == "category"]
     if len(found) != 1:
