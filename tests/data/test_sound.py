@@ -19,7 +19,10 @@ from elman.data.formats import sound as recordings
 from elman.data.kinds import Sound
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError, MissingExtra
+from elman.tasks.answers import Labels
 from elman.tasks.reading.labelled import learnable
+from elman.tasks.reading.later import table_like
+from elman.tasks.reading.layout import Layout
 
 soundfile = pytest.importorskip("soundfile", reason="the extra audio is not installed")
 
@@ -383,6 +386,12 @@ def test_a_folder_of_recordings_with_a_list_of_them(tmp_path: Path) -> None:
         rows = [f"{name},{'ab'[n % 2]}\n" for n, name in enumerate(names)]
         path.write_text("name,label\n" + "".join(rows))
         assert learnable(tmp_path).kinds == {"name": "sound", "label": "category"}
+    layout = Layout("audio", "cell", ("name",), ("label",))
+    table, there = table_like(tmp_path, layout, Labels)
+    assert (len(table), there.inputs) == (8, ("name",))
+    # Recordings alone have no list.
+    table, there = table_like([tmp_path / "r1.wav", tmp_path / "r2.wav"], layout, None)
+    assert (len(table), there.inputs) == (2, ("sound",))
     path.write_text("name,label\nx,a\ny,b\n")
     with pytest.raises(InputError, match=r"labels.csv: It lies beside recordings, and no column"):
         learnable(tmp_path)

@@ -81,6 +81,9 @@ def table_like(
     lacks = layout.form == "cell" and layout.inputs[0] not in table.kinds
     if lacks and raw and "text" in table.kinds:
         layout = replace(layout, inputs=("text",))
+    if lacks and table.kinds.get("sound") == "sound":
+        # Recordings alone, where training had a list of them.
+        layout = replace(layout, inputs=("sound",))
     return table, layout
 
 
