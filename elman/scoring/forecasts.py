@@ -43,6 +43,10 @@ _ROUNDING = 1e-13
 """A difference of less than this share of the values' range comes from rounding."""
 
 
+_MEETS = 1e-9
+"""A value that is less than this share of the spread away from the end of an interval meets it."""
+
+
 def naive_scale(history: Floats, season: int) -> Floats:
     """Mean absolute seasonal difference of `history` `(T, C)`, `(C,)`: what MASE divides by.
 
@@ -135,7 +139,9 @@ def window_sums(
     relative = error / scale[:, None]
     if len(levels):
         crps = 2 * pinball(truth, quantiles, levels).mean(axis=-1)
-        inside = (truth >= quantiles[..., 0]) & (truth <= quantiles[..., -1])
+        # A value that meets an end but for rounding is inside, as near to zero as far from it.
+        slack = _MEETS * spread[:, None] + 4 * np.spacing(np.abs(truth))
+        inside = (truth >= quantiles[..., 0] - slack) & (truth <= quantiles[..., -1] + slack)
     else:
         crps, inside = error, np.zeros_like(error)
     sums = {

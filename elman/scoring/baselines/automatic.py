@@ -27,6 +27,14 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _SHARES = {"AutoETS": 0.3, "AutoTheta": 0.2, "AutoARIMA": 0.5}
 """Parts of the time for all of them."""
+_DWARFS = 1e3
+"""Times the spread of a history that its level is at least, and is taken away before a fit.
+
+The first state of ARIMA has a variance of 10⁶ times that of the errors, which is vague only near
+zero, and the likelihoods of all three are rounded far from it. Forms that multiply by the level
+are there what those that add are, so nothing is lost. Nearer to zero they differ, and the values
+stay as they are.
+"""
 _PATIENCE = 4.0
 """How much longer than its share one may take, on a machine slower than the estimate's."""
 
@@ -113,6 +121,8 @@ def forecasts(
         for channel in channels:
             start = max(0, channel.begins - kept_for_smoothing(season))
             history = channel.values[start : channel.begins]
+            offset = _offset(history)
+            history = history - offset
             model = None
             if len(history) >= LEAST_FITTED and np.ptp(history) > 0:
                 model = _fitted(models, kind, history, season)
@@ -120,10 +130,32 @@ def forecasts(
             for origin in channel.origins.tolist():
                 if time.perf_counter() > deadline:
                     raise NotFitted(f"{kind}: it took longer than its share of the time")
-                seen = channel.values[start:origin]
-                done.append(_ahead(model, seen, horizon, levels, widths))
+                seen = channel.values[start:origin] - offset
+                point, spread = _ahead(model, seen, horizon, levels, widths)
+                done.append((point + offset, spread + offset))
             found.append((np.array([p for p, _ in done]), np.array([q for _, q in done])))
     return found
+
+
+def _offset(history: Floats) -> float:
+    """Return what is taken from values before a fit: 0, or a level that dwarfs their spread.
+
+    It is the roundest number within their range, so what is left lies on both sides of zero, where
+    only forms that add are tried, and is the series that somebody had before a round offset.
+
+    >>> wave = np.array([-1.0, 0.25, 1.0, 0.25])
+    >>> _offset(wave + 5), _offset(wave + 1e9), _offset(wave + 123456.5)
+    (0.0, 1000000000.0, 123457.0)
+    """
+    if not len(history) or np.ptp(history) == 0:
+        return 0.0
+    level, spread = float(history.mean()), float(history.std())
+    if not 0 < _DWARFS * spread < abs(level):
+        return 0.0
+    low, high = float(history.min()), float(history.max())
+    digits = int(np.ceil(np.log10(abs(level)))), int(np.floor(np.log10(spread)))
+    rounded = (round(level / 10.0**k) * 10.0**k for k in range(digits[0], digits[1] - 1, -1))
+    return next((near for near in rounded if low <= near <= high), level)
 
 
 def _fitted(models: Any, kind: Kind, history: Floats, season: int) -> Any:
