@@ -83,7 +83,7 @@ def from_numbers(values: NDArray[Any], *, named: bool) -> tuple[pd.Series, str] 
         return None
     if whole and (found := _days_of_years(numbers)) is not None:
         return found
-    if whole and low >= 1600 and high <= 2200:
+    if whole and low >= 1500 and high <= 2200:
         years = (numbers.astype(np.int64) - 1970).astype("datetime64[Y]").astype("datetime64[us]")
         return pd.Series(years), "years"
     if low >= 20_000 and high <= 80_000:

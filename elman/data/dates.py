@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import datetime
 import re
-import zoneinfo
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 
 from elman.data import periods
 from elman.data.months import folded, versions
+from elman.data.zones import NAMED_ZONES, offset_of, zoned_by
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,17 +42,11 @@ _MONTHS = (
 _MONTH = f"(?:{'|'.join(_MONTHS)})"
 _SHORT = rf"\b{_MONTH}\b"
 _DAY_NAME = re.compile(r"^(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?[., ]+")
-_NAMED_ZONES = {
-    **{"wet": 0, "west": 60, "cet": 60, "mez": 60, "cest": 120, "mesz": 120, "eet": 120},
-    **{"eest": 180, "msk": 180, "est": -300, "edt": -240, "cdt": -300, "mst": -420, "mdt": -360},
-    **{"pst": -480, "pdt": -420, "aest": 600, "aedt": 660, "nzst": 720, "nzdt": 780, "jst": 540},
-}
-"""Names of zones that mean one offset, in minutes; CST, BST and IST mean several."""
 _CLOCK = re.compile(
     r"^(?P<date>.*?[^:\d])??(?:(?<=[t\s,])|^)\s*"
     r"(?P<h>\d{1,2}):(?P<m>\d{2})(?::(?P<s>\d{2}(?:[.,]\d+)?))?"
     r"\s*(?P<half>[ap]\.?m\.?)?\s*(?P<zone>z|utc|gmt|[+-]\d{2}(?::?\d{2})?"
-    rf"|{'|'.join(sorted(_NAMED_ZONES, key=len, reverse=True))})?$"
+    rf"|{'|'.join(sorted(NAMED_ZONES, key=len, reverse=True))})?$"
 )
 _LIKE = re.compile(
     rf"""^(?:
@@ -92,11 +86,6 @@ _DIGITS_ELSEWHERE = {
     first + digit: str(digit) for first in (0x660, 0x6F0, 0x966) for digit in range(10)
 }
 """Arabic, Persian and Indian digits."""
-# The commoner ones of those whose clocks have the same rules.
-_ZONES = (
-    *("Europe/Berlin", "Europe/London", "America/New_York", "America/Chicago", "America/Denver"),
-    *("America/Los_Angeles", "Europe/Helsinki", "Australia/Sydney", "America/Sao_Paulo"),
-)
 
 
 @dataclass(frozen=True)
@@ -113,6 +102,8 @@ class Written:
         languages: those in which the months are named; empty for English and for numbers. Where
             there are no moments, several that read other dates.
         intervals: cells write when something began and ended, and the beginnings were read.
+        others: orders that read every cell as well, and that the order and the steps of the rows
+            ruled out.
         mixed: positions of a cell with and one without an offset from UTC where there are both.
     """
 
@@ -124,6 +115,7 @@ class Written:
     languages: tuple[str, ...] = ()
     mixed: tuple[int, int] | None = None
     intervals: bool = False
+    others: tuple[Order, ...] = ()
 
 
 def like_dates(cells: Sequence[str]) -> bool:
@@ -208,9 +200,13 @@ def read(cells: pd.Series, order: Order | None = None) -> Written | None:
     chosen = likely[0].moments
     moments = chosen.reindex(cells.index)
     if zoned.notna().any():
-        moments = _zoned(moments, cells.map(zoned))
+        moments = zoned_by(moments, cells.map(zoned))
     years = f"{chosen.min().year} to {chosen.max().year}" if likely[0].short else ""
-    return Written(moments, places, orders, years=years, languages=named, mixed=mixed)
+    passed = (each for each in placed if each.order not in orders)
+    others = tuple(dict.fromkeys(e.order for e in passed if not e.moments.equals(chosen)))
+    return Written(
+        moments, places, orders, years=years, languages=named, mixed=mixed, others=others
+    )
 
 
 @dataclass(frozen=True)
@@ -252,34 +248,8 @@ def _split(cells: pd.Series) -> tuple[pd.Series, pd.Series, pd.Series]:
             continue
         clocks[place] = np.timedelta64(round((hours * 3600 + minutes * 60 + seconds) * 1e6), "us")
         if found["zone"]:
-            offsets[place] = np.timedelta64(_offset(found["zone"]), "m")
+            offsets[place] = np.timedelta64(offset_of(found["zone"]), "m")
     return pd.Series(dates), pd.Series(clocks), pd.Series(offsets)
-
-
-def _offset(zone: str) -> int:
-    """Return the minutes of an offset from UTC.
-
-    >>> _offset("z"), _offset("+0530"), _offset("-08:00"), _offset("+01"), _offset("cest")
-    (0, 330, -480, 60, 120)
-    """
-    if zone[0] not in "+-":
-        return _NAMED_ZONES.get(zone, 0)
-    digits = zone[1:].replace(":", "").ljust(4, "0")
-    return (int(digits[:2]) * 60 + int(digits[2:])) * (-1 if zone[0] == "-" else 1)
-
-
-def zone_of_several(cells: pd.Series) -> str | None:
-    """Return the name of a zone after a time of day that most cells end in and that is not read.
-
-    >>> import pandas as pd
-    >>> zone_of_several(pd.Series(["2024-01-31 12:00 IST", "2024-01-31 13:00 IST"]))
-    'IST'
-    """
-    found = cells.str.extract(r"\d:\d\d(?::\d\d(?:[.,]\d+)?)?\s*\(?([A-Za-z]{2,5})\)?\s*$")[
-        0
-    ].dropna()
-    found = found[~found.str.lower().isin({*_NAMED_ZONES, "am", "pm", "utc", "gmt", "uhr"})]
-    return str(found.iloc[0]) if 2 * len(found) > len(cells) else None
 
 
 def _days(dates: pd.Series) -> list[tuple[Order, pd.Series, bool]]:
@@ -365,7 +335,7 @@ def _likelier(found: list[_Tried]) -> list[_Tried]:
     first = found[0].moments
     if all(first.equals(each.moments) for each in found[1:]):
         return found[:1]
-    for test in (_one_way, _even):
+    for test in (_one_way, even):
         if len(found) > 1:
             found = [each for each in found if test(each.moments.dropna())] or found
     return found
@@ -375,7 +345,7 @@ def _one_way(moments: pd.Series) -> bool:
     return moments.is_monotonic_increasing or moments.is_monotonic_decreasing
 
 
-def _even(moments: pd.Series) -> bool:
+def even(moments: pd.Series) -> bool:
     """Tell whether the different moments are equally far apart, or a number of months."""
     there = np.unique(moments.to_numpy().astype("datetime64[us]"))
     steps = np.diff(there)
@@ -386,6 +356,24 @@ def _even(moments: pd.Series) -> bool:
     return same_day and len(np.unique(np.diff(months).astype(np.int64))) == 1
 
 
+def exchanged(moments: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
+    """Return moments with day and month in each other's place where the day is twelve at most.
+
+    A program that wants the month first reads dates that have the day first so, and those that it
+    cannot read so as they are.
+
+    >>> exchanged(np.array(["2020-02-01", "2020-01-13"], "datetime64[us]")).astype("datetime64[D]")
+    array(['2020-01-02', '2020-01-13'], dtype='datetime64[D]')
+    """
+    days, months = moments.astype("datetime64[D]"), moments.astype("datetime64[M]")
+    years = moments.astype("datetime64[Y]")
+    begin = years.astype("datetime64[M]")
+    day, month = (days - months).astype(np.int64), (months - begin).astype(np.int64)
+    other = (begin + day).astype("datetime64[D]") + month
+    moved = other.astype("datetime64[us]") + (moments - days.astype("datetime64[us]"))
+    return np.where(day < 12, moved, moments.astype("datetime64[us]"))
+
+
 def _yearless(present: pd.Series) -> bool:
     """Tell whether `Jan-16` is a day of no year: then the month stays and the number runs on."""
     text = present.map(_plain).str.replace(r"[-/., ]+", " ", regex=True)
@@ -393,36 +381,6 @@ def _yearless(present: pd.Series) -> bool:
         return False
     months = text.str.replace(r"[\d ]", "", regex=True).to_numpy()
     return len(months) > 1 and bool((months[1:] == months[:-1]).mean() > 0.5)
-
-
-def _zoned(moments: pd.Series, offsets: pd.Series) -> pd.Series:
-    """Return local times with their zone: one offset, or the rules of a place that fit all."""
-    different = offsets.dropna().unique()
-    exact = (moments - offsets).dt.tz_localize("UTC")
-    if len(different) == 1:
-        fixed = datetime.timezone(datetime.timedelta(seconds=different[0].total_seconds()))
-        return exact.dt.tz_convert("UTC" if not different[0].total_seconds() else fixed)
-    there = exact.notna()
-    place = _place(exact[there], moments[there], offsets[there])
-    last = offsets[there].iloc[-1].total_seconds()
-    return exact.dt.tz_convert(place or datetime.timezone(datetime.timedelta(seconds=last)))
-
-
-def _place(exact: pd.Series, moments: pd.Series, offsets: pd.Series) -> str | None:
-    """Return the name of a place whose clocks showed `moments`, or None where there is none."""
-    import pandas as pd
-
-    steps = np.flatnonzero(offsets.to_numpy()[1:] != offsets.to_numpy()[:-1])
-    edges = np.unique(np.concatenate([[0, len(exact) - 1], steps, steps + 1]))[:200]
-    # A clock that nobody has set, and this machine's own, are no places.
-    places = zoneinfo.available_timezones() - {"Factory", "localtime"}
-    for name in (*_ZONES, *sorted(places)):
-        shown = exact.iloc[edges].dt.tz_convert(name).dt.tz_localize(None)
-        if shown.equals(moments.iloc[edges]):
-            whole = exact.dt.tz_convert(name).dt.tz_localize(None)
-            if pd.Series(whole).equals(moments):
-                return name
-    return None
 
 
 # Names of columns, and times of day

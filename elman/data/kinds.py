@@ -12,15 +12,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.data import date_numbers, dates, months, number_lists, numerals
+from elman.data import date_numbers, dates, number_lists, numerals
+from elman.data.date_cells import half_swapped, written_dates
 from elman.data.dates import Order
 from elman.data.numerals import Decimal
+from elman.data.readings import Reading, Unfit, shown
 from elman.data.turns import NoTurns, conversation, is_conversation
 
 if TYPE_CHECKING:
@@ -79,32 +81,13 @@ class Sound:
         return f"Sound({len(self) / self.rate:.3f} s at {self.rate} Hz)"
 
 
-OTHER = "\N{REPLACEMENT CHARACTER}"
-"""Stands for the number of another row in the words of `Unfit`."""
-
-
-class Unfit(ValueError):
-    """A cell does not fit the kind of its column.
-
-    Attributes:
-        place: position of the cell.
-        fix: what to do.
-        other: position of another cell that the words call `OTHER`, or None.
-    """
-
-    def __init__(
-        self, what: str, place: int, fix: str | None = None, other: int | None = None
-    ) -> None:
-        super().__init__(what)
-        self.place, self.fix, self.other = place, fix, other
-
-
 def infer(values: pd.Series) -> tuple[pd.Series, Kind]:
     """Find the kind of a column and convert the cells; the string "12" stays text.
 
     The `attrs` of the cells hold the arguments of `written` that would read the same again;
-    `years`, the first and last year of dates whose years have two digits; and `sign`, the currency
-    or the per cent sign beside numbers.
+    `years`, the first and last year of dates whose years have two digits; `others`, the orders of
+    day and month that the rows ruled out; and `sign`, the currency or the per cent sign beside
+    numbers.
     """
     import datetime
     import decimal
@@ -211,8 +194,10 @@ def _words(values: pd.Series) -> tuple[pd.Series, Kind]:
             pass
     moments = dates.read(stripped.where(~stripped.isin(MISSING), ""))
     if moments is not None and moments.moments is not None and not len(moments.wrong):
-        found = _written_dates(stripped, moments)
+        found = written_dates(stripped, moments)
         moments.moments.attrs |= found.settings
+        if moments.others and found.settings:
+            moments.moments.attrs["others"] = " ".join(moments.others)
         if moments.languages:
             moments.moments.attrs["months"] = moments.languages[0]
         if moments.years:
@@ -283,10 +268,10 @@ def to_number(values: pd.Series) -> pd.Series:
         return found.cells
     place = next((row for row in wrong.tolist() if not _a_number(cells.iloc[[row]])), None)
     if place is not None:
-        raise Unfit(f"{_shown(cells.iloc[place])} is not a number.", place, "Correct or remove it.")
+        raise Unfit(f"{shown(cells.iloc[place])} is not a number.", place, "Correct or remove it.")
     place = int(wrong[0])
     raise Unfit(
-        f"The cells of the column are not written alike, so {_shown(cells.iloc[place])} is not "
+        f"The cells of the column are not written alike, so {shown(cells.iloc[place])} is not "
         "read as a number (the mark before decimals, the currency or the per cent sign).",
         place,
         "Write all cells of the column alike.",
@@ -297,29 +282,6 @@ def _a_number(cell: pd.Series) -> bool:
     """Tell whether a cell is a number where nothing stands beside it."""
     alone = numerals.read(cell, MISSING)
     return alone is not None and not len(alone.wrong)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How a column of strings can be read as another kind.
-
-    Attributes:
-        kind: number or time.
-        cells: the column in that kind; None where `unfit` says what stands in the way.
-        words: how it was read, empty where there is nothing to say.
-        unfit: what stands in the way, with the place of a cell.
-        settings: arguments of `written` that read the same again.
-        asks: the argument of `written` that would settle what stands in the way.
-        years: the first and last year of dates whose years have two digits.
-    """
-
-    kind: Literal["number", "time"]
-    cells: pd.Series | None
-    words: str = ""
-    unfit: Unfit | None = None
-    settings: dict[str, str] = field(default_factory=dict)
-    asks: str = ""
-    years: str = ""
 
 
 def written(
@@ -344,9 +306,12 @@ def written(
 
     cells = _strings(values).fillna("").astype(str).str.strip()
     absent = MISSING | set(missing)
-    moments = dates.read(cells.where(~cells.isin(absent), ""), date_order)
+    present = cells.where(~cells.isin(absent), "")
+    if (halves := half_swapped(present)) is not None:
+        return Reading("time", None, unfit=halves)
+    moments = dates.read(present, date_order)
     if moments is not None:
-        return _written_dates(cells, moments)
+        return written_dates(cells, moments)
     numbers = numerals.read(cells, absent, decimal)
     if numbers is None:
         return None
@@ -356,7 +321,7 @@ def written(
         alone = numerals.read(cells.iloc[place : place + 1], absent, decimal)
         if alone is not None and not len(alone.wrong):
             raised = Unfit(
-                f"{_shown(cell)} is written in another way than the other cells (the mark before "
+                f"{shown(cell)} is written in another way than the other cells (the mark before "
                 "decimals, the currency or the per cent sign).",
                 place,
                 "Write all cells of the column alike.",
@@ -365,13 +330,13 @@ def written(
         fix = "Correct or remove it."
         if re.fullmatch(r"[-+]?[\d.]*(,\d+)+(\.\d+)?", cell):
             fix = "Write decimals with a point, and no commas."
-        raised = Unfit(f"{_shown(cell)} is not a number.", place, fix)
+        raised = Unfit(f"{shown(cell)} is not a number.", place, fix)
         return Reading("number", None, unfit=raised, asks="missing")
     if numbers.values is None:
         place = int(np.argmax(cells.str.contains(r"[.,]")))
         cell = cells.iloc[place]
         raised = Unfit(
-            f"The mark in {_shown(cell)} may stand before decimals or between thousands.",
+            f"The mark in {shown(cell)} may stand before decimals or between thousands.",
             place,
             "Write decimals with a point and thousands without a mark; or, of CSV, set decimal=.",
         )
@@ -381,83 +346,6 @@ def written(
     zero = "a zero before a digit left off" if numerals.zeros(cells) else ""
     words = ", ".join(filter(None, (numbers.words, zero)))
     return Reading("number", made, words, settings=known)
-
-
-def _written_dates(cells: pd.Series, found: dates.Written) -> Reading:
-    if found.mixed is not None:
-        there, not_there = found.mixed
-        raised = Unfit(
-            f"{_shown(cells.iloc[not_there])} has no offset from UTC, unlike "
-            f"{_shown(cells.iloc[there])} in row {OTHER}, so nobody can say which came first.",
-            not_there,
-            "Write all times with their offset, or none.",
-            other=there,
-        )
-        return Reading("time", None, unfit=raised)
-    if len(found.wrong):
-        place = int(found.wrong[0])
-        cell = cells.iloc[place]
-        what, fix = f"{_shown(cell)} is not a date or a time.", "Correct it, or take the row out."
-        if re.fullmatch(r"\d{4}-?02-?(29|30)\b.*", cell):
-            what = f"{what} A calendar of 360 days has it, and it is not read."
-            fix = (
-                "Correct it; or take the column of dates out where the calendar has 360 days, and "
-                "set season to its steps (12 months, 30 or 360 days)."
-            )
-        elif (other := _in_another_order(cells, found)) is not None:
-            first, then = found.orders[0], "month" if found.orders[0] == "day" else "day"
-            what = (
-                f"{_shown(cell)} can only be read with the {then} first, and "
-                f"{_shown(cells.iloc[other])} in row {OTHER} only with the {first} first."
-            )
-            fix = "Write all dates of the column alike, such as 2024-01-31."
-            return Reading("time", None, unfit=Unfit(what, place, fix, other))
-        elif months.like_a_name(cell):
-            read = found.languages[0] if found.languages else "English"
-            what = f"{_shown(cell)} is not a date with its month in {read}, like the other cells."
-            fix = "Name all months in one language, or write 2024-01-31."
-        return Reading("time", None, unfit=Unfit(what, place, fix))
-    if found.moments is not None:
-        order = found.orders[0]
-        if found.languages:
-            words = f"months in {found.languages[0]}"
-            return Reading("time", found.moments, words, years=found.years)
-        # Where a month has a name, nothing could be mistaken.
-        if order == "year" or cells.iloc[:20].str.contains(r"[A-Za-z]{3}").any():
-            return Reading("time", found.moments, years=found.years)
-        settings: dict[str, str] = {"date_order": order}
-        return Reading("time", found.moments, f"the {order} first", None, settings, "", found.years)
-    place = int(np.argmax(cells != ""))
-    shown = _shown(cells.iloc[place])
-    if found.yearless:
-        raised = Unfit(f"{shown} has no year.", place, "Write 2024-01-31.")
-        return Reading("time", None, unfit=raised)
-    if len(found.languages) > 1:
-        either = " or in ".join(found.languages)
-        raised = Unfit(f"The month of {shown} can be read in {either}.", place, "Write 2024-01-31.")
-        return Reading("time", None, unfit=raised)
-    orders = " or the ".join(found.orders)
-    raised = Unfit(f"{shown} can be read with the {orders} first.", place, "Write 2024-01-31.")
-    return Reading("time", None, unfit=raised, asks="date_order")
-
-
-_NUMBERED = r"^\s*(\d{1,2})[-/. ](\d{1,2})[-/. ]\d{2,4}\b"
-
-
-def _in_another_order(cells: pd.Series, found: dates.Written) -> int | None:
-    """Return the place of a cell that has the order of its column, where the wrong one has another.
-
-    None where the wrong cell is no date in the other order of day and month.
-    """
-    if not found.orders or found.orders[0] == "year":
-        return None
-    parts = cells.str.extract(_NUMBERED).astype(float).to_numpy()
-    month = 0 if found.orders[0] == "month" else 1
-    first = parts[int(found.wrong[0])]
-    if not (first[month] > 12 >= first[1 - month]):
-        return None
-    others = np.flatnonzero((parts[:, 1 - month] > 12) & (parts[:, month] <= 12))
-    return int(others[0]) if len(others) else None
 
 
 def to_category(values: pd.Series) -> pd.Series:
@@ -493,8 +381,10 @@ def to_time(values: pd.Series) -> pd.Series:
         if not wrong.any():
             return moments
         place = int(np.argmax(wrong))
+    elif (halves := half_swapped(cells)) is not None:
+        raise halves
     elif (found := dates.read(cells)) is not None:
-        reading = _written_dates(cells, found)
+        reading = written_dates(cells, found)
         if reading.unfit is not None:
             raise reading.unfit
         assert reading.cells is not None
@@ -504,7 +394,7 @@ def to_time(values: pd.Series) -> pd.Series:
         unlike = present & ~cells.map(lambda cell: dates.like_dates([cell]))
         place = int(np.argmax(unlike if unlike.any() else present))
     raise Unfit(
-        f"{_shown(cells.iloc[place])} is not a date or a time.",
+        f"{shown(cells.iloc[place])} is not a date or a time.",
         place,
         "Write 2024-01-31 or 2024-01-31 12:00:00.",
     )
@@ -524,7 +414,7 @@ def to_series(values: pd.Series, decimal: Decimal | None = None) -> pd.Series:
     if how is not None and how.comma == "either":
         place = next(p for p, cell in enumerate(values) if isinstance(cell, str) and "," in cell)
         raise Unfit(
-            f"A comma in {_shown(values.iloc[place])} may stand before decimals or between two "
+            f"A comma in {shown(values.iloc[place])} may stand before decimals or between two "
             "values of a step.",
             place,
             "Set decimal=, if it stands before decimals; or write [[1, 2], [3, 4]].",
@@ -548,7 +438,7 @@ def to_tokens(values: pd.Series) -> pd.Series:
         elif cell is None or cell != cell:
             cells.append(None)
         else:
-            raise Unfit(f"{_shown(cell)} is not a list of tokens.", place)
+            raise Unfit(f"{shown(cell)} is not a list of tokens.", place)
     return pd.Series(objects(cells), index=values.index)
 
 
@@ -575,7 +465,7 @@ def to_image(values: pd.Series) -> pd.Series:
     """Check that every cell is an array of at least two axes."""
     for place, cell in enumerate(values):
         if not (isinstance(cell, np.ndarray) and cell.ndim >= 2):
-            raise Unfit(f"{_shown(cell)} is not an image.", place)
+            raise Unfit(f"{shown(cell)} is not an image.", place)
     return values
 
 
@@ -583,7 +473,7 @@ def to_sound(values: pd.Series) -> pd.Series:
     """Recordings; None where missing."""
     for place, cell in enumerate(values):
         if not (cell is None or isinstance(cell, Sound)):
-            raise Unfit(f"{_shown(cell)} is not a recording.", place)
+            raise Unfit(f"{shown(cell)} is not a recording.", place)
     return values
 
 
@@ -625,7 +515,7 @@ def _array(
         what = (
             "The steps of this series have different numbers of values."
             if ragged
-            else f"{_shown(cell)} is not a list of numbers."
+            else f"{shown(cell)} is not a list of numbers."
         )
         raise Unfit(what, place) from None
     if array.size == 0:
@@ -644,10 +534,10 @@ def _parsed(text: str, place: int, how: number_lists.Writing | None) -> list[Any
     except number_lists.NoList:
         fix = "Write it as the other lists of the column are, or take the row out."
         if number_lists.is_cut(text):
-            what = f"NumPy left out the middle of the list {_shown(text)}."
+            what = f"NumPy left out the middle of the list {shown(text)}."
             fix = "Write all of its numbers, as with json.dumps(array.tolist())."
             raise Unfit(what, place, fix) from None
-        raise Unfit(f"{_shown(text)} is not a list of numbers.", place, fix) from None
+        raise Unfit(f"{shown(text)} is not a list of numbers.", place, fix) from None
 
 
 def objects(cells: list[Any]) -> NDArray[np.object_]:
@@ -692,8 +582,3 @@ def _numbers(values: pd.Series) -> pd.Series:
         if pd.api.types.is_integer_dtype(values.dtype) and not values.isna().any():
             return values.astype(np.int64)
     return values.astype(np.float64)
-
-
-def _shown(cell: Any) -> str:
-    text = repr(cell)
-    return text if len(text) <= 40 else text[:36] + "…" + text[-1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from elman.data.kinds import Unfit
+from elman.data.readings import Unfit
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from elman.data import dialogues, nested
 from elman.data import kinds as kinds_of
-from elman.data.kinds import KINDS, Kind, Unfit
+from elman.data.kinds import KINDS, Kind
+from elman.data.readings import OTHER, Unfit
 from elman.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -52,8 +53,9 @@ class Table:
         source: the file, or the first of several; None for a DataFrame.
         meta: what a file says about itself (the headers of `.ts` and `.tsf`).
         how: column → how its numbers or dates were written, as arguments of `kinds.written`;
-            `years`, the first and last year where years have two digits; and `sign`, the currency
-            or the per cent sign beside numbers.
+            `years`, the first and last year where years have two digits; `others`, the orders of
+            day and month that the rows ruled out; and `sign`, the currency or the per cent sign
+            beside numbers.
         spelt: column of numbers → its cells as the file writes them, where the numbers do not tell
             (1.10, 1E5, 21 digits): a name that is made of digits keeps its text.
     """
@@ -252,7 +254,7 @@ class Table:
         """Return the error to raise about a cell that does not fit its column."""
         what = str(error)
         if error.other is not None:
-            what = what.replace(kinds_of.OTHER, str(self.where(error.other)[1]))
+            what = what.replace(OTHER, str(self.where(error.other)[1]))
         return self.refuse(what, error.place, column, error.fix)
 
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elman import data
-from elman.data.kinds import Unfit, to_series
+from elman.data.kinds import to_series
 from elman.data.number_lists import Writing, writing_of
+from elman.data.readings import Unfit
 from elman.errors import InputError
 
 NUMBERS = [[1.5, -2.25, 3.0], [4.0, 0.5, 6.75, 8.0]]

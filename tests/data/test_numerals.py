@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from elman.data import kinds, numerals, read
 from elman.data.kinds import MISSING
+from elman.data.readings import Unfit
 
 
 @pytest.mark.parametrize(
@@ -134,11 +135,11 @@ def test_columns_are_numbers_unless_they_repeat_like_classes(tmp_path: Path) -> 
 @pytest.mark.parametrize("bad", ["n.a.", "abc", "31.2.2021"])
 @pytest.mark.parametrize("good", ["1.150,20 €", "20,0 %", "4,9"])
 def test_the_cell_that_is_no_number_is_named(good: str, bad: str) -> None:
-    with pytest.raises(kinds.Unfit, match=f"^'{re.escape(bad)}' is not a number") as raised:
+    with pytest.raises(Unfit, match=f"^'{re.escape(bad)}' is not a number") as raised:
         kinds.to_number(pd.Series([good, bad]))
     assert raised.value.place == 1
 
 
 def test_numbers_that_are_not_written_alike_are_said_to_be_so() -> None:
-    with pytest.raises(kinds.Unfit, match="not written alike"):
+    with pytest.raises(Unfit, match="not written alike"):
         kinds.to_number(pd.Series(["20,0 %", "40,0"]))

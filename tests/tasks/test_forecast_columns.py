@@ -161,6 +161,10 @@ def test_dates_written_day_first_are_no_names_of_series(panel: Callable[..., Pan
     assert found.targets == list("abcdefgh")
     assert days(found) == dated(months)
     assert (found.frequency, found.found["date_order"]) == ("MS", "day")
+    said = "the day first, as the order and the steps of the rows suggest (date_order=month reads"
+    assert any(said in note for note in found.notes)
+    plain = panel("date,y", beside([f"{day:%d/%m/%Y}" for day in DAYS]))
+    assert any("read with the day first." in note for note in plain.notes)
     # A few rows alone have two readings: the order is kept for them.
     assert days(panel("date,a,b,c,d,e,f,g,h", rows[:3], **found.found)) == dated(months[:3])
 

@@ -140,6 +140,10 @@ def test_targets_that_count_are_doubted() -> None:
     nearly = np.round(5 + np.arange(N) / 7, 3)
     [doubt] = counting(["x", "y"], np.stack([WAVE, nearly], 1))
     assert "'y' grows by 0.143 in each row" in doubt
+    rising = 3 + np.arange(float(N))
+    first, then = counting(["a", "b", "x", "c"], np.stack([rising, -2 * rising, WAVE, rising], 1))
+    assert first.startswith("'a', 'c' grow by 1 in each row: are they numbers of the row or dates?")
+    assert then.startswith("'b' grows by -2 in each row")
     parts = np.stack([1980 + np.arange(60) // 12, np.arange(60) % 12 + 1.0, WAVE[:60]], 1)
     [doubt] = counting(["column 1", "column 2", "column 3"], parts)
     assert "'column 1' and 'column 2' are years and months" in doubt

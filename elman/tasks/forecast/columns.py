@@ -7,19 +7,19 @@ where its cells allow one reading, and refused with row, cell and remedy where t
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from elman.data import date_numbers, dates, kinds, months
+from elman.data import date_numbers, dates, kinds, months, zones
+from elman.data.date_cells import instead
 from elman.data.dates import Order
-from elman.data.kinds import Kind, Reading
-from elman.data.wide import resolution
+from elman.data.kinds import Kind
+from elman.data.readings import Reading
 from elman.errors import InputError
-from elman.tasks import called
-from elman.tasks.forecast.groups import PARTS, is_part_of_time, names_of
+from elman.tasks.forecast.counters import counted, cycling, free_numbers, years_without_a_name
+from elman.tasks.forecast.groups import PARTS, as_list
 from elman.tasks.forecast.panel import COUNTED
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from elman.data import Table
 
-_COUNTERS = ("t", "step", "id")
 _ROWS = 8
 """Rows before a last one that may be a footer."""
 _UNITS = {"hour": 3600, "minute": 60, "second": 1}
@@ -151,11 +150,6 @@ def read_told(table: Table) -> list[tuple[str, str]]:
     return [("read", sentence) for sentence in table.notes()]
 
 
-def as_list(names: str | Sequence[str] | None) -> list[str]:
-    """Return names as a list."""
-    return [] if names is None else [names] if isinstance(names, str) else list(names)
-
-
 def sort_out(table: Table, columns: Columns, groups: list[str]) -> Sorted:
     """Return what each column is.
 
@@ -171,8 +165,8 @@ def sort_out(table: Table, columns: Columns, groups: list[str]) -> Sorted:
     _read_written(out, columns)
     _absent(out, columns)
     _find_time(out, columns)
-    _counted(out, columns)
-    _cycling(out, columns)
+    counted(out, columns)
+    cycling(out, columns)
     _to_come(out)
     return out
 
@@ -236,7 +230,8 @@ def _read_written(out: Sorted, columns: Columns) -> None:
             out.found |= settings
             words = {"decimal": "a comma before decimals"}
             how = [words.get(k, f"the {v} first") for k, v in settings.items()]
-            out.say("read", f"Column {name!r}: {known[name]}s, read with {', '.join(how)}.")
+            said = ", ".join(how) + instead(how_written.get("others", "").split())
+            out.say("read", f"Column {name!r}: {known[name]}s, read with {said}.")
     if mark := table.meta.get("decimal"):
         out.found["decimal"] = mark
     for name, years in out.years.items():
@@ -346,7 +341,7 @@ def _find_time(out: Sorted, columns: Columns) -> None:
     for kind, error in out.doubts.values():
         if kind == "time":
             raise error
-    numbers = _free_numbers(out, columns)
+    numbers = free_numbers(out, columns)
     if _from_parts(out, numbers):
         return
     if _from_digits(out, numbers):
@@ -446,12 +441,6 @@ def _join(out: Sorted, name: str, clock: pd.Series, words: str) -> None:
     out.say("time", f"Column {name!r} ({words}) was added to the date{after}.")
 
 
-def _free_numbers(out: Sorted, columns: Columns) -> list[str]:
-    """Return the columns of numbers that nothing was said of."""
-    taken = {out.time, *out.groups, *as_list(columns.target), *columns.covariates, *out.counters}
-    return [n for n, k in out.table.kinds.items() if k == "number" and n not in taken]
-
-
 def _told_times(out: Sorted, name: str) -> pd.Series:
     """Return the column that was named as the times."""
     table = out.table
@@ -473,12 +462,15 @@ def _from_digits(out: Sorted, numbers: list[str]) -> bool:
     for name in sorted(numbers, key=lambda n: not dates.named_like_a_time(n)):
         values = out.table.frame[name]
         named = dates.named_like_a_time(name)
-        read = date_numbers.from_numbers(values.to_numpy(), named=named)
+        years = years_without_a_name(out, name)
+        read = date_numbers.from_numbers(values.to_numpy(), named=named or years)
         if read is None:
             continue
         out.time, out.moments, out.numbers = name, read[0].set_axis(values.index), read[1]
         out.found["time"] = name
         _say_numbers(out, name, *read)
+        if years:
+            out.say("time", "If they count the rows, take the column out of the file.")
         return True
     return False
 
@@ -575,7 +567,7 @@ def unread(out: Sorted, otherwise: str) -> InputError:
     cells = out.table.frame[name]
     place = int(np.argmax(cells.notna()))
     what = f"{cells.iloc[place]!r} could not be read as a date, and the column is named like one."
-    if (zone := dates.zone_of_several(cells.dropna().astype(str))) is not None:
+    if (zone := zones.zone_of_several(cells.dropna().astype(str))) is not None:
         fix = (
             f"Write the offset from UTC, such as 2024-01-31T12:00+01:00; {zone} is the name of "
             "more than one zone, or is not known."
@@ -627,68 +619,3 @@ def _runs_by_years(cells: pd.Series) -> bool:
     steps = np.diff(years)
     one_way = bool((steps >= 0).all() or (steps <= 0).all())
     return 10 * len(years) >= 9 * len(found) and one_way and bool(steps.any())
-
-
-def _counted(out: Sorted, columns: Columns) -> None:
-    """Leave columns that only count the rows out of what is forecast."""
-    for name in _free_numbers(out, columns):
-        key = name.casefold().strip()
-        timed = dates.named_like_a_time(name) or key in ("t", "step")
-        # The first column of a file has no name where a program wrote its index there.
-        if not (timed or key in _COUNTERS or called.unnamed(name)):
-            continue
-        values = out.table.frame[name].to_numpy(dtype=np.float64)
-        there = np.unique(values)
-        if len(there) < 3 or np.isnan(values).any():
-            continue
-        steps = np.diff(there)
-        even = bool(np.allclose(steps, steps[0], rtol=1e-6))
-        # Times with few digits, such as 0.033, 0.067, 0.1, rise evenly but for the last digit.
-        nearly = bool(np.ptp(steps) <= 2.01 * resolution(there) < 0.5 * np.median(steps))
-        rising = len(there) == len(values) and bool((np.diff(values) > 0).all())
-        if timed and (even or nearly or rising) and out.time is None:
-            out.time, out.moments, out.numbers = name, out.table.frame[name], COUNTED
-            out.say("time", f"Column {name!r} counts steps: it orders the rows.")
-            if not (even or nearly):
-                out.doubtful.append(
-                    f"column {name!r} rises from row to row by {steps.min():g} to {steps.max():g} "
-                    "and is named like a time, so it orders the rows and is not forecast. Set "
-                    f"target={name} if it is a series."
-                )
-        elif even and steps[0] == 1 and len(there) == len(values):
-            out.counters.append(name)
-            out.say("left out", f"Column {name!r} was left out: it counts the rows.")
-        elif even and steps[0] == 1 and _counts_in_groups(out, name):
-            out.counters.append(name)
-            out.say("left out", f"Column {name!r} was left out: it counts the rows of each series.")
-
-
-def _counts_in_groups(out: Sorted, name: str) -> bool:
-    """Tell whether a column rises by one from row to row of each series."""
-    if not out.groups:
-        return False
-    each = out.table.frame[name].groupby(names_of(out.table, out.groups), sort=False)
-    steps = each.diff().dropna().to_numpy(dtype=np.float64)
-    return len(steps) > 0 and bool((steps == 1).all())
-
-
-def _cycling(out: Sorted, columns: Columns) -> None:
-    """Leave hours, weekdays or months that begin again and again out of what is forecast."""
-    if out.time is not None or columns.target is not None:
-        return
-    for name in _free_numbers(out, columns):
-        values = out.table.frame[name].to_numpy(dtype=np.float64)
-        if np.isnan(values).any() or not is_part_of_time(out.table.frame[name], name):
-            continue
-        low, high = values.min(), values.max()
-        steps = np.diff(values)
-        on = (steps == 1) | (steps == 0) | ((values[1:] == low) & (values[:-1] == high))
-        if high - low < 2 or not on.all() or not (steps < 0).any():
-            continue
-        out.counters.append(name)
-        out.doubtful.append(
-            f"column {name!r} goes from {low:g} to {high:g} and begins again, as a part of a date "
-            "does, and there is no column of dates: it is not forecast, and the order of the rows "
-            f"counts. Set covariates={name} if the model is to see it, target={name} to forecast "
-            "it; or add a column of dates."
-        )

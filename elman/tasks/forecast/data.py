@@ -20,7 +20,6 @@ from elman.tasks.forecast.columns import (
     FOOTER,
     Columns,
     Sorted,
-    as_list,
     framed,
     is_footer,
     read_told,
@@ -43,7 +42,7 @@ from elman.tasks.forecast.doubts import (
 from elman.tasks.forecast.files import FILE, each_is_a_series, named_by_file
 from elman.tasks.forecast.filling import ADVICE, all_completed
 from elman.tasks.forecast.finding import frequency_of, local
-from elman.tasks.forecast.groups import names_of
+from elman.tasks.forecast.groups import as_list, names_of
 from elman.tasks.forecast.in_cells import from_cells
 from elman.tasks.forecast.order import as_numbers, check_order
 from elman.tasks.forecast.panel import Panel, Series

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from elman.data import dates
 from elman.data.stand_ins import MOST_LOOKED, stand_in_words, stand_ins, together
 from elman.data.wide import named_like_a_total, resolution, total_of
-from elman.tasks.forecast.columns import as_list
 from elman.tasks.forecast.finding import commonest_step, local, microseconds, odd_steps
-from elman.tasks.forecast.groups import is_part_of_time
+from elman.tasks.forecast.groups import as_list, is_part_of_time
 from elman.tasks.forecast.hours import hours_as_columns
 from elman.tasks.forecast.rules import Monthly, rule_of
 from elman.tasks.forecast.times import MOST_COUNTED, step_in_words, times_after, unit_of
 from elman.tasks.forecast.weekly import DAY, Session, Weekdays, day_of_week
+from elman.tasks.understood import listed
 from elman.writing import written
 
 if TYPE_CHECKING:
@@ -69,11 +69,28 @@ def of_times(series: Sequence[Series], frequency: str | None) -> list[str]:
     known = [s.times[: len(s)] for s in series if s.times is not None and len(s.times) > 2]
     if not known:
         return []
-    doubts = _of_calendar(max(known, key=len))
+    doubts = _of_calendar(max(known, key=len)) + _exchanged(max(known, key=len))
     if frequency is None:
         return doubts
     doubts += of_rule(max(known, key=len), frequency)
     return doubts + _long_gaps(series, frequency) + _other_steps(series, frequency)
+
+
+def _exchanged(times: pd.DatetimeIndex) -> list[str]:
+    """Return a doubt about dates that are even once day and month change places, and not before."""
+    import pandas as pd
+
+    there = local(times).to_numpy().astype("datetime64[us]")
+    if len(there) < _KNOWN_DAYS or dates.even(pd.Series(there)):
+        return []
+    other = np.sort(dates.exchanged(there))
+    if len(np.unique(other)) < len(other) or not dates.even(pd.Series(other)):
+        return []
+    return [
+        f"the steps between times are not alike, and with day and month exchanged in the dates up "
+        f"to day 12 they all are, from {other[0].astype('datetime64[D]')} on. If a program read "
+        "dates with the wrong part first, write the original ones as 2024-01-31."
+    ]
 
 
 def _of_calendar(times: pd.DatetimeIndex) -> list[str]:
@@ -349,7 +366,7 @@ def counting(targets: Sequence[str], values: Floats) -> list[str]:
         targets: their names.
         values: `(T, C)` of a series.
     """
-    doubts = []
+    grown: dict[str, list[str]] = {}
     for column, name in enumerate(targets):
         one = values[:, column]
         if len(one) <= 10 or np.isnan(one).any() or not np.ptp(one):
@@ -359,10 +376,16 @@ def counting(targets: Sequence[str], values: Floats) -> list[str]:
         # Numbers with few digits rise evenly but for the last one.
         nearly = np.ptp(steps) <= 2.01 * resolution(one) < 0.5 * abs(step)
         if np.ptp(steps) == 0 or nearly:
-            doubts.append(
-                f"{name!r} grows by {step:g} in each row: is it a number of the row or a date? "
-                "Name the column to forecast with --set target=NAME."
-            )
+            grown.setdefault(f"{step:g}", []).append(repr(name))
+    doubts = []
+    for by, names in grown.items():
+        asked = "grows by {} in each row: is it a number of the row or a date?"
+        if len(names) > 1:
+            asked = "grow by {} in each row: are they numbers of the row or dates?"
+        doubts.append(
+            f"{listed(names)} {asked.format(by)} Name the column to forecast with "
+            "--set target=NAME."
+        )
     for year, month in itertools.permutations(range(min(len(targets), 4)), 2):
         years, months = values[:, year], values[:, month]
         if len(years) < 13 or not ((years >= 1600) & (years <= 2200)).all():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +39,11 @@ PARTS = {
     "day of the year": ("doy", "day_of_year", "dayofyear", "yday", "day of year"),
 }
 _CYCLES = ("weekday", "day_of_week", "day of week", "dow", "wday", "wochentag", "season")
+
+
+def as_list(names: str | Sequence[str] | None) -> list[str]:
+    """Return names as a list."""
+    return [] if names is None else [names] if isinstance(names, str) else list(names)
 
 
 def likely_groups(out: Sorted, keys: NDArray[Any]) -> list[str] | None:

@@ -9,9 +9,9 @@ import numpy as np
 
 from elman.data.stand_ins import MOST_LOOKED, stand_in_words, stand_ins
 from elman.errors import InputError
-from elman.tasks.forecast.columns import Columns, as_list, read_told, used_in_reading
+from elman.tasks.forecast.columns import Columns, read_told, used_in_reading
 from elman.tasks.forecast.filling import ADVICE
-from elman.tasks.forecast.groups import names_of
+from elman.tasks.forecast.groups import as_list, names_of
 from elman.tasks.forecast.panel import VALUE, Panel, Series
 from elman.tasks.forecast.times import begun_at, moments_from, time_told, told_frequency
 from elman.tasks.forecast.wide import distinct

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 _LEAST_OF_A_SERIES = 3
+_LEAST_EXCHANGED = 10
+"""Rows at least that are not in order by chance once day and month change places."""
 """Rows of a series at least where several follow one another without a name."""
 _YEAR = 365.25 * 86_400e6
 """Microseconds."""
@@ -91,6 +93,15 @@ def _are_days(out: Sorted) -> bool:
     )
 
 
+def _in_order_if_exchanged(moments: pd.Series) -> bool:
+    """Tell whether times run in one direction once day and month change places."""
+    if moments.dtype.kind != "M" or len(moments) < _LEAST_EXCHANGED:
+        return False
+    there = moments.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    steps = np.diff(dates.exchanged(there)).astype(np.int64)
+    return bool((steps > 0).all() or (steps < 0).all())
+
+
 def check_order(
     out: Sorted, keys: Floats | NDArray[np.int64], rows: NDArray[np.int64], name: str
 ) -> None:
@@ -117,6 +128,15 @@ def check_order(
             fix=f"Set time={other}.",
         )
     at = int(wrong[0])
+    if _in_order_if_exchanged(moments.iloc[rows]):
+        raise table.refuse(
+            f"the time {moments.iloc[rows[at + 1]]} comes after {moments.iloc[rows[at]]}{whose}. "
+            "With day and month exchanged in the dates up to day 12 all rows are in order, so it "
+            "seems that a program read dates with the wrong part first.",
+            int(rows[at + 1]),
+            column,
+            "Write the original dates as 2024-01-31.",
+        )
     first, second = moments.iloc[rows[at]], moments.iloc[rows[at + 1]]
     if clocks_went_back(first, second):
         raise table.refuse(

@@ -30,8 +30,8 @@ from elman.tasks.forecast import backtest, times
 from elman.tasks.forecast import baselines as forecast_baselines
 from elman.tasks.forecast.backtest import Plan
 from elman.tasks.forecast.baselines import Baseline, Forecaster
-from elman.tasks.forecast.columns import as_list
 from elman.tasks.forecast.data import read_panel
+from elman.tasks.forecast.groups import as_list
 from elman.tasks.forecast.holding import (
     MOST_TEST_WINDOWS,
     MOST_VALIDATION_WINDOWS,
