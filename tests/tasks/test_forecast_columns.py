@@ -131,6 +131,31 @@ def test_a_footer_is_named_as_one(panel: Callable[..., Panel], footer: str, colu
     assert "looks like a footer" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("header", "column", "what"),
+    [
+        ("date,y", "date", "'Total' is not a date"),
+        ("Date,y", "Date", "the time is missing"),
+        ("year,y", "year", "'Total' is not a number"),
+    ],
+)
+def test_a_total_in_the_first_row_is_named_as_one(
+    panel: Callable[..., Panel], header: str, column: str, what: str
+) -> None:
+    cells = range(1960, 2020) if column == "year" else dated(DAYS)
+    total = ",180" if "missing" in what else "Total,180"
+    said = "looks like a total. Take the row out of the file"
+    with pytest.raises(InputError, match=rf"row 2, column '{column}': {what}.*first row, .*{said}"):
+        panel(header, [total, *beside(cells)])
+    with pytest.raises(InputError, match=r"last row, .*Take the row out of the file"):
+        panel(header, [*beside(cells), total])
+
+
+def test_a_word_in_the_first_row_is_no_total(panel: Callable[..., Panel]) -> None:
+    with pytest.raises(InputError, match=r"row 2, column 'y': 'n.a.' is not a number.*missing="):
+        panel("date,y", beside(dated(DAYS), ["n.a.", *WAVE[1:]]))
+
+
 def test_a_footer_of_one_cell_is_named_as_one(panel: Callable[..., Panel]) -> None:
     rows = [*beside(dated(DAYS)), "", "International airline passengers in thousands"]
     with pytest.raises(InputError, match=r"row 63: The row has 1 field.*which looks like a"):

@@ -119,6 +119,10 @@ def test_a_total_among_the_names_and_a_last_sum_are_doubted(tmp_path):
     assert not Forecast.from_data(plain, ForecastSettings()).understood().doubts
     [doubt] = Forecast.from_data(total, ForecastSettings()).understood().doubts
     assert doubt.startswith(f"the last value of 'y' in the series, {sum(values)}, is the sum of")
+    total.write_text("date,y\n" + "\n".join([f"2023-01-01,{sum(values)}", *lines]) + "\n")
+    [doubt] = Forecast.from_data(total, ForecastSettings()).understood().doubts
+    assert "the first value of 'y' in the series" in doubt
+    assert "is the sum of all 40 after it" in doubt
     shops = tmp_path / "shops.csv"
     rows = [
         f"{day},{shop},{amount}"

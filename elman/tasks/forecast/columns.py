@@ -17,6 +17,7 @@ from elman.data.date_cells import instead
 from elman.data.dates import Order
 from elman.data.kinds import Kind
 from elman.data.readings import Reading
+from elman.data.wide import named_like_a_total
 from elman.errors import InputError
 from elman.tasks.forecast.counters import counted, cycling, free_numbers, years_without_a_name
 from elman.tasks.forecast.groups import PARTS, as_list
@@ -272,8 +273,11 @@ def _refused(table: Table, name: str, found: Reading) -> InputError:
     if unfit.other is not None:
         return table.unfit(unfit, name)
     what = str(unfit)
-    if found.asks in ("", "missing") and is_footer(table, unfit.place):
-        what += f" {FOOTER}"
+    where = at_an_end(table, unfit.place)
+    # A first value that is missing is no total.
+    ends = unfit.place > 0 or found.kind == "time" or named_like_a_total(cell)
+    if where and ends and found.asks in ("", "missing"):
+        what += f" {where}"
         fix = "Take the row out of the file."
     return table.refuse(what, unfit.place, name, fix)
 
@@ -287,12 +291,14 @@ def _quoted(cell: str) -> str:
     return cell if re.fullmatch(r"-?[\w/.]+(?: [\w/.]+)*", cell) else f'"{cell}"'
 
 
-FOOTER = "It stands in the last row, which looks like a footer or a total."
-
-
-def is_footer(table: Table, row: int) -> bool:
-    """Tell whether a row that cannot be read is the last one of many."""
-    return row == len(table) - 1 >= _ROWS
+def at_an_end(table: Table, row: int) -> str:
+    """Return what to say of a row that cannot be read where it is the last or first of many."""
+    if len(table) <= _ROWS:
+        return ""
+    return {
+        0: "It stands in the first row, which looks like a total.",
+        len(table) - 1: "It stands in the last row, which looks like a footer or a total.",
+    }.get(row, "")
 
 
 def _absent(out: Sorted, columns: Columns) -> None:
@@ -564,6 +570,8 @@ def unread(out: Sorted, otherwise: str) -> InputError:
         otherwise: what to do where they are no times.
     """
     name = out.unread[0]
+    if name in out.doubts:
+        return out.doubts[name][1]
     cells = out.table.frame[name]
     place = int(np.argmax(cells.notna()))
     what = f"{cells.iloc[place]!r} could not be read as a date, and the column is named like one."

@@ -17,18 +17,16 @@ from numpy.typing import NDArray
 from elman.data import read
 from elman.errors import InputError, nearest
 from elman.tasks.forecast.columns import (
-    FOOTER,
     Columns,
     Sorted,
+    at_an_end,
     framed,
-    is_footer,
     read_told,
     sort_out,
     unread,
 )
 from elman.tasks.forecast.doubts import (
     PLAIN,
-    ends_with_a_sum,
     marks,
     names_in_turn,
     numbers_with_marks,
@@ -36,6 +34,7 @@ from elman.tasks.forecast.doubts import (
     of_times,
     other_step,
     still_to_come,
+    sums_at_an_end,
     totals_among,
     two_in_one,
 )
@@ -257,8 +256,8 @@ def _from_long(out: Sorted, columns: Columns, rule: str | None) -> Panel:
     if moments is not None and moments.isna().any():
         place = int(np.argmax(moments.isna()))
         what, fix = "the time is missing.", "Fill it in."
-        if is_footer(table, place):
-            what, fix = f"{what} {FOOTER}", "Take the row out of the file."
+        if where := at_an_end(table, place):
+            what, fix = f"{what} {where}", "Take the row out of the file."
         raise table.refuse(what, place, str(time), fix)
     ahead = bool(columns.covariates) or columns.fill is not None
     values = np.stack([table.numbers(n, allow_missing=True) for n in targets], axis=1)
@@ -314,7 +313,7 @@ def _from_long(out: Sorted, columns: Columns, rule: str | None) -> Panel:
             for what in numbers_with_marks(table, [n for n in table.kinds if n not in used])
         ]
     out.doubtful += of_targets(targets, values, frequency)
-    out.doubtful += [*totals_among([one.name for one in series]), *ends_with_a_sum(series, targets)]
+    out.doubtful += [*totals_among([one.name for one in series]), *sums_at_an_end(series, targets)]
     if not out.groups:
         out.doubtful += two_in_one(table, targets, values)
         out.doubtful += names_in_turn(table, [*out.counters, str(out.time)], columns.target)

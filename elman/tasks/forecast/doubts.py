@@ -413,18 +413,24 @@ _BEFORE_A_SUM = 5
 """Rows before a last value at least that is doubted as their sum."""
 
 
-def ends_with_a_sum(series: Sequence[Series], targets: Sequence[str]) -> list[str]:
-    """Return a doubt about a series whose last value is the sum of all before it."""
+def sums_at_an_end(series: Sequence[Series], targets: Sequence[str]) -> list[str]:
+    """Return a doubt about a series whose last or first value is the sum of all others."""
     for one in series:
         if len(one) <= _BEFORE_A_SUM:
             continue
-        before, last = np.nan_to_num(one.observed[:-1]), one.observed[-1]
-        sums, larger = before.sum(0), np.abs(last) > np.abs(before).max(0)
-        for column in np.flatnonzero(larger & np.isclose(last, sums, rtol=1e-9, atol=0)).tolist():
-            return [
-                f"the last value of {targets[column]!r} in {one}, {written(float(last[column]))}, "
-                f"is the sum of all {len(before):,} before it. If it is a total, take its row out."
-            ]
+        for which, side, values in (
+            ("last", "before", one.observed),
+            ("first", "after", one.observed[::-1]),
+        ):
+            others, end = np.nan_to_num(values[:-1]), values[-1]
+            larger = np.abs(end) > np.abs(others).max(0)
+            found = larger & np.isclose(end, others.sum(0), rtol=1e-9, atol=0)
+            for column in np.flatnonzero(found).tolist():
+                return [
+                    f"the {which} value of {targets[column]!r} in {one}, "
+                    f"{written(float(end[column]))}, is the sum of all {len(others):,} {side} it. "
+                    "If it is a total, take its row out."
+                ]
     return []
 
 
