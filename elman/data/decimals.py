@@ -36,14 +36,14 @@ class Settled:
         numbers: columns that are to be read otherwise than as they parse.
         asks: a column that may be read in two ways, and a place in it; None where none does.
         against: a column that the mark which was given does not fit, and a place in it.
-        signs: columns of `numbers` beside whose numbers a currency or a per cent sign stands.
+        told: columns of `numbers` → what there is to tell of how they were read.
     """
 
     mark: Decimal | None
     numbers: dict[str, NDArray[np.float64]]
     asks: tuple[str, int] | None = None
     against: tuple[str, int] | None = None
-    signs: dict[str, str] = field(default_factory=dict)
+    told: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def settle(
@@ -86,10 +86,10 @@ def settle(
         tried = {name: _written(cells[name], decimal) for name in words}
         kept = {name: found for name, found in tried.items() if found is not None}
         read = {n: found.values for n, found in kept.items() if found.values is not None}
-        signs = {name: found.sign for name, found in kept.items() if found.sign}
+        told = {name: found.told() for name, found in kept.items()}
         if decimal == ",":
             read |= {name: _without_points(cells[name]) for name in doubtful}
-        return Settled(decimal, read, signs=signs)
+        return Settled(decimal, read, told=told)
     mark: Decimal | None = "." if point is not None else None
     if mark is None and doubtful and any(_has_comma(cells[name]) for name in words):
         mark = ","

@@ -86,8 +86,7 @@ def infer(values: pd.Series) -> tuple[pd.Series, Kind]:
 
     The `attrs` of the cells hold the arguments of `written` that would read the same again;
     `years`, the first and last year of dates whose years have two digits; `others`, the orders of
-    day and month that the rows ruled out; and `sign`, the currency or the per cent sign beside
-    numbers.
+    day and month that the rows ruled out; and what `Numerals.told` tells of numbers.
     """
     import datetime
     import decimal
@@ -216,10 +215,9 @@ def _words(values: pd.Series) -> tuple[pd.Series, Kind]:
         and not (numbers.marks and repeated and present.nunique() <= _FEW_AMOUNTS)
     ):
         made = pd.Series(numbers.values, index=values.index)
+        made.attrs |= numbers.told()
         if "comma before" in numbers.words:
             made.attrs["decimal"] = ","
-        if numbers.sign:
-            made.attrs["sign"] = numbers.sign
         return made, "number"
     if repeated:
         return to_category(values), "category"
@@ -343,6 +341,7 @@ def written(
         return Reading("number", None, unfit=raised, asks="decimal")
     known = {"decimal": ","} if "comma before" in numbers.words else {}
     made = pd.Series(numbers.values, index=values.index)
+    made.attrs |= numbers.told()
     zero = "a zero before a digit left off" if numerals.zeros(cells) else ""
     words = ", ".join(filter(None, (numbers.words, zero)))
     return Reading("number", made, words, settings=known)

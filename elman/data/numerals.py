@@ -51,12 +51,22 @@ class Numerals:
         wrong: positions of the cells that are not missing and no numbers.
         words: how they were read, empty where they are plain numbers.
         sign: the currencies or the per cent sign that stood beside them, empty where none did.
+        bracket: position of the only number in brackets where no other is negative and no currency
+            says that these are accounts; else None.
     """
 
     values: NDArray[np.float64] | None
     wrong: NDArray[np.int64]
     words: str = ""
     sign: str = ""
+    bracket: int | None = None
+
+    def told(self) -> dict[str, str]:
+        """Return what is worth telling of how they were read, as `Table.how` holds it."""
+        found = {"words": self.words, "sign": self.sign}
+        if self.bracket is not None:
+            found["bracket"] = str(self.bracket)
+        return {key: value for key, value in found.items() if value}
 
     @property
     def marks(self) -> bool:
@@ -107,7 +117,10 @@ def read(
         return Numerals(None, wrong)
     words = _words(list(values), [parts[cell][0] for cell in values], next(iter(kept)), signed)
     numbers = np.array([values.get(cell, np.nan) for cell in cells], dtype=np.float64)
-    return Numerals(numbers, wrong, words, signed)
+    below = np.flatnonzero(numbers < 0)
+    alone = len(below) == 1 and not signed and cells.iloc[below[0]].startswith("(")
+    lone = int(below[0]) if alone else None
+    return Numerals(numbers, wrong, words, signed, lone)
 
 
 def zeros(cells: pd.Series) -> bool:

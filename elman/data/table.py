@@ -54,8 +54,7 @@ class Table:
         meta: what a file says about itself (the headers of `.ts` and `.tsf`).
         how: column → how its numbers or dates were written, as arguments of `kinds.written`;
             `years`, the first and last year where years have two digits; `others`, the orders of
-            day and month that the rows ruled out; and `sign`, the currency or the per cent sign
-            beside numbers.
+            day and month that the rows ruled out; and what `Numerals.told` tells of numbers.
         spelt: column of numbers → its cells as the file writes them, where the numbers do not tell
             (1.10, 1E5, 21 digits): a name that is made of digits keeps its text.
     """

@@ -129,7 +129,7 @@ def test_columns_are_numbers_unless_they_repeat_like_classes(tmp_path: Path) -> 
     assert table.numbers("a").tolist() == [1.5, 2.5, 3.5, 4]
     # Asked for as numbers, shares are read too.
     assert table.numbers("b").tolist() == [10, 20, 10, 20]
-    assert table.how["a"] == {"decimal": ","}
+    assert table.how["a"] == {"words": "a comma before decimals", "decimal": ","}
 
 
 @pytest.mark.parametrize("bad", ["n.a.", "abc", "31.2.2021"])

@@ -443,3 +443,24 @@ def test_words_and_codes_are_no_numbers_with_marks() -> None:
 def test_every_index_that_counts_the_rows_is_not_forecast(names: tuple[str, str]) -> None:
     frame = pd.DataFrame({name: np.arange(60) for name in names} | {"y": WAVE})
     assert read_panel(frame, columns()).targets == ["y"]
+
+
+def test_numbers_in_brackets_are_said_and_one_alone_is_doubted(panel: Callable[..., Panel]) -> None:
+    values = [10 + i % 7 for i in range(60)]
+
+    def read(*cells: tuple[int, str], **given: Any) -> Panel:
+        told = dict(cells)
+        found = panel(
+            "date,y", beside(dated(DAYS), [told.get(i, v) for i, v in enumerate(values)]), **given
+        )
+        assert "Column 'y': numbers, read with brackets as a minus sign." in " ".join(found.notes)
+        return found
+
+    for given in ({}, {"decimal": "."}):
+        [doubt] = read((20, "(1)"), **given).doubts
+        assert doubt.startswith("the number in brackets in row 22 of column 'y' is read as -1, as")
+    assert not read((20, "(11)"), (30, "(12)")).doubts
+    assert not read((20, "(11)"), (30, "-12")).doubts
+    money = panel("date,y", beside(dated(DAYS), [f"€{v}.5" for v in values[:-1]] + ["(€9.5)"]))
+    assert "read with € left off, brackets as a minus sign" in " ".join(money.notes)
+    assert not money.doubts

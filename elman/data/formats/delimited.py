@@ -112,8 +112,8 @@ def read(
         meta=meta,
         spelt={name: cells for name, cells in spelt.items() if cells is not None},
     )
-    for name, sign in settled.signs.items():
-        table.how.setdefault(name, {})["sign"] = sign
+    for name, told in settled.told.items():
+        table.how.setdefault(name, {}).update(told)
     if any(how.get("decimal") == "," for how in table.how.values()):
         table.meta["decimal"] = ","
     return table

@@ -7,6 +7,7 @@ where its cells allow one reading, and refused with row, cell and remedy where t
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -22,6 +23,7 @@ from elman.errors import InputError
 from elman.tasks.forecast.counters import counted, cycling, free_numbers, years_without_a_name
 from elman.tasks.forecast.groups import PARTS, as_list
 from elman.tasks.forecast.panel import COUNTED
+from elman.tasks.understood import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -212,12 +214,17 @@ def _read_written(out: Sorted, columns: Columns) -> None:
             out.plain.append(name)
             continue
         frame[name], known[name] = found.cells, found.kind
+        _doubt_bracket(out, name, found.cells, found.cells.attrs)
         out.found |= found.settings
         if found.words:
             out.say("read", f"Column {name!r}: {found.kind}s, read with {found.words}.")
         if found.years:
             out.years[name] = found.years
+    read_so: dict[str, list[str]] = {}
     for name, how_written in table.how.items():
+        if known[name] == "number" and "words" in how_written:
+            read_so.setdefault(how_written["words"], []).append(repr(name))
+            _doubt_bracket(out, name, frame[name], how_written)
         settings = {k: v for k, v in how_written.items() if k in ("date_order", "decimal")}
         if "months" in how_written:
             out.say("read", f"Column {name!r}: times, read with months in {how_written['months']}.")
@@ -229,15 +236,28 @@ def _read_written(out: Sorted, columns: Columns) -> None:
             out.years[name] = how_written["years"]
         if settings and known[name] in ("time", "number"):
             out.found |= settings
-            words = {"decimal": "a comma before decimals"}
-            how = [words.get(k, f"the {v} first") for k, v in settings.items()]
-            said = ", ".join(how) + instead(how_written.get("others", "").split())
-            out.say("read", f"Column {name!r}: {known[name]}s, read with {said}.")
+        if (first := settings.get("date_order")) and known[name] == "time":
+            said = f"the {first} first" + instead(how_written.get("others", "").split())
+            out.say("read", f"Column {name!r}: times, read with {said}.")
+    for words, names in read_so.items():
+        many = "Column" if len(names) == 1 else "Columns"
+        out.say("read", f"{many} {listed(names)}: numbers, read with {words}.")
     if mark := table.meta.get("decimal"):
         out.found["decimal"] = mark
     for name, years in out.years.items():
         out.say("read", f"Column {name!r}: years of two digits, read as {years}.")
     out.table = replace(table, frame=frame, kinds=known)
+
+
+def _doubt_bracket(out: Sorted, name: str, cells: pd.Series, told: Mapping[Any, Any]) -> None:
+    """Doubt a minus sign that only one pair of brackets stands for."""
+    if "bracket" in told:
+        place = int(told["bracket"])
+        out.doubtful.append(
+            f"the number in brackets in row {out.table.where(place)[1]} of column {name!r} is read "
+            f"as {cells.iloc[place]:g}, as in accounts, and no other number of the column is below "
+            "zero or in brackets. Write it with a minus sign, or without brackets."
+        )
 
 
 def _heeded(out: Sorted, told: Order, name: str, found: str | None) -> None:
