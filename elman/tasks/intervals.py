@@ -40,7 +40,11 @@ def between(point: Tensor, quantiles: Tensor, levels: Sequence[float]) -> Tensor
     """Return a point `(..., 1)` that lies within its band of 80 %, or the widest there is.
 
     A correction moves quantiles and not the point: one that is left outside goes to the nearer
-    end. Where the levels lie on one side of the median there is no interval around a point.
+    end. After few steps of training the point, which has weights of its own, is often far from
+    the median of the quantiles, and a correction that narrows their interval leaves it outside: so
+    it equals an end exactly. It is not put at the median instead, because a forecast would leap
+    where it crosses the end. Where the levels lie on one side of the median there is no interval
+    around a point.
 
     >>> between(torch.tensor([9.0]), torch.tensor([1.0, 4.0]), [0.1, 0.9])
     tensor([4.])

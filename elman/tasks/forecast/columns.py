@@ -21,7 +21,8 @@ from elman.data.readings import Reading
 from elman.data.wide import named_like_a_total
 from elman.errors import InputError
 from elman.tasks.forecast.counters import counted, cycling, free_numbers, years_without_a_name
-from elman.tasks.forecast.groups import PARTS, as_list
+from elman.tasks.forecast.date_parts import from_parts, leave_parts, without_averages
+from elman.tasks.forecast.groups import as_list
 from elman.tasks.forecast.panel import COUNTED
 from elman.tasks.understood import listed
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 _ROWS = 8
 """Rows before a last one that may be a footer."""
-_UNITS = {"hour": 3600, "minute": 60, "second": 1}
 
 
 class Columns(Protocol):
@@ -164,10 +164,13 @@ def sort_out(table: Table, columns: Columns, groups: list[str]) -> Sorted:
     Raises:
         InputError: the column of times cannot be read as such, or more than one way.
     """
+    table, averages = without_averages(table)
     out = Sorted(table, groups, doubtful=table.doubts(), used=used_in_reading(table))
+    out.told += [("left out", sentence) for sentence in averages]
     _read_written(out, columns)
     _absent(out, columns)
     _find_time(out, columns)
+    leave_parts(out, free_numbers(out, columns))
     counted(out, columns)
     cycling(out, columns)
     _to_come(out)
@@ -368,7 +371,7 @@ def _find_time(out: Sorted, columns: Columns) -> None:
         if kind == "time":
             raise error
     numbers = free_numbers(out, columns)
-    if _from_parts(out, numbers):
+    if from_parts(out, numbers):
         return
     if _from_digits(out, numbers):
         _find_clock(out)
@@ -398,7 +401,7 @@ def _take_told(out: Sorted, names: list[str]) -> None:
         out.table.column(name)
         if name in out.doubts and out.doubts[name][0] == "time":
             raise out.doubts[name][1]
-    if others and out.table.kinds[first] == "number" and _from_parts(out, names):
+    if others and out.table.kinds[first] == "number" and from_parts(out, names):
         return
     out.time, out.moments = first, _told_times(out, first)
     for name in others:
@@ -511,75 +514,6 @@ def _say_numbers(out: Sorted, name: str, moments: pd.Series, words: str) -> None
             f"{last.date()}. If they count from 1960 (SAS, Stata), it is {since.date()}: write "
             "dates, such as 2024-01-31."
         )
-
-
-def _from_parts(out: Sorted, numbers: list[str]) -> bool:
-    """Put a date together from columns of year and month, of day and hour where they are there."""
-    import pandas as pd
-
-    kinds_of = out.table.kinds
-    by_name = {n.casefold().strip(): n for n in numbers if kinds_of[n] == "number"}
-    parts = {
-        part: next((by_name[n] for n in names if n in by_name), None)
-        for part, names in PARTS.items()
-    }
-    letters = [by_name.get(letter) for letter in "ymd"]
-    if None not in letters:
-        # One letter alone names anything; the three together name a date.
-        parts |= {p: parts[p] or n for p, n in zip(("year", "month", "day"), letters, strict=True)}
-    cells = {part: out.table.frame[name] for part, name in parts.items() if name is not None}
-    if parts["year"] is not None and parts["month"] is None:
-        named = _named_months(out, cells["year"])
-        if named is not None:
-            parts["month"], cells["month"] = named
-    used = {part: name for part, name in parts.items() if name is not None}
-    # The coarser ones say nothing more: a quarter beside a month, a week beside a day.
-    found = next((p for p in ("month", "day of the year", "week", "quarter") if p in used), None)
-    if "year" not in used or found is None:
-        return False
-    for other in {"month", "day of the year", "week", "quarter"} - {found}:
-        used.pop(other, None)
-    frame = pd.DataFrame({part: cells[part] for part in used})
-    if frame.isna().any().any() or not frame["year"].between(1600, 2200).all():
-        return False
-    if (frame % 1).any().any():
-        return False
-    if found == "week":
-        written = frame["year"].map("{:.0f}".format) + frame["week"].map(" {:02.0f} 1".format)
-        moments = pd.to_datetime(written, format="%G %V %u", errors="coerce")
-        out.say("time", "Years and weeks are those of ISO 8601, each dated by its Monday.")
-    elif found == "quarter":
-        days = pd.DataFrame({"year": frame["year"], "month": 3 * frame["quarter"] - 2, "day": 1})
-        moments = pd.to_datetime(days, errors="coerce")
-    elif found == "month":
-        days = pd.DataFrame({"year": frame["year"], "month": frame["month"]})
-        moments = pd.to_datetime(days.assign(day=frame.get("day", 1)), errors="coerce")
-    else:
-        begin = pd.to_datetime(pd.DataFrame({"year": frame["year"], "month": 1, "day": 1}))
-        moments = begin + pd.to_timedelta(frame["day of the year"] - 1, unit="D")
-    for part, seconds in _UNITS.items():
-        if part in used:
-            moments += pd.to_timedelta(frame[part] * seconds, unit="s")
-    if moments.isna().any():
-        return False
-    names = list(used.values())
-    out.time, out.moments, out.joined = names[0], moments, names
-    out.counters += names
-    return True
-
-
-def _named_months(out: Sorted, years: pd.Series) -> tuple[str, pd.Series] | None:
-    """Return the column of names of months that stands beside one of years, and their numbers."""
-    for name, kind in out.table.kinds.items():
-        cells = out.table.frame[name]
-        if kind not in ("text", "category") or name in out.groups or cells.isna().any():
-            continue
-        if name.casefold().strip() not in PARTS["month"] or years.isna().any():
-            continue
-        read = dates.read("1 " + cells.astype(str).str.strip() + years.map(" {:.0f}".format))
-        if read is not None and read.moments is not None and not len(read.wrong):
-            return name, read.moments.dt.month.set_axis(cells.index)
-    return None
 
 
 def unread(out: Sorted, otherwise: str) -> InputError:
