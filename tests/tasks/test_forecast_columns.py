@@ -445,6 +445,26 @@ def test_every_index_that_counts_the_rows_is_not_forecast(names: tuple[str, str]
     assert read_panel(frame, columns()).targets == ["y"]
 
 
+def test_rows_without_a_value_at_the_end_are_left_out(panel: Callable[..., Panel]) -> None:
+    rows = beside(dated(DAYS), [*WAVE[:57], "", "", ""])
+    for some in (rows, rows[::-1]):
+        found = panel("date,y", some)
+        assert found.series[0].values[:, 0].tolist() == WAVE[:57].tolist()
+        assert days(found) == dated(DAYS[:57])
+        assert "3 rows at the end without a value of 'y'." in found.notes
+    # One that is missing in between, or before all others, is refused.
+    rows = beside(dated(DAYS), ["", *WAVE[1:57], "", "", ""])
+    with pytest.raises(InputError, match=r"row 2, column 'y': A value is missing"):
+        panel("date,y", rows)
+    events = [f"{i},{d},{v}," for i, (d, v) in enumerate(zip(dated(DAYS), WAVE, strict=True), 1)]
+    events += [f"{61 + i},2023-03-03 00:0{i}:00,,Logged" for i in range(2)]
+    header = '"Plot Title: 10245"\n"#","Date Time, GMT-05:00","Temp, °C","End Of File"'
+    logged = panel(header, events)
+    assert logged.targets == ["Temp, °C"]
+    assert logged.frequency == "D"
+    assert len(logged.series[0]) == 60
+
+
 def test_numbers_in_brackets_are_said_and_one_alone_is_doubted(panel: Callable[..., Panel]) -> None:
     values = [10 + i % 7 for i in range(60)]
 

@@ -53,6 +53,7 @@ from elman.tasks.forecast.times import (
     unit_of,
 )
 from elman.tasks.forecast.wide import from_wide, looks_wide
+from elman.tasks.understood import listed
 
 if TYPE_CHECKING:
     from elman.data import Table
@@ -248,8 +249,10 @@ def _joined(first: Series, then: Series | None, later: Panel) -> Series:
 def _from_long(out: Sorted, columns: Columns, rule: str | None) -> Panel:
     import pandas as pd
 
-    table, time, moments = out.table, out.time, out.moments
     targets = _targets(out, columns)
+    if not (out.groups or columns.covariates or columns.fill):
+        _leave_empty_end(out, targets)
+    table, time, moments = out.table, out.time, out.moments
     both = sorted(set(targets) & set(columns.covariates))
     if both:
         raise InputError(f"column {both[0]!r} is both a target and a covariate.")
@@ -333,6 +336,35 @@ def _from_long(out: Sorted, columns: Columns, rule: str | None) -> Panel:
         told=told,
         doubts=out.doubtful,
     )
+
+
+def _leave_empty_end(out: Sorted, targets: Sequence[str]) -> None:
+    """Leave the last rows in time out where they hold none of the targets.
+
+    Such are the events at the end of a logger's file, and days that are still to come. They stay
+    where other rows hold none either, and are counted with them.
+    """
+    there = np.zeros(len(out.table), dtype=bool)
+    for name in targets:
+        there |= ~np.isnan(out.table.numbers(name, allow_missing=True))
+    if there.all() or not there.any():
+        return
+    newest_first = (
+        out.moments is not None
+        and out.moments.notna().all()
+        and bool((np.diff(as_numbers(out.moments)) < 0).all())
+    )
+    first, last = int(np.argmax(there)), len(there) - int(np.argmax(there[::-1]))
+    kept = np.arange(first, len(there)) if newest_first else np.arange(last)
+    count = len(there) - len(kept)
+    if not count or not there[kept].all():
+        return
+    out.table = out.table.take(kept)
+    if out.moments is not None:
+        out.moments = out.moments.iloc[kept].reset_index(drop=True)
+    rows = "1 row" if count == 1 else f"{count:,} rows"
+    names = listed([repr(name) for name in targets])
+    out.say("left out", f"{rows} at the end without a value of {names}.")
 
 
 def _targets(out: Sorted, columns: Columns) -> list[str]:
