@@ -185,3 +185,22 @@ def test_a_history_in_another_unit_is_warned_of(factor: float, log: bool) -> Non
         task.predict(model, data.assign(sales=data["sales"] * 4))
         if not log:
             task.predict(model, data.assign(sales=0.0))
+
+
+@pytest.mark.parametrize("factor", [1000, 0.001])
+def test_a_stream_in_another_unit_is_warned_of_once(factor: float) -> None:
+    task = task_on(DAILY)
+    rows = (DAILY["sales"] + 5).tolist()[: 3 * task.lookback]
+
+    def said(factor: float) -> list[int]:
+        stream, found = task.stream(task.build()), []
+        for place, value in enumerate(rows):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                stream.step({"sales": value * factor, "time": "2024-01-01"} if not place
+                            else value * factor)  # fmt: skip
+            found += [place for w in caught if "in the stream lie about" in str(w.message)]
+        return found
+
+    assert said(factor) == [task.lookback - 1]
+    assert said(4.0) == []

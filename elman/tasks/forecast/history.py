@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from elman.errors import InputError, PredictionWarning, warn
 from elman.tasks.forecast.data import check_step, read_panel
@@ -172,13 +173,37 @@ def warn_of_levels(panel: Panel, ends: Sequence[int], trained: Mapping[str, Scal
             continue
         levels = trained[series.name].levels()
         for column, (values, level) in enumerate(zip(series.observed[:end].T, levels, strict=True)):
-            sizes = np.abs(values[~np.isnan(values)])
-            # A night of zeros and a day that is closed are no other unit.
-            if not len(sizes) or not np.ptp(sizes) or not level > 0:
-                continue
-            median, largest = float(np.median(sizes)), float(sizes.max())
-            if median > _OTHER_UNIT * level or largest * _OTHER_UNIT < level:
-                found.append((panel.targets[column], series, median, float(level)))
+            median = _of_another_unit(values, float(level))
+            if median is not None:
+                found.append((panel.targets[column], str(series), median, float(level)))
+    _warn_of_unit(found)
+
+
+def warn_of_row_levels(rows: NDArray[np.float64], targets: Sequence[str], trained: Scale) -> None:
+    """Warn of the first rows of a stream as `warn_of_levels` does of series.
+
+    Args:
+        rows: `(T, C)`; NaN where a value is missing.
+        targets: names of the columns.
+        trained: the scale of the series that was trained on.
+    """
+    triples = zip(targets, rows.T, trained.levels().tolist(), strict=True)
+    tried = [(name, _of_another_unit(values, level), level) for name, values, level in triples]
+    _warn_of_unit([(n, "the stream", m, level) for n, m, level in tried if m is not None])
+
+
+def _of_another_unit(values: NDArray[np.float64], level: float) -> float | None:
+    """Return the median size of values where it is far from the level of training, or None."""
+    sizes = np.abs(values[~np.isnan(values)])
+    # A night of zeros and a day that is closed are no other unit.
+    if not len(sizes) or not np.ptp(sizes) or not level > 0:
+        return None
+    median, largest = float(np.median(sizes)), float(sizes.max())
+    return median if median > _OTHER_UNIT * level or largest * _OTHER_UNIT < level else None
+
+
+def _warn_of_unit(found: Sequence[tuple[str, str, float, float]]) -> None:
+    """Warn of targets, each with its series, the median of its values and the level of training."""
     if not found:
         return
     name, one, median, level = found[0]

@@ -18,6 +18,7 @@ from elman.kernels.stream import identity
 from elman.tasks.base import device_of
 from elman.tasks.forecast.filling import moments_between
 from elman.tasks.forecast.finding import odd_steps
+from elman.tasks.forecast.history import warn_of_row_levels
 from elman.tasks.forecast.panel import COUNTED
 from elman.tasks.forecast.rules import rule_of
 from elman.tasks.forecast.times import hour_left_out, places_in, step_in_words, times_after
@@ -96,6 +97,7 @@ class WindowStream(TaskStream):
         row = self._row(value)
         self._check_names(value)
         moment = self._moment(value)
+        before = self._count
         # Nothing has changed where something above was refused.
         for each in self._left_out(moment):
             self._push(np.full(len(row), np.nan), each)
@@ -104,6 +106,9 @@ class WindowStream(TaskStream):
         if self._count < length:
             first = length - self._count
             self._values[:first], self._times[:first] = self._values[first], self._times[first]
+        elif before < length and self._scale is not None:
+            observed = np.where(self._missing, np.nan, self._values)
+            warn_of_row_levels(observed, self._task.targets, self._scale)
         return self._forecast()
 
     def _push(self, row: NDArray[np.float64], moment: int) -> None:
