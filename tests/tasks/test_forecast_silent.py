@@ -235,6 +235,27 @@ def test_a_test_part_that_holds_the_training_data_too_counts_from_their_end(
     assert any("begin with the training data: only the" in line for line in told(task))
 
 
+@pytest.mark.parametrize("place", [".", "metadata"])
+@pytest.mark.parametrize("freq", ["1H", "W", "no step"])
+def test_the_step_of_metadata_beside_the_data_is_taken(
+    tmp_path: Path, place: str, freq: str
+) -> None:
+    folder = gluonts(tmp_path / "set", {"train": 90, "test": 97})
+    for data in folder.glob("*/data.json"):
+        data.write_text(data.read_text().replace('"freq": "D", ', ""))
+    (folder / place).mkdir(exist_ok=True)
+    about = {"freq": freq, "prediction_length": 7}
+    (folder / place / "metadata.json").write_text(json.dumps(about))
+    task = Forecast.from_data(folder / "train", ForecastSettings(), test=folder / "test")
+    if freq == "no step":
+        assert task.frequency is None
+        assert any("nothing says how long a step is" in d for d in task.understood().doubts)
+        return
+    assert task.frequency == {"1H": "h", "W": "W-FRI"}[freq]
+    assert any("is that of metadata.json, beside the data." in line for line in told(task))
+    assert not task.understood().doubts
+
+
 @pytest.mark.parametrize(
     ("rows", "wrong", "message"),
     [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from elman.data import Table
 
 _FREQUENCIES = ("freq", "frequency")
+_METADATA = "metadata.json"
 _FEATURES = "feat_"
 """The beginning of the names that GluonTS gives to what is known beside a series."""
 
@@ -56,6 +59,10 @@ def from_cells(table: Table, cells: list[str], columns: Columns, rule: str | Non
         told.append(("series", f"They are named in {name_column!r}."))
     begin, starts = _starts(table, columns, len(arrays))
     said, frequency = _frequency(table, starts)
+    if begin is not None and frequency is None and (beside := _told_beside(table.source)):
+        path, words = beside
+        frequency = begun_at(told_frequency(words), starts)
+        told.append(("time", f"The step {words!r} is that of {path.name}, beside the data."))
     frequency = frequency or (rule if begin is not None else None)
     if begin is not None and frequency is None:
         doubts.append(
@@ -143,6 +150,26 @@ def _starts(table: Table, columns: Columns, count: int) -> tuple[str | None, lis
         return None, [None] * count
     name = told[0] if told else found[0]
     return name, list(table.column(name, "time"))
+
+
+def _told_beside(source: Path | None) -> tuple[Path, str] | None:
+    """Return the file beside the data, or beside their folder, that says how long a step is, and
+    its word for it.
+
+    GluonTS keeps `metadata.json` beside its folders train and test, or in a folder of its own.
+    """
+    if source is None:
+        return None
+    for folder in (source.parent, source.parent.parent):
+        for path in (folder / _METADATA, folder / "metadata" / _METADATA):
+            try:
+                about = json.loads(path.read_text("utf-8"))
+            except (OSError, ValueError):
+                continue
+            words = about.get("freq") if isinstance(about, dict) else None
+            if isinstance(words, str) and told_frequency(words) is not None:
+                return path, words
+    return None
 
 
 def _frequency(table: Table, starts: Sequence[Any]) -> tuple[str | None, str | None]:
