@@ -150,7 +150,8 @@ def _at_least_float32(logits: Tensor) -> Tensor:
 class Samples:
     """Drawn sequences: `tokens` `(B, T)` and `lengths` `(B,)`.
 
-    A length counts the end token. Places after the end are filled with the end token.
+    A length counts the end token. Places after the end are filled with the end token, or with 0
+    where there is none.
     """
 
     tokens: Tensor
@@ -172,8 +173,10 @@ def sample(
     start: Tensor,
     state: State,
     *,
-    max_length: int,
+    max_length: int | Tensor,
     eos: int | None = None,
+    each: int = 1,
+    narrowed: Callable[[Tensor], Step] | None = None,
     **options: Unpack[SampleOptions],
 ) -> Samples:
     """Sample: feed a step the tokens drawn from its logits until every row has ended.
@@ -182,30 +185,50 @@ def sample(
         step: `(tokens, state) -> (logits, state)`.
         start: the tokens `(B,)` to feed first: a token that begins, or the last of a prompt.
         state: the state before `start` is fed.
-        max_length: most tokens to draw.
+        max_length: most tokens to draw; `(B,)` one for each row.
         eos: the token that ends a row; None draws `max_length`.
-        **options: how to draw, see `choose`.
+        each: sequences that are drawn from each row of `start`; they lie together in the result.
+        narrowed: gives the step for some of the rows of `start`, as for `beam_search`; with it
+            rows of which all sequences have ended leave the batch. With one generator for all
+            rows it changes what is drawn.
+        **options: how to draw, see `choose`; generators are one for each sequence.
 
     >>> def count(tokens, state):
     ...     return torch.nn.functional.one_hot((tokens + 1) % 5, 5) * 100.0, state
     >>> sample(count, torch.tensor([0, 2]), None, max_length=9, eos=4).lists()
     [[1, 2, 3, 4], [3, 4]]
     """
+    device, generator = start.device, options.get("generator")
+    together = torch.arange(each, device=device)
+    rows = torch.arange(len(start), device=device)
+    fed = rows.repeat_interleave(each)
     tokens = start
-    drawn: list[Tensor] = []
-    ended = torch.zeros_like(start, dtype=torch.bool)
-    lengths = torch.zeros_like(start)
-    for _ in range(max_length):
+    if each > 1:
+        tokens, state = start[fed], index(state, fed)
+    most = torch.as_tensor(max_length, device=device).expand(len(start))[fed]
+    places = torch.arange(len(fed), device=device)
+    lengths, going = torch.zeros_like(places), most > 0
+    columns: list[Tensor] = []
+    while bool(going.any()):
         logits, state = step(tokens, state)
+        if columns and not (generator is None or isinstance(generator, Generator)):
+            options["generator"] = [generator[place] for place in places.tolist()]
         tokens = choose(logits, **options)
-        lengths += ~ended
+        column = start.new_full((len(most),), 0 if eos is None else eos)
+        column[places[going]] = tokens[going]
+        columns.append(column)
+        lengths[places[going]] += 1
         if eos is not None:
-            tokens = tokens.masked_fill(ended, eos)
-            ended = tokens == eos
-        drawn.append(tokens)
-        if eos is not None and bool(ended.all()):
-            break
-    sequences = torch.stack(drawn, 1) if drawn else start.new_empty(len(start), 0)
+            tokens = tokens.masked_fill(~going, eos)
+            going = going & (tokens != eos)
+        going = going & (most[places] > len(columns))
+        left = going.view(-1, each).any(-1).nonzero().squeeze(-1)
+        if narrowed is not None and 0 < len(left) < _WORTH_NARROWING * len(rows):
+            rows = rows[left]
+            chosen = (left.unsqueeze(-1) * each + together).flatten()
+            tokens, going, places = tokens[chosen], going[chosen], places[chosen]
+            state, step = index(state, chosen), narrowed(rows)
+    sequences = torch.stack(columns, 1) if columns else start.new_empty(len(most), 0)
     return Samples(sequences, lengths)
 
 

@@ -398,6 +398,63 @@ def test_with_a_generator_each_a_row_draws_as_it_would_alone():
         choose(logits[:3], generator=generators)
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    limits=st.lists(st.integers(0, 9), min_size=1, max_size=7),
+    each=st.integers(1, 3),
+    eos=st.sampled_from([None, 1]),
+)
+def test_rows_that_have_ended_leave_the_batch_and_draw_the_same(seed, limits, each, eos):
+    inner = chain(5, seed)
+    held = torch.randn(len(limits), 1, 5, generator=seeded(seed + 1), dtype=torch.float64)
+    fed, left = [], [torch.arange(len(limits))]
+
+    def step_of(rows):
+        def step(tokens, state):
+            logits, state = inner(tokens, state)
+            fed.append(len(tokens))
+            return (logits.view(len(rows), -1, 5) + held[rows]).flatten(0, 1), state
+
+        return step
+
+    def narrowed(rows):
+        assert set(rows.tolist()) < set(left[-1].tolist())
+        left.append(rows)
+        return step_of(rows)
+
+    def draw(**how):
+        began = beginning(range(len(limits)))
+        own = [seeded(n) for n in range(len(limits) * each)]
+        options = {"max_length": torch.tensor(limits), "eos": eos, "each": each, "generator": own}
+        return sample(step_of(left[0]), *began, **options, **how)
+
+    whole = draw()
+    steps = len(fed)
+    assert steps == whole.lengths.max()
+    assert set(fed) <= {len(limits) * each}
+    some = draw(narrowed=narrowed)
+    assert some.lists() == whole.lists()
+    assert torch.equal(some.tokens, whole.tokens)
+    assert set(fed[steps:]) <= {len(rows) * each for rows in left}
+    for row, tokens in enumerate(whole.lists()):
+        assert len(tokens) <= limits[row // each]
+        assert len(tokens) == limits[row // each] or tokens[-1] == eos
+
+
+def test_samples_of_unequal_length_leave_early():
+    step, fed = chain(6, 0), []
+
+    def counted(tokens, state):
+        fed.append(len(tokens))
+        return step(tokens, state)
+
+    limits = torch.tensor([2, 3, 4, 8])
+    options = {"each": 2, "max_length": limits, "narrowed": lambda rows: counted}
+    sample(counted, *beginning(range(4)), **options)
+    assert fed == [8, 8, 6, 4, 2, 2, 2, 2]
+
+
 def test_sampling_nothing_and_without_an_end():
     step = chain(4, 0)
     nothing = sample(step, *beginning([1, 2]), max_length=0)

@@ -169,7 +169,8 @@ def test_it_is_judged_again_on_a_file_and_says_what_it_has_seen(run, tmp_path):
         ({"top_k": 3}, "top_k is for drawing"),
         ({"beams": 3}, "beams is no option of writing"),
         ({"n_best": 0}, "n_best=0"),
-        ({"temperature": 1.0, "beam": 3}, "are for search"),
+        ({"temperature": 1.0, "beam": 3}, "beam is for search"),
+        ({"temperature": 1.0, "min_length": 3}, "min_length is for search"),
         ({"min_length": 4, "max_length": 2}, "must be above min_length"),
     ],
 )
@@ -263,10 +264,13 @@ def test_a_wide_beam_finds_the_best_of_all_texts(seed, how, alpha):
         max_size=9,
     ),
     beam=st.integers(1, 4),
+    temperature=st.sampled_from([None, 1.0]),
 )
-def test_sources_that_are_done_leave_the_batch_and_answers_stay(seed, how, texts, beam):
+def test_sources_that_are_done_leave_the_batch_and_answers_stay(
+    seed, how, texts, beam, temperature
+):
     symbols, model = tiny(seed, **how)
-    options = Options(beam=beam, length_penalty=1.0, n_best=beam)
+    options = Options(beam=beam, length_penalty=1.0, n_best=beam, temperature=temperature)
     found = write(model, symbols, texts, options, longest=30)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Translator, "narrowed", lambda *_: None)

@@ -14,7 +14,6 @@ from torch import Generator, Tensor
 
 from elman.errors import InputError
 from elman.nn import decoding
-from elman.nn import state as states
 from elman.nn.decoding import Hypothesis
 from elman.tasks.base import device_of
 from elman.tasks.translate.symbols import Source, Symbols
@@ -26,6 +25,8 @@ _SCORES = 1 << 22
 """Scores that are held at once, so that a large vocabulary does not take much memory."""
 _WHOLE = ("beam", "block_repeats", "min_length", "max_length", "n_best", "top_k", "seed")
 """Options that are whole numbers."""
+_OF_SEARCH = ("beam", "length_penalty", "block_repeats", "min_length")
+"""Options that have no effect on what is drawn."""
 _ROOM = 2, 10
 """Symbols that may be written for each that was read, and beyond them."""
 
@@ -75,10 +76,10 @@ class Options:
             for name in ("top_k", "top_p", "seed"):
                 if given.get(name) is not None:
                     raise InputError(f"{name} is for drawing at random.", fix="Set temperature=1.")
-        elif any(given.get(name) is not None for name in ("beam", "length_penalty")):
-            raise InputError(
-                "beam and length_penalty are for search.", fix="Leave temperature out."
-            )
+        else:
+            for name in _OF_SEARCH:
+                if given.get(name) is not None:
+                    raise InputError(f"{name} is for search.", fix="Leave temperature out.")
         if found.n_best < 1 or found.beam < 1 or found.min_length < 0:
             raise InputError(
                 f"n_best={found.n_best}, beam={found.beam} and min_length={found.min_length} are "
@@ -172,7 +173,7 @@ def _batch(
     nothing = [np.zeros(0, np.int64)] * len(sources)
     batch = Batch.of(sources, nothing, symbols.source.pad or 0).to(device)
     tokens, state, memory = model.start(batch.source, batch.lengths)
-    step = model.step(batch, memory)
+    step, narrowed = model.step(batch, memory), model.narrowed(batch, memory)
     most = [
         options.max_length or min(longest, _ROOM[0] * len(one.ids) + _ROOM[1]) for one in sources
     ]
@@ -189,10 +190,11 @@ def _batch(
             n_best=options.n_best,
             min_length=options.min_length,
             block=options.block_repeats,
-            narrowed=model.narrowed(batch, memory),
+            narrowed=narrowed,
         )
     else:
-        found = _drawn(model, step, batch, (tokens, state), symbols, options, limits, of_sources)
+        begun = step, tokens, state, narrowed
+        found = _drawn(model, begun, batch, symbols, options, limits, of_sources)
     answers = []
     for one, hypotheses in zip(sources, found, strict=True):
         answers.append([_answer(symbols, one, hypothesis) for hypothesis in hypotheses])
@@ -204,9 +206,8 @@ def _batch(
 
 def _drawn(
     model: Translator,
-    step: decoding.Step,
+    begun: tuple[decoding.Step, Tensor, Any, Any],
     batch: Batch,
-    start: tuple[Tensor, Any],
     symbols: Symbols,
     options: Options,
     limits: Tensor,
@@ -216,14 +217,13 @@ def _drawn(
 
     Each text has a generator of its own, so it does not depend on what is drawn beside it.
     """
-    rows = torch.arange(len(batch), device=limits.device).repeat_interleave(options.n_best)
-    tokens, state = start[0][rows], states.index(start[1], rows)
+    *start, narrowed = begun
     drawn = decoding.sample(
-        step,
-        tokens,
-        state,
-        max_length=int(limits.max()),
+        *start,
+        max_length=limits,
         eos=symbols.eos,
+        each=options.n_best,
+        narrowed=narrowed,
         temperature=options.temperature or 0.0,
         top_k=options.top_k,
         top_p=options.top_p,
@@ -233,12 +233,12 @@ def _drawn(
             for which in range(options.n_best)
         ],
     ).lists()
-    cut = [ids[:limit] for ids, limit in zip(drawn, limits[rows].tolist(), strict=True)]
-    written = _targets(cut).to(limits.device)
+    rows = torch.arange(len(batch), device=limits.device).repeat_interleave(options.n_best)
+    written = _targets(drawn).to(limits.device)
     every = Batch(batch.source[rows], batch.lengths[rows], batch.copies[rows], written)
     nats = model.costs(every).sum(1).tolist()
     found: list[list[Hypothesis]] = [[] for _ in range(len(batch))]
-    for row, ids, cost in zip(rows.tolist(), cut, nats, strict=True):
+    for row, ids, cost in zip(rows.tolist(), drawn, nats, strict=True):
         ended = bool(ids) and ids[-1] == symbols.eos
         found[row].append(Hypothesis(ids, -cost, -cost, ended))
     return [sorted(row, key=lambda one: -one.score) for row in found]
