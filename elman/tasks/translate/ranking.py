@@ -56,11 +56,21 @@ def scores_of(
             others = (1 - predictor.weight) * predictor.scale
             memo[predictor] = predictor.weight * ours + others * theirs
         elif isinstance(predictor, nn.Module):
-            costs = task._costs_of_symbols(cast(Translator, predictor))
+            costs = costs_of_symbols(task, cast(Translator, predictor))
             memo[predictor] = dialogues.chosen_by_cost(costs, part, asked, task.usual)
         else:
             memo[predictor] = dialogues.chosen_by_rule(predictor, part, asked)
     return memo[predictor]
+
+
+def costs_of_symbols(task: Translate, model: Translator) -> dialogues.Costs:
+    """Return what gives the nats that a symbol of each reply costs after its context."""
+
+    def costs(some: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
+        pairs = task._encoded_pairs(some, replies)
+        return task.costs(model, *pairs) / [len(ids) for ids in pairs[1]]
+
+    return costs
 
 
 def blended(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from functools import cached_property
 from itertools import chain
@@ -23,21 +22,19 @@ from elman.data.seen import Seen, hashes_of
 from elman.data.turns import END, Conversation, Turn
 from elman.errors import InputError
 from elman.modalities.base import Indexed
-from elman.scoring import Evaluation, translations
-from elman.scoring.baselines.dictionary import LONGEST, dictionary, words_of
-from elman.scoring.baselines.extracts import Extract
-from elman.scoring.baselines.translations import CopySource, TargetNGrams, retrieval
+from elman.scoring import Evaluation
+from elman.scoring.baselines.translations import TargetNGrams
 from elman.scoring.blending import Blend
 from elman.scoring.predictors import Asked, Baseline, CannotSay, answer_of, restored
 from elman.scoring.translations import Judge
 from elman.tasks import gaps
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.growing import met_words
-from elman.tasks.translate import corpus, dialogues, ranking, report
+from elman.tasks.translate import corpus, dialogues, judging, ranking, report
 from elman.tasks.translate.corpus import Part, Where, part_of
 from elman.tasks.translate.making import grown_from, made_from
 from elman.tasks.translate.objective import CostOfSymbols
-from elman.tasks.translate.settings import OF_DIALOGUES, TranslateSettings
+from elman.tasks.translate.settings import TranslateSettings
 from elman.tasks.translate.symbols import Ids, Source, Symbols
 from elman.tasks.translate.talking import Talk
 from elman.tasks.translate.telling import understood_of
@@ -45,20 +42,13 @@ from elman.tasks.translate.translator import Batch, Translator
 from elman.tasks.translate.writing import Answer, Options, write
 from elman.tasks.understood import Understood, overlap_words
 from elman.training import Objective
-from elman.training.progress import announced, doing
+from elman.training.progress import announced
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_PENALTIES = (0.0, 0.5, 1.0)
-_CHOSEN_ON = 100
-"""Pairs of the validation part on which the length penalty is chosen."""
 _COSTED = 1 << 13
 """Symbols of sources and targets whose costs are computed at once."""
-
-
-Select = Callable[["pd.DataFrame", Any], None]
-"""Adds to the units of a predictor whether it chose the true replies."""
 
 
 class Translate:
@@ -194,8 +184,12 @@ class Translate:
         """
         part = old._to_score(None)
         known = [old.symbols.known(text) for text in part.target]
-        then = old._of_model(cast(Translator, before), part, old._selecting(part), known)
-        return then, self._of_model(cast(Translator, after), part, self._selecting(part), known)
+        then = judging.of_model(
+            old, cast(Translator, before), part, judging.selecting(old, part), known
+        )
+        return then, judging.of_model(
+            self, cast(Translator, after), part, judging.selecting(self, part), known
+        )
 
     def met_before(self, old: Self) -> list[str]:
         """Return doubts where the new test part was learnt before, or the old one is learnt now."""
@@ -342,28 +336,8 @@ class Translate:
     # Scores
 
     def judging(self) -> float:
-        """Return how many validations fit into judging, by a short measurement.
-
-        It is nothing where no budget is to be shared out.
-        """
-        if self.settings.budget is None or self._probe is None or "valid" not in self._parts:
-            return 0.0
-        model, (sources, targets) = self._probe, self._of("valid")
-        few = min(len(sources), 16)
-        began = time.perf_counter()
-        self.costs(model, sources[:few], targets[:few])
-        once = time.perf_counter()
-        mean = int(np.mean([len(ids) for ids in targets[:few]]))
-        options = self._options.with_(max_length=mean + self.settings.min_length + 1)
-        write(model, self.symbols, self._parts["valid"].source[:few], options, self.where.longest)
-        ratio = (time.perf_counter() - once) / max(once - began, 1e-6)
-        test = self._parts.get("test")
-        asked = (0 if test is None else len(test)) + min(_CHOSEN_ON, len(sources))
-        choice = None if test is None else dialogues.choice(test, self.settings.seed)
-        costed = dialogues.costed(choice)
-        if self.where.talks:
-            costed += dialogues.costed(dialogues.choice(self._parts["valid"], self.settings.seed))
-        return (ratio * asked + costed) / len(sources)
+        """Return how many validations fit into judging, by a short measurement."""
+        return judging.share_of(self)
 
     def evaluate(self, model: Any, data: Any = None) -> Evaluation:
         """Score the model, or a baseline, on `data` or on the test part."""
@@ -372,94 +346,7 @@ class Translate:
 
     def scores(self, predictors: Sequence[Any], data: Any = None) -> list[Evaluation | CannotSay]:
         """Score models, baselines and a blend on the same pairs; a model with its predictions."""
-        part = self._to_score(data)
-        select = self._selecting(part)
-        found: list[Evaluation | CannotSay] = []
-        for one in predictors:
-            if isinstance(one, nn.Module):
-                found.append(self._of_model(cast(Translator, one), part, select))
-                continue
-            try:
-                units = self._units_of_rule(one, part, select)
-            except CannotSay as why:
-                found.append(why)
-                continue
-            found.append(Evaluation(units, translations.score))
-        return found
-
-    def _selecting(self, part: Part) -> Select:
-        """Return what adds to the units of a predictor whether it chose the true replies."""
-        choice = dialogues.choice(part, self.settings.seed) if self.where.talks else None
-        memo: dict[Any, ranking.Scores] = {}
-
-        def select(units: pd.DataFrame, predictor: Any) -> None:
-            dialogues.with_selection(
-                units,
-                choice,
-                lambda asked: ranking.scores_of(self, predictor, part, asked, memo),
-            )
-
-        return select
-
-    def _units_of_rule(self, rule: Any, part: Part, select: Select) -> pd.DataFrame:
-        """Return what the scores of a baseline, or of a blend, are made of."""
-        import pandas as pd
-
-        if isinstance(rule, Blend):
-            units = pd.DataFrame(index=range(len(part)))
-            select(units, rule)
-            return units
-        if isinstance(rule.map, TargetNGrams):
-            return dialogues.units_of_counts(rule, part, self.symbols)
-        said = self.rule_says(rule, part.source)
-        units = self.judge.units(said, part.target)
-        if self.where.talks:
-            dialogues.with_variety(units, said)
-            select(units, rule)
-        return units
-
-    def _of_model(
-        self,
-        model: Translator,
-        part: Part,
-        select: Select,
-        known: Sequence[NDArray[np.bool_]] | None = None,
-    ) -> Evaluation:
-        """Write an answer to each source of a part, and score all that is scored.
-
-        Args:
-            model: the trained model.
-            part: the pairs.
-            select: adds to the units whether the true reply was chosen.
-            known: which symbols of each target cost something; all when None.
-        """
-        with doing(f"writing {len(part):,} answers"):
-            answers = self.answers(model, part.source)
-        said = [row[0].text if row else "" for row in answers]
-        units = self.judge.units(said, part.target)
-        sources, targets = self._encoded_pairs(part.source, part.target)
-        units["nll"] = self.costs(model, sources, targets, known)
-        units["tokens"] = [len(ids) for ids in targets]
-        if known is not None:
-            units["tokens"] = [int(one.sum()) for one in known]
-        if self.where.talks:
-            units["words"] = dialogues.words_in(part.target, targets, self.symbols)
-            if known is not None and self.symbols.target.unit == "words":
-                units["words"] -= [int((~one).sum()) for one in known]
-            dialogues.with_variety(units, said)
-            select(units, model)
-        table = self._table(part, [row[:1] for row in answers])
-        table["reference"] = self._as_given(part.target, 1)
-        return Evaluation(units, translations.score, table)
-
-    def _costs_of_symbols(self, model: Translator) -> dialogues.Costs:
-        """Return what gives the nats that a symbol of each reply costs after its context."""
-
-        def costs(some: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
-            pairs = self._encoded_pairs(some, replies)
-            return self.costs(model, *pairs) / [len(ids) for ids in pairs[1]]
-
-        return costs
+        return judging.scores_of(self, predictors, data)
 
     def looked(self, model: Translator, sources: Sequence[str]) -> list[Answer]:
         """Return the best answer to each source, with where the decoder looked."""
@@ -483,7 +370,7 @@ class Translate:
         """Return the baselines, fitted on the training part when they are first asked for."""
         if self._predictors is None:
             train, valid = self._parts["train"], self._parts.get("valid")
-            fitted = self._fitted(train)
+            fitted = judging.fitted(self, train)
             if self.where.talks:
                 fitted = dialogues.baselines(train, valid, self.symbols, self.settings.seed)
             self._predictors = [
@@ -491,22 +378,6 @@ class Translate:
                 for name, one in announced(fitted)
             ]
         return self._predictors
-
-    def _fitted(self, train: Part) -> Iterator[tuple[str, Any]]:
-        """Fit each baseline; which there are depends on what answers are judged as."""
-        if self.metric.startswith("rouge"):
-            yield "first sentence", Extract("lead")
-            yield "longest sentence", Extract("longest")
-            yield "TextRank", Extract("textrank")
-        else:
-            yield "copy the source", CopySource()
-            if any(
-                _short(a) and _short(b) for a, b in zip(train.source, train.target, strict=True)
-            ):
-                plain = "symbols" in self.symbols.units
-                found = dictionary(train.source, train.target, seed=self.settings.seed, plain=plain)
-                yield "dictionary, word by word", found
-        yield "nearest by TF-IDF", retrieval(train.source, train.target)
 
     def baselines(self, data: Any = None) -> dict[str, Evaluation]:
         """Score each baseline on the same pairs."""
@@ -540,23 +411,12 @@ class Translate:
         """Choose on the validation part the length penalty, where it is not set, and how replies
         are told from others."""
         if self.settings.length_penalty is None and "valid" in self._parts:
-            part = self._parts["valid"].take(range(min(_CHOSEN_ON, len(self._parts["valid"]))))
-            options = self._options.with_(n_best=self.settings.beam)
-            every = self.answers(cast(Translator, model), part.source, options)
-            metric = "chrf" if self.metric in OF_DIALOGUES else self.metric
-            scores = {
-                alpha: translations.scores(
-                    [_best(row, alpha) for row in every], part.target, self.judge
-                )[metric]
-                for alpha in _PENALTIES
-            }
-            way = 1 if self.higher_is_better or metric == "chrf" else -1
-            self.length_penalty = max(_PENALTIES, key=lambda alpha: way * scores[alpha])
+            self.length_penalty = judging.length_penalty_of(self, cast(Translator, model))
         asked = None
         if self.where.talks and "valid" in self._parts:
             asked = dialogues.choice(self._parts["valid"], self.settings.seed)
         if asked is not None:
-            costs = self._costs_of_symbols(cast(Translator, model))
+            costs = ranking.costs_of_symbols(self, cast(Translator, model))
             train, valid = self._parts["train"], self._parts["valid"]
             self.usual, held = dialogues.usual_of(costs, valid, asked, train, self.settings.seed)
             self._held = {model: held}
@@ -579,7 +439,7 @@ class Translate:
         penalty = self.length_penalty
         return Options(
             beam=settings.beam,
-            length_penalty=_PENALTIES[1] if penalty is None else penalty,
+            length_penalty=judging.PENALTIES[1] if penalty is None else penalty,
             block_repeats=settings.block_repeats or 0,
             min_length=settings.min_length,
             max_length=settings.max_length,
@@ -797,16 +657,6 @@ def _refuse_options(rule: Any, how: dict[str, Any]) -> None:
         )
 
 
-def _best(answers: Sequence[Answer], alpha: float) -> str:
-    """Return the text that is best with a length penalty."""
-    from elman.nn.decoding import length_penalty
-
-    def score(answer: Answer) -> float:
-        return answer.log_probability / length_penalty(len(answer.ids) + answer.ended, alpha)
-
-    return max(answers, key=score).text if answers else ""
-
-
 def _beside(
     count: int, there: Sequence[int], answers: Sequence[Sequence[Answer]]
 ) -> list[Sequence[Answer]]:
@@ -815,8 +665,3 @@ def _beside(
     for number, some in zip(there, answers, strict=True):
         every[number] = some
     return every
-
-
-def _short(text: str) -> bool:
-    """Tell whether a dictionary can be learnt from a text."""
-    return 0 < len(words_of(text)) <= LONGEST
