@@ -18,6 +18,7 @@ from elman.scoring.blending import Blend
 from elman.scoring.predictors import CannotSay
 from elman.tasks.translate import dialogues, ranking
 from elman.tasks.translate.corpus import Part
+from elman.tasks.translate.predicting import as_given, table_of
 from elman.tasks.translate.settings import OF_DIALOGUES
 from elman.tasks.translate.translator import Translator
 from elman.tasks.translate.writing import Answer, write
@@ -145,8 +146,8 @@ def of_model(
             units["words"] -= [int((~one).sum()) for one in known]
         dialogues.with_variety(units, said)
         select(units, model)
-    table = task._table(part, [row[:1] for row in answers])
-    table["reference"] = task._as_given(part.target, 1)
+    table = table_of(task, part, [row[:1] for row in answers])
+    table["reference"] = as_given(task.symbols, part.target, 1)
     return Evaluation(units, translations.score, table)
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from functools import cached_property
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, cast
 
 import numpy as np
@@ -27,10 +24,9 @@ from elman.scoring.baselines.translations import TargetNGrams
 from elman.scoring.blending import Blend
 from elman.scoring.predictors import Asked, Baseline, CannotSay, answer_of, restored
 from elman.scoring.translations import Judge
-from elman.tasks import gaps
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.growing import met_words
-from elman.tasks.translate import corpus, dialogues, judging, ranking, report
+from elman.tasks.translate import corpus, dialogues, judging, predicting, ranking, report
 from elman.tasks.translate.corpus import Part, Where, part_of
 from elman.tasks.translate.making import grown_from, made_from
 from elman.tasks.translate.objective import CostOfSymbols
@@ -475,25 +471,7 @@ class Translate:
         Raises:
             InputError: there is no such option, or the data are wrong.
         """
-        texts = corpus.raw(data, self.symbols.units[0])
-        if texts is None:
-            read = corpus.read(data, self.settings, self.where, answered=False)
-            part = part_of(read, self.where)
-        else:
-            places = [(None, number) for number in range(1, len(texts) + 1)]
-            part = Part(texts, [""] * len(texts), list(places))
-        there = gaps.filled(part.source, lambda number: part.places[number]).tolist()
-        alignments = bool(how.pop("alignments", False))
-        if not isinstance(model, nn.Module | Blend):
-            _refuse_options(model, how | ({"alignments": True} if alignments else {}))
-            said = self.rule_says(model, [part.source[number] for number in there])
-            written = [[Answer(text, [], math.nan, math.nan, True)] for text in said]
-            return self._table(part, _beside(len(part.source), there, written))
-        options = self._options_with(how, "alignments")
-        sources = [part.source[number] for number in there]
-        answers = self.answers(model, sources, options, looks=alignments, rows=there)
-        every = _beside(len(part.source), there, answers)
-        return self._table(part, every, alignments=alignments)
+        return predicting.predicted(self, model, data, how)
 
     def chat(self, predictor: Any, **how: Any) -> Talk:
         """Return a dialogue with the model, with a kept baseline, or with their blend.
@@ -516,8 +494,8 @@ class Translate:
                 fix="Leave it out, and type /n-best N (in Python: n_best(N)) after an answer.",
             )
         if not isinstance(predictor, nn.Module | Blend):
-            _refuse_options(predictor, how)
-        return Talk(self, predictor, self._options_with(how))
+            predicting.refuse_options(predictor, how)
+        return Talk(self, predictor, predicting.options_with(self, how))
 
     def source_of(self, turns: Sequence[str]) -> str:
         """Return the last turns of a dialogue as one source, as in training."""
@@ -528,57 +506,6 @@ class Translate:
     ) -> pd.DataFrame:
         """Put replies to a context in an order; see `elman.Model.rank`."""
         return ranking.ranked(self, predictor, context, replies)
-
-    def _options_with(self, how: dict[str, Any], *others: str) -> Options:
-        known = [field.name for field in fields(Options)]
-        for name in how:
-            if name not in known:
-                raise InputError(
-                    f"{name} is no option of writing.",
-                    fix=f"Choose from {', '.join([*known, *others])}.",
-                )
-        return self._options.with_(**how)
-
-    def _table(
-        self, part: Part, answers: Sequence[Sequence[Answer]], *, alignments: bool = False
-    ) -> pd.DataFrame:
-        """Return where each source stands, what it is, and what is written for it.
-
-        Where sources stand in the same place, `reply` counts them there.
-        """
-        import pandas as pd
-
-        several = any(len(row) > 1 for row in answers)
-        files = {file for file, _ in part.places}
-        # Several replies of a dialogue that stands on one line have the same place.
-        one_place = len(set(part.places)) < len(part.places)
-        met: Counter[tuple[Path | None, int]] = Counter()
-        rows: list[dict[str, Any]] = []
-        for number, some in enumerate(answers):
-            file, place = part.places[number]
-            about: dict[str, Any] = {"file": None if file is None else file.name}
-            about = (about if len(files) > 1 else {}) | {"row": place}
-            met[part.places[number]] += 1
-            about |= {"reply": met[part.places[number]]} if one_place else {}
-            [about["source"]] = self._as_given([part.source[number]], 0)
-            for rank, answer in enumerate(some or [Answer("", [], 0.0, 0.0, True)], 1):
-                row = about | ({"rank": rank} if several else {}) | {}
-                [row["prediction"]] = self._as_given([answer.text], 1)
-                if answer.score == answer.score:
-                    row["score"] = answer.score
-                if answer.log_probability == answer.log_probability:
-                    row["log_probability"] = answer.log_probability
-                    row["ended"] = answer.ended
-                if alignments:
-                    row["alignment"] = report.aligned(self.symbols, part.source[number], answer)
-                rows.append(row)
-        return pd.DataFrame(rows)
-
-    def _as_given(self, texts: Sequence[str], side: int) -> list[Any]:
-        """Return texts of sources (side 0) or targets (side 1) as people have them: lists of
-        symbols where they are made of symbols."""
-        listed = self.symbols.units[side] == "symbols"
-        return [text.split() for text in texts] if listed else list(texts)
 
     def brief(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """Return where a source stands, its answer, and how it is ranked."""
@@ -647,21 +574,3 @@ class Translate:
             self.symbols.write(text, source if copying else None)
             for text, source in zip(texts, sources, strict=True)
         ]
-
-
-def _refuse_options(rule: Any, how: dict[str, Any]) -> None:
-    if how:
-        raise InputError(
-            f"{next(iter(how))} is for the model; {rule.name} has no such option.",
-            fix="Leave it out.",
-        )
-
-
-def _beside(
-    count: int, there: Sequence[int], answers: Sequence[Sequence[Answer]]
-) -> list[Sequence[Answer]]:
-    """Return an answer for each of `count` sources: an empty one for those that are not there."""
-    every: list[Sequence[Answer]] = [[Answer("", [], math.nan, math.nan, True)]] * count
-    for number, some in zip(there, answers, strict=True):
-        every[number] = some
-    return every
