@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,11 +26,11 @@ Kind = Literal["bleu", "chrf", "rouge", "symbols"]
 KINDS: tuple[Kind, ...] = ("bleu", "chrf", "rouge")
 EXTRA = "translate"
 """The pip extra with sacrebleu and rouge-score."""
-_WORDS, _CHARACTERS = 4, 6
+_WORDS, CHARACTERS = 4, 6
 """Longest n-grams of BLEU, in words, and of chrF, in characters."""
 _BETA = 2
 _BLEU = [f"bleu.{n}" for n in range(2 + 2 * _WORDS)]
-_CHRF = [f"chrf.{n}" for n in range(3 * _CHARACTERS)]
+_CHRF = [f"chrf.{n}" for n in range(3 * CHARACTERS)]
 _EDITS = ["exact", "edits", "symbols"]
 _ROUGE = ("rouge1", "rouge2", "rougeL")
 _MEANS = [*_ROUGE, "recall_at_1", "recall_at_5"]
@@ -151,15 +151,9 @@ class Judge:
     def _chrf_counts(
         self, hypotheses: Sequence[str], references: Sequence[str]
     ) -> NDArray[np.int64]:
-        helpers = require("sacrebleu.metrics.helpers", EXTRA)
-        found = np.zeros((len(hypotheses), _CHARACTERS, 3), np.int64)
+        found = np.zeros((len(hypotheses), CHARACTERS, 3), np.int64)
         for row, pair in enumerate(zip(hypotheses, references, strict=True)):
-            one, other = (text.lower() if self.lowercase else text for text in pair)
-            grams = zip(
-                helpers.extract_all_char_ngrams(one, _CHARACTERS, False),
-                helpers.extract_all_char_ngrams(other, _CHARACTERS, False),
-                strict=True,
-            )
+            grams = zip(*(self.characters(text) for text in pair), strict=True)
             for order, (ours, theirs) in enumerate(grams):
                 # As sacrebleu: n-grams count only where the reference has some of that length.
                 found[row, order] = (
@@ -168,6 +162,21 @@ class Judge:
                     sum(min(count, theirs[gram]) for gram, count in ours.items()),
                 )
         return found.reshape(len(hypotheses), -1)
+
+    def characters(self, text: str) -> list[Counter[str]]:
+        """Return the n-grams of characters that chrF counts, for each length."""
+        helpers = require("sacrebleu.metrics.helpers", EXTRA)
+        text = text.lower() if self.lowercase else text
+        found: list[Counter[str]] = helpers.extract_all_char_ngrams(text, CHARACTERS, False)
+        return found
+
+    def words(self) -> Callable[[str], list[str]]:
+        """Return what gives the words that ROUGE counts."""
+        if not self.stemmed:
+            return _Words().tokenize
+        tokenizers = require("rouge_score.tokenizers", EXTRA)
+        found: Callable[[str], list[str]] = tokenizers.DefaultTokenizer(use_stemmer=True).tokenize
+        return found
 
     def _rouge(self, hypotheses: Sequence[str], references: Sequence[str]) -> NDArray[np.float64]:
         scorer = require("rouge_score.rouge_scorer", EXTRA).RougeScorer(
@@ -233,7 +242,7 @@ def score(units: pd.DataFrame) -> dict[str, float]:
     if _BLEU[0] in columns:
         found["bleu"] = _corpus_bleu(units[_BLEU].to_numpy().sum(0))
     if _CHRF[0] in columns:
-        found["chrf"] = float(_chrf(units[_CHRF].to_numpy().sum(0)))
+        found["chrf"] = float(chrf_of(units[_CHRF].to_numpy().sum(0)))
     if set(_EDITS) <= columns:
         right, edits, many = units[_EDITS].to_numpy(np.float64).sum(0)
         found["accuracy"] = right / len(units)
@@ -260,7 +269,7 @@ def each(units: pd.DataFrame) -> NDArray[np.float64]:
     if set(_EDITS) <= set(units.columns):
         _, edits, many = units[_EDITS].to_numpy(np.float64).T
         return np.asarray(1 - edits / many)
-    return _chrf(units[_CHRF].to_numpy())
+    return chrf_of(units[_CHRF].to_numpy())
 
 
 def distinct(texts: Sequence[str]) -> dict[str, float]:
@@ -382,9 +391,9 @@ def _corpus_bleu(counts: NDArray[np.int64]) -> float:
     return float(found.score)
 
 
-def _chrf(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def chrf_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return chrF (Popović 2015) of counts `(..., 18)`: of outputs, references and both."""
-    ours, theirs, both = np.moveaxis(counts.reshape(*counts.shape[:-1], _CHARACTERS, 3), -1, 0)
+    ours, theirs, both = np.moveaxis(counts.reshape(*counts.shape[:-1], CHARACTERS, 3), -1, 0)
     there = (ours > 0) & (theirs > 0)
     orders = np.maximum(there.sum(-1), 1)
     precision = np.where(there, both / np.maximum(ours, 1), 0.0).sum(-1) / orders

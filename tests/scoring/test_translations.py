@@ -14,6 +14,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from elman.errors import InputError, MissingExtra
 from elman.scoring import Evaluation
 from elman.scoring.bootstrap import bootstrap
+from elman.scoring.consensus import alike, expected
 from elman.scoring.translations import (
     Judge,
     candidates,
@@ -47,6 +48,28 @@ def test_every_resample_has_the_scores_of_the_libraries(pairs, lowercase, seed):
         for name in ("rouge1", "rouge2", "rougeL"):
             mean = 100 * np.mean([one[name].fmeasure for one in rouge])
             assert found[name] == pytest.approx(mean, abs=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts=st.lists(TEXTS, min_size=1, max_size=5), lowercase=st.booleans())
+def test_texts_are_as_alike_as_the_libraries_say(texts, lowercase):
+    rouge, judge = Judge(("chrf", "rouge"), lowercase), Judge(("bleu", "chrf"), lowercase)
+    scorer = RougeScorer(["rouge1"], use_stemmer=True)
+    chrf = sacrebleu.metrics.CHRF(lowercase=lowercase)
+    for row, one in enumerate(texts):
+        words = [100 * scorer.score(other, one)["rouge1"].fmeasure for other in texts]
+        assert alike(texts, rouge)[row] == pytest.approx(words)
+        characters = [chrf.sentence_score(one, [other]).score for other in texts]
+        assert alike(texts, judge)[row] == pytest.approx(characters)
+
+
+def test_the_text_most_like_the_likely_ones_has_the_best_expected_score():
+    scores = alike(["a b c d", "a b x", "a b y", "q"], Judge(("rouge",)))
+    chances = [0.3, 0.25, 0.25, 0.2]
+    found = expected(scores, chances)
+    assert found.argmax() == 1
+    assert found[3] == pytest.approx(20)
+    assert found == pytest.approx(expected(scores, np.array(chances) * 7))
 
 
 def test_scores_of_a_known_case():
