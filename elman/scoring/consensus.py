@@ -51,7 +51,7 @@ def expected(alike: Floats, chances: ArrayLike) -> Floats:
         chances: how likely each is the reference, `(n,)`; they need not sum to 1.
     """
     weights = np.asarray(chances, np.float64)
-    return np.asarray(alike @ (weights / weights.sum()))
+    return np.asarray(alike @ (weights / (weights.sum() or 1.0)))
 
 
 def _counted(orders: Sequence[Sequence[Counter[Any]]]) -> tuple[NDArray[np.int64], ...]:

@@ -89,6 +89,24 @@ class Retrieval:
         every = (self.targets[n] for n in alike.indices[order].tolist())
         return list(itertools.islice(dict.fromkeys(every), count))
 
+    def neighbours(self, sources: Sequence[str], count: int) -> list[tuple[list[str], list[float]]]:
+        """Return for each source the targets of the likest training sources, and how like they are.
+
+        Args:
+            sources: the texts.
+            count: of training sources, at most; those that share no word with a text are none.
+        """
+        found: list[tuple[list[str], list[float]]] = []
+        for start in range(0, len(sources), _AT_ONCE):
+            alike = self._vectors(sources[start : start + _AT_ONCE]) @ self._known.T
+            for row in range(alike.shape[0]):
+                inside = slice(alike.indptr[row], alike.indptr[row + 1])
+                likeness, numbers = alike.data[inside], alike.indices[inside]
+                order = np.lexsort((numbers, -likeness))[:count]
+                texts = [self.targets[n] for n in numbers[order].tolist()]
+                found.append((texts, likeness[order].tolist()))
+        return found
+
     def choose(
         self, sources: Sequence[str], replies: Sequence[str], candidates: NDArray[np.int64]
     ) -> NDArray[np.float64]:

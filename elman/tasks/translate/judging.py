@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from elman.nn.decoding import length_penalty
 from elman.scoring import Evaluation, translations
 from elman.scoring.baselines.dictionary import LONGEST, dictionary, words_of
 from elman.scoring.baselines.extracts import Extract
@@ -17,11 +19,12 @@ from elman.scoring.baselines.translations import CopySource, TargetNGrams, retri
 from elman.scoring.blending import Blend
 from elman.scoring.predictors import CannotSay
 from elman.tasks.translate import dialogues, ranking
+from elman.tasks.translate.consensus import BLENDED_ON, TEXTS, chances_of, pool_of, some_of
 from elman.tasks.translate.corpus import Part
 from elman.tasks.translate.predicting import as_given, table_of
 from elman.tasks.translate.settings import OF_DIALOGUES
 from elman.tasks.translate.translator import Translator
-from elman.tasks.translate.writing import Answer, write
+from elman.tasks.translate.writing import Answer
 from elman.training.progress import doing
 
 if TYPE_CHECKING:
@@ -29,10 +32,10 @@ if TYPE_CHECKING:
 
     from elman.tasks.translate.task import Translate
 
-PENALTIES = (0.0, 0.5, 1.0)
+PENALTIES = (0.0, 0.5, 1.0, 1.5, 2.0)
 """Length penalties that are tried."""
-_CHOSEN_ON = 100
-"""Pairs of the validation part on which the length penalty is chosen."""
+_CHOSEN_ON = 300
+"""Pairs of the validation part on which it is chosen how texts are written, at most."""
 
 Select = Callable[["pd.DataFrame", Any], None]
 """Adds to the units of a predictor whether it chose the true replies."""
@@ -52,10 +55,13 @@ def share_of(task: Translate) -> float:
     once = time.perf_counter()
     mean = int(np.mean([len(ids) for ids in targets[:few]]))
     options = task._options.with_(max_length=mean + task.settings.min_length + 1)
-    write(model, task.symbols, task._parts["valid"].source[:few], options, task.where.longest)
+    task.answers(model, task._parts["valid"].source[:few], options)
     ratio = (time.perf_counter() - once) / max(once - began, 1e-6)
     test = task._parts.get("test")
     asked = (0 if test is None else len(test)) + min(_CHOSEN_ON, len(sources))
+    if task.metric.startswith("rouge"):
+        # Both ways of choosing are tried, and a blend is found and judged.
+        asked = 2 * asked + min(BLENDED_ON, len(sources))
     choice = None if test is None else dialogues.choice(test, task.settings.seed)
     costed = dialogues.costed(choice)
     if task.where.talks:
@@ -102,6 +108,9 @@ def _units_of_rule(task: Translate, rule: Any, part: Part, select: Select) -> pd
     """Return what the scores of a baseline, or of a blend, are made of."""
     import pandas as pd
 
+    if isinstance(rule, Blend) and not task.where.talks:
+        said = [row[0].text for row in task.answers(rule, part.source)]
+        return task.judge.units(said, part.target)
     if isinstance(rule, Blend):
         units = pd.DataFrame(index=range(len(part)))
         select(units, rule)
@@ -151,30 +160,54 @@ def of_model(
     return Evaluation(units, translations.score, table)
 
 
-def length_penalty_of(task: Translate, model: Translator) -> float:
-    """Return the length penalty that is best on pairs of the validation part."""
-    part = task._parts["valid"].take(range(min(_CHOSEN_ON, len(task._parts["valid"]))))
-    options = task._options.with_(n_best=task.settings.beam)
-    every = task.answers(model, part.source, options)
-    metric = "chrf" if task.metric in OF_DIALOGUES else task.metric
-    scores = {
-        alpha: translations.scores([_best(row, alpha) for row in every], part.target, task.judge)[
-            metric
-        ]
-        for alpha in PENALTIES
-    }
-    way = 1 if task.higher_is_better or metric == "chrf" else -1
-    return max(PENALTIES, key=lambda alpha: way * scores[alpha])
+def way_of(task: Translate, model: Translator) -> tuple[float, int]:
+    """Return the length penalty, and of how many texts the one most like the others is given.
+
+    What the settings do not say is the best on pairs of the validation part. Of summaries the text
+    most like the others is given where it is better than the likeliest by more than the standard
+    error of the difference.
+    """
+    settings, metric = task.settings, task.metric
+    penalties: Sequence[float] = PENALTIES
+    counts: Sequence[int] = (0, TEXTS) if metric.startswith("rouge") else (0,)
+    if settings.length_penalty is not None:
+        penalties = (settings.length_penalty,)
+    if settings.consensus is not None:
+        counts = (settings.consensus,)
+    if len(penalties) == len(counts) == 1:
+        return penalties[0], counts[0]
+    metric = "chrf" if metric in OF_DIALOGUES else metric
+    better = min if metric == "error_rate" else max
+    part = some_of(task._parts["valid"], _CHOSEN_ON, settings.seed)
+    best: list[tuple[float, int, pd.DataFrame]] = []
+    for count in counts:
+        options = replace(task._options, consensus=0).with_(n_best=max(settings.beam, count))
+        every = task.answers(model, part.source, options)
+        pools = [pool_of(task, row) for row in every] if count else []
+        units = {}
+        for alpha in penalties:
+            scored = [[_with_penalty(one, alpha) for one in row] for row in every]
+            if count:
+                chosen = [
+                    pool.answers[int(pool.expected(chances_of(row, options)).argmax())]
+                    for pool, row in zip(pools, scored, strict=True)
+                ]
+            else:
+                chosen = [max(row, key=lambda one: one.score) for row in scored]
+            units[alpha] = task.judge.units([one.text for one in chosen], part.target)
+        alpha = better(units, key=lambda one: translations.score(units[one])[metric])
+        best.append((alpha, count, units[alpha]))
+    if len(best) > 1:
+        gain = (best[1][2][metric] - best[0][2][metric]).to_numpy()
+        if gain.mean() <= gain.std() / len(gain) ** 0.5:
+            best.pop()
+    return best[-1][:2]
 
 
-def _best(answers: Sequence[Answer], alpha: float) -> str:
-    """Return the text that is best with a length penalty."""
-    from elman.nn.decoding import length_penalty
-
-    def score(answer: Answer) -> float:
-        return answer.log_probability / length_penalty(len(answer.ids) + answer.ended, alpha)
-
-    return max(answers, key=score).text if answers else ""
+def _with_penalty(answer: Answer, alpha: float) -> Answer:
+    """Return an answer with the score that it has with a length penalty."""
+    over = length_penalty(len(answer.ids) + answer.ended, alpha)
+    return replace(answer, score=answer.log_probability / over)
 
 
 def fitted(task: Translate, train: Part) -> Iterator[tuple[str, Any]]:

@@ -188,6 +188,13 @@ def _check_units(
                 fix="Write new_york for 'new york', say; or set unit=words to read the lists as "
                 "texts.",
             )
+    if units[1] == "symbols" and settings.consensus:
+        raise InputError(
+            f"consensus={settings.consensus} is for targets that are texts, and these are lists of "
+            "symbols.",
+            file=file,
+            fix="Leave it out.",
+        )
     if "symbols" in units and where.talks:
         raise InputError(
             "unit=symbols is for lists of symbols, and these are dialogues.",
@@ -252,7 +259,7 @@ def _judged_words(made: Translate) -> str | None:
         decoder = model.net.decoder
         weights = sum(p.numel() for p in decoder.parameters())
         steps = float(np.mean([len(ids) for ids in made._of("train")[1]]))
-        work = 2.0 * settings.beam * weights * steps
+        work = 2.0 * max(settings.beam, settings.consensus or 0) * weights * steps
         most = max(100, int(_JUDGED * settings.budget * _WORK / work))
         why = f"for writing all would take more than {_JUDGED:.0%} of the budget"
     if most is None or most >= len(test):

@@ -57,6 +57,11 @@ def options_with(task: Translate, how: dict[str, Any], *others: str) -> Options:
                 f"{name} is no option of writing.",
                 fix=f"Choose from {', '.join([*known, *others])}.",
             )
+    if how.get("consensus") and task.symbols.units[1] == "symbols":
+        raise InputError(
+            "consensus is for answers that are texts, and these are lists of symbols.",
+            fix="Leave it out.",
+        )
     return task._options.with_(**how)
 
 

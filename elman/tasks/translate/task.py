@@ -26,7 +26,7 @@ from elman.scoring.predictors import Asked, Baseline, CannotSay, answer_of, rest
 from elman.scoring.translations import Judge
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.growing import met_words
-from elman.tasks.translate import corpus, dialogues, judging, predicting, ranking, report
+from elman.tasks.translate import consensus, corpus, dialogues, judging, predicting, ranking, report
 from elman.tasks.translate.corpus import Part, Where, part_of
 from elman.tasks.translate.making import grown_from, made_from
 from elman.tasks.translate.objective import CostOfSymbols
@@ -43,6 +43,8 @@ from elman.training.progress import announced
 if TYPE_CHECKING:
     import pandas as pd
 
+_PENALTY = 0.5
+"""The length penalty where none was set or found."""
 _COSTED = 1 << 13
 """Symbols of sources and targets whose costs are computed at once."""
 
@@ -72,6 +74,8 @@ class Translate:
         self.metric = str(settings.metric)
         self.higher_is_better = self.metric not in ("perplexity", "error_rate")
         self.length_penalty = settings.length_penalty
+        """As set, or as found on the validation part."""
+        self.consensus = settings.consensus or 0
         """As set, or as found on the validation part."""
         self.usual = dialogues.Usual()
         self._held: dict[Any, ranking.Scores] = {}
@@ -404,10 +408,11 @@ class Translate:
         return list(predictor.outputs(asked))
 
     def settle(self, model: nn.Module) -> dict[str, Any]:
-        """Choose on the validation part the length penalty, where it is not set, and how replies
-        are told from others."""
-        if self.settings.length_penalty is None and "valid" in self._parts:
-            self.length_penalty = judging.length_penalty_of(self, cast(Translator, model))
+        """Choose on the validation part the length penalty, where it is not set, and whether the
+        text most like others is better, and how replies are told from others."""
+        if "valid" in self._parts:
+            way = judging.way_of(self, cast(Translator, model))
+            self.length_penalty, self.consensus = way
         asked = None
         if self.where.talks and "valid" in self._parts:
             asked = dialogues.choice(self._parts["valid"], self.settings.seed)
@@ -416,15 +421,23 @@ class Translate:
             train, valid = self._parts["train"], self._parts["valid"]
             self.usual, held = dialogues.usual_of(costs, valid, asked, train, self.settings.seed)
             self._held = {model: held}
-        return {"length_penalty": self.length_penalty, "usual": self.usual._asdict()}
+        return {
+            "length_penalty": self.length_penalty,
+            "consensus": self.consensus,
+            "usual": self.usual._asdict(),
+        }
 
     def recall(self, about: dict[str, Any]) -> None:
         """Take up the length penalty that was found, and how replies are told from others."""
         self.length_penalty = about["length_penalty"]
+        # A run of an earlier version gives the likeliest text.
+        self.consensus = about.get("consensus", 0)
         self.usual = dialogues.Usual(**about.get("usual", {}))
 
     def blend(self, model: nn.Module, predictors: Sequence[Baseline]) -> Blend | str:
-        """Let the model and TF-IDF order replies to dialogues together, or return why not."""
+        """Let the model and TF-IDF order replies, or agree on summaries, or return why not."""
+        if not self.where.talks:
+            return consensus.blended(self, model, predictors)
         return ranking.blended(self, model, predictors, self._held)
 
     # Use
@@ -435,10 +448,11 @@ class Translate:
         penalty = self.length_penalty
         return Options(
             beam=settings.beam,
-            length_penalty=judging.PENALTIES[1] if penalty is None else penalty,
+            length_penalty=_PENALTY if penalty is None else penalty,
             block_repeats=settings.block_repeats or 0,
             min_length=settings.min_length,
             max_length=settings.max_length,
+            consensus=self.consensus,
         )
 
     def answers(
@@ -452,11 +466,13 @@ class Translate:
     ) -> list[list[Answer]]:
         """Return the answers of the model, or of its blend, to each source, best first.
 
-        See `write`, and `ranking.answered` for a blend.
+        See `write`, `consensus.agreed`, and `ranking.answered` for a blend of dialogues.
         """
         options, longest = options or self._options, self.where.longest
-        if isinstance(model, Blend):
+        if isinstance(model, Blend) and self.where.talks:
             return ranking.answered(self, model, sources, options, looks=looks, rows=rows)
+        if isinstance(model, Blend) or options.consensus:
+            return consensus.agreed(self, model, sources, options, looks=looks, rows=rows)
         return write(model, self.symbols, sources, options, longest, looks=looks, rows=rows)
 
     def predict(self, model: Any, data: Any, **how: Any) -> pd.DataFrame:

@@ -23,7 +23,16 @@ _AT_ONCE = 64
 """Sources that are searched for at once, at most."""
 _SCORES = 1 << 22
 """Scores that are held at once, so that a large vocabulary does not take much memory."""
-_WHOLE = ("beam", "block_repeats", "min_length", "max_length", "n_best", "top_k", "seed")
+_WHOLE = (
+    "beam",
+    "block_repeats",
+    "min_length",
+    "max_length",
+    "n_best",
+    "top_k",
+    "seed",
+    "consensus",
+)
 """Options that are whole numbers."""
 _OF_SEARCH = ("beam", "length_penalty", "block_repeats", "min_length")
 """Options that have no effect on what is drawn."""
@@ -42,6 +51,7 @@ class Options:
         min_length: symbols of a text at least.
         max_length: symbols at most, its end included; None: by the length of the source.
         n_best: texts for each source, best first.
+        consensus: of so many texts that which is most like the others; 0: the likeliest.
         temperature: None searches; a number draws `n_best` texts at random.
         top_k, top_p: draw from the likeliest symbols only.
         seed: of what is drawn.
@@ -53,6 +63,7 @@ class Options:
     min_length: int = 0
     max_length: int | None = None
     n_best: int = 1
+    consensus: int = 0
     temperature: float | None = None
     top_k: int | None = None
     top_p: float | None = None
@@ -84,6 +95,11 @@ class Options:
             raise InputError(
                 f"n_best={found.n_best}, beam={found.beam} and min_length={found.min_length} are "
                 "not possible."
+            )
+        if found.consensus < 0 or found.consensus == 1:
+            raise InputError(
+                f"consensus={found.consensus}: of so many texts none is most like the others.",
+                fix="Give 2 or more, or 0 for the likeliest text.",
             )
         if found.temperature is None and found.n_best > found.beam:
             found = replace(found, beam=found.n_best)
