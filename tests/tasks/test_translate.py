@@ -281,6 +281,25 @@ def test_sources_that_are_done_leave_the_batch_and_answers_stay(
         assert [one.score for one in some] == pytest.approx([o.score for o in others], rel=1e-5)
 
 
+def test_few_drawn_texts_are_costed_at_once(monkeypatch):
+    symbols, model = tiny(3)
+    how = symbols, ["a b", "b", "a a a"], Options(temperature=1.0, n_best=5), 30
+    whole = write(model, *how)
+    sizes, costs = [], Translator.costs
+    monkeypatch.setattr("elman.tasks.translate.writing._COSTED", 40)
+    monkeypatch.setattr(
+        Translator,
+        "costs",
+        lambda self, some: (sizes.append(some.target.numel()), costs(self, some))[1],
+    )
+    few = write(model, *how)
+    assert len(sizes) > 1
+    assert max(sizes) <= 40
+    for some, others in zip(few, whole, strict=True):
+        assert [one.text for one in some] == [one.text for one in others]
+        assert [one.score for one in some] == pytest.approx([o.score for o in others], rel=1e-5)
+
+
 def test_with_a_closed_gate_the_source_is_copied_also_words_that_are_unknown():
     symbols, model = tiny(3, copying=True)
     with torch.no_grad():

@@ -37,6 +37,13 @@ BLENDED_ON = 1000
 """Pairs of the validation part on which a blend is chosen, at most."""
 
 
+def counts_of(settings: Any) -> Sequence[int]:
+    """Return of how many texts, by the settings, the one most like the others may be given."""
+    if settings.consensus is not None:
+        return (settings.consensus,)
+    return (0, TEXTS) if str(settings.metric).startswith("rouge") else (0,)
+
+
 class Pool(NamedTuple):
     """Different texts for one source.
 

@@ -19,7 +19,7 @@ from elman.scoring.baselines.translations import CopySource, TargetNGrams, retri
 from elman.scoring.blending import Blend
 from elman.scoring.predictors import CannotSay
 from elman.tasks.translate import dialogues, ranking
-from elman.tasks.translate.consensus import BLENDED_ON, TEXTS, chances_of, pool_of, some_of
+from elman.tasks.translate.consensus import BLENDED_ON, chances_of, counts_of, pool_of, some_of
 from elman.tasks.translate.corpus import Part
 from elman.tasks.translate.predicting import as_given, table_of
 from elman.tasks.translate.settings import OF_DIALOGUES
@@ -54,7 +54,9 @@ def share_of(task: Translate) -> float:
     task.costs(model, sources[:few], targets[:few])
     once = time.perf_counter()
     mean = int(np.mean([len(ids) for ids in targets[:few]]))
-    options = task._options.with_(max_length=mean + task.settings.min_length + 1)
+    options = task._options.with_(
+        max_length=mean + task.settings.min_length + 1, consensus=counts_of(task.settings)[-1]
+    )
     task.answers(model, task._parts["valid"].source[:few], options)
     ratio = (time.perf_counter() - once) / max(once - began, 1e-6)
     test = task._parts.get("test")
@@ -169,11 +171,9 @@ def way_of(task: Translate, model: Translator) -> tuple[float, int]:
     """
     settings, metric = task.settings, task.metric
     penalties: Sequence[float] = PENALTIES
-    counts: Sequence[int] = (0, TEXTS) if metric.startswith("rouge") else (0,)
+    counts = counts_of(settings)
     if settings.length_penalty is not None:
         penalties = (settings.length_penalty,)
-    if settings.consensus is not None:
-        counts = (settings.consensus,)
     if len(penalties) == len(counts) == 1:
         return penalties[0], counts[0]
     metric = "chrf" if metric in OF_DIALOGUES else metric

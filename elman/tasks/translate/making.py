@@ -16,6 +16,7 @@ from elman.errors import InputError
 from elman.scoring.translations import Judge, Kind
 from elman.tasks.growing import drawn
 from elman.tasks.translate import corpus, dialogues
+from elman.tasks.translate.consensus import counts_of
 from elman.tasks.translate.corpus import Part, Where, part_of
 from elman.tasks.translate.settings import OF_DIALOGUES, OF_SYMBOLS, TranslateSettings
 from elman.tasks.translate.symbols import Piece, Symbols
@@ -259,7 +260,7 @@ def _judged_words(made: Translate) -> str | None:
         decoder = model.net.decoder
         weights = sum(p.numel() for p in decoder.parameters())
         steps = float(np.mean([len(ids) for ids in made._of("train")[1]]))
-        work = 2.0 * max(settings.beam, settings.consensus or 0) * weights * steps
+        work = 2.0 * max(settings.beam, *counts_of(settings)) * weights * steps
         most = max(100, int(_JUDGED * settings.budget * _WORK / work))
         why = f"for writing all would take more than {_JUDGED:.0%} of the budget"
     if most is None or most >= len(test):

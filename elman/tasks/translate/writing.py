@@ -34,6 +34,8 @@ _WHOLE = (
     "consensus",
 )
 """Options that are whole numbers."""
+_COSTED = 1 << 13
+"""Symbols of drawn texts whose costs are computed at once."""
 _OF_SEARCH = ("beam", "length_penalty", "block_repeats", "min_length")
 """Options that have no effect on what is drawn."""
 _ROOM = 2, 10
@@ -251,8 +253,11 @@ def _drawn(
     ).lists()
     rows = torch.arange(len(batch), device=limits.device).repeat_interleave(options.n_best)
     written = _targets(drawn).to(limits.device)
-    every = Batch(batch.source[rows], batch.lengths[rows], batch.copies[rows], written)
-    nats = model.costs(every).sum(1).tolist()
+    nats: list[float] = []
+    many = max(1, _COSTED // max(1, written.shape[1]))
+    for some, target in zip(torch.split(rows, many), torch.split(written, many), strict=True):
+        pairs = Batch(*batch.take(some)[:-1], target)
+        nats += model.costs(pairs).sum(1).tolist()
     found: list[list[Hypothesis]] = [[] for _ in range(len(batch))]
     for row, ids, cost in zip(rows.tolist(), drawn, nats, strict=True):
         ended = bool(ids) and ids[-1] == symbols.eos
