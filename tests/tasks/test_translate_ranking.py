@@ -15,10 +15,12 @@ import elman
 from elman.errors import InputError
 from elman.runs.folder import Run
 from elman.runs.keeping import Kept
+from elman.scoring import translations
 from elman.scoring.blending import Blend, scale_of_orders, weight_of_orders
 from elman.scoring.translations import selection_units
 from elman.tasks import TASKS
 from elman.tasks.settings import settings_of
+from elman.tasks.translate import costing
 
 Task = TASKS["translate"]
 SMALL = {
@@ -245,9 +247,72 @@ def test_pairs_and_other_headlines_have_no_blend():
     with pytest.raises(InputError, match="pairs that are no dialogues, so it orders no replies"):
         made.rank(None, "a", ["b"])
     table = pd.DataFrame({"turns": talks(60)})
-    how = {"unit": "words", "hidden_size": 8, "metric": "perplexity"}
+    how = {"unit": "words", "hidden_size": 8, "metric": "bleu"}
     made = Task.from_data(table, settings_of(Task, how))
-    assert "in an order, which has no perplexity" in made.blend(made.build(), made.predictors())
+    assert "in an order, which has no bleu" in made.blend(made.build(), made.predictors())
+
+
+def test_model_and_n_grams_say_together_how_likely_replies_are(tmp_path):
+    run = run_on_talks(tmp_path, SMALL | {"epochs": 3, "metric": "perplexity"})
+    task, net = run.model.task, run.model.module
+    assert run.results["blend"]["with"] == "5-gram", run.results["blend"]
+    blend = elman.load(run.path, predictor="blend").predictor
+    blend = Blend(net, next(p for p in task.predictors() if p.name == "5-gram"), blend.weight)
+    assert blend.weight == run.results["blend"]["weight"]
+    assert blend.name.startswith("model + 5-gram (weight 0.")
+    part, counts = task._parts["test"], blend.baseline.map
+    found = translations.score(costing.units_of_mixture(task, blend, part))
+    [own, others, scored] = task.scores([net, blend.baseline, blend])
+    assert scored.metrics == found == run.results["blend"]["test"]
+    assert set(found) == {"perplexity", "perplexity_per_word"}
+    assert found["perplexity"] < min(o.metrics["perplexity"] for o in (own, others))
+    # By hand, from what each of both gives each symbol.
+    total = 0.0
+    pairs = zip(*task._encoded_pairs(part.source, part.target), part.target, strict=True)
+    for source, ids, text in pairs:
+        [ours] = costing.of_symbols(task, net, [source], [ids])
+        [theirs] = counts.each([task.symbols.write(text)[:-1]])
+        chances = blend.weight * np.exp(-ours) + (1 - blend.weight) * np.exp(-theirs)
+        total -= np.log(chances).sum()
+    tokens = own.units["tokens"].sum()
+    assert found["perplexity"] == pytest.approx(np.exp(total / tokens), rel=1e-5)
+    # The weight is the best on the validation part.
+    valid = task._parts["valid"]
+    tried = [
+        costing.units_of_mixture(task, Blend(net, blend.baseline, weight), valid)
+        for weight in (blend.weight, blend.weight - 0.02, blend.weight + 0.02)
+    ]
+    assert np.argmin([one["nll"].sum() for one in tried]) == 0
+
+
+def test_a_blend_with_n_grams_writes_and_orders_nothing(run):
+    task, net = run.model.task, run.model.module
+    counts = next(one for one in task.predictors() if one.name == "5-gram")
+    blend = Blend(net, counts, 0.5)
+    with pytest.raises(InputError, match="says how likely a reply is; it writes none"):
+        task.predict(blend, [ASKED])
+    with pytest.raises(InputError, match="writes none"):
+        task.chat(blend)
+    with pytest.raises(InputError, match="5-gram does not see the context"):
+        task.rank(blend, ASKED, REPLIES)
+
+
+def test_a_word_that_no_vocabulary_has_is_copied_by_the_model_alone():
+    table = pd.DataFrame(
+        {"turns": [[f"who is name{n} ?", f"name{n} is here ."] for n in range(60)]}
+    )
+    how = {"unit": "words", "min_count": 2, "hidden_size": 8, "metric": "perplexity"}
+    task = Task.from_data(table, settings_of(Task, how | {"copying": True}))
+    net, part = task.build(), task._parts["test"]
+    counts = next(one for one in task.predictors() if one.name == "5-gram")
+    nats = costing.units_of_mixture(task, Blend(net, counts, 0.5), part)["nll"]
+    sources, targets = task._encoded_pairs(part.source, part.target)
+    ours = costing.of_symbols(task, net, sources, targets)
+    theirs = counts.map.each([task.symbols.write(text)[:-1] for text in part.target])
+    for row, ids in enumerate(targets):
+        assert (ids >= len(task.symbols.target)).tolist() == [True, *[False] * (len(ids) - 1)]
+        chances = np.exp(-ours[row]) / 2 + np.append(0, np.exp(-theirs[row][1:])) / 2
+        assert nats[row] == pytest.approx(-np.log(chances).sum(), rel=1e-5)
 
 
 def test_a_run_of_another_task_puts_nothing_in_an_order(tmp_path):

@@ -213,9 +213,15 @@ class TargetNGrams:
         self, targets: Sequence[NDArray[Any]]
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return nats and symbols of each target, `(n,)` each; its end is one of the symbols."""
-        counts = np.array([len(target) + 1 for target in targets], np.int64)
+        each = self.each(targets)
+        counts = np.array([len(nats) for nats in each], np.int64)
+        return np.array([nats.sum() for nats in each], np.float64), counts
+
+    def each(self, targets: Sequence[NDArray[Any]]) -> list[NDArray[np.float64]]:
+        """Return the nats that each symbol of each target costs, its end being the last."""
         nats = self.model.nll(*_stream(targets, self.end))[len(self.model.levels)]
-        return np.add.reduceat(nats, np.cumsum(counts) - counts), counts
+        ends = np.cumsum([len(target) + 1 for target in targets])
+        return np.split(nats, ends[:-1])
 
     def to_state(self) -> State:
         """Return the counts."""

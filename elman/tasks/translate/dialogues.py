@@ -199,7 +199,7 @@ def baselines(
     if valid is not None and asked is not None:
         choosing = [valid.source[row] for row in asked.rows.tolist()], valid.target, asked.among
     yield NEAREST, retrieval(train.source, train.target, choosing)
-    replies = [_without_end(symbols, text) for text in train.target]
+    replies = [without_end(symbols, text) for text in train.target]
     yield COUNTS, target_ngrams(replies, len(symbols.target), symbols.eos, _ORDER)
 
 
@@ -207,7 +207,7 @@ def units_of_counts(rule: Baseline, part: Part, symbols: Symbols) -> pd.DataFram
     """Return what the targets of a part cost n-grams of the symbols of the model."""
     import pandas as pd
 
-    replies = [_without_end(symbols, text) for text in part.target]
+    replies = [without_end(symbols, text) for text in part.target]
     nats, tokens = rule.outputs(Asked(None, lambda: replies, count=len(replies)))
     ended = [np.append(row, symbols.eos) for row in replies]
     words = words_in(part.target, ended, symbols)
@@ -248,6 +248,7 @@ def said_of_choice(rules: Sequence[Baseline], units: pd.DataFrame, usual: Usual)
     )
 
 
-def _without_end(symbols: Symbols, text: str) -> Ids:
+def without_end(symbols: Symbols, text: str) -> Ids:
+    """Return the symbols of a target without its end."""
     found = symbols.write(text)
     return found[:-1] if found[-1] == symbols.eos else found

@@ -21,6 +21,7 @@ from elman.scoring.predictors import CannotSay
 from elman.tasks.translate import dialogues, ranking
 from elman.tasks.translate.consensus import BLENDED_ON, chances_of, counts_of, pool_of, some_of
 from elman.tasks.translate.corpus import Part
+from elman.tasks.translate.costing import units_of_mixture
 from elman.tasks.translate.predicting import as_given, table_of
 from elman.tasks.translate.settings import OF_DIALOGUES
 from elman.tasks.translate.translator import Translator
@@ -113,6 +114,8 @@ def _units_of_rule(task: Translate, rule: Any, part: Part, select: Select) -> pd
     if isinstance(rule, Blend) and not task.where.talks:
         said = [row[0].text for row in task.answers(rule, part.source)]
         return task.judge.units(said, part.target)
+    if isinstance(rule, Blend) and isinstance(rule.baseline.map, TargetNGrams):
+        return units_of_mixture(task, rule, part)
     if isinstance(rule, Blend):
         units = pd.DataFrame(index=range(len(part)))
         select(units, rule)

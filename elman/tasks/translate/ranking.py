@@ -111,9 +111,10 @@ def ranked(
             "this run was trained on pairs that are no dialogues, so it orders no replies.",
             fix="Use predict, or train on dialogues: elman train translate DIALOGUES.",
         )
-    if not isinstance(predictor, nn.Module | Blend) and not isinstance(predictor.map, Retrieval):
+    rule = predictor.baseline if isinstance(predictor, Blend) else predictor
+    if not isinstance(rule, nn.Module) and not isinstance(rule.map, Retrieval):
         raise InputError(
-            f"{predictor.name} does not see the context, so it orders no replies.",
+            f"{rule.name} does not see the context, so it orders no replies.",
             fix="Choose another predictor.",
         )
     if isinstance(replies, str) or not len(replies):
@@ -149,6 +150,7 @@ def answered(
         options: how the model writes.
         how: as for `Translate.answers`.
     """
+    check_sees(blend)
     many = max(options.n_best, options.beam)
     every = task.answers(blend.model, sources, options.with_(n_best=many), **how)
     found: list[list[Answer]] = []
@@ -161,6 +163,15 @@ def answered(
         order = np.argsort(-scores, kind="stable")[: options.n_best].tolist()
         found.append([replace(some[place], score=float(scores[place])) for place in order])
     return found
+
+
+def check_sees(blend: Blend) -> None:
+    """Refuse to let a blend answer that only says how likely a reply is."""
+    if not isinstance(blend.baseline.map, Retrieval):
+        raise InputError(
+            f"the blend with {blend.baseline.name} says how likely a reply is; it writes none.",
+            fix="Choose another predictor.",
+        )
 
 
 def _scored(

@@ -9,7 +9,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -26,7 +25,16 @@ from elman.scoring.predictors import Asked, Baseline, CannotSay, answer_of, rest
 from elman.scoring.translations import Judge
 from elman.tasks.base import Sample, Section, device_of
 from elman.tasks.growing import met_words
-from elman.tasks.translate import consensus, corpus, dialogues, judging, predicting, ranking, report
+from elman.tasks.translate import (
+    consensus,
+    corpus,
+    costing,
+    dialogues,
+    judging,
+    predicting,
+    ranking,
+    report,
+)
 from elman.tasks.translate.corpus import Part, Where, part_of
 from elman.tasks.translate.making import grown_from, made_from
 from elman.tasks.translate.objective import CostOfSymbols
@@ -45,8 +53,6 @@ if TYPE_CHECKING:
 
 _PENALTY = 0.5
 """The length penalty where none was set or found."""
-_COSTED = 1 << 13
-"""Symbols of sources and targets whose costs are computed at once."""
 
 
 class Translate:
@@ -296,7 +302,6 @@ class Translate:
         """Return pairs side by side."""
         return Batch.of(sources, targets, self.symbols.source.pad or 0)
 
-    @torch.no_grad()
     def costs(
         self,
         model: Translator,
@@ -311,27 +316,10 @@ class Translate:
             sources, targets: as symbols.
             known: of each target, which symbols cost something; all when None.
         """
-        training = model.training
-        model.eval()
-        found = np.zeros(len(sources))
-        sizes = np.array([len(a.ids) + len(b) for a, b in zip(sources, targets, strict=True)])
-        order = np.argsort(sizes, kind="stable")
-        first = 0
-        while first < len(order):
-            many = max(1, int(_COSTED // max(1, sizes[order[first]])))
-            while many > 1 and sizes[order[min(first + many, len(order)) - 1]] * many > _COSTED:
-                many //= 2
-            rows = order[first : first + many]
-            batch = self.batch([sources[r] for r in rows], [targets[r] for r in rows])
-            nats = model.costs(batch.to(device_of(model)))
-            cost = nats.double().cpu().numpy()
-            if known is not None:
-                for row, number in enumerate(rows):
-                    cost[row, : len(known[number])][~known[number]] = 0.0
-            found[rows] = cost.sum(1)
-            first += many
-        model.train(training)
-        return found
+        each = costing.of_symbols(self, model, sources, targets)
+        if known is not None:
+            each = [nats[kept] for nats, kept in zip(each, known, strict=True)]
+        return np.array([nats.sum() for nats in each], np.float64)
 
     # Scores
 
@@ -435,9 +423,15 @@ class Translate:
         self.usual = dialogues.Usual(**about.get("usual", {}))
 
     def blend(self, model: nn.Module, predictors: Sequence[Baseline]) -> Blend | str:
-        """Let the model and TF-IDF order replies, or agree on summaries, or return why not."""
+        """Mix the model with a baseline as the headline score asks, or return why not.
+
+        With TF-IDF it orders replies or agrees on summaries; with n-grams it tells how likely
+        replies are.
+        """
         if not self.where.talks:
             return consensus.blended(self, model, predictors)
+        if self.metric == "perplexity":
+            return costing.blended(self, model, predictors)
         return ranking.blended(self, model, predictors, self._held)
 
     # Use
@@ -509,7 +503,9 @@ class Translate:
                 "n_best has no effect on a dialogue, which goes on from one answer.",
                 fix="Leave it out, and type /n-best N (in Python: n_best(N)) after an answer.",
             )
-        if not isinstance(predictor, nn.Module | Blend):
+        if isinstance(predictor, Blend):
+            ranking.check_sees(predictor)
+        elif not isinstance(predictor, nn.Module):
             predicting.refuse_options(predictor, how)
         return Talk(self, predictor, predicting.options_with(self, how))
 
