@@ -19,7 +19,7 @@ from elman.errors import InputError
 from elman.scoring.blending import Blend
 from elman.tasks import TASKS
 from elman.tasks.settings import settings_of
-from elman.tasks.translate import judging
+from elman.tasks.translate import consensus, judging
 from elman.tasks.translate.judging import PENALTIES
 from elman.tasks.translate.writing import Answer, Options
 
@@ -109,6 +109,9 @@ def test_the_setting_is_what_predict_does_and_what_is_judged(run):
     units = run.model.task.judge.units(judged.tolist(), run.model.task._parts["test"].target)
     assert run.results["test"]["rouge1"] == pytest.approx(units["rouge1"].mean())
     assert elman.load(run.path).task.consensus == 4
+    assert "of 4 that were found, the one most like the others" in (
+        run.path / "report.html"
+    ).read_text(encoding="utf-8")
 
 
 def test_drawn_texts_count_alike(run):
@@ -128,7 +131,10 @@ def _rouge(one, other):
 def test_translations_agree_by_chrf():
     pairs = pd.DataFrame({"source": [f"ein hund {n}" for n in range(40)], "target": ["a dog"] * 40})
     task = Task.from_data(pairs, settings_of(Task, {"unit": "words", "hidden_size": 4}))
-    pool = judging.pool_of(task, [found("a dog runs", 1.0), found("a dog ran", 1.0)], ["a cat"])
+    pool = judging.pool_of(
+        task, [found("a dog runs", 1.0), found("a dog ran", 1.0)], ["a cat", "A dog runs"]
+    )
+    assert [one.text for one in pool.answers] == ["a dog runs", "a dog ran", "a cat"]
     expected = sacrebleu.sentence_chrf("a dog runs", ["a dog ran"]).score
     assert pool.alike[0, 1] == pytest.approx(expected)
 
@@ -169,6 +175,17 @@ def test_model_and_training_texts_agree_where_both_know_a_part(monkeypatch, made
     ours, theirs, both = made.scores([model, predictors[-1], blend])
     assert both.metrics["rouge1"] > ours.metrics["rouge1"]
     assert both.metrics["rouge1"] > theirs.metrics["rouge1"]
+    with monkeypatch.context() as chosen:
+        # Where the model's own text is chosen so too, both choose among texts written once.
+        chosen.setattr(made, "consensus", 20)
+        asked = []
+        chosen.setattr(
+            consensus, "written", lambda *how: asked.append(how) or [answers(x) for x in how[2]]
+        )
+        chosen.setattr(judging, "written", consensus.written)
+        _, again = made.scores([model, blend])
+        assert len(asked) == 1
+    assert again.metrics == both.metrics
     table = made.predict(blend, [made._parts["test"].source[0], "unheard of"], n_best=2)
     assert table["rank"].tolist() == [1, 2, 1, 2]
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from elman.data.seen import key_of
 from elman.scoring.baselines.translations import Retrieval
 from elman.scoring.blending import NO_VALIDATION, ON_VALIDATION, WEIGHTS, Blend, blend_of
 from elman.scoring.consensus import alike, expected
@@ -63,7 +64,12 @@ class Pool(NamedTuple):
 
 
 def agreed(
-    task: Translate, model: Any, sources: Sequence[str], options: Options, **how: Any
+    task: Translate,
+    model: Any,
+    sources: Sequence[str],
+    options: Options,
+    every: Sequence[Sequence[Answer]] | None = None,
+    **how: Any,
 ) -> list[list[Answer]]:
     """Return texts for each source, that which is most like the others first.
 
@@ -72,10 +78,12 @@ def agreed(
         model: the model, or its blend with TF-IDF.
         sources: the texts that are read.
         options: how the model writes.
+        every: what `written` gave before; None writes now.
         how: as for `Translate.answers`.
     """
     mixed = model if isinstance(model, Blend) else None
-    every = _written(task, mixed.model if mixed else model, sources, options, **how)
+    if every is None:
+        every = written(task, mixed.model if mixed else model, sources, options, **how)
     near = mixed.baseline.map.neighbours(sources, TEXTS) if mixed else [((), ())] * len(sources)
     found: list[list[Answer]] = []
     for answers, (texts, likeness) in zip(every, near, strict=True):
@@ -91,15 +99,14 @@ def agreed(
 
 
 def pool_of(task: Translate, answers: Sequence[Answer], texts: Sequence[str] = ()) -> Pool:
-    """Return the different texts among answers and other texts."""
-    numbers: dict[str, int] = {}
+    """Return the different texts among answers and other texts; of equal ones the first."""
+    numbers: dict[Any, int] = {}
     chosen: list[Answer] = []
     places = []
     for one in (*answers, *(Answer(text, [], math.nan, math.nan, True) for text in texts)):
-        if one.text not in numbers:
-            numbers[one.text] = len(chosen)
-            chosen.append(one)
-        places.append(numbers[one.text])
+        number = numbers.setdefault(key_of(one.text), len(chosen))
+        chosen += [one] if number == len(chosen) else []
+        places.append(number)
     every = [one.text for one in chosen]
     return Pool(chosen, alike(every, task.judge), np.array(places, np.int64))
 
@@ -126,7 +133,7 @@ def blended(task: Translate, model: nn.Module, predictors: Sequence[Baseline]) -
     valid = some_of(task._parts["valid"], BLENDED_ON, task.settings.seed)
     nearest = next(one for one in predictors if isinstance(one.map, Retrieval))
     options = task._options
-    every = _written(task, model, valid.source, options)
+    every = written(task, model, valid.source, options)
     near = nearest.map.neighbours(valid.source, TEXTS)
     alone, mixed = _tried(task, valid, every, near, options)
     means = mixed.mean(0)
@@ -186,9 +193,10 @@ def some_of(part: Part, most: int, seed: int) -> Part:
     return part.take(np.sort(rows))
 
 
-def _written(
+def written(
     task: Translate, model: Any, sources: Sequence[str], options: Options, **how: Any
 ) -> list[list[Answer]]:
+    """Return all texts that the model has for each source; arguments as for `agreed`."""
     many = max(options.consensus or TEXTS, options.n_best)
     return task.answers(model, sources, replace(options, consensus=0).with_(n_best=many), **how)
 

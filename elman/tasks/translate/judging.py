@@ -19,7 +19,15 @@ from elman.scoring.baselines.translations import CopySource, TargetNGrams, retri
 from elman.scoring.blending import Blend
 from elman.scoring.predictors import CannotSay
 from elman.tasks.translate import dialogues, ranking
-from elman.tasks.translate.consensus import BLENDED_ON, chances_of, counts_of, pool_of, some_of
+from elman.tasks.translate.consensus import (
+    BLENDED_ON,
+    agreed,
+    chances_of,
+    counts_of,
+    pool_of,
+    some_of,
+    written,
+)
 from elman.tasks.translate.corpus import Part
 from elman.tasks.translate.costing import units_of_mixture
 from elman.tasks.translate.predicting import as_given, table_of
@@ -78,13 +86,18 @@ def scores_of(
     """Score models, baselines and a blend on the same pairs; a model with its predictions."""
     part = task._to_score(data)
     select = selecting(task, part)
+    both, every = [one for one in predictors if isinstance(one, Blend)], None
+    if both and task.consensus and not task.where.talks:
+        # The model and its blend choose among the same texts.
+        with doing(f"writing answers to {len(part):,} sources"):
+            every = written(task, both[0].model, part.source, task._options)
     found: list[Evaluation | CannotSay] = []
     for one in predictors:
         if isinstance(one, nn.Module):
-            found.append(of_model(task, cast(Translator, one), part, select))
+            found.append(of_model(task, cast(Translator, one), part, select, every=every))
             continue
         try:
-            units = _units_of_rule(task, one, part, select)
+            units = _units_of_rule(task, one, part, select, every)
         except CannotSay as why:
             found.append(why)
             continue
@@ -107,12 +120,19 @@ def selecting(task: Translate, part: Part) -> Select:
     return select
 
 
-def _units_of_rule(task: Translate, rule: Any, part: Part, select: Select) -> pd.DataFrame:
+def _units_of_rule(
+    task: Translate,
+    rule: Any,
+    part: Part,
+    select: Select,
+    every: Sequence[Sequence[Answer]] | None = None,
+) -> pd.DataFrame:
     """Return what the scores of a baseline, or of a blend, are made of."""
     import pandas as pd
 
     if isinstance(rule, Blend) and not task.where.talks:
-        said = [row[0].text for row in task.answers(rule, part.source)]
+        answers = agreed(task, rule, part.source, task._options, every)
+        said = [row[0].text for row in answers]
         return task.judge.units(said, part.target)
     if isinstance(rule, Blend) and isinstance(rule.baseline.map, TargetNGrams):
         return units_of_mixture(task, rule, part)
@@ -136,6 +156,7 @@ def of_model(
     part: Part,
     select: Select,
     known: Sequence[NDArray[np.bool_]] | None = None,
+    every: Sequence[Sequence[Answer]] | None = None,
 ) -> Evaluation:
     """Write an answer to each source of a part, and score all that is scored.
 
@@ -144,9 +165,13 @@ def of_model(
         part: the pairs.
         select: adds to the units whether the true reply was chosen.
         known: which symbols of each target cost something; all when None.
+        every: the texts among which each answer is chosen; None writes now.
     """
     with doing(f"writing {len(part):,} answers"):
-        answers = task.answers(model, part.source)
+        if every is None:
+            answers = task.answers(model, part.source)
+        else:
+            answers = agreed(task, model, part.source, task._options, every)
     said = [row[0].text if row else "" for row in answers]
     units = task.judge.units(said, part.target)
     sources, targets = task._encoded_pairs(part.source, part.target)

@@ -134,7 +134,19 @@ def _health(task: Translate, table: pd.DataFrame) -> Section:
             ],
         }
     )
-    return Section("The answers themselves", " ".join(warnings) or "Nothing is sick.", rows)
+    text = " ".join(warnings) or "Nothing is sick."
+    return Section("The answers themselves", f"{text} {_way(task)}", rows)
+
+
+def _way(task: Translate) -> str:
+    """Return how an answer is chosen, in a sentence."""
+    penalty = f"with the length penalty {task._options.length_penalty:g}"
+    if not task.consensus:
+        return f"Each answer is the likeliest that was found {penalty}."
+    return (
+        f"Each answer is, of {task.consensus} that were found, the one most like the others, "
+        f"weighted by their probabilities {penalty}."
+    )
 
 
 def _replies(task: Translate, evaluation: Evaluation) -> Section:
