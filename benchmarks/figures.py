@@ -53,6 +53,10 @@ class Figure:
             return self.reach
         return (min if self.below else max)(score for score in baselines.values() if score)
 
+    def reaches(self, score: float, reach: float) -> bool:
+        """Whether a score is as good as what is to be reached."""
+        return score <= reach if self.below else score >= reach
+
 
 FD001 = ["engine", "cycle", *(f"setting{i}" for i in range(1, 4))]
 FD001 += [f"sensor{i}" for i in range(1, 22)]
@@ -497,6 +501,23 @@ FIGURES: dict[str, Figure] = {
             "epochs": 20,
         },
     ),
+    "chatterbot_perplexity": Figure(
+        "translate",
+        "chatterbot_english",
+        metric="perplexity",
+        reach=None,
+        below=True,
+        note="the same conversations, and how likely their replies are",
+        settings={
+            "metric": "perplexity",
+            "lower": True,
+            "copying": True,
+            "hidden_size": 128,
+            "dropout": 0.5,
+            "batch_size": 16,
+            "epochs": 20,
+        },
+    ),
 }
 
 
@@ -528,7 +549,7 @@ def measure(name: str, data: Path, out: Path) -> dict[str, Any]:
         "score": score,
         "ci95": results["ci95"][figure.metric],
         "reach": reach,
-        "reached": score <= reach if figure.below else score >= reach,
+        "reached": figure.reaches(score, reach),
         "baselines": baselines,
         "verdict": results["verdict"],
         "blend": results.get("blend"),
@@ -558,8 +579,10 @@ def table() -> str:
         low, high = kept["ci95"]
         sign = "≤" if figure.below else "≥"
         mixed, metric = kept.get("blend") or {}, kept["metric"]
-        both = ""
+        both, outcome = "", "" if kept["reached"] else " (missed)"
         if "test" in mixed:
+            if figure.reaches(mixed["test"][metric], kept["reach"]) and outcome:
+                outcome = " (by both together)"
             low_of, high_of = mixed["ci95"][metric]
             both = (
                 f"; with {mixed['with']} {mixed['test'][metric]:.4g} ({low_of:.4g} – {high_of:.4g})"
@@ -568,7 +591,7 @@ def table() -> str:
             f"| {name}{f' ({figure.note})' if figure.note else ''} "
             f"| {kept['metric'].replace('_', ' ')} | **{kept['score']:.4g}** "
             f"| {low:.4g} – {high:.4g}{both} | {best} {scores.get(best, float('nan')):.4g} "
-            f"| {sign} {kept['reach']:.3g}{'' if kept['reached'] else ' (missed)'} "
+            f"| {sign} {kept['reach']:.3g}{outcome} "
             f"| {kept['seconds']['train']:.0f} s |"
         )
     return "\n".join(rows)
