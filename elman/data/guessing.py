@@ -61,7 +61,7 @@ def format_in(path: Path, named: str | None) -> str | None:
     noted = comments.count(filled)
     rows = [line for line in filled[noted:] if not comments.is_comment(line)]
     apart = not noted or (bool(rows) and not any(mark in rows[0] for mark in _MARKS))
-    numbers = apart and all(map(is_row_of_numbers, rows))
+    numbers = bool(rows) and apart and all(map(is_row_of_numbers, rows))
     if numbers and any(_DECIMALS.search(line) for line in filled):
         return "csv"
     named_above = delimited.named_in_comment(filled[:noted], filled[noted:]) is not None

@@ -123,9 +123,10 @@ def of_sheet(at: random.Random) -> bytes:
 
     from workbooks import ROWS, ods, xlsx
 
+    rows = [*ROWS, [4, "e f", at.choice([2.5, 2.5, 2.5, 2.5, "=SUM(C2:C4)"]), "y"]]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a"
-        xlsx(path, {"One": ROWS}) if at.random() < 0.5 else ods(path, ROWS)
+        xlsx(path, {"One": rows}) if at.random() < 0.5 else ods(path, ROWS)
         return path.read_bytes()
 
 
@@ -137,7 +138,53 @@ def of_chat(at: random.Random) -> bytes:
     return "\n".join(lines).encode()
 
 
+def of_subtitles(at: random.Random) -> bytes:
+    mark = at.choice([",", "."])
+    rows = [
+        f"{i + 1}\n00:00:0{i}{mark}000 --> 00:00:0{i}{mark}900\n- so it is {i}\n" for i in range(8)
+    ]
+    return ("WEBVTT\n\n" * (mark == ".") + "\n".join(rows)).encode()
+
+
+def of_export(at: random.Random) -> bytes:
+    """Chats of Telegram, Discord and Messenger, questions of SQuAD, and intents of Rasa."""
+    said = [
+        {"type": ["message", "service"][i == 3], "from": "Ann", "text": f"so {i}"} for i in range(6)
+    ]
+    sent = [{"sender_name": "Ann", "timestamp_ms": i, "content": f"so {i}"} for i in range(6)]
+    meant = [{"text": f"to Oslo {i}", "intent": "go", "entities": []} for i in range(6)]
+    asked = [{"qas": [{"question": "who", "answers": []}], "context": "so it is"}]
+    found: Any = at.choice(
+        [
+            {"name": "x", "messages": said},
+            {"messages": sent, "participants": []},
+            {"rasa_nlu_data": {"common_examples": meant}},
+            {"data": [{"title": "x", "paragraphs": asked}]},
+        ]
+    )
+    return json.dumps(found, indent=at.choice([None, 1])).encode()
+
+
+def of_comments(at: random.Random) -> bytes:
+    head = at.choice(["# made today\n# t x y\n", "# t x y\n# s m m\n", "#\n"])
+    return (head + "".join(f"{i} {i / 3:.3e}  {i % 2}\n" for i in range(12))).encode()
+
+
+def of_annotations(at: random.Random) -> bytes:
+    rows = [
+        "T1\tcity 3 7\tOslo",
+        "T2\tcity 11 15;19 22\tRome Ann",
+        "R1\tnear Arg1:T1 Arg2:T2",
+        "#1\t",
+    ]
+    at.shuffle(rows)
+    return "\n".join([*rows, "T3\tname 19 22\tAnn"]).encode()
+
+
 def of_yaml(at: random.Random) -> bytes:
+    if at.random() < 0.3:
+        rows = "".join(f"    - to [Oslo](city) {i}\n" for i in range(5))
+        return f"version: '3.1'\nnlu:\n- intent: go\n  examples: |\n{rows}".encode()
     head = at.choice(["", "conversations:\n"])
     return (head + "- - so it is\n  - 'is it: so'\n- - {who: a, text: b}\n  - yes\n").encode()
 
@@ -155,6 +202,10 @@ KINDS: dict[str, tuple[Callable[[random.Random], bytes], tuple[str, ...]]] = {
     "idx": (of_idx, ("-idx3-ubyte",)),
     "chats": (of_chat, (".txt",)),
     "yaml": (of_yaml, (".yml",)),
+    "subtitles": (of_subtitles, (".srt", ".vtt", ".txt")),
+    "exports": (of_export, (".json",)),
+    "comments": (of_comments, (".txt", ".dat", ".csv")),
+    "annotations": (of_annotations, (".ann",)),
     "sound": (of_wav, (".wav", ".flac", ".ogg", ".mp3")),
     "sheet": (of_sheet, (".xlsx", ".ods", ".xls", ".xlsb")),
     "parallel": (of_text, (".in",)),
@@ -240,6 +291,8 @@ def test_mangled_files_are_read_or_refused(kind: str, tmp_path: Path) -> None:
             path.write_bytes(mangled(make(at), at))
             if kind == "parallel":
                 path.with_suffix(".out").write_bytes(mangled(of_text(at), at))
+            if kind == "annotations":
+                path.with_suffix(".txt").write_bytes(mangled(b"to Oslo or Rome by Ann\n" * 2, at))
             how = {"each": "file"} if kind == "text" and at.random() < 0.3 else {}
             signal.alarm(SECONDS)
             try:

@@ -74,7 +74,7 @@ def read(
             raise InputError("There is no text to these annotations of brat.", file=path, fix=fix)
         name = encodings[beside] = files.encoding_of(beside, encoding)
         # The places of spans count every character of the file, those of line ends too.
-        text = b"".join(files.blocks(beside)).decode(name)
+        text = files.whole(beside, name)
         spans = _outermost(_spans(path, text, encoding, left), left)
         numbers = []
         for line in _lines(text):

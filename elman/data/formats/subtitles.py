@@ -23,7 +23,7 @@ from elman.errors import InputError
 SUFFIXES = frozenset([".vtt", ".srt"])
 """Endings of the names of subtitles, in lower case."""
 
-_TIME = r"(?:(\d+):)?(\d{1,2}):(\d{2})[.,](\d{1,3})"
+_TIME = r"(?:(\d{1,6}):)?(\d{1,2}):(\d{2})[.,](\d{1,3})"
 _TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}")
 _ARROW = "-->"
 _VOICE = re.compile(r"<v(?:\.[^ >]*)?[ \t]+([^>]*)>", re.IGNORECASE)
