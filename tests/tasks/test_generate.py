@@ -381,7 +381,7 @@ def test_state_is_carried_across_windows(book: Path, given: dict[str, int]) -> N
 
 
 def test_gradients_flow_k2_steps_back_and_no_further(book: Path) -> None:
-    task, model = made(book, batch_size=1, k1=4, k2=10)
+    task, model = made(book, batch_size=1, k1=4, k2=10, activation_penalty=0)
     objective, carried = task.objective(model), None
     batches = [batch for _, batch in zip(range(6), task.batches(), strict=False)]
     for batch in batches:
@@ -414,18 +414,29 @@ def test_state_does_not_cross_documents(length: int) -> None:
         assert (total, count) == (pytest.approx(exact.sum(), rel=1e-5), len(exact))
 
 
-def test_penalties_are_added_per_token(book: Path) -> None:
-    task, model = made(book)
+def test_penalties_have_gradients_per_token_and_no_value(book: Path) -> None:
+    task, model = made(book, activation_penalty=0)
     batch = next(iter(task.batches()))
+    weights = list(model.recurrent.parameters())
     plain, count, _ = task.objective(model).loss(batch, None)
     output, _ = model.read(batch.inputs)
+    change = (output[1:] - output[:-1]).square().mean()
+    expected = torch.autograd.grad(
+        plain + count * (2 * output.square().mean() + 3 * change), weights
+    )
     task.settings = task.settings.model_copy(
         update={"activation_penalty": 2.0, "slowness_penalty": 3.0}
     )
     punished, _, _ = task.objective(model).loss(batch, None)
-    change = (output[1:] - output[:-1]).square().mean()
-    expected = count * (2 * output.square().mean() + 3 * change)
-    torch.testing.assert_close(punished - plain, expected, rtol=1e-3, atol=1e-3)
+    assert punished.item() == pytest.approx(plain.item(), rel=1e-6)
+    for got, wanted in zip(torch.autograd.grad(punished, weights), expected, strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("cell", "penalty"), [("lstm", 2.0), ("gru", 2.0), ("lru", 0.0)])
+def test_outputs_between_minus_1_and_1_are_held_down(book: Path, cell: str, penalty: float) -> None:
+    assert made(book, cell=cell)[0].settings.activation_penalty == penalty
+    assert made(book, cell=cell, activation_penalty=1)[0].settings.activation_penalty == 1.0
 
 
 def test_a_large_vocabulary_is_sampled_in_training_and_scored_whole() -> None:

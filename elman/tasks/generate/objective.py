@@ -72,12 +72,14 @@ class NextToken:
                 ignore_index=IGNORED,
                 label_smoothing=settings.label_smoothing,
             )
+        penalty = torch.zeros((), device=output.device)
         if settings.activation_penalty:
-            total = total + settings.activation_penalty * count * dropped.float().square().mean()
+            penalty = penalty + settings.activation_penalty * dropped.float().square().mean()
         if settings.slowness_penalty and len(output) > 1:
             change = output[1:].float() - output[:-1].float()
-            total = total + settings.slowness_penalty * count * change.square().mean()
-        return total, count
+            penalty = penalty + settings.slowness_penalty * change.square().mean()
+        # Penalties have gradients and no value: the loss that is shown is the cost of the text.
+        return total + count * (penalty - penalty.detach()), count
 
     def validate(self) -> dict[str, float]:
         """The scores of the validation part; nothing where there is none."""

@@ -39,6 +39,10 @@ ROWS = ((4e6, 16), (2e7, 32), (math.inf, 64))
 """Rows of a batch, for runs of up to so many symbols: few rows make many updates."""
 DROPOUT = ((2.0, 0.0), (5.0, 0.1), (10.0, 0.2), (math.inf, 0.3))
 """Dropout, for up to so many passes over the text."""
+PENALTY = {"characters": 2.0, "subwords": 0.0, "words": 0.0}
+"""Weight of the mean square of the output, which lies between -1 and 1 in the cells of `HELD_DOWN`.
+At a high rate it keeps gates where they learn."""
+HELD_DOWN = ("lstm", "gru")
 LR = 1e-2
 """The rate at its highest for 256 units or fewer."""
 SAMPLED_FROM = 4_000
@@ -115,6 +119,7 @@ def planned(settings: Any, text: int, classes: int) -> Any:
         "batch_size": next(rows for most, rows in ROWS if symbols <= most),
         "lr": LR * min(1.0, math.sqrt(256 / hidden)),
         "dropout": next(share for most, share in DROPOUT if passes <= most),
+        "activation_penalty": PENALTY[settings.unit] if settings.cell in HELD_DOWN else 0.0,
         "validate_on": max(LEAST_LOOKED_AT, int(LOOKED_AT * symbols)),
     }
     chosen = settings.model_copy(

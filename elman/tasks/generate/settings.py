@@ -87,8 +87,11 @@ class GenerateSettings(TaskSettings, VocabularySettings):
     )
     variational: bool = Field(False, description="dropout masks stay the same in every step")
     embedding_dropout: float = Field(0.0, ge=0, lt=1, description="dropout of whole symbols")
-    activation_penalty: float = Field(
-        0.0, ge=0, description="weight of the mean square of the output (AR, Merity et al. 2018)"
+    activation_penalty: float | None = Field(
+        None,
+        ge=0,
+        description="weight of the mean square of the output (AR, Merity et al. 2018; default: by "
+        "unit and cell)",
     )
     slowness_penalty: float = Field(
         0.0, ge=0, description="weight of the mean square of its change in a step (TAR, the same)"
