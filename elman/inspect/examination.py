@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
@@ -367,6 +367,8 @@ def doctor(
     """
 
     batch = _tensors(batch, model)
+    if any(not one.numel() for one in _in_batch(batch)):
+        raise InputError("The batch is empty: there is nothing to examine.", fix="Give sequences.")
 
     def call() -> Tensor | None:
         try:
@@ -387,6 +389,15 @@ def doctor(
     named = (states,) if isinstance(states, str) else tuple(states)
     layers, known.broken = measure(model, call, batch, partial(search, states=named), seed=seed)
     return Examination(type(model).__name__, layers, known, labels)
+
+
+def _in_batch(batch: Any) -> Iterator[Tensor]:
+    """Yield the tensors of a batch."""
+    if isinstance(batch, Tensor):
+        yield batch
+    elif isinstance(batch, Mapping | tuple | list):
+        for one in batch.values() if isinstance(batch, Mapping) else batch:
+            yield from _in_batch(one)
 
 
 def _tensors(batch: Any, model: nn.Module) -> Any:

@@ -78,9 +78,16 @@ class StepsCodec(Stepwise):
         return self.scaler.inverse(np.asarray(array, np.float64))
 
     def refuse(self, cell: Any) -> str | None:
-        """Return what is wrong where a sequence has another number of channels."""
+        """Return what is wrong where a sequence has another number of channels, or no numbers."""
         if np.asarray(cell).shape[1] == self.channels:
-            return None
+            steps, channels = np.nonzero(~np.isfinite(np.asarray(cell, np.float64)))
+            if not len(steps):
+                return None
+            value = np.asarray(cell)[steps[0], channels[0]]
+            return (
+                f"Step {steps[0] + 1} of this sequence has the value {value}, which is no number "
+                "to compute with. Fill it, or leave the sequence out."
+            )
         return (
             f"This sequence has {np.asarray(cell).shape[1]} values a step; those of training have "
             f"{self.channels}."

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from elman.data import Vocabulary
 from elman.errors import InputError
 from elman.scoring.blending import Blend
 from elman.tasks import called, gaps
 from elman.tasks.parts import check_cells
 from elman.tasks.reading.examples import Examples
+from elman.tasks.strangers import warn_of_unknown
 from elman.tasks.streaming import CodecStream
 
 if TYPE_CHECKING:
@@ -45,9 +47,18 @@ def predicted(
         found = Examples(cells, None, lambda number: (None, number + 1))
         check_cells(task.codec, found)
     there = gaps.filled(found.inputs, found.where)
+    words = getattr(task.codec, "vocabulary", None)
+    if isinstance(words, Vocabulary):
+        cells = (found.inputs[row] for row in there)
+        warn_of_unknown(words, (text for cell in cells for text in _texts_in(cell)))
     if task.layout.aligned:
         gaps.warn_of_steps(found.inputs, found.place)
     return task._answered(model, found, there, why)
+
+
+def _texts_in(cell: Any) -> list[str]:
+    """Return the text of a cell, or those of the turns of a conversation."""
+    return [cell] if isinstance(cell, str) else [turn.text for turn in cell]
 
 
 def answered(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -377,6 +378,12 @@ def _read(given: Any, numbers: str | None) -> int:
     number = _number(given, numbers)
     if number is not None:
         return _read_number(given, number, numbers)
+    if isinstance(given, str) and (two := _EITHER_WAY.match(given)) is not None:
+        first, second = map(int, two.groups())
+        if first != second and max(first, second) <= 12:
+            raise InputError(
+                f"the time {given!r} of this step may have its day or its month first.", fix=_FIX
+            )
     try:
         moment = pd.Timestamp(given)
     except (TypeError, ValueError):
@@ -386,6 +393,7 @@ def _read(given: Any, numbers: str | None) -> int:
     return _microseconds(moment)
 
 
+_EITHER_WAY = re.compile(r"\s*(\d{1,2})[/.-](\d{1,2})[/.-]\d{2,4}\b")
 _FIX = 'Write it as in "2024-01-31 12:00".'
 _MOST = 9e12
 """Steps that microseconds can count."""

@@ -43,6 +43,7 @@ from elman.tasks.generate.sharing import documents_in
 from elman.tasks.generate.telling import COUNTED, described, looked_at, understood_of
 from elman.tasks.generate.writers import writer_of
 from elman.tasks.generate.writing import SymbolStream
+from elman.tasks.strangers import warn_of_unknown
 from elman.tasks.understood import Understood
 from elman.training import Objective
 
@@ -340,6 +341,7 @@ class Generate:
 
         documents = documents_in(data, self.settings, self.labels)
         tokens = encode(documents, self.vocabulary, ended=self.documents > 1)
+        warn_of_unknown(self.vocabulary, documents.texts())
         units = units_of(self, tokens, nats_of(self, model, tokens, {}), tokens.starts)
         codes = tokens.labels
         rows = [

@@ -20,6 +20,7 @@ from elman.scoring.baselines.ngram import KneserNey
 from elman.tasks.base import device_of
 from elman.tasks.generate import completion
 from elman.tasks.generate.language_model import LanguageModel
+from elman.tasks.strangers import warn_of_unknown
 from elman.tasks.streaming import TaskStream
 
 _SENTENCE_ENDS = {".", "!", "?", "\n"}
@@ -172,6 +173,9 @@ class Writer:
     def _begin(self, prompt: str) -> tuple[Tensor, Any]:
         """The last token of boundary and prompt, `(1,)`, and the state before it."""
         boundary = np.array([self.vocabulary.bos], np.int64)
+        if not isinstance(prompt, str):
+            raise InputError(f"A beginning is a text, not {type(prompt).__name__} {prompt!r}.")
+        warn_of_unknown(self.vocabulary, [prompt])
         read = self.vocabulary.encode(prompt)
         if not self.ends and not len(read):
             # The one document begins once: what follows its beginning is not learnt, what follows

@@ -9,6 +9,7 @@ from typing import Any
 from elman.data import Table, recordings, transcripts
 from elman.data.formats import dialogues
 from elman.data.formats.text import FASTTEXT
+from elman.errors import PredictionWarning, warn
 from elman.modalities import MODALITIES
 from elman.tasks.answers import Answer
 from elman.tasks.reading.examples import Examples, examples_in
@@ -30,6 +31,8 @@ def read_like(
 ) -> Examples:
     """Return examples of a file that is laid out as the training file was; see `table_like`."""
     table, there = table_like(source, layout, answer, known, writing)
+    for doubt in table.doubts():
+        warn(f"Doubtful: {doubt}", PredictionWarning)
     ids: list[str] = []
     if answer is None and there.form != "long":
         ids = [name for name in there.ids if name in table.kinds] or ids_by_name(

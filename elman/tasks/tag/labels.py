@@ -24,6 +24,13 @@ def label_counts(task: Tag, answers: Sequence[Any]) -> Counter[str]:
     return Counter(tag for one in tags for tag in one)
 
 
+def strange_labels(task: Tag, found: Examples) -> Counter[str]:
+    """Return the labels of later data that training never had, and how often each comes."""
+    known = task.answer.labels if task.answer.has_spans else set(task.answer.tags)
+    counts = label_counts(task, found.answers or [])
+    return Counter({name: count for name, count in counts.items() if name not in known})
+
+
 def lines_of(task: Tag, answers: Sequence[Any]) -> list[tuple[str, str]]:
     """Return the tags or the labels of spans, and how often each comes in training."""
     counts = class_words(label_counts(task, answers))

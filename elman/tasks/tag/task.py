@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from elman.data.tagging import legal, scheme_of
-from elman.errors import InputError
+from elman.errors import InputError, PredictionWarning, warn
 from elman.modalities import MODALITIES
 from elman.modalities.base import Indexed
 from elman.nn.crf import CRF
@@ -36,12 +36,13 @@ from elman.tasks.reading.layout import Layout
 from elman.tasks.tag.baselines import baselines_of, said_by_baseline
 from elman.tasks.tag.blending import on_held, said_by_blend
 from elman.tasks.tag.deciding import decided, said_of_step
-from elman.tasks.tag.labels import doubts_of, facts_of, label_counts, lines_of
+from elman.tasks.tag.labels import doubts_of, facts_of, label_counts, lines_of, strange_labels
 from elman.tasks.tag.report import sections_of
 from elman.tasks.tag.said import Said
 from elman.tasks.tag.scores import scores_of
 from elman.tasks.tag.settings import NO_INTENT, TagSettings
 from elman.tasks.tag.tables import answers_table, spans_table, steps_table
+from elman.tasks.understood import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -245,6 +246,13 @@ class Tag(FromExamples):
         return said_of_step(self, output)
 
     # Scores
+
+    def _read(self, data: Any, answers: bool) -> Examples:
+        found = super()._read(data, answers)
+        if answers and (new := strange_labels(self, found)):
+            named = listed([f"{name!r} ({count:,})" for name, count in new.items()], 5)
+            warn(f"Training never had {named}: each counts as missed.", PredictionWarning)
+        return found
 
     def judging(self) -> float:
         """Return how many validations fit into judging: the blend reads both parts once more."""
