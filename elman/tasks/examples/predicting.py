@@ -49,8 +49,8 @@ def predicted(
     there = gaps.filled(found.inputs, found.where)
     words = getattr(task.codec, "vocabulary", None)
     if isinstance(words, Vocabulary):
-        cells = (found.inputs[row] for row in there)
-        warn_of_unknown(words, (text for cell in cells for text in _texts_in(cell)))
+        every = (text for row in there for text in _texts_in(found.inputs[row]))
+        warn_of_unknown(words, every)
     if task.layout.aligned:
         gaps.warn_of_steps(found.inputs, found.place)
     return task._answered(model, found, there, why)
