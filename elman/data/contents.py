@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -99,6 +101,11 @@ _MEMBERS = {
     "ppt/": Content("a PowerPoint document", _TEXT),
 }
 _ZIP = b"PK\x03\x04"
+BROKEN_ZIP = (
+    *(zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError),
+    *(KeyError, zlib.error, struct.error),
+)
+"""All that `zipfile` raises where an archive is damaged, has a password, or is none."""
 _NAMES = {
     "picture": (
         *(".bmp", ".gif", ".heic", ".ico", ".jpeg", ".jpg", ".png", ".svg", ".tif", ".tiff"),
@@ -179,7 +186,7 @@ def _zipped(path: Path | None) -> Content:
         with zipfile.ZipFile(path or "") as archive:
             names = archive.namelist()
             kind = archive.read("mimetype")[:80] if "mimetype" in names else b""
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, ValueError):
+    except BROKEN_ZIP:
         return other
     if b"spreadsheet" in kind:
         return Content("a LibreOffice sheet", _SHEET.format(".ods"))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+from elman.data.contents import BROKEN_ZIP
 from elman.errors import InputError
 
 _BARE = re.compile(
@@ -35,7 +36,7 @@ def refuse(path: Path, sheets: Sequence[str]) -> None:
         with zipfile.ZipFile(path) as archive:
             parts = [part for name, part in _parts(archive).items() if name in sheets]
             texts = [archive.read(part) for part in parts]
-    except (zipfile.BadZipFile, OSError, KeyError, ValueError, ElementTree.ParseError):
+    except (*BROKEN_ZIP, ElementTree.ParseError):
         return  # no workbook of this kind, or its reader says what is wrong
     found = [
         cell

@@ -11,6 +11,7 @@ from typing import Any
 import python_calamine as calamine
 
 from elman.data import files
+from elman.data.contents import BROKEN_ZIP
 from elman.data.formats import formulas
 from elman.data.headers import above, are_units, header_of
 from elman.data.table import Origin, Table, build
@@ -148,7 +149,7 @@ def _refuse_foreign(path: Path) -> None:
         try:
             with zipfile.ZipFile(path) as archive:
                 size = sum(part.file_size for part in archive.infolist())
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        except BROKEN_ZIP as error:
             raise InputError(
                 f"The workbook is damaged ({error}).", file=path, fix="Fetch or save it again."
             ) from None
