@@ -12,6 +12,7 @@ from elman.errors import InputError
 from elman.modalities import MODALITIES
 from elman.tasks import called, number_cells, word_rows
 from elman.tasks.answers import Answer
+from elman.tasks.reading.asking import check_label
 from elman.tasks.reading.channels import numeric_columns, without_counters
 from elman.tasks.reading.groups import (
     ask_for_group,
@@ -96,6 +97,8 @@ def find_layout(
         found = answer.guess(table, [n for n in free if n not in ids])
         # Codes may be an answer that is called so; what is called an id, or counts, never is.
         found = found or answer.guess(table, [n for n in free if ids.get(n, CODES) == CODES])
+        if found is not None and answer.word in ("label", "tag"):
+            check_label(table, found, [n for n in free if n not in ids], answer.word)
         if found is None:
             if table.kinds.get("tokens") == table.kinds.get("tags") == "tokens":
                 raise InputError(

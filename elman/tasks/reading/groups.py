@@ -62,7 +62,8 @@ def unclear_repeats(table: Table, name: str, numeric: Sequence[str]) -> InputErr
         file=table.source,
         fix=f"Set group={quote(name)} if its rows are the steps of a series{text}, or "
         f"together={quote(name)} if "
-        "each row stands alone: then all rows of one are in one part.",
+        "each row stands alone: then all rows of one are in one part. To leave it out, name the "
+        f"numbers: columns=[{','.join(numeric[:6])}{',…' * (len(numeric) > 6)}].",
     )
 
 
