@@ -498,7 +498,7 @@ def _array(
             return None
         try:
             cell = json.loads(text.replace("NaN", "null")) if text.startswith("[") else None
-        except ValueError:
+        except (ValueError, RecursionError):
             cell = None
         if not isinstance(cell, list):
             cell = _parsed(text, place, how)

@@ -90,7 +90,7 @@ def conversation(cell: Any) -> Conversation:
     if isinstance(cell, str):
         try:
             cell = json.loads(cell)
-        except ValueError:
+        except (ValueError, RecursionError):
             cell = None
     if not isinstance(cell, list | tuple | np.ndarray):
         raise NoTurns("This is no conversation, a list of utterances.")

@@ -270,6 +270,7 @@ class Tags:
             InputError: tags or an intent are missing, or tags are numbers.
         """
         columns, name = layout.answers, layout.target
+        table.column(name)
         if table.kinds[name] == "series" and "turns" in table.kinds.values():
             return [[(tag, "") for tag in one] for one in _codes_of(table, name)]
         if table.kinds[name] == "series":

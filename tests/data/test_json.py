@@ -259,3 +259,18 @@ def test_a_text_in_parts_is_whole(tmp_path):
     path.write_text(json.dumps({"name": "us", "messages": rows}))
     table = read_table(path)
     assert table.texts("text")[:2] == ["see http://x.y ok", "fine"]
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+@pytest.mark.parametrize("form", ["{}", '{{"text": "a", "x": {}}}', "[\n{}\n]"])
+def test_lists_that_stand_too_deep_are_refused(tmp_path, name, form):
+    path = tmp_path / name
+    path.write_text(form.format("[" * 3000 + "]" * 3000) + "\n")
+    with pytest.raises(InputError, match="more deeply than can be read"):
+        data.read(path)
+
+
+def test_a_cell_of_lists_that_stand_too_deep_is_text(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("turns,label\n" + f"{'[' * 3000}{']' * 3000},a\n" * 4)
+    assert data.read(path).kinds["turns"] in ("text", "category")

@@ -515,3 +515,22 @@ def test_one_label_for_each_recording_is_refused(tmp_path):
     (tmp_path / "list.csv").write_text("path,label\n" + "\n".join(rows) + "\n")
     with pytest.raises(InputError, match=r"one label for each sequence.*classify"):
         TASKS["tag"].from_data(tmp_path / "list.csv", settings_of(TASKS["tag"], {}))
+
+
+def test_data_without_tags_cannot_be_judged_by(tmp_path):
+    words = made(sentences(30))
+    text = tmp_path / "a.txt"
+    text.write_text("is there a train to Komikoburg\n" * 3)
+    for data in (text, sentences(5).drop(columns="tags")):
+        with pytest.raises(InputError, match="no column 'tags'"):
+            words._read(data, answers=True)
+    table = pd.DataFrame(
+        {
+            "walk": np.repeat([f"W{k}" for k in range(20)], 6),
+            "x": np.tile(np.arange(6.0), 20) ** 2,
+            "activity": ["run", "rest"] * 60,
+        }
+    )
+    steps = TASKS["tag"].from_data(table, settings_of(TASKS["tag"], {"group": "walk"}))
+    with pytest.raises(InputError, match="no column 'activity'"):
+        steps._read(table.drop(columns="activity"), answers=True)

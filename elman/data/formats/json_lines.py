@@ -200,6 +200,8 @@ def values(path: Path, encoding: str | None = None) -> Iterator[tuple[int, Any]]
                 row=number,
                 fix="Correct or remove the line.",
             ) from None
+        except RecursionError:
+            raise _too_deep(path, number) from None
         one = next(numbered, None)
         # A line of texts is a conversation; a file called .json that is one array holds a row each.
         of_texts = bool(value) and isinstance(value, list) and all(map(_is_text, value))
@@ -209,6 +211,15 @@ def values(path: Path, encoding: str | None = None) -> Iterator[tuple[int, Any]]
             return
         alone = False
         yield number, value
+
+
+def _too_deep(path: Path, row: int) -> InputError:
+    return InputError(
+        "Lists or objects stand within each other more deeply than can be read.",
+        file=path,
+        row=row,
+        fix="Correct or remove it.",
+    )
 
 
 def _is_text(value: Any) -> bool:
@@ -257,6 +268,8 @@ def _whole(text: str, path: Path, first: int = 1) -> Iterator[tuple[int, Any]]:
                 row=row,
                 fix="Correct or remove it.",
             ) from None
+        except RecursionError:
+            raise _too_deep(path, row) from None
         if on_a_line and before == 0:
             follows = skipped.match(text, at)
             assert follows is not None
