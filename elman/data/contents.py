@@ -175,6 +175,17 @@ def named(path: Path) -> str | None:
     return next((f"a {what}" for what, endings in _NAMES.items() if ending in endings), None)
 
 
+def fix_of(kind: str) -> str:
+    """Return what to do with files of a kind that `named` says.
+
+    >>> fix_of("a video")
+    'Videos are not read.'
+    """
+    return {"a picture": _PICTURE, "a video": "Videos are not read."}.get(
+        kind, "Convert them to WAV, and name those."
+    )
+
+
 def _is_text(head: bytes) -> bool:
     """Return true where no byte is a control character: a text may begin with "ORC" too."""
     return all(byte > 31 or byte in b"\t\n\r\f" for byte in head[:512])

@@ -186,7 +186,7 @@ def _words(values: pd.Series) -> tuple[pd.Series, Kind]:
     present = stripped[stripped != ""]
     if not len(present):
         return pd.Series(np.nan, index=values.index), "number"
-    if present.str.startswith("[").all():
+    if present.str.match(r"\[|[\w.]{,12}\(\s*\[").all():
         try:
             return to_series(values), "series"
         except Unfit:
@@ -493,7 +493,7 @@ def _array(
     cell: Any, place: int, how: number_lists.Writing | None = None
 ) -> NDArray[np.float64] | None:
     if isinstance(cell, str):
-        text = cell.strip()
+        text = number_lists.unwrapped(cell)
         if not text:
             return None
         try:

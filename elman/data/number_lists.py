@@ -22,7 +22,15 @@ _NUMBER = re.compile(
 _CODE = re.compile(r"(?<![\d.,eE])(?<![eE][-+])0\d")
 _MARKS = "|;,/:_~"
 _CLOSED = {"[": "]", "(": ")", "{": "}", "<": ">"}
-_CUT = re.compile(r"\[.*\d\.?\s+\.\.\.\s.*\]", re.DOTALL)
+_CUT = re.compile(r"\[.*\d\.?,?\s+\.\.\.,?\s.*\]", re.DOTALL)
+# How Python prints an array: `tensor([1., 2.], device='cpu')`; and numbers of NumPy in a list:
+# `[np.float64(0.1), np.float64(0.2)]`.
+_PRINTED = re.compile(
+    r"(?:[a-z]{2,5}\.)?(?:array|tensor|Array|Tensor)\(\s*(?P<list>\[.*\])"
+    r"(?:,\s*\w+=(?:[^,()]|\([^()]*\))*)*\s*\)",
+    re.DOTALL,
+)
+_SCALAR = re.compile(r"\b(?:(?:np|numpy)\.[a-z]+\d+|tensor)\(([^()\[\],=]*)\)")
 _USUAL = 3
 """Numbers of a list in the median, from which a column of them is no text."""
 _MOSTLY = 0.75
@@ -127,10 +135,23 @@ def parsed(cell: str, how: Writing) -> list[list[float | None]]:
 def is_cut(cell: str) -> bool:
     """Tell whether NumPy has printed only the ends of a list.
 
-    >>> is_cut("[0.1 0.2 ... 0.8 0.9]")
-    True
+    >>> is_cut("[0.1 0.2 ... 0.8 0.9]"), is_cut("tensor([0.1, 0.2,  ..., 0.9])")
+    (True, True)
     """
-    return _CUT.fullmatch(cell.strip()) is not None
+    return _CUT.fullmatch(unwrapped(cell)) is not None
+
+
+def unwrapped(cell: str) -> str:
+    """Return a list as it stands within what Python prints around it.
+
+    >>> unwrapped("tensor([1., 2.], device='cpu')"), unwrapped("[np.float64(1.5), 2]")
+    ('[1., 2.]', '[1.5, 2]')
+    """
+    text = cell.strip()
+    if not text.endswith((")", "]")) or "(" not in text:
+        return text
+    found = _PRINTED.fullmatch(text)
+    return _SCALAR.sub(r"\1", found["list"] if found else text)
 
 
 _UNIT = re.compile(r"(?<=[\d.])\s?([^\W\d_]{1,4}|[°%µ€$£][A-Za-z]{0,3})(?![^\W_])")
@@ -169,9 +190,7 @@ def of_digits(cells: Sequence[str]) -> int | None:
 
 def _body(cell: str) -> str:
     """Return what stands within the brackets of a list."""
-    text = cell.strip()
-    if text.startswith("array(") and text.endswith(")"):
-        text = text[6:-1].strip()
+    text = unwrapped(cell)
     if len(text) > 1 and _CLOSED.get(text[0]) == text[-1]:
         text = text[1:-1].strip()
     return text

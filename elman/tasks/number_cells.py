@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from elman.data import number_lists
 from elman.data.number_lists import Writing
+from elman.data.readings import shown
 from elman.tasks import called
 
 if TYPE_CHECKING:
@@ -68,6 +69,27 @@ def doubts(table: Table, layout: Layout) -> list[str]:
         f"and marks ({cells[place]!r} in row {row}). If they are lists of "
         "numbers, write one mark between the numbers, such as 1;2;3, and set modality=series."
     ]
+
+
+def refuse_cut(table: Table, names: Sequence[str]) -> None:
+    """Refuse columns of lists that were printed without their middle.
+
+    Raises:
+        InputError: with the row of the first such list.
+    """
+    for name in names:
+        if table.kinds[name] not in _WORDS:
+            continue
+        cells = _cells(table, name)
+        cut = [place for place, cell in enumerate(cells) if number_lists.is_cut(cell)]
+        if 2 * len(cut) > len(cells):
+            raise table.refuse(
+                f"The list {shown(cells[cut[0]])} was printed without its middle, so numbers "
+                f"are missing, in {len(cut):,} of {len(cells):,} cells.",
+                cut[0] * _apart(table),
+                name,
+                "Write all of its numbers, as with json.dumps(array.tolist()).",
+            )
 
 
 def _reads_lists(table: Table, layout: Layout) -> bool:

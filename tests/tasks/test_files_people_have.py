@@ -192,3 +192,18 @@ def test_series_of_unequal_length_in_rows(tmp_path):
     head = "V1," + ",".join(f"V{i}" for i in range(2, 62))
     lines, _, _ = said("forecast", put(tmp_path, "m4.csv", head + "\n" + "\n".join(rows) + "\n"))
     assert lines["series"].startswith("4 series (Y0, Y1, Y2, Y3), 40 to 55 rows each")
+
+
+@pytest.mark.parametrize("task", ["classify", "regress"])
+@pytest.mark.parametrize("ending", ["png", "JPG", "mp4", "m4a"])
+def test_names_of_pictures_are_no_texts(task, ending, tmp_path):
+    file = tmp_path / "list.csv"
+    answers = {"classify": "ab", "regress": "12"}[task]
+    rows = [f"a/img_{row:03}.{ending},{answers[row % 2]}" for row in range(40)]
+    file.write_text("\n".join(["filename,target", *rows]))
+    kind = TASKS[task]
+    with pytest.raises(InputError, match=r"is the name of a (picture|video|recording)") as raised:
+        kind.from_data(file, settings_of(kind, {}))
+    assert (raised.value.row, raised.value.column) == (2, "filename")
+    read = kind.from_data(file, settings_of(kind, {"text": "filename"}))
+    assert read.layout.inputs == ("filename",)

@@ -97,3 +97,42 @@ def test_every_index_that_counts_the_rows_is_left_out(names, first):
     task = made(data, "regress", target="y")
     assert task.layout.inputs == ("x1", "x2")
     assert all(name in dict(task.understood().lines)["left out"] for name in names)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "tensor([{}])",
+        "tensor([{}], device='cuda:0', dtype=torch.float64)",
+        "array([{}], dtype=float32)",
+        "np.array([{}])",
+        "tensor([{}], grad_fn=<AddBackward0>)",
+    ],
+)
+def test_arrays_as_python_prints_them_are_series(form, tmp_path):
+    file = tmp_path / "printed.csv"
+    table(", ", form=form).to_csv(file, index=False)
+    first = made(file, test_fraction=0, valid_fraction=0)._parts["train"].inputs[0][:, 0]
+    assert first.tolist() == [float(x) for x in table(",").signal[0].split(",")]
+
+
+def test_numbers_as_numpy_prints_them_in_a_list_are_a_series(tmp_path):
+    file = tmp_path / "printed.csv"
+    data = table(", ", form="[{}]")
+    data["signal"] = data["signal"].str.replace(r"(\d)", r"np.float64(\1.0)", regex=True)
+    data.to_csv(file, index=False)
+    first = made(file, test_fraction=0, valid_fraction=0)._parts["train"].inputs[0][:, 0]
+    assert first.tolist() == [float(x) for x in table(",").signal[0].split(",")]
+
+
+@pytest.mark.parametrize("form", ["[{} ... {}]", "tensor([{},  ..., {}])"])
+@pytest.mark.parametrize("modality", [None, "series"])
+def test_lists_that_were_printed_without_their_middle_are_refused(form, modality, tmp_path):
+    file = tmp_path / "printed.csv"
+    mark = ", " if "tensor" in form else " "
+    data = table(mark)
+    data["signal"] = [form.format(cell, cell) for cell in data["signal"]]
+    data.to_csv(file, index=False)
+    with pytest.raises(InputError, match="numbers are missing, in 30 of 30 cells") as raised:
+        made(file, modality=modality)
+    assert (raised.value.row, raised.value.column) == (2, "signal")

@@ -20,7 +20,7 @@ from elman.tasks.parts import (
     kept_aligned,
     shared_out,
 )
-from elman.tasks.reading import tables
+from elman.tasks.reading import file_names, tables
 from elman.tasks.reading.examples import Examples, examples_in, row_words
 from elman.tasks.reading.finding import find_layout
 from elman.tasks.reading.groups import filled_down, owners_in
@@ -59,6 +59,10 @@ def made_from(
         together=settings.together,
         aligned=lambda targets: kind.each_step(table, targets, settings),
     )
+    if settings.text is None:
+        file_names.refuse(table, layout)
+    if settings.modality is None:
+        number_cells.refuse_cut(table, layout.inputs)
     layout = replace(layout, separator=getattr(settings, "label_separator", None))
     modality = installed(layout.modality)
     settings = joined(kind, modality, settings)

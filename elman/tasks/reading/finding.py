@@ -269,6 +269,7 @@ def find_layout(
             fix="To learn it: elman train classify DATA. For tags give spans in JSON lines, or a "
             "word and its tag a line.",
         )
+    number_cells.refuse_cut(table, free)
     raise _unclear(table, "which column holds the sequence", "text")
 
 
