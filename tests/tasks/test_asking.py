@@ -8,9 +8,11 @@ import pytest
 
 from elman.errors import InputError
 from elman.modalities import MODALITIES
+from elman.tasks import TASKS
 from elman.tasks.answers import Labels, Tags
 from elman.tasks.reading import tables
 from elman.tasks.reading.finding import find_layout
+from elman.tasks.settings import settings_of
 
 N = 60
 _RNG = np.random.default_rng(0)
@@ -83,3 +85,35 @@ def test_a_column_of_names_may_be_left_out():
         layout_of(columns, target="disease")
     found = layout_of(columns, target="disease", columns=["age", "bp"])
     assert (found.inputs, found.form) == (("age", "bp"), "row")
+
+
+def blocks(**more) -> dict:
+    return {**more, "x": REAL, "z": REAL[::-1], "label": np.repeat(["a", "b", "a", "b"], N // 4)}
+
+
+@pytest.mark.parametrize("clock", [np.arange(N) * 0.02, np.cumsum(0.5 + TWO)])
+def test_the_clock_of_one_recording_is_no_channel(clock):
+    with pytest.raises(
+        InputError, match=r"'time' rises in .* train tag .* time=time.*columns=\[x,z\]"
+    ):
+        layout_of(blocks(time=clock))
+    assert layout_of(blocks(time=clock), columns=["x", "z"]).inputs == ("x", "z")
+    steps = layout_of(blocks(time=clock), Tags, aligned=True, time="time")
+    assert (steps.time, steps.inputs) == ("time", ("x", "z"))
+
+
+def test_a_column_that_rises_with_the_class_is_no_clock():
+    rises = np.sort(REAL) + np.arange(N) / 1000
+    assert layout_of(blocks(width=rises)).inputs == ("width", "x", "z")
+    mixed = blocks(time=np.arange(N) * 0.02) | {"label": names("a", "b")}
+    assert "time" in layout_of(mixed).inputs
+
+
+def test_rows_of_one_recording_with_dates_are_doubted():
+    def doubts(table):
+        made = TASKS["classify"].from_data(pd.DataFrame(table), settings_of(TASKS["classify"], {}))
+        return " ".join(made.understood().doubts)
+
+    days = pd.date_range("2024-01-01", periods=N, freq="D")
+    assert "'day' rises in each" in doubts(blocks(day=days))
+    assert "rises in each" not in doubts(blocks(day=days) | {"label": names("a", "b")})

@@ -23,7 +23,7 @@ from elman.tasks.parts import (
 from elman.tasks.reading import file_names, tables
 from elman.tasks.reading.examples import Examples, examples_in, row_words
 from elman.tasks.reading.finding import find_layout
-from elman.tasks.reading.groups import filled_down, owners_in
+from elman.tasks.reading.groups import doubts_of_steps, filled_down, owners_in
 from elman.tasks.reading.labelled import learnable
 from elman.tasks.reading.recorded import as_calls, group_of, recorded_like
 from elman.tasks.reading.tables import Writing, as_written, named_parts
@@ -115,6 +115,7 @@ def made_from(
         *understood.doubts_of_times(table, layout),
         *understood.doubts_of_answers(table, layout, asked),
         *understood.doubts_of_utterances(table, layout),
+        *(doubts_of_steps(table, layout) if kind.Answer.word == "label" else ()),
         *transcripts.in_several_files(table, layout.group),
     ]
     learnt = [made._hashes[part] for part in ("train", "valid") if part in parts]

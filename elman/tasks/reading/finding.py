@@ -17,6 +17,7 @@ from elman.tasks.reading.channels import numeric_columns, without_counters
 from elman.tasks.reading.groups import (
     ask_for_group,
     ask_for_group_of_steps,
+    ask_for_tags,
     may_be_group,
     unclear_repeats,
 )
@@ -242,6 +243,8 @@ def find_layout(
     if aligned and numeric:
         return layout(able("long", "a row for each step"), "long", numeric)
     if not names and len(numeric) >= (1 if modality else 2):
+        if not modality and answer.word == "label" and len(targets) == 1:
+            ask_for_tags(table, targets[0], numeric)
         return layout(able("row", "a row of numbers"), "row", numeric)
     if written and not numeric:
         table.column(next(iter(written)), "series")  # refuses the first cell that is no series

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from shlex import quote
 from typing import Any
 
+import numpy as np
+
 from elman.data import Table
+from elman.data.recordings import counts
 from elman.errors import InputError
 from elman.tasks import called
 from elman.tasks.reading.ids import ID_REPEATS
 from elman.tasks.reading.layout import Layout
+
+_TIME = re.compile(
+    r"(.*[\W_])?(time|timestamp|elapsed|clock|seconds?|secs?|ms|millis)([\W_].*)?|t",
+    re.IGNORECASE,
+)
+_LABELS = 50
+"""Different numbers at most that are labels."""
+_RUN = 5
+"""Rows of a block of one label, in the mean, at least."""
 
 
 def ask_for_group(table: Table, others: Sequence[str], ids: dict[str, str], aligned: bool) -> None:
@@ -49,6 +62,60 @@ def ask_for_group_of_steps(table: Table, free: Sequence[str]) -> None:
                     fix=f"Set group={quote(owner)} and time={quote(clock)}; or, if all rows are "
                     "one sequence, name its channels with columns=[A,B,…].",
                 )
+
+
+def ask_for_tags(table: Table, target: str, numeric: Sequence[str]) -> None:
+    """Refuse to read each row alone where a clock runs through all rows and labels stand in blocks.
+
+    Raises:
+        InputError: the rows look like the steps of one recording; the message names the clock.
+    """
+    if not _in_blocks(table, target):
+        return
+    clock = next((name for name in numeric if _a_clock(table, name)), None)
+    others = [name for name in numeric if name != clock]
+    if clock is None or not others:
+        return
+    named = f"{','.join(others[:6])}{',…' * (len(others) > 6)}"
+    raise InputError(
+        f"The rows look like the steps of one recording: {clock!r} rises in each, and the labels "
+        f"in {target!r} stand in blocks.",
+        file=table.source,
+        fix=f"To learn the label of each step: elman train tag DATA --set time={quote(clock)}. If "
+        f"each row stands alone, name the numbers to read: columns=[{named}].",
+    )
+
+
+def doubts_of_steps(table: Table, layout: Layout) -> list[str]:
+    """Return a doubt where rows are read alone and times run through blocks of labels."""
+    if layout.form != "row" or len(layout.answers) > 1 or not _in_blocks(table, layout.target):
+        return []
+    for name in layout.left_out:
+        times = table.frame[name]
+        if table.kinds[name] == "time" and times.is_monotonic_increasing and times.is_unique:
+            return [
+                f"each row is read alone, though {name!r} rises in each and the labels stand in "
+                "blocks, as the steps of one recording do; rows that are neighbours stand in "
+                "different parts, so the scores flatter. `elman train tag` learns the label of "
+                "each step."
+            ]
+    return []
+
+
+def _in_blocks(table: Table, target: str) -> bool:
+    """Tell whether labels stand in few runs of many rows each."""
+    cells = table.frame[target]
+    if table.kinds[target] == "number" and cells.nunique() > _LABELS:
+        return False
+    runs = int((cells != cells.shift()).sum())
+    return runs <= len(cells) / _RUN
+
+
+def _a_clock(table: Table, name: str) -> bool:
+    """Tell whether numbers rise in each row, by one and the same or under the name of a time."""
+    values = table.frame[name].to_numpy(np.float64)
+    rises = bool((np.diff(values) > 0).all())
+    return rises and (counts(values, [len(values)]) or _TIME.fullmatch(name.strip()) is not None)
 
 
 def unclear_repeats(table: Table, name: str, numeric: Sequence[str]) -> InputError:
