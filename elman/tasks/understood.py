@@ -41,6 +41,8 @@ _TEXTS = {
 _MANY_CLASSES = 1000
 _FEW_A_CLASS = 5
 """Examples of a class, in the mean, below which so many classes are doubtful."""
+_MANY_A_CLASS = 10
+"""Examples of a class, in the mean, beside which one alone may be a slip."""
 _SHARED = 0.01
 """Share of a part that stands in an earlier part too, from which it is a doubt."""
 _SHORT = 3
@@ -289,6 +291,31 @@ def doubts_of_no_class(counts: Mapping[str, int]) -> list[str]:
         f"{named} {'are' if len(found) > 1 else 'is'} learnt as a class like the others. If it "
         "says that the class is not known, take those rows out; if it says that an example is "
         f"of no class, set outside={quote(found[0])}."
+    ]
+
+
+def doubts_of_one_example(counts: Mapping[str, int], parts: Mapping[str, Examples]) -> list[str]:
+    """Return a doubt where a class has one example, and the others have many.
+
+    Args:
+        counts: class → examples of all parts.
+        parts: part → its examples.
+    """
+    once = [name for name, count in counts.items() if count == 1]
+    if not once or sum(counts.values()) < _MANY_A_CLASS * len(counts):
+        return []
+    places = (
+        found.where((found.answers or []).index(once[0]))
+        for found in parts.values()
+        if once[0] in (found.answers or [])
+    )
+    file, row = next(places)
+    where = f"row {row}" if file is None else f"{file.name}, row {row}"
+    one = len(once) == 1
+    return [
+        f"{'class' if one else f'{len(once):,} classes, such as'} {once[0]!r} ({where}) "
+        f"{'has' if one else 'have'} one example{'' if one else ' each'}, by which nothing can be "
+        "both learnt and judged. Correct the label if it is a slip, or take the row out."
     ]
 
 

@@ -258,3 +258,15 @@ def test_series_have_several_labels_too():
 def test_marks_are_read_as_they_are_written():
     found = arguments.settings_given("classify", ["label_separator=|", "target=[a, b]"], None, None)
     assert found == {"label_separator": "|", "target": ["a", "b"]}
+
+
+def test_a_mark_that_stands_in_no_cell_is_refused(tmp_path):
+    path, told = parted(tmp_path, examples())
+    with pytest.raises(InputError, match=r"label_separator=/ has no effect: .* has '\|'"):
+        read(path, **told | {"label_separator": "/"})
+
+
+def test_labels_that_differ_in_case_are_doubted():
+    rows = [(text, [*labels, "Sea"][:2]) for text, labels in examples()]
+    table = pd.DataFrame({"text": [t for t, _ in rows], "labels": [x for _, x in rows]})
+    assert any("only in how they are written" in one for one in read(table).understood().doubts)

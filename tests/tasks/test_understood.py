@@ -447,3 +447,14 @@ def test_too_few_owners_to_share_out_are_refused_with_what_to_do(tmp_path):
         task.from_data(place, settings_of(task, {"together": "owner"}))
     assert failed.value.file == place
     assert "--valid F --test F" in str(failed.value)
+
+
+def test_a_class_with_one_example_is_doubtful(tmp_path):
+    file = tmp_path / "reviews.csv"
+    table = reviews(60)
+    table.to_csv(file, index=False)
+    assert said("classify", file)[1] == []
+    table.loc[7, "label"] = "psitive"
+    table.to_csv(file, index=False)
+    (doubt,) = said("classify", file)[1]
+    assert doubt.startswith("class 'psitive' (reviews.csv, row 9) has one example")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from elman.data.table import plain_labels
 from elman.errors import InputError
 from elman.tasks.answers import TARGETS, natural
-from elman.tasks.classify.written_sets import written_lists
+from elman.tasks.classify.written_sets import separator_in, written_lists
 
 if TYPE_CHECKING:
     from elman.data import Table
@@ -227,6 +227,29 @@ def refuse_sets(answers: Sequence[tuple[str, ...]], table: Table, layout: Layout
             fix="Name the column of the labels with --set target=NAME.",
             **where,
         )
+
+
+def refuse_unmarked(answers: Sequence[tuple[str, ...]], table: Table, layout: Layout) -> None:
+    """Refuse a mark between labels that stands in no cell.
+
+    Raises:
+        InputError: the setting has no effect.
+    """
+    marks = layout.separator
+    if marks is None or any(len(answer) > 1 for answer in answers):
+        return
+    cells = table.frame[layout.target].dropna().astype(str)
+    if cells.map(lambda cell: any(mark in cell for mark in marks)).any():
+        return
+    found = separator_in(name for answer in answers for name in answer)
+    raise InputError(
+        f"label_separator={marks} has no effect: no cell holds it.",
+        file=table.source,
+        column=layout.target,
+        fix="Leave it out, or correct it."
+        if found is None
+        else f"Correct it: {found[1]!r} has {found[0]!r}.",
+    )
 
 
 def _marked(table: Table, names: Sequence[str]) -> list[tuple[str, ...]]:

@@ -49,6 +49,7 @@ from elman.tasks.understood import (
     doubts_of_absent,
     doubts_of_classes,
     doubts_of_no_class,
+    doubts_of_one_example,
     listed,
 )
 
@@ -200,6 +201,7 @@ class OneLabel(FromExamples):
         doubts += alike.doubts(every, "classes", alike.AS_ONE)
         doubts += doubts_of_separators(every)
         doubts += doubts_of_no_class(every)
+        doubts += doubts_of_one_example(every, self._parts)
         return doubts + doubts_of_absent(counts, others)
 
     def look_at_answers(self, answers: Sequence[Any]) -> list[Section]:

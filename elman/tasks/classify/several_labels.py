@@ -24,10 +24,11 @@ from elman.scoring.baselines import share
 from elman.scoring.blending import weight_of_chances
 from elman.scoring.label_sets import Judged, LabelScores
 from elman.scoring.predictors import Baseline, Constant, Nearest
+from elman.tasks import alike
 from elman.tasks.answers import Labels
 from elman.tasks.base import Section
 from elman.tasks.classify import report
-from elman.tasks.classify.label_sets import LabelSets, holds_lists, refuse_sets
+from elman.tasks.classify.label_sets import LabelSets, holds_lists, refuse_sets, refuse_unmarked
 from elman.tasks.classify.one_label import OneLabel
 from elman.tasks.examples.judging import Memo
 from elman.tasks.examples.telling import spread
@@ -100,6 +101,7 @@ class SeveralLabels(OneLabel):
     @classmethod
     def refuse(cls, found: Examples, table: Table, layout: Layout) -> None:
         """Refuse answers that are all alike, and labels that are no classes."""
+        refuse_unmarked(found.answers or [], table, layout)
         refuse_sets(found.answers or [], table, layout)
 
     def answer_lines(self, answers: Sequence[Any]) -> list[tuple[str, str]]:
@@ -115,7 +117,10 @@ class SeveralLabels(OneLabel):
 
     def answer_doubts(self, found: Examples) -> list[str]:
         """Return what is doubtful: labels that training lacks, and rare ones."""
-        doubts = []
+        every = Counter(
+            name for one in self._parts.values() for answer in one.answers or [] for name in answer
+        )
+        doubts = alike.doubts(every, "labels", alike.AS_ONE)
         for part, other in self._parts.items():
             names = {name for answer in other.answers or [] for name in answer}
             strange = sorted(names - set(self.classes))
