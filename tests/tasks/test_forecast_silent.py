@@ -269,3 +269,15 @@ def test_a_test_part_that_is_the_training_data_is_refused(
     folder = gluonts(tmp_path, rows, wrong)
     with pytest.raises(InputError, match=message):
         Forecast.from_data(folder / "train", ForecastSettings(), test=folder / "test")
+
+
+@pytest.mark.parametrize("name", ["store", "store_nbr", "StoreId", "shop no."])
+def test_numbers_are_names_where_a_column_is_called_so(name: str) -> None:
+    taking_turns = {"date": DAYS, name: np.tile([3, 5], 100), "sales": WAVE}
+    assert f"set group={name}" in " ".join(panel(pd.DataFrame(taking_turns)).doubts)
+
+
+@pytest.mark.parametrize("name", ["store_1", "store_visits", "items", "item_count", "id_1_sold"])
+def test_counts_of_shops_and_items_are_no_names(name: str) -> None:
+    counted = np.random.default_rng(0).poisson(4, 200)
+    assert not panel(pd.DataFrame({"date": DAYS, "sales": WAVE, name: counted})).doubts

@@ -38,6 +38,10 @@ _NAMES = re.compile(
     "|city|customer|meter|unique_?id|ticker|symbol|branch|machine|device|department|dept)"
     "(?:[^a-z]|$)"
 )
+_NUMBERED = re.compile(
+    _NAMES.pattern + "[^a-z0-9]*(?:(?:id|ids|no|nr|nbr|num|number|code|key)[^a-z0-9]*)?$"
+)
+"""Names of columns whose whole numbers are names: `store`, `store_nbr`; `store_visits` counts."""
 _MARKED = re.compile(
     r"[-+−(]?[^\w\s:;,.-]{0,2}(?:[A-Za-z]{1,3}\s?(?=[\d.,]+$))?[-+]?\d[\d.,]*"
     r"(?:(?::\d{1,2}){1,2}(?:[.,]\d+)?|\s?[^\W\d]{0,4}|\s?[^\w\s]{1,2})\)?"
@@ -193,8 +197,10 @@ def names_in_turn(table: Table, aside: Sequence[str], target: str | list[str] | 
     """
     for name, kind in table.kinds.items():
         cells = table.frame[name]
-        named = _NAMES.search(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()) is not None
-        whole = kind == "number" and cells.dtype.kind in "iu" and named
+        called = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+        named = _NAMES.search(called) is not None
+        numbered = _NUMBERED.search(called) is not None
+        whole = kind == "number" and cells.dtype.kind in "iu" and numbered
         if name in (*aside, *as_list(target)) or not (kind in ("text", "category") or whole):
             continue
         count = cells.nunique()
