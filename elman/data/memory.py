@@ -134,11 +134,37 @@ def _examples(inputs: Any, answers: Any) -> pd.DataFrame:
     if len(known) != len(cells):
         raise InputError(f"X has {len(cells)} examples and y has {len(known)} answers.")
     if isinstance(known[0], np.ndarray) and known[0].ndim:
+        _refuse_one_hot(known, cells)
         return pd.DataFrame({column: objects(cells), name: objects(known)})
     return pd.DataFrame({column: objects(cells), name: pd.Series(known)})
 
 
+def _refuse_one_hot(answers: list[Any], cells: list[Any]) -> None:
+    """Refuse rows that hold a single 1, for the class of each, and 0 elsewhere.
+
+    Raises:
+        InputError: with what to give in place of them.
+    """
+    sizes = {np.shape(one) for one in answers}
+    if len(sizes) > 1 or len(size := sizes.pop()) != 1 or size[0] < 2:
+        return
+    rows = np.asarray(answers)
+    steps = not isinstance(cells[0], str) and len(cells[0]) == size[0]
+    if steps or rows.dtype.kind not in "biuf" or len(rows) < 2:
+        return
+    if np.isin(rows, (0, 1)).all() and (rows.sum(1) == 1).all():
+        raise InputError(
+            f"y is one-hot: each of its rows of {size[0]} numbers has a single 1, for the class.",
+            fix="Give the number of the class of each example: y.argmax(1).",
+        )
+
+
 def _series(one: Any) -> Any:
+    if np.iscomplexobj(one):
+        raise InputError(
+            "The numbers are complex.",
+            fix="Give their parts as channels: np.stack([X.real, X.imag], -1), where X has one.",
+        )
     try:
         array = np.asarray(one, dtype=np.float64)
     except (TypeError, ValueError):

@@ -381,3 +381,16 @@ def _of_words(annotation: Any) -> bool:
 def test_a_name_twice_is_refused() -> None:
     with pytest.raises(InputError, match=r"target has 'y' twice"):
         settings_of(TASKS["forecast"], {"target": ["y", "y"]})
+
+
+def test_classes_in_rows_of_0_and_1_are_called_one_hot():
+    x, y = np.random.default_rng(0).normal(size=(30, 5)), np.arange(30) % 3
+    with pytest.raises(InputError, match=r"one-hot: .* y.argmax\(1\)"):
+        Classify.from_data((x, np.eye(3)[y]), settings_of(Classify, SMALL))
+
+
+@pytest.mark.parametrize("form", [np.array, list])
+def test_complex_numbers_are_refused(form):
+    x = np.random.default_rng(0).normal(size=(30, 5)) + 1j
+    with pytest.raises(InputError, match="The numbers are complex"):
+        Classify.from_data((form(x), np.arange(30) % 3), settings_of(Classify, SMALL))
