@@ -619,6 +619,8 @@ def _perfect(task: Task, perfect: Sequence[str]) -> str:
     more = f" and {len(perfect) - 3} more" if perfect[3:] else ""
     said = f"the score of {', '.join(perfect[:3])}{more} is perfect, which real data seldom allow"
     found = task.leaks()
+    if found is None:
+        return f"{said}."
     if not found:
         return f"{said}; no single word or column tells the answer by itself."
     one = len(found) == 1

@@ -177,8 +177,11 @@ class Task(Protocol):
         """Return what to say where `data` were trained on or chosen on, or None."""
         ...
 
-    def leaks(self) -> list[str]:
-        """Return what of the inputs tells the answer by itself; asked where a score is perfect."""
+    def leaks(self) -> list[str] | None:
+        """Return what of the inputs tells the answer by itself; asked where a score is perfect.
+
+        None where it is not looked for.
+        """
         ...
 
     def build(self) -> nn.Module:

@@ -11,6 +11,7 @@ import pytest
 import elman
 from elman.data.tagging import spans
 from elman.errors import InputError
+from elman.runs.pipeline import _perfect
 from elman.tasks import TASKS
 from elman.tasks.answers import Tags, only_tags
 from elman.tasks.settings import settings_of
@@ -534,3 +535,7 @@ def test_data_without_tags_cannot_be_judged_by(tmp_path):
     steps = TASKS["tag"].from_data(table, settings_of(TASKS["tag"], {"group": "walk"}))
     with pytest.raises(InputError, match="no column 'activity'"):
         steps._read(table.drop(columns="activity"), answers=True)
+
+
+def test_a_perfect_score_of_tags_says_nothing_of_single_words():
+    assert _perfect(made(sentences(30)), ["a baseline"]).endswith("which real data seldom allow.")

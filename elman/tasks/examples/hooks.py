@@ -107,12 +107,12 @@ class Hooks:
         """Return pictures of the answers of the training part."""
         return []
 
-    def leaks(self) -> list[str]:
-        """Return what of the inputs tells the answer by itself; nothing where it is not looked for.
+    def leaks(self) -> list[str] | None:
+        """Return what of the inputs tells the answer by itself; None where it is not looked for.
 
         Looked for where the answer is a class for a sequence of numbers or of text.
         """
-        return []
+        return None
 
     def facts(self) -> dict[str, Any]:
         """Return what the task says of its answers."""

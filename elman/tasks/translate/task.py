@@ -260,9 +260,9 @@ class Translate:
         hashes = hashes_of(self._to_score(data).source)
         return overlap_words(self.seen.shared(hashes), len(hashes), "sources")
 
-    def leaks(self) -> list[str]:
-        """Return nothing: a source that tells its translation is what is to be learnt from."""
-        return []
+    def leaks(self) -> None:
+        """Return None: a source that tells its translation is what is to be learnt from."""
+        return None
 
     def describe(self) -> dict[str, Any]:
         """Return sizes of the parts, symbols, and what the parts share."""
