@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from elman.data import files, memory, repeats, stems
-from elman.data.formats import FORMATS, sound, subtitles
+from elman.data import files, memory, repeats, stems, written_tags
+from elman.data.formats import FORMATS, sound, subtitles, tagged_json
 from elman.data.guessing import format_in
 from elman.data.numerals import Decimal
 from elman.data.table import Origin, Table, build
@@ -115,6 +115,11 @@ def read(
         table = sound.from_manifest(table)
     if kind in _MANIFESTS and (named := subtitles.path_column(table)) is not None:
         table = subtitles.from_manifest(table, named)
+    if kind in _MANIFESTS:
+        rows = written_tags.spans_in(table)
+        table = written_tags.with_tags(table)
+        if rows is not None:
+            table = tagged_json.table_of(rows, chosen, columns, types)
     doubts = [*table.meta.get("doubts", ()), *repeated]
     if "encoding" in own and not encoding:
         asked = [path for path in chosen[:_ASKED] if path.stat().st_size]

@@ -83,6 +83,25 @@ def check_runs(table: Table, group: str) -> None:
         )
 
 
+def refuse_tags_within(table: Table, name: str) -> None:
+    """Refuse texts in which each word has its tag behind a mark, as `Paris/B-LOC`.
+
+    Raises:
+        InputError: with the row of the first.
+    """
+    cells = table.frame[name].dropna().str.split()
+    for mark in "/_|":
+        if len(cells) and all(0 < word.find(mark) < len(word) - 1 for own in cells for word in own):
+            raise table.refuse(
+                f"Each word has something behind {mark!r}, such as {cells.iloc[0][0]!r}: its tag, "
+                "it seems.",
+                0,
+                name,
+                "Write a word, a blank and its tag a line, with a blank line between sentences, "
+                "into a .conll file.",
+            )
+
+
 def _plain(name: Any) -> str:
     return "".join(letter for letter in str(name).casefold() if letter.isalnum())
 

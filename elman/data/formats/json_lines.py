@@ -168,6 +168,10 @@ def records(path: Path, encoding: str | None = None) -> Iterator[tuple[int, dict
         if isinstance(within, dict) and isinstance(within.get("common_examples"), list):
             for count, one in enumerate(within["common_examples"], 1):
                 yield count, _object(one, path, count)
+        elif (pairs := _of_annotator(record)) is not None:
+            for count, one in enumerate(pairs, 1):
+                if one is not None:  # a line that was not looked at
+                    yield count, _object(one, path, count)
         else:
             yield number, record
 
@@ -307,6 +311,15 @@ def _object(record: Any, path: Path, number: int) -> dict[str, Any]:
             fix='Write {"name": value, ...} for each row.',
         )
     return record
+
+
+def _of_annotator(record: dict[str, Any]) -> list[Any] | None:
+    """Return the texts of a file of the annotator for spaCy, {"classes": …, "annotations": …}."""
+    pairs = record.get("annotations")
+    if not isinstance(record.get("classes"), list) or not isinstance(pairs, list):
+        return None
+    there = [one for one in pairs if one is not None]
+    return pairs if there and all(map(_is_pair_of_spacy, there)) else None
 
 
 def _is_pair_of_spacy(value: Any) -> bool:

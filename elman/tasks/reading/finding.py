@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from shlex import quote
 from typing import Any
 
-from elman.data import Table
+from elman.data import Table, written_tags
 from elman.data.code_cells import written_in_code
 from elman.errors import InputError
 from elman.modalities import MODALITIES
@@ -59,6 +59,8 @@ def find_layout(
             names the columns and the setting.
     """
     targets = [target] if isinstance(target, str) else list(target or ())
+    if answer.word == "tag" and modality is None:
+        written_tags.refuse_unequal(table)
     for name in (text, group, time, together, *targets, *(columns or ())):
         if name is not None:
             table.column(name)
@@ -265,6 +267,7 @@ def find_layout(
         )
     prose = [n for n in free if table.kinds[n] == "text"]
     if aligned and len(prose) == 1 and len(targets) == 1:
+        word_rows.refuse_tags_within(table, prose[0])
         raise InputError(
             f"column {targets[0]!r} has one label for the whole text in {prose[0]!r}, and none for "
             "each word.",
