@@ -458,3 +458,15 @@ def test_a_class_with_one_example_is_doubtful(tmp_path):
     table.to_csv(file, index=False)
     (doubt,) = said("classify", file)[1]
     assert doubt.startswith("class 'psitive' (reviews.csv, row 9) has one example")
+
+
+def test_texts_with_two_labels_are_said_to_be_so():
+    table = reviews(120)[["review", "label"]]
+    twice = table[:30].assign(label="neither")
+    _, doubts, _ = said("classify", pd.concat([table, twice], ignore_index=True))
+    (doubt,) = doubts
+    assert doubt.startswith("60 of 150 examples stand there several times with different labels")
+    assert "flatter" not in doubt
+    _, doubts, _ = said("classify", pd.concat([table, table[:30]], ignore_index=True))
+    assert len(doubts) == 1
+    assert "flatter" in doubts[0]

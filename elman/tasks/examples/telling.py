@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from elman.data.packed import lengths_of
 from elman.tasks import alike, understood
+from elman.tasks.examples import contradictions
 from elman.tasks.understood import Understood
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ def understood_of(task: FromExamples) -> Understood:
     doubts += task.answer_doubts(train)
     names = Counter(n for found in task._parts.values() for n in set(found.names or []))
     doubts += alike.doubts(names, "groups", alike.AS_OTHERS)
-    doubts += understood.doubts_of_parts(task.shared, sizes, "examples")
+    torn = contradictions.found(task)
+    doubts += contradictions.doubts(task, torn)
+    doubts += understood.doubts_of_parts(contradictions.apart(task, torn), sizes, "examples")
     drawn = "drawn at random" in dict(task._read_lines)["split"]
     if task.settings.together is None:
         owners = {part: found.owners for part, found in task._parts.items()}
