@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _WIDE = 100
 """Characters of a line of words at most; a longer list is cut and says so."""
 _TEXTS = {
-    "first": ("the words of each line after its first one", "the first word of each line"),
+    "first": ("the words of each line after its label", "the first word of each line"),
     "before tab": ("the text of each line after the tab", "the text of each line before the tab"),
     "after tab": ("the text of each line before the tab", "the text of each line after the tab"),
 }
@@ -157,7 +157,8 @@ def _of_numbers(layout: Layout) -> bool:
 def answer_words(layout: Layout, given: Mapping[str, Any], word: str) -> str:
     """Return which columns hold the answer, and why those."""
     if layout.labels in _TEXTS:
-        return _TEXTS[layout.labels][1]
+        first = layout.labels == "first" and word == "set of labels"
+        return "the first words of each line" if first else _TEXTS[layout.labels][1]
     if layout.labels == "file":
         return "the name of the file or of its folder"
     several = len(layout.answers) > 1

@@ -91,6 +91,9 @@ def test_lines_for_fasttext_with_several_labels(tmp_path):
     assert isinstance(task, SeveralLabels)
     assert task._parts["train"].answers == [tuple(sorted(labels)) for _, labels in rows]
     assert task.answer.never_empty
+    lines_said = dict(task.understood().lines)
+    assert "its labels are its first words, each behind __label__" in lines_said["read"]
+    assert lines_said["answer"] == "the first words of each line"
     model = task.build()
     some = tmp_path / "new.txt"
     some.write_text("".join(lines[:5]))

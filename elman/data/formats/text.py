@@ -87,8 +87,8 @@ def read(
         origins.append(Origin(path, len(lines), [number for number, _ in lines].__getitem__))
     known: dict[str, Kind] = {"text": "text"}
     frame = pd.DataFrame({"text": pd.Series(texts, dtype=object)})
+    several = marked and any(len(labels) > 1 for labels in names)
     if place != "none":
-        several = marked and any(len(labels) > 1 for labels in names)
         if marked and not several:
             names = [label for (label,) in names]
         frame["label"] = pd.Series(names, dtype=object)
@@ -99,7 +99,7 @@ def read(
         "labels": place,
         "marked": marked,
         "notes": [
-            _note(each, place, ", ".join(encodings), len(folders)),
+            _note(each, place, ", ".join(encodings), len(folders), several),
             *(f"The first line is a header: {line}." for line in dict.fromkeys(headers)),
             *([f"{FASTTEXT} was taken off the names of the classes."] if marked else []),
             *_left_out(strays),
@@ -210,11 +210,13 @@ def _unmarked(
     return sets, texts
 
 
-def _note(each: str, place: Labels | None, encoding: str, folders: int) -> str:
+def _note(each: str, place: Labels | None, encoding: str, folders: int, several: bool) -> str:
     one = "a file is one text" if each == "file" else "a line is one text"
     said = {
         "file": f"its label is the name of its {'folder' if folders > 1 else 'file'}",
-        "first": "its label is its first word",
+        "first": f"its labels are its first words, each behind {FASTTEXT}"
+        if several
+        else "its label is its first word",
         "before tab": "its label stands before the tab",
         "after tab": "its label stands after the tab",
     }.get(str(place))
