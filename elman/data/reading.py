@@ -115,11 +115,11 @@ def read(
         table = sound.from_manifest(table)
     if kind in _MANIFESTS and (named := subtitles.path_column(table)) is not None:
         table = subtitles.from_manifest(table, named)
-    if kind in _MANIFESTS:
+    if kind in _MANIFESTS and columns is None and not types:
         rows = written_tags.spans_in(table)
         table = written_tags.with_tags(table)
         if rows is not None:
-            table = tagged_json.table_of(rows, chosen, columns, types)
+            table = tagged_json.table_of(rows, chosen, None, None)
     doubts = [*table.meta.get("doubts", ()), *repeated]
     if "encoding" in own and not encoding:
         asked = [path for path in chosen[:_ASKED] if path.stat().st_size]
