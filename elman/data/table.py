@@ -135,7 +135,7 @@ class Table:
         """Return the cells of a column by which rows are told apart: of numbers, as the file writes
         them. (1.1 and 1.10 are one number and two names).
         """
-        cells = self.frame[name]
+        cells = self.column(name)
         if self.kinds[name] != "number" or name not in self.spelt:
             return cells
         return self.spelt[name].astype(object).where(cells.notna(), None)

@@ -14,6 +14,7 @@ _HOW = {
     "decimal": "Write numbers as the training data does.",
     "date_order": "Write dates as the training data does, or as 2024-01-31.",
     "missing": "Correct it, or take the row out.",
+    "fill": "Fill it in, or train with fill=linear (or forward, season, mask).",
 }
 _OTHERS = "Write the file as the training data is written."
 

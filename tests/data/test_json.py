@@ -274,3 +274,53 @@ def test_a_cell_of_lists_that_stand_too_deep_is_text(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("turns,label\n" + f"{'[' * 3000}{']' * 3000},a\n" * 4)
     assert data.read(path).kinds["turns"] in ("text", "category")
+
+
+_DAYS = [f"2023-01-0{day}" for day in range(1, 6)]
+_TEMPERATURES = [1.5, None, 2.5, 3.0, 4.0]
+_TABLE = {"time": _DAYS, "temp": _TEMPERATURES}
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (_TABLE, "its columns are the lists."),
+        ({"daily": _TABLE}, "its columns are the lists under 'daily'."),
+        (
+            {"latitude": 52.5, "daily_units": {"time": "iso8601"}, "daily": _TABLE},
+            "the lists under 'daily'; left out: 'latitude', 'daily_units'.",
+        ),
+    ],
+)
+def test_lists_side_by_side_are_the_columns_of_a_table(record, said, tmp_path):
+    file = tmp_path / "rows.json"
+    file.write_text(json.dumps(record))
+    table = data.read(file)
+    assert table.kinds == {"time": "time", "temp": "number"}
+    assert len(table) == 5
+    assert said in " ".join(table.notes())
+
+
+def test_texts_beside_labels_are_a_table_and_words_beside_tags_are_a_sentence(tmp_path):
+    file = tmp_path / "rows.json"
+    file.write_text(json.dumps({"text": ["so good", "so bad", "it is"], "label": [1, 0, 1]}))
+    assert len(data.read(file)) == 3
+    file.write_text(json.dumps({"tokens": ["so", "good", "!"], "tags": ["O", "A", "O"]}))
+    assert len(data.read(file)) == 1
+    file.write_text(json.dumps({"start": "2023-01-01", "target": [1, 2, 3], "feat": [4, 5, 6]}))
+    assert len(data.read(file)) == 1
+
+
+@pytest.mark.parametrize(
+    ("record", "what"),
+    [
+        ({"time": _DAYS, "temp": [1, 2, 3, 4]}, "unequal lengths: 'time' 5, 'temp' 4"),
+        ({"hourly": _TABLE, "daily": _TABLE}, "more than one table, such as 'hourly' and 'daily'"),
+    ],
+)
+def test_lists_that_are_no_one_table_are_refused(record, what, tmp_path):
+    file = tmp_path / "rows.json"
+    file.write_text(json.dumps(record))
+    with pytest.raises(InputError, match=what) as raised:
+        data.read(file)
+    assert raised.value.file == file

@@ -293,8 +293,34 @@ def test_a_frame_s_index_is_used() -> None:
     assert [len(s) for s in read_panel(written, columns()).series] == [60, 60]
     years = pd.DataFrame({"y": WAVE}, index=pd.RangeIndex(1960, 2020, name="year"))
     assert days(read_panel(years, columns()))[0] == "1960-01-01"
+    written_alone = pd.Series(WAVE, index=[int(f"{day:%Y%m%d}") for day in DAYS])
+    assert days(read_panel(written_alone, columns())) == dated(DAYS)
     # An index that only numbers the rows is none.
     assert read_panel(pd.DataFrame({"y": WAVE}).iloc[::-1], columns()).series[0].times is None
+
+
+def test_years_in_an_index_without_a_name_are_doubted() -> None:
+    found = read_panel(pd.Series(WAVE, index=range(1960, 2020)), columns())
+    assert "if it holds years, name it, data.index.name = 'year'" in " ".join(found.doubts)
+    for index in (range(60), range(1400, 1460), range(2060, 2120)):
+        assert not read_panel(pd.Series(WAVE, index=index), columns()).doubts
+    dated_beside = pd.DataFrame({"date": DAYS, "y": WAVE}, index=range(1960, 2020))
+    assert not read_panel(dated_beside, columns()).doubts
+
+
+@pytest.mark.parametrize("name", [None, "elapsed"])
+def test_an_index_of_elapsed_time_orders_the_rows(name: str | None) -> None:
+    index = pd.TimedeltaIndex(pd.to_timedelta(np.arange(60) * 10, unit="s"), name=name)
+    found = read_panel(pd.Series(WAVE, index=index), columns())
+    assert found.targets == ["value"]
+    assert "Column 't' counts steps" in " ".join(found.notes)
+
+
+def test_a_column_of_names_that_is_not_there_is_named(panel: Callable[..., Panel]) -> None:
+    with pytest.raises(
+        InputError, match=r"There is no column 'store'. Choose from 'date', 'sales'"
+    ):
+        panel("date,sales", beside(dated(DAYS)), group="store")
 
 
 def test_dates_as_names_of_columns_are_times(panel: Callable[..., Panel]) -> None:

@@ -162,6 +162,8 @@ def test_an_error_about_later_data_proposes_no_setting_of_training(tmp_path):
     with pytest.raises(InputError, match="Write dates as the training data does") as raised:
         model.predict(other)
     assert "date_order" not in str(raised.value)
+    with pytest.raises(InputError, match=r"Fill it in, or train with fill=linear \(or forward"):
+        model.predict(table.assign(y=table.y.where(table.index != 9)))
     path = tmp_path / "commas.csv"
     table.assign(y=table.y.map("{:.2f}".format).str.replace(".", ",")).to_csv(path, index=False)
     with pytest.raises(InputError, match="Write numbers as the training data does") as raised:

@@ -1,14 +1,22 @@
-"""JSON of a whole table in one object, as pandas writes it: columns, rows by label, or split."""
+"""JSON of a whole table in one object: lists side by side, or as pandas writes it (columns, rows by
+label, or split)."""
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+from elman.errors import InputError
 
 Rows = list[dict[str, Any]]
 
 _ISO = re.compile(r"\d{4}-\d\d(-\d\d)?([T ]\d\d:\d\d.*)?")
+_DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([T ].*)?")
+_LEAST_SECONDS = 100_000_000
+"""Whole numbers from this one on may be seconds or milliseconds since 1970."""
 _WHOLE = re.compile(r"-?\d{1,15}")
 _LEAST_MILLISECONDS = 100_000_000_000
 """The largest of some numbers is this, or they are no milliseconds since 1970."""
@@ -16,12 +24,17 @@ _ALONE = 3
 """Labels at least where one name stands alone, and may be an object in a row."""
 
 
-def rows_of(record: dict[str, Any]) -> tuple[Rows, str] | None:
+def rows_of(record: dict[str, Any], path: Path | None = None) -> tuple[Rows, str] | None:
     """Return the rows of a table that is one object, and how they stand in it; None for no table.
 
     Labels of rows that do not count them become the column `index`, or `year`; those that are
     times in milliseconds become times.
 
+    Raises:
+        InputError: lists side by side have unequal lengths, or there is more than one such table.
+
+    >>> rows_of({"day": ["2024-01-01", "2024-01-02", "2024-01-03"], "y": [1, 2, 3]})[0][0]
+    {'day': '2024-01-01', 'y': 1}
     >>> rows_of({"y": {"2024-01-01": 1, "2024-01-02": 2, "2024-01-03": 3}})[0][0]
     {'index': '2024-01-01', 'y': 1}
     """
@@ -29,6 +42,8 @@ def rows_of(record: dict[str, Any]) -> tuple[Rows, str] | None:
         names, labels, cells = split
         rows = [dict(zip(names, row, strict=True)) for row in cells]
         return _labelled(rows, labels, "a list of its columns, and one of its rows")
+    if (beside := _side_by_side(record, path)) is not None:
+        return beside
     values = list(record.values())
     if not values or not all(isinstance(v, dict) and len(v) > 1 for v in values):
         return None
@@ -41,6 +56,68 @@ def rows_of(record: dict[str, Any]) -> tuple[Rows, str] | None:
         return None
     rows = [{name: record[name][key] for name in outer} for key in inner]
     return _labelled(rows, inner, "each name has a value for every row")
+
+
+def _side_by_side(record: dict[str, Any], path: Path | None) -> tuple[Rows, str] | None:
+    """Return the rows of lists that stand side by side, or under one name, and what is left out."""
+    tables = {"": record} | {n: v for n, v in record.items() if isinstance(v, dict)}
+    found = {way: lists for way, table in tables.items() if (lists := _columns(table))}
+    if not found:
+        return None
+    if len(found) > 1:
+        ways = " and ".join(repr(way) for way in found if way)
+        raise InputError(
+            f"The object holds more than one table, such as {ways}.",
+            file=path,
+            fix="Keep one of them in the file.",
+        )
+    ((way, lists),) = found.items()
+    lengths = {name: len(cells) for name, cells in lists.items()}
+    if len({*lengths.values()}) > 1:
+        shown = ", ".join(f"{name!r} {count:,}" for name, count in [*lengths.items()][:6])
+        raise InputError(
+            f"The lists of one table have unequal lengths: {shown}.",
+            file=path,
+            fix="Write a value in each list for every row, null where it is missing.",
+        )
+    rows = [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+    left = [name for name in tables[way] if name not in lists]
+    left += [name for name in record if way and name != way]
+    under = f" under {way!r}" if way else ""
+    out = f"; left out: {', '.join(map(repr, left))}" if left else ""
+    return rows, f"its columns are the lists{under}{out}"
+
+
+def _columns(table: dict[str, Any]) -> dict[str, list[Any]] | None:
+    """Return the lists of an object that are columns of rows: dates or texts stand in one of them.
+
+    Lists of numbers alone may be the channels of one example, lists of words its tokens and tags.
+    """
+    lists = {name: value for name, value in table.items() if _is_list(value)}
+    if len(lists) < 2 or not any(map(_are_times, lists.values())):
+        if len(lists) < 2 or not any(map(_are_sentences, lists.values())):
+            return None
+        if len({len(cells) for cells in lists.values()}) > 1:
+            return None
+    return lists
+
+
+def _is_list(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) < _ALONE:
+        return False
+    return not any(isinstance(cell, list | dict) for cell in value)
+
+
+def _are_times(cells: Sequence[Any]) -> bool:
+    if all(isinstance(cell, str) for cell in cells):
+        return all(_DATE.fullmatch(cell.strip()) or _ISO.fullmatch(cell.strip()) for cell in cells)
+    if not all(isinstance(cell, int) and cell >= _LEAST_SECONDS for cell in cells):
+        return False
+    return all(before < after for before, after in itertools.pairwise(cells))
+
+
+def _are_sentences(cells: Sequence[Any]) -> bool:
+    return all(isinstance(cell, str) and " " in cell.strip() for cell in cells)
 
 
 def _split(record: dict[str, Any]) -> tuple[list[str], list[Any], list[list[Any]]] | None:

@@ -73,7 +73,7 @@ def read(
             numbers = [*range(1, len(rows) + 1)]
             notes.append(f"{path.name} is an export of {spoken.program}.")
             left_out += spoken.left_out
-        if len(rows) == 1 and (folded := _unfolded(rows[0])) is not None:
+        if len(rows) == 1 and (folded := _unfolded(rows[0], path)) is not None:
             rows, note = folded
             numbers = [*range(1, len(rows) + 1)]
             notes.append(f"{path.name} is one object: {note}.")
@@ -134,11 +134,11 @@ def _all_texts(rows: Sequence[dict[str, Any]]) -> bool:
     return all(list(row) == ["text"] and isinstance(row["text"], str) for row in rows)
 
 
-def _unfolded(record: dict[str, Any]) -> tuple[list[dict[str, Any]], str] | None:
+def _unfolded(record: dict[str, Any], path: Path) -> tuple[list[dict[str, Any]], str] | None:
     """Return the rows of a file that is one object, and how they stand in it; None where the object
     is a row itself.
 
-    Rows stand under one name, `{"data": [{…}, …]}`, or as pandas writes a table (`json_columns`).
+    Rows stand under one name, `{"data": [{…}, …]}`, or as lists or objects (`json_columns`).
     """
     lists = [
         name
@@ -153,7 +153,7 @@ def _unfolded(record: dict[str, Any]) -> tuple[list[dict[str, Any]], str] | None
         return None  # the file is one conversation
     if len(lists) == 1:
         return record[lists[0]], f"its rows are those under {lists[0]!r}"
-    return json_columns.rows_of(record)
+    return json_columns.rows_of(record, path)
 
 
 def records(path: Path, encoding: str | None = None) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -103,51 +103,6 @@ class Sorted:
         self.told.append((about, sentence))
 
 
-def framed(data: Any) -> tuple[Any, list[str]]:
-    """Return data with the index of a DataFrame or Series as columns, and the groups it names.
-
-    An index that only counts the rows is left out.
-    """
-    import pandas as pd
-
-    if isinstance(data, pd.Series):
-        data = data.to_frame("value" if data.name is None else data.name)
-    if not isinstance(data, pd.DataFrame):
-        return data, []
-    index = data.index
-    whole = index.nlevels == 1 and pd.api.types.is_integer_dtype(index.dtype)
-    if whole and index.name is None:
-        return data, []
-    frame, groups, levels = data.reset_index(drop=True), [], []
-    for level in range(index.nlevels):
-        values = index.get_level_values(level)
-        if isinstance(values, pd.PeriodIndex):
-            values = values.to_timestamp()
-        timed = _timed(values)
-        name = str(values.name) if values.name is not None else "time" if timed else "group"
-        if name in map(str, frame.columns):
-            continue
-        if index.nlevels > 1 and not timed:
-            groups.append(name)
-        levels.append(pd.Series(values, name=name).reset_index(drop=True))
-    return pd.concat([*levels, frame], axis=1), groups
-
-
-def _timed(values: pd.Index[Any]) -> bool:
-    """Tell whether a level of an index holds times and not names."""
-    import pandas as pd
-
-    if isinstance(values, pd.DatetimeIndex):
-        return True
-    name = str(values.name)
-    if pd.api.types.is_numeric_dtype(values.dtype):
-        counts = name.casefold() in ("t", "step", "time")
-        named = dates.named_like_a_time(name)
-        return counts or date_numbers.from_numbers(values.to_numpy(), named=named) is not None
-    found = dates.read(pd.Series(values.unique()).astype(str).str.strip())
-    return found is not None
-
-
 def read_told(table: Table) -> list[tuple[str, str]]:
     """Return how the file was read, each sentence under `read`."""
     return [("read", sentence) for sentence in table.notes()]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _COUNTERS = ("t", "step", "id")
 _NUMBERED = ("#", "nr", "no", "row", "n")
 """Names that say that a column numbers the rows, so it holds no years."""
-_FIRST_YEAR, _LAST_YEAR = 1500, 2100
+FIRST_YEAR, LAST_YEAR = 1500, 2100
 
 
 def free_numbers(out: Sorted, columns: Columns) -> list[str]:
@@ -40,7 +40,7 @@ def years_without_a_name(out: Sorted, name: str) -> bool:
     values = out.table.frame[name].to_numpy(dtype=np.float64)
     if np.isnan(values).any() or len(values) < 3:
         return False
-    if values.min() < _FIRST_YEAR or values.max() > _LAST_YEAR:
+    if values.min() < FIRST_YEAR or values.max() > LAST_YEAR:
         return False
     steps = np.diff(values)
     return bool((steps == 1).all() or (steps == -1).all()) or _counts_in_groups(out, name)

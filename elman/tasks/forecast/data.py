@@ -20,7 +20,6 @@ from elman.tasks.forecast.columns import (
     Columns,
     Sorted,
     at_an_end,
-    framed,
     read_told,
     sort_out,
     unread,
@@ -43,6 +42,7 @@ from elman.tasks.forecast.filling import ADVICE, all_completed
 from elman.tasks.forecast.finding import frequency_of, local
 from elman.tasks.forecast.groups import as_list, names_of
 from elman.tasks.forecast.in_cells import from_cells
+from elman.tasks.forecast.index import framed, years_in_an_index
 from elman.tasks.forecast.order import as_numbers, check_order
 from elman.tasks.forecast.panel import Panel, Series
 from elman.tasks.forecast.rules import rule_of
@@ -76,6 +76,7 @@ def read_panel(data: Any, columns: Columns, rule: str | None = None) -> Panel:
         InputError: a cell that is no number or missing, unsorted or repeated times, a gap
             inside a row, a column that is not there. File, row and column are named.
     """
+    given = data
     data, groups = framed(data)
     table = read(data, encoding=columns.encoding, sheet=columns.sheet, decimal=columns.decimal)
     cells = [name for name, kind in table.kinds.items() if kind == "series"]
@@ -95,6 +96,8 @@ def read_panel(data: Any, columns: Columns, rule: str | None = None) -> Panel:
     if each_is_a_series(out):
         out = sort_out(named_by_file(table), columns, [FILE])
         out.say("series", "Their times overlap, so each file is a series of its own.")
+    if out.time is None:
+        out.doubtful += years_in_an_index(given)
     return _from_long(out, columns, rule)
 
 
