@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from elman.tasks.forecast.data import read_panel
+from elman.tasks.forecast.doubts import counting
 from elman.tasks.forecast.panel import Panel
 from elman.tasks.forecast.settings import ForecastSettings
 
@@ -57,6 +58,18 @@ def test_numbers_of_rows_that_were_filtered_are_left_out(tmp_path: Path, name: s
         assert "it numbers rows, of which some are not there" in " ".join(found.notes)
     some = np.random.default_rng(1).permutation(100)[:60]
     assert panel_of(tmp_path, f"{name},value", some, WAVE).targets == ["value"]
+
+
+def test_numbers_of_rows_with_a_few_gaps_are_left_out_or_doubted(tmp_path: Path) -> None:
+    with_gaps = [n for n in range(1, 70) if n % 10][:60]
+    found = panel_of(tmp_path, "n,value", with_gaps, WAVE)
+    assert found.targets == ["value"]
+    assert "it numbers rows, of which some are not there" in " ".join(found.notes)
+    for steps in (with_gaps, np.arange(60) / 10):
+        found = panel_of(tmp_path, "x,value", steps, WAVE)
+        assert len(counting(found.targets, found.series[0].values)) == 1
+    found = panel_of(tmp_path, "x,value", NUMBERS, WAVE)
+    assert not counting(found.targets, found.series[0].values)
 
 
 def test_whole_numbers_that_number_nothing_are_forecast(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _COUNTERS = ("t", "step", "id")
 _NUMBERED = ("#", "nr", "no", "row", "n")
 """Names that say that a column numbers the rows, so it holds no years."""
+_MOST = 0.75
+"""Part of the steps between numbers of rows, of which some are not there, that are 1."""
 FIRST_YEAR, LAST_YEAR = 1500, 2100
 
 
@@ -92,13 +94,27 @@ def _numbers_some(out: Sorted, name: str, values: NDArray[np.float64]) -> bool:
     A file without names at all has none of its own for any column, so nothing is known of it.
     """
     before = itertools.takewhile(called.unnamed, out.table.kinds)
-    if name not in before or name.casefold().strip() == "n" or "column 2" in out.table.kinds:
+    if name not in before or "column 2" in out.table.kinds:
         return False
+    if name.casefold().strip() == "n":
+        return with_gaps(values)  # else how many there are of something
     whole = values.min() >= 0 and bool((values % 1 == 0).all())
     if not whole or len(np.unique(values)) < len(values):
         return False
     # Rows that were put in another order have numbers that lie close together still.
     return bool((np.diff(values) > 0).all()) or bool(np.ptp(values) < 2 * len(values))
+
+
+def with_gaps(values: NDArray[np.float64]) -> bool:
+    """Tell whether whole numbers rise by one from row to row but for a few that are not there.
+
+    >>> with_gaps(np.array([1.0, 2, 3, 5, 6, 7])), with_gaps(np.array([1.0, 3, 4, 7]))
+    (True, False)
+    """
+    steps = np.diff(values)
+    if not len(steps) or (values % 1).any() or steps.min() < 1:
+        return False
+    return bool(np.mean(steps == 1) >= _MOST)
 
 
 def _counts_in_groups(out: Sorted, name: str) -> bool:

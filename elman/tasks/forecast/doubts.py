@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from elman.data import dates
 from elman.data.stand_ins import MOST_LOOKED, stand_in_words, stand_ins, together
 from elman.data.wide import named_like_a_total, resolution, total_of
+from elman.tasks.forecast.counters import with_gaps
 from elman.tasks.forecast.finding import commonest_step, local, microseconds, odd_steps
 from elman.tasks.forecast.groups import as_list, is_part_of_time
 from elman.tasks.forecast.hours import hours_as_columns
@@ -366,7 +367,8 @@ def of_targets(targets: list[str], values: Floats, frequency: str | None) -> lis
 
 
 def counting(targets: Sequence[str], values: Floats) -> list[str]:
-    """Return doubts about targets that grow alike in each row, and about years beside months.
+    """Return doubts about targets that grow alike in each row, but for rows that are not there, and
+    about years beside months.
 
     Args:
         targets: their names.
@@ -381,13 +383,15 @@ def counting(targets: Sequence[str], values: Floats) -> list[str]:
         step = float(np.median(steps))
         # Numbers with few digits rise evenly but for the last one.
         nearly = np.ptp(steps) <= 2.01 * resolution(one) < 0.5 * abs(step)
-        if np.ptp(steps) == 0 or nearly:
-            grown.setdefault(f"{step:g}", []).append(repr(name))
+        if np.allclose(steps, step, rtol=1e-6, atol=0) or nearly:
+            grown.setdefault(f"{step:g} in each row", []).append(repr(name))
+        elif with_gaps(one):
+            grown.setdefault("1 in most rows", []).append(repr(name))
     doubts = []
     for by, names in grown.items():
-        asked = "grows by {} in each row: is it a number of the row or a date?"
+        asked = "grows by {}: is it a number of the row or a date?"
         if len(names) > 1:
-            asked = "grow by {} in each row: are they numbers of the row or dates?"
+            asked = "grow by {}: are they numbers of the row or dates?"
         doubts.append(
             f"{listed(names)} {asked.format(by)} Name the column to forecast with "
             "--set target=NAME."
