@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
 
-from elman.data import encodings
+from elman.data import damage, encodings
 from elman.data.contents import content_of, named
 from elman.data.formats import FORMATS
 from elman.data.unseen import seen
@@ -40,10 +40,12 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+MARK = "\ufeff"
+"""A byte order mark, or a blank without a width."""
+_SHOWN = 4
+"""Doubts about garbled files that are shown."""
 _ALIKE = 0.75
 """Likeness of two names, from 0 to 1, from which one may be meant for the other."""
-_SURELY = 4
-"""Characters beyond ASCII in UTF-8 for each byte that is not, from which a file is UTF-8."""
 _NOT_TEXT = frozenset(range(32)) - set(b"\t\n\r\f\v\x1a\x1b")
 # What programs leave beside their files.
 _MADE = {"__pycache__", "_SUCCESS", "_metadata", "_common_metadata"}
@@ -296,7 +298,7 @@ def _found_encoding(path: Path, changed: int, size: int) -> str:
     """Return the encoding of a file as it is now: who changes it, changes its time or size."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     found, unsure, empty, at = "utf-8", bytearray(), True, 0
-    strays, japanese = _Strays(), False
+    strays, japanese = damage.Strays(), False
     for block in blocks(path):
         if at == 0:
             refuse_foreign(path, block)
@@ -306,6 +308,8 @@ def _found_encoding(path: Path, changed: int, size: int) -> str:
             if wide := utf16_of(block[:4096]):
                 return wide
         if (place := block.find(0)) >= 0:
+            if damage.is_text_but_for(block, 0):
+                raise damage.a_zero(path, strays.line + block.count(b"\n", 0, place))
             _not_text(path, at + place)
         empty = empty and not block.strip()
         japanese = japanese or (b"\x1b$B" in block and block.isascii())
@@ -332,57 +336,6 @@ def _found_encoding(path: Path, changed: int, size: int) -> str:
             return "iso2022_jp" if japanese else found
     strays.refuse(path)
     return _guess(path, bytes(unsure))
-
-
-class _Strays:
-    """Bytes that are not UTF-8 in a file that else is, counted line by line."""
-
-    def __init__(self) -> None:
-        self.right = self.wrong = 0
-        self.line, self.first = 1, 0
-        self.byte = b""
-        self._rest = b""
-
-    def take(self, block: bytes) -> None:
-        """Count characters beyond ASCII that are UTF-8, and bytes that are not."""
-        if block.isascii() and not self._rest:
-            self.line += block.count(b"\n")
-            return
-        *lines, self._rest = (self._rest + block).split(b"\n")
-        for line in lines:
-            self._count(line)
-            self.line += 1
-
-    def _count(self, line: bytes) -> None:
-        if line.isascii():
-            return
-        text = line.decode("utf-8", "surrogateescape")
-        wrong = [character for character in text if "\udc80" <= character <= "\udcff"]
-        self.right += sum(character > "\x7f" for character in text) - len(wrong)
-        if wrong and not self.wrong:
-            self.first, self.byte = self.line, wrong[0].encode("utf-8", "surrogateescape")
-        self.wrong += len(wrong)
-
-    def refuse(self, path: Path) -> None:
-        """Refuse a file that is nearly all UTF-8: another encoding would garble all the rest."""
-        self._count(self._rest)
-        if not self.wrong or self.right < _SURELY * self.wrong:
-            return
-        many = "one byte is" if self.wrong == 1 else f"{self.wrong} bytes are"
-        raise InputError(
-            f"The file is UTF-8, but {many} not: {self.byte!r} here is the first.",
-            file=path,
-            row=self.first,
-            fix=f"Correct the line (in cp1252 the byte is {_in_cp1252(self.byte)}), or read the "
-            "whole file in another encoding, with encoding=cp1252 say.",
-        )
-
-
-def _in_cp1252(byte: bytes) -> str:
-    try:
-        return repr(byte.decode("cp1252"))
-    except UnicodeDecodeError:
-        return "nothing"
 
 
 def refuse_foreign(path: Path, head: bytes, own: str | None = None) -> None:
@@ -427,7 +380,8 @@ def _guess(path: Path, sample: bytes) -> str:
 
 
 def doubts(names: Mapping[Path, str]) -> list[str]:
-    """Return a doubt, with the first odd word, for each encoding that is only a guess.
+    """Return a doubt, with the first odd word, for each encoding that is only a guess, and about
+    characters that were lost or garbled before.
 
     Args:
         names: file → the encoding that `encoding_of` found.
@@ -443,29 +397,40 @@ def doubts(names: Mapping[Path, str]) -> list[str]:
                     f"{word[:40]!r} in row {row}. If it is wrong, set --set encoding=NAME."
                 )
                 break
-    return list(said.values())
+    whole = [path for path, name in names.items() if name in ("utf-8", "utf-8-sig")]
+    garbled = [doubt for path in whole for doubt in damage.doubts(path.name, blocks(path))]
+    return [*said.values(), *garbled[:_SHOWN]]
+
+
+def marks_within(paths: Iterable[Path]) -> list[Path]:
+    """Return the files in which byte order marks stand, but at the beginning."""
+    return [path for path in paths if damage.marks_within(blocks(path))]
 
 
 def lines(path: Path, encoding: str | None = None) -> Iterator[str]:
     r"""Yield the lines of a text file, each ending in `\n`; memory holds one line.
 
-    Line ends are `\n`, `\r\n` or `\r`, and nothing else is one.
+    Line ends are `\n`, `\r\n` or `\r`, and nothing else is one. A byte order mark in front of a
+    line, as where files were put together, is left out.
 
     Raises:
         InputError: as `encoding_of`, or a byte is not of the encoding.
     """
-    return _lines(path, encoding_of(path, encoding), None)
+    for line in _lines(path, encoding_of(path, encoding), None):
+        yield line.removeprefix(MARK)
 
 
 def pieces(path: Path, encoding: str, size: int) -> Iterator[str]:
     r"""Yield the text of a file of known encoding, so many characters at a time.
 
     A piece ends with a line, and is longer where a line is. Line ends are `\n`, as of `lines`.
+    Byte order marks are left out.
     """
     held: list[str] = []
     for text in _read(
         path, encoding, None, lambda file: iter(functools.partial(file.read, size), "")
     ):
+        text = text.replace(MARK, "")
         end = text.rfind("\n") + 1
         if end:
             yield "".join([*held, text[:end]])

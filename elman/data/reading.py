@@ -121,11 +121,15 @@ def read(
         if rows is not None:
             table = tagged_json.table_of(rows, chosen, None, None)
     doubts = [*table.meta.get("doubts", ()), *repeated]
+    left_out = [*table.meta.get("left_out", ())]
     if "encoding" in own and not encoding:
         asked = [path for path in chosen[:_ASKED] if path.stat().st_size]
         doubts += files.doubts({path: files.encoding_of(path) for path in asked})
+        if marked := files.marks_within(asked):
+            left_out.append(f"Byte order marks within {marked[0].name} were left out.")
     heeded = [name for name in ("encoding", "sheet") if name in own]
     meta = table.meta | {"heeded": heeded} | ({"doubts": doubts} if doubts else {})
+    meta |= {"left_out": left_out} if left_out else {}
     return replace(table, meta=meta)
 
 

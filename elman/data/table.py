@@ -368,9 +368,9 @@ def _refuse_names_again(raw: Table) -> None:
     if first.dtype.kind in "iufbM":
         return
     for row, cell in enumerate(first):
-        if not isinstance(cell, str) or cell.strip() != names[0]:
+        if not isinstance(cell, str) or _shown(cell) != names[0]:
             continue
-        cells = [str(cell).strip() for cell in raw.frame.iloc[row]]
+        cells = [_shown(cell) for cell in raw.frame.iloc[row]]
         if cells == names:
             file, number = raw.where(row)
             raise InputError(
@@ -379,6 +379,12 @@ def _refuse_names_again(raw: Table) -> None:
                 row=number,
                 fix="Take it out.",
             )
+
+
+def _shown(cell: object) -> str:
+    """Return a cell without blanks, and without the byte order mark of a file that was put after
+    another."""
+    return str(cell).strip(" \t\ufeff")
 
 
 def _unfolded(

@@ -9,6 +9,7 @@ import pytest
 from elman.data import read
 from elman.data.encodings import guess
 from elman.data.files import encoding_of
+from elman.errors import InputError
 from elman.tasks.generate.corpus import find
 
 GERMAN = "Der Mann ging über die Brücke."
@@ -84,3 +85,56 @@ def test_japanese_mail_is_no_ascii(tmp_path: Path) -> None:
     path.write_bytes((JAPANESE + "\n").encode("iso2022_jp") * 3)
     assert encoding_of(path) == "iso2022_jp"
     assert read(path).texts("text") == [JAPANESE] * 3
+
+
+def test_a_byte_that_is_not_utf_8_is_to_be_corrected_and_not_the_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_bytes(f"{FRENCH}\n".encode() * 20 + b"caf\xe9\n")
+    with pytest.raises(InputError, match=r"Correct the line .*'é'") as raised:
+        encoding_of(path)
+    assert raised.value.row == 21
+    assert "encoding=" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (FRENCH.replace(",", "").encode().decode("cp1252"), "UTF-8 was read as cp1252"),
+        ("l�a m�me", "letters that were lost"),
+    ],
+)
+def test_letters_that_were_lost_before_are_doubted(tmp_path: Path, words: str, said: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("text,label\n" + f"plain,a\n{words},b\n" * 9, "utf-8")
+    (doubt,) = [doubt for doubt in read(path).doubts() if "in t.csv" in doubt]
+    assert said in doubt
+    assert "first in row 3" in doubt
+    assert find(path, "text", None).doubts
+    path.write_text(
+        "text,label\n" + "plain,a\nL’élève, 5 °C à bientôt,b\n".replace("e,", "e") * 9, "utf-8"
+    )
+    assert not read(path, encoding=None).doubts()
+
+
+def test_byte_order_marks_of_files_put_together_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text("\ufeffup and\naway\n\ufeffdown\nand out", "utf-8")
+    found = find(path, None, None)
+    assert "".join(found.whole()) == "up and\naway\ndown\nand out"
+    assert found.left_out == ("byte order marks within t.txt",)
+    table = read(path)
+    assert table.texts("text")[2] == "down"
+    assert "Byte order marks within t.txt were left out." in table.left_out()
+    path.write_text("\ufeffup and\naway", "utf-8")
+    assert not find(path, None, None).left_out
+    twice = tmp_path / "t.csv"
+    twice.write_text("\ufeffdate,n\n2024-01-01,1\n\ufeffdate,n\n2024-01-02,2\n", "utf-8")
+    with pytest.raises(InputError, match="row 3: The row repeats the names of the columns"):
+        read(twice)
+
+
+def test_a_zero_in_text_is_named_with_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"".join(b"%d,2\n" % n if n != 70 else b"70\0,2\n" for n in range(200)))
+    with pytest.raises(InputError, match="row 71: A byte of value 0 stands here"):
+        read(path)
