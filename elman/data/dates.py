@@ -48,6 +48,8 @@ _CLOCK = re.compile(
     r"\s*(?P<half>[ap]\.?m\.?)?\s*(?P<zone>z|utc|gmt|[+-]\d{2}(?::?\d{2})?"
     rf"|{'|'.join(sorted(NAMED_ZONES, key=len, reverse=True))})?$"
 )
+_DOTTED = r"\d{1,2}\.[0-5]\d\.[0-5]\d"
+"""A time of day with its seconds, as Italian programs write it."""
 _LIKE = re.compile(
     rf"""^(?:
       \d{{4}}[-/. ]\d{{1,2}}(?:[-/. ]\d{{1,2}})?(?!\d)      # 2024-01-31, 2024/01
@@ -422,7 +424,7 @@ def _plain_words(name: str) -> str:
 
 
 def clock(values: pd.Series, name: str) -> tuple[pd.Series, str] | None:
-    """Read a column as times of day: `08:30`, `8 PM`, hours 0 to 23 or 1 to 24, 830, 83000.
+    """Read a column as times of day: `08:30`, `8.30.00`, `8 PM`, hours 0 to 23 or 1 to 24, 830.
 
     Args:
         values: strings or numbers, none of them missing.
@@ -446,6 +448,8 @@ def clock(values: pd.Series, name: str) -> tuple[pd.Series, str] | None:
     cells = values.astype(str).str.strip().str.lower()
     cells = cells.str.replace(r"^0 days |\s*[-\u2013]\s*\d{1,2}:\d{2}(?::\d{2})?$", "", regex=True)
     cells = cells.str.replace(r"^(\d{1,2})\s*([ap]\.?m\.?)$", r"\1:00 \2", regex=True)
+    if cells.str.fullmatch(_DOTTED).all():
+        cells = cells.str.replace(".", ":", regex=False)
     if not len(cells) or values.isna().any():
         return None
     if cells.str.fullmatch(r"\d{4}|\d{6}").all():

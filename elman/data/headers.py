@@ -195,6 +195,23 @@ def are_units(rows: Sequence[Sequence[str]]) -> bool:
     return bool(known) and 2 * len(known) >= len(units) and all(map(_UNIT.fullmatch, given))
 
 
+def levels(rows: Sequence[Sequence[str]]) -> str | None:
+    """Return the name of the first column where the header has three rows, as pandas writes names
+    of two levels: each level's name before its names, then the name of the index alone.
+
+    >>> levels([["Price", "Close"], ["Ticker", "AAPL"], ["Date", ""], ["2024-01-02", "5"]])
+    'Date'
+    """
+    if len(rows) < 4 or any(len(row) != len(rows[0]) for row in rows[:4]) or len(rows[0]) < 2:
+        return None
+    _, second, index, values = ([cell.strip() for cell in row] for row in rows[:4])
+    words = all(cell and not is_written_number(cell) and not cell[0].isdigit() for cell in second)
+    alone = bool(index[0]) and not index[0][0].isdigit() and not any(index[1:])
+    labelled = is_written_number(values[0]) or dates.like_dates(values[:1])
+    numbers = labelled and all(map(is_written_number, values[1:]))
+    return index[0] if words and alone and numbers else None
+
+
 def names_label_and_text(
     labels: Sequence[str], texts: Sequence[str], *, strictly: bool = False
 ) -> bool:

@@ -68,7 +68,7 @@ def _may_name(table: Table, name: str) -> bool:
     if cells.isna().any() or cells.duplicated().any():
         return False
     shown = cells.astype(str)
-    return bool((shown.str.len() <= _LONGEST).all() and not shown.str.contains(r"\s").any())
+    return bool(shown.str.len().between(1, _LONGEST).all() and not shown.str.contains(r"\s").any())
 
 
 def _stems(source: Path, suffixes: Collection[str]) -> dict[str, list[Path]]:

@@ -159,6 +159,14 @@ def test_a_row_of_units_is_named(tmp_path: Path, units: str) -> None:
         read(path)
 
 
+def test_a_header_of_several_levels_is_named(tmp_path: Path) -> None:
+    path = put(tmp_path / "a.csv", "Price,Close,Volume\nTicker,A,A\nDate,,\n2024-01-02,5,1000\n")
+    with pytest.raises(
+        InputError, match=r"row 2: The header has three rows.*write 'Date' in place"
+    ):
+        read(path)
+
+
 def test_a_row_of_words_is_no_row_of_units(tmp_path: Path) -> None:
     for cells in ("n.a.,n.a.,n.a.", "2022-01-01,none,?", "Total,abc,def"):
         table = read(put(tmp_path / "a.csv", f"day,kWh,temp\n{cells}\n{DAYS}"))

@@ -395,3 +395,10 @@ def test_a_folder_of_recordings_with_a_list_of_them(tmp_path: Path) -> None:
     path.write_text("name,label\nx,a\ny,b\n")
     with pytest.raises(InputError, match=r"labels.csv: It lies beside recordings, and no column"):
         learnable(tmp_path)
+
+
+def test_an_empty_cell_is_no_name_of_a_file(tmp_path: Path) -> None:
+    for name in "123":
+        (tmp_path / f"{name}.wav").touch()
+    (tmp_path / "list.csv").write_text("a,n\nx,Ticker\nx,\nx,5\nx,7\n")
+    assert read(tmp_path / "list.csv").kinds["n"] == "text"

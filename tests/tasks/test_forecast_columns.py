@@ -316,6 +316,35 @@ def test_an_index_of_elapsed_time_orders_the_rows(name: str | None) -> None:
     assert "Column 't' counts steps" in " ".join(found.notes)
 
 
+def test_rows_of_one_moment_are_not_to_be_thrown_away(panel: Callable[..., Panel]) -> None:
+    shops = [f"{100 + i},C{i * i % 7},{d},{i % 7}" for i, d in enumerate(np.repeat(dated(DAYS), 3))]
+    with pytest.raises(InputError, match=r"row 3.*there twice.*make one row of each moment first"):
+        panel("order_id,customer,date,amount", shops)
+    again = beside(dated(DAYS))
+    with pytest.raises(InputError, match="take out the rows that are there twice: they are alike"):
+        panel("date,sales", [*again[:40], *again[30:]])
+
+
+@pytest.mark.parametrize("wrong", ["2022-02-10", "2032-02-10"])
+def test_one_date_that_is_out_of_order_is_named(panel: Callable[..., Panel], wrong: str) -> None:
+    rows = [row.replace("2023-02-10", wrong) for row in beside(dated(DAYS))]
+    with pytest.raises(InputError, match=rf"row 41.*{wrong}.*Correct it, or put the row"):
+        panel("date,sales", rows)
+
+
+def test_a_clock_of_twelve_hours_without_its_half_is_named(panel: Callable[..., Panel]) -> None:
+    hours = pd.date_range("2023-01-02", periods=60, freq="h").strftime("%Y-%m-%d %I:%M")
+    with pytest.raises(InputError, match=r"row 14.*a clock without AM and PM.*00 to 23"):
+        panel("time,sales", beside(hours))
+
+
+def test_rows_at_the_end_without_any_cell_are_left_out(panel: Callable[..., Panel]) -> None:
+    hours = pd.date_range("2023-01-02", periods=60, freq="h").strftime("%Y-%m-%d,%H:%M")
+    found = panel("day,clock,sales", [*beside(hours), ",,", ",,"])
+    assert found.frequency == "h"
+    assert "2 rows at the end without any cell." in " ".join(found.notes)
+
+
 def test_a_column_of_names_that_is_not_there_is_named(panel: Callable[..., Panel]) -> None:
     with pytest.raises(
         InputError, match=r"There is no column 'store'. Choose from 'date', 'sales'"

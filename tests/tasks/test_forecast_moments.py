@@ -45,6 +45,7 @@ def times(found: Panel) -> list[pd.Timestamp]:
         ("time", lambda t: t.hour * 100),
         ("Time", lambda t: f"{t:%H%M%S}"),
         ("TIME", lambda t: t.hour * 10000),
+        ("Time", lambda t: f"{t:%H.%M.%S}"),
     ],
 )
 def test_a_date_beside_a_time_of_day_is_one_moment(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from elman.data import comments, decimals, files
-from elman.data.headers import above, are_units, header_of, is_header
+from elman.data.headers import above, are_units, header_of, is_header, levels
 from elman.data.kinds import is_number, numbers_in, spelling
 from elman.data.numerals import Decimal
 from elman.data.table import Origin, Table, build
@@ -419,6 +419,13 @@ def header(
             f"column {place}" if headless else cell.strip() or f"column {place}"
             for place, cell in enumerate(rows[0], 1)
         ]
+    if not headless and (index := levels(rows)) is not None:
+        raise InputError(
+            "The header has three rows, as pandas and yfinance write names of two levels.",
+            file=path,
+            row=ends[title + 2],
+            fix=f"Take this row and the next out, and write {index!r} in place of {names[0]!r}.",
+        )
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(

@@ -120,6 +120,8 @@ def sort_out(table: Table, columns: Columns, groups: list[str]) -> Sorted:
         InputError: the column of times cannot be read as such, or more than one way.
     """
     table, averages = without_averages(table)
+    table, empty = _without_empty_end(table)
+    averages += empty
     out = Sorted(table, groups, doubtful=table.doubts(), used=used_in_reading(table))
     out.told += [("left out", sentence) for sentence in averages]
     _read_written(out, columns)
@@ -130,6 +132,16 @@ def sort_out(table: Table, columns: Columns, groups: list[str]) -> Sorted:
     cycling(out, columns)
     _to_come(out)
     return out
+
+
+def _without_empty_end(table: Table) -> tuple[Table, list[str]]:
+    """Return a table without the last rows in which nothing stands, and a sentence about them."""
+    there = table.frame.notna().any(axis=1).to_numpy()
+    count = int(np.argmax(there[::-1])) if there.any() and len(table.kinds) > 1 else 0
+    if not count:
+        return table, []
+    rows = "1 row" if count == 1 else f"{count:,} rows"
+    return table.take(np.arange(len(table) - count)), [f"{rows} at the end without any cell."]
 
 
 def used_in_reading(table: Table) -> set[str]:

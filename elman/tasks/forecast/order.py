@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 _LEAST_OF_A_SERIES = 3
+"""Rows of a series at least where several follow one another without a name."""
 _LEAST_EXCHANGED = 10
 """Rows at least that are not in order by chance once day and month change places."""
-"""Rows of a series at least where several follow one another without a name."""
 _YEAR = 365.25 * 86_400e6
 """Microseconds."""
 
@@ -102,6 +102,37 @@ def _in_order_if_exchanged(moments: pd.Series) -> bool:
     return bool((steps > 0).all() or (steps < 0).all())
 
 
+def _odd_one(keys: Floats | NDArray[np.int64]) -> int | None:
+    """Return the place of the one moment without which all are in order, or None."""
+    if len(keys) < _LEAST_EXCHANGED:
+        return None
+    at = int(np.argmax(np.diff(keys) < 0))
+    odd = [place for place in (at, at + 1) if (np.diff(np.delete(keys, place)) > 0).all()]
+    return odd[0] if len(odd) == 1 else None
+
+
+def _of_twelve_hours(moments: pd.Series) -> bool:
+    """Tell whether times of day go from 1 to 12 and are there twice, as of a clock without AM and
+    PM."""
+    if moments.dtype.kind != "M":
+        return False
+    hours = moments.dt.hour
+    return bool(hours.between(1, 12).all() and hours.nunique() == 12 and moments.duplicated().any())
+
+
+def _one_a_moment(out: Sorted, twice: NDArray[np.bool_]) -> str:
+    """Return what is to be done with rows of one moment that are of no other series.
+
+    Args:
+        out: the columns.
+        twice: whether the moment of each row was there before.
+    """
+    again = out.table.frame.astype(str).duplicated().to_numpy()
+    if (again | ~twice).all():
+        return "take out the rows that are there twice: they are alike in all columns"
+    return "make one row of each moment first, such as the sum or the mean of its rows"
+
+
 def check_order(
     out: Sorted, keys: Floats | NDArray[np.int64], rows: NDArray[np.int64], name: str
 ) -> None:
@@ -157,7 +188,28 @@ def check_order(
                 column,
                 "Write years with four digits.",
             )
+    if (lone := _odd_one(keys[rows])) is not None:
+        before, after = max(lone - 1, 0), min(lone + 1, len(rows) - 1)
+        raise table.refuse(
+            f"the time {moments.iloc[rows[lone]]} stands between {moments.iloc[rows[before]]} and "
+            f"{moments.iloc[rows[after]]}{whose}, and all other rows are in order.",
+            int(rows[lone]),
+            column,
+            "Correct it, or put the row in its place.",
+        )
     twice = pd.Series(keys[rows]).duplicated().to_numpy()
+    if _of_twelve_hours(moments.iloc[rows]):
+        row = int(rows[int(np.argmax(twice))])
+        raise table.refuse(
+            f"the time {moments.iloc[row]} is there twice{whose}, and all hours are from 1 to 12, "
+            "as of a clock without AM and PM.",
+            row,
+            column,
+            "Write hours from 00 to 23, or AM and PM behind them.",
+        )
+    whole = np.zeros(len(table), dtype=bool)
+    whole[rows] = twice
+    single = _one_a_moment(out, whole) if twice.any() else ""
     groups = None if out.groups or not twice.any() else likely_groups(out, keys)
     begins = np.flatnonzero(steps < 0) + 1
     lengths = np.diff([0, *begins, len(rows)])
@@ -175,12 +227,12 @@ def check_order(
             "another.",
             int(rows[at]),
             column,
-            f"{fix}; if not, sort the file by {column!r} and keep one row a moment.",
+            f"{fix}; if not, sort the file by {column!r}{f', and {single}' if single else ''}.",
         )
     if twice.any():
         row = int(rows[int(np.argmax(twice))])
         what = f"the time {moments.iloc[row]} is there twice{whose}."
-        fix = "Name the column that tells series apart with group=NAME, or keep one row a moment."
+        fix = f"Name the column that tells series apart with group=NAME; or {single}."
         if groups is not None and len(groups) == 1:
             what += f" {groups[0]!r} looks like the name of a series."
             fix = f"If the file holds several series, set group={groups[0]}."
