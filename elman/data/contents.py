@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zipfile
 import zlib
@@ -93,6 +94,11 @@ _RIFF = {
     b"WEBP": Content("a WebP picture", _PICTURE),
 }
 _PAGE = Content("a web page", "Fetch the file itself, or save the text of the page as .txt.")
+_NOTEBOOK = Content(
+    "a notebook of Jupyter",
+    "Write its text to a file first: jupyter nbconvert --to markdown (or script) NOTEBOOK.",
+)
+_CELLS = re.compile(rb'\s*\{\s*"cells"\s*:\s*\[\s*\{\s*"')
 _SHEET = "Give it a name that ends in {}."
 # Members of a zip archive that say what it is.
 _MEMBERS = {
@@ -157,6 +163,8 @@ def content_of(head: bytes, path: Path | None = None) -> Content | None:
         return Content("a BMP picture", _PICTURE)
     if head.lstrip()[:9].lower() in (b"<!doctype", b"<html>") or head.lstrip()[:5] == b"<html":
         return _PAGE
+    if _CELLS.match(head) and (b'"cell_type"' in head or (path and path.suffix == ".ipynb")):
+        return _NOTEBOOK
     for magic, what, fix in _FIRST:
         if head.startswith(magic) and (magic in _WRITTEN or not _is_text(head)):
             return Content(what, fix)

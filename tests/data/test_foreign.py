@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,24 @@ def test_a_folder_of_pictures_alone_says_what_they_are(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\r")
     with pytest.raises(InputError, match="This is a PNG picture"):
         find(tmp_path, None, None)
+
+
+@pytest.mark.parametrize("name", ["a.ipynb", "a.txt"])
+def test_a_notebook_is_no_text(tmp_path: Path, name: str) -> None:
+    cells = [{"cell_type": "markdown", "metadata": {}, "source": [PROSE] * 9}]
+    (tmp_path / name).write_text(json.dumps({"cells": cells, "nbformat": 4}, indent=1))
+    with pytest.raises(
+        InputError, match=r"This is a notebook of Jupyter\. Write its text to a file"
+    ):
+        find(tmp_path / name, None, None)
+    (tmp_path / "one.txt").write_text(PROSE)
+    assert find(tmp_path, None, None).left_out == (f"{name} (a notebook of Jupyter)",)
+
+
+def test_a_cue_above_prose_makes_no_subtitles_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("1\n00:00:01,000 --> 00:00:02,000\nSo.\n\n" + PROSE * 20)
+    assert PROSE in "".join(find(path, None, None).texts())
 
 
 def test_a_picture_among_texts_without_endings_is_no_example(tmp_path: Path) -> None:

@@ -213,7 +213,7 @@ def test_files_of_unequal_length_are_refused_with_both_counts(tmp_path):
 
 def test_empty_sides_copies_and_repeats_are_counted(tmp_path):
     ours = ["one", "", "three", "Same  text", "five", "five"]
-    theirs = ["eins", "zwei", " ", "same text", "fünf", "Fünf"]
+    theirs = ["eins", "zwei", " ", "Same text", "FIVE", "Five"]
     paths = [written(tmp_path, "a.en", lines(ours)), written(tmp_path, "a.de", lines(theirs))]
     pairs = read_pairs(paths)
     assert pairs.source == ["one", "Same  text", "five", "five"]
@@ -324,6 +324,23 @@ def test_lines_with_tabs_need_no_names(tmp_path):
     assert read_pairs(two).source == ["Hi.", 'A "b', "Go."]
     named = written(tmp_path, "named.tsv", "de\ten\nGeh.\tGo.\nHalt!\tStop!\n")
     assert read_pairs(named).names == ("de", "en")
+
+
+@pytest.mark.parametrize("form", ["{0}\teng\t{1}\t{0}\tdeu\t{2}", "{0}\teng\t{1}\tdeu\t{2}"])
+def test_codes_of_languages_beside_texts_are_no_texts(tmp_path, form):
+    pairs = zip(*sentences(20), strict=True)
+    text = lines(form.format(1000 + n, *pair) for n, pair in enumerate(pairs))
+    path = written(tmp_path, "a.tsv", text)
+    last = f"column {form.count(chr(9)) + 1}"
+    for told in ({}, {"source": "column 3", "target": last}):
+        found = read_pairs(path, **told)
+        assert (found.source, found.target) == tuple(map(list, sentences(20)))
+
+
+def test_names_of_pictures_are_no_texts(tmp_path):
+    rows = [f"img_{n}.png,a dog runs {n}" for n in range(9)]
+    with pytest.raises(InputError, match="column 'img': It holds names of pictures"):
+        read_pairs(written(tmp_path, "a.csv", lines(["img,caption", *rows])))
 
 
 def test_several_files_of_a_table_have_parts(tmp_path):

@@ -345,6 +345,14 @@ def test_rows_at_the_end_without_any_cell_are_left_out(panel: Callable[..., Pane
     assert "2 rows at the end without any cell." in " ".join(found.notes)
 
 
+def test_merged_cells_that_name_series_are_filled_in(panel: Callable[..., Panel]) -> None:
+    rows = [f"{'AB'[i // 60] if i % 60 == 0 else ''},{d},{i % 7}"
+            for i, d in enumerate(dated(DAYS) * 2)]  # fmt: skip
+    found = panel("store,date,sales", rows, group="store")
+    assert [(one.name, len(one)) for one in found.series] == [("A", 60), ("B", 60)]
+    assert "was filled in below it" in " ".join(found.notes)
+
+
 def test_a_column_of_names_that_is_not_there_is_named(panel: Callable[..., Panel]) -> None:
     with pytest.raises(
         InputError, match=r"There is no column 'store'. Choose from 'date', 'sales'"

@@ -747,6 +747,17 @@ def test_the_precision_follows_the_processor(tmp_path, monkeypatch, flag, expect
     assert asked.settings.precision == "bf16"
 
 
+def test_a_test_text_that_is_trained_on_is_doubted(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    for name in "ab":
+        lines = [" ".join(draw.choice(["so", "it", "goes", "on"], 30)) for _ in range(100)]
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines))
+    for test, doubted in (("a", True), ("b", False)):
+        task = Generate.from_data(tmp_path / "a.txt", settings(), test=tmp_path / f"{test}.txt")
+        said = " ".join(task.understood().doubts)
+        assert ("of test stand in train too: the scores flatter" in said) == doubted
+
+
 @pytest.mark.parametrize("name", ["film.srt", "film.txt", "film"])
 def test_subtitles_are_learnt_as_they_are_spoken(tmp_path: Path, name: str) -> None:
     said = "".join(

@@ -99,7 +99,7 @@ def across_parts(
 
 def copies(source: Sequence[str], target: Sequence[str]) -> list[str]:
     """Return in a sentence how many targets are their source, or nothing where none is."""
-    same = sum(key_of(one) == key_of(other) for one, other in zip(source, target, strict=True))
+    same = sum(one.split() == other.split() for one, other in zip(source, target, strict=True))
     return [f"Targets that copy their source: {same:,} of {len(source):,}."] if same else []
 
 

@@ -20,6 +20,9 @@ WRITTEN = ("text", "category", "tokens", "turns")
 """Kinds of columns that hold what was written, and not what it means."""
 _NAME = 3
 """Words of the name of a column at most."""
+_PICTURE = r"\S+\.(?:png|jpe?g|gif|bmp|tiff?|webp)"
+_LANGUAGES = 100
+"""Codes of languages in a column at most."""
 _HEAD = 200
 """Lines of a text file by which its form is known."""
 
@@ -40,10 +43,13 @@ class Named:
         types: Mapping[str, str] | None = None,
     ) -> Table:
         """Read a table with tabs; its first row is a pair where it has no usual names."""
-        first = next(line for line in files.lines(paths[0], encoding) if line.strip())
-        cells = [cell.strip() for cell in first.split("\t")]
+        head = (line for line in files.lines(paths[0], encoding) if line.strip())
+        first, second = next(head), next(head, "")
+        cells, below = ([cell.strip() for cell in line.split("\t")] for line in (first, second))
         wanted = {self.source, self.target} - {None}
-        named = sum(map(is_side, cells)) > 1 or bool(wanted & set(cells))
+        # A code that the next row has too is the language of a row.
+        names = [c for n, c in enumerate(cells) if is_side(c) and below[n : n + 1] != [c]]
+        named = len(names) > 1 or bool(wanted & set(cells))
         named = named or _of_turns(cells)
         table = delimited.read(
             paths, encoding=encoding, separator="\t", headless=not named, types=types
@@ -97,6 +103,8 @@ class Named:
         unread = unread or {}
         names = [name for name in table.kinds if name not in unread]
         texts = [name for name in names if table.kinds[name] in WRITTEN]
+        told_apart = [name for name in texts if not _of_codes(table, name)]
+        texts = told_apart if len(told_apart) > 1 else texts
         if not self.needs_target and self.target is not None and self.target not in names:
             # Later data need not have what is asked for.
             if self.source is not None and self.source in names:
@@ -157,6 +165,32 @@ class Named:
 def _coded(names: Iterable[str]) -> list[str]:
     """Return the names that are codes of languages, or end in one as `translation.en` does."""
     return [name for name in names if is_code(name.rsplit(".", 1)[-1])]
+
+
+def _of_codes(table: Table, name: str) -> bool:
+    """Tell whether all cells of a column are codes of languages, which say what a row is in."""
+    if table.kinds[name] not in ("text", "category"):
+        return False
+    cells = table.frame[name].dropna().unique()
+    return 0 < len(cells) <= _LANGUAGES and all(is_code(str(cell)) for cell in cells)
+
+
+def refuse_pictures(table: Table, name: str) -> None:
+    """Refuse a column that names pictures, where texts are read.
+
+    Raises:
+        InputError: all of its cells are names of pictures.
+    """
+    if table.kinds[name] not in ("text", "category"):
+        return
+    cells = table.frame[name].dropna().astype(str).str.strip()
+    if len(cells) and cells.str.fullmatch(_PICTURE, case=False).all():
+        raise InputError(
+            f"It holds names of pictures, such as {cells.iloc[0]!r}, and texts are read here.",
+            file=table.source,
+            column=name,
+            fix="Name a column of texts with source= or target=.",
+        )
 
 
 def _is_sentence(cell: str) -> bool:

@@ -18,6 +18,7 @@ from elman.data.formats.pair_columns import (
     Named,
     few,
     from_files,
+    refuse_pictures,
     shown_place,
     tabs_of,
     texts_of,
@@ -408,6 +409,8 @@ class _Asked:
             table, unread | (turns if told == (None, None) else {})
         )
         sides = [name for name in (source, target) if name is not None]
+        for side in sides:
+            refuse_pictures(table, side)
         if target is not None and table.kinds[target] == "turns":
             raise InputError(
                 f"{target!r} holds conversations, which can be read and not written.",

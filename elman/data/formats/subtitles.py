@@ -27,6 +27,8 @@ _TIME = r"(?:(\d{1,6}):)?(\d{1,2}):(\d{2})[.,](\d{1,3})"
 _TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}")
 _ARROW = "-->"
 _VOICE = re.compile(r"<v(?:\.[^ >]*)?[ \t]+([^>]*)>", re.IGNORECASE)
+_LONGEST_CUE = 12
+"""Lines of a cue at most, on average."""
 _MARKUP = re.compile(r"<[^>]*>|\{\\[^}]*\}")
 
 
@@ -56,7 +58,10 @@ def are_cues(lines: Sequence[str]) -> bool:
     begun = 1 if filled[0].isdigit() else 0
     if filled[0].split()[0] == "WEBVTT":
         return any(map(_TIMES.match, filled))
-    return len(filled) > begun and _TIMES.match(filled[begun]) is not None
+    if len(filled) <= begun or _TIMES.match(filled[begun]) is None:
+        return False
+    # A cue at the top of prose makes no subtitles of it.
+    return _LONGEST_CUE * sum(_TIMES.match(line) is not None for line in filled) >= len(filled)
 
 
 def read(

@@ -24,6 +24,7 @@ from elman.tasks.forecast.counters import counted, cycling, free_numbers, years_
 from elman.tasks.forecast.date_parts import from_parts, leave_parts, without_averages
 from elman.tasks.forecast.groups import as_list
 from elman.tasks.forecast.panel import COUNTED
+from elman.tasks.reading.groups import filled_down
 from elman.tasks.understood import listed
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ def sort_out(table: Table, columns: Columns, groups: list[str]) -> Sorted:
     """
     table, averages = without_averages(table)
     table, empty = _without_empty_end(table)
+    for name in groups:
+        table = filled_down(table, name)  # merged cells of a sheet
     averages += empty
     out = Sorted(table, groups, doubtful=table.doubts(), used=used_in_reading(table))
     out.told += [("left out", sentence) for sentence in averages]

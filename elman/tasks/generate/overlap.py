@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Duplicates are looked for in memory.
 LOOKED_AT = 20_000_000
+_FEW = 0.05
+"""Part of the long lines that any two texts of one kind may share."""
 
 
 def compared(part: Documents, whole: bool) -> list[str]:
@@ -44,6 +46,28 @@ def duplicates_in(task: Generate) -> str:
         )
         or f"no {what} in more than one part"
     )
+
+
+def doubts_of_given(task: Generate) -> list[str]:
+    """Return a doubt about parts that were given by themselves and hold what is trained on.
+
+    Parts of one text that was cut by position repeat lines of it as any text does.
+    """
+    if sum(tokens.predicted for tokens in task._tokens.values()) > LOOKED_AT:
+        return []
+    many, train = task.documents > 1, task._parts["train"]
+    given = {n: part for n, part in task._parts.items() if part.sources is not train.sources}
+    if not given:
+        return []
+    texts = {name: compared(part, many) for name, part in {"train": train, **given}.items()}
+    found = duplicates(texts)
+    what = "documents" if many else "lines of 40 characters or more"
+    said = [
+        f"{count:,} of {len(texts[later]):,} {what} of {later} stand in {earlier} too"
+        for (earlier, later), count in found.counts.items()
+        if count > _FEW * len(texts[later])
+    ]
+    return [f"{'; '.join(said)}: the scores flatter. Take them out."] if said else []
 
 
 def doubts_of_met(task: Generate, old: Generate) -> list[str]:

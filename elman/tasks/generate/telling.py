@@ -10,7 +10,7 @@ import numpy as np
 from elman.tasks.base import Section
 from elman.tasks.generate import labelled, sameness
 from elman.tasks.generate.labelled import Labelled
-from elman.tasks.generate.overlap import duplicates_in
+from elman.tasks.generate.overlap import doubts_of_given, duplicates_in
 from elman.tasks.looking import bars, histogram
 from elman.tasks.understood import Understood, listed, many, shorter
 
@@ -49,7 +49,8 @@ def understood_of(task: Generate) -> Understood:
         if share:
             lines.append((f"in {name}", f"{share:.2%} of the symbols are unknown"))
     lines.append(("the first", repr(shorter(next(iter(train)).text[:200]))))
-    return Understood(lines, [*train.doubts, *sameness.doubts(train.texts())])
+    doubts = [*train.doubts, *sameness.doubts(train.texts()), *doubts_of_given(task)]
+    return Understood(lines, doubts)
 
 
 def looked_at(task: Generate) -> list[Section]:
