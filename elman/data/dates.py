@@ -170,7 +170,9 @@ def read(cells: pd.Series, order: Order | None = None) -> Written | None:
         body, clock, offset = _split(pd.Series(written))
         index = pd.Index(unique)
         zoned = offset.set_axis(index)
-        days = _days(body)
+        # A day is read once, however many hours it has.
+        alone = pd.Series(body.unique())
+        days = [(o, body.map(d.set_axis(alone)), short) for o, d, short in _days(alone)]
         days = [each for each in days if order in (None, each[0])] or days
         for first, day, short in days:
             held.append(_Tried(first, (day + clock).set_axis(index), short, language))
@@ -320,15 +322,18 @@ def _beyond(cells: pd.Series, read: pd.Series, form: str) -> pd.Series:
     places = np.flatnonzero(read.isna() & cells.notna())
     if "%Y" not in form or not len(places):
         return read
-    moments = read.to_numpy().astype("datetime64[us]")
-    for place in places.tolist():
+    unread = cells.iloc[places]
+    far = {}
+    for cell in unread.unique():
         try:
-            moments[place] = datetime.datetime.strptime(cells.iloc[place], form)
+            far[cell] = np.datetime64(datetime.datetime.strptime(cell, form), "us")
         except ValueError:
             continue
-    far = moments[places]
-    if np.isnat(far).all():
+    if not far:
         return read
+    moments = read.to_numpy().astype("datetime64[us]")
+    nothing = np.datetime64("NaT", "us")
+    moments[places] = np.array([far.get(cell, nothing) for cell in unread])
     return pd.Series(moments, read.index)
 
 

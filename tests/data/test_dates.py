@@ -289,3 +289,19 @@ def test_hours_with_their_half_of_the_day_are_times() -> None:
     assert found is not None
     assert (found[0].dt.total_seconds() / 3600).tolist() == [0, 1, 12, 23]
     assert dates.clock(pd.Series(["13AM", "1 am"]), "time") is None
+
+
+@pytest.mark.parametrize("year", [1500, 2000])
+def test_a_day_of_many_hours_is_read_once(monkeypatch: pytest.MonkeyPatch, year: int) -> None:
+    sizes: list[int] = []
+    own = dates.parsed
+
+    def counted(cells: pd.Series, form: str) -> pd.Series:
+        sizes.append(len(cells))
+        return own(cells, form)
+
+    monkeypatch.setattr(dates, "parsed", counted)
+    hours = [f"{day}/01/{year} {hour:02}:30" for day in (13, 14, 15) for hour in range(24)]
+    found = moments(hours)
+    assert (found[0], found[-1]) == (f"{year}-01-13 00:30:00", f"{year}-01-15 23:30:00")
+    assert max(sizes) == 3
