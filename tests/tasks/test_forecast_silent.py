@@ -72,6 +72,12 @@ def test_names_that_change_back_or_are_times_are_no_series() -> None:
     # A sensor named as one is doubted also where names take turns.
     taking_turns = panel(pd.DataFrame(whole | {"sensor": np.tile(["a", "b"], 100)}))
     assert "set group=sensor" in taking_turns.doubts[0]
+    # Whole numbers of something in a shop, or of each of several shops, name none.
+    counts = np.random.default_rng(0).integers(0, 9, (200, 2))
+    for names in (["item_count", "visits"], ["shop_1", "shop_2"], ["storeVisits", "users"]):
+        assert not panel(pd.DataFrame(whole | dict(zip(names, counts.T, strict=True)))).doubts
+    numbered = panel(pd.DataFrame(whole | {"StoreID": counts[:, 0]}))
+    assert "set group=StoreID" in numbered.doubts[0]
 
 
 def test_times_that_begin_again_are_series_one_after_another() -> None:
@@ -83,6 +89,10 @@ def test_times_that_begin_again_are_series_one_after_another() -> None:
         panel(back)
     with pytest.raises(InputError, match="set group=shop; if not, sort the file by 'date'"):
         panel(back.assign(shop=["A"] * 100 + ["B"] * 100))
+    merged = back.assign(shop=["A", *[None] * 99, "B", *[None] * 99])
+    with pytest.raises(InputError, match="set group=shop; if not, sort the file by 'date'"):
+        panel(merged)
+    assert len(panel(merged, group="shop").series) == 2
     unsorted = pd.DataFrame({"date": DAYS, "sales": WAVE}).sample(frac=1, random_state=0)
     with pytest.raises(InputError, match="Sort the file by 'date'"):
         panel(unsorted.reset_index(drop=True))

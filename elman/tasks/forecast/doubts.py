@@ -34,15 +34,14 @@ _MONTH = re.compile(
     "jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?|oct(ober)?"
     "|nov(ember)?|dec(ember)?"
 )
-_NAMES = re.compile(
+_NAMED = (
     "(?:^|[^a-z])(?:id|ids|shop|store|series|item|product|sku|site|sensor|station|region|country"
     "|city|customer|meter|unique_?id|ticker|symbol|branch|machine|device|department|dept)"
-    "(?:[^a-z]|$)"
 )
-_NUMBERED = re.compile(
-    _NAMES.pattern + "[^a-z0-9]*(?:(?:id|ids|no|nr|nbr|num|number|code|key)[^a-z0-9]*)?$"
-)
-"""Names of columns whose whole numbers are names: `store`, `store_nbr`; `store_visits` counts."""
+_NAMES = re.compile(f"{_NAMED}(?:[^a-z]|$)")
+_NUMBERED = re.compile(rf"{_NAMED}(?:[\W_]*(?:ids?|nr|nbr|no|num|number|code|key))?[\W_]*$")
+"""Names of columns whose numbers name something: not `item_count`, and not `store_1` beside
+`store_2`."""
 _MARKED = re.compile(
     r"[-+−(]?[^\w\s:;,.-]{0,2}(?:[A-Za-z]{1,3}\s?(?=[\d.,]+$))?[-+]?\d[\d.,]*"
     r"(?:(?::\d{1,2}){1,2}(?:[.,]\d+)?|\s?[^\W\d]{0,4}|\s?[^\w\s]{1,2})\)?"
@@ -198,10 +197,9 @@ def names_in_turn(table: Table, aside: Sequence[str], target: str | list[str] | 
     """
     for name, kind in table.kinds.items():
         cells = table.frame[name]
-        called = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
-        named = _NAMES.search(called) is not None
-        numbered = _NUMBERED.search(called) is not None
-        whole = kind == "number" and cells.dtype.kind in "iu" and numbered
+        usual = _NUMBERED if kind == "number" else _NAMES
+        named = usual.search(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()) is not None
+        whole = kind == "number" and cells.dtype.kind in "iu" and named
         if name in (*aside, *as_list(target)) or not (kind in ("text", "category") or whole):
             continue
         count = cells.nunique()

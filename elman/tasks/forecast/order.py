@@ -42,7 +42,7 @@ def _changes_with(out: Sorted, rows: NDArray[np.int64], begins: NDArray[np.int64
         cells = out.table.frame[name]
         if kind not in ("text", "category") and cells.dtype.kind not in "iu":
             continue
-        values = cells.to_numpy()[rows]
+        values = cells.replace("", None).ffill().to_numpy()[rows]  # merged cells of a sheet
         changes = np.flatnonzero(values[1:] != values[:-1]) + 1
         if name != out.time and name not in out.groups and np.array_equal(changes, begins):
             return name
