@@ -402,9 +402,14 @@ def doubts(names: Mapping[Path, str]) -> list[str]:
     return [*said.values(), *garbled[:_SHOWN]]
 
 
-def marks_within(paths: Iterable[Path]) -> list[Path]:
-    """Return the files in which byte order marks stand, but at the beginning."""
-    return [path for path in paths if damage.marks_within(blocks(path))]
+def marks_within(names: Mapping[Path, str]) -> list[Path]:
+    """Return the files in UTF-8 in which byte order marks stand, but at the beginning.
+
+    Args:
+        names: file → its encoding.
+    """
+    whole = [path for path, name in names.items() if name in ("utf-8", "utf-8-sig")]
+    return [path for path in whole if damage.marks_within(blocks(path))]
 
 
 def lines(path: Path, encoding: str | None = None) -> Iterator[str]:

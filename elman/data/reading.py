@@ -124,8 +124,9 @@ def read(
     left_out = [*table.meta.get("left_out", ())]
     if "encoding" in own and not encoding:
         asked = [path for path in chosen[:_ASKED] if path.stat().st_size]
-        doubts += files.doubts({path: files.encoding_of(path) for path in asked})
-        if marked := files.marks_within(asked):
+        names = {path: files.encoding_of(path) for path in asked}
+        doubts += files.doubts(names)
+        if marked := files.marks_within(names):
             left_out.append(f"Byte order marks within {marked[0].name} were left out.")
     heeded = [name for name in ("encoding", "sheet") if name in own]
     meta = table.meta | {"heeded": heeded} | ({"doubts": doubts} if doubts else {})

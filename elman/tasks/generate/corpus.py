@@ -259,7 +259,7 @@ def of_plain_files(source: Any, encoding: str | None) -> Documents | None:
         left_out.append(_SPOKEN[kind])
     else:
         found = Documents.of_files(paths, encoding)
-        if marked := files.marks_within(paths):
+        if marked := files.marks_within(dict(zip(paths, map(str, found.encodings), strict=True))):
             left_out.append(f"byte order marks within {marked[0].name}")
     return replace(found, doubts=(*found.doubts, *repeated), left_out=tuple(left_out))
 
