@@ -39,7 +39,7 @@ ROWS = ((4e6, 16), (2e7, 32), (math.inf, 64))
 """Rows of a batch, for runs of up to so many symbols: few rows make many updates."""
 DROPOUT = ((2.0, 0.0), (5.0, 0.1), (10.0, 0.2), (math.inf, 0.3))
 """Dropout, for up to so many passes over the text."""
-PENALTY = {"characters": 2.0, "subwords": 2.0, "words": 2.0}
+PENALTY = {"characters": 2.0, "subwords": 2.0, "words": 4.0}
 """Weight of the mean square of the output, which lies between -1 and 1 in the cells of `HELD_DOWN`.
 At a high rate it keeps gates where they learn."""
 HELD_DOWN = ("lstm", "gru")
