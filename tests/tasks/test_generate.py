@@ -524,7 +524,9 @@ def test_memory_beyond_the_n_grams_is_worth_having() -> None:
     rng = np.random.default_rng(0)
     colours = rng.choice(["red", "green", "blue", "white"], 600)
     rows = pd.DataFrame({"text": [f"{c} keeps its colour and stays {c}" for c in colours]})
-    task = Generate.from_data(rows, settings(unit="words", lr=3e-2, epochs=45, batch_size=16))
+    # Outputs that are held down are never quite sure of what is sure.
+    how = {"unit": "words", "lr": 3e-2, "epochs": 45, "batch_size": 16, "activation_penalty": 0}
+    task = Generate.from_data(rows, settings(**how))
     ours = task.evaluate(learnt(task)).metrics["perplexity"]
     theirs = task.baselines()["5-gram Kneser-Ney"].metrics["perplexity"]
     # Of 8 tokens a row the first is one of 4; n-grams pay that again for the last word.
