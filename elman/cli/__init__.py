@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         # OpenMP reads this when torch is imported. Its threads wait for one another without rest
         # for milliseconds, which is lost where another process has one of the processors: there a
-        # step of training took 120 ms, and 50 ms with this. Where none has, it changes nothing.
+        # step of training took 120 ms, and 50 ms with this.
         os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     with early.interrupted(given):
         from elman.cli.app import main as run

@@ -184,8 +184,11 @@ class Baseline:
 
     def outputs(self, asked: Asked) -> Any:
         """Return what the map says."""
+        return self.map(self._shown(asked))
+
+    def _shown(self, asked: Asked) -> Any:
         features = self.shared if self.sees in ("features", "counts") else None
-        return self.map(asked.shown(self.sees, features))
+        return asked.shown(self.sees, features)
 
     def chances(self, asked: Asked) -> tuple[list[str], list[Array]]:
         """Return labels, and the probability of each at the steps of each sequence, `(T, K)`.
@@ -195,8 +198,7 @@ class Baseline:
         """
         if not hasattr(self.map, "chances"):
             raise CannotSay(f"{self.name} gives tags without probabilities")
-        features = self.shared if self.sees in ("features", "counts") else None
-        names, found = self.map.chances(asked.shown(self.sees, features))
+        names, found = self.map.chances(self._shown(asked))
         return names, found
 
     def to_state(self) -> State:

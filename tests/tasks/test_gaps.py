@@ -68,7 +68,10 @@ def test_the_others_are_answered_as_without_it(texts):
 def test_a_missing_cell_in_memory(texts):
     table, told = predicted(*texts, pd.DataFrame({"text": ["good", None, "bad"]}))
     assert table["prediction"].isna().tolist() == [False, True, False]
-    assert told[0] == "1 of 3 inputs is empty (row 2); its answer is left empty."
+    assert told == [
+        "1 of 3 inputs is empty (row 2); its answer is left empty.",
+        "2 of 2 words here are unknown to the model: what it says of them means little.",
+    ]
 
 
 def test_nothing_at_all_is_refused(texts):
