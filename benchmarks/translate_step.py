@@ -1,6 +1,6 @@
 """One training step of an encoder-decoder with attention, beside the same model in torch.nn.
 
-    OMP_NUM_THREADS=1 python benchmarks/translate_step.py [--rounds 9] [--cells gru lstm]
+    OMP_NUM_THREADS=1 python benchmarks/translate_step.py [--rounds 9] [--cells gru lstm] [--mixed]
 
 Sizes of Multi30k: 64 pairs of 20 tokens, 8000 symbols, embeddings of 256, states of 512, a
 bidirectional encoder, multiplicative attention (Luong et al. 2015). A step is forward, loss,
@@ -10,6 +10,11 @@ They take turns in one process with one thread; medians and quartiles of process
 torch.nn stands in three forms: the loop over the decoder as most write it, with attention and
 scores of the vocabulary in each step; the loop with the scores after it; and no loop, which this
 model allows but input feeding would not.
+
+`--mixed` takes pairs as they come, of 4 to 40 symbols, 14 in the mean, which is what shuffled pairs
+of Multi30k have. All models are given the same batch. The loops are padded to its longest pair, as
+most write them: encoders are packed, attention is masked, padding is left out of the loss. Ours
+leaves it out of the recurrence and of the scores of the vocabulary.
 
 The second table says where our step spends its time, by torch's profiler: in the recurrence, in
 products, in other operations, and outside all of them, in Python.
@@ -22,16 +27,18 @@ import copy
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from elman.nn import Recurrent
 from elman.nn.attention import MultiplicativeAttention
 from elman.nn.decoder import Decoder
 from elman.nn.seq2seq import EncoderDecoder
+from elman.tasks.translate.translator import IGNORED
 
 BOS = 0
 PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "linear")
@@ -49,6 +56,45 @@ def ours(cell: str, size: argparse.Namespace) -> EncoderDecoder:
         attention=attention,
     )
     return EncoderDecoder(encoder, decoder, embedding=nn.Embedding(size.symbols, size.embedding))
+
+
+class Pairs(NamedTuple):
+    """A batch: symbols `(B, S)` and `(B, T)`, the latter `IGNORED` beyond their ends; lengths."""
+
+    source: Tensor
+    target: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def drawn(cls, size: argparse.Namespace) -> Pairs:
+        """Draw pairs, of one length or of mixed ones."""
+        shape = 2, size.batch
+        lengths = torch.full(shape, size.steps)
+        if size.mixed:
+            lengths = (14 + 5 * torch.randn(shape)).round().clamp(4, 40).long()
+        both = []
+        for side, pad in zip(lengths, (BOS, IGNORED), strict=True):
+            ids = torch.randint(1, size.symbols, (size.batch, int(side.max())))
+            beyond = torch.arange(ids.shape[1]) >= side.unsqueeze(1)
+            both.append(ids.masked_fill(beyond, pad))
+        return cls(*both, lengths[0])
+
+
+class Ours(nn.Module):
+    """Our layers, as the task uses them: only what is there is scored."""
+
+    def __init__(self, model: EncoderDecoder) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pairs: Pairs) -> Tensor:
+        """Return logits `(n, V)` of the symbols that are there."""
+        there = pairs.target != IGNORED
+        start = self.model.start(pairs.source, lengths=pairs.lengths)
+        decoder = self.model.decoder
+        target = pairs.target.clamp(min=0)
+        written = decoder.unroll(target, *start, lengths=there.sum(1))
+        return decoder.head(written.features[there])
 
 
 class Loop(nn.Module):
@@ -78,9 +124,18 @@ class Loop(nn.Module):
             _copied(model.encoder.cells[number], self.encoder, ending)
         _copied(decoder.recurrent.cells[0], self.recurrent, "_l0" if whole else "")
 
-    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+    def forward(self, pairs: Pairs) -> Tensor:
         """Return logits `(B, T, V)`."""
-        memory, ended = self.encoder(self.source(source))
+        target = pairs.target.clamp(min=0)
+        read, steps = self.source(pairs.source), pairs.source.shape[1]
+        absent = torch.arange(steps) >= pairs.lengths.unsqueeze(1)
+        mixed = bool(absent.any())
+        if mixed:
+            read = pack_padded_sequence(read, pairs.lengths, batch_first=True, enforce_sorted=False)
+        memory, ended = self.encoder(read)
+        if mixed:
+            memory, _ = pad_packed_sequence(memory, batch_first=True)
+        absent = absent.unsqueeze(1) if mixed else None
         parts = ended if isinstance(ended, tuple) else (ended,)
         # As our state: of each direction all of its tensors.
         last = torch.cat([part[way] for way in (0, 1) for part in parts], -1)
@@ -91,18 +146,21 @@ class Loop(nn.Module):
         if self.form == "no loop":
             state = tuple(one.unsqueeze(0).contiguous() for one in begun)
             h, _ = self.recurrent(x, state if len(state) > 1 else state[0])
-            return self.head(self._read(h, keys, memory))
+            return self.head(self._read(h, keys, memory, absent))
         state, found = (begun if len(begun) > 1 else begun[0]), []
         for step in range(x.shape[1]):
             state = self.recurrent(x[:, step], state)
             h = state[0] if isinstance(state, tuple) else state
-            read = self._read(h.unsqueeze(1), keys, memory)
+            read = self._read(h.unsqueeze(1), keys, memory, absent)
             found.append(self.head(read) if self.form == "scores in the loop" else read)
         after = torch.cat(found, 1)
         return after if self.form == "scores in the loop" else self.head(after)
 
-    def _read(self, h: Tensor, keys: Tensor, memory: Tensor) -> Tensor:
-        weights = (h @ keys.transpose(1, 2)).softmax(-1)
+    def _read(self, h: Tensor, keys: Tensor, memory: Tensor, absent: Tensor | None) -> Tensor:
+        scores = h @ keys.transpose(1, 2)
+        if absent is not None:
+            scores = scores.masked_fill(absent, -torch.inf)
+        weights = scores.softmax(-1)
         return torch.tanh(self.C(torch.cat([weights @ memory, h], -1)))
 
 
@@ -124,9 +182,7 @@ def _copied(cell: Any, layer: Any, ending: str) -> None:
         getattr(layer, theirs + ending).copy_(cell.get_parameter(name))
 
 
-def training(
-    model: nn.Module, source: Tensor, target: Tensor, half: bool = False
-) -> Callable[[], float]:
+def training(model: nn.Module, pairs: Pairs, half: bool = False) -> Callable[[], float]:
     """Return a training step, which returns its loss; `half` for a forward pass in bfloat16."""
     adam = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     precision = torch.autocast("cpu", torch.bfloat16, enabled=half)
@@ -134,8 +190,11 @@ def training(
     def step() -> float:
         adam.zero_grad()
         with precision:
-            logits = model(source, target)
-            loss = F.cross_entropy(logits.flatten(0, 1).float(), target.flatten())
+            logits = model(pairs)
+            target = pairs.target.flatten()
+            if logits.dim() == 2:
+                target = target[target != IGNORED]
+            loss = F.cross_entropy(logits.flatten(0, -2).float(), target)
         loss.backward()
         adam.step()
         return float(loss.detach())
@@ -170,6 +229,7 @@ def asked(texts: Sequence[str] = (), **more: int) -> argparse.Namespace:
         parser.add_argument(f"--{name}", type=int, default=value)
     for name in texts:
         parser.add_argument(f"--{name}")
+    parser.add_argument("--mixed", action="store_true", help="pairs of mixed lengths")
     parser.add_argument("--cells", nargs="+", default=["gru", "lstm"], choices=["gru", "lstm"])
     return parser.parse_args()
 
@@ -182,14 +242,14 @@ def main() -> None:
     shares = {}
     for cell in size.cells:
         torch.manual_seed(0)
-        source, target = torch.randint(1, size.symbols, (2, size.batch, size.steps))
-        model = ours(cell, size)
+        pairs, model = Pairs.drawn(size), ours(cell, size)
         forms = ("scores in the loop", "scores after the loop", "no loop")
-        models = {"ours": model, **{f"torch.nn, {form}": Loop(cell, model, form) for form in forms}}
-        steps = {name: training(one, source, target) for name, one in models.items()}
+        models = {f"torch.nn, {form}": Loop(cell, model, form) for form in forms}
+        models = {"ours": Ours(model), **models}
+        steps = {name: training(one, pairs) for name, one in models.items()}
         for name in ("ours", "torch.nn, scores after the loop"):
             again = copy.deepcopy(models[name])
-            steps[f"{name}, bfloat16"] = training(again, source, target, half=True)
+            steps[f"{name}, bfloat16"] = training(again, pairs, half=True)
         first = {name: step() for name, step in steps.items()}  # also builds the kernels
         apart = {name: abs(loss - first["ours"]) for name, loss in first.items()}
         if any(gap > (2e-2 if "bfloat16" in name else 1e-4) for name, gap in apart.items()):

@@ -41,8 +41,15 @@ TRIALS: dict[str, dict[str, Any]] = {
     "copying": {"copying": True},
     "separate vocabularies": {"vocabulary": "separate", "tied": False},
     "no label smoothing": {"label_smoothing": 0.0},
-    "scheduled sampling": {"scheduled_sampling": 0.25},
+    "scheduled sampling": {"scheduled_sampling": 150},
     "lstm": {"cell": "lstm"},
+    "no attention": {"attention": "none"},
+    "no attention, encoder in one direction": {"attention": "none", "bidirectional": False},
+    "no attention, encoder in one direction, source reversed": {
+        "attention": "none",
+        "bidirectional": False,
+        "reverse_source": True,
+    },
 }
 PAIRS = 12_000
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from elman.errors import InputError
 from elman.nn.attention import Attention, Memory
-from elman.nn.masking import masked_softmax
+from elman.nn.masking import Lengths, masked_softmax
 from elman.nn.recurrent import LayerState, Recurrent
 from elman.nn.running import forward_only, run, run_step
 
@@ -181,10 +181,15 @@ class Decoder(nn.Module):
         tokens: Tensor,
         state: DecoderState,
         *,
+        lengths: Lengths | None = None,
         free_running: float = 0.0,
         generator: Generator | None = None,
     ) -> Written:
         """Return the inputs of the head for every token of `target`; arguments as for `forward`.
+
+        Args:
+            target, tokens, state, free_running, generator: as for `forward`.
+            lengths: `(B,)`, tokens of each target; what is returned beyond them means nothing.
 
         Raises:
             InputError: there is no token in `target`.
@@ -195,7 +200,7 @@ class Decoder(nn.Module):
         if free_running == 0 and not self.input_feeding:
             inputs = torch.cat((tokens.unsqueeze(1), target[:, :-1]), 1)
             x = F.dropout(self.embedding(inputs), self.dropout, self.training)
-            h, _ = run(self.recurrent, x, state[0])
+            h, _ = run(self.recurrent, x, state[0], lengths=lengths)
             return self._read(h, state[2], state[3])
         device = target.device if generator is None else generator.device
         own = torch.rand(target.shape, generator=generator, device=device) < free_running

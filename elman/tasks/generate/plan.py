@@ -43,6 +43,8 @@ PENALTY = {"characters": 2.0, "subwords": 2.0, "words": 4.0}
 """Weight of the mean square of the output, which lies between -1 and 1 in the cells of `HELD_DOWN`.
 At a high rate it keeps gates where they learn."""
 HELD_DOWN = ("lstm", "gru")
+DECAY = {"characters": 0.0, "subwords": 0.0, "words": 0.1}
+"""Decay of weight matrices by AdamW: weights that stay small leave gates where they learn."""
 LR = 1e-2
 """The rate at its highest for 256 units or fewer."""
 SAMPLED_FROM = 4_000
@@ -120,6 +122,7 @@ def planned(settings: Any, text: int, classes: int) -> Any:
         "lr": LR * min(1.0, math.sqrt(256 / hidden)),
         "dropout": next(share for most, share in DROPOUT if passes <= most),
         "activation_penalty": PENALTY[settings.unit] if settings.cell in HELD_DOWN else 0.0,
+        "weight_decay": DECAY[settings.unit] if settings.optimizer == "adamw" else 0.0,
         "validate_on": max(LEAST_LOOKED_AT, int(LOOKED_AT * symbols)),
     }
     chosen = settings.model_copy(

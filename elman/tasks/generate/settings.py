@@ -110,6 +110,12 @@ class GenerateSettings(TaskSettings, VocabularySettings):
     lr: float | None = Field(  # type: ignore[assignment]
         None, gt=0, description="learning rate at its highest (default: by hidden_size)"
     )
+    weight_decay: float | None = Field(  # type: ignore[assignment]
+        None,
+        ge=0,
+        description="decay of weight matrices (never of biases, gains, diagonals; default: by unit "
+        "and optimizer)",
+    )
     schedule: ScheduleName = other_default(TaskSettings, "schedule", "cosine")
     warmup: float = other_default(TaskSettings, "warmup", 0.05)
     sampled: int | None = Field(

@@ -162,8 +162,11 @@ class Translator(nn.Module):
         """Return features and attention for every symbol of the targets, given those before."""
         tokens, (inner, fed, seen), memory = self.start(batch.source, batch.lengths)
         target = self._known(batch.target.clamp(min=0))
+        lengths = (batch.target != IGNORED).sum(1)
         state = inner, fed, memory, seen
-        return self.net.decoder.unroll(target, tokens, state, free_running=free_running)
+        return self.net.decoder.unroll(
+            target, tokens, state, lengths=lengths, free_running=free_running
+        )
 
     def loss(self, batch: Batch, smoothing: float) -> Tensor:
         """Return the summed cost of the targets in training, with what coverage adds."""
