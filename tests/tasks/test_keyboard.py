@@ -20,10 +20,16 @@ from elman.tasks.generate.writing import Counts, Writer
 TEXT = "the cat and the dog then they thank the cats"
 
 
-def writer(unit, *, lower=False, network=True, counts=False, seed=0):
+def writer(unit, *, lower=False, network=True, counts=False, marks=False, seed=0):
     """Return an untrained network with large weights, n-grams, or both."""
     torch.manual_seed(seed)
-    vocabulary = Vocabulary.fit([TEXT], unit, specials=("unk", "bos"), lower=lower)
+    vocabulary = Vocabulary.fit(
+        [f"{TEXT} , ' ." if marks else TEXT],
+        unit,
+        specials=("unk", "bos"),
+        lower=lower,
+        punctuation=marks,
+    )
     model = None
     if network:
         model = LanguageModel(len(vocabulary), 6, Recurrent("lstm", 6, 8, num_layers=2)).eval()
@@ -77,13 +83,15 @@ def test_letters_are_compared_as_the_vocabulary_has_them():
 @settings(max_examples=8, deadline=None)
 @given(
     typed=st.lists(
-        st.sampled_from(["the ", "c", "at ", "dog", " ", "\b", "\b\b\b", "q"]), max_size=12
+        st.sampled_from(["the ", "c", "at ", "dog", " ", "\b", "\b\b\b", "q", ",", "'", "\n", "Σ"]),
+        max_size=12,
     ),
     kept=st.integers(1, 3),
 )
-@pytest.mark.parametrize("unit", ["words", "characters"])
+@pytest.mark.parametrize("unit", ["words", "words and marks", "characters"])
 def test_it_does_not_matter_how_a_text_came_about(unit, typed, kept):
-    ours = writer(unit, counts=unit == "words")
+    marks, spelt = unit == "words and marks", unit == "characters"
+    ours = writer(unit.split()[0], counts=not spelt, marks=marks, lower=marks)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keyboard, "_KEPT", kept)
         board, text = Keyboard(ours), ""
@@ -114,3 +122,57 @@ def test_spelt_words_are_those_of_completion(text):
 def test_no_word_is_too_few():
     with pytest.raises(InputError, match="n=0"):
         Keyboard(writer("words")).suggest("the", 0)
+
+
+def counted(monkeypatch, owner, name, made):
+    """Add what a method is given to a list, with its name, each time that it is called."""
+    method = getattr(owner, name)
+
+    def call(given):
+        made.append((name, given))
+        return method(given)
+
+    monkeypatch.setattr(owner, name, call)
+
+
+def test_a_key_costs_one_step_and_the_scores_at_most(monkeypatch):
+    ours = writer("words", marks=True)
+    board, made, cost = Keyboard(ours), [], {}
+    board.suggest("")
+    counted(monkeypatch, board._stream, "step", made)
+    counted(monkeypatch, ours.model, "scores", made)
+    text = "they, cats dox, and "
+    for end in range(1, len(text) + 1):
+        board.suggest(text[:end])
+        cost[text[:end]] = [name for name, _ in made]
+        made.clear()
+    assert cost.pop("the") == ["step"]  # a word by itself, and the beginning of others
+    assert cost.pop("they") == cost.pop("they, cat") == cost.pop("they, cats") == ["step"]
+    assert cost.pop("they,") == ["step", "scores"]
+    assert cost.pop("they, cats ") == ["scores"]
+    assert cost.pop("they, cats dox") == ["step"]  # no word begins so
+    assert cost.pop("they, cats dox,") == ["step", "scores"]
+    assert cost.pop("they, cats dox, and") == ["step"]
+    assert cost.pop("they, cats dox, and ") == ["scores"]
+    assert not any(cost.values())
+    board.suggest("they, cats ")
+    assert [name for name, _ in made] == ["scores"]  # the states are known
+
+
+def test_what_stands_before_a_blank_is_encoded_once(monkeypatch):
+    ours, made = writer("words"), []
+    board = Keyboard(ours)
+    board.suggest("the cat " * 300)
+    counted(monkeypatch, ours.vocabulary, "encode", made)
+    board.suggest("the cat " * 300 + "do")
+    board.suggest("the cat " * 300 + "dog ")
+    assert sum(len(text) for _, text in made) < 10
+
+
+def test_a_stream_without_scores_gives_what_they_are_made_of():
+    model = writer("words").model
+    bare, scored = model.stream(scored=False), model.stream()
+    with torch.inference_mode():
+        for symbol in (1, 3, 2):
+            token = torch.tensor([symbol])
+            torch.testing.assert_close(model.scores(bare.step(token)), scored.step(token))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +17,7 @@ from elman.tasks.base import device_of
 from elman.tasks.generate import completion
 from elman.tasks.generate.writing import Writer, in_word
 
+Ids = NDArray[np.int64]
 _KEPT = 512
 """Symbols back to which a text can be taken without reading it again from its beginning."""
 
@@ -41,7 +41,9 @@ class Keyboard:
     """Suggests words while a text grows, or is taken back, by a letter at a time.
 
     States of the network are kept for the symbols read last, so that a letter costs at most one
-    step. Where symbols are words, it costs a step only when a word is over.
+    step. Where symbols are words, the step of a word is taken with the letter that makes it one of
+    the vocabulary, or one that the vocabulary lacks: a blank behind it is left with the scores of
+    all words, and a mark, which is a word too, with a step and the scores.
     """
 
     def __init__(self, writer: Writer) -> None:
@@ -51,15 +53,19 @@ class Keyboard:
         self._stream: Any = None
         self._device = torch.device("cpu")
         if writer.model is not None:
-            # A stream is compiled for one step, and does not look at the weights again.
-            self._stream = writer.model.eval().stream(label=writer.label)
+            # A stream is compiled for one step. Scores cost as much, and only some are needed.
+            self._stream = writer.model.eval().stream(label=writer.label, scored=False)
             self._device = device_of(writer.model)
-        self._ids = [vocabulary.bos]
-        self._states: list[Any] = [self._begin()]
-        """Before each of the symbols read last, and behind them where that is known."""
+        self._settled = "", np.array([vocabulary.bos], np.int64)
+        """A beginning of the text that ends with a blank, and its symbols."""
+        self._ids: Ids = np.empty(0, np.int64)
+        """The symbols that were read."""
+        self._states: list[tuple[Any, Any]] = [(None, self._begin())]
+        """Behind each of those read last: what scores are made of, and the state."""
         self._first = 0
-        """The place of the symbol before which the first of the states is."""
-        self._next: tuple[list[int], NDArray[np.float64]] | None = None
+        """How many symbols stand before the first of the states."""
+        self._next: tuple[Ids, NDArray[np.float64]] | None = None
+        """The probability of every symbol behind some others."""
         special = {vocabulary.pad, vocabulary.unk, vocabulary.bos, vocabulary.eos}
         words = [(word, i) for i, word in enumerate(vocabulary.symbols) if i not in special]
         words.sort()
@@ -88,13 +94,14 @@ class Keyboard:
     def _whole(self, text: str, n: int) -> list[Word]:
         vocabulary = self._writer.vocabulary
         begun = _begun(text, vocabulary.punctuation)
-        head = text[: len(text) - len(begun)]
-        p = self._chances(head)
+        p = self._chances(self._encoded(text[: len(text) - len(begun)]))
         prefix = begun.lower() if vocabulary.lower else begun
         first = bisect.bisect_left(self._words, prefix)
         last = len(self._words)
         if prefix:
             last = bisect.bisect_left(self._words, prefix + chr(0x10FFFF), first)
+        if begun and (first == last or self._words[first] == prefix):
+            self._behind(self._encoded(text))
         numbers = self._numbers[first:last]
         found = p[numbers]
         # What is typed of a word leaves fewer words, of which one it is.
@@ -111,20 +118,18 @@ class Keyboard:
         ]
 
     @torch.inference_mode()
-    def _chances(self, text: str) -> NDArray[np.float64]:
-        """Return the probability of every symbol after a text."""
-        token, state = self._read(text)
-        if self._next is None or self._next[0] != self._ids:
-            scores, after = self._step(token, state)
-            self._keep(after)
-            p = scores[0].float().softmax(-1).cpu().numpy().astype(np.float64)
-            self._next = list(self._ids), p
+    def _chances(self, ids: Ids) -> NDArray[np.float64]:
+        """Return the probability of every symbol after others."""
+        if self._next is None or not np.array_equal(self._next[0], ids):
+            scores = self._scores(*self._behind(ids))
+            self._next = ids, scores[0].float().softmax(-1).cpu().numpy().astype(np.float64)
         return self._next[1]
 
     @torch.inference_mode()
     def _spelt(self, text: str, n: int) -> list[Word]:
         writer = self._writer
-        token, state = self._read(text)
+        ids = self._encoded(text)
+        token, (_, state) = self._token(ids[-1]), self._behind(ids[:-1])
         end = writer.vocabulary.bos
         assert end is not None
         found = completion.next_words(self._step, token, state, n, *self._letters, end)
@@ -142,29 +147,37 @@ class Keyboard:
         return self._writer.letters_of(torch.empty(0, device=self._device))
 
     @torch.inference_mode()
-    def _read(self, text: str) -> tuple[Tensor, Any]:
-        """Return the last symbol of a text, `(1,)`, and the state before it."""
-        vocabulary = self._writer.vocabulary
-        assert vocabulary.bos is not None
-        ids = [vocabulary.bos, *vocabulary.encode(text).tolist()]
-        # The state behind what both texts have in common is known, if it is still kept.
-        kept = self._first + len(self._states) - 1
-        known = min(_same(ids, self._ids), len(ids) - 1, kept)
-        if known < self._first:
-            self._states, self._first, known = [self._begin()], 0, 0
-        del self._states[known - self._first + 1 :]
-        for symbol in ids[known:-1]:
-            token = torch.tensor([symbol], device=self._device)
-            self._keep(self._step(token, self._states[-1])[1])
-        self._ids = ids
-        return torch.tensor(ids[-1:], device=self._device), self._states[len(ids) - 1 - self._first]
+    def _behind(self, ids: Ids) -> tuple[Any, Any]:
+        """Return what scores after symbols are made of, and the state there."""
+        same = _same(ids, self._ids)
+        if same < self._first:  # of what both have in common no state is kept
+            same, self._first = 0, 0
+            self._ids, self._states = ids, [(None, self._begin())]
+        elif same < len(ids):
+            self._ids = ids
+            del self._states[same + 1 - self._first :]
+        for symbol in ids[same:]:
+            self._states.append(self._advance(self._token(symbol), self._states[-1][1]))
+            if len(self._states) > 2 * _KEPT:
+                del self._states[:_KEPT]
+                self._first += _KEPT
+        return self._states[len(ids) - self._first]
 
-    def _keep(self, state: Any) -> None:
-        """Keep the state behind the last one, and not too many."""
-        self._states.append(state)
-        if len(self._states) > 2 * _KEPT:
-            del self._states[:_KEPT]
-            self._first += _KEPT
+    def _encoded(self, text: str) -> Ids:
+        """Return the symbols of a text from its beginning on, each word encoded once."""
+        vocabulary = self._writer.vocabulary
+        begun, ids = self._settled
+        if not text.startswith(begun):
+            begun, ids = "", ids[:1]
+        if vocabulary.unit == "words":
+            # No word reaches over a blank.
+            end = len(text)
+            while end > len(begun) and not text[end - 1].isspace():
+                end -= 1
+            ids = np.concatenate((ids, vocabulary.encode(text[len(begun) : end])))
+            begun = text[:end]
+            self._settled = begun, ids
+        return np.concatenate((ids, vocabulary.encode(text[len(begun) :])))
 
     def _begin(self) -> Any:
         """Return the state before the first symbol of a document."""
@@ -175,11 +188,25 @@ class Keyboard:
 
     def _step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Do as `Writer.step`, for one row."""
-        (inner, history), scores = state, None
+        output, after = self._advance(tokens, state)
+        return self._scores(output, after), after
+
+    def _advance(self, tokens: Tensor, state: Any) -> tuple[Any, Any]:
+        """Return what scores are made of, None without a network, and the state after a symbol."""
+        (inner, history), output = state, None
         if self._stream is not None:
             self._stream.state = inner
-            scores, inner = self._stream.step(tokens), self._stream.state
-        return self._writer.with_counts(scores, tokens, inner, history)
+            output, inner = self._stream.step(tokens), self._stream.state
+        return output, (inner, self._writer.longer(history, tokens))
+
+    def _scores(self, output: Any, state: Any) -> Tensor:
+        """Return the scores of all symbols, `(1, symbols)`."""
+        model, (_, history) = self._writer.model, state
+        return self._writer.of_text(None if model is None else model.scores(output), history)
+
+    def _token(self, symbol: Any) -> Tensor:
+        """Return a symbol as a batch of one."""
+        return torch.tensor([int(symbol)], device=self._device)
 
 
 def _begun(text: str, punctuation: bool) -> str:
@@ -195,11 +222,8 @@ def _begun(text: str, punctuation: bool) -> str:
     return text[place:]
 
 
-def _same(one: Sequence[int], other: Sequence[int]) -> int:
+def _same(one: Ids, other: Ids) -> int:
     """Return how many symbols two texts have in common from their beginning."""
-    count = 0
-    for ours, theirs in zip(one, other, strict=False):
-        if ours != theirs:
-            break
-        count += 1
-    return count
+    least = min(len(one), len(other))
+    differ = np.flatnonzero(one[:least] != other[:least])
+    return int(differ[0]) if len(differ) else least

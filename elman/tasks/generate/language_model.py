@@ -158,7 +158,9 @@ class LanguageModel(nn.Module):
         output, state = self.read(tokens, state, reset, label=label)
         return self.scores(self.dropped(output)), state
 
-    def stream(self, batch: int = 1, label: int | None = None) -> ModelStream:
+    def stream(
+        self, batch: int = 1, label: int | None = None, *, scored: bool = True
+    ) -> ModelStream:
         """Return the model on a stream: symbols `(B,)` in, scores of the next `(B, symbols)` out.
 
         It begins from zero: where there is a label, set its state to `start` first.
@@ -166,18 +168,20 @@ class LanguageModel(nn.Module):
         Args:
             batch: rows that go side by side.
             label: the code of the label of all rows.
+            scored: whether scores come out; otherwise what `scores` makes them of, `(B, H)`.
         """
-        weight = self.embedding.weight if self.head is None else self.head.weight
-        scores = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
-        scores.weight, scores.bias = nn.Parameter(weight), self.bias
         read = self.embedding
         if self.label is not None:
             assert label is not None
             beside = self.label.weight[label].expand(len(self.embedding.weight), -1)
             table = torch.cat((self.embedding.weight, beside), 1).detach()
             read = nn.Embedding(table.shape[0], table.shape[1], _weight=table)
-        parts: list[tuple[str, nn.Module]] = [("embedding", read)]
-        parts += [("recurrent", self.recurrent), ("between", self.between), ("scores", scores)]
+        parts: list[tuple[str, nn.Module]] = [("embedding", read), ("recurrent", self.recurrent)]
+        if scored:
+            weight = self.embedding.weight if self.head is None else self.head.weight
+            scores = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
+            scores.weight, scores.bias = nn.Parameter(weight), self.bias
+            parts += [("between", self.between), ("scores", scores)]
         return ModelStream(parts, batch)
 
     def _dropped(self, x: Tensor) -> Tensor:

@@ -206,28 +206,30 @@ class Writer:
             label = self.labels(tokens.device, len(tokens))
             every, inner = self.model(tokens[None], inner, label=label)
             scores = every[0]
-        return self.with_counts(scores, tokens, inner, history)
+        history = self.longer(history, tokens)
+        return self.of_text(scores, history), (inner, history)
 
-    def with_counts(
-        self, scores: Tensor | None, tokens: Tensor, inner: Any, history: Tensor | None
-    ) -> tuple[Tensor, Any]:
-        """Return the scores after a step of the network, mixed with the n-grams, and the state.
+    def longer(self, history: Tensor | None, tokens: Tensor) -> Tensor | None:
+        """Return what the n-grams remember after `tokens` `(B,)`; None where there are none."""
+        if history is None:
+            return None
+        assert self.counts is not None
+        return self.counts.after(history, tokens)
+
+    def of_text(self, scores: Tensor | None, history: Tensor | None) -> Tensor:
+        """Return scores mixed with the n-grams, in which what is not text has no chance.
 
         Args:
-            scores: of the network, `(B, symbols)`; None where there is none.
-            tokens: that were read, `(B,)`.
-            inner: what the network remembers.
-            history: what the n-grams remembered before the step.
+            scores: of the network, `(B, symbols)`, written to; None where there is none.
+            history: what the n-grams remember; None where there are none.
         """
         if history is not None:
-            assert self.counts is not None
-            history = self.counts.after(history, tokens)
             scores = self.mixed(scores, history)
         assert scores is not None
         scores[..., self.vocabulary.unk] = -torch.inf
         if not self.ends:
             scores[..., self.vocabulary.bos] = -torch.inf
-        return scores, (inner, history)
+        return scores
 
     def labels(self, device: Any, count: int = 1) -> Tensor | None:
         """Return the code of the label for each of `count` rows, or None where it has none."""
