@@ -10,6 +10,7 @@ import elman
 from elman.data.tagging import first_illegal
 from elman.scoring.blending import Blend
 from elman.scoring.predictors import CannotSay
+from elman.tasks.examples.judging import Memo
 from elman.tasks.tag import blending
 
 pytestmark = pytest.mark.xdist_group("tag blend")
@@ -65,11 +66,22 @@ def test_probabilities_of_both_are_of_the_same_tags_and_sum_to_1(run):
     task, blend = mixed(run, 0.5)
     held = task._parts["valid"]
     assert blending.mixed_tags(task) == ["O", "B-goal", "B-start", "I-goal", "I-start"]
-    for some, *both in blending._both(task, blend.model, blend.baseline, held):
+    for some, *both in blending._both(task, blend.model, blend.baseline, held, Memo()):
         for given in both:
             for cell, one in zip(some.inputs, given, strict=True):
                 assert one.shape == (len(cell), 5)
                 np.testing.assert_allclose(one.sum(1), 1, atol=1e-4)
+
+
+def test_model_and_blend_are_judged_by_one_pass_through_the_network(run, monkeypatch):
+    task, blend = mixed(run, 0.3)
+    alone = task.given(blend, task._parts["test"])
+    passed, method = [], task._run
+    monkeypatch.setattr(task, "_run", lambda *given: passed.append(given) or method(*given))
+    found = task.scores([blend.model, blend.baseline, blend])
+    assert len(passed) == 1  # so few sentences are one batch
+    assert {"row", "outcome"} <= set(found[0].predictions)  # also of the spans that were missed
+    assert found[2].metrics == task.scored(task._parts["test"], alone).metrics
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
@@ -100,7 +112,7 @@ def test_the_weight_makes_the_validation_part_likeliest(run):
     def cost(weight: float) -> float:
         total = 0.0
         codes = {tag: code for code, tag in enumerate(blending.mixed_tags(task))}
-        for some, ours, theirs in blending._both(task, blend.model, blend.baseline, held):
+        for some, ours, theirs in blending._both(task, blend.model, blend.baseline, held, Memo()):
             for answer, a, b in zip(some.answers, ours, theirs, strict=True):
                 truth = [codes[blending._bio(tag)] for tag, _ in answer]
                 both = weight * a + (1 - weight) * b

@@ -20,9 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Memo:
-    """Answers that models and baselines have given to the same sequences."""
+    """Answers that models and baselines have given to the same sequences.
+
+    Attributes:
+        said: what each says of them.
+        outputs: what networks gave out for them, where a task needs it for more than one answer.
+    """
 
     said: dict[Any, Any] = field(default_factory=dict)
+    outputs: dict[nn.Module, Any] = field(default_factory=dict)
 
 
 def scores_of(
@@ -37,7 +43,7 @@ def scores_of(
             scores.append(why)
             continue
         model = isinstance(one, nn.Module)
-        table = task._judged_table(one, found, outputs) if model else None
+        table = task._judged_table(one, found, outputs, memo) if model else None
         scores.append(task.scored(found, outputs, table))
     return scores
 

@@ -280,7 +280,9 @@ class FromExamples(Hooks):
         """Score models, baselines and blends on the same rows; a model with its predictions."""
         return scores_of(self, predictors, data)
 
-    def _judged_table(self, model: nn.Module, found: Examples, outputs: Any) -> pd.DataFrame:
+    def _judged_table(
+        self, model: nn.Module, found: Examples, outputs: Any, memo: Memo
+    ) -> pd.DataFrame:
         return self._table(found, outputs)
 
     def given(

@@ -20,7 +20,7 @@ from elman.nn.crf import CRF
 from elman.nn.tagger import Tagger, Taggers
 from elman.scoring.blending import Blend, weight_of_chances
 from elman.scoring.predictors import Baseline, CannotSay
-from elman.tasks.examples.judging import scored_on_held
+from elman.tasks.examples.judging import Memo, scored_on_held
 from elman.tasks.reading.examples import Examples
 from elman.tasks.tag.deciding import chances_of_steps
 from elman.tasks.tag.labels import plain_tags
@@ -52,7 +52,7 @@ def weight_in(task: Tag, held: Examples, model: nn.Module, baseline: Baseline) -
     codes = {tag: code for code, tag in enumerate(mixed_tags(task))}
     ours, theirs = list[Array](), list[Array]()
     try:
-        for some, model_says, baseline_says in _both(task, model, baseline, held):
+        for some, model_says, baseline_says in _both(task, model, baseline, held, Memo()):
             answers = [plain_tags(task, answer) for answer in some.answers or []]
             for answer, one, other in zip(answers, model_says, baseline_says, strict=True):
                 tags = [_bio(tag) if task.answer.has_spans else tag for tag in answer]
@@ -66,23 +66,29 @@ def weight_in(task: Tag, held: Examples, model: nn.Module, baseline: Baseline) -
     return weight_of_chances(*(np.concatenate(p).astype(np.float64) for p in (ours, theirs)))
 
 
-def said_by_blend(task: Tag, blend: Blend, found: Examples) -> list[Said]:
-    """Return what the mixture says of sequences."""
+def said_by_blend(task: Tag, blend: Blend, found: Examples, memo: Memo) -> list[Said]:
+    """Return what the mixture says of sequences, and the model of their intents.
+
+    Args:
+        task: the task.
+        blend: model, baseline and weight.
+        found: the sequences.
+        memo: what others said of the same sequences.
+    """
     said: list[Said] = []
     tags = mixed_tags(task)
     crf = None
     if task.answer.has_spans:
         rules = legal(tags, "BIO")
         crf = CRF(len(tags), transitions=rules.transitions, starts=rules.starts, ends=rules.ends)
-    for some, ours, theirs in _both(task, blend.model, blend.baseline, found):
+    for _, ours, theirs in _both(task, blend.model, blend.baseline, found, memo):
         mixed = [
             blend.weight * a + (1 - blend.weight) * b for a, b in zip(ours, theirs, strict=True)
         ]
-        answers = [_decided(task, tags, crf, one) for one in mixed]
-        if task.answer.intents:
-            for answer, by_model in zip(answers, task.given(blend.model, some), strict=True):
-                answer.intent, answer.intent_chance = by_model.intent, by_model.intent_chance
-        said += answers
+        said += [_decided(task, tags, crf, one) for one in mixed]
+    if task.answer.intents:
+        for answer, by_model in zip(said, task.given(blend.model, found, memo), strict=True):
+            answer.intent, answer.intent_chance = by_model.intent, by_model.intent_chance
     return said
 
 
@@ -109,18 +115,17 @@ def _decided(task: Tag, tags: Sequence[str], crf: CRF | None, mixed: Array) -> S
 
 
 def _both(
-    task: Tag, model: nn.Module, baseline: Baseline, found: Examples
+    task: Tag, model: nn.Module, baseline: Baseline, found: Examples, memo: Memo
 ) -> Iterator[tuple[Examples, list[Array], list[Array]]]:
     """Yield some sequences at a time with what model and baseline give each tag of each step.
 
     Raises:
         CannotSay: the baseline gives no probabilities.
     """
-    tags = mixed_tags(task)
+    tags, outputs = mixed_tags(task), task.outputs_for(model, found, memo)
     for start in range(0, len(found), _AT_ONCE):
         some = found.take(np.arange(start, min(len(found), start + _AT_ONCE)))
-        outputs = task.outputs(model, task._encode(some.inputs))
-        ours = chances_of_steps(cast(Tagger | Taggers, model), outputs)
+        ours = chances_of_steps(cast(Tagger | Taggers, model), outputs[start : start + _AT_ONCE])
         yield some, _as_tags(task, task.answer.tags, ours, tags), of_baseline(task, baseline, some)
 
 

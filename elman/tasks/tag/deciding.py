@@ -24,11 +24,10 @@ _AT_ONCE = 64
 
 
 def decided(
-    task: Tag, model: nn.Module, inputs: Sequence[Array], *, sure: bool = True
+    task: Tag, model: nn.Module, outputs: Sequence[Array], *, sure: bool = True
 ) -> list[Said]:
-    """Return tags, spans and intents of encoded sequences; with `sure` their probabilities."""
+    """Return tags, spans and intents out of a model's outputs; with `sure` their probabilities."""
     assert isinstance(model, Tagger | Taggers)
-    outputs = task.outputs(model, inputs)
     said: list[Said] = [Said([]) for _ in outputs]
     crf = model.crf
     for rows in _groups(outputs):

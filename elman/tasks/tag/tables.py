@@ -13,6 +13,7 @@ from elman.data.tagging import Span
 from elman.nn.tagger import Tagger, Taggers
 from elman.tasks import gaps
 from elman.tasks.answers import only_tags
+from elman.tasks.examples.judging import Memo
 from elman.tasks.reading.examples import Examples
 from elman.tasks.tag.deciding import chances_of
 from elman.tasks.tag.said import Said
@@ -126,7 +127,7 @@ def placed(task: Tag, cell: Any, steps: int) -> tuple[str | None, list[tuple[int
 
 
 def answers_table(
-    task: Tag, model: nn.Module, found: Examples, inputs: Sequence[Array], said: Sequence[Said]
+    task: Tag, model: nn.Module, found: Examples, said: Sequence[Said], memo: Memo
 ) -> pd.DataFrame:
     """Return the predictions beside the truth."""
     if not task.answer.has_spans:
@@ -138,5 +139,5 @@ def answers_table(
         for span in task.answer.spans(only_tags(answer))
         if span not in said[number].spans
     ]
-    chances = chances_of(task, model, task.outputs(model, inputs), gone)
+    chances = chances_of(task, model, task.outputs_for(model, found, memo), gone)
     return spans_table(task, found, said, dict(zip(gone, chances, strict=True)))

@@ -239,7 +239,7 @@ class Tag(FromExamples):
 
     def says(self, model: nn.Module, inputs: Sequence[Array], *, sure: bool = True) -> list[Said]:
         """Return tags, spans and intents of encoded sequences; with `sure` their probabilities."""
-        return decided(self, model, inputs, sure=sure)
+        return decided(self, model, self.outputs(model, inputs), sure=sure)
 
     def said(self, output: Tensor) -> dict[str, Any]:
         """Return the tag of the last step and its probability, from the steps so far."""
@@ -255,7 +255,7 @@ class Tag(FromExamples):
         return found
 
     def judging(self) -> float:
-        """Return how many validations fit into judging: the blend reads both parts once more."""
+        """Return how many validations fit into judging, which asks for probabilities too."""
         return 2 * super().judging()
 
     def predict(self, model: Any, data: Any, **how: Any) -> pd.DataFrame:
@@ -283,10 +283,6 @@ class Tag(FromExamples):
         table = spans_table if self.answer.has_spans else steps_table
         return table(self, found, said)
 
-    def of_model(self, model: nn.Module, inputs: Sequence[Array]) -> list[Said]:
-        """Return tags, spans and intents with their probabilities."""
-        return self.says(model, inputs)
-
     def of_baseline(self, predictor: Any, found: Examples, memo: Memo, every: bool) -> list[Said]:
         """Return tags, the spans that they stand for, and intents."""
         return said_by_baseline(self, predictor, found, memo, every)
@@ -295,10 +291,23 @@ class Tag(FromExamples):
         self, predictor: Any, found: Examples, memo: Memo | None = None, *, every: bool = False
     ) -> list[Said]:
         """Return what a model, a baseline or a blend says of sequences."""
-        if isinstance(predictor, Blend):
-            return said_by_blend(self, predictor, found)
+        memo = Memo() if memo is None else memo
+        if predictor not in memo.said:
+            if isinstance(predictor, Blend):
+                memo.said[predictor] = said_by_blend(self, predictor, found, memo)
+            elif isinstance(predictor, nn.Module):
+                memo.said[predictor] = decided(
+                    self, predictor, self.outputs_for(predictor, found, memo)
+                )
         said: list[Said] = super().given(predictor, found, memo, every=every)
         return said
+
+    def outputs_for(self, model: nn.Module, found: Examples, memo: Memo) -> Sequence[Array]:
+        """Return what the model gives out for each sequence, computed once for a memo."""
+        if model not in memo.outputs:
+            memo.outputs[model] = self.outputs(model, self._encode(found.inputs))
+        outputs: Sequence[Array] = memo.outputs[model]
+        return outputs
 
     def on_held(
         self, held: Examples, model: nn.Module, predictors: Sequence[Baseline]
@@ -306,8 +315,10 @@ class Tag(FromExamples):
         """Return each baseline's score on the validation part, and a way to weigh the model."""
         return on_held(self, held, model, predictors)
 
-    def _judged_table(self, model: nn.Module, found: Examples, outputs: Any) -> pd.DataFrame:
-        return answers_table(self, model, found, self._encode(found.inputs), outputs)
+    def _judged_table(
+        self, model: nn.Module, found: Examples, outputs: Any, memo: Memo
+    ) -> pd.DataFrame:
+        return answers_table(self, model, found, outputs, memo)
 
     def scored(
         self, found: Examples, outputs: Any, predictions: pd.DataFrame | None = None
