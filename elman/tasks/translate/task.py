@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from elman.data import Batches, Duplicates, bucketed, duplicates
 from elman.data.kinds import objects
@@ -23,13 +23,13 @@ from elman.scoring.baselines.translations import TargetNGrams
 from elman.scoring.blending import Blend
 from elman.scoring.predictors import Asked, Baseline, CannotSay, answer_of, restored
 from elman.scoring.translations import Judge
-from elman.tasks.base import Sample, Section, device_of
-from elman.tasks.growing import met_words
+from elman.tasks.base import Sample, Section
 from elman.tasks.translate import (
     consensus,
     corpus,
     costing,
     dialogues,
+    growing,
     judging,
     predicting,
     ranking,
@@ -38,6 +38,7 @@ from elman.tasks.translate import (
 from elman.tasks.translate.corpus import Part, Where, part_of
 from elman.tasks.translate.making import grown_from, made_from
 from elman.tasks.translate.objective import CostOfSymbols
+from elman.tasks.translate.sampling import sampled
 from elman.tasks.translate.settings import TranslateSettings
 from elman.tasks.translate.symbols import Ids, Source, Symbols
 from elman.tasks.translate.talking import Talk
@@ -168,45 +169,17 @@ class Translate:
 
     def indexed(self) -> list[Indexed]:
         """Return the symbols of both sides, with their embeddings and scores."""
-        ours, theirs = self.symbols.source, self.symbols.target
-        axes = dict.fromkeys(("net.decoder.embedding.weight", "net.decoder.head.bias"), (0,))
-        if not self.settings.tied:
-            axes["net.decoder.head.own.weight"] = (0,)
-        if self.symbols.joint:
-            return [Indexed(self.symbols.units[1], theirs.symbols, axes, theirs.unknown)]
-        reading = {"reading.weight": (0,)}
-        return [
-            Indexed(f"{self.symbols.units[0]} of sources", ours.symbols, reading, ours.unknown),
-            Indexed(f"{self.symbols.units[1]} of targets", theirs.symbols, axes, theirs.unknown),
-        ]
+        return growing.indexed(self)
 
     def before_and_after(
         self, old: Self, before: nn.Module, after: nn.Module
     ) -> tuple[Evaluation, Evaluation]:
-        """Score two models on the test part of another run.
-
-        A symbol that was unknown before and is told apart now costs more by that alone, so what
-        was unknown costs nothing in both.
-        """
-        part = old._to_score(None)
-        known = [old.symbols.known(text) for text in part.target]
-        then = judging.of_model(
-            old, cast(Translator, before), part, judging.selecting(old, part), known
-        )
-        return then, judging.of_model(
-            self, cast(Translator, after), part, judging.selecting(self, part), known
-        )
+        """Score two models on the test part of another run."""
+        return growing.before_and_after(self, old, before, after)
 
     def met_before(self, old: Self) -> list[str]:
         """Return doubts where the new test part was learnt before, or the old one is learnt now."""
-        met = missed = 0
-        if old.seen is not None and "test" in self._parts:
-            met = old.seen.shared(hashes_of(self._parts["test"].source))
-        if "test" in old._parts:
-            now, then = (task.learnt() for task in (self, old))
-            asked = hashes_of(old._parts["test"].source)
-            missed = int(np.isin(asked, np.setdiff1d(now, then)).sum())
-        return met_words(met, missed, "sources")
+        return growing.met_before(self, old)
 
     def learnt(self) -> NDArray[np.uint64]:
         """Return hashes of the sources that are trained on and chosen on."""
@@ -540,30 +513,7 @@ class Translate:
 
     def sample(self, data: Any = None, rows: int = 32, seed: int = 0) -> Sample:
         """Return pairs, of which the doctor follows what is read."""
-        part = self._parts["train"] if data is None else self._to_score(data)
-        drawn = np.random.default_rng(seed).permutation(len(part))[:rows]
-        chosen = part.take(np.sort(drawn))
-        sources = [self.symbols.read(text) for text in chosen.source]
-        batch = self.batch(sources, self._targets(chosen.target, sources))
-
-        def loss(model: nn.Module) -> Tensor:
-            return cast(Translator, model).loss(batch.to(device_of(model)), 0.0)
-
-        def forward(model: nn.Module, chosen: NDArray[np.int64]) -> Any:
-            some = Batch(*(part[chosen] for part in batch)).to(device_of(model))
-            return cast(Translator, model).written(some).features
-
-        vocabulary = self.symbols.source
-        return Sample(
-            loss,
-            vocabulary.unit,
-            [vocabulary.symbols[i] for i in sources[0].ids.tolist()],
-            inputs=batch.source.t().numpy(),
-            forward=forward,
-            lengths=batch.lengths,
-            count=len(part) if data is None else None,
-            texts=lambda: [vocabulary.pieces(one.ids.tolist()) for one in sources],
-        )
+        return sampled(self, data, rows, seed)
 
     # Parts
 
