@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import sacrebleu
+import torch
 
 pytest.importorskip("tokenizers")
 pytest.importorskip("rouge_score")
@@ -151,6 +153,25 @@ def test_the_validation_part_tells_which_text_is_given(monkeypatch, made, better
     alpha, count = judging.way_of(made, made.build())
     assert alpha in PENALTIES
     assert count == (0 if better == "the likeliest" else 20)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 2.0])
+def test_what_was_searched_for_to_choose_is_what_another_search_finds(monkeypatch, made, alpha):
+    torch.manual_seed(0)
+    model, sources = made.build(), made._parts["valid"].source
+    judging.way_of(made, model)
+    options = replace(made._options, length_penalty=alpha)
+    anew = consensus.written(made, model, sources, options)
+    asked, usual = [], consensus.written
+    monkeypatch.setattr(consensus, "written", lambda *how: asked.extend(how[2]) or usual(*how))
+    again = consensus._written_once(made, model, [*sources, "topic1 word5"], options)
+    assert asked == ["topic1 word5"]
+    assert len({one.text for row in anew for one in row}) > 20
+    for ours, theirs in zip(again, anew, strict=False):
+        assert [one.text for one in ours] == [one.text for one in theirs]
+        assert [one.score for one in ours] == pytest.approx([one.score for one in theirs])
+    consensus._written_once(made, made.build(), sources, options)
+    assert asked[1:] == sources  # another model has found nothing yet
 
 
 def test_what_is_set_is_not_chosen(monkeypatch, made):

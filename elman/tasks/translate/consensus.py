@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from elman.data.seen import key_of
+from elman.nn.decoding import length_penalty
 from elman.scoring.baselines.translations import Retrieval
 from elman.scoring.blending import NO_VALIDATION, ON_VALIDATION, WEIGHTS, Blend, blend_of
 from elman.scoring.consensus import alike, expected
@@ -133,7 +134,7 @@ def blended(task: Translate, model: nn.Module, predictors: Sequence[Baseline]) -
     valid = some_of(task._parts["valid"], BLENDED_ON, task.settings.seed)
     nearest = next(one for one in predictors if isinstance(one.map, Retrieval))
     options = task._options
-    every = written(task, model, valid.source, options)
+    every = _written_once(task, model, valid.source, options)
     near = nearest.map.neighbours(valid.source, TEXTS)
     alone, mixed = _tried(task, valid, every, near, options)
     means = mixed.mean(0)
@@ -199,6 +200,32 @@ def written(
     """Return all texts that the model has for each source; arguments as for `agreed`."""
     many = max(options.consensus or TEXTS, options.n_best)
     return task.answers(model, sources, replace(options, consensus=0).with_(n_best=many), **how)
+
+
+def _written_once(
+    task: Translate, model: Any, sources: Sequence[str], options: Options
+) -> list[list[Answer]]:
+    """Return as `written`, without a new search for what was searched for to choose how to write.
+
+    That search ended when all hypotheses of its beam had, so it found what one with another length
+    penalty finds, and only the order differs.
+    """
+    known = {
+        source: sorted(
+            (with_penalty(one, options.length_penalty) for one in answers),
+            key=lambda one: -one.score,
+        )[: options.consensus or TEXTS]
+        for source, answers in task.searched.get(model, {}).items()
+    }
+    left = [source for source in sources if source not in known]
+    known |= dict(zip(left, written(task, model, left, options), strict=True))
+    return [known[source] for source in sources]
+
+
+def with_penalty(answer: Answer, alpha: float) -> Answer:
+    """Return an answer with the score that it has with a length penalty."""
+    over = length_penalty(len(answer.ids) + answer.ended, alpha)
+    return replace(answer, score=answer.log_probability / over)
 
 
 def _shares(scores: Floats) -> Floats:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from elman.nn.decoding import length_penalty
 from elman.scoring import Evaluation, translations
 from elman.scoring.baselines.dictionary import LONGEST, dictionary, words_of
 from elman.scoring.baselines.extracts import Extract
@@ -26,6 +25,7 @@ from elman.tasks.translate.consensus import (
     counts_of,
     pool_of,
     some_of,
+    with_penalty,
     written,
 )
 from elman.tasks.translate.corpus import Part
@@ -71,8 +71,10 @@ def share_of(task: Translate) -> float:
     test = task._parts.get("test")
     asked = (0 if test is None else len(test)) + min(_CHOSEN_ON, len(sources))
     if task.metric.startswith("rouge"):
-        # Both ways of choosing are tried, and a blend is found and judged.
-        asked = 2 * asked + min(BLENDED_ON, len(sources))
+        # Both ways of choosing are tried, and a blend is found, for which what was searched for to
+        # choose serves again, and judged.
+        more = min(BLENDED_ON, len(sources)) - min(_CHOSEN_ON, len(sources))
+        asked = 2 * asked + more
     choice = None if test is None else dialogues.choice(test, task.settings.seed)
     costed = dialogues.costed(choice)
     if task.where.talks:
@@ -212,9 +214,11 @@ def way_of(task: Translate, model: Translator) -> tuple[float, int]:
         options = replace(task._options, consensus=0).with_(n_best=max(settings.beam, count))
         every = task.answers(model, part.source, options)
         pools = [pool_of(task, row) for row in every] if count else []
+        if count:
+            task.searched = {model: dict(zip(part.source, every, strict=True))}
         units = {}
         for alpha in penalties:
-            scored = [[_with_penalty(one, alpha) for one in row] for row in every]
+            scored = [[with_penalty(one, alpha) for one in row] for row in every]
             if count:
                 chosen = [
                     pool.answers[int(pool.expected(chances_of(row, options)).argmax())]
@@ -230,12 +234,6 @@ def way_of(task: Translate, model: Translator) -> tuple[float, int]:
         if gain.mean() <= gain.std() / len(gain) ** 0.5:
             best.pop()
     return best[-1][:2]
-
-
-def _with_penalty(answer: Answer, alpha: float) -> Answer:
-    """Return an answer with the score that it has with a length penalty."""
-    over = length_penalty(len(answer.ids) + answer.ended, alpha)
-    return replace(answer, score=answer.log_probability / over)
 
 
 def fitted(task: Translate, train: Part) -> Iterator[tuple[str, Any]]:

@@ -86,6 +86,8 @@ class Translate:
         """As set, or as found on the validation part."""
         self.usual = dialogues.Usual()
         self._held: dict[Any, ranking.Scores] = {}
+        self.searched: dict[Any, dict[str, list[Answer]]] = {}
+        """All that a wide search of a model found for some sources of the validation part."""
         self.seen: Seen | None = None
         self._parts = parts or {}
         self._encoded: dict[str, tuple[list[Source], list[Ids]]] = {}
