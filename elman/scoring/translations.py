@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -37,6 +38,8 @@ _MEANS = [*_ROUGE, "recall_at_1", "recall_at_5"]
 _DISTINCT = ("distinct_1", "distinct_2")
 _OTHER_LETTERS = 0.01
 """Share of letters beyond ASCII from which ROUGE takes words of any script, without stemming."""
+_STEMS = 1 << 16
+"""Words whose stems are remembered."""
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
 
@@ -82,6 +85,15 @@ class Judge:
             tokenize = "zh"
         other = sum(not one.isascii() and one.isalpha() for one in text)
         return cls(tuple(kinds), lowercase, tokenize, other <= _OTHER_LETTERS * letters)
+
+    def only(self, metric: str) -> Judge:
+        """Return a judge that computes no other kinds of scores than a metric is of.
+
+        >>> Judge().only("rouge1").kinds, Judge(("symbols",)).only("error_rate").kinds
+        (('rouge',), ('symbols',))
+        """
+        kinds = tuple(kind for kind in self.kinds if metric.startswith(kind))
+        return replace(self, kinds=kinds or self.kinds)
 
     def signatures(self) -> dict[str, str]:
         """Return how each score is computed, as sacrebleu writes it, with the versions."""
@@ -172,15 +184,11 @@ class Judge:
 
     def words(self) -> Callable[[str], list[str]]:
         """Return what gives the words that ROUGE counts."""
-        if not self.stemmed:
-            return _Words().tokenize
-        tokenizers = require("rouge_score.tokenizers", EXTRA)
-        found: Callable[[str], list[str]] = tokenizers.DefaultTokenizer(use_stemmer=True).tokenize
-        return found
+        return _stems().tokenize if self.stemmed else _Words().tokenize
 
     def _rouge(self, hypotheses: Sequence[str], references: Sequence[str]) -> NDArray[np.float64]:
         scorer = require("rouge_score.rouge_scorer", EXTRA).RougeScorer(
-            list(_ROUGE), use_stemmer=True, tokenizer=None if self.stemmed else _Words()
+            list(_ROUGE), tokenizer=_stems() if self.stemmed else _Words()
         )
         found = np.zeros((len(hypotheses), len(_ROUGE)))
         for row, (one, other) in enumerate(zip(hypotheses, references, strict=True)):
@@ -206,6 +214,25 @@ class _Words:
 
     def tokenize(self, text: str) -> list[str]:
         return re.findall(r"\w+", text.casefold())
+
+
+class _Stems:
+    """Stems of English words, as rouge-score takes them, but of each word once."""
+
+    def __init__(self) -> None:
+        self._tokenize = require("rouge_score.tokenize", EXTRA).tokenize
+        stemmer = require("nltk.stem.porter", EXTRA).PorterStemmer()
+        self.stem = lru_cache(_STEMS)(stemmer.stem)
+
+    def tokenize(self, text: str) -> list[str]:
+        found: list[str] = self._tokenize(text, self)
+        return found
+
+
+@cache
+def _stems() -> _Stems:
+    """Return what finds stems, and remembers them."""
+    return _Stems()
 
 
 def scores(

@@ -168,10 +168,11 @@ def _tried(
     """
     alone, mixed = np.zeros((len(part), 2)), np.zeros((len(part), len(_WAYS)))
     weights = np.array([weight for weight, _ in _WAYS])[:, None]
+    judge = task.judge.only(task.metric)
     for row, (answers, (texts, likeness)) in enumerate(zip(every, near, strict=True)):
         pool, many = pool_of(task, answers, texts), len(answers)
         said, true = [one.text for one in pool.answers], part.target[row]
-        scores = task.judge.units(said, [true] * len(said))[task.metric].to_numpy()
+        scores = judge.units(said, [true] * len(said))[task.metric].to_numpy()
         chances = chances_of(answers, options)
         ours = pool.expected(np.concatenate((chances, np.zeros(len(texts)))))
         theirs = {

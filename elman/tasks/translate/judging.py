@@ -208,6 +208,7 @@ def way_of(task: Translate, model: Translator) -> tuple[float, int]:
         return penalties[0], counts[0]
     metric = "chrf" if metric in OF_DIALOGUES else metric
     better = min if metric == "error_rate" else max
+    judge = task.judge.only(metric)
     part = some_of(task._parts["valid"], _CHOSEN_ON, settings.seed)
     best: list[tuple[float, int, pd.DataFrame]] = []
     for count in counts:
@@ -226,7 +227,7 @@ def way_of(task: Translate, model: Translator) -> tuple[float, int]:
                 ]
             else:
                 chosen = [max(row, key=lambda one: one.score) for row in scored]
-            units[alpha] = task.judge.units([one.text for one in chosen], part.target)
+            units[alpha] = judge.units([one.text for one in chosen], part.target)
         alpha = better(units, key=lambda one: translations.score(units[one])[metric])
         best.append((alpha, count, units[alpha]))
     if len(best) > 1:
