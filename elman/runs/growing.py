@@ -30,7 +30,7 @@ from elman.writing import written
 
 REHEARSAL = 0.2
 """Share of the old training data that is read again where nothing is set."""
-_LEFT_OPEN = frozenset({"epochs", "max_steps", "budget", "valid_fraction", "test_fraction"})
+_LEFT_OPEN = frozenset({"epochs", "max_steps", "budget", "valid_fraction", "test_fraction", "rows"})
 """Settings that say how long to train and what to hold out: they follow from the new data."""
 _MEMBER = re.compile(r"^members\.\d+\.")
 
@@ -307,7 +307,7 @@ def compared(task: Any, was: Evaluation, now: Evaluation, run: Path) -> dict[str
     # Where the old score is undefined there is nothing to compare with.
     gain = found.comparison
     between = None if gain is None else gain.ci95
-    worse = between is not None and between[1] < 0
+    worse = None if between is None else between[1] < 0
     words = (
         f"The old test part, of {run}: {metric.replace('_', ' ')} {written(was.metrics[metric])} "
         f"before, {written(now.metrics[metric])} after"
@@ -316,6 +316,8 @@ def compared(task: Any, was: Evaluation, now: Evaluation, run: Path) -> dict[str
         by = "worse" if worse else "better" if between[0] > 0 else "no clear difference"
         edge = f"[{written(between[0], 3)}, {written(between[1], 3)}]"
         words += f"; {by}: {written(gain.difference, 3)} {edge}"  # type: ignore[union-attr]
+    elif gain is not None:
+        words += "; whether the difference is chance cannot be told"
     return {
         "before": _plain(was.metrics),
         "after": _plain(now.metrics),
@@ -338,7 +340,7 @@ def _bounds(pair: tuple[float, float]) -> list[float] | None:
 
 def warning(found: Mapping[str, Any]) -> list[str]:
     """Return a doubt where the old test part is scored worse than before, beyond chance."""
-    if not found["forgotten"]:
+    if not found["forgotten"]:  # or it cannot be told
         return []
     return [
         f"the model has forgotten of what it knew. {found['words']} Set rehearsal higher, or lr "

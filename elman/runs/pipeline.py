@@ -118,7 +118,8 @@ def train(
         if origin is None:
             made = kind.from_data(data, wanted, valid=valid, test=test)
         else:
-            made = origin.task.grown(origin.task, data, wanted, valid=valid, test=test)
+            with read_as_in_training(type(wanted).may_change()):
+                made = origin.task.grown(origin.task, data, wanted, valid=valid, test=test)
         sources = _sources(data, valid, test)
         if origin is not None:
             growing.check_new(origin, sources)
@@ -454,7 +455,7 @@ def _train_and_judge(
         with stages(progress):
             if place.writes:
                 rivals = _rivals(task)
-            settings = _planned(task, run, place)
+            settings = _planned(task, module, run, place)
         objective, batches = task.objective(module), task.batches(place.rank, place.world_size)
     except KeyboardInterrupt:
         raise Interrupted(
@@ -513,7 +514,7 @@ def _rivals(task: Task) -> Sequence[Evaluation | InputError]:
         return task.scores(predictors)
 
 
-def _planned(task: Task, run: Run, place: Ranks) -> TaskSettings:
+def _planned(task: Task, module: torch.nn.Module, run: Run, place: Ranks) -> TaskSettings:
     """Return the settings to train with, by the plan of a task that makes one.
 
     It is made once and kept in the run, so that a resumed run goes on by the same. Several
@@ -525,7 +526,7 @@ def _planned(task: Task, run: Run, place: Ranks) -> TaskSettings:
     plan = run.assets().get("plan")
     if plan is None:
         try:
-            plan = task.make_plan(say)
+            plan = task.make_plan(module, say)
         except Interrupted:
             raise Interrupted(
                 f"Stopped while training was planned. Go on with: elman resume {run.path}"
@@ -781,10 +782,11 @@ def from_recorded_data(run: Run, config: dict[str, Any], origin: Origin | None =
         settings = kind.recorded(config["settings"], assets)
     seed(settings.seed)
     given = parts.pop("train")
-    if origin is not None:
-        grown: Task = origin.task.grown(origin.task, given, settings, **parts)
-        return grown
-    task: Task = kind.from_data(given, settings, **parts)
+    task: Task
+    if origin is None:
+        task = kind.from_data(given, settings, **parts)
+    else:
+        task = origin.task.grown(origin.task, given, settings, **parts)
     if isinstance(task, Planning):
         with _whole(run):
             task.follow(assets.get("plan"))

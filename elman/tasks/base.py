@@ -275,10 +275,11 @@ class Planning(Protocol):
 
     plan: Any
 
-    def make_plan(self, say: Callable[[str], None]) -> dict[str, Any] | None:
+    def make_plan(self, model: nn.Module, say: Callable[[str], None]) -> dict[str, Any] | None:
         """Return a plan that JSON can hold, or None where none is needed.
 
         Args:
+            model: as training begins with it; it stays as it is.
             say: takes a line of progress.
         """
         ...

@@ -111,6 +111,7 @@ class TaskSettings(RecurrenceSettings):
             "valid_fraction",
             "test_fraction",
             "resamples",
+            "reference",
             "checkpoints",
             "rehearsal",
         }

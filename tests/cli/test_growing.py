@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import pandas as pd
 import pytest
 
 NEW = "text,label\n" + "".join(
@@ -42,6 +43,29 @@ def test_a_run_goes_on_from_another_one(elman, classify_run, new, tmp_path):
     assert elman("resume", out, "--quiet", "--json").returncode == 0
 
 
+def test_a_forecast_goes_on_from_another_one(elman, forecast_run, series_file, tmp_path):
+    table = pd.read_csv(series_file)
+    values = table.columns[-1]
+    new, out = tmp_path / "new.csv", tmp_path / "grown"
+    table.assign(**{values: table[values][::-1].to_numpy()}).to_csv(new, index=False)
+    done = elman(
+        "train", "forecast", new, "--from", forecast_run, "--out", out,
+        "-s", "max_steps=4", "-s", "rehearsal=0.5", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "1 series and 0 new" in done.stderr
+    assert "old windows in train" in done.stderr
+    told = json.loads(done.stdout)["grown"]
+    assert told["before"]["mase"] is not None
+    assert told["words"] in elman("report", out).stdout
+    assert elman("doctor", out, "--quiet").returncode == 0
+    assert elman("resume", out, "--quiet", "--json").returncode == 0
+    again = elman("evaluate", out, "--json")
+    assert json.loads(again.stdout)["test"] == json.loads(done.stdout)["test"]
+    forecasts = elman("predict", out, new, "--json")
+    assert forecasts.returncode == 0, forecasts.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -51,7 +75,8 @@ def test_a_run_goes_on_from_another_one(elman, classify_run, new, tmp_path):
         (("classify", "NEW", "--from", "STOPPED"), "not finished"),
         (("classify", "NEW", "--from", "RUN", "-s", "hidden_size=8"), "hidden_size comes from"),
         (("classify", "NEW", "-s", "rehearsal=0.5"), "goes on from no other one"),
-        (("forecast", "NEW", "--from", "FORECAST"), "cannot go on with new data yet"),
+        (("forecast", "NEW", "--from", "FORECAST"), "There is no column"),
+        (("forecast", "NEW", "--from", "FORECAST", "-s", "horizon=3"), "horizon comes from"),
     ],
 )
 def test_what_cannot_go_on_is_refused(

@@ -353,13 +353,14 @@ def test_a_setting_that_shapes_the_model_is_refused(old, tmp_path, how, words):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_forecast_is_refused_and_it_is_said_what_to_do(tmp_path):
-    (tmp_path / "config.yaml").write_text(f"format: {FORMAT}\ntask: forecast\nsettings: {{}}\n")
+def test_a_task_that_cannot_grow_is_refused_and_it_is_said_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(growing, "TASKS", {"rank": type("Rank", (), {})})  # of another package
+    (tmp_path / "config.yaml").write_text(f"format: {FORMAT}\ntask: rank\nsettings: {{}}\n")
     with pytest.raises(InputError) as refused:
-        growing.check(Run(tmp_path), "forecast")
-    assert "a run of forecast cannot go on with new data yet" in str(refused.value)
+        growing.check(Run(tmp_path), "rank")
+    assert "a run of rank cannot go on with new data yet" in str(refused.value)
     assert "Put the old data and the new ones together" in str(refused.value)
-    assert "elman train forecast DATA, without --from" in str(refused.value)
+    assert "elman train rank DATA, without --from" in str(refused.value)
 
 
 def test_what_cannot_be_gone_on_from_is_refused(old, tmp_path):

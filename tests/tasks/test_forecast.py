@@ -1013,7 +1013,8 @@ def planned(frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, **given: Any) 
     monkeypatch.setattr("elman.tasks.forecast.backtest.MOST_STEPS", 20)
     monkeypatch.setattr("elman.scoring.baselines.automatic.installed", lambda: False)
     task = Forecast.from_data(frame, ForecastSettings(**(BRIEF | given)))
-    task.follow(task.make_plan(lambda line: None))
+    seed(task.settings.seed)
+    task.follow(task.make_plan(task.build(), lambda line: None))
     return task
 
 
@@ -1134,7 +1135,7 @@ def test_a_run_of_a_short_series_keeps_its_plan_and_goes_on_by_it(
     # Stopped while it was planned, the run is planned anew; stopped later, by the same plan.
     with monkeypatch.context() as patched:
 
-        def stopped(self: Forecast, say: Any) -> Any:
+        def stopped(self: Forecast, model: nn.Module, say: Any) -> Any:
             raise Interrupted("Ctrl-C")
 
         patched.setattr(Forecast, "make_plan", stopped)

@@ -31,7 +31,8 @@ from elman.scoring.baselines.series import (
     seasonal_naive,
 )
 from elman.scoring.forecasts import around
-from elman.tasks.forecast.windows import Floats, Held, Ints, Origins, Windows, held_out_origins
+from elman.tasks.forecast.pool import Pool
+from elman.tasks.forecast.windows import Floats, Held, Ints, Origins, held_out_origins
 
 Points = Callable[[Origins], Floats]
 """From windows to point forecasts `(N, H, C)` in own units."""
@@ -235,28 +236,27 @@ def restored(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Baseline
     return Rule(kind, facts["season"])
 
 
-def ridge(train: Windows, origins: Origins, valid: Origins, last: Origins, channels: int) -> Ridge:
+def ridge(train: Pool, valid: Pool, last: Pool, channels: int) -> Ridge:
     """Fit a ridge regression on training windows, its penalty chosen on validation windows.
 
     Args:
-        train: windows of the series.
-        origins: those to choose the penalty with.
+        train: the windows to choose the penalty with.
         valid: those to choose it by.
         last: those to fit the map on in the end: as many as the model learns from.
         channels: in a window.
     """
 
-    def flat(some: Origins) -> tuple[Floats, Floats]:
-        batch = train.batch(some)
+    def flat(some: Pool) -> tuple[Floats, Floats]:
+        batch = some.batch()
         assert batch.future is not None
         past, future = (t.transpose(1, 2).flatten(0, 1) for t in (batch.past, batch.future))
         return past.double().numpy(), future.double().numpy()
 
     most = MOST_WINDOWS // channels
-    maps = Linear.fit(*flat(origins.thinned(most)), PENALTIES)
+    maps = Linear.fit(*flat(train.thinned(most)), PENALTIES)
     past, future = flat(valid)
     best = int(np.argmin([np.abs(each.forecast(past) - future).mean() for each in maps]))
-    if last.count > origins.count:
+    if last.count > train.count:
         maps = Linear.fit(*flat(last.thinned(most)), PENALTIES)
     return Ridge(maps[best])
 

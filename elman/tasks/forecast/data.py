@@ -140,7 +140,7 @@ def without_repeated(panel: Panel, later: Panel) -> Panel:
     """
     follows = {s.name: s for s in later.series}
     repeats = {
-        s.name: s for s in panel.series if s.name in follows and _begins_with(follows[s.name], s)
+        s.name: s for s in panel.series if s.name in follows and begins_with(follows[s.name], s)
     }
     if not repeats:
         return later
@@ -165,7 +165,7 @@ def without_repeated(panel: Panel, later: Panel) -> Panel:
     return replace(later, series=rest, told=[*later.told, told])
 
 
-def _begins_with(then: Series, first: Series) -> bool:
+def begins_with(then: Series, first: Series) -> bool:
     """Tell whether a series begins with all values of another, at the same times."""
     count = len(first)
     if len(then) < count or count < _LEAST_REPEATED:

@@ -49,6 +49,15 @@ def check_effect(
         raise _without_effect(f"missing={', '.join(idle)}", why, source)
     if not settings.calendar and panels[0].series[0].times is None:
         raise _without_effect("calendar=false", "there is no column of times", source)
+    check_cut(settings, source, apart)
+
+
+def check_cut(settings: ForecastSettings, source: object, apart: Collection[str]) -> None:
+    """Refuse sizes of parts that were given apart.
+
+    Raises:
+        InputError: as `check_effect`.
+    """
     if settings.rows is not None and apart:
         raise InputError(
             f"rows={settings.rows} says how one file is cut, and a file for "

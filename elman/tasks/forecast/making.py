@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from elman.data import Scaler
-from elman.data.seen import Seen, hashes_of
+from elman.data.seen import Seen
 from elman.errors import InputError
 from elman.tasks.forecast import data as forecast_data
 from elman.tasks.forecast import filling, times
 from elman.tasks.forecast.data import read_panel
 from elman.tasks.forecast.effect import check_effect
-from elman.tasks.forecast.panel import Panel, Series
+from elman.tasks.forecast.panel import Panel
 from elman.tasks.forecast.settings import ForecastSettings, decided, shortened, sized
+from elman.tasks.forecast.shared_rows import hashes_of_rows
 from elman.tasks.forecast.windows import Ends, Scale, check_positive, cut, headline
 from elman.tasks.reading.tables import named_parts
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from elman.tasks.forecast.task import Forecast
 
 Task = TypeVar("Task", bound="Forecast")
+
+
+class Cut(NamedTuple):
+    """Series that were cut by time, and what followed from them."""
+
+    panel: Panel
+    settings: ForecastSettings
+    ends: list[Ends]
+    scales: dict[str, Scale]
 
 
 def made_from(
@@ -41,39 +49,16 @@ def made_from(
         InputError: a cell is no number, times are unsorted or repeated, or a series is too
             short for the horizon.
     """
-    if valid is None and test is None and (parts := named_parts(data)) is not None:
-        data, valid, test = (parts.get(part) for part in ("train", "valid", "test"))
-    panel = read_panel(data, settings)
-    given, panels = settings, [panel]
-    settings = settings.model_copy(update=panel.found)
-    told: dict[str, dict[str, int]] = {}
-    for part, source in (("valid", valid), ("test", test)):
-        if source is not None:
-            later = forecast_data.without_repeated(panel, read_panel(source, settings))
-            panels.append(later)
-            told[part] = {s.name: len(s) for s in later.series}
-            panel = forecast_data.extend(panel, later, part)
-    check_effect(given, panels, list(told))
+    data, apart = given_apart(data, valid, test)
+    given, first = settings, read_panel(data, settings)
+    settings = settings.model_copy(update=first.found)
+    later = {part: read_panel(source, settings) for part, source in apart.items()}
+    panel, told = followed(first, later)
+    check_effect(given, [first, *later.values()], list(later))
     asked, settings = settings, decided(settings, panel, told)
     if (why := shortened(asked, settings, panel, told)) is not None:
         panel = replace(panel, doubts=[*panel.doubts, why])
-    assert settings.horizon is not None
-    assert settings.season is not None
-    shares = (settings.valid_fraction, settings.test_fraction)
-    ends = cut(panel, settings.horizon, shares, settings.rows, told)
-    _check(ends, settings.horizon, panel)
-    known = [e.train for e in ends]
-    panel = filling.without_holes(panel, settings.fill, settings.season, known)
-    settings = sized(settings, ends)
-    scales = {}
-    for series, end in zip(panel.series, ends, strict=True):
-        if settings.log:
-            check_positive(series, panel.source)
-        train, history = series.observed[: end.train], series.observed[: end.valid]
-        scales[series.name] = Scale.fit(train, settings.season or 1, settings.log, history)
-    held_out = [s.values[e.train : e.test] for s, e in zip(panel.series, ends, strict=True)]
-    metric = headline(settings.metric, list(scales.values()), held_out)
-    settings = settings.model_copy(update={"metric": metric})
+    panel, settings, ends, scales = cut_and_scaled(panel, settings, told)
     covariates = [s.known[: e.train] for s, e in zip(panel.series, ends, strict=True)]
     timed = settings.calendar and panel.series[0].times is not None
     rows, lookback = max(e.train for e in ends), settings.lookback or 1
@@ -90,6 +75,64 @@ def made_from(
     return made
 
 
+def given_apart(data: Any, valid: Any, test: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the training data, and those of the parts that were given apart.
+
+    A folder is taken as the names of its files say.
+    """
+    if valid is None and test is None and (parts := named_parts(data)) is not None:
+        data, valid, test = (parts.get(part) for part in ("train", "valid", "test"))
+    apart = {"valid": valid, "test": test}
+    return data, {part: source for part, source in apart.items() if source is not None}
+
+
+def followed(panel: Panel, later: Mapping[str, Panel]) -> tuple[Panel, dict[str, dict[str, int]]]:
+    """Return series with the parts that were given apart behind them, and the rows of these."""
+    told: dict[str, dict[str, int]] = {}
+    for part, found in later.items():
+        rest = forecast_data.without_repeated(panel, found)
+        told[part] = {s.name: len(s) for s in rest.series}
+        panel = forecast_data.extend(panel, rest, part)
+    return panel, told
+
+
+def cut_and_scaled(
+    panel: Panel,
+    settings: ForecastSettings,
+    told: dict[str, dict[str, int]],
+    kept: Mapping[str, Scale] = MappingProxyType({}),
+) -> Cut:
+    """Cut series into parts, fill their holes, and fit their scales on the first part.
+
+    Args:
+        panel: the series, with the parts that were given apart.
+        settings: with season and horizon.
+        told: the rows of these parts.
+        kept: scales that stay, by the names of series; what scores are divided by follows from
+            the series all the same.
+
+    Raises:
+        InputError: a series is too short for the horizon, or has no logarithm.
+    """
+    horizon, season = settings.horizon or 1, settings.season or 1
+    shares = (settings.valid_fraction, settings.test_fraction)
+    ends = cut(panel, horizon, shares, settings.rows, told)
+    _check(ends, horizon, panel)
+    panel = filling.without_holes(panel, settings.fill, season, [e.train for e in ends])
+    settings, scales = sized(settings, ends), {}
+    for series, end in zip(panel.series, ends, strict=True):
+        if settings.log:
+            check_positive(series, panel.source)
+        train, history = series.observed[: end.train], series.observed[: end.valid]
+        scale = Scale.fit(train, season, settings.log, history)
+        if series.name in kept:
+            scale = replace(scale, scaler=kept[series.name].scaler)
+        scales[series.name] = scale
+    held_out = [s.values[e.train : e.test] for s, e in zip(panel.series, ends, strict=True)]
+    metric = headline(settings.metric, list(scales.values()), held_out)
+    return Cut(panel, settings.model_copy(update={"metric": metric}), ends, scales)
+
+
 def _check(ends: list[Ends], horizon: int, panel: Panel) -> None:
     """Refuse parts in which no forecast could be scored."""
     for name, sizes in (
@@ -102,18 +145,3 @@ def _check(ends: list[Ends], horizon: int, panel: Panel) -> None:
                 file=panel.source,
                 fix="Lower the horizon, or give that part more rows.",
             )
-
-
-def hashes_of_rows(series: Sequence[Series], counts: Sequence[int]) -> NDArray[np.uint64]:
-    """Return a hash of each of the first rows: of the series' name, the time and the values."""
-    import pandas as pd
-
-    timed = [(s, count) for s, count in zip(series, counts, strict=True) if s.times is not None]
-    if not timed:
-        return np.zeros(0, np.uint64)
-    table = pd.DataFrame(np.concatenate([s.values[:count] for s, count in timed]))
-    moments = [s.times[:count].as_unit("us").asi8 for s, count in timed if s.times is not None]
-    table.insert(0, "time", np.concatenate(moments))
-    rows = pd.util.hash_pandas_object(table, index=False).to_numpy(np.uint64)
-    names = np.repeat(hashes_of([s.name for s, _ in timed]), [len(each) for each in moments])
-    return np.bitwise_xor(rows, names, dtype=np.uint64)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from elman.tasks.base import device_of
-from elman.tasks.forecast.holding import MOST_VALIDATION_WINDOWS
 from elman.tasks.forecast.intervals import Calibrated
 from elman.tasks.forecast.running import finished, raw_forecast, sums_of
 from elman.tasks.forecast.windows import Batch, observed
@@ -63,9 +62,8 @@ class WindowLoss:
         if self.task.plan is not None:
             return {}
         found, total, terms = self.task.validate(self.model), 0.0, 0.0
-        origins = self.task._valid_origins(None).thinned(MOST_VALIDATION_WINDOWS)
-        for some in origins.chunks(self.task._chunk):
-            cost, count, _ = self.loss(self.task._here.windows.batch(some), None)
+        for held, some in self.task.to_choose().chunks(self.task._chunk):
+            cost, count, _ = self.loss(held.windows.batch(some), None)
             total, terms = total + float(cost), terms + count
         return {**found, "loss": total / max(terms, 1.0)}
 
@@ -77,12 +75,17 @@ def validated(task: Forecast, model: nn.Module) -> dict[str, float]:
     by what they missed there.
     """
     assert isinstance(model, Calibrated)
-    held = task._here
-    origins = task._valid_origins(None).thinned(MOST_VALIDATION_WINDOWS)
-    chunks = list(origins.chunks(task._chunk))
-    forecasts = [raw_forecast(model, held, some) for some in chunks]
-    truth = torch.cat([observed(held.windows.batch(some)) for some in chunks])
+    import pandas as pd
+
+    pool = task.to_choose()
+    chunks = list(pool.chunks(task._chunk))
+    forecasts = [raw_forecast(model, held, some) for held, some in chunks]
+    truth = torch.cat([observed(held.windows.batch(some)) for held, some in chunks])
     model.calibrate(torch.cat([y for y, _ in forecasts]), truth)
-    done = iter(finished(model, held, y, batch) for y, batch in forecasts)
-    found = task._score(sums_of(task, held, origins, lambda some: next(done)))
+    done = iter(
+        finished(model, held, y, batch)
+        for (held, _), (y, batch) in zip(chunks, forecasts, strict=True)
+    )
+    sums = [sums_of(task, held, some, lambda _: next(done)) for held, some in pool.parts]
+    found = task._score(pd.concat(sums, ignore_index=True))
     return {k: v for k, v in found.items() if k in (task.metric, "crps", "coverage")}

@@ -19,6 +19,7 @@ from elman.tasks.forecast.baselines import Forecaster
 from elman.tasks.forecast.blend import Judged, weight_of
 from elman.tasks.forecast.intervals import Calibrated
 from elman.tasks.forecast.objective import WindowLoss
+from elman.tasks.forecast.pool import Pool
 from elman.tasks.forecast.rivals import MODEL, seconds_of_baselines
 from elman.tasks.forecast.running import finished, raw_forecast, sums_of
 from elman.tasks.forecast.settings import plans
@@ -33,7 +34,7 @@ BACKTEST_SHARE = 3.0
 """As many times longer may baselines take in all origins of a backtest together."""
 
 
-def planned(task: Forecast, say: Callable[[str], None]) -> dict[str, Any] | None:
+def planned(task: Forecast, begins: nn.Module, say: Callable[[str], None]) -> dict[str, Any] | None:
     """Backtest a short series; see `elman.tasks.forecast.backtest`. None for others."""
     settings, held, h = task.settings, task._here, task.horizon
     count = plans(settings, task._ends)
@@ -44,7 +45,7 @@ def planned(task: Forecast, say: Callable[[str], None]) -> dict[str, Any] | None
     scores: dict[str, list[float]] = {MODEL: []}
     for number, ends in enumerate(parts, 1):
         say(f"Backtest of {count} origins to find the number of steps: origin {number}.")
-        curve, seen = _backtested(task, ends, count)
+        curve, seen = _backtested(task, begins, ends, count)
         curves.append(curve)
         looks.append(seen)
     steps = backtest.best_step(curves)
@@ -90,13 +91,15 @@ def _judged_origins(task: Forecast, ends: Sequence[Ends]) -> Origins:
 
 
 def _backtested(
-    task: Forecast, ends: Sequence[Ends], count: int
+    task: Forecast, begins: nn.Module, ends: Sequence[Ends], count: int
 ) -> tuple[list[tuple[int, float]], list[Tensor]]:
     """Train up to an origin; return its curve of scores, and the forecasts behind each."""
     settings, held = task.settings, task._here
     seed(settings.seed)
     model = task.build()
-    learnt = training_origins(ends, task.lookback, task.horizon)
+    model.load_state_dict(begins.state_dict())
+    origins = training_origins(ends, task.lookback, task.horizon)
+    learnt = Pool.of(held, origins).and_more(task.again.train)
     judged = _judged_origins(task, ends)
 
     def forecast() -> tuple[Tensor, float]:
@@ -115,7 +118,7 @@ def _backtested(
     }
     batches = Batches(
         shuffled(learnt.count, settings.batch_size),
-        lambda rows: held.windows.batch(learnt.take(rows)),
+        lambda rows: learnt.take(rows).batch(),
         seed=settings.seed,
     )
     found = fit(objective, batches, settings.model_copy(update=changed))
@@ -133,12 +136,18 @@ def _baselines_at(
     begins = [e.train for e in ends]
     given = BACKTEST_SHARE * seconds_of_baselines(task) / count
     earlier = [Ends(e.train - h, e.train, e.train) for e in ends]
-    parts = (
-        training_origins(earlier, task.lookback, h),
-        _judged_origins(task, earlier),
-        training_origins(ends, task.lookback, h),
+    train, valid, last = (
+        Pool.of(held, some)
+        for some in (
+            training_origins(earlier, task.lookback, h),
+            _judged_origins(task, earlier),
+            training_origins(ends, task.lookback, h),
+        )
     )
-    ridge = forecast_baselines.ridge(held.windows, *parts, len(task.targets))
+    again = task.again.train
+    ridge = forecast_baselines.ridge(
+        train.and_more(again), valid, last.and_more(again), len(task.targets)
+    )
     found = {}
     for baseline in (*forecast_baselines.all_of(task.season, given), ridge):
         try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from elman.tasks.forecast import baselines as forecast_baselines
 from elman.tasks.forecast.baselines import Baseline
 from elman.tasks.forecast.holding import MOST_VALIDATION_WINDOWS
+from elman.tasks.forecast.pool import Pool
 from elman.tasks.forecast.settings import STEPS
 from elman.tasks.forecast.windows import training_origins
 
@@ -27,9 +28,10 @@ def all_baselines(task: Forecast) -> list[Baseline]:
     found = forecast_baselines.all_of(task.season, seconds_of_baselines(task))
     if task._data is not None:
         train = training_origins(task._ends, task.lookback, task.horizon)
-        valid, last = task._valid_origins(MOST_VALIDATION_WINDOWS), task._train_origins()
-        windows, channels = task._data.windows, len(task.targets)
-        found.append(forecast_baselines.ridge(windows, train, valid, last, channels))
+        valid, again = task._valid_origins(MOST_VALIDATION_WINDOWS), task.again.train
+        first, judged = (Pool.of(task._data, some) for some in (train, valid))
+        last, channels = task.to_learn(), len(task.targets)
+        found.append(forecast_baselines.ridge(first.and_more(again), judged, last, channels))
     return found
 
 

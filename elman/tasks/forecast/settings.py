@@ -27,6 +27,8 @@ Metric = Literal["mase", "smape", "mse", "rmse", "mae", "scaled_mse", "scaled_ma
 class ForecastSettings(TableSettings):
     """Settings of a forecast; what is None is chosen from the data."""
 
+    anew: ClassVar[frozenset[str]] = frozenset({"rows", "test_step", "loss", "metric"})
+
     target: str | list[str] | None = Field(
         None, description="column or columns to forecast (default: all columns of numbers)"
     )

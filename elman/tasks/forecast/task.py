@@ -8,7 +8,7 @@ horizon at once: a point and quantiles.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch import nn
 from elman.data import Batches, Scaler, shuffled
 from elman.data.seen import Seen
 from elman.errors import InputError
-from elman.nn.segment import DirectForecaster, SegmentForecaster
+from elman.modalities.base import Indexed
 from elman.scoring import Evaluation
 from elman.scoring.baselines.automatic import NotFitted
 from elman.scoring.blending import Blend
@@ -32,6 +32,7 @@ from elman.tasks.forecast.backtest import Plan
 from elman.tasks.forecast.baselines import Baseline, Forecaster
 from elman.tasks.forecast.data import read_panel
 from elman.tasks.forecast.groups import as_list
+from elman.tasks.forecast.growing import Again, grown_from, met_before
 from elman.tasks.forecast.holding import (
     MOST_TEST_WINDOWS,
     MOST_VALIDATION_WINDOWS,
@@ -41,15 +42,19 @@ from elman.tasks.forecast.holding import (
 )
 from elman.tasks.forecast.intervals import Calibrated
 from elman.tasks.forecast.looking import at_series
-from elman.tasks.forecast.making import hashes_of_rows, made_from
+from elman.tasks.forecast.making import made_from
+from elman.tasks.forecast.network import network_of
 from elman.tasks.forecast.objective import WindowLoss, validated
 from elman.tasks.forecast.panel import Panel
 from elman.tasks.forecast.planning import planned
+from elman.tasks.forecast.pool import Pool
 from elman.tasks.forecast.report import sections_of
 from elman.tasks.forecast.rivals import all_baselines
+from elman.tasks.forecast.running import forecaster_of
 from elman.tasks.forecast.sampling import sampled
-from elman.tasks.forecast.scoring import forecaster_by, scored, table_of
+from elman.tasks.forecast.scoring import evaluation_of, forecaster_by, scored, table_of
 from elman.tasks.forecast.settings import ForecastSettings, plans
+from elman.tasks.forecast.shared_rows import hashes_of_rows
 from elman.tasks.forecast.stream import WindowStream
 from elman.tasks.forecast.telling import described, told_of
 from elman.tasks.forecast.understood import understood
@@ -104,6 +109,8 @@ class Forecast:
         self._ends = ends or []
         self.seen: Seen | None = None
         """Hashes of the rows that are trained on and chosen on; None of a run that has none."""
+        self.again = Again()
+        """Windows of the run that this one goes on from, which are read again."""
         self._rivals: dict[str, Forecaster] = {}
         """The baselines of the test part, once they have been scored."""
         self._data: Held | None = None
@@ -158,6 +165,36 @@ class Forecast:
                 short for the horizon.
         """
         return made_from(cls, data, settings, valid, test)
+
+    @classmethod
+    def grown(
+        cls, old: Self, data: Any, settings: Any, valid: Any = None, test: Any = None
+    ) -> Self:
+        """Read new series, and windows of the old ones; see `elman.tasks.base.Growing`.
+
+        Raises:
+            InputError: as `from_data`, or the series are not like those of the other run.
+        """
+        return grown_from(cls, old, data, settings, valid, test)
+
+    def indexed(self) -> list[Indexed]:
+        """Return the series that have a scale; no tensor of a network has an entry for each."""
+        return [Indexed("series", list(self.scales), {})]
+
+    def before_and_after(
+        self, old: Self, before: nn.Module, after: nn.Module
+    ) -> tuple[Evaluation, Evaluation]:
+        """Score two models on the test part of another run."""
+        held, origins = old._here, old._test_origins()
+        then, now = (
+            evaluation_of(old, held, origins, forecaster_of(model, held))
+            for model in (before, after)
+        )
+        return then, now
+
+    def met_before(self, old: Self) -> list[str]:
+        """Return doubts where the new test part was learnt before, or the old one is learnt now."""
+        return met_before(self, old)
 
     @classmethod
     def from_assets(cls, settings: ForecastSettings, assets: dict[str, Any]) -> Self:
@@ -260,6 +297,15 @@ class Forecast:
     def _valid_origins(self, most: int | None) -> Origins:
         return held_out_origins([(e.train, e.valid) for e in self._ends], self.horizon, most, None)
 
+    def to_learn(self) -> Pool:
+        """Return all windows that are trained on, those that are read again included."""
+        return Pool.of(self._here, self._train_origins()).and_more(self.again.train)
+
+    def to_choose(self) -> Pool:
+        """Return the windows that choose the best step: a thousand at most, spread evenly."""
+        own = Pool.of(self._here, self._valid_origins(None))
+        return own.and_more(self.again.valid).thinned(MOST_VALIDATION_WINDOWS)
+
     def _test_origins(self) -> Origins:
         bounds = [(e.valid, e.test) for e in self._ends]
         return held_out_origins(bounds, self.horizon, MOST_TEST_WINDOWS, self.settings.test_step)
@@ -275,22 +321,7 @@ class Forecast:
 
     def build(self) -> nn.Module:
         """The model, initialised from torch's generator."""
-        s = self.settings
-        known = 2 * len(self.cycles) + (0 if self.columns is None else len(self.columns.shift))
-        known += self._flags
-        options: dict[str, Any] = {
-            "known": known,
-            "outputs": 1 + len(s.quantiles),
-            "recurrent": partial(s.build, batch_first=True),
-            "hidden_size": s.hidden_size,
-            "dropout": s.dropout,
-            "norm": s.window_norm,
-        }
-        sizes = (len(self.targets), self.lookback, self.horizon)
-        if s.model == "recurrent":
-            return Calibrated(DirectForecaster(*sizes, **options), s.quantiles)
-        assert s.segment is not None
-        return Calibrated(SegmentForecaster(*sizes, s.segment, **options), s.quantiles)
+        return network_of(self)
 
     def objective(self, model: nn.Module) -> Objective:
         """Point and pinball loss in standardised units, judged by the headline metric.
@@ -305,10 +336,10 @@ class Forecast:
 
     def batches(self, rank: int = 0, world_size: int = 1) -> Batches[Batch]:
         """Windows of the training parts of all series, shuffled."""
-        origins, windows = self._train_origins(), self._here.windows
+        pool = self.to_learn()
         return Batches(
-            shuffled(origins.count, self.settings.batch_size),
-            lambda rows: windows.batch(origins.take(rows)),
+            shuffled(pool.count, self.settings.batch_size),
+            lambda rows: pool.take(rows).batch(),
             seed=self.settings.seed,
             rank=rank,
             world_size=world_size,
@@ -316,9 +347,9 @@ class Forecast:
 
     # The plan of a short series
 
-    def make_plan(self, say: Callable[[str], None]) -> dict[str, Any] | None:
+    def make_plan(self, model: nn.Module, say: Callable[[str], None]) -> dict[str, Any] | None:
         """Backtest a short series; see `elman.tasks.forecast.backtest`. None for others."""
-        return planned(self, say)
+        return planned(self, model, say)
 
     def blend(self, model: nn.Module, predictors: Sequence[Baseline]) -> Blend | str:
         """Mix the model with the baseline that is best where nothing was trained.

@@ -32,6 +32,8 @@ def described(task: Forecast) -> dict[str, Any]:
     windows = (task._train_origins(), task._valid_origins(None), task._test_origins())
     for part, column, found in zip(("train", "valid", "test"), sizes.T, windows, strict=True):
         facts[part] = {"rows": int(column.sum()), "windows": found.count}
+    if task.again.words is not None:
+        facts["rehearsed"] = task.again.words
     facts["resampled"] = blocks(windows[2], task.horizon).words
     if task.plan is not None:
         facts["backtest"] = {"origins": len(task.plan.origins), "steps": task.plan.steps}
@@ -61,12 +63,13 @@ def told_of(task: Forecast) -> list[tuple[str, str]]:
                 "other metrics count all targets alike; the report scores each target.",
             )
         )
-    without = [n for n, scale in task.scales.items() if np.isnan(scale.naive).all()]
+    if task.again.words is not None:
+        told.append(("rehearsed", task.again.words))
+    scales = task._here.scales
+    without = sum(bool(np.isnan(scale.naive).all()) for scale in scales)
     if without:
         some = (
-            "every series"
-            if len(without) == len(task.scales)
-            else (f"{len(without):,} of {len(task.scales):,} series")
+            "every series" if without == len(scales) else (f"{without:,} of {len(scales):,} series")
         )
         told.append(
             (
