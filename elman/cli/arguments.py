@@ -58,7 +58,7 @@ From = Annotated[
     typer.Option(
         "--from",
         metavar="RUN",
-        help="a finished run to go on from: its model learns DATA, new words and labels included",
+        help="a finished run to go on from: its model learns DATA, new words, labels or series too",
         callback=_run_or_none,
     ),
 ]

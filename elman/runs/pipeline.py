@@ -78,8 +78,8 @@ def train(
         out: the run directory; a fresh one under `runs/` when not given.
         valid: data to choose the best model on, instead of a part of `data`.
         test: data for the final score, instead of a part of `data`.
-        start_from: a finished run to go on from: its model learns the new data, with new words
-            and labels, and is also scored on the old test part, before and after.
+        start_from: a finished run to go on from: its model learns the new data, with new words,
+            labels or series, and is also scored on the old test part, before and after.
         progress: whether to report on standard error while training.
         **settings: as `elman config TASK DATA` lists them.
 
