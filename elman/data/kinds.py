@@ -58,6 +58,7 @@ _LOOKED_AT = 50
 """Lists of a column that are looked at to tell conversations from words."""
 # A number that begins with a zero is a name: a postcode, an account.
 _CODE = r"^[-+]?0\d+$"
+_PARTS = "Give their real and imaginary parts, or their sizes and angles, as numbers of their own."
 _FEW_AMOUNTS = 10
 """Different amounts (10 %, 20 %) at most that are classes rather than numbers."""
 
@@ -95,6 +96,8 @@ def infer(values: pd.Series) -> tuple[pd.Series, Kind]:
 
     if pd.api.types.is_bool_dtype(values.dtype):
         return _strings(values), "category"
+    if pd.api.types.is_complex_dtype(values.dtype):
+        raise Unfit("This number is complex.", 0, _PARTS)
     if pd.api.types.is_numeric_dtype(values.dtype):
         return _numbers(values), "number"
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
@@ -105,6 +108,10 @@ def infer(values: pd.Series) -> tuple[pd.Series, Kind]:
         return _words(values)
     present = values.dropna()
     sample = present.iloc[0] if len(present) else np.nan
+    if not isinstance(sample, str):
+        for place, cell in enumerate(values):
+            if np.iscomplexobj(cell):
+                raise Unfit("This cell holds complex numbers.", place, _PARTS)
     if isinstance(sample, np.ndarray) and sample.dtype == np.uint8 and sample.ndim >= 2:
         return to_image(values), "image"
     if isinstance(sample, Sound):

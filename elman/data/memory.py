@@ -128,6 +128,11 @@ def _examples(inputs: Any, answers: Any) -> pd.DataFrame:
         picture = False
         cells = inputs if texts else [_series(one) for one in inputs]
     column = "image" if picture else "text" if isinstance(cells[0], str) else "series"
+    if isinstance(answers, pd.DataFrame):
+        raise InputError(
+            "y is a DataFrame.",
+            fix="Put X and its columns into one DataFrame, and name them: target=[...].",
+        )
     if not (_is_array(answers) or isinstance(answers, list | tuple | pd.Series)):
         raise InputError(f"y is {type(answers).__name__}.", fix="Give one answer an example.")
     known = list(np.asarray(answers)) if _is_array(answers) else list(answers)
@@ -177,6 +182,11 @@ def _series(one: Any) -> Any:
 def _rows(array: np.ndarray[Any, Any]) -> pd.DataFrame:
     import pandas as pd
 
+    if array.dtype.kind == "c":
+        raise InputError(
+            "The numbers are complex.",
+            fix="Give their parts as columns: np.column_stack([X.real, X.imag]).",
+        )
     if array.dtype.kind not in "iufb" or array.ndim not in (1, 2) or not array.size:
         raise InputError(
             f"An array of {array.dtype} with the shape {array.shape} is no data that can be read.",

@@ -11,6 +11,16 @@ import unicodedata
 from collections.abc import Sequence
 from functools import cache
 
+_OTHER_CALENDARS = {
+    "Persian": "farvardin ordibehesht khordad tir mordad amordad shahrivar mehr aban azar dey "
+    "bahman esfand فروردین اردیبهشت خرداد تیر مرداد شهریور مهر آبان آذر دی بهمن اسفند",
+    "Islamic": "muharram moharram safar rabi rabii jumada jumaada rajab shaban shaaban sha'ban "
+    "ramadan ramadhan ramazan shawwal dhu dhul zulqadah zulhijjah محرم صفر ربيع جمادى رجب شعبان "
+    "رمضان شوال ذو",
+    "Hebrew": "nissan iyar iyyar sivan tammuz tamuz elul tishri tishrei cheshvan heshvan kislev "
+    "tevet shevat shvat adar",
+}
+"""Names of months by which a date of another calendar is known."""
 _SHORT = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 LANGUAGES: dict[str, tuple[str, str]] = {
     "English": (
@@ -283,6 +293,22 @@ def like_a_name(cell: str) -> bool:
     """
     words = _words(cell) or ()
     return 0 < len(words) <= 3 and any(len(word) > 2 and word not in _KEPT for word in words)
+
+
+def calendar_of(cells: Sequence[str]) -> str | None:
+    """Return the calendar of dates whose months have names of another than the common one, or None.
+
+    >>> calendar_of(["1402 Farvardin 5", "1402 Khordad 5"]), calendar_of(["15 Ramadan 1445"])
+    ('Persian', 'Islamic')
+    >>> calendar_of(["5 May 2024"]), calendar_of(["Safar"])
+    (None, None)
+    """
+    for calendar, names in _OTHER_CALENDARS.items():
+        known = {folded(name) for name in names.split()}
+        named = sum(not known.isdisjoint(_words(cell) or ()) for cell in cells)
+        if 10 * named >= 9 * len(cells) and named:
+            return calendar
+    return None
 
 
 def looked_for() -> str:

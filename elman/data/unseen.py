@@ -14,6 +14,8 @@ _OF_SLACK = {
     *("integration_logs.json", "file_conversations.json", "lists.json", "huddle_transcripts.json"),
 }
 """Files beside the folders of the channels in an export of Slack."""
+_OF_GLUON = "metadata.json"
+"""The file beside the folders train and test of GluonTS, or in one of its own."""
 
 
 def seen(paths: Sequence[Path], folder: Path) -> list[Path]:
@@ -26,6 +28,8 @@ def seen(paths: Sequence[Path], folder: Path) -> list[Path]:
     names = {path.name for path in paths if path.parent == folder}
     slack = {"users.json", "channels.json"} <= names and any(p.parent != folder for p in paths)
     # The datasets of Hugging Face have it beside their Arrow files.
+    parts = {path.relative_to(folder).parts[0] for path in paths}
+    gluon = {"train", "test"} & parts
     arrow = {path.parent for path in paths if path.suffix == ".arrow"}
     return [
         path
@@ -33,4 +37,5 @@ def seen(paths: Sequence[Path], folder: Path) -> list[Path]:
         if path.name.split(".")[0].lower() not in _NOTES
         and not (slack and path.parent == folder and path.name in _OF_SLACK)
         and not (path.name == "state.json" and path.parent in arrow)
+        and not (gluon and path in (folder / _OF_GLUON, folder / "metadata" / _OF_GLUON))
     ]

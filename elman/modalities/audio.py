@@ -19,6 +19,7 @@ from elman.errors import InputError
 from elman.modalities.audio_features import LogMel, spec_augment
 from elman.modalities.audio_likeness import mel_statistics, nearest_by_cepstra
 from elman.modalities.base import Array, Distance, Features, Padded, Place, Shown
+from elman.modalities.levels import Far, Levels
 from elman.modalities.steps import StepsCodec, StepsSettings
 from elman.needs import Need
 
@@ -61,13 +62,16 @@ class AudioCodec(StepsCodec):
         rate: samples a second, to which every recording is resampled.
         scaler: of the bands.
         settings: a task's, joined with `AudioSettings`.
+        levels: of the samples of training, where they are kept.
     """
 
     modality = "audio"
     timed: ClassVar[bool] = True
     unit = "frames"
 
-    def __init__(self, rate: int, scaler: Scaler | None, settings: Any) -> None:
+    def __init__(
+        self, rate: int, scaler: Scaler | None, settings: Any, levels: Levels | None = None
+    ) -> None:
         self.rate = rate
         self.mel = LogMel(
             rate,
@@ -78,7 +82,7 @@ class AudioCodec(StepsCodec):
             f_max=settings.f_max,
         )
         bands = np.zeros(settings.mels)
-        super().__init__(scaler or Scaler(bands, bands + 1, "none"), settings)
+        super().__init__(scaler or Scaler(bands, bands + 1, "none"), settings, levels)
 
     @property
     def distances(self) -> tuple[Distance, ...]:  # type: ignore[override]
@@ -87,7 +91,11 @@ class AudioCodec(StepsCodec):
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {"rate": self.rate, "scaler": self.scaler.to_json()}
+        return {"rate": self.rate, **super().to_json()}
+
+    def far(self, cells: Sequence[Any]) -> list[Far]:
+        """Return the channel of samples where those of new recordings are far from training's."""
+        return super().far([cell.samples[:, None] for cell in cells])
 
     def frames(self, cell: Any) -> NDArray[np.float32]:
         """Return log-mel frames `(T, mels)` as they are, cut to the longest allowed."""
@@ -158,7 +166,8 @@ class AudioCodec(StepsCodec):
             InputError: not one row of finite numbers.
         """
         try:
-            samples = np.asarray(value, np.float32)
+            whole = getattr(value, "dtype", None) is not None and value.dtype.kind in "iu"
+            samples = sound(value, self.rate).samples if whole else np.asarray(value, np.float32)
         except (TypeError, ValueError):
             raise InputError("A piece of a recording is an array of samples.") from None
         if samples.ndim != 1 or not np.isfinite(samples).all():
@@ -256,12 +265,14 @@ class Audio:
                 f"All recordings are shorter than a frame of {settings.window} s.",
                 fix="Give longer recordings, or set window lower.",
             )
-        return AudioCodec(bare.rate, Scaler.fit(frames), settings)
+        levels = Levels.of([cell.samples[:, None] for cell in cells])
+        return AudioCodec(bare.rate, Scaler.fit(frames), settings, levels)
 
     @classmethod
     def codec(cls, about: dict[str, Any], settings: Any) -> AudioCodec:
         """Return the codec that `to_json` described."""
-        return AudioCodec(int(about["rate"]), Scaler.from_json(about["scaler"]), settings)
+        levels = Levels.from_json(about.get("levels"))
+        return AudioCodec(int(about["rate"]), Scaler.from_json(about["scaler"]), settings, levels)
 
     @classmethod
     def example(cls, n: int, generator: np.random.Generator) -> list[Any]:

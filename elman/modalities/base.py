@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, model_validator
 from torch import Generator, Tensor, nn
 
+from elman.modalities.levels import Far
 from elman.needs import Need
 from elman.nn.conv import FrontNorm
 
@@ -235,6 +236,10 @@ class Stepwise:
         """Return nothing: steps have no features beside their own numbers or words."""
         return []
 
+    def far(self, cells: Sequence[Any]) -> list[Far]:
+        """Return nothing: steps are no numbers."""
+        return []
+
     def told_steps(self, cell: Any) -> dict[str, list[Any]]:
         """Return nothing: a table of predictions repeats no step."""
         return {}
@@ -269,6 +274,9 @@ class Codec(Protocol):
 
     def refuse(self, cell: Any) -> str | None:
         """Return what is wrong with a cell that was not among those of training, or None."""
+
+    def far(self, cells: Sequence[Any]) -> list[Far]:
+        """Return the channels of new cells whose numbers lie far from those of training."""
 
     def batch(self, arrays: Sequence[Array]) -> Padded:
         """Return the arrays side by side, padded."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.data import Scaler
+from elman.errors import InputError
 from elman.modalities.base import Array, Distance, Features, Place, Shown
 from elman.modalities.likeness import common_length, flat, nearest_neighbour
 from elman.modalities.steps import StepsCodec, StepsSettings
@@ -68,6 +69,27 @@ class ImageCodec(StepsCodec):
             lambda others: flat([self.encode(cell) for cell in others], rows),
             state=lambda: ({"rows": rows}, {}),
         )
+
+    def raw(self, data: Any) -> list[Any] | None:
+        """Return pictures from arrays; whole numbers are brightness from 0 to 255.
+
+        Raises:
+            InputError: as `StepsCodec.raw`, or brightness is not between 0 and 1.
+        """
+        given = data if isinstance(data, list) else [data]
+        whole = all(getattr(x, "dtype", None) == np.uint8 for x in given)
+        found = super().raw(data)
+        if found is None:
+            return None
+        pictures = [x / np.float32(255) for x in found] if whole else found
+        low, high = (float(f([f(x) for x in pictures if x.size])) for f in (np.min, np.max))
+        if low < 0 or high > 1:
+            raise InputError(
+                f"The pictures have values from {low:g} to {high:g}; brightness lies between 0 "
+                "and 1.",
+                fix="Give arrays of uint8 from 0 to 255, or divide by the largest value.",
+            )
+        return pictures
 
     def show(self, array: Array) -> Shown:
         """Return the picture, and the brightness of the first column."""

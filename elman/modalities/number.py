@@ -13,6 +13,7 @@ from pydantic import Field
 from elman.data import Scaler
 from elman.errors import InputError
 from elman.modalities.base import Array, Distance, Features, Place
+from elman.modalities.levels import Far, Levels
 from elman.modalities.likeness import nearest_neighbour
 from elman.modalities.steps import StepsCodec, StepsSettings, plain_numbers
 
@@ -66,6 +67,11 @@ class NumberCodec(StepsCodec):
         """Return what is wrong where there is another number of columns."""
         return super().refuse(np.asarray(cell)[None])
 
+    def far(self, cells: Sequence[Any]) -> list[Far]:
+        """Return the columns of new cells whose numbers lie far from those of training."""
+        rows = [cell for cell in cells if len(cell)]
+        return super().far([np.stack(rows)]) if rows else []
+
     def features(self, cells: Sequence[Any]) -> Features:
         """Return the scaled numbers themselves."""
 
@@ -117,12 +123,14 @@ class Number:
     @classmethod
     def fit(cls, cells: Sequence[Any], settings: Any) -> NumberCodec:
         """Return a codec whose scaler is fitted on the training cells."""
-        return NumberCodec(Scaler.fit(np.stack(cells), settings.scaling), settings)
+        rows = np.stack(cells)
+        return NumberCodec(Scaler.fit(rows, settings.scaling), settings, Levels.of([rows]))
 
     @classmethod
     def codec(cls, about: dict[str, Any], settings: Any) -> NumberCodec:
         """Return the codec that `to_json` described."""
-        return NumberCodec(Scaler.from_json(about["scaler"]), settings)
+        levels = Levels.from_json(about.get("levels"))
+        return NumberCodec(Scaler.from_json(about["scaler"]), settings, levels)
 
     @classmethod
     def example(cls, n: int, generator: np.random.Generator) -> list[Floats]:

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from elman.data import Scaler
 from elman.modalities.base import Distance, Place
+from elman.modalities.levels import Levels
 from elman.modalities.likeness import nearest_neighbour, nearest_neighbour_dtw
 from elman.modalities.steps import StepsCodec, StepsSettings
 
@@ -80,12 +81,14 @@ class Series:
     @classmethod
     def fit(cls, cells: Sequence[Any], settings: Any) -> SeriesCodec:
         """Return a codec whose scaler is fitted on all steps of the training cells."""
-        return SeriesCodec(Scaler.fit(np.concatenate(cells), settings.scaling), settings)
+        scaler = Scaler.fit(np.concatenate(cells), settings.scaling)
+        return SeriesCodec(scaler, settings, Levels.of(cells))
 
     @classmethod
     def codec(cls, about: dict[str, Any], settings: Any) -> SeriesCodec:
         """Return the codec that `to_json` described."""
-        return SeriesCodec(Scaler.from_json(about["scaler"]), settings)
+        levels = Levels.from_json(about.get("levels"))
+        return SeriesCodec(Scaler.from_json(about["scaler"]), settings, levels)
 
     @classmethod
     def example(cls, n: int, generator: np.random.Generator) -> list[Floats]:

@@ -22,6 +22,7 @@ from elman.modalities.base import (
     Shown,
     Stepwise,
 )
+from elman.modalities.levels import Far, Levels
 from elman.nn.conv import ConvFront1d
 from elman.nn.dropout import locked
 
@@ -50,14 +51,15 @@ class StepsCodec(Stepwise):
     Args:
         scaler: of the channels, fitted on the training part.
         settings: a task's, joined with `StepsSettings`.
+        levels: how large the numbers of training are, where it is kept.
     """
 
     modality: ClassVar[str]
     unit = "steps"
     distances: tuple[Distance, ...] = ()
 
-    def __init__(self, scaler: Scaler, settings: Any) -> None:
-        self.scaler, self.settings = scaler, settings
+    def __init__(self, scaler: Scaler, settings: Any, levels: Levels | None = None) -> None:
+        self.scaler, self.settings, self.levels = scaler, settings, levels
 
     @property
     def channels(self) -> int:
@@ -66,7 +68,14 @@ class StepsCodec(Stepwise):
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {"scaler": self.scaler.to_json()}
+        return {"scaler": self.scaler.to_json(), **self._kept_levels()}
+
+    def _kept_levels(self) -> dict[str, Any]:
+        return {} if self.levels is None else {"levels": self.levels.to_json()}
+
+    def far(self, cells: Sequence[Any]) -> list[Far]:
+        """Return the channels of new cells whose numbers lie far from those of training."""
+        return [] if self.levels is None else self.levels.far(cells)
 
     def encode(self, cell: Any) -> Array:
         """Return scaled steps `(T, C)` in float32, cut to the longest allowed."""

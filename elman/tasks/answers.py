@@ -20,6 +20,7 @@ from elman.data.tagging import (
 )
 from elman.errors import InputError
 from elman.tasks import alike, called
+from elman.tasks.strangers import warn_of_targets
 
 if TYPE_CHECKING:
     from elman.data import Table
@@ -607,7 +608,15 @@ class Numbers:
         return self
 
     def check(self, found: Examples, layout: Layout) -> None:
-        """Refuse one number for a whole sequence where each step needs its own."""
+        """Refuse one number for a whole sequence where each step needs its own.
+
+        Numbers that may be in another unit than those of training are warned of.
+        """
+        self._refuse_one_a_sequence(found, layout)
+        if found.answers:
+            warn_of_targets(self.names, self.scaler, np.concatenate(self.values(found.answers)))
+
+    def _refuse_one_a_sequence(self, found: Examples, layout: Layout) -> None:
         if not self.aligned or found.steps is not None:
             return
         for row, answer in enumerate(found.answers or []):

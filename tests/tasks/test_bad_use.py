@@ -394,3 +394,26 @@ def test_complex_numbers_are_refused(form):
     x = np.random.default_rng(0).normal(size=(30, 5)) + 1j
     with pytest.raises(InputError, match="The numbers are complex"):
         Classify.from_data((form(x), np.arange(30) % 3), settings_of(Classify, SMALL))
+
+
+@pytest.mark.parametrize(
+    ("cells", "row"),
+    [
+        (np.arange(6) + 1j, 1),
+        ([1.0, 2.0, 3 + 1j, 1.0, 2.0, 3.0], 1),
+        ([None, "a", 3 + 1j, "a", "b", "c"], None),
+        ([np.arange(3.0), np.arange(3) + 1j, *[np.arange(3.0)] * 4], 2),
+    ],
+)
+def test_complex_numbers_in_a_table_are_refused_with_their_cell(cells, row):
+    table = pd.DataFrame({"z": pd.Series(cells), "label": ["a", "b"] * 3})
+    if row is None:  # words: nothing is computed with them
+        assert elman.data.read(table).kinds["z"] in ("text", "category")
+        return
+    with pytest.raises(InputError, match=f"row {row}, column 'z': .*complex.*real and imaginary"):
+        elman.data.read(table)
+
+
+def test_an_array_of_complex_numbers_is_refused():
+    with pytest.raises(InputError, match=r"The numbers are complex. Give their parts as columns"):
+        elman.data.read(np.arange(9) + 1j)

@@ -107,3 +107,50 @@ def test_a_forecast_of_such_a_file_is_dated(tmp_path: Path) -> None:
     assert task.settings.season == 7
     found = task.predict(task.build(), path)
     assert str(found["time"].iloc[0].date()) == "2024-03-01"
+
+
+DAYS = [str(day.date()) for day in pd.date_range("2024-01-01", periods=60)]
+
+
+def listed(path: Path, dates: list[Any], name: str = "dates", **more: Any) -> Path:
+    rows = [
+        {"id": f"s{k}", "region": "n", name: own, "values": WAVE[: len(DAYS) - k].tolist()} | more
+        for k, own in enumerate(dates)
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def test_lists_of_dates_are_the_times_of_the_values_beside_them(tmp_path: Path) -> None:
+    found = panel(listed(tmp_path / "a.jsonl", [DAYS, DAYS[:-1], DAYS[2:]]))
+    assert [(s.name, len(s)) for s in found.series] == [("s0", 60), ("s1", 59), ("s2", 58)]
+    assert found.frequency == "D"
+    assert [str(s.times[0].date()) for s in found.series if s.times is not None] == [
+        "2024-01-01", "2024-01-01", "2024-01-03"
+    ]  # fmt: skip
+    assert found.series[2].values[:, 0].tolist() == WAVE[:58].tolist()
+    assert found.targets == ["values"]
+    seconds = [1704067200 + 3600 * hour for hour in range(60)]
+    epochs = listed(tmp_path / "b.jsonl", [seconds, seconds[1:]], "timestamps")
+    assert panel(epochs).frequency == "h"
+    alone = listed(tmp_path / "c.jsonl", [DAYS])
+    assert panel(alone).frequency == "D"
+
+
+@pytest.mark.parametrize("dates", [[DAYS, DAYS], [DAYS, None]])
+def test_a_list_with_fewer_dates_than_values_is_refused(tmp_path: Path, dates: list[Any]) -> None:
+    path = listed(tmp_path / "a.jsonl", dates)
+    with pytest.raises(InputError, match=r"row 2, column 'dates': There are .* times for the 59"):
+        panel(path)
+
+
+def test_a_start_beside_lists_of_dates_of_some_rows_is_refused(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.jsonl", dates=[None, DAYS, DAYS])
+    with pytest.raises(InputError, match="row 1, column 'dates': There are 0 times for the 60"):
+        panel(path)
+
+
+def test_a_gap_between_dates_in_a_list_is_said(tmp_path: Path) -> None:
+    late = [*DAYS[:30], *map(str, pd.date_range("2024-02-10", periods=30).date)]
+    found = panel(listed(tmp_path / "a.jsonl", [DAYS, late[:-1]]))
+    assert "1 of 117 steps are not of that length" in " ".join(found.notes)

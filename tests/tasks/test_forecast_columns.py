@@ -299,9 +299,15 @@ def test_a_frame_s_index_is_used() -> None:
     assert read_panel(pd.DataFrame({"y": WAVE}).iloc[::-1], columns()).series[0].times is None
 
 
-def test_years_in_an_index_without_a_name_are_doubted() -> None:
-    found = read_panel(pd.Series(WAVE, index=range(1960, 2020)), columns())
-    assert "if it holds years, name it, data.index.name = 'year'" in " ".join(found.doubts)
+def test_years_in_an_index_without_a_name_are_read_and_doubted() -> None:
+    for index in (range(1960, 2020), [*range(1960, 2020)]):
+        found = read_panel(pd.Series(WAVE, index=index), columns())
+        assert days(found)[:1] + days(found)[-1:] == ["1960-01-01", "2019-01-01"]
+        assert found.frequency is not None
+        assert "it is read as years. If it only numbers the rows" in " ".join(found.doubts)
+    backwards = read_panel(pd.DataFrame({"y": WAVE}, index=range(2019, 1959, -1)), columns())
+    assert days(backwards)[0] == "1960-01-01"
+    assert backwards.series[0].values[0, 0] == WAVE[-1]
     for index in (range(60), range(1400, 1460), range(2060, 2120)):
         assert not read_panel(pd.Series(WAVE, index=index), columns()).doubts
     dated_beside = pd.DataFrame({"date": DAYS, "y": WAVE}, index=range(1960, 2020))

@@ -47,6 +47,18 @@ def test_months_of_another_language_are_said_or_asked_about() -> None:
         panel(odd)
 
 
+@pytest.mark.parametrize("name", ["date", "m"])
+@pytest.mark.parametrize(
+    ("cell", "calendar"),
+    [("{} Farvardin 5", "Persian"), ("5 آذر {}", "Persian"), ("15 Muharram {}", "Islamic"),
+     ("9 Rabi al-Thani {}", "Islamic"), ("3 Tishrei {}", "Hebrew")],
+)  # fmt: skip
+def test_months_of_other_calendars_are_refused(name: str, cell: str, calendar: str) -> None:
+    cells = [cell.format(1400 + year) for year in range(12)]
+    with pytest.raises(InputError, match=f"row 1, .* is a date of the {calendar} calendar.*Greg"):
+        panel(pd.DataFrame({name: cells, "y": np.arange(12.0) % 5}))
+
+
 DAYS = pd.date_range("2019-01-01", periods=200)
 WAVE = 10 + np.random.default_rng(0).normal(size=200) + np.sin(np.arange(200) * 2 * np.pi / 7)
 
@@ -264,6 +276,18 @@ def test_the_step_of_metadata_beside_the_data_is_taken(
     assert task.frequency == {"1H": "h", "W": "W-FRI"}[freq]
     assert any("is that of metadata.json, beside the data." in line for line in told(task))
     assert not task.understood().doubts
+    whole = Forecast.from_data(folder, ForecastSettings())
+    assert (whole.settings.horizon, whole.frequency) == (7, task.frequency)
+    assert [e.valid for e in whole._ends] == [90, 90, 90]
+
+
+def test_the_horizon_of_metadata_beside_the_data_is_taken(tmp_path: Path) -> None:
+    folder = gluonts(tmp_path / "set", {"train": 90, "test": 96})
+    (folder / "metadata").mkdir()
+    about = {"freq": "D", "prediction_length": 6}
+    (folder / "metadata" / "metadata.json").write_text(json.dumps(about))
+    assert Forecast.from_data(folder / "train", ForecastSettings()).settings.horizon == 6
+    assert Forecast.from_data(folder, ForecastSettings(horizon=3)).settings.horizon == 3
 
 
 @pytest.mark.parametrize(

@@ -273,3 +273,37 @@ def test_labels_that_differ_in_case_are_doubted():
     rows = [(text, [*labels, "Sea"][:2]) for text, labels in examples()]
     table = pd.DataFrame({"text": [t for t, _ in rows], "labels": [x for _, x in rows]})
     assert any("only in how they are written" in one for one in read(table).understood().doubts)
+
+
+def places(folder, rows):
+    path = folder / "places.jsonl"
+    marks = [[int(name in x) for name in WORDS] for _, x in rows]
+    lines = [{"text": t, "labels": x} for (t, _), x in zip(rows, marks, strict=True)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_rows_of_0_and_1_say_which_labels_an_example_has(tmp_path):
+    rows = examples()
+    texts, marks = [t for t, _ in rows], np.array([[n in x for n in WORDS] for _, x in rows])
+    right = [tuple(str(place) for place, yes in enumerate(one) if yes) for one in marks]
+    written = pd.DataFrame({"text": texts, "labels": [str(one.astype(int)) for one in marks]})
+    for given in ((texts, marks), (texts, marks.astype(int).tolist()), places(tmp_path, rows)):
+        task = read(given, test_fraction=0, valid_fraction=0)
+        assert task.answer.classes == ["0", "1", "2"]
+        assert task._parts["train"].answers == right
+    task = read(written, test_fraction=0, valid_fraction=0)
+    assert task._parts["train"].answers == right
+    series = np.random.default_rng(0).normal(size=(len(rows), 8, 2))
+    found = Classify.from_data((series, marks), settings_of(Classify, {"max_steps": 2}))
+    assert found.answer.classes == task.answer.classes
+
+
+def test_one_1_a_row_is_one_class_and_no_set_of_labels(tmp_path):
+    rows = [(t, [["war", "love", "sea"][i % 3]]) for i, (t, _) in enumerate(examples())]
+    with pytest.raises(InputError, match=r"places.jsonl.*'labels'.*single 1, for the class"):
+        read(places(tmp_path, rows))
+    texts = [t for t, _ in rows]
+    table = pd.DataFrame(np.eye(3)[np.arange(len(rows)) % 3], columns=list("abc"))
+    with pytest.raises(InputError, match=r"y is a DataFrame. Put X and its columns"):
+        read((texts, table))

@@ -97,3 +97,100 @@ def test_a_time_with_two_readings_is_asked_about(tmp_path):
     with pytest.raises(InputError, match=r"'05/06/2023' .* may have its day or its month first"):
         stream.step({"y": 1.0, "day": "05/06/2023"})
     stream.step({"y": 1.0, "day": "2023-06-05"})
+
+
+def test_series_in_another_unit_are_warned_of(series):
+    values = np.random.default_rng(1).normal(size=(4, 6, 2))
+    assert said(lambda: series.predict(values)) == ""
+    assert "lie about" in said(lambda: series.predict(values * 1000))
+    assert "those of training about" in said(lambda: series.predict(values / 1000))
+    found = said(lambda: series.predict(values * [1, 1000]))
+    assert found.startswith("the values of channel 2 of 'series' lie about")
+    assert said(lambda: elman.evaluate(series.path, (values * 1000, ["up", "down"] * 2)))
+
+
+@pytest.mark.parametrize("form", ["degrees", "row"])
+def test_a_column_in_another_unit_is_named(tmp_path, form):
+    rng = np.random.default_rng(0)
+    if form == "degrees":  # Kelvin in training, Celsius later
+        table = pd.DataFrame(
+            {
+                "id": np.repeat(np.arange(30), 8),
+                "heat": 293 + rng.normal(size=240),
+                "flow": rng.normal(size=240),
+                "label": np.repeat(["on", "off"] * 15, 8),
+            }
+        )
+        told, other = {"group": "id"}, table.assign(heat=table.heat - 273)
+        word = "'heat'"
+    else:
+        table = pd.DataFrame(rng.normal(size=(30, 9))).add_prefix("t").assign(label=["a", "b"] * 15)
+        told, other = {"modality": "series"}, table.copy()
+        other.iloc[:, :9] *= 1000
+        word = "the sequences"
+    model = elman.train("classify", table, tmp_path / "run", **told, **SMALL).model
+    assert said(lambda: model.predict(table)) == ""
+    assert f"the values of {word} lie about" in said(lambda: model.predict(other))
+
+
+def test_quiet_sequences_like_those_of_training_are_none_of_another_unit(tmp_path):
+    rng = np.random.default_rng(0)
+    still = rng.normal(size=(20, 9, 1)) / 100
+    moving = rng.normal(size=(20, 9, 1)) * 5
+    values = np.concatenate([still, moving])
+    labels = ["still"] * 20 + ["moving"] * 20
+    model = elman.train("classify", (values, labels), tmp_path / "run", **SMALL).model
+    assert said(lambda: model.predict(still)) == ""
+
+
+def test_targets_in_another_unit_are_warned_of_when_it_is_evaluated(tmp_path):
+    rng = np.random.default_rng(0)
+    table = (
+        pd.DataFrame(rng.normal(size=(60, 3))).add_prefix("x").assign(price=rng.normal(5, 1, 60))
+    )
+    run = elman.train("regress", table, tmp_path / "run", target="price", **SMALL)
+    assert said(lambda: elman.evaluate(run.path, table)) == ""
+    found = said(lambda: elman.evaluate(run.path, table.assign(price=table.price * 1000)))
+    assert "the values of 'price' lie about" in found
+    assert "the scores are wrong" in found
+
+
+def test_recordings_of_another_scale_are_warned_of(tmp_path):
+    pytest.importorskip("soundfile")
+    pytest.importorskip("soxr")
+    import soundfile
+
+    rng = np.random.default_rng(0)
+    for number in range(16):
+        tone = np.sin(np.arange(1600) * (0.2 + 0.3 * (number % 2))) * 0.4
+        folder = tmp_path / "sounds" / ("high" if number % 2 else "low")
+        folder.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / f"{number}.wav", tone + rng.normal(size=1600) / 100, 8000)
+    model = elman.train("classify", tmp_path / "sounds", tmp_path / "run", **SMALL).model
+    tone = np.sin(np.arange(1600) * 0.2) * 0.4
+    assert said(lambda: model.predict(tone, rate=8000)) == ""
+    whole = (tone * 32767).astype(np.int16)
+    assert said(lambda: model.predict(whole, rate=8000)) == ""
+    assert "the values of 'sound' lie about" in said(
+        lambda: model.predict(whole.astype(float), rate=8000)
+    )
+    assert "If they are in another unit" in said(
+        lambda: model.predict(whole.astype(np.int32), rate=8000)
+    )
+    codec = model.task.codec
+    assert torch.equal(codec.step(whole / 32768), codec.step(whole))
+
+
+def test_pictures_in_memory_are_read_as_those_of_tables(tmp_path):
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 200, (20, 6, 6), dtype=np.uint8)
+    pictures[::2] //= 2
+    model = elman.train(
+        "classify", (pictures, ["dark", "bright"] * 10), tmp_path / "run", **SMALL
+    ).model
+    picture = pictures[1]
+    of_table = model.predict(pd.DataFrame({"image": [picture, picture]})).iloc[0, -1]
+    for given in (picture, picture / 255):
+        assert model.predict(given).iloc[0, -1] == pytest.approx(of_table, abs=1e-6)
+    with pytest.raises(InputError, match="brightness lies between 0 and 1"):
+        model.predict(picture.astype(float))

@@ -168,3 +168,22 @@ def test_eight_threads_on_one_stream(trained: Any, kind: str) -> None:
 def test_what_is_no_step_is_told(trained: Any, kind: str, given: Any, said: str) -> None:
     with pytest.raises(InputError, match=said):
         trained(kind).model.stream().step(given)
+
+
+def test_steps_with_and_without_an_offset_from_utc_are_not_mixed(tmp_path):
+    days = pd.date_range("2024-01-01", periods=80, freq="h")
+    table = pd.DataFrame({"time": days, "y": np.sin(np.arange(80.0))})
+    small = {"max_steps": 2, "hidden_size": 4, "resamples": 10, "progress": False}
+    model = elman.train("forecast", table, tmp_path / "run", horizon=3, **small).model
+    stream = model.stream()
+    stream.step({"y": 1.0, "time": "2024-02-01 00:00"})
+    stream.step({"y": 1.0, "time": "2024-02-01 01:00"})
+    with pytest.raises(InputError, match="'2024-02-01T02:00Z' of this step has an offset from UTC"):
+        stream.step({"y": 1.0, "time": "2024-02-01T02:00Z"})
+    stream.step({"y": 1.0, "time": "2024-02-01 02:00"})  # nothing has changed
+    with pytest.raises(InputError, match="has an offset"):
+        stream.copy().step({"y": 1.0, "time": pd.Timestamp("2024-02-01 03:00", tz="UTC")})
+    stream.state = None
+    stream.step({"y": 1.0, "time": "2024-02-01T02:00+02:00"})
+    with pytest.raises(InputError, match=r"has no offset from UTC.* Write all times with"):
+        stream.step({"y": 1.0, "time": "2024-02-01 03:00"})

@@ -100,14 +100,13 @@ class LabelSets:
                         "Write all lists alike, also those of one label: ['a'].",
                     )
             cells = found
-        answers = []
         for row, cell in enumerate(cells):
             if cell is None:
                 raise table.refuse(
                     "The list of labels is missing.", row, name, "Write [] where there is none."
                 )
-            answers.append(list(map(_name, np.ravel(cell) if kind == "series" else cell)))
-        return [_set(one) for one in answers]
+        each = [np.ravel(cell).tolist() if kind == "series" else cell for cell in cells]
+        return [_set(list(map(_name, one))) for one in _of_places(each, table, name) or each]
 
     @classmethod
     def fit(cls, found: Examples, layout: Layout, settings: Any) -> Self:
@@ -283,6 +282,29 @@ def _parted(cell: str | None, marks: str) -> tuple[str, ...]:
     for mark in marks[1:]:
         cell = cell.replace(mark, marks[0])
     return _set([name.strip() for name in cell.split(marks[0]) if name.strip()])
+
+
+def _of_places(rows: Sequence[Sequence[Any]], table: Table, column: str) -> list[list[int]] | None:
+    """Return the places of 1 where each row says of every label 1 or 0, or None.
+
+    Raises:
+        InputError: each row has a single 1: it has one class.
+    """
+    told = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
+    if len({len(row) for row in rows}) != 1 or any(str(x) not in told for row in rows for x in row):
+        return None
+    marks = [[told[str(x)] for x in row] for row in rows]
+    # A list of labels has each of them once.
+    if all(len(set(row)) == len(row) for row in marks):
+        return None
+    if all(sum(row) == 1 for row in marks):
+        raise table.refuse(
+            f"Each row of {len(marks[0])} numbers has a single 1, for the class.",
+            0,
+            column,
+            "Write the class itself, or the place of the 1.",
+        )
+    return [[place for place, yes in enumerate(row) if yes] for row in marks]
 
 
 def _set(names: Sequence[str]) -> tuple[str, ...]:

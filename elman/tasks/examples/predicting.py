@@ -16,7 +16,7 @@ from elman.scoring.blending import Blend
 from elman.tasks import called, gaps
 from elman.tasks.parts import check_cells
 from elman.tasks.reading.examples import Examples
-from elman.tasks.strangers import warn_of_unknown
+from elman.tasks.strangers import warn_of_levels, warn_of_unknown
 from elman.tasks.streaming import CodecStream
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def predicted(
     else:
         found = Examples(cells, None, lambda number: (None, number + 1))
         check_cells(task.codec, found)
+        warn_of_levels(task.codec, task.layout, cells)
     there = gaps.filled(found.inputs, found.where)
     words = getattr(task.codec, "vocabulary", None)
     if isinstance(words, Vocabulary):

@@ -50,6 +50,7 @@ from elman.tasks.reading.later import read_like
 from elman.tasks.reading.layout import Layout
 from elman.tasks.reading.tables import Writing
 from elman.tasks.settings import joined, recorded
+from elman.tasks.strangers import warn_of_levels
 from elman.tasks.streaming import CodecStream
 from elman.tasks.understood import Column, Understood, overlap_words
 from elman.training.progress import announced
@@ -445,6 +446,7 @@ class FromExamples(Hooks):
         if answers:
             self.answer.check(found, self.layout)
         check_cells(self.codec, found)
+        warn_of_levels(self.codec, self.layout, found.inputs)
         if answers and self.layout.aligned:
             arrays = self._encode(found.inputs)
             check_steps(found, arrays, self.codec.unit, self.layout, self.Answer.word)

@@ -498,6 +498,11 @@ def unread(out: Sorted, otherwise: str) -> InputError:
         return out.doubts[name][1]
     cells = out.table.frame[name]
     place = int(np.argmax(cells.notna()))
+    calendar = months.calendar_of(cells.dropna().astype(str).tolist())
+    if calendar is not None:
+        what = f"{cells.iloc[place]!r} is a date of the {calendar} calendar, which is not read."
+        fix = f"Write it in the common (Gregorian) calendar, such as 2024-01-31; or {otherwise}."
+        return out.table.refuse(what, place, name, fix)
     what = f"{cells.iloc[place]!r} could not be read as a date, and the column is named like one."
     if (zone := zones.zone_of_several(cells.dropna().astype(str))) is not None:
         fix = (
@@ -529,7 +534,7 @@ def _note_unread(out: Sorted) -> None:
             )
         elif 2 * cells.nunique() <= len(cells) or len(cells) <= 2:
             continue
-        elif dates.named_like_a_time(name):
+        elif dates.named_like_a_time(name) or months.calendar_of([*cells.dropna().astype(str)]):
             out.unread.append(name)
         elif _runs_by_years(cells):
             place = int(np.argmax(cells.notna()))

@@ -24,6 +24,7 @@ from elman.tasks.forecast.columns import (
     sort_out,
     unread,
 )
+from elman.tasks.forecast.dated_lists import group_of, in_rows, times_in
 from elman.tasks.forecast.doubts import (
     PLAIN,
     marks,
@@ -80,9 +81,13 @@ def read_panel(data: Any, columns: Columns, rule: str | None = None) -> Panel:
     data, groups = framed(data)
     table = read(data, encoding=columns.encoding, sheet=columns.sheet, decimal=columns.decimal)
     cells = [name for name, kind in table.kinds.items() if kind == "series"]
-    if cells:
+    dated = times_in(table, cells, columns) if cells else None
+    if cells and dated is None:
         return from_cells(table, cells, columns, rule)
     groups = as_list(columns.group) or groups
+    if dated is not None:
+        groups = group_of(table, columns)
+        table = in_rows(table, dated, cells, columns)
     if FILE in groups and FILE not in table.kinds and table.source is not None:
         table = named_by_file(table)
     out = sort_out(table, columns, groups)
@@ -96,8 +101,10 @@ def read_panel(data: Any, columns: Columns, rule: str | None = None) -> Panel:
     if each_is_a_series(out):
         out = sort_out(named_by_file(table), columns, [FILE])
         out.say("series", "Their times overlap, so each file is a series of its own.")
-    if out.time is None:
-        out.doubtful += years_in_an_index(given)
+    if out.time is None and (indexed := years_in_an_index(given)) is not None:
+        named, doubt = indexed
+        panel = read_panel(named, columns, rule)
+        return replace(panel, doubts=[*panel.doubts, doubt])
     return _from_long(out, columns, rule)
 
 

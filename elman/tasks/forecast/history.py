@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import InputError, PredictionWarning, warn
+from elman.modalities.levels import OTHER_UNIT
 from elman.tasks.forecast.data import check_step, read_panel
 from elman.tasks.forecast.finding import odd_steps
 from elman.tasks.forecast.panel import Panel
 from elman.tasks.forecast.rules import rule_of
 from elman.tasks.forecast.windows import Scale, check_positive
+from elman.tasks.strangers import warn_of_unit
 from elman.tasks.understood import listed
-from elman.writing import written
 
 if TYPE_CHECKING:
     from elman.tasks.forecast.settings import ForecastSettings
@@ -155,10 +156,6 @@ def warn_of_new(panel: Panel, known: Collection[str]) -> None:
         )
 
 
-_OTHER_UNIT = 30
-"""Times of the level of training at which values may be in another unit."""
-
-
 def warn_of_levels(panel: Panel, ends: Sequence[int], trained: Mapping[str, Scale]) -> None:
     """Warn of series whose values are many times those of training, or a small part of them.
 
@@ -175,8 +172,9 @@ def warn_of_levels(panel: Panel, ends: Sequence[int], trained: Mapping[str, Scal
         for column, (values, level) in enumerate(zip(series.observed[:end].T, levels, strict=True)):
             median = _of_another_unit(values, float(level))
             if median is not None:
-                found.append((panel.targets[column], str(series), median, float(level)))
-    _warn_of_unit(found)
+                name = f"{panel.targets[column]!r} in {series}"
+                found.append((name, median, float(level)))
+    warn_of_unit(found, "forecasts")
 
 
 def warn_of_row_levels(rows: NDArray[np.float64], targets: Sequence[str], trained: Scale) -> None:
@@ -189,7 +187,8 @@ def warn_of_row_levels(rows: NDArray[np.float64], targets: Sequence[str], traine
     """
     triples = zip(targets, rows.T, trained.levels().tolist(), strict=True)
     tried = [(name, _of_another_unit(values, level), level) for name, values, level in triples]
-    _warn_of_unit([(n, "the stream", m, level) for n, m, level in tried if m is not None])
+    found = [(f"{n!r} in the stream", m, level) for n, m, level in tried if m is not None]
+    warn_of_unit(found, "forecasts")
 
 
 def _of_another_unit(values: NDArray[np.float64], level: float) -> float | None:
@@ -199,21 +198,7 @@ def _of_another_unit(values: NDArray[np.float64], level: float) -> float | None:
     if not len(sizes) or not np.ptp(sizes) or not level > 0:
         return None
     median, largest = float(np.median(sizes)), float(sizes.max())
-    return median if median > _OTHER_UNIT * level or largest * _OTHER_UNIT < level else None
-
-
-def _warn_of_unit(found: Sequence[tuple[str, str, float, float]]) -> None:
-    """Warn of targets, each with its series, the median of its values and the level of training."""
-    if not found:
-        return
-    name, one, median, level = found[0]
-    more = f" ({len(found) - 1:,} more are so)" if len(found) > 1 else ""
-    warn(
-        f"the values of {name!r} in {one} lie about {written(median)}, those of training about "
-        f"{written(level)}{more}. If they are in another unit, the forecasts are wrong: write "
-        "them in that of training.",
-        PredictionWarning,
-    )
+    return median if median > OTHER_UNIT * level or largest * OTHER_UNIT < level else None
 
 
 def warn_of_doubts(panel: Panel) -> None:

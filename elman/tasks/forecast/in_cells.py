@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _FREQUENCIES = ("freq", "frequency")
 _METADATA = "metadata.json"
-_FEATURES = "feat_"
+FEATURES = "feat_"
 """The beginning of the names that GluonTS gives to what is known beside a series."""
 
 
@@ -47,22 +47,23 @@ def from_cells(table: Table, cells: list[str], columns: Columns, rule: str | Non
                 file=table.source,
                 fix="Leave it out, or write a row a moment.",
             )
-    column, doubts = _column(table, cells, columns)
+    column, doubts = column_of(table, cells, columns)
     arrays = table.series(column, allow_missing=True)
     for row, cell in enumerate(arrays):
         if columns.fill is None and np.isnan(cell).any():
             step = int(np.argmax(np.isnan(cell).any(axis=1)))
             raise table.refuse(f"Value {step + 1} of the series is missing.", row, column, ADVICE)
-    name_column, names = _names(table, columns)
+    name_column, names = names_in(table, columns)
     told = [*read_told(table), ("series", f"Column {column!r} holds a series in each cell.")]
     if name_column is not None:
         told.append(("series", f"They are named in {name_column!r}."))
     begin, starts = _starts(table, columns, len(arrays))
     said, frequency = _frequency(table, starts)
-    if begin is not None and frequency is None and (beside := _told_beside(table.source)):
-        path, words = beside
+    beside, about = _told_beside(table.source)
+    if begin is not None and frequency is None and about:
+        words = about["freq"]
         frequency = begun_at(told_frequency(words), starts)
-        told.append(("time", f"The step {words!r} is that of {path.name}, beside the data."))
+        told.append(("time", f"The step {words!r} is that of {beside.name}, beside the data."))
     frequency = frequency or (rule if begin is not None else None)
     if begin is not None and frequency is None:
         doubts.append(
@@ -83,7 +84,7 @@ def from_cells(table: Table, cells: list[str], columns: Columns, rule: str | Non
     ]
     channels = arrays[0].shape[1]
     targets = [VALUE] if channels == 1 else [f"{VALUE} {i + 1}" for i in range(channels)]
-    horizon = str(table.meta.get("horizon", ""))
+    horizon = str(table.meta.get("horizon", about.get("prediction_length", "")))
     asked = int(horizon) if horizon.isdigit() and int(horizon) else None
     doubts = [*table.doubts(), *doubts]
     doubts += [
@@ -110,12 +111,12 @@ def from_cells(table: Table, cells: list[str], columns: Columns, rule: str | Non
     )
 
 
-def _column(table: Table, cells: Sequence[str], columns: Columns) -> tuple[str, list[str]]:
+def column_of(table: Table, cells: Sequence[str], columns: Columns) -> tuple[str, list[str]]:
     """Return the column of the series to forecast, and a doubt where it is one of several."""
     if columns.target is not None:
         return as_list(columns.target)[0], []
     usual = [name for name in cells if name.casefold() == "target"]
-    plain = [name for name in cells if not name.startswith(_FEATURES)] or list(cells)
+    plain = [name for name in cells if not name.startswith(FEATURES)] or list(cells)
     chosen = (usual or plain)[0]
     others = [name for name in plain if name != chosen]
     if usual or not others:
@@ -126,7 +127,7 @@ def _column(table: Table, cells: Sequence[str], columns: Columns) -> tuple[str, 
     ]
 
 
-def _names(table: Table, columns: Columns) -> tuple[str | None, list[str]]:
+def names_in(table: Table, columns: Columns) -> tuple[str | None, list[str]]:
     """Return the column that names the series, if any, and the names."""
     groups = as_list(columns.group)
     if groups:
@@ -152,14 +153,14 @@ def _starts(table: Table, columns: Columns, count: int) -> tuple[str | None, lis
     return name, list(table.column(name, "time"))
 
 
-def _told_beside(source: Path | None) -> tuple[Path, str] | None:
+def _told_beside(source: Path | None) -> tuple[Path, dict[str, Any]]:
     """Return the file beside the data, or beside their folder, that says how long a step is, and
-    its word for it.
+    what it says; nothing where there is none.
 
     GluonTS keeps `metadata.json` beside its folders train and test, or in a folder of its own.
     """
     if source is None:
-        return None
+        return Path(), {}
     for folder in (source.parent, source.parent.parent):
         for path in (folder / _METADATA, folder / "metadata" / _METADATA):
             try:
@@ -168,8 +169,8 @@ def _told_beside(source: Path | None) -> tuple[Path, str] | None:
                 continue
             words = about.get("freq") if isinstance(about, dict) else None
             if isinstance(words, str) and told_frequency(words) is not None:
-                return path, words
-    return None
+                return path, about
+    return Path(), {}
 
 
 def _frequency(table: Table, starts: Sequence[Any]) -> tuple[str | None, str | None]:

@@ -49,27 +49,31 @@ def framed(data: Any) -> tuple[Any, list[str]]:
     return pd.concat([*levels, frame], axis=1), groups
 
 
-def years_in_an_index(data: Any) -> list[str]:
-    """Return a doubt about an index without a name that counts from one year to another.
+def years_in_an_index(data: Any) -> tuple[pd.DataFrame, str] | None:
+    """Return data whose index without a name counts years, with its name, and a doubt; or None.
 
-    Rows that were cut out of a longer table have such an index too, so it is not read.
+    Rows that were cut out of a longer table have such an index too.
     """
     import pandas as pd
 
     if not isinstance(data, pd.Series | pd.DataFrame) or data.index.name is not None:
-        return []
+        return None
     index = data.index
     if index.nlevels > 1 or not pd.api.types.is_integer_dtype(index.dtype) or len(index) < 3:
-        return []
+        return None
     first, last = int(index[0]), int(index[-1])
     if not FIRST_YEAR <= min(first, last) <= max(first, last) <= LAST_YEAR:
-        return []
+        return None
     if abs(np.diff(index.to_numpy())).max() != 1 or abs(last - first) != len(index) - 1:
-        return []
-    return [
-        f"the index goes from {first} to {last} and has no name: if it holds years, name it, "
-        "data.index.name = 'year'; it is left out, and the order of the rows counts."
-    ]
+        return None
+    if isinstance(data, pd.Series):
+        data = data.to_frame("value" if data.name is None else data.name)
+    if "year" in map(str, data.columns):
+        return None
+    return data.rename_axis("year"), (
+        f"the index goes from {first} to {last} and has no name: it is read as years. If it only "
+        "numbers the rows, leave it out: data.reset_index(drop=True)."
+    )
 
 
 def _timed(values: pd.Index[Any]) -> bool:

@@ -65,6 +65,7 @@ class WindowStream(TaskStream):
         self._levels = [f"q{level:g}" for level in task.settings.quantiles]
         self.reads = f"the last {task.lookback} rows, anew at every step"
         of = (task.targets, task.lookback, task.horizon, task.frequency, task.cycles)
+        self._zoned: bool | None = None
         self._of = identity(model, *map(str, of))
         self._begin()
 
@@ -97,11 +98,14 @@ class WindowStream(TaskStream):
     def _step(self, value: Any) -> dict[str, Any]:
         row = self._row(value)
         self._check_names(value)
-        moment = self._moment(value)
+        given = self._given_time(value)
+        moment = self._moment(given)
+        zoned = self._zone_of(given)
         before = self._count
         # Nothing has changed where something above was refused.
         for each in self._left_out(moment):
             self._push(np.full(len(row), np.nan), each)
+        self._zoned = zoned
         self._push(row, moment)
         length = len(self._values)
         if self._count < length:
@@ -148,6 +152,7 @@ class WindowStream(TaskStream):
                 self._begin()
             else:
                 self._set(state)
+                self._zoned = None
 
     def _rows(self) -> Rows:
         rows = (
@@ -173,6 +178,7 @@ class WindowStream(TaskStream):
 
     def _take(self, tensors: dict[str, Tensor]) -> None:
         self._set(tuple(tensors[name] for name in _NAMES if name in tensors))
+        self._zoned = None
 
     def _part(self) -> None:
         self._set(self._rows())
@@ -186,6 +192,7 @@ class WindowStream(TaskStream):
         self._missing = np.zeros((rows, columns), dtype=bool)
         self._times = np.zeros(rows, dtype=np.int64)
         self._count = 0
+        self._zoned = None
 
     def _forecast(self) -> dict[str, Any]:
         task, values = self._task, self._values
@@ -283,14 +290,38 @@ class WindowStream(TaskStream):
         if len(set(given)) > 1:
             raise InputError(f"the time is given twice, as {' and as '.join(given)}.")
 
-    def _moment(self, value: Any) -> int:
+    def _given_time(self, value: Any) -> Any:
+        """Return the time that a step comes with, as it is written, or None."""
+        task = self._task
+        names = [name for name in ("time", *task.time) if name not in task.targets]
+        if not isinstance(value, Mapping):
+            return None
+        return next((value[name] for name in names if value.get(name) is not None), None)
+
+    def _zone_of(self, given: Any) -> bool | None:
+        """Tell whether times have an offset from UTC; None where none has said so yet.
+
+        Raises:
+            InputError: this one has and the ones before had not, or the reverse.
+        """
+        if given is None or _number(given, self._task.numbers) is not None:
+            return self._zoned
+        import pandas as pd
+
+        zoned = pd.Timestamp(given).tzinfo is not None
+        if self._zoned is not None and zoned != self._zoned:
+            has, had = ("has an", "had none") if zoned else ("has no", "had one")
+            raise InputError(
+                f"the time {given!r} of this step {has} offset from UTC, and the times before it "
+                f"{had}.",
+                fix="Write all times with their offset, or none.",
+            )
+        return zoned
+
+    def _moment(self, given: Any) -> int:
         """Return the time of this row, in microseconds; 0 where none was ever given or needed."""
         task = self._task
         last = int(self._times[-1])
-        names = [name for name in ("time", *task.time) if name not in task.targets]
-        given = None
-        if isinstance(value, Mapping):
-            given = next((value[name] for name in names if value.get(name) is not None), None)
         if given is not None:
             moment = _read(given, task.numbers)
             if self._count and last and moment <= last:
