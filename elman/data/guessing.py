@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 from elman.data import comments, dates, files
-from elman.data.formats import chats, delimited, subtitles
+from elman.data.formats import chats, delimited, mail, subtitles
 from elman.data.headers import above, header_of, is_usual_name, is_written_number
 from elman.data.kinds import MISSING
 from elman.data.turns import END
@@ -39,6 +39,7 @@ def format_in(path: Path, named: str | None) -> str | None:
         rows of numbers without a header. "csv": rows of a table, where the name says nothing, and
         rows of numbers with commas before decimals. "dialogues": a mark after each utterance.
         "chats": a date, a time and a sender before each message. "subtitles": times above each cue.
+        "mail": a mailbox.
     """
     if named not in (None, "text", "csv"):
         return None
@@ -52,6 +53,8 @@ def format_in(path: Path, named: str | None) -> str | None:
         return "dialogues"
     if named != "csv" and chats.is_chat(filled):
         return "chats"
+    if named != "csv" and mail.is_mailbox(lines):
+        return "mail"
     if named != "csv" and subtitles.are_cues(filled):
         return "subtitles"
     if filled[0].lower().startswith("@relation") or (

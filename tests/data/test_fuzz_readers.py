@@ -146,6 +146,25 @@ def of_subtitles(at: random.Random) -> bytes:
     return ("WEBVTT\n\n" * (mark == ".") + "\n".join(rows)).encode()
 
 
+def of_mail(at: random.Random) -> bytes:
+    """Mailboxes, and single messages, of plain text, pages, and odd encodings."""
+    rows = []
+    for i in range(at.randint(1, 6)):
+        bodies = ["so it is\n>From here on", "c28gaXQgaXM=", "<p>so <b>it</b> is", "=E9t=E9"]
+        body = at.choice(bodies)
+        kind = at.choice(["plain", "html", "plain; charset=x-odd", "plain; charset=latin-1", "odd"])
+        coded = at.choice(["7bit", "base64", "quoted-printable", "8bit", "odd"])
+        rows.append(
+            f"From a{i}@x.org Mon Jan  1 10:00:0{i} 2024\nSubject: =?utf-8?q?w=C3=A9?= {i}\n"
+            f"MIME-Version: 1.0\nContent-Type: text/{kind}\n"
+            f"Content-Transfer-Encoding: {coded}\n\n{body}\n"
+        )
+    text = "\n".join(rows)
+    if at.random() < 0.3:
+        text = text.partition("\n")[2]
+    return text.encode()
+
+
 def of_export(at: random.Random) -> bytes:
     """Chats of Telegram, Discord and Messenger, questions of SQuAD, and intents of Rasa."""
     said = [
@@ -203,6 +222,7 @@ KINDS: dict[str, tuple[Callable[[random.Random], bytes], tuple[str, ...]]] = {
     "chats": (of_chat, (".txt",)),
     "yaml": (of_yaml, (".yml",)),
     "subtitles": (of_subtitles, (".srt", ".vtt", ".txt")),
+    "mail": (of_mail, (".mbox", ".eml", ".txt", "")),
     "exports": (of_export, (".json",)),
     "comments": (of_comments, (".txt", ".dat", ".csv")),
     "annotations": (of_annotations, (".ann",)),

@@ -62,6 +62,7 @@ FORMATS = {
     "tsf": Format(".tsf", "elman.data.formats.tsf:read", (".tsf",)),
     "sound": Format("sound", "elman.data.formats.sound:read", (".wav", ".flac", ".ogg", ".mp3")),
     "subtitles": Format("subtitles", "elman.data.formats.subtitles:read", (".vtt", ".srt")),
+    "mail": Format("mail", "elman.data.formats.mail:read", (".mbox", ".mbx", ".eml")),
     "dialogues": Format("dialogues", "elman.data.formats.dialogues:read", names=r"^dialogues_text"),
     "chats": Format("chats", "elman.data.formats.chats:read", names=r"^(WhatsApp|_chat\.txt)"),
     "yaml": Format("YAML", "elman.data.formats.yaml_dialogues:read", (".yml", ".yaml")),

@@ -29,6 +29,7 @@ _IN_MEMORY = 50_000_000
 _TABLES = {"csv", "json", "parquet", "sheet"}
 _SPOKEN = {
     "subtitles": "numbers, times and marks of subtitles",
+    "mail": "headers and attachments of messages",
     "chats": "dates and times of messages, and lines of the service",
 }
 """Forms of text of which only what is said is learnt, and what is left out."""
@@ -267,6 +268,8 @@ def of_plain_files(source: Any, encoding: str | None) -> Documents | None:
 def _said_in(paths: Sequence[Path], encoding: str | None, kind: str) -> Documents:
     """Return what is said in each file of subtitles, or on each day of a chat and by whom."""
     table = elman.data.read(paths, encoding=encoding)
+    if kind == "mail":
+        return Documents.of_texts(table.texts("text"), table.doubts())
     if kind == "chats":
         return Documents.of_texts([f"{text}\n" for text in texts_of(table, "turns")])
     cells = table.column("turns")

@@ -362,7 +362,7 @@ def _unclear(table: Table, what: str, setting: str) -> InputError:
     columns = ", ".join(f"{name} ({kind})" for name, kind in list(table.kinds.items())[:12])
     more = f" and {len(table.kinds) - 12} more" if len(table.kinds) > 12 else ""
     return InputError(
-        f"It is not clear {what}; there are: {columns}{more}.",
+        f"It is not clear {what}; there are: {columns}{more}.{table.meta.get('unlabelled', '')}",
         file=table.source,
         fix=f"Say it with --set {setting}=NAME.",
     )
