@@ -34,8 +34,8 @@ def refuse(path: Path, sheets: Sequence[str]) -> None:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            parts = [part for name, part in _parts(archive).items() if name in sheets]
-            texts = [archive.read(part) for part in parts]
+            known = [part for name, part in parts(archive).items() if name in sheets]
+            texts = [archive.read(part) for part in known]
     except (*BROKEN_ZIP, ElementTree.ParseError):
         return  # no workbook of this kind, or its reader says what is wrong
     found = [
@@ -59,7 +59,7 @@ def refuse(path: Path, sheets: Sequence[str]) -> None:
     )
 
 
-def _parts(archive: zipfile.ZipFile) -> dict[str, str]:
+def parts(archive: zipfile.ZipFile) -> dict[str, str]:
     """Return the part of a workbook that holds each of its sheets."""
     related = ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels"))
     targets = {one.get("Id"): one.get("Target", "") for one in related}

@@ -6,16 +6,27 @@ import datetime
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import python_calamine as calamine
 
 from elman.data import files
 from elman.data.contents import BROKEN_ZIP
-from elman.data.formats import formulas
+from elman.data.formats import formulas, hidden
 from elman.data.headers import above, are_units, header_of
 from elman.data.table import Origin, Table, build
 from elman.errors import InputError, nearest
+
+
+class _Sheet(NamedTuple):
+    """A sheet: its rows, the place of its first cell from 0, and whether it was asked for or is
+    shown."""
+
+    name: str
+    rows: list[list[Any]]
+    first: tuple[int, int]
+    seen: bool
+
 
 MOST_BYTES = 1 << 29
 """Bytes of a workbook's parts at most when they are unpacked."""
@@ -48,9 +59,12 @@ def read(
     tables: list[pd.DataFrame] = []
     origins = []
     notes = []
+    doubts = []
     for path in paths:
-        name, rows = _chosen(path, sheet)
-        numbered = [(n, row) for n, row in enumerate(rows, 1) if any(cell != "" for cell in row)]
+        name, rows, (above_it, before_it), seen = _chosen(path, sheet)
+        numbered = [
+            (n, row) for n, row in enumerate(rows, above_it + 1) if any(cell != "" for cell in row)
+        ]
         written = [[_written(c) for c in row] for _, row in numbered[:200]]
         title = above(written)
         skipped, written, numbered = numbered[:title], written[title:], numbered[title:]
@@ -86,6 +100,11 @@ def read(
         )
         lines = [n for n, _ in numbered]
         origins.append(Origin(path, len(numbered), lines.__getitem__))
+        doubts += hidden.doubts_of(path, name, lines, dict(enumerate(names, before_it + 1)))
+        if not seen:
+            doubts.append(
+                f"sheet {name!r} is hidden in {path.name}, and it is the one that is read."
+            )
         notes.append(f"Sheet {name!r}" + (", without a header." if headless else "."))
         if skipped:
             rows_of = [n for n, _ in skipped]
@@ -97,16 +116,18 @@ def read(
         origins,
         columns=columns,
         types=types,
-        meta={"notes": list(dict.fromkeys(notes))},
+        meta={"notes": list(dict.fromkeys(notes)), "doubts": doubts},
     )
 
 
-def _chosen(path: Path, sheet: str | None) -> tuple[str, list[list[Any]]]:
-    """Return the name of a sheet and its rows."""
+def _chosen(path: Path, sheet: str | None) -> _Sheet:
+    """Return the sheet that was named, or else the only one that holds something."""
     _refuse_foreign(path)
     try:
         book = calamine.CalamineWorkbook.from_path(str(path))
         names = book.sheet_names
+        shown_as = calamine.SheetVisibleEnum.Visible
+        unseen = {one.name for one in book.sheets_metadata if one.visible != shown_as}
         if sheet is not None:
             if sheet not in names:
                 raise InputError(
@@ -127,15 +148,20 @@ def _chosen(path: Path, sheet: str | None) -> tuple[str, list[list[Any]]]:
         formulas.refuse(path, names)
         raise InputError("The sheets of the workbook are empty.", file=path)
     if len(full) > 1:
-        shown = ", ".join(f"{name!r} ({len(rows)} rows)" for name, rows in full.items())
+        shown = ", ".join(
+            f"{name!r} ({len(rows)} rows{', hidden' if name in unseen else ''})"
+            for name, rows in full.items()
+        )
+        best = sorted(full, key=unseen.__contains__)[0]
         raise InputError(
             f"The workbook has several sheets: {shown}.",
             file=path,
-            fix=f"Name one with sheet={next(iter(full))!r}, or save it alone as a file.",
+            fix=f"Name one with sheet={best!r}, or save it alone as a file.",
         )
     [(name, rows)] = full.items()
     formulas.refuse(path, [name])
-    return name, rows
+    first = book.get_sheet_by_name(name).start or (0, 0)
+    return _Sheet(name, rows, first, sheet is not None or name not in unseen)
 
 
 def _refuse_foreign(path: Path) -> None:
