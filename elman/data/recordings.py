@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.data import files
-from elman.data.formats.sound import PARTS
+from elman.data.formats.sound import ABOUT, PARTS
 from elman.data.formats.sound import SUFFIXES as SOUNDS
 from elman.data.kinds import Kind, objects
 from elman.data.table import Table
@@ -161,12 +161,15 @@ def list_in(folder: Path) -> Path | None:
 def list_of_sounds(folder: Path) -> Path | None:
     """Return the one table in a folder of sound, beside the recordings that it may list, or None.
 
-    Tables that do not lie in the folder itself, or that are several, are none.
+    It lies in the folder itself or in one such as `meta`; several tables are none.
     """
     found = files.listing(folder)
     tables = [path for path in found if files.suffix(path) in (*SUFFIXES, *_OTHER_TABLES)]
     sounds = [path for path in found if files.suffix(path) in SOUNDS]
-    alone = len(tables) == 1 and tables[0].parent == folder
+    alone = len(tables) == 1 and (
+        tables[0].parent == folder
+        or (tables[0].parent.parent == folder and tables[0].parent.name.casefold() in ABOUT)
+    )
     return tables[0] if sounds and alone else None
 
 

@@ -9,8 +9,10 @@ import pytest
 
 import elman
 from elman.errors import InputError
+from elman.tasks.classify.task import Classify
 from elman.tasks.reading.labelled import learnable
 from elman.tasks.reading.recorded import group_of
+from elman.tasks.settings import settings_of
 
 COUNT = 10
 
@@ -152,3 +154,52 @@ def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path):
         (tmp_path / part / "one.csv").write_text("x\n1\n2\n5\n")
     table = learnable(tmp_path)
     assert pd.unique(table.frame["file"]).tolist() == ["a/one.csv", "b/one.csv"]
+
+
+def clips(folder, meta, nested):
+    """Sounds as collections of them are laid out: `audio/` beside the folder of a list."""
+    soundfile = pytest.importorskip("soundfile")
+    pytest.importorskip("soxr")
+    rows = []
+    for i in range(20):
+        fold = i % 5 + 1
+        name = f"{fold}-{1000 + i}-A-{i % 2}.wav"
+        place = folder / "audio" / (f"fold{fold}" if nested else "")
+        place.mkdir(parents=True, exist_ok=True)
+        tone = 0.3 * np.sin(np.arange(1600) * (0.1 + 0.3 * (i % 2)))
+        soundfile.write(place / name, tone + np.arange(1600) * i / 1e6, 8000)
+        rows.append({"filename": name, "fold": fold, "category": ["dog", "rain"][i % 2]})
+    (folder / meta).mkdir()
+    (folder / "README.md").write_text("Clips.")
+    path = folder / meta / "clips.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize(("meta", "nested"), [("meta", False), ("metadata", True)])
+def test_a_list_in_a_folder_beside_the_sounds_names_them(tmp_path, meta, nested):
+    listed = clips(tmp_path, meta, nested)
+    for source in (tmp_path, listed):
+        table = learnable(source)
+        assert table.kinds["filename"] == "sound"
+        assert table.frame["category"].tolist() == ["dog", "rain"] * 10
+        made = Classify.from_data(source, settings_of(Classify, {"max_steps": 1}))
+        [doubt] = [one for one in made.understood().doubts if "fold" in one]
+        assert "'fold' shares the rows out to 5 folds" in doubt
+        assert "--set together=fold" in doubt
+    kept = Classify.from_data(listed, settings_of(Classify, {"max_steps": 1, "together": "fold"}))
+    assert not [one for one in kept.understood().doubts if "fold" in one]
+    listed.write_text(listed.read_text().replace("1-1000-A-0.wav", "1-9999-A-0.wav"))
+    with pytest.raises(InputError, match=r"row 2, column 'filename': There is no file"):
+        learnable(tmp_path)
+
+
+def test_a_column_that_says_train_and_test_is_doubted():
+    table = pd.DataFrame({"text": [f"film {i} is {'ab'[i % 2]}" for i in range(60)]})
+    table = table.assign(label=["a", "b"] * 30, split=["Train"] * 30 + ["dev"] * 12 + ["test"] * 18)
+    made = Classify.from_data(table, settings_of(Classify, {"max_steps": 1}))
+    [doubt] = [one for one in made.understood().doubts if "split" in one]
+    assert "(30 of train and 12 of valid and 18 of test)" in doubt
+    assert "give their folder" in doubt
+    given = Classify.from_data(table[:30], settings_of(Classify, {"max_steps": 1}), test=table[42:])
+    assert not [one for one in given.understood().doubts if "split" in one]

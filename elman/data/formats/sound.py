@@ -29,6 +29,9 @@ LabelSource = Literal["folder", "name"]
 MOST_VALUES = 1 << 28
 """Values of one file at most, all channels together: 1 GiB, 4.6 hours of one channel at 16 kHz."""
 
+ABOUT = frozenset(["meta", "metadata", "labels", "annotations", "info", "csv", "lists"])
+"""Names of folders of the lists that describe recordings, which lie in a folder beside them."""
+
 PARTS = frozenset(["train", "training", "test", "testing", "valid", "validation", "val", "dev"])
 """Names of folders that say which part of the data a file belongs to, not its class."""
 
@@ -110,7 +113,8 @@ def from_manifest(table: Table, column: str | None = None) -> Table:
     Args:
         table: read from CSV, JSON lines or any other table.
         column: the column of paths; None takes `path_column`. A path is relative to the file
-            that its row stands in (to the working folder where that is no file).
+            that its row stands in (to the working folder where that is no file); what is not
+            there is looked for by its name in the folders below, or beside one such as `meta`.
 
     Returns:
         A table in which `column` is of kind `sound`, with `rates` and `notes` in `meta`.
@@ -128,12 +132,17 @@ def from_manifest(table: Table, column: str | None = None) -> Table:
             fix=f"Name files that end in {', '.join(sorted(SUFFIXES))}.",
         )
     places: list[Path] = []
+    known: dict[str, list[Path]] | None = None
     for row, cell in enumerate(table.column(column, "text")):
         if cell is None or not cell.strip():
             raise table.refuse("The path is empty.", row, column, "Take the row out.")
         beside = table.where(row)[0]
         place = (Path() if beside is None else beside.parent) / cell.strip()
         try:
+            if not place.is_file():
+                known = _below(beside) if known is None else known
+                there = known.get(Path(cell.strip()).name, [])
+                place = there[0] if len(there) == 1 else place
             places.append(files.find(place))
         except InputError as error:
             raise table.refuse(
@@ -147,6 +156,21 @@ def from_manifest(table: Table, column: str | None = None) -> Table:
     kinds: dict[str, Kind] = {**table.kinds, column: "sound"}
     meta = {**table.meta, **told, "notes": [*table.meta.get("notes", ()), *told["notes"]]}
     return Table(frame, kinds, table.source, meta, table.origins, table.index)
+
+
+def _below(beside: Path | None) -> dict[str, list[Path]]:
+    """Return the recordings below the folder of a list by name; where that folder holds only what
+    describes them, those below the one that it lies in.
+    """
+    found: dict[str, list[Path]] = {}
+    if beside is None:
+        return found
+    folder = beside.parent.resolve()
+    folder = folder.parent if folder.name.casefold() in ABOUT else folder
+    for path in folder.rglob("*"):
+        if files.suffix(path) in SUFFIXES:
+            found.setdefault(path.name, []).append(path)
+    return found
 
 
 def decode(path: Path) -> tuple[Sound, int]:

@@ -20,7 +20,7 @@ from elman.tasks.parts import (
     kept_aligned,
     shared_out,
 )
-from elman.tasks.reading import file_names, tables
+from elman.tasks.reading import clocks, file_names, tables, told_parts
 from elman.tasks.reading.examples import Examples, examples_in, row_words
 from elman.tasks.reading.finding import find_layout
 from elman.tasks.reading.groups import doubts_of_steps, filled_down, owners_in
@@ -117,6 +117,8 @@ def made_from(
         *understood.doubts_of_utterances(table, layout),
         *(doubts_of_steps(table, layout) if kind.Answer.word == "label" else ()),
         *transcripts.in_several_files(table, layout.group),
+        *clocks.doubts(table, layout),
+        *(told_parts.doubts(table, layout, settings.together) if len(given) == 1 else ()),
     ]
     learnt = [made._hashes[part] for part in ("train", "valid") if part in parts]
     made.seen = Seen.of(np.concatenate(learnt))

@@ -17,7 +17,7 @@ from elman.tasks import called
 from elman.tasks.reading.ids import ID_REPEATS
 from elman.tasks.reading.layout import Layout
 
-_TIME = re.compile(
+TIME = re.compile(
     r"(.*[\W_])?(time|timestamp|elapsed|clock|seconds?|secs?|ms|millis)([\W_].*)?|t",
     re.IGNORECASE,
 )
@@ -115,7 +115,7 @@ def _a_clock(table: Table, name: str) -> bool:
     """Tell whether numbers rise in each row, by one and the same or under the name of a time."""
     values = table.frame[name].to_numpy(np.float64)
     rises = bool((np.diff(values) > 0).all())
-    return rises and (counts(values, [len(values)]) or _TIME.fullmatch(name.strip()) is not None)
+    return rises and (counts(values, [len(values)]) or TIME.fullmatch(name.strip()) is not None)
 
 
 def unclear_repeats(table: Table, name: str, numeric: Sequence[str]) -> InputError:

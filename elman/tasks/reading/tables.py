@@ -14,7 +14,7 @@ from elman.errors import InputError
 from elman.tasks import number_cells
 from elman.tasks.reading.layout import TextLabels
 
-_PARTS = {
+PARTS = {
     "train": "train",
     "training": "train",
     "test": "test",
@@ -25,7 +25,8 @@ _PARTS = {
     "val": "valid",
     "dev": "valid",
 }
-_PART = re.compile(rf"(?<![a-z])({'|'.join(_PARTS)})(?:\d+k?)?(?![a-z])", re.IGNORECASE)
+"""The part that a word stands for."""
+_PART = re.compile(rf"(?<![a-z])({'|'.join(PARTS)})(?:\d+k?)?(?![a-z])", re.IGNORECASE)
 
 
 def named_parts(source: Any) -> dict[str, list[Path]] | None:
@@ -38,14 +39,14 @@ def named_parts(source: Any) -> dict[str, list[Path]] | None:
         return None
     folder = Path(source)
     found: dict[str, list[Path]] = {}
-    folders = {_PARTS.get(path.name.lower()) for path in folder.iterdir() if path.is_dir()}
+    folders = {PARTS.get(path.name.lower()) for path in folder.iterdir() if path.is_dir()}
     for path in files.listing(folder):
         said = _PART.search(path.relative_to(folder).as_posix())
         if said is None and path.parent == folder and len(folders - {None}) > 1:
             continue  # lies beside the folders of the parts
         if said is None:
             return None
-        found.setdefault(_PARTS[said[1].lower()], []).append(path)
+        found.setdefault(PARTS[said[1].lower()], []).append(path)
     return found if "train" in found and len(found) > 1 else None
 
 
