@@ -166,7 +166,7 @@ def test_a_longer_history_is_not_read_twice_and_its_test_part_is_doubted(dated: 
     first, _, second, _ = first_and_second(whole[:300], whole, rehearsal=0.5)
     assert second.again.train.count == second.again.valid.count == 0
     windows = first._train_origins().count
-    assert f"{windows:,} more stand in the new data" in str(second.understood())
+    assert f"{windows:,} others stand in the new data" in str(second.understood())
     [doubt] = second.met_before(first)
     learnt = min(second._ends[0].valid, 300) - first._ends[0].valid
     assert f"{learnt} rows of the old test part stand in the new data" in doubt

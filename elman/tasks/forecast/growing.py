@@ -147,7 +147,7 @@ def _again(old: Forecast, new: Forecast) -> Again:
     words = f"{train.count:,} old windows in train"
     words += f" and {valid.count:,} in valid." if valid.count else "."
     if left := pools[0].count - free[0].count:
-        words += f" {left:,} more stand in the new data."
+        words += f" {left:,} others stand in the new data."
     return Again(train, valid, words)
 
 
