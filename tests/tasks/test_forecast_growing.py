@@ -197,11 +197,13 @@ def test_windows_that_reach_into_the_new_data_are_left_out() -> None:
     assert first._train_origins().count > origins.count
 
 
-def test_a_series_of_that_name_which_varies_otherwise_is_doubted() -> None:
-    *_, second, _ = first_and_second(both(), shop("a", 200, 3, size=0.1, first="2025-01-06"))
-    [doubt] = second.understood().doubts
-    assert "'sales' in series 'a' have a standard deviation of 0.0" in doubt
-    assert "that run's scale is kept" in doubt
+@pytest.mark.parametrize(("size", "count"), [(0.1, 1), (25.0, 1), (6.0, 0), (15.0, 0)])
+def test_a_series_of_that_name_which_varies_otherwise_is_doubted(size: float, count: int) -> None:
+    new = shop("a", 200, 3, size=size, first="2025-01-06")
+    *_, second, _ = first_and_second(both(), new)
+    doubts = [d for d in second.understood().doubts if "that run's scale is kept" in d]
+    assert len(doubts) == count
+    assert all("'sales' in series 'a' have a standard deviation of" in doubt for doubt in doubts)
 
 
 # A whole run

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Task = TypeVar("Task", bound="Forecast")
 _OTHER_RULE = 0.1
 """Share of steps that break the rule of the other run, from which the season is another one."""
-_OTHER_SPREAD = 5
+_OTHER_SPREAD = 2
 """Times of the spread of training by which a series of the same name may be another one."""
 
 
