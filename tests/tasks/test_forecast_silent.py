@@ -315,3 +315,15 @@ def test_numbers_are_names_where_a_column_is_called_so(name: str) -> None:
 def test_counts_of_shops_and_items_are_no_names(name: str) -> None:
     counted = np.random.default_rng(0).poisson(4, 200)
     assert not panel(pd.DataFrame({"date": DAYS, "sales": WAVE, name: counted})).doubts
+
+
+def test_names_that_alternate_with_values_of_other_sizes_are_doubted() -> None:
+    rng = np.random.default_rng(0)
+    kinds = rng.permutation(["pulse", "steps"] * 50)
+    times = pd.date_range("2024-01-01", periods=100, freq="5min")
+    values = np.where(kinds == "pulse", 70, 4000) + rng.normal(size=100)
+    frame = pd.DataFrame({"type": kinds, "time": times, "value": values})
+    [doubt] = panel(frame).doubts
+    assert "column 'type' holds 2 names" in doubt
+    assert "set group=type" in doubt
+    assert not panel(frame.assign(value=WAVE[:100])).doubts

@@ -307,3 +307,12 @@ def test_one_1_a_row_is_one_class_and_no_set_of_labels(tmp_path):
     table = pd.DataFrame(np.eye(3)[np.arange(len(rows)) % 3], columns=list("abc"))
     with pytest.raises(InputError, match=r"y is a DataFrame. Put X and its columns"):
         read((texts, table))
+
+
+def test_a_column_of_empty_lists_is_left_out(tmp_path):
+    path = tmp_path / "doccano.jsonl"
+    lines = [{"text": t, "label": x, "Comments": []} for t, x in examples()]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    task = read(path)
+    assert task.layout.left_out["Comments"] == "its lists are empty"
+    assert task.layout.inputs == ("text",)

@@ -187,6 +187,10 @@ def still_to_come(series: Sequence[Series], frequency: str | None) -> list[str]:
     ]
 
 
+_FAR = 3
+"""Times of the largest value of one name, from which all values of another are of another kind."""
+
+
 def names_in_turn(table: Table, aside: Sequence[str], target: str | list[str] | None) -> list[str]:
     """Return a doubt about names that follow one another in a file read as one series.
 
@@ -208,7 +212,8 @@ def names_in_turn(table: Table, aside: Sequence[str], target: str | list[str] | 
         values = cells.astype(str).to_numpy()
         changes = np.flatnonzero(values[1:] != values[:-1]) + 1
         in_turn = len(changes) == count - 1
-        if dates.like_dates(np.unique(values)[:200].tolist()) or not (in_turn or named):
+        apart = 4 * len(changes) >= len(values) and _far_apart(table, name)
+        if dates.like_dates(np.unique(values)[:200].tolist()) or not (in_turn or named or apart):
             continue
         first, then = values[changes[0] - 1], values[changes[0]]
         how = "one after another " if in_turn else ""
@@ -218,6 +223,17 @@ def names_in_turn(table: Table, aside: Sequence[str], target: str | list[str] | 
             f"name is a series of its own, set group={name}."
         ]
     return []
+
+
+def _far_apart(table: Table, name: str) -> bool:
+    """Tell whether some column of numbers is of other sizes under one name than under another."""
+    for other, kind in table.kinds.items():
+        if kind != "number" or other == name:
+            continue
+        by = table.frame[other].groupby(table.frame[name].astype(str))
+        if float(by.min().max()) > _FAR * abs(float(by.max().min())):
+            return True
+    return False
 
 
 def two_in_one(table: Table, targets: Sequence[str], values: Floats) -> list[str]:

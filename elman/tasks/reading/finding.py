@@ -95,6 +95,7 @@ def find_layout(
         lists = set(number_cells.found(table, targets))
     ids = {n: why for n, why in ids_of(table).items() if n != text and n not in lists}
     written = {n: why for n, why in written_in_code(table).items() if n not in {*given, *lists}}
+    written |= {n: "its lists are empty" for n in _without_values(table) if n not in given}
     if not targets:
         free = [n for n in table.kinds if n not in others and n not in written]
         found = answer.guess(table, [n for n in free if n not in ids])
@@ -351,6 +352,12 @@ def _only_time(table: Table, free: Sequence[str]) -> str | None:
     if len(times) > 1:
         raise _unclear(table, f"which of {', '.join(times)} orders the steps", "time")
     return times[0] if times else None
+
+
+def _without_values(table: Table) -> list[str]:
+    """Return the columns of lists in which every list is empty, as of notes that nobody wrote."""
+    lists = [name for name, kind in table.kinds.items() if kind == "series"]
+    return [n for n in lists if not any(cell is not None and len(cell) for cell in table.frame[n])]
 
 
 def _says_yes_or_no(table: Table, name: str) -> bool:
