@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 from torch import Generator, Tensor, nn
@@ -97,15 +97,31 @@ class EncoderDecoder(nn.Module):
             source: `(B, S, F)`, or tokens `(B, S)` where there is an embedding.
             lengths: `(B,)`, steps of each source; steps beyond them change nothing.
         """
+        outputs, ended, lengths = self.encode(source, lengths=lengths)
+        return self.begin(outputs, ended, lengths=lengths)
+
+    def encode(
+        self, source: Tensor, *, lengths: Lengths | None = None
+    ) -> tuple[Tensor, Any, Lengths | None]:
+        """Read a source, as `start` does; return the encoder's outputs, last state and lengths.
+
+        With `reverse_source` the outputs `(B, S, F)` are in the order in which it was read.
+        """
         x, lengths = read(source, self.embedding, self.front, lengths=lengths)
         if self.reverse_source:
             x = reverse_valid(x, lengths)
         outputs, ended = run(self.encoder, x, lengths=lengths)
+        return outputs, ended, lengths
+
+    def begin(
+        self, outputs: Tensor, ended: Any, *, lengths: Lengths | None = None
+    ) -> tuple[Tensor, DecoderState]:
+        """Return, of a source that `encode` read, what `start` does."""
         layers: nn.Module = self.decoder.recurrent
         if isinstance(layers, Transformer):
             state = layers.start(outputs, lengths)
         elif self.bridge is None:
-            like = self.decoder.recurrent.init_state(len(source))
+            like = self.decoder.recurrent.init_state(len(outputs))
             state = unflatten(like, flatten(ended))
         else:
             state = self.bridge(torch.cat(flatten(ended), -1))

@@ -23,6 +23,8 @@ _SHORTER = 0.4
 """Words of a target for each of its source, in the median, below which targets are summaries."""
 _LONG = 20
 """Words of a source, in the median, from which it can be summed up."""
+_MATCHING = 0.5
+"""Weight in the loss of telling true replies from others, where replies are chosen from."""
 _VALID_AT_MOST, _TEST_AT_MOST = 2000, 5000
 """Pairs that are drawn to choose by, and to test with."""
 _PARTS = {"train": "train", "validation": "valid", "test": "test"}
@@ -288,6 +290,7 @@ def decided(
     if talks:
         metric = "recall_at_1" if chooses else "perplexity"
     mixed = units[0] != units[1]
+    tells = (settings.metric or metric) == "recall_at_1" and settings.vocabulary == "joint"
     unit = units[1] if mixed and units[0] == "symbols" else units[0]
     letters = sum(map(len, train.source)) + sum(map(len, train.target))
     sizes = {
@@ -304,6 +307,7 @@ def decided(
         "embedding_size": settings.hidden_size,
         "min_count": 1,
         "block_repeats": 3 if summed_up else 0,
+        "matching": _MATCHING if tells else 0.0,
     }
     found = {name: value for name, value in found.items() if getattr(settings, name) is None}
     if mixed:

@@ -60,6 +60,18 @@ class Choice(NamedTuple):
     among: NDArray[np.int64]
 
 
+class Matched(NamedTuple):
+    """How much of the score of a reply is how well it matches its context.
+
+    Attributes:
+        weight: from 0, nothing, to 1, all of it; the rest is what it costs.
+        scale: by which scores of matching are multiplied, so that they lie as far apart as costs.
+    """
+
+    weight: float = 0.0
+    scale: float = 1.0
+
+
 class Usual(NamedTuple):
     """How much of what a reply costs anywhere is taken off what it costs after a context.
 
@@ -75,11 +87,24 @@ class Usual(NamedTuple):
     contexts: Sequence[str] = ()
 
 
-def choice(part: Part, seed: int) -> Choice | None:
-    """Draw contexts and, for each, replies of other dialogues; None where there are too few."""
+def choice(part: Part, seed: int, *, once: bool = False) -> Choice | None:
+    """Draw contexts and, for each, replies of other dialogues; None where there are too few.
+
+    Args:
+        part: contexts and replies.
+        seed: of the draw.
+        once: of equal pairs only the first is asked. What is chosen by them is else chosen by one
+            pair that is said a hundred times.
+    """
     if part.dialogues is None:
         return None
-    rows = np.random.default_rng(seed).permutation(len(part))[:_CONTEXTS]
+    rows = np.arange(len(part))
+    if once:
+        first: dict[tuple[str, str], int] = {}
+        for row, pair in enumerate(zip(part.source, part.target, strict=True)):
+            first.setdefault(pair, row)
+        rows = np.array(list(first.values()), np.int64)
+    rows = np.random.default_rng(seed).permutation(rows)[:_CONTEXTS]
     rows.sort()
     try:
         among = candidates(part.target, REPLIES, seed, dialogues=part.dialogues, rows=rows)
@@ -194,7 +219,7 @@ def baselines(
 
     How TF-IDF chooses best is found on the validation part.
     """
-    asked = None if valid is None else choice(valid, seed)
+    asked = None if valid is None else choice(valid, seed, once=True)
     choosing = None
     if valid is not None and asked is not None:
         choosing = [valid.source[row] for row in asked.rows.tolist()], valid.target, asked.among
@@ -222,7 +247,9 @@ _WAYS = {
 }
 
 
-def said_of_choice(rules: Sequence[Baseline], units: pd.DataFrame, usual: Usual) -> str:
+def said_of_choice(
+    rules: Sequence[Baseline], units: pd.DataFrame, usual: Usual, matched: Matched
+) -> str:
     """Return how the true replies were told from others, in sentences."""
     asked = int(units["recall_at_1"].notna().sum())
     if not asked:
@@ -230,9 +257,14 @@ def said_of_choice(rules: Sequence[Baseline], units: pd.DataFrame, usual: Usual)
     said = (
         f"For {asked:,} contexts the true reply stood among {REPLIES - 1} of other dialogues; "
         "recall at 1 and at 5 are the shares of contexts in which it was the first, or among the "
-        "first five, by the nats of a symbol that it costs the model"
+        "first five, by "
     )
-    if usual.weight:
+    if matched.weight:
+        said += "how well it matches its context"
+    if matched.weight < 1:
+        said += f" (weight {matched.weight:.2f}) and by " if matched.weight else ""
+        said += "the nats of a symbol that it costs the model"
+    if usual.weight and matched.weight < 1:
         said += (
             f", less {usual.weight:g} of what it costs after {len(usual.contexts)} contexts of "
             "training, a weight chosen on validation"

@@ -77,8 +77,7 @@ def share_of(task: Translate) -> float:
         asked = 2 * asked + more
     choice = None if test is None else dialogues.choice(test, task.settings.seed)
     costed = dialogues.costed(choice)
-    if task.where.talks:
-        costed += dialogues.costed(dialogues.choice(task._parts["valid"], task.settings.seed))
+    costed += dialogues.costed(task.asked)
     return (ratio * asked + costed) / len(sources)
 
 

@@ -53,6 +53,11 @@ def made_from(
             f"metric={settings.metric} is for dialogues, and these are pairs.",
             fix="Leave it out.",
         )
+    if settings.matching and not where.talks:
+        raise InputError(
+            "matching tells replies of dialogues from others, and these are pairs.",
+            fix="Leave it out.",
+        )
     parts, shared_out = _parts(pairs, given, settings, where)
     units = corpus.units_of(settings, parts["train"], pairs.listed)
     _check_units(units, pairs, settings, where)

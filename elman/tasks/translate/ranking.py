@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -23,9 +24,10 @@ from elman.scoring.blending import (
     weight_of_orders,
 )
 from elman.scoring.predictors import Baseline
+from elman.tasks.base import device_of
 from elman.tasks.translate import dialogues
 from elman.tasks.translate.corpus import Part
-from elman.tasks.translate.dialogues import Choice
+from elman.tasks.translate.dialogues import Choice, Matched
 from elman.tasks.translate.translator import Translator
 from elman.tasks.translate.writing import Answer, Options
 
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from elman.tasks.translate.task import Translate
+
+_CONTEXTS = 32
+"""Contexts whose candidates are matched at once."""
 
 Scores = NDArray[np.float64]
 
@@ -56,11 +61,64 @@ def scores_of(
             others = (1 - predictor.weight) * predictor.scale
             memo[predictor] = predictor.weight * ours + others * theirs
         elif isinstance(predictor, nn.Module):
-            costs = costs_of_symbols(task, cast(Translator, predictor))
-            memo[predictor] = dialogues.chosen_by_cost(costs, part, asked, task.usual)
+            memo[predictor] = _of_model(task, cast(Translator, predictor), part, asked)
         else:
             memo[predictor] = dialogues.chosen_by_rule(predictor, part, asked)
     return memo[predictor]
+
+
+def _of_model(task: Translate, model: Translator, part: Part, asked: Choice) -> Scores:
+    """Return the model's score of each candidate: what it costs, how well it matches, or both."""
+    weight, scale = task.matched
+    found = np.zeros(asked.among.shape)
+    if weight < 1:
+        costs = costs_of_symbols(task, model)
+        found += (1 - weight) * dialogues.chosen_by_cost(costs, part, asked, task.usual)
+    if weight:
+        found += weight * scale * matches(task, model, part, asked)
+    return found
+
+
+def settled(task: Translate, model: Translator) -> dict[Any, Scores]:
+    """Find on the validation part how replies are told from others, and tell the task.
+
+    Without it a model that has learnt to match tells them by that alone.
+
+    Returns:
+        What is known then of the candidates of that part.
+    """
+    asked = task.asked
+    if asked is None:
+        task.matched = Matched(1.0 if model.matching is not None else 0.0)
+        return {}
+    train, valid = task._parts["train"], task._parts["valid"]
+    costs = costs_of_symbols(task, model)
+    task.usual, held = dialogues.usual_of(costs, valid, asked, train, task.settings.seed)
+    if model.matching is None:
+        return {model: held}
+    ours = matches(task, model, valid, asked)
+    scale = scale_of_orders(held, ours)
+    weight = 1 - weight_of_orders(held, scale * ours)
+    task.matched = Matched(weight, scale)
+    return {model: (1 - weight) * held + weight * scale * ours}
+
+
+@torch.no_grad()
+def matches(task: Translate, model: Translator, part: Part, asked: Choice) -> Scores:
+    """Return how well each candidate matches its context, `(n, count)`."""
+    training = model.training
+    model.eval()
+    found = [np.zeros((0, asked.among.shape[1]))]
+    for first in range(0, len(asked.rows), _CONTEXTS):
+        rows = slice(first, first + _CONTEXTS)
+        sources = [task.symbols.read(part.source[row]) for row in asked.rows[rows].tolist()]
+        among = asked.among[rows].ravel().tolist()
+        replies = [task.symbols.write(part.target[row]) for row in among]
+        batch = task.batch(sources, replies).to(device_of(model))
+        scores = model.matches(batch, asked.among.shape[1])
+        found.append(scores.double().cpu().numpy())
+    model.train(training)
+    return np.concatenate(found)
 
 
 def costs_of_symbols(task: Translate, model: Translator) -> dialogues.Costs:
@@ -89,7 +147,7 @@ def blended(
     valid = task._parts.get("valid")
     if valid is None:
         return NO_VALIDATION
-    asked = dialogues.choice(valid, task.settings.seed)
+    asked = task.asked
     if asked is None:
         return "the validation part has too few replies to find the weight of a blend on"
     nearest = next(one for one in predictors if isinstance(one.map, Retrieval))

@@ -164,7 +164,7 @@ def _replies(task: Translate, evaluation: Evaluation) -> Section:
             "references": [f"{share:.3f}" for share in theirs.values()],
         }
     )
-    choice = dialogues.said_of_choice(task.predictors(), evaluation.units, task.usual)
+    choice = dialogues.said_of_choice(task.predictors(), evaluation.units, task.usual, task.matched)
     text = (
         "Distinct-1 and -2 (Li et al. 2016) are the different words, and pairs of words, among all "
         f"that were written. {choice} "

@@ -53,6 +53,7 @@ class TranslateSettings(TaskSettings, VocabularySettings):
         "input_feeding": Need("attention", _attended, "attention"),
         "coverage": Need("attention", _attended, "attention"),
         "copying": Need("vocabulary", ["joint"]),
+        "matching": Need("vocabulary", ["joint"]),
     }
 
     source: str | None = Field(
@@ -121,6 +122,14 @@ class TranslateSettings(TaskSettings, VocabularySettings):
         ge=0,
         description="weight of the loss of attending twice to one place (See et al. 2017); above 0 "
         "attention also reads what it attended to before",
+    )
+    matching: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="of dialogues: weight, in the loss, of telling the true reply from the others "
+        "of the batch by the likeness of symbols; 0: replies are told apart by what they cost "
+        "alone (default: 0.5 where replies are chosen from, else 0)",
     )
     scheduled_sampling: int | None = Field(
         None,

@@ -85,6 +85,7 @@ class Translate:
         self.consensus = settings.consensus or 0
         """As set, or as found on the validation part."""
         self.usual = dialogues.Usual()
+        self.matched = dialogues.Matched()
         self._held: dict[Any, ranking.Scores] = {}
         self.searched: dict[Any, dict[str, list[Answer]]] = {}
         """All that a wide search of a model found for some sources of the validation part."""
@@ -250,6 +251,13 @@ class Translate:
             facts["duplicates"] = str(self.shared)
         return facts
 
+    @property
+    def asked(self) -> dialogues.Choice | None:
+        """The contexts and replies of dialogues of the validation part, by which is chosen."""
+        if not self.where.talks or "valid" not in self._parts:
+            return None
+        return dialogues.choice(self._parts["valid"], self.settings.seed, once=True)
+
     # Training
 
     def build(self) -> nn.Module:
@@ -376,18 +384,12 @@ class Translate:
         if "valid" in self._parts:
             way = judging.way_of(self, cast(Translator, model))
             self.length_penalty, self.consensus = way
-        asked = None
-        if self.where.talks and "valid" in self._parts:
-            asked = dialogues.choice(self._parts["valid"], self.settings.seed)
-        if asked is not None:
-            costs = ranking.costs_of_symbols(self, cast(Translator, model))
-            train, valid = self._parts["train"], self._parts["valid"]
-            self.usual, held = dialogues.usual_of(costs, valid, asked, train, self.settings.seed)
-            self._held = {model: held}
+        self._held = ranking.settled(self, cast(Translator, model))
         return {
             "length_penalty": self.length_penalty,
             "consensus": self.consensus,
             "usual": self.usual._asdict(),
+            "matched": self.matched._asdict(),
         }
 
     def recall(self, about: dict[str, Any]) -> None:
@@ -396,6 +398,7 @@ class Translate:
         # A run of an earlier version gives the likeliest text.
         self.consensus = about.get("consensus", 0)
         self.usual = dialogues.Usual(**about.get("usual", {}))
+        self.matched = dialogues.Matched(**about.get("matched", {}))
 
     def blend(self, model: nn.Module, predictors: Sequence[Baseline]) -> Blend | str:
         """Mix the model with a baseline as the headline score asks, or return why not.

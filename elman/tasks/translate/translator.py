@@ -16,6 +16,7 @@ from elman.nn.decoder import Decoder, Inner, Written
 from elman.nn.decoding import Step
 from elman.nn.masking import reverse_valid
 from elman.nn.seq2seq import EncoderDecoder, free_running_rate
+from elman.tasks.translate.matching import Matching, Terms
 from elman.tasks.translate.symbols import Source, Symbols
 
 IGNORED = -100
@@ -93,6 +94,21 @@ def _padded(rows: Sequence[np.ndarray[Any, Any]], pad: int) -> Tensor:
     return torch.from_numpy(found)
 
 
+class Read(NamedTuple):
+    """Texts that the encoder has read.
+
+    Attributes:
+        x: the embedded symbols, `(B, S, E)`.
+        outputs, ended: what the encoder gives out, `(B, S, H)`, and its last state.
+        lengths: symbols of each, `(B,)`.
+    """
+
+    x: Tensor
+    outputs: Tensor
+    ended: Any
+    lengths: Tensor
+
+
 class Translator(nn.Module):
     """Read symbols, write symbols; batch first.
 
@@ -144,6 +160,10 @@ class Translator(nn.Module):
         # A joint embedding has one name, that of the decoder.
         self.reading = None if symbols.joint else ours
         self.gate = nn.Linear(recurrent.output_size, 1) if settings.copying else None
+        self.share = settings.matching or 0.0
+        self.matching = None
+        if self.share:
+            self.matching = Matching(width, encoder.output_size, settings.hidden_size)
         self.dropout = settings.dropout
         self.covering = settings.coverage
         self.sampling: int | None = settings.scheduled_sampling
@@ -153,14 +173,25 @@ class Translator(nn.Module):
 
     def start(self, source: Tensor, lengths: Tensor) -> tuple[Tensor, Inner, Memory | None]:
         """Read sources `(B, S)`; return the first symbols, the state before them, the memory."""
-        table = self.reading if self.reading is not None else self.net.decoder.embedding
-        x = F.dropout(table(source), self.dropout, self.training)
-        tokens, (inner, fed, memory, seen) = self.net.start(x, lengths=lengths)
-        return tokens, (inner, fed, seen), memory
+        return self._begin(self._read(source, lengths))
 
     def written(self, batch: Batch, *, free_running: float = 0.0) -> Written:
         """Return features and attention for every symbol of the targets, given those before."""
-        tokens, (inner, fed, seen), memory = self.start(batch.source, batch.lengths)
+        return self._written(batch, self._read(batch.source, batch.lengths), free_running)
+
+    def _read(self, source: Tensor, lengths: Tensor) -> Read:
+        table = self.reading if self.reading is not None else self.net.decoder.embedding
+        x = F.dropout(table(source), self.dropout, self.training)
+        outputs, ended, _ = self.net.encode(x, lengths=lengths)
+        return Read(x, outputs, ended, lengths)
+
+    def _begin(self, read: Read) -> tuple[Tensor, Inner, Memory | None]:
+        begun = self.net.begin(read.outputs, read.ended, lengths=read.lengths)
+        tokens, (inner, fed, memory, seen) = begun
+        return tokens, (inner, fed, seen), memory
+
+    def _written(self, batch: Batch, read: Read, free_running: float) -> Written:
+        tokens, (inner, fed, seen), memory = self._begin(read)
         target = self._known(batch.target.clamp(min=0))
         lengths = (batch.target != IGNORED).sum(1)
         state = inner, fed, memory, seen
@@ -168,21 +199,59 @@ class Translator(nn.Module):
             target, tokens, state, lengths=lengths, free_running=free_running
         )
 
+    def matches(self, batch: Batch, each: int) -> Tensor:
+        """Return how well each of some replies matches its context, `(B, each)`.
+
+        Only a model that learns to match can tell.
+
+        Args:
+            batch: B contexts, and `each` replies for each of them, `(B · each, T)`.
+            each: replies for each context.
+        """
+        assert self.matching is not None
+        contexts = self._terms(self._read(batch.source, batch.lengths))
+        found: Tensor = self.matching.scores(contexts, self._reply(batch).shared_out(each))
+        return found
+
+    def _reply(self, batch: Batch) -> Terms:
+        there = batch.target != IGNORED
+        # One vocabulary serves both sides, so that the encoder can read a reply, with its end.
+        ids = self._known(batch.target).masked_fill(~there, self.pad)
+        return self._terms(self._read(ids, there.sum(1)))
+
+    def _terms(self, read: Read) -> Terms:
+        assert self.matching is not None
+        # Outputs of an encoder that reads backwards are in that order.
+        y = self._in_memory(read.outputs, read.lengths)
+        found: Terms = self.matching(read.x, y, read.lengths)
+        return found
+
     def loss(self, batch: Batch, smoothing: float) -> Tensor:
-        """Return the summed cost of the targets in training, with what coverage adds."""
+        """Return the summed cost of the targets in training, with what coverage adds.
+
+        Where the model learns to match, its mean is (1 - share) of this and share of the nats of
+        choosing the true reply among those of the batch.
+        """
         rate = 0.0
         if self.sampling is not None:
             rate = free_running_rate(int(self.batches), self.sampling)
             if self.training:
                 self.batches += 1
-        written = self.written(batch, free_running=rate)
+        read = self._read(batch.source, batch.lengths)
+        written = self._written(batch, read, rate)
         total = self._costs(written, batch, smoothing).sum()
         if self.covering and written.weights is not None:
             there = (batch.target != IGNORED).unsqueeze(-1)
             before = written.weights.cumsum(1) - written.weights
             twice = torch.minimum(written.weights, before) * there
             total = total + self.covering * twice.sum()
-        return total
+        if self.matching is None:
+            return total
+        replies = self._known(batch.target)
+        same = (replies.unsqueeze(0) == replies.unsqueeze(1)).all(-1)
+        choosing = self.matching.cost(self._terms(read), self._reply(batch), same)
+        symbols = (batch.target != IGNORED).sum()
+        return (1 - self.share) * total + self.share * symbols * choosing
 
     def costs(self, batch: Batch) -> Tensor:
         """Return the nats that each symbol of the targets costs, `(B, T)`, 0 beyond their ends."""
@@ -257,9 +326,12 @@ class Translator(nn.Module):
         each = copies.repeat_interleave(len(found) // len(copies), 0)
         return found.scatter_add(-1, each, (1 - p) * written.weights.float()).log()
 
-    def _in_memory(self, copies: Tensor, lengths: Tensor) -> Tensor:
-        """Return what is copied `(B, S)` in the order in which the encoder reads."""
-        return reverse_valid(copies, lengths) if self.net.reverse_source else copies
+    def _in_memory(self, steps: Tensor, lengths: Tensor) -> Tensor:
+        """Return steps of sources `(B, S, ...)` in the order in which the encoder reads, or back.
+
+        Twice reversed they are as they were.
+        """
+        return reverse_valid(steps, lengths) if self.net.reverse_source else steps
 
     def _known(self, tokens: Tensor) -> Tensor:
         """Return symbols with those beyond the vocabulary unknown."""
