@@ -38,7 +38,7 @@ class Terms(NamedTuple):
 
     def shared_out(self, each: int) -> Self:
         """Return the texts `(n · each, ...)` as `(n, each, ...)`."""
-        return type(self)(*(part.unflatten(0, (-1, each)) for part in self))
+        return type(self)(*(part.reshape(-1, each, *part.shape[1:]) for part in self))
 
 
 class Matching(nn.Module):
