@@ -483,9 +483,10 @@ FIGURES: dict[str, Figure] = {
             "lower": True,
             "label_smoothing": 0.0,
             "copying": True,
+            "hidden_size": 128,
             "embedding_size": 128,
-            "dropout": 0.4,
-            "epochs": 10,
+            "dropout": 0.3,
+            "epochs": 5,
         },
     ),
     "chatterbot_english": Figure(
