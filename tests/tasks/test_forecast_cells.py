@@ -154,3 +154,28 @@ def test_a_gap_between_dates_in_a_list_is_said(tmp_path: Path) -> None:
     late = [*DAYS[:30], *map(str, pd.date_range("2024-02-10", periods=30).date)]
     found = panel(listed(tmp_path / "a.jsonl", [DAYS, late[:-1]]))
     assert "1 of 117 steps are not of that length" in " ".join(found.notes)
+
+
+@pytest.mark.parametrize("unit", [1, 1000])
+def test_pairs_of_epoch_time_and_value_are_dated(tmp_path: Path, unit: int) -> None:
+    pairs = [[(1704067200 + 86400 * day) * unit, value] for day, value in enumerate(WAVE.tolist())]
+    path = tmp_path / "a.json"
+    caps = [[moment, 1e6 * value] for moment, value in pairs]
+    path.write_text(json.dumps({"prices": pairs, "market_caps": caps}))
+    found = panel(path)
+    assert found.targets == ["prices"]
+    assert found.frequency == "D"
+    (one,) = found.series
+    assert one.times is not None
+    assert str(one.times[0]) == "2024-01-01 00:00:00"
+    assert one.values[:, 0].tolist() == WAVE.tolist()
+    assert "The first number of each step of 'prices' is its time" in " ".join(found.notes)
+    other = panel(path, target="market_caps")
+    assert other.targets == ["market_caps"]
+    assert other.series[0].values[:, 0].tolist() == [cap for _, cap in caps]
+
+
+def test_two_channels_that_rise_by_chance_are_no_times(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"both": [[4e8 + 7 * k, v] for k, v in enumerate(WAVE.tolist())]}))
+    assert len(panel(path).targets) == 2

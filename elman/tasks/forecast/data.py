@@ -24,7 +24,7 @@ from elman.tasks.forecast.columns import (
     sort_out,
     unread,
 )
-from elman.tasks.forecast.dated_lists import group_of, in_rows, times_in
+from elman.tasks.forecast.dated_lists import group_of, in_rows, split_times, times_in
 from elman.tasks.forecast.doubts import (
     PLAIN,
     marks,
@@ -82,6 +82,8 @@ def read_panel(data: Any, columns: Columns, rule: str | None = None) -> Panel:
     table = read(data, encoding=columns.encoding, sheet=columns.sheet, decimal=columns.decimal)
     cells = [name for name, kind in table.kinds.items() if kind == "series"]
     dated = times_in(table, cells, columns) if cells else None
+    if cells and dated is None and (split := split_times(table, cells, columns)) is not None:
+        table, dated = split
     if cells and dated is None:
         return from_cells(table, cells, columns, rule)
     groups = as_list(columns.group) or groups

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from elman.data import dates
+from elman.data.kinds import objects
 from elman.data.table import build
 from elman.tasks.forecast.columns import Columns
 from elman.tasks.forecast.groups import as_list
@@ -42,6 +43,54 @@ def times_in(table: Table, cells: Sequence[str], columns: Columns) -> str | None
             if told or dates.like_dates(list(map(str, some))):
                 return name
     return None
+
+
+def split_times(table: Table, cells: Sequence[str], columns: Columns) -> tuple[Table, str] | None:
+    """Return a table whose pairs of a moment and a value are a column of times and one of values.
+
+    Charts and services write a series so: `[[1704067200000, 21.3], …]`, since 1970 in seconds or
+    milliseconds.
+
+    Args:
+        table: as it was read.
+        cells: the columns that hold series.
+        columns: the settings.
+
+    Returns:
+        The table and the name of its column of times; None where the first numbers are no times.
+    """
+    target, _ = column_of(table, cells, columns)
+    if target not in cells or as_list(columns.time):
+        return None
+    timed = [name for name in cells if _begin_with_times(list(table.frame[name]))]
+    if target not in timed:
+        return None
+    time = next(name for name in ("time", "date", "timestamp", "moment") if name not in table.kinds)
+    own = list(table.frame[target])
+    frame = table.frame.assign(
+        **{name: objects([cell[:, 1:] for cell in table.frame[name]]) for name in timed},
+        **{time: objects([cell[:, :1] for cell in own])},
+    )
+    note = f"The first number of each step of {target!r} is its time, counted since 1970."
+    meta = {**table.meta, "notes": [*table.meta.get("notes", ()), note]}
+    return replace(table, frame=frame, kinds={**table.kinds, time: "series"}, meta=meta), time
+
+
+def _begin_with_times(cells: Sequence[Any]) -> bool:
+    """Tell whether the first channel of each series counts seconds or milliseconds since 1970."""
+    for cell in cells:
+        if cell is None or len(cell) < 2 or cell.shape[1] < 2:
+            return False
+        first = cell[:, 0]
+        if not np.isfinite(first).all() or (first % 1).any():
+            return False
+        steps = np.diff(first) * np.sign(first[-1] - first[0])
+        # Since 1980, as other counts are seldom so large; milliseconds need not be whole minutes.
+        seconds = first.min() >= 3.1e8 and first.max() <= 4.2e9 and not (steps % 60).any()
+        millis = first.min() >= 3.1e11 and first.max() <= 4.2e12
+        if steps.min() <= 0 or not (seconds or millis):
+            return False
+    return len(cells) > 0
 
 
 def in_rows(table: Table, time: str, cells: Sequence[str], columns: Columns) -> Table:
