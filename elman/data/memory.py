@@ -50,6 +50,46 @@ def names_files(source: Any) -> bool:
     return all(isinstance(one, str | os.PathLike) for one in source) and texts_of(source) is None
 
 
+def without_masks(source: Any) -> tuple[Any, list[str]]:
+    """Return data whose masked values are missing (NaN), and what is to be said of them.
+
+    Args:
+        source: data, as `frame_of` takes them; a masked array of NumPy may be all of them, X or y,
+            a column of a dict, or an example of a list.
+
+    >>> without_masks(np.ma.masked_array([1, -9999], mask=[0, 1]))
+    (array([ 1., nan]), ['1 masked value counts as missing.'])
+    """
+    counts: list[int] = []
+    source = _filled(source, counts, 2)
+    count = sum(counts)
+    many = "value counts" if count == 1 else "values count"
+    return source, [f"{count:,} masked {many} as missing."] if count else []
+
+
+def _filled(source: Any, counts: list[int], depth: int) -> Any:
+    """Return data with masked values as missing, and add how many they were to `counts`."""
+    if isinstance(source, np.ma.MaskedArray):
+        masked = np.ma.getmaskarray(source)
+        if not masked.any():
+            return source.data
+        counts.append(int(masked.sum()))
+        if source.dtype.kind == "c":
+            return source.filled(np.nan)
+        if source.dtype.kind in "biuf":
+            return source.astype(np.float64).filled(np.nan)
+        return np.where(masked, None, source.data.astype(object))
+    if not depth or not isinstance(source, list | tuple | dict):
+        return source
+    cells = list(source.values()) if isinstance(source, dict) else source
+    found = [_filled(cell, counts, depth - 1) for cell in cells]
+    if all(one is cell for one, cell in zip(found, cells, strict=True)):
+        return source
+    if isinstance(source, dict):
+        return dict(zip(source, found, strict=True))
+    return tuple(found) if isinstance(source, tuple) else found
+
+
 def frame_of(source: Any) -> pd.DataFrame | None:
     """Return data in memory as a table, or None where `source` names files.
 

@@ -85,12 +85,14 @@ def read(
     Raises:
         InputError: a file is wrong; the message names file, row, column and the fix.
     """
+    source, notes = memory.without_masks(source)
     found = memory.frame_of(source)
     if found is not None:
         frame = _with_index(found).rename(columns=str)
         if not len(frame):
             raise InputError("The DataFrame has no rows.")
-        return build(frame, [Origin(None, len(frame))], columns=columns, types=types)
+        meta = {"notes": notes} if notes else None
+        return build(frame, [Origin(None, len(frame))], columns=columns, types=types, meta=meta)
     kind, chosen, repeated = one_format(files.given(source), separator)
     if sheet is not None and kind != "sheet":
         raise InputError(

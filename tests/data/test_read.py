@@ -461,3 +461,28 @@ def test_every_public_name_is_there() -> None:
         assert getattr(data, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'Windows'"):
         data.Windows  # noqa: B018
+
+
+@pytest.mark.parametrize("dtype", [float, int])
+def test_masked_values_are_missing(dtype: type) -> None:
+    values = np.array([1, 2, -9999, 4] * 10, dtype)
+    masked = np.ma.masked_array(values, mask=[0, 0, 1, 0] * 10)
+    expected = np.where(values == -9999, np.nan, values.astype(float))
+    for source in (masked, {"value": masked}):
+        table = read(source)
+        np.testing.assert_array_equal(table.numbers("value", allow_missing=True), expected)
+        assert "10 masked values count as missing." in table.notes()
+    grid = masked.reshape(10, 4)
+    for inputs in (grid, list(grid)):
+        table = read((inputs, np.ma.masked_array(np.arange(10), mask=[1] + [0] * 9)))
+        np.testing.assert_array_equal(np.ravel(list(table.frame["series"])), expected)
+        assert np.isnan(table.numbers("label", allow_missing=True)[0])
+        assert "11 masked values count as missing." in table.notes()
+        with pytest.raises(InputError, match="Value 3 of the series is missing"):
+            table.series("series")
+
+
+def test_an_array_whose_mask_is_empty_is_read_as_it_is() -> None:
+    table = read(np.ma.masked_array([1, 2, 3], mask=False))
+    assert table.frame["value"].tolist() == [1, 2, 3]
+    assert not any("masked" in note for note in table.notes())
