@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from elman.data import dialogues, nested
+from elman.data import dialogues, large, nested
 from elman.data import kinds as kinds_of
 from elman.data.kinds import KINDS, Kind
 from elman.data.readings import OTHER, Unfit
@@ -323,8 +323,6 @@ def build(
     meta = dict(meta or {})
     if note:
         meta["notes"] = [*meta.get("notes", ()), note]
-    if doubts:
-        meta["doubts"] = [*meta.get("doubts", ()), *doubts]
     raw = Table(frame, dict.fromkeys(frame.columns, "text"), source, meta, tuple(origins))
     _refuse_names_again(raw)
     for name, given_kind in given.items():
@@ -351,8 +349,14 @@ def build(
             raise raw.unfit(error, name) from None
     spelt = dict(spelt or {})
     for name, kind in found.items():
-        words = kind == "number" and pd.api.types.infer_dtype(frame[name], skipna=True) == "string"
-        if words and name not in spelt:
+        if kind == "number" and large.are(made[name]):
+            words = large.alike(spelt.get(name, raw.frame[name]), name, lambda r: raw.where(r)[1])
+            doubts += [words] if words else []
+    if doubts:
+        meta["doubts"] = [*meta.get("doubts", ()), *doubts]
+    for name, kind in found.items():
+        texts = kind == "number" and pd.api.types.infer_dtype(frame[name], skipna=True) == "string"
+        if texts and name not in spelt:
             spelt[name] = frame[name].astype(str).str.strip().astype("category")
     spelt = {name: cells for name, cells in spelt.items() if found.get(name) == "number"}
     frame = pd.DataFrame(made)

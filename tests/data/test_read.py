@@ -486,3 +486,30 @@ def test_an_array_whose_mask_is_empty_is_read_as_it_is() -> None:
     table = read(np.ma.masked_array([1, 2, 3], mask=False))
     assert table.frame["value"].tolist() == [1, 2, 3]
     assert not any("masked" in note for note in table.notes())
+
+
+LARGE = [1152921504606846976 + i % 7 for i in range(30)]
+
+
+def test_whole_numbers_that_float64_cannot_tell_apart_are_doubted(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"day": range(30), "v": LARGE})
+    lines = [json.dumps({"day": day, "v": value}) for day, value in enumerate(LARGE)]
+    table = "".join(f"{day},{value}\n" for day, value in enumerate(LARGE))
+    gap = "day,v\n" + table.replace("6976\n", "6976\n99,\n", 1)
+    found = {
+        "2": read(frame),
+        "3": read(put(tmp_path / "a.csv", "day,v\n" + table)),
+        "4": read(put(tmp_path / "gap.csv", gap)),
+        "2 ": read(put(tmp_path / "a.jsonl", "\n".join(lines))),
+        " 2": read(frame.assign(v=frame["v"].astype("uint64"))),
+    }
+    for row, one in found.items():
+        (doubt,) = one.doubts()
+        assert f"1,152,921,504,606,846,977 in row {row.strip()} of column 'v'" in doubt
+        assert "Subtract a constant" in doubt
+
+
+def test_large_numbers_that_stay_different_are_not_doubted() -> None:
+    assert not read(pd.DataFrame({"v": [2**60, 2**61, -(2**60), 5]})).doubts()
+    assert not read(pd.DataFrame({"v": [2**53 - 1, 2**53 - 2]})).doubts()
+    assert not read(pd.DataFrame({"v": [2**60, 2**60]})).doubts()
