@@ -205,6 +205,15 @@ def test_two_orders_of_a_date_are_asked_for(panel: Callable[..., Panel]) -> None
         panel("date,y", beside([f"{d:%d-%b}" for d in DAYS]))
 
 
+def test_the_first_date_that_is_written_in_another_way_is_named(
+    panel: Callable[..., Panel],
+) -> None:
+    cells = [f"{day:%Y-%m-%d}" if k < 30 else f"{day:%d/%m/%Y}" for k, day in enumerate(DAYS)]
+    message = r"row 32, column 'date': '01/02/2023' is written in another way .*'2023-01-02' in row"
+    with pytest.raises(InputError, match=message):
+        panel("date,y", beside(cells))
+
+
 @pytest.mark.parametrize("name", ["date", "time"])
 def test_words_named_like_times_are_no_names_of_series(
     panel: Callable[..., Panel], name: str

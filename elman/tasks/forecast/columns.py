@@ -510,6 +510,13 @@ def unread(out: Sorted, otherwise: str) -> InputError:
             "more than one zone, or is not known."
         )
         return out.table.refuse(what, place, name, fix)
+    if (other := _written_otherwise(cells)) is not None:
+        what = (
+            f"{cells.iloc[other]!r} is written in another way than the dates before it, such as "
+            f"{cells.iloc[place]!r} in row {out.table.where(place)[1]}."
+        )
+        fix = f"Write all dates of the column alike, such as 2024-01-31; or {otherwise}."
+        return out.table.refuse(what, other, name, fix)
     if months.like_a_name(str(cells.iloc[place])):
         what += f" Months were looked for in {months.looked_for()}."
     return out.table.refuse(
@@ -518,6 +525,24 @@ def unread(out: Sorted, otherwise: str) -> InputError:
         name,
         f"Write 2024-01-31 or 2024-01-31 12:00:00; or {otherwise}.",
     )
+
+
+def _written_otherwise(cells: pd.Series) -> int | None:
+    """Return the place of the first date that has other marks, or the year elsewhere, than those
+    before it; None where these or it are no dates."""
+    import pandas as pd
+
+    words = cells.fillna("").astype(str).str.strip()
+    forms = words.str.replace(r"\d{4,}", "Y", regex=True).str.replace(r"\d+", "9", regex=True)
+    there = np.flatnonzero(words != "")
+    others = [place for place in there.tolist() if forms.iloc[place] != forms.iloc[there[0]]]
+    if not others:
+        return None
+    before = dates.read(words.iloc[: others[0]].reset_index(drop=True))
+    then = dates.read(pd.Series([words.iloc[others[0]]]))
+    if before is None or len(before.wrong) or then is None or len(then.wrong):
+        return None
+    return int(others[0])
 
 
 def _note_unread(out: Sorted) -> None:
