@@ -74,11 +74,12 @@ def _filled(source: Any, counts: list[int], depth: int) -> Any:
         if not masked.any():
             return source.data
         counts.append(int(masked.sum()))
-        if source.dtype.kind == "c":
-            return source.filled(np.nan)
-        if source.dtype.kind in "biuf":
-            return source.astype(np.float64).filled(np.nan)
-        return np.where(masked, None, source.data.astype(object))
+        if source.dtype.kind in "biufc":
+            kind = np.complex128 if source.dtype.kind == "c" else np.float64
+            return np.where(masked, np.nan, np.asarray(source.data).astype(kind))
+        cells = np.asarray(source.data).astype(object)
+        cells[masked] = None
+        return cells
     if not depth or not isinstance(source, list | tuple | dict):
         return source
     cells = list(source.values()) if isinstance(source, dict) else source

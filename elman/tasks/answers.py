@@ -137,7 +137,24 @@ class Labels:
 
     @classmethod
     def read(cls, table: Table, layout: Layout) -> list[str]:
-        """Return the label of each row."""
+        """Return the label of each row.
+
+        Raises:
+            InputError: it is missing, or is several numbers that are no labels.
+        """
+        if table.kinds.get(layout.target) == "series":
+            for row, cell in enumerate(table.frame[layout.target]):
+                if cell is not None and np.size(cell) > 1 and (cell % 1).any():
+                    shown = ", ".join(f"{number:g}" for number in np.ravel(cell)[:4])
+                    raise table.refuse(
+                        f"The label is {np.size(cell)} numbers ({shown}{', …' * (cell.size > 4)}), "
+                        "and they are no name of a class.",
+                        row,
+                        layout.target,
+                        "Give one class for each example (y.argmax(1) where these are chances of "
+                        "classes), or a column of 0 and 1 for each of several labels; where the "
+                        "numbers themselves are wanted, give each a column, and train regress.",
+                    )
         return table.labels(layout.target)
 
     @classmethod

@@ -389,6 +389,15 @@ def test_classes_in_rows_of_0_and_1_are_called_one_hot():
         Classify.from_data((x, np.eye(3)[y]), settings_of(Classify, SMALL))
 
 
+def test_rows_of_numbers_are_no_classes():
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(30, 5)), np.where(generator.random((30, 3)) < 0.5, 0.5, 0)
+    y[0] = 0.5, 0, 0.5
+    message = r"row 1, column 'label': The label is 3 numbers \(0.5, 0, 0.5\).*y.argmax\(1\)"
+    with pytest.raises(InputError, match=message):
+        Classify.from_data((x, y), settings_of(Classify, SMALL))
+
+
 @pytest.mark.parametrize("form", [np.array, list])
 def test_complex_numbers_are_refused(form):
     x = np.random.default_rng(0).normal(size=(30, 5)) + 1j
