@@ -77,9 +77,9 @@ def _filled(source: Any, counts: list[int], depth: int) -> Any:
         if source.dtype.kind in "biufc":
             kind = np.complex128 if source.dtype.kind == "c" else np.float64
             return np.where(masked, np.nan, np.asarray(source.data).astype(kind))
-        cells = np.asarray(source.data).astype(object)
-        cells[masked] = None
-        return cells
+        held = np.asarray(source.data).astype(object)
+        held[masked] = None
+        return held
     if not depth or not isinstance(source, list | tuple | dict):
         return source
     cells = list(source.values()) if isinstance(source, dict) else source

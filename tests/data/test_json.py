@@ -324,3 +324,31 @@ def test_lists_that_are_no_one_table_are_refused(record, what, tmp_path):
     with pytest.raises(InputError, match=what) as raised:
         data.read(file)
     assert raised.value.file == file
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [
+        [f"2024-01-{day:02}" for day in range(1, 21)],
+        [1704067200000 + 86400000 * k for k in range(20)],
+    ],
+)
+def test_lists_of_a_moment_and_numbers_are_times_and_values(moments, tmp_path):
+    rows = [[moment, place + 0.5] for place, moment in enumerate(moments)]
+    for name, text in (("a.json", json.dumps(rows)), ("a.jsonl", lines(rows))):
+        file = tmp_path / name
+        file.write_text(text, encoding="utf-8")
+        table = read_table(file)
+        assert list(table.frame["value"]) == [place + 0.5 for place in range(20)]
+        assert list(table.frame["time"].astype(str)) == list(map(str, moments))
+    file.write_text(lines([[*row, "7.25"] for row in rows]), encoding="utf-8")
+    assert list(read_table(file).kinds) == ["time", "value 1", "value 2"]
+
+
+def test_lists_of_texts_stay_conversations_and_of_other_numbers_are_refused(tmp_path):
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps([["Hi.", "Hello."], ["2024-01-01", "Today."]]), encoding="utf-8")
+    assert read_table(file).kinds == {"turns": "turns"}
+    file.write_text(json.dumps([[1.5, 2.5], [3.5, 4.5]]), encoding="utf-8")
+    with pytest.raises(InputError, match="not an object with named values"):
+        read_table(file)

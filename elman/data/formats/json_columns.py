@@ -15,6 +15,7 @@ Rows = list[dict[str, Any]]
 
 _ISO = re.compile(r"\d{4}-\d\d(-\d\d)?([T ]\d\d:\d\d.*)?")
 _DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([T ].*)?")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _LEAST_SECONDS = 100_000_000
 """Whole numbers from this one on may be seconds or milliseconds since 1970."""
 _WHOLE = re.compile(r"-?\d{1,15}")
@@ -56,6 +57,34 @@ def rows_of(record: dict[str, Any], path: Path | None = None) -> tuple[Rows, str
         return None
     rows = [{name: record[name][key] for name in outer} for key in inner]
     return _labelled(rows, inner, "each name has a value for every row")
+
+
+def of_moment(row: Any) -> dict[str, Any] | None:
+    """Return a list of a moment and numbers, as services and charts write them, with names; None
+    where a list is something else.
+
+    >>> of_moment(["2024-01-01", 21.3]), of_moment(["Hi.", 3])
+    ({'time': '2024-01-01', 'value': 21.3}, None)
+    >>> of_moment([1704067200000, 1, "2.5"])
+    {'time': 1704067200000, 'value 1': 1, 'value 2': '2.5'}
+    """
+    if not isinstance(row, list) or len(row) < 2:
+        return None
+    time, *cells = row
+    if isinstance(time, str):
+        fits = any(form.fullmatch(time.strip()) for form in (_DATE, _ISO))
+    else:
+        fits = isinstance(time, int) and _LEAST_SECONDS <= time <= 50 * _LEAST_MILLISECONDS
+    if not fits or not all(map(_is_number, cells)) or not any(cell is not None for cell in cells):
+        return None
+    names = ["value"] if len(cells) == 1 else [f"value {place + 1}" for place in range(len(cells))]
+    return {"time": time, **dict(zip(names, cells, strict=True))}
+
+
+def _is_number(cell: Any) -> bool:
+    if isinstance(cell, str):
+        return _NUMBER.fullmatch(cell) is not None
+    return cell is None or (isinstance(cell, int | float) and not isinstance(cell, bool))
 
 
 def _side_by_side(record: dict[str, Any], path: Path | None) -> tuple[Rows, str] | None:

@@ -32,7 +32,8 @@ def read(
     The keys of an object within an object become columns too, named after the way to them.
 
     Texts with spans of characters become the columns `tokens` and `tags`; see `tagged_json`. A
-    line that is a list of texts or of utterances is a conversation, in the column `turns`. A file
+    line that is a list of texts or of utterances is a conversation, in the column `turns`; a list
+    of a moment and numbers gives the columns `time` and `value`. A file
     `.json` that is an array of texts, or a text in a line, gives the column `text`.
     """
     import pandas as pd
@@ -293,6 +294,8 @@ def _object(record: Any, path: Path, number: int) -> dict[str, Any]:
     if _is_pair_of_spacy(record):
         text, about = record
         return {"text": text, **about}
+    if (dated := json_columns.of_moment(record)) is not None:
+        return dated
     if isinstance(record, list) and any(isinstance(one, str | list | dict) for one in record):
         try:
             return {"turns": conversation(record)}
