@@ -470,3 +470,15 @@ def test_texts_with_two_labels_are_said_to_be_so():
     _, doubts, _ = said("classify", pd.concat([table, table[:30]], ignore_index=True))
     assert len(doubts) == 1
     assert "flatter" in doubts[0]
+
+
+@pytest.mark.parametrize("mark", ["<p>{}<br/>&nbsp;</p>", "{} &#39;A &amp; B&#39;", "{}"])
+def test_marks_of_html_are_doubted(mark, tmp_path):
+    table = reviews()
+    table["review"] = [mark.format(text) for text in table["review"]]
+    _, doubts, _ = said("classify", table)
+    assert any("column 'review' holds marks of HTML" in doubt for doubt in doubts) == (mark != "{}")
+    path = tmp_path / "a.txt"
+    path.write_text("\n".join([*table["review"]] * 8))
+    _, doubts, _ = said("generate", path)
+    assert any("the text holds marks of HTML" in doubt for doubt in doubts) == (mark != "{}")

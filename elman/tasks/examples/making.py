@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from elman.data import files, transcripts
+from elman.data import files, markup, transcripts
 from elman.data.seen import Seen
 from elman.errors import InputError
 from elman.tasks import number_cells, understood, units
@@ -118,6 +118,12 @@ def made_from(
         *(doubts_of_steps(table, layout) if kind.Answer.word == "label" else ()),
         *transcripts.in_several_files(table, layout.group),
         *clocks.doubts(table, layout),
+        *(
+            doubt
+            for name in layout.inputs
+            if layout.form == "cell" and table.kinds.get(name) == "text"
+            for doubt in markup.doubts(f"column {name!r}", table.frame[name])
+        ),
         *(told_parts.doubts(table, layout, settings.together) if len(given) == 1 else ()),
     ]
     learnt = [made._hashes[part] for part in ("train", "valid") if part in parts]

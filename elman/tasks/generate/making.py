@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from elman.data import Vocabulary
+from elman.data import Vocabulary, markup
 from elman.data.seen import Seen, hashes_of
 from elman.errors import InputError
 from elman.modalities.text import TextCodec
@@ -40,6 +41,7 @@ def made_from(
         InputError: no text, or too little to train on and to test with.
     """
     whole = documents_in(data, settings)
+    whole = replace(whole, doubts=(*whole.doubts, *markup.doubts("the text", _lines(whole))))
     labels = whole.names if isinstance(whole, Labelled) else ()
     told = {
         name: documents_in(source, settings, labels)
@@ -65,6 +67,11 @@ def made_from(
         learnt = [compared(parts[n], documents > 1) for n in ("train", "valid") if n in parts]
         made.seen = Seen.of(hashes_of(chain.from_iterable(learnt)))
     return made
+
+
+def _lines(documents: Documents) -> Iterator[str]:
+    """Yield the lines that are not blank."""
+    return (line for text in documents.texts() for line in text.splitlines() if line.strip())
 
 
 def _holding_out(settings: Any, whole: Documents, told: Mapping[str, Documents]) -> Any:
