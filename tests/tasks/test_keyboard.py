@@ -124,6 +124,20 @@ def test_no_word_is_too_few():
         Keyboard(writer("words")).suggest("the", 0)
 
 
+@pytest.mark.parametrize(
+    ("text", "n", "said"),
+    [
+        (None, 5, "text=None is no text. Give what was typed"),
+        (3, 5, "text=3 is no text"),
+        ("the", "3", "n='3' is no whole number. Give one"),
+        ("the", 1.5, "n=1.5 is no whole number"),
+    ],
+)
+def test_what_is_no_text_or_number_is_refused(text, n, said):
+    with pytest.raises(InputError, match=said):
+        Keyboard(writer("words")).suggest(text, n)
+
+
 def counted(monkeypatch, owner, name, made):
     """Add what a method is given to a list, with its name, each time that it is called."""
     method = getattr(owner, name)

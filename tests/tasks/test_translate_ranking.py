@@ -193,7 +193,11 @@ def test_what_cannot_be_put_in_an_order_is_refused(run, mixed):
         elman.load(mixed, "5-gram").rank(ASKED, REPLIES)
     for context, replies, said in (
         (ASKED, [], "no replies"),
-        (ASKED, "yes", "no replies"),
+        (ASKED, "yes", "replies is 'yes', no list of texts. Give a list of texts"),
+        (ASKED, None, "replies is None, no list"),
+        (ASKED, ["yes", 2], "Entry 2 of replies is 2, no text"),
+        (None, REPLIES, "context is None, no list of texts. Give a text, or a list of the turns"),
+        (["hello", None], REPLIES, "Entry 2 of context is None"),
         (" ", REPLIES, "nothing to reply to"),
         ([], REPLIES, "nothing to reply to"),
     ):

@@ -83,8 +83,14 @@ class Keyboard:
             n: words at most.
 
         Raises:
-            InputError: `n` below 1.
+            InputError: `n` below 1, or what is no text or no whole number.
         """
+        if not isinstance(text, str):
+            raise InputError(
+                f"text={text!r:.60} is no text.", fix='Give what was typed, "" where it is nothing.'
+            )
+        if not isinstance(n, int | np.integer):
+            raise InputError(f"n={n!r:.60} is no whole number.", fix="Give one, such as n=5.")
         if n < 1:
             raise InputError(f"n={n}: ask for one word at least.")
         if self._writer.vocabulary.unit == "words":

@@ -175,13 +175,13 @@ def ranked(
             f"{rule.name} does not see the context, so it orders no replies.",
             fix="Choose another predictor.",
         )
-    if isinstance(replies, str) or not len(replies):
+    turns = _texts(context, "context", "Give a text, or a list of the turns so far.", alone=True)
+    texts = _texts(replies, "replies", "Give a list of texts.")
+    if not texts:
         raise InputError("There are no replies to order.", fix="Give a list of texts.")
-    turns = [context] if isinstance(context, str) else list(context)
     source = task.source_of(turns)
     if not source.strip():
         raise InputError("There is nothing to reply to.")
-    texts = list(replies)
     scores = _scored(task, predictor, source, texts)
     order = np.argsort(-scores, kind="stable")
     return pd.DataFrame(
@@ -191,6 +191,23 @@ def ranked(
             "score": scores[order],
         }
     )
+
+
+def _texts(given: Any, name: str, fix: str, *, alone: bool = False) -> list[str]:
+    """Return what was given as a list of texts, of which one may stand alone.
+
+    Raises:
+        InputError: it is no list, or an entry is no text.
+    """
+    if isinstance(given, str) and alone:
+        return [given]
+    if isinstance(given, str | bytes | dict) or not hasattr(given, "__iter__"):
+        raise InputError(f"{name} is {given!r:.60}, no list of texts.", fix=fix)
+    texts = list(given)
+    for number, text in enumerate(texts, 1):
+        if not isinstance(text, str):
+            raise InputError(f"Entry {number} of {name} is {text!r:.60}, no text.", fix=fix)
+    return texts
 
 
 def answered(
