@@ -41,8 +41,8 @@ def chat(
 def talk(dialogue: Any, in_json: bool) -> None:
     """Answer each line until the input ends.
 
-    In a terminal a mistake is told and the dialogue goes on; of lines that come from a file or
-    another program, a mistake ends it.
+    In a terminal a mistake is told and the dialogue goes on, and in JSON too, where it is the
+    answer of its line. Of other lines that come from a file or another program, a mistake ends it.
 
     Args:
         dialogue: what `elman.Model.chat` returns.
@@ -59,6 +59,10 @@ def talk(dialogue: Any, in_json: bool) -> None:
                 sys.stdout.write(_answer(dialogue, line, in_json, by_hand))
                 sys.stdout.flush()
             except InputError as wrong:
+                if in_json:
+                    sys.stdout.write(as_line({"error": str(wrong)}))
+                    sys.stdout.flush()
+                    continue
                 if not by_hand:
                     raise InputError(str(wrong), file="standard input", row=number) from None
                 show.error(str(wrong))

@@ -41,6 +41,15 @@ def test_answers_are_json_where_that_is_asked_for(elman, talk_run):
     assert best[0]["score"] >= best[1]["score"]
 
 
+def test_in_json_a_mistake_is_the_answer_of_its_line(elman, talk_run):
+    done = elman("chat", talk_run, "--json", typed=b"/why\n/nonsense\ndo you like tea ?\n")
+    assert done.returncode == 0, done.stderr
+    early, unknown, answer = map(json.loads, done.stdout.splitlines())
+    assert early == {"error": "Nothing was said yet."}
+    assert "There is no /nonsense" in unknown["error"]
+    assert answer["answer"].startswith("yes, ")
+
+
 def test_what_begins_with_a_stroke_tells_of_the_last_answer(elman, talk_run):
     done = elman("chat", talk_run, typed=b"/help\ndo you like rain ?\n/n-best\n/why\n")
     assert done.returncode == 0, done.stderr
