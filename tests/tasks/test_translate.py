@@ -111,6 +111,10 @@ def test_an_empty_source_has_no_answer(run):
     assert table["prediction"].tolist() == [alone["prediction"][0], "", alone["prediction"][1]]
     with pytest.raises(InputError, match="All 2 inputs are empty"):
         run.model.predict(["", ""])
+    with pytest.raises(InputError, match=r"The text is empty\. Give a text, a list of texts"):
+        run.model.predict("")
+    with pytest.raises(InputError, match="Entry 2 is None, no text"):
+        run.model.predict(["9 8 7", None])
 
 
 def test_several_answers_have_ranks_and_alignments_name_words_of_the_source(run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,15 +80,26 @@ def raw(data: Any, unit: Piece = "words") -> list[str] | None:
     Args:
         data: what was given.
         unit: of the sources; where it is symbols, lists of them are texts with blanks between.
+
+    Raises:
+        InputError: the one text is empty, or texts stand beside what is none.
     """
     if is_text(data):
         return [data]
+    if isinstance(data, str) and not data.strip():
+        raise InputError("The text is empty.", fix="Give a text, a list of texts, or a file.")
     if unit == "symbols" and isinstance(data, list | tuple) and data:
         rows = [row for row in data if isinstance(row, list | tuple)]
         if len(rows) == len(data) and all(isinstance(one, str) for row in rows for one in row):
             return [" ".join(row) for row in rows]
     if not isinstance(data, list | tuple) or not data:
         return None
+    wrong = [n for n, text in enumerate(data, 1) if not isinstance(text, str | os.PathLike)]
+    if wrong and any(isinstance(text, str) for text in data):
+        raise InputError(
+            f"Entry {wrong[0]} is {data[wrong[0] - 1]!r:.60}, no text.",
+            fix='Give texts alone, "" where there is none.',
+        )
     if not all(isinstance(text, str) for text in data) or any(
         text.strip() and is_path(text) for text in data
     ):
