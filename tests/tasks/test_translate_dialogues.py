@@ -113,6 +113,10 @@ def test_too_few_dialogues_are_refused_with_the_file_and_what_to_do(tmp_path):
     assert failed.value.file == path
     assert "There is one dialogue, too few to share out to 3 parts" in str(failed.value)
     assert "a column such as conversation" in str(failed.value)
+    same = tmp_path / "same.txt"
+    same.write_text("hello there friend __eou__ yes __eou__\n" * 80)
+    with pytest.raises(InputError, match="There are 80 dialogues, all alike, which count as one"):
+        Task.from_data(same, settings_of(Task, {}))
     alone = settings_of(Task, {"valid_fraction": 0.0, "test_fraction": 0.0, "unit": "words"})
     assert "19 train" in str(Task.from_data(path, alone).understood())
     pairs = pd.DataFrame({"source": ["a b", "A b"], "target": ["x", "y"]})

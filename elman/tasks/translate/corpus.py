@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -238,7 +239,11 @@ def _check_enough(pairs: Pairs, different: int, wanted: int) -> None:
     if different >= wanted:
         return
     what = "source" if pairs.groups is None else "dialogue"
+    # Dialogues of the same content are one: each of their turns is there as often as they are.
+    times = min(Counter(zip(pairs.source, pairs.target or pairs.source, strict=True)).values())
     there = f"is one {what}" if different == 1 else f"are {different} different {what}s"
+    if different == 1 and times > 1 and pairs.groups is not None:
+        there = f"are {times:,} dialogues, all alike, which count as one"
     more = "Give more pairs"
     if pairs.groups is not None:
         more = (
