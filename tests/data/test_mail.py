@@ -47,8 +47,25 @@ def test_the_text_of_each_message_is_read_without_what_is_around_it(tmp_path: Pa
     table = read(path)
     assert list(table.frame["text"]) == [*texts, "Fish & chips\nat one\n"]
     assert table.where(2) == (path, 4)
-    assert "Left out: 1 message without a text." in table.notes()
+    assert "Left out: 1 message without a text that can be read." in table.notes()
     assert list(read(path.rename(tmp_path / "Inbox")).frame["text"]) == list(table.frame["text"])
+
+
+@pytest.mark.parametrize("body", ["This is !!! not base64 at all", "abcde", "//79/A==!!"])
+def test_text_that_is_no_base64_is_left_out(tmp_path: Path, body: str) -> None:
+    head = "From: a@b.c\nSubject: x\nContent-Type: text/plain; charset=utf-8\n"
+    coded = "Content-Transfer-Encoding: base64\n\n"
+    began = "From a@b.c Mon Nov 30 22:00:00 2020\n"
+    good = "aGVsbG8gdGhlcmU="
+    path = tmp_path / "in.mbox"
+    path.write_text("\n".join(f"{began}{head}{coded}{one}\n" for one in (body, good)))
+    table = read(path)
+    assert list(table.frame["text"]) == ["hello there\n"]
+    assert "Left out: 1 message without a text that can be read." in table.notes()
+    alone = tmp_path / "alone.eml"
+    alone.write_text(f"{head}{coded}{body}\n")
+    with pytest.raises(InputError, match="No message in it has a text that can be read"):
+        read(alone)
 
 
 def test_mailboxes_and_folders_are_labels(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import html
 import mailbox
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from email import policy
+from email import errors, policy
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 from elman.data import files
 from elman.data.kinds import Kind
@@ -85,7 +86,9 @@ def read(
             texts.append(text)
             numbers.append(number)
         if not numbers:
-            raise InputError("No message in it has a text.", file=path, fix="Take it out.")
+            raise InputError(
+                "No message in it has a text that can be read.", file=path, fix="Take it out."
+            )
         name = _folder(path).name if len(folders) > 1 else path.name.split(".")[0]
         names += [name] * len(numbers)
         origins.append(Origin(path, len(numbers), numbers.__getitem__))
@@ -98,7 +101,8 @@ def read(
         known["label"] = "category"
         notes.append(f"The label is the name of the {'folder' if len(folders) > 1 else 'file'}.")
     unlabelled = "" if "label" in frame else _UNLABELLED
-    left = [f"Left out: {bare:,} message{'' if bare == 1 else 's'} without a text."] if bare else []
+    count = f"{bare:,} message{'' if bare == 1 else 's'}"
+    left = [f"Left out: {count} without a text that can be read."] if bare else []
     meta = {"notes": notes, "left_out": left, "unlabelled": unlabelled}
     return build(frame, origins, known=known, columns=columns, types=types, meta=meta)
 
@@ -113,11 +117,21 @@ def text_of(message: EmailMessage) -> str:
     except (LookupError, ValueError, KeyError):  # an encoding that is not known, or broken
         payload = body.get_payload(decode=True)
         content = payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""
+    if _is_broken(body, str(content)):
+        return ""
     text = str(content).replace("\r\n", "\n").replace("\r", "\n")
     if body.get_content_subtype() == "html":
         text = html.unescape(_MARK.sub("", _ENDS.sub("\n", _BROKEN.sub("", text))))
         text = "\n".join(_BLANKS.sub(" ", line).strip() for line in text.split("\n"))
     return re.sub(r"\n{3,}", "\n\n", _QUOTED.sub(r"\1", text)).strip("\n") + "\n"
+
+
+def _is_broken(body: Any, content: str) -> bool:
+    """Tell whether a body that should be base64 is none, so that no text comes of it."""
+    if any(isinstance(one, errors.InvalidBase64LengthDefect) for one in body.defects):
+        return True
+    wrong = any(isinstance(one, errors.InvalidBase64CharactersDefect) for one in body.defects)
+    return wrong and "\ufffd" in content
 
 
 def _messages(path: Path) -> Iterator[EmailMessage]:
