@@ -179,3 +179,19 @@ def test_two_channels_that_rise_by_chance_are_no_times(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"both": [[4e8 + 7 * k, v] for k, v in enumerate(WAVE.tolist())]}))
     assert len(panel(path).targets) == 2
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_what_was_found_of_pairs_reads_them_again(tmp_path: Path, channels: int) -> None:
+    rows = [
+        [(1704067200 + 86400 * day) * 1000, *[value] * channels]
+        for day, value in enumerate(WAVE.tolist())
+    ]
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"prices": rows}))
+    first = panel(path)
+    again = panel(path, time="time", target=first.targets, layout="long")
+    assert again.targets == first.targets
+    assert len(again.targets) == channels
+    assert again.series[0].times is not None
+    assert again.series[0].values.tolist() == first.series[0].values.tolist()

@@ -18,6 +18,8 @@ from elman.tasks.forecast.in_cells import FEATURES, column_of, names_in
 if TYPE_CHECKING:
     from elman.data import Table
 
+_TIMES = ("time", "date", "timestamp", "moment")
+"""Names of which a column of times that had none gets the first that is free."""
 NAME = "series"
 """The column of the names, where the table has none."""
 
@@ -60,12 +62,14 @@ def split_times(table: Table, cells: Sequence[str], columns: Columns) -> tuple[T
         The table and the name of its column of times; None where the first numbers are no times.
     """
     target, _ = column_of(table, cells, columns)
-    if target not in cells or as_list(columns.time):
+    free = [name for name in _TIMES if name not in table.kinds]
+    told = as_list(columns.time) or free[:1]
+    if target not in cells or len(told) != 1 or told[0] not in free:
         return None
     timed = [name for name in cells if _begin_with_times(list(table.frame[name]))]
     if target not in timed:
         return None
-    time = next(name for name in ("time", "date", "timestamp", "moment") if name not in table.kinds)
+    time = told[0]
     own = list(table.frame[target])
     frame = table.frame.assign(
         **{name: objects([cell[:, 1:] for cell in table.frame[name]]) for name in timed},

@@ -114,7 +114,10 @@ def from_cells(table: Table, cells: list[str], columns: Columns, rule: str | Non
 def column_of(table: Table, cells: Sequence[str], columns: Columns) -> tuple[str, list[str]]:
     """Return the column of the series to forecast, and a doubt where it is one of several."""
     if columns.target is not None:
-        return as_list(columns.target)[0], []
+        name = as_list(columns.target)[0]
+        # Channels are named after their column: 'prices 1'.
+        column = name.rpartition(" ")[0]
+        return (column if name not in cells and column in cells else name), []
     usual = [name for name in cells if name.casefold() == "target"]
     plain = [name for name in cells if not name.startswith(FEATURES)] or list(cells)
     chosen = (usual or plain)[0]
