@@ -44,6 +44,7 @@ def complete(
             return
         for line in lines():
             words = board.suggest(line, n)
+            board.warn_of_unknown(line)
             found = as_line(list(map(asdict, words))) if as_json else f"{_said(words)}\n"
             sys.stdout.write(found)
             sys.stdout.flush()

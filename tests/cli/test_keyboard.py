@@ -21,6 +21,12 @@ def test_each_line_has_a_line_of_words(elman, generate_run):
     assert done.stderr == ""
 
 
+def test_a_line_of_what_no_model_knows_is_warned_of(elman, generate_run):
+    done = elman("complete", generate_run, typed="жжжж жжж\n".encode())
+    assert done.returncode == 0
+    assert "unknown to the model" in done.stderr
+
+
 def test_a_word_behind_a_line_break_stays_in_the_line_of_its_text():
     words = [Word(".\nquite", ".\nquite", 0.25), Word("the", "the", 0.5)]
     assert _said(words) == ".⏎quite 25.0%  the 50.0%"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elman.data import Vocabulary
-from elman.errors import InputError
+from elman.errors import InputError, PredictionWarning
 from elman.nn import Recurrent
 from elman.scoring.baselines.ngram import KneserNey
 from elman.tasks.generate import keyboard
@@ -122,6 +124,17 @@ def test_spelt_words_are_those_of_completion(text):
 def test_no_word_is_too_few():
     with pytest.raises(InputError, match="n=0"):
         Keyboard(writer("words")).suggest("the", 0)
+
+
+def test_unknown_words_are_warned_of_but_not_one_that_may_become_a_known_one():
+    board = Keyboard(writer("words"))
+    for text in ("qwxz", "qwxz wxq th"):
+        with pytest.warns(PredictionWarning, match="words here are unknown to the model"):
+            board.warn_of_unknown(text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for text in ("", "th", "the ca", "the cat qwxz"):
+            board.warn_of_unknown(text)
 
 
 @pytest.mark.parametrize(

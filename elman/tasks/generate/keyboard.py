@@ -16,6 +16,7 @@ from elman.errors import InputError
 from elman.tasks.base import device_of
 from elman.tasks.generate import completion
 from elman.tasks.generate.writing import Writer, in_word
+from elman.tasks.strangers import warn_of_unknown
 
 Ids = NDArray[np.int64]
 _KEPT = 512
@@ -96,6 +97,13 @@ class Keyboard:
         if self._writer.vocabulary.unit == "words":
             return self._whole(text, n)
         return self._spelt(text, n)
+
+    def warn_of_unknown(self, text: str) -> None:
+        """Warn where most of a text is unknown; a last word that may become a known one is not."""
+        vocabulary = self._writer.vocabulary
+        if vocabulary.unit == "words" and self.suggest(text, 1):
+            text = text[: len(text) - len(_begun(text, vocabulary.punctuation))]
+        warn_of_unknown(vocabulary, [text])
 
     def _whole(self, text: str, n: int) -> list[Word]:
         vocabulary = self._writer.vocabulary
