@@ -197,6 +197,18 @@ def test_windows_that_reach_into_the_new_data_are_left_out() -> None:
     assert first._train_origins().count > origins.count
 
 
+def test_values_that_were_revised_are_counted_and_make_no_other_row() -> None:
+    whole = shop("a", 330, 1)
+    whole.loc[10:19, "sales"] += 0.005
+    first, _, second, _ = first_and_second(shop("a", 300, 1), whole, rehearsal=1.0)
+    [doubt] = [d for d in second.understood().doubts if "revised" in d]
+    assert doubt.startswith("10 values of series 'a' differ from those at the same times")
+    assert second.again.train.count == 0  # all stand in the new data
+    assert any("of the old test part stand in the new data" in d for d in second.met_before(first))
+    *_, same, _ = first_and_second(shop("a", 300, 1), shop("a", 330, 1))
+    assert not any("revised" in d for d in same.understood().doubts)
+
+
 @pytest.mark.parametrize(("size", "count"), [(0.1, 1), (25.0, 1), (6.0, 0), (15.0, 0)])
 def test_a_series_of_that_name_which_varies_otherwise_is_doubted(size: float, count: int) -> None:
     new = shop("a", 200, 3, size=size, first="2025-01-06")

@@ -21,7 +21,7 @@ from elman.tasks.forecast.making import cut_and_scaled, followed, given_apart
 from elman.tasks.forecast.panel import Panel, Series
 from elman.tasks.forecast.pool import Pool
 from elman.tasks.forecast.rules import rule_of
-from elman.tasks.forecast.shared_rows import hashes_of_rows, row_hashes, standing_in
+from elman.tasks.forecast.shared_rows import hashes_of_rows, revised, row_hashes, standing_in
 from elman.tasks.growing import drawn, met_words
 from elman.writing import written
 
@@ -64,7 +64,7 @@ def grown_from(
     panel, told = followed(first, later)
     check_cut(settings, first.source, list(later))
     panel, settings, ends, scales = cut_and_scaled(panel, settings, told, old.scales)
-    doubts = _other_spreads(panel, scales, old.scales)
+    doubts = [*_other_spreads(panel, scales, old.scales), *_revised(panel, old)]
     panel = replace(panel, doubts=[*panel.doubts, *doubts])
     made = kind(settings, old.assets()["series"], {**old.scales, **scales}, panel, ends)
     made.again = _again(old, made)
@@ -127,6 +127,24 @@ def _other_spreads(panel: Panel, scales: dict[str, Scale], kept: dict[str, Scale
         f"the run that this one goes on from {written(theirs)}{more}; that run's scale is kept. If "
         "they are in another unit, write them in the old one; if they are of another series, "
         f"{named}."
+    ]
+
+
+def _revised(panel: Panel, old: Forecast) -> list[str]:
+    """Return a doubt about values that are no longer those that the other run learnt from."""
+    if old._data is None:
+        return []
+    before = {series.name: series for series in old._data.panel.series}
+    counts = [(s, revised(s, before[s.name])) for s in panel.series if s.name in before]
+    found = [(series, count) for series, count in counts if count]
+    if not found:
+        return []
+    series, count = found[0]
+    more = f" (and {len(found) - 1:,} more series)" if len(found) > 1 else ""
+    return [
+        f"{count:,} values of {series}{more} differ from those at the same times in the data of "
+        "the run that this one goes on from: they count as revised, and the old ones are not read "
+        "again. If they are of another series, give it another name."
     ]
 
 

@@ -1,4 +1,7 @@
-"""Rows of series that stand in other data too, known by series, time and values."""
+"""Rows of series that stand in other data too, known by series and time.
+
+Series without a name may be any, so their rows are known by their values too.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,18 @@ from elman.tasks.forecast.panel import Series
 
 
 def hashes_of_rows(series: Sequence[Series], counts: Sequence[int]) -> NDArray[np.uint64]:
-    """Return a hash of each of the first rows: of the series' name, the time and the values.
+    """Return a hash of each of the first rows: of the series' name and the time.
 
-    Rows without a time have none.
+    Of a series without a name it is of the values too. Rows without a time have none.
     """
     import pandas as pd
 
     timed = [(s, count) for s, count in zip(series, counts, strict=True) if s.times is not None]
     if not timed:
         return np.zeros(0, np.uint64)
-    table = pd.DataFrame(np.concatenate([s.values[:count] for s, count in timed]))
+    # Values are revised: in a series of the same name they make no other row.
+    values = [s.values[:count] * (not s.name) for s, count in timed]
+    table = pd.DataFrame(np.concatenate(values))
     moments = [s.times[:count].as_unit("us").asi8 for s, count in timed if s.times is not None]
     table.insert(0, "time", np.concatenate(moments))
     rows = pd.util.hash_pandas_object(table, index=False).to_numpy(np.uint64)
@@ -60,3 +65,14 @@ def standing_in(
                 count = 0
             found[place] = np.arange(len(one)) < count
     return found
+
+
+def revised(series: Series, other: Series) -> int:
+    """Return how many values of a series differ from those of its name at the same times."""
+    if not series.name or series.times is None or other.times is None:
+        return 0
+    ours, theirs = (one.times[: len(one)] for one in (series, other))  # type: ignore[index]
+    at = theirs.get_indexer(ours)
+    met = at >= 0
+    now, then = series.observed[met], other.observed[at[met]]
+    return int((~np.isclose(now, then, rtol=1e-9, atol=0, equal_nan=True)).sum())
