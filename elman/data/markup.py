@@ -36,7 +36,7 @@ def doubts(where: str, texts: Iterable[str | None]) -> list[str]:
     found = [marks for text in looked if (marks := _MARK.findall(text))]
     if len(found) < max(_LEAST, _SHARE * len(looked)):
         return []
-    shown = list(dict.fromkeys(mark for marks in found[:_LOOKED_AT] for mark in marks))[:3]
+    shown = list(dict.fromkeys(mark for marks in found for mark in marks))[:3]
     return [
         f"{where} holds marks of HTML ({', '.join(map(repr, shown))}), and they are learnt as a "
         "part of the text. If they are not wanted, take them out: "

@@ -50,6 +50,9 @@ def names_files(source: Any) -> bool:
     return all(isinstance(one, str | os.PathLike) for one in source) and texts_of(source) is None
 
 
+_MAY_HOLD_MASKS = (np.ma.MaskedArray, list, tuple, dict)
+
+
 def without_masks(source: Any) -> tuple[Any, list[str]]:
     """Return data whose masked values are missing (NaN), and what is to be said of them.
 
@@ -83,6 +86,8 @@ def _filled(source: Any, counts: list[int], depth: int) -> Any:
     if not depth or not isinstance(source, list | tuple | dict):
         return source
     cells = list(source.values()) if isinstance(source, dict) else source
+    if not any(issubclass(kind, _MAY_HOLD_MASKS) for kind in set(map(type, cells))):
+        return source
     found = [_filled(cell, counts, depth - 1) for cell in cells]
     if all(one is cell for one, cell in zip(found, cells, strict=True)):
         return source

@@ -16,8 +16,8 @@ from elman.tasks.gaps import is_empty
 from elman.tasks.reading.layout import Layout
 from elman.writing import written
 
-_TEXTS = 1000
-"""Texts that are looked at."""
+_LOOKED_AT = 1000
+"""Texts or sequences that are looked at."""
 _MOST = 0.5
 """Share of unknown symbols up to which a text is like those of training."""
 
@@ -32,7 +32,7 @@ def warn_of_unknown(vocabulary: Vocabulary, texts: Iterable[str]) -> None:
     4 of 5 words here are unknown to the model: what it says of them means little.
     """
     count = unknown = 0
-    for ids in vocabulary.encode_each(islice(texts, _TEXTS)):
+    for ids in vocabulary.encode_each(islice(texts, _LOOKED_AT)):
         count += len(ids)
         unknown += int((ids == vocabulary.unk).sum())
     if unknown > _MOST * count:
@@ -45,7 +45,8 @@ def warn_of_unknown(vocabulary: Vocabulary, texts: Iterable[str]) -> None:
 
 def warn_of_levels(codec: Codec, layout: Layout, cells: Sequence[Any]) -> None:
     """Warn of sequences whose numbers may be in another unit than those of training."""
-    far = codec.far([cell for cell in cells if not is_empty(cell)])
+    some = [cells[place] for place in range(0, len(cells), -(-len(cells) // _LOOKED_AT) or 1)]
+    far = codec.far([cell for cell in some if not is_empty(cell)])
     warn_of_unit([(_channel(layout, one), one.median, one.level) for one in far], "answers")
 
 

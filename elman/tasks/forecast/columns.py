@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from elman.data import Table
 
+_LOOKED_AT = 1000
+"""Cells of a column of words in which months of other calendars are looked for."""
 _ROWS = 8
 """Rows before a last one that may be a footer."""
 
@@ -559,7 +561,9 @@ def _note_unread(out: Sorted) -> None:
             )
         elif 2 * cells.nunique() <= len(cells) or len(cells) <= 2:
             continue
-        elif dates.named_like_a_time(name) or months.calendar_of([*cells.dropna().astype(str)]):
+        elif dates.named_like_a_time(name) or months.calendar_of(
+            [*cells.dropna().head(_LOOKED_AT).astype(str)]
+        ):
             out.unread.append(name)
         elif _runs_by_years(cells):
             place = int(np.argmax(cells.notna()))

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from elman.tasks.generate.task import Generate
 
 Task = TypeVar("Task", bound="Generate")
+_BEGINNING = 1_000_000
+"""Characters of a document in which marks are looked for."""
 
 
 def made_from(
@@ -70,8 +72,9 @@ def made_from(
 
 
 def _lines(documents: Documents) -> Iterator[str]:
-    """Yield the lines that are not blank."""
-    return (line for text in documents.texts() for line in text.splitlines() if line.strip())
+    """Yield lines that are not blank, of a long document those of its beginning."""
+    beginnings = (text[:_BEGINNING] for text in documents.texts())
+    return (line for text in beginnings for line in text.splitlines() if line.strip())
 
 
 def _holding_out(settings: Any, whole: Documents, told: Mapping[str, Documents]) -> Any:

@@ -31,7 +31,9 @@ def doubts(table: Table, layout: Layout, together: str | None) -> list[str]:
             continue
         cells = table.frame[name].dropna()
         if kind != "number":
-            counts = Counter(PARTS.get(str(cell).strip().lower()) for cell in cells)
+            counts = Counter[str | None]()
+            for cell, count in cells.astype(str).value_counts(sort=False).items():
+                counts[PARTS.get(str(cell).strip().lower())] += count
             if len(counts) > 1 and "train" in counts and None not in counts:
                 told = " and ".join(f"{counts[part]:,} of {part}" for part in counts)
                 found.append(
